@@ -1,0 +1,43 @@
+"""Train, judge and ship multi-label classifiers from the labels you have."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_ROOMS = ("annotations", "losses", "metrics", "summaries", "targets", "models", "data", "methods", "analysis", "plots")
+_NAMES = {
+    "describe": "annotations",
+    "simulate": "annotations",
+    "split": "annotations",
+    "UserError": "errors",
+    "MultiLabelClassifier": "classifier",
+    "load": "classifier",
+    "recommend": "recommendation",
+}
+
+__all__ = [*_NAMES, *_ROOMS, "__version__"]
+
+if TYPE_CHECKING:
+    from labelwise import annotations, data, losses, methods, metrics, models, summaries, targets
+    from labelwise.annotations import describe, simulate, split
+    from labelwise.classifier import MultiLabelClassifier, load
+    from labelwise.errors import UserError
+    from labelwise.recommendation import recommend
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name on first use, so that ``import labelwise`` and ``labelwise --help`` stay fast."""
+    if name in _NAMES:
+        value = getattr(importlib.import_module(f"labelwise.{_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    if name in _ROOMS:
+        return importlib.import_module(f"labelwise.{name}")
+    raise AttributeError(f"module 'labelwise' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

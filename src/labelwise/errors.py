@@ -1,0 +1,34 @@
+"""Errors that are written for the user: one line, what is wrong, where, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["UserError", "listed", "near"]
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave (arguments, files, labels). Its text is one line that says how to mend it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+
+def near(name: str, options: Iterable[object]) -> str:
+    """Return a clause that lists the options nearest to a misspelt name, for the end of a message.
+
+    ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; with nothing near, all the options.
+    """
+    names = [str(option) for option in options]
+    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(option) for option in close) + "?"
+    return "there are: " + listed(names) if names else "there are none"
+
+
+def listed(values: Iterable[object], most: int = 5) -> str:
+    """Return the first values of a list, joined by commas, and how many more there are."""
+    items = [str(value) for value in values]
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
