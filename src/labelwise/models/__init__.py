@@ -1,0 +1,25 @@
+"""Backbones, heads, input scaling and the closed-form ridge solver."""
+
+from labelwise.models.backbones import BACKBONES, MLP, Network, Outputs, SmallCNN, build_backbone
+from labelwise.models.heads import CosineHead, LinearHead, Projection, start_from_ridge
+from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, probabilities, solve_ridge
+from labelwise.models.scaling import SCALINGS, InputScaling
+
+__all__ = [
+    "BACKBONES",
+    "LAMBDA_GRID",
+    "MLP",
+    "SCALINGS",
+    "CosineHead",
+    "InputScaling",
+    "LinearHead",
+    "Network",
+    "Outputs",
+    "Projection",
+    "RidgeSolution",
+    "SmallCNN",
+    "build_backbone",
+    "probabilities",
+    "solve_ridge",
+    "start_from_ridge",
+]

@@ -1,0 +1,95 @@
+"""One eigendecomposition that gives the ridge solution and its leave-one-out scores for every lambda and label.
+
+Weighted ridge with a free intercept: ``min_{w,b} sum_i s_i (y_i - w.z_i - b)^2 + lambda |w|^2``. With z centred at
+its weighted mean and ``P`` the rows in principal coordinates, eigenvalues e: ``w = P^T s (y - ybar) / (e + lambda)``,
+the leverage of row i is ``h_i = s_i / sum(s) + s_i sum_j P_ij^2 / (e_j + lambda)``, and its prediction by the model
+fitted without it is ``(f_i - h_i y_i) / (1 - h_i)``, exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import eigh
+
+from labelwise.models._rows import Rows
+
+__all__ = ["Decomposition", "decompose"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Decomposition:
+    """Rows with weights, their weighted mean, and the eigendecomposition of their covariance or Gram matrix."""
+
+    rows: Rows
+    weights: Array  # (n,)
+    centre: Array  # (D,)
+    eigenvalues: Array  # (r,)
+    basis: Array  # (D, r) eigenvectors of the covariance, or (n, r) of the Gram matrix
+    dual: bool
+
+    @property
+    def mean_square(self) -> float:
+        """The mean squared norm of the centred rows: the unit of the lambda grid."""
+        return float(self.eigenvalues.sum() / self.weights.sum())
+
+    def _principal(self, rows: slice) -> Array:
+        if self.dual:
+            root = np.sqrt(self.weights[rows])[:, None]
+            return np.asarray(self.basis[rows] * np.sqrt(self.eigenvalues) / root)
+        return self.rows.dot(self.basis, rows) - self.centre @ self.basis
+
+    def _moments(self, Y: Array) -> tuple[Array, Array]:
+        """Return the weighted label means (K,) and ``P^T s (y - ybar)`` (r, K)."""
+        mean = self.weights @ Y / self.weights.sum()
+        weighted = self.weights[:, None] * (Y - mean)
+        if self.dual:
+            return mean, np.sqrt(self.eigenvalues)[:, None] * (
+                self.basis.T @ (np.sqrt(self.weights)[:, None] * (Y - mean))
+            )
+        return mean, self.basis.T @ (
+            self.rows.sum(weighted) - np.multiply.outer(self.centre, weighted.sum(axis=0))
+        )
+
+    def solve(self, Y: Array, shrink: Array) -> tuple[Array, Array]:
+        """Return weights (K, D) and intercepts (K,) for ``shrink`` (r,) = a mean over lambdas of 1 / (e + lambda)."""
+        mean, moment = self._moments(Y)
+        coefficient = moment * shrink[:, None]
+        if self.dual:
+            alpha = self.basis @ (coefficient / np.sqrt(self.eigenvalues)[:, None])
+            alpha *= np.sqrt(self.weights)[:, None]
+            weight = self.rows.sum(alpha) - np.multiply.outer(self.centre, alpha.sum(axis=0))
+        else:
+            weight = self.basis @ coefficient
+        return weight.T, mean - self.centre @ weight
+
+    def leave_one_out(self, Y: Array, lambdas: Array) -> Array:
+        """Return the scores (L, n, K) of each row by the models fitted without it, one for each lambda."""
+        mean, moment = self._moments(Y)
+        shrink = 1.0 / (self.eigenvalues[:, None] + lambdas)  # (r, L)
+        out = np.empty((len(lambdas), self.rows.n, Y.shape[1]))
+        for rows in self.rows.blocks():
+            P, s, y = self._principal(rows), self.weights[rows, None], Y[rows]
+            leverage = s / self.weights.sum() + s * (P**2 @ shrink)  # (b, L)
+            for number in range(len(lambdas)):
+                h = np.minimum(leverage[:, number, None], 1.0 - 1e-12)
+                fitted = mean + P @ (moment * shrink[:, number, None])
+                out[number, rows] = (fitted - h * y) / (1.0 - h)
+        return out
+
+
+def decompose(rows: Rows, weights: Array | None = None) -> Decomposition:
+    """Decompose ``rows`` (n, D) with positive ``weights`` (n,), by the smaller of covariance and Gram matrix."""
+    s = np.ones(rows.n) if weights is None else np.asarray(weights, dtype=np.float64)
+    centre = rows.sum(s) / s.sum()
+    dual = rows.n < rows.d
+    matrix = rows.gram(centre, s) if dual else rows.covariance(centre, s)
+    e, basis = eigh(matrix, overwrite_a=True, check_finite=False, driver="evd")
+    # the null space carries no information, and its eigenvalues are rounding of either sign
+    kept = e > max(e[-1], 0.0) * 1e-13 * max(matrix.shape) if e.size else np.zeros(0, dtype=bool)
+    return Decomposition(rows, s, centre, e[kept], np.ascontiguousarray(basis[:, kept]), dual)

@@ -1,0 +1,79 @@
+"""From annotations to ridge targets and entry weights, the rows that teach, and criteria over known entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise.errors import UserError
+
+__all__ = ["CRITERIA", "Entries", "criterion_values", "entries_of"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+CRITERIA = ("average_precision", "squared_error")
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What the labels teach: the rows used, their 0/1 targets, and their entries' weights, in groups of labels.
+
+    ``rows`` (m,) indices into X; ``targets`` (m, K) float64; ``patterns`` (G, m) distinct columns of weights;
+    ``group`` (K,) the pattern of each label.
+    """
+
+    rows: Array
+    targets: Array
+    patterns: Array
+    group: Array
+
+    def weights(self, labels: Array) -> Array:
+        """Return the entry weights (m, len(labels))."""
+        return np.asarray(self.patterns[self.group[labels]].T)
+
+
+def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entries:
+    """Return the entries of ``Y`` (n, K) in {1, 0, -1}.
+
+    Rows that are wholly unknown teach nothing. Where no entry at all is a known negative, an unknown entry of the
+    other rows counts as absent with weight ``unknown_weight``; otherwise it is left out (weight 0).
+    """
+    Y = np.asarray(Y)
+    rows = np.flatnonzero((Y != -1).any(axis=1))
+    if weights is not None:
+        rows = rows[weights[rows] > 0]
+    known = Y[rows]
+    if not (known == 1).any():
+        raise UserError("Y has no known positive entry; give at least one entry that is 1")
+    s = np.ones(len(rows)) if weights is None else weights[rows]
+    fill = unknown_weight if not (known == 0).any() else 0.0
+    unknown = known == -1
+    masks, group = np.unique(np.packbits(unknown, axis=0), axis=1, return_inverse=True)
+    if fill == 1.0:
+        masks, group = masks[:, :1], np.zeros_like(group)
+        patterns = s[None, :]
+    else:
+        hidden = np.unpackbits(masks, axis=0, count=len(rows)).T.astype(bool)
+        patterns = np.where(hidden, fill, 1.0) * s
+    return Entries(rows, (known == 1).astype(np.float64), patterns, np.asarray(group).ravel())
+
+
+def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
+    """Return each label's criterion (K,), higher is better, over entries of positive weight; NaN where undefined.
+
+    ``average_precision`` needs a positive and a negative; ``squared_error`` is minus the weighted mean square.
+    """
+    known = weights > 0
+    if criterion == "squared_error":
+        total = weights.sum(axis=0)
+        error = -(weights * (scores - targets) ** 2).sum(axis=0)
+        return np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0)
+    order = np.argsort(np.where(known, -scores, np.inf), axis=0, kind="stable")
+    hits = np.take_along_axis(targets * known, order, axis=0)
+    precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
+    positives, total = hits.sum(axis=0), known.sum(axis=0)
+    both = (positives > 0) & (positives < total)
+    return np.divide((precision * hits).sum(axis=0), positives, out=np.full(len(total), np.nan), where=both)

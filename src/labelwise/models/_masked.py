@@ -1,0 +1,79 @@
+"""Ridge for labels whose known rows differ: conjugate gradients on each label's own normal equations."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+from labelwise.models._rows import Rows
+
+__all__ = ["solve_masked"]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_DIRECT = 4096  # up to so many features the shared covariance is factorised as the preconditioner
+
+
+def solve_masked(
+    rows: Rows, targets: Array, weights: Array, lambda_: float, *, tolerance: float = 1e-8, most: int = 2000
+) -> tuple[Array, Array]:
+    """Return weights (K, D) and intercepts (K,) of ``min sum_i S_ik (T_ik - w_k.z_i - b_k)^2 + lambda |w_k|^2``.
+
+    Each label has its own entry weights ``S`` (m, K) >= 0. All labels advance together by conjugate gradients until
+    every residual is below ``tolerance`` times its right-hand side; the preconditioner is the covariance that all
+    labels share (none above 4,096 features). A label without known entries gets zeros.
+    """
+    centre = rows.sum(np.ones(rows.n)) / rows.n
+    total = weights.sum(axis=0)
+    live = total > 0
+    safe = np.where(live, total, 1.0)
+
+    def dot(V: Array) -> Array:
+        return rows.dot(V) - centre @ V
+
+    def transpose(R: Array) -> Array:
+        return rows.sum(R) - np.multiply.outer(centre, R.sum(axis=0))
+
+    def apply(V: Array) -> Array:
+        # the intercept is eliminated: each label sees residuals about its own weighted mean
+        F = dot(V)
+        return transpose(weights * (F - (weights * F).sum(axis=0) / safe)) + lambda_ * V
+
+    share = float(weights[:, live].mean()) if live.any() else 1.0
+    if rows.d <= _DIRECT:
+        shared = share * rows.covariance(centre, np.ones(rows.n))
+        shared[np.diag_indices(rows.d)] += lambda_
+        factor = cho_factor(shared, overwrite_a=True, check_finite=False)
+
+        def precondition(R: Array) -> Array:
+            return np.asarray(cho_solve(factor, R, check_finite=False))
+    else:
+
+        def precondition(R: Array) -> Array:
+            return R
+
+    mean = (weights * targets).sum(axis=0) / safe
+    residual = transpose(weights * (targets - mean))
+    goal = tolerance * np.linalg.norm(residual, axis=0)
+    weight = np.zeros_like(residual)
+    direction = np.zeros_like(residual)
+    previous = np.ones(residual.shape[1])
+    for _ in range(most):
+        open_ = np.linalg.norm(residual, axis=0) > goal
+        if not open_.any():
+            break
+        ready = precondition(residual)
+        product = np.where(open_, (residual * ready).sum(axis=0), 0.0)
+        direction = ready + direction * (product / previous)
+        image = apply(direction)
+        curvature = (direction * image).sum(axis=0)
+        step = np.divide(product, curvature, out=np.zeros_like(product), where=open_ & (curvature > 0))
+        weight += step * direction
+        residual -= step * image
+        previous = np.where(product > 0, product, 1.0)
+    F = dot(weight)
+    bias = mean - (weights * F).sum(axis=0) / safe - centre @ weight
+    return weight.T, np.where(live, bias, 0.0)

@@ -1,0 +1,176 @@
+"""Input scaling: fitted transforms of feature matrices, applied batch by batch.
+
+Means and deviations are taken over every row given, labelled or not: they read no label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from labelwise.errors import UserError, near
+
+__all__ = ["SCALINGS", "FeatureMatrix", "InputScaling"]
+
+FeatureMatrix: TypeAlias = Any
+"""A feature matrix (n, D): a dense ndarray or any scipy sparse matrix."""
+
+Array: TypeAlias = npt.NDArray[Any]
+
+SCALINGS = ("none", "standardise", "l2", "centre_l2", "standardise_l2")
+"""The kinds of scaling, from the mildest to the strongest."""
+
+_CENTRED = frozenset({"standardise", "centre_l2", "standardise_l2"})
+_DIVIDED = frozenset({"standardise", "standardise_l2"})
+_NORMED = frozenset({"l2", "centre_l2", "standardise_l2"})
+# the stubs of scipy.sparse reject the untyped matrices that come in here
+_CSR: Any = sp.csr_array
+_CSC: Any = sp.csc_array
+_BLOCK = 1 << 22  # entries of a float64 block: 32 MB
+
+
+@dataclass(frozen=True)
+class InputScaling:
+    """A fitted scaling ``z = norm((x - mean) / scale)``, each step present or absent by ``kind``.
+
+    ``none`` leaves x alone; ``standardise`` subtracts the mean and divides by the standard deviation (divisor n;
+    a constant column becomes 0); ``l2`` divides each row by its Euclidean norm (a zero row stays 0); ``centre_l2``
+    subtracts the mean and then does so; ``standardise_l2`` standardises and then does so.
+
+    Attributes: ``kind``; ``n_features`` D; ``mean`` (D,) and ``inverse_scale`` (D,), float64 (0 and 1 where unused).
+    """
+
+    kind: str
+    n_features: int
+    mean: Array
+    inverse_scale: Array
+
+    @classmethod
+    def fit(cls, X: FeatureMatrix, kind: str = "standardise_l2") -> InputScaling:
+        """Fit a scaling to ``X`` (n, D), dense or sparse, n >= 1. Raise UserError for a kind that does not exist."""
+        if kind not in SCALINGS:
+            raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
+        d = int(X.shape[1])
+        mean, scale = np.zeros(d), np.ones(d)
+        if kind in _CENTRED:
+            mean, deviation = _moments(X)
+            if kind in _DIVIDED:
+                scale = np.where(deviation > 0, deviation, 1.0)
+        return cls(kind, d, mean, 1.0 / scale)
+
+    @property
+    def centred(self) -> bool:
+        """Whether the mean is subtracted."""
+        return self.kind in _CENTRED
+
+    @property
+    def normed(self) -> bool:
+        """Whether each row is divided by its Euclidean norm at the end."""
+        return self.kind in _NORMED
+
+    def transform(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
+        """Return the scaled rows of ``X`` (B, D) as a dense float32 array (B, D); sparse rows are densified here.
+
+        Raise UserError when the number of columns is not ``n_features``.
+        """
+        self._check(X)
+        n = int(X.shape[0])
+        out = np.empty((n, self.n_features), dtype=np.float32)
+        step = max(1, _BLOCK // max(1, self.n_features))
+        for start in range(0, n, step):
+            block = X[start : start + step]
+            z = np.array(block.toarray() if sp.issparse(block) else block, dtype=np.float64)
+            if self.centred:
+                z -= self.mean
+                z *= self.inverse_scale
+            if self.normed:
+                norm = np.sqrt(np.einsum("ij,ij->i", z, z))
+                z *= _inverse(norm)[:, None]
+            out[start : start + step] = z
+        return out
+
+    def sparse_parts(self, X: FeatureMatrix) -> tuple[Any, Array, Array]:
+        """Return ``(A, u, m)`` with scaled rows ``A - u m^T``: A (n, D) sparse float64, u (n,), m (D,).
+
+        So sums over scaled sparse rows are had without densifying them.
+        """
+        self._check(X)
+        A = _CSR(X, dtype=np.float64)
+        m = np.zeros(self.n_features)
+        if self.centred:
+            A = _CSR(A.multiply(self.inverse_scale[None, :]))
+            m = self.mean * self.inverse_scale
+        u = np.ones(A.shape[0])
+        if self.normed:
+            squared = np.asarray(A.multiply(A).sum(axis=1)).ravel() - 2 * (A @ m) + m @ m
+            u = _inverse(np.sqrt(np.maximum(squared, 0.0)))
+            A = _CSR(A.multiply(u[:, None]))
+        return A, u, m
+
+    def state(self) -> dict[str, Array]:
+        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); nothing where the kind has none."""
+        return {"mean": self.mean, "inverse_scale": self.inverse_scale} if self.centred else {}
+
+    def config(self) -> dict[str, Any]:
+        """Return the rest, fit for JSON: ``kind`` and ``n_features``."""
+        return {"kind": self.kind, "n_features": self.n_features}
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Array]) -> InputScaling:
+        """Return the scaling that ``config()`` and ``state()`` described. Raise UserError where they disagree."""
+        kind, d = str(config["kind"]), int(config["n_features"])
+        if kind not in SCALINGS:
+            raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
+        mean = np.asarray(state.get("mean", np.zeros(d)), dtype=np.float64)
+        inverse = np.asarray(state.get("inverse_scale", np.ones(d)), dtype=np.float64)
+        if mean.shape != (d,) or inverse.shape != (d,):
+            raise UserError(
+                f"the stored scaling has {mean.size} means for {d} features; its files do not match"
+            )
+        return cls(kind, d, mean, inverse)
+
+    def _check(self, X: FeatureMatrix) -> None:
+        if X.ndim != 2 or X.shape[1] != self.n_features:
+            raise UserError(
+                f"X has shape {tuple(X.shape)}, but the scaling was fitted to {self.n_features} features;"
+                " give a matrix with that many columns"
+            )
+
+
+def _inverse(norm: Array) -> Array:
+    """Return 1 / norm, and 0 where the norm is 0 or lost in rounding."""
+    return np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 1e-12)
+
+
+def _moments(X: FeatureMatrix) -> tuple[Array, Array]:
+    """Return the mean and standard deviation (divisor n) of each column in two passes, float64.
+
+    A constant column has exactly its value as mean and exactly 0 as deviation.
+    """
+    n, d = int(X.shape[0]), int(X.shape[1])
+    if sp.issparse(X):
+        C = _CSC(X, dtype=np.float64)
+        C.sum_duplicates()
+        mean = np.asarray(C.sum(axis=0)).ravel() / n
+        column = np.repeat(np.arange(d), np.diff(C.indptr))
+        counts = np.bincount(column, minlength=d)
+        squares = np.bincount(column, (C.data - mean[column]) ** 2, minlength=d) + (n - counts) * mean**2
+        low = np.asarray(C.min(axis=0).todense()).ravel()
+        high = np.asarray(C.max(axis=0).todense()).ravel()
+    else:
+        step = max(1, _BLOCK // max(1, d))
+        blocks = [slice(start, start + step) for start in range(0, n, step)]
+        total = np.zeros(d)
+        for rows in blocks:
+            total += np.asarray(X[rows], dtype=np.float64).sum(axis=0)
+        mean, squares = total / n, np.zeros(d)
+        for rows in blocks:
+            squares += ((np.asarray(X[rows], dtype=np.float64) - mean) ** 2).sum(axis=0)
+        low, high = np.asarray(X.min(axis=0), dtype=np.float64), np.asarray(X.max(axis=0), dtype=np.float64)
+    constant = low == high
+    return np.where(constant, low, mean), np.where(constant, 0.0, np.sqrt(squares / n))
