@@ -1,0 +1,46 @@
+"""What several functions of this room ask of their arguments."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+from labelwise.errors import UserError
+
+UNLISTED = {"unknown": -1, "absent": 0}
+
+
+def seed_of(seed: Any) -> int:
+    """Return ``seed`` as an int in [0, 2**32), the range that every generator of NumPy takes."""
+    try:
+        value = operator.index(seed)
+    except TypeError:
+        value = -1
+    if not 0 <= value < 2**32:
+        raise UserError(f"seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
+    return value
+
+
+def share_of(argument: str, value: Any) -> float:
+    """Return ``value`` as a float in (0, 1]."""
+    try:
+        share = float(value)
+    except (TypeError, ValueError):
+        share = -1.0
+    if not 0.0 < share <= 1.0:
+        raise UserError(f"{argument} must be above 0 and at most 1, not {value!r}")
+    return share
+
+
+def state_of_unlisted(unlisted: str) -> int:
+    """Return the state of an entry that the input does not list."""
+    if unlisted not in UNLISTED:
+        raise UserError(f"unlisted must be 'unknown' or 'absent', not {unlisted!r}")
+    return UNLISTED[unlisted]
+
+
+def missing(value: Any) -> bool:
+    """Return whether a cell is empty: None, NaN, or pandas' NA or NaT (known by their names)."""
+    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+        return True
+    return isinstance(value, float) and value != value  # noqa: PLR0124

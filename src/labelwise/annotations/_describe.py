@@ -1,0 +1,215 @@
+"""What an annotation matrix holds, and what it cannot tell: facts only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise.annotations._matrix import Matrix
+from labelwise.annotations._parse import parse
+from labelwise.errors import listed
+
+Counts = npt.NDArray[np.int64]
+Setting = Literal["unlabelled", "full", "single_positive", "partial_positive", "semi_supervised", "partial"]
+RARE = 10
+"""A label with fewer known positives than this, and at least one, is listed as rare."""
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """The facts of an annotation matrix (n items, K labels).
+
+    ``setting``: see the package's page. ``positives``, ``negatives``, ``unknown``: (K,) int64 counts of the
+    entries of each label. ``rows_fully_known``, ``rows_partly_known``, ``rows_unknown``: numbers of rows, n
+    in all; ``rows_without_positive``: rows without a known positive. ``labels_without_positive``,
+    ``labels_without_negative``, ``rare_labels`` (1 to 9 known positives): names. ``cardinality``: mean number
+    of relevant labels of the fully known rows, None where there are none or no negative is known.
+    ``positives_per_row``: mean number of known positives of all rows. ``share_unknown``: of all n x K
+    entries, in [0, 1]. ``negatives_known``: whether any negative is. ``prior_identified``: whether
+    :meth:`priors` has a number for every label. ``not_identified``: sentences on what these annotations
+    cannot tell.
+    """
+
+    n_items: int
+    n_labels: int
+    label_names: tuple[str, ...]
+    setting: Setting
+    positives: Counts
+    negatives: Counts
+    unknown: Counts
+    rows_fully_known: int
+    rows_partly_known: int
+    rows_unknown: int
+    rows_without_positive: int
+    labels_without_positive: tuple[str, ...]
+    labels_without_negative: tuple[str, ...]
+    rare_labels: tuple[str, ...]
+    cardinality: float | None
+    positives_per_row: float
+    share_unknown: float
+    negatives_known: bool
+    prior_identified: bool
+    not_identified: tuple[str, ...]
+    _priors: npt.NDArray[np.float64] | None = field(repr=False)
+
+    def priors(self) -> npt.NDArray[np.float64] | None:
+        """Return each label's share of relevant items, (K,) float64 in [0, 1]; None if no negative is known.
+
+        It is positives / (positives + negatives) over the known entries, which estimates the share if they
+        are a fair sample: labelled rows drawn at random (the prior of CAP), or entries hidden whatever their
+        sign. Rows that are partly known and show positives only are left out where all partly known rows are
+        so beside fully known ones, since those tell by their very form that negatives were not written down.
+        With setting ``partial``, a label of which no negative is known (or nothing) has NaN: 1.0 would say
+        more than is known.
+        """
+        return None if self._priors is None else self._priors.copy()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the facts as plain lists, numbers and text, ready for JSON; NaN becomes None."""
+        names = [name for name in self.__dataclass_fields__ if not name.startswith("_")]
+        facts = {name: _plain(getattr(self, name)) for name in names}
+        priors = self.priors()
+        shares = None if priors is None else [float(p) if p >= 0 else None for p in priors]
+        return {**facts, "priors": shares}
+
+    def __str__(self) -> str:
+        total = self.n_items * self.n_labels
+        lines = [
+            f"{self.n_items:,} items, {self.n_labels:,} labels, setting: {self.setting}",
+            f"entries   {_of(int(self.positives.sum()), total)} known positive, "
+            f"{_of(int(self.negatives.sum()), total)} known negative, "
+            f"{_of(int(self.unknown.sum()), total)} unknown",
+            f"rows      {self.rows_fully_known:,} fully known, {self.rows_partly_known:,} partly, "
+            f"{self.rows_unknown:,} not at all; {self.rows_without_positive:,} without a known positive",
+            f"per row   {self.positives_per_row:.2f} known positives"
+            + ("" if self.cardinality is None else f"; {self.cardinality:.2f} labels in fully known rows"),
+        ]
+        order = np.argsort(-self.positives, kind="stable")
+        most = (f"{self.label_names[k]} ({self.positives[k]:,})" for k in order[:5])
+        lines.append(f"labels    most known positives: {', '.join(most)}")
+        for title, names in (
+            ("no known positive", self.labels_without_positive),
+            (f"fewer than {RARE} known positives", self.rare_labels),
+            ("no known negative", self.labels_without_negative if self.negatives_known else ()),
+        ):
+            if names:
+                lines.append(f"          {title}: {len(names)} ({listed(names)})")
+        lines += [
+            f"{'unclear' if not place else '':<10}{text}" for place, text in enumerate(self.not_identified)
+        ]
+        return "\n".join(lines)
+
+
+def describe(Y: Any, label_names: Sequence[str] | None = None) -> Summary:
+    """Return the facts of ``Y``, which is anything that :func:`labelwise.annotations.parse` reads."""
+    annotations = parse(Y, label_names=label_names)
+    matrix, names = annotations.matrix, annotations.label_names
+    n_items, n_labels = matrix.shape
+    positive, negative = matrix == 1, matrix == 0
+    positives, negatives = positive.sum(axis=0), negative.sum(axis=0)
+    row_positives, row_negatives = np.count_nonzero(positive, axis=1), np.count_nonzero(negative, axis=1)
+    row_known = row_positives + row_negatives
+    full = row_known == n_labels
+    partly = (row_known > 0) & ~full
+    setting = _setting(row_positives, row_negatives, full, partly)
+    negatives_known = bool(negatives.any())
+    identified = negatives_known or setting == "full"
+    noted_only = bool(full.any()) and not row_negatives[partly].any()
+    priors = _shares(matrix[full] if noted_only else matrix, setting) if identified else None
+
+    def labels(where: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(names[k] for k in np.flatnonzero(where))
+
+    without_positive, without_negative = labels(positives == 0), labels(negatives == 0)
+    priors_missing = () if priors is None else labels(np.isnan(priors))
+    return Summary(
+        n_items=n_items,
+        n_labels=n_labels,
+        label_names=names,
+        setting=setting,
+        positives=positives,
+        negatives=negatives,
+        unknown=n_items - positives - negatives,
+        rows_fully_known=int(full.sum()),
+        rows_partly_known=int(partly.sum()),
+        rows_unknown=int((row_known == 0).sum()),
+        rows_without_positive=int((row_positives == 0).sum()),
+        labels_without_positive=without_positive,
+        labels_without_negative=without_negative,
+        rare_labels=labels((positives > 0) & (positives < RARE)),
+        cardinality=float(row_positives[full].mean()) if identified and full.any() else None,
+        positives_per_row=float(row_positives.mean()),
+        share_unknown=1.0 - float(row_known.sum()) / matrix.size,
+        negatives_known=negatives_known,
+        prior_identified=priors is not None and not priors_missing,
+        not_identified=_unclear(setting, without_positive, without_negative, priors_missing),
+        _priors=priors,
+    )
+
+
+def _setting(
+    row_positives: Counts, row_negatives: Counts, full: npt.NDArray[np.bool_], partly: npt.NDArray[np.bool_]
+) -> Setting:
+    if full.all():
+        return "full"
+    if not row_negatives.any():
+        if not row_positives.any():
+            return "unlabelled"
+        return "single_positive" if row_positives.max() <= 1 else "partial_positive"
+    return "partial" if partly.any() else "semi_supervised"
+
+
+def _shares(matrix: Matrix, setting: Setting) -> npt.NDArray[np.float64]:
+    positives, negatives = (matrix == 1).sum(axis=0), (matrix == 0).sum(axis=0)
+    shares = positives / np.maximum(positives + negatives, 1)
+    return np.where(negatives == 0, np.nan, shares) if setting == "partial" else shares
+
+
+def _unclear(
+    setting: Setting,
+    without_positive: Sequence[str],
+    without_negative: Sequence[str],
+    no_prior: Sequence[str],
+) -> tuple[str, ...]:
+    """Return what the annotations cannot tell, in the order in which it matters."""
+    if setting == "unlabelled":
+        return ("Nothing is identified: no entry is known.",)
+    found = []
+    if setting in ("single_positive", "partial_positive"):
+        found = [
+            "The share of positives of each label: no negative is known, so it must be given "
+            "(as priors or as one cardinality) where a method, a decision rule or calibration needs it.",
+            "Precision, F1, average precision and thresholds on known entries: all of them are positive.",
+            "Whether positives were noted at random given the label: observed AP ranks models only if so.",
+        ]
+    if setting == "single_positive":
+        found.insert(1, "The number of labels of an item: no row shows more than one.")
+    if setting == "semi_supervised":
+        found.append(
+            "Whether the labelled rows are a random sample of all rows: priors and thresholds assume it."
+        )
+    if setting == "partial":
+        found.append(
+            "Whether entries are hidden whatever their sign: priors and scores on known entries assume it."
+        )
+    if no_prior:
+        found.append(f"The share of positives of labels without a known negative: {listed(no_prior)}.")
+    if without_positive:
+        found.append(f"What labels without a known positive look like: {listed(without_positive)}.")
+    if without_negative and setting in ("full", "semi_supervised"):
+        found.append(f"What tells labels without a known negative apart: {listed(without_negative)}.")
+    return tuple(found)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | tuple):
+        return list(value.tolist() if isinstance(value, np.ndarray) else value)
+    return value
+
+
+def _of(count: int, total: int) -> str:
+    return f"{count:,} ({count / total:.1%})"

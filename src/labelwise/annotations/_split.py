@@ -1,0 +1,160 @@
+"""Splits that keep each label's known positives in proportion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise._random import generator
+from labelwise.annotations._checks import seed_of
+from labelwise.annotations._matrix import as_matrix
+from labelwise.errors import UserError
+
+Indices = npt.NDArray[np.int64]
+_WIDE = 1_000_000_000
+"""Rows x labels x labels beyond which the library, which scans all rows for each label, takes seconds."""
+
+
+def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
+    """Split the rows of ``Y`` (n, K) into parts, stratified over labels.
+
+    ``fractions``: a share in (0, 1] for each part, summing to 1. Returns one sorted int64 array of row
+    indices a part; they are disjoint and cover all rows. The part sizes are n x fractions, rounded by largest
+    remainder, and so, nested in them, are the shares of three kinds of rows: rows with a known positive, rows
+    with known negatives only, and wholly unknown rows. The first are dealt by iterative stratification
+    (Sechidis et al., ECML 2011), rarest label first, so that each part gets its share of each label's known
+    positives as far as whole rows allow; then the rows that disturb least move to make the sizes exact. The
+    others are dealt at random.
+
+    Raises UserError if ``fractions`` are no shares of 1, or if a part would be empty (it says how many rows
+    it takes).
+    """
+    matrix = as_matrix(Y)
+    shares = _shares(fractions)
+    sizes = _apportion(shares * len(matrix), len(matrix))
+    if (sizes == 0).any():
+        enough = next(n for n in range(len(matrix) + 1, 2**62) if (_apportion(shares * n, n) > 0).all())
+        raise UserError(
+            f"Y has too few rows for fractions={list(fractions)!r}: {len(matrix)}, where {enough} are needed "
+            "to leave no part empty"
+        )
+    random = generator(seed_of(seed), "split")
+    part = np.empty(len(matrix), dtype=np.int64)
+    positive = (matrix == 1).any(axis=1)
+    unknown = (matrix == -1).all(axis=1)
+    left, room = len(matrix), sizes
+    for kind in (positive, ~positive & ~unknown, unknown):
+        rows = random.permutation(np.flatnonzero(kind))
+        if not len(rows):
+            continue
+        share = _apportion(room * len(rows) / left, len(rows))
+        if kind is positive:
+            part[rows] = _stratify(matrix[rows] == 1, share, int(random.integers(2**32)))
+        else:
+            part[rows] = np.repeat(np.arange(len(sizes)), share)
+        left, room = left - len(rows), room - share
+    return [np.flatnonzero(part == index) for index in range(len(sizes))]
+
+
+def _shares(fractions: Sequence[float]) -> npt.NDArray[np.float64]:
+    try:
+        shares = np.asarray(fractions, dtype=np.float64)
+    except (TypeError, ValueError):
+        shares = np.empty(0)
+    if (
+        shares.ndim != 1
+        or not shares.size
+        or not (shares > 0).all()
+        or not math.isclose(shares.sum(), 1, abs_tol=1e-6)
+    ):
+        raise UserError(
+            f"fractions must be shares above 0 that sum to 1, such as [0.8, 0.2], not {fractions!r}"
+        )
+    normal: npt.NDArray[np.float64] = shares / shares.sum()
+    return normal
+
+
+def _apportion(quotas: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int64]:
+    """Return whole numbers near ``quotas`` that sum to ``total``: largest remainder, ties to the first."""
+    whole = np.floor(quotas).astype(np.int64)
+    order = np.argsort(-np.round(quotas - whole, 9), kind="stable")
+    whole[order[: total - int(whole.sum())]] += 1
+    return whole
+
+
+def _stratify(
+    positives: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64], seed: int
+) -> npt.NDArray[np.int64]:
+    """Return the part of each row (n,); ``positives`` (n, K) has one in every row."""
+    positives = positives[:, positives.any(axis=0)]
+    n_items, n_labels = positives.shape
+    shares = sizes / n_items
+    random = np.random.RandomState(seed)
+    if n_items * n_labels**2 <= _WIDE:
+        from iterstrat.ml_stratifiers import IterativeStratification
+
+        part = IterativeStratification(labels=positives, r=shares, random_state=random)
+    else:
+        part = _sparse_stratification(positives, shares, random)
+    return _exact_sizes(np.asarray(part, dtype=np.int64), positives, sizes)
+
+
+def _sparse_stratification(
+    positives: npt.NDArray[np.bool_], shares: npt.NDArray[np.float64], random: np.random.RandomState
+) -> npt.NDArray[np.int64]:
+    """Return what iterstrat's IterativeStratification returns, to the bit, in time linear in positives."""
+    n_items = len(positives)
+    columns = np.flatnonzero(positives.ravel()) % positives.shape[1]
+    labels_of = np.split(columns, np.cumsum(positives.sum(axis=1))[:-1])
+    remaining = positives.sum(axis=0)
+    room, wanted = shares * n_items, np.outer(shares, remaining)
+    part = np.full(n_items, -1, dtype=np.int64)
+    while remaining.any():
+        rarest = np.flatnonzero(remaining == remaining[remaining > 0].min())
+        label = rarest[random.choice(len(rarest))] if len(rarest) > 1 else rarest[0]
+        for item in np.flatnonzero(positives[:, label] & (part < 0)):
+            best = np.flatnonzero(wanted[:, label] == wanted[:, label].max())
+            if len(best) > 1:
+                best = best[room[best] == room[best].max()]
+            chosen = best[random.choice(len(best))] if len(best) > 1 else best[0]
+            part[item] = chosen
+            room[chosen] -= 1
+            wanted[chosen, labels_of[item]] -= 1
+            remaining[labels_of[item]] -= 1
+    return part
+
+
+def _exact_sizes(
+    part: npt.NDArray[np.int64], positives: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Move rows from parts that are too large to parts that are too small, those first that disturb least.
+
+    The disturbance of a move is its change of the sum over parts and labels of (count - share)^2 / total.
+    """
+    excess = np.bincount(part, minlength=len(sizes)) - sizes
+    if not excess.any():
+        return part
+    from scipy.sparse import csr_array
+
+    rows = csr_array(positives, dtype=np.float64)
+    totals = positives.sum(axis=0)
+    ideal = np.outer(sizes / len(part), totals)
+    gap = np.stack([positives[part == index].sum(axis=0) for index in range(len(sizes))]) - ideal
+    while excess.any():
+        source, target = int(excess.argmax()), int(excess.argmin())
+        # A share of the moves at a time, since each move changes what the next one disturbs.
+        count = -(-min(excess[source], -excess[target]) // 8)
+        items = np.flatnonzero(part == source)
+        cost = rows[items] @ ((gap[target] - gap[source] + 1) / totals)
+        moved = items[np.argsort(cost, kind="stable")[:count]]
+        part[moved] = target
+        change = positives[moved].sum(axis=0)
+        gap[source] -= change
+        gap[target] += change
+        excess[source] -= count
+        excess[target] += count
+    return part

@@ -1,0 +1,117 @@
+"""Hide entries of a wholly known annotation matrix, by the rules of the papers.
+
+Each function takes a ``Y`` that :func:`labelwise.annotations.as_matrix` reads, without an unknown entry
+(UserError otherwise), and returns a new (n, K) int8 matrix: each entry that stays known keeps its value, the
+rest is -1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from labelwise._random import generator
+from labelwise.annotations._checks import seed_of, share_of
+from labelwise.annotations._matrix import Matrix, as_matrix
+from labelwise.errors import UserError
+
+__all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]
+
+
+def single_positive(Y: Any, seed: int = 1200) -> Matrix:
+    """Keep one positive a row, drawn as Cole et al. (CVPR 2021) draw it, to the bit.
+
+    For each row in file order, ``RandomState(seed)`` shuffles the ascending positions of the positives, of
+    which the first stays known, and then those of the negatives, of which none does: they are shuffled all
+    the same, since that moves the generator. Rows without a positive become all unknown. The papers sample
+    the whole official training file, before any split, and each of their files with a generator of its own.
+    """
+    known = _wholly_known(Y)
+    random = np.random.RandomState(seed_of(seed))
+    hidden = np.full_like(known, -1)
+    n_labels = known.shape[1]
+    columns = np.flatnonzero(known == 1) % n_labels
+    ends = np.cumsum(np.count_nonzero(known == 1, axis=1)).tolist()
+    # Shuffling moves the generator by the length alone, so one scratch array stands for all negatives.
+    scratch = np.empty(n_labels, dtype=np.intp)
+    shuffle, start = random.shuffle, 0
+    firsts = np.full(len(known), -1, dtype=np.intp)
+    for row, end in enumerate(ends):
+        if end > start:
+            positives = columns[start:end]
+            shuffle(positives)
+            firsts[row] = positives[0]
+        shuffle(scratch[: n_labels - (end - start)])
+        start = end
+    rows = np.flatnonzero(firsts >= 0)
+    hidden[rows, firsts[rows]] = 1
+    return hidden
+
+
+def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
+    """Keep max(1, round(fraction x |y|)) of each row's |y| positives, at random; all else becomes unknown.
+
+    ``fraction`` in (0, 1]; halves round to even. Rows without a positive become all unknown.
+    """
+    known = _wholly_known(Y)
+    fraction = share_of("fraction", fraction)
+    hidden = np.full_like(known, -1)
+    rows, columns = np.nonzero(known == 1)
+    counts = np.count_nonzero(known == 1, axis=1)
+    keys = generator(seed_of(seed), "partial_positives").random(len(rows))
+    order = np.lexsort((keys, rows))
+    rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+    kept = order[rank < np.maximum(1, np.rint(fraction * counts))[rows]]
+    hidden[rows[kept], columns[kept]] = 1
+    return hidden
+
+
+def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
+    """Keep exactly round(known_fraction x n x K) entries, drawn from all entries alike, whatever their sign.
+
+    ``known_fraction`` in (0, 1]; halves round to even; a UserError where not one entry would stay known.
+    """
+    known = _wholly_known(Y)
+    count = round(share_of("known_fraction", known_fraction) * known.size)
+    if count == 0:
+        raise UserError(
+            f"known_fraction={known_fraction!r} keeps none of {known.size} entries: give a larger one"
+        )
+    random = generator(seed_of(seed), "partial")
+    fewer = min(count, known.size - count)
+    drawn = random.choice(known.size, size=fewer, replace=False, shuffle=False)
+    mask = np.full(known.size, fewer != count)
+    mask[drawn] = fewer == count
+    return np.where(mask.reshape(known.shape), known, np.int8(-1))
+
+
+def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1) -> Matrix:
+    """Keep all labels of int(labelled_fraction x n) rows, and none of the others: CAP's permutation rule.
+
+    The labelled rows are the first of ``RandomState(seed).permutation(n)`` (Xie et al., NeurIPS 2023).
+    ``labelled_fraction`` in (0, 1]; a UserError where not one row would stay labelled.
+    """
+    known = _wholly_known(Y)
+    n_items = len(known)
+    n_labelled = int(share_of("labelled_fraction", labelled_fraction) * n_items)
+    if n_labelled == 0:
+        raise UserError(
+            f"labelled_fraction={labelled_fraction!r} labels none of {n_items} rows: give a larger one"
+        )
+    hidden = np.full_like(known, -1)
+    rows = np.random.RandomState(seed_of(seed)).permutation(n_items)[:n_labelled]
+    hidden[rows] = known[rows]
+    return hidden
+
+
+def _wholly_known(Y: Any) -> Matrix:
+    matrix = as_matrix(Y)
+    unknown = matrix == -1
+    if unknown.any():
+        row, column = divmod(int(unknown.argmax()), matrix.shape[1])
+        raise UserError(
+            f"Y has an unknown entry at row {row} (counted from 0), label {column}: "
+            "simulate from wholly known labels"
+        )
+    return matrix
