@@ -1,0 +1,37 @@
+"""Items: tables, arrays, images and the embedded digits; the batches and views that training draws."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labelwise.data._check import check_lengths
+from labelwise.data._digits import DIGIT_NAMES, digits_canvases
+from labelwise.data._images import ImageSource
+from labelwise.data._sources import ArraySource, Scaling, Source, as_source
+from labelwise.data._table import Table, read_table
+
+if TYPE_CHECKING:
+    from labelwise.data._patches import digits_features
+
+__all__ = [
+    "DIGIT_NAMES",
+    "ArraySource",
+    "ImageSource",
+    "Scaling",
+    "Source",
+    "Table",
+    "as_source",
+    "check_lengths",
+    "digits_canvases",
+    "digits_features",
+    "read_table",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes a second to import, and reading a table does not need it.
+    if name == "digits_features":
+        from labelwise.data._patches import digits_features
+
+        return digits_features
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,90 @@
+"""Arrays from outside, made finite float32 or refused with the rows at fault."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.errors import UserError, listed
+
+__all__ = ["as_matrix", "check_finite", "check_lengths"]
+
+_ROWS = 65_536
+
+
+def check_lengths(X: Any, Y: Any) -> int:
+    """Return the number of items of ``X`` and ``Y``.
+
+    :raises UserError: if they differ.
+    """
+    items, labelled = (int(a.shape[0]) if hasattr(a, "shape") else len(a) for a in (X, Y))
+    if items != labelled:
+        raise UserError(
+            f"X has {items} rows and Y has {labelled}: give one row of labels per item (all -1: unknown)"
+        )
+    return items
+
+
+def as_matrix(X: Any) -> Any:
+    """Return ``X`` (n, D) as a C-ordered float32 array or a float32 CSR matrix, every stored entry finite.
+
+    :raises UserError: for text or objects, another number of dimensions, and NaN or infinity (rows named).
+    """
+    if hasattr(X, "tocsr"):
+        _check_dtype(X.dtype)
+        matrix: Any = X.tocsr()
+        with np.errstate(over="ignore"):
+            matrix = matrix.astype(np.float32, copy=False)
+        wrong = np.flatnonzero(~np.isfinite(matrix.data))
+        _refuse(np.unique(np.searchsorted(matrix.indptr, wrong, side="right") - 1))
+        return matrix
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        texts = [
+            name
+            for name, kind in zip(X.columns, X.dtypes, strict=True)
+            if getattr(kind, "kind", "O") not in "fiub"
+        ]
+        if texts:
+            raise UserError(
+                f"X: columns {listed(map(repr, texts))} are not numbers; leave them out or encode them"
+            )
+        X = X.to_numpy(dtype=np.float64, na_value=np.nan)
+    array = np.asarray(X)
+    _check_dtype(array.dtype)
+    if array.ndim != 2:
+        raise UserError(
+            f"X has shape {array.shape}: give (items, features), or images as (n, H, W) or (n, C, H, W)"
+        )
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, dtype=np.float32)
+    check_finite(array)
+    return array
+
+
+def check_finite(array: NDArray[np.float32]) -> None:
+    """Raise ``UserError`` that names the rows of an array (n, ...) with NaN or infinity."""
+    wrong = []
+    for start in range(0, len(array), _ROWS):
+        part = array[start : start + _ROWS].reshape(len(array[start : start + _ROWS]), -1)
+        # A sum is finite unless an entry is not, or it overflows: rows are looked at only where it is not.
+        with np.errstate(over="ignore", invalid="ignore"):
+            suspect = np.flatnonzero(~np.isfinite(part.sum(axis=1)))
+        wrong.append(start + suspect[~np.isfinite(part[suspect]).all(axis=1)])
+    _refuse(np.concatenate(wrong) if wrong else np.empty(0, dtype=np.int64))
+
+
+def _check_dtype(dtype: np.dtype[Any]) -> None:
+    if dtype.kind not in "fiub":
+        raise UserError(
+            f"X holds {dtype.name} values, not numbers; encode text and categories as numbers first"
+        )
+
+
+def _refuse(rows: NDArray[np.int64]) -> None:
+    if len(rows):
+        raise UserError(
+            f"X: {'rows' if len(rows) > 1 else 'row'} {listed(rows)} (counted from 0): NaN, infinity or a"
+            " value beyond float32; fill or drop them"
+        )

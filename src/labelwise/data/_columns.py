@@ -1,0 +1,124 @@
+"""Which columns of a table are ids, features and labels."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from labelwise.errors import UserError, listed, near
+
+__all__ = ["Roles", "assign_roles"]
+
+_FEATURE = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$|^(feature|x)_", re.IGNORECASE)
+_IDS = ("id", "item", "image", "text", "", "__index_level_0__")  # the last two: what pandas calls its index
+_IMAGE_FILE = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the columns that play each role."""
+
+    item: str | None
+    content: str | None
+    kind: Literal["features", "image", "text"]
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+
+
+def assign_roles(
+    columns: Sequence[str],
+    *,
+    file: str,
+    vectors: frozenset[str] = frozenset(),
+    labels_column: str | None = None,
+    label_columns: Sequence[str] | str | None = None,
+    feature_columns: Sequence[str] | str | None = None,
+    item_column: str | None = None,
+    item_example: str | None = None,
+    require_labels: bool = True,
+) -> Roles:
+    """Decide the role of each column, by name or by the rules that ``read_table`` documents.
+
+    :param vectors: columns that hold a list of numbers in each row.
+    :param item_example: the first value of ``item_column``; an image file's name makes the kind "image".
+    :raises UserError: for a column that does not exist or plays two roles, and where features or labels are
+        missing.
+    """
+    if labels_column is not None and label_columns is not None:
+        raise UserError(
+            "give labels_column (one column of names) or label_columns (one column per label), not both"
+        )
+    if item_column is not None and item_column not in columns:
+        raise UserError(_missing(file, item_column, columns, "item_column (--item-column)"))
+    if "" in columns[1:]:
+        raise UserError(
+            f"{file}: column {list(columns).index('', 1) + 1} has no name; name it in the first row"
+        )
+    by_word = {name.lower(): name for name in reversed(columns)}
+    ids = [by_word[word] for word in _IDS if word in by_word]
+    taken = dict.fromkeys([*ids, *([item_column] if item_column is not None else [])])
+    content = next((by_word[word] for word in ("image", "text") if word in by_word), None)
+    if content is None and item_example is not None and _IMAGE_FILE.search(item_example):
+        content = item_column
+    item = (
+        item_column
+        if item_column is not None
+        else next((name for name in ids if name.lower() != "text"), None)
+    )
+
+    flag = "label_columns (--label-columns)" if labels_column is None else "labels_column (--labels-column)"
+    given = label_columns if labels_column is None else [labels_column]
+    labels = None if given is None else _expand(given, columns, taken, file, flag)
+    flag, given = "feature_columns (--feature-columns)", feature_columns
+    features = None if given is None else _expand(given, columns, taken, file, flag)
+    both = [name for name in labels or () if name in (features or ())]
+    if both:
+        raise UserError(f"{file}: {listed(map(repr, both))} named as label and as feature; choose one")
+    free = [name for name in columns if name not in taken and name not in (labels or ())]
+    kind: Literal["features", "image", "text"] = "features"
+    if features is None and content is not None:
+        kind = "text" if content.lower() == "text" else "image"
+        features = []
+    elif features is None:
+        features = [name for name in free if name in vectors or _FEATURE.search(name)]
+        if not features and labels is not None:
+            features = free
+    if labels is None:
+        labels = [name for name in free if name not in features]
+
+    shown = listed(map(repr, columns), 12)
+    if kind == "features" and not features:
+        raise UserError(
+            f"{file}: no feature columns among {shown}; name them with feature_columns (--feature-columns),"
+            " or give an 'image' or a 'text' column"
+        )
+    if require_labels and not labels:
+        raise UserError(
+            f"{file}: no label columns among {shown}; name them with label_columns (--label-columns), or a"
+            " column of label names with labels_column (--labels-column)"
+        )
+    return Roles(item, content if kind != "features" else None, kind, tuple(features), tuple(labels))
+
+
+def _missing(file: str, name: str, columns: Sequence[str], flag: str) -> str:
+    return f"{file}: {flag} names {name!r}, which is no column; {near(name, columns)}"
+
+
+def _expand(
+    patterns: Sequence[str] | str, columns: Sequence[str], ids: Container[str], file: str, flag: str
+) -> list[str]:
+    """Return the columns that names and patterns stand for, in the order given; no pattern matches an id."""
+    found: dict[str, None] = {}
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        hits = (
+            [pattern]
+            if pattern in columns
+            else [c for c in columns if c not in ids and fnmatchcase(c, pattern)]
+        )
+        if not hits:
+            raise UserError(_missing(file, pattern, columns, flag))
+        found.update(dict.fromkeys(hits))
+    return list(found)

@@ -1,0 +1,108 @@
+"""The embedded data: canvases composed of handwritten digits, whose labels are the digits on them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise._random import generator
+from labelwise.errors import UserError
+
+__all__ = ["DIGIT_NAMES", "digits_canvases"]
+
+DIGIT_NAMES: tuple[str, ...] = tuple("0123456789")
+_SIDES = range(8, 13)
+_TRAIN_SCANS = 1198
+
+
+@lru_cache(maxsize=1)
+def _scans() -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
+    """Return the 1,797 scans resized to each side, values 0..1, and the digit of each scan."""
+    from sklearn.datasets import load_digits
+
+    scans, digits = load_digits(return_X_y=True)
+    images = scans.reshape(-1, 8, 8).astype(np.float32) / 16
+    sizes = {}
+    for side in _SIDES:
+        resize = _interpolation(side)
+        sizes[side] = np.clip(resize @ images @ resize.T, 0, 1)
+    return sizes, digits.astype(np.int64)
+
+
+def _interpolation(side: int) -> NDArray[np.float32]:
+    """Return the (side, 8) matrix of linear interpolation from 8 pixels to ``side``, centres aligned."""
+    centres = np.clip((np.arange(side) + 0.5) * 8 / side - 0.5, 0, 7)
+    weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(8))).astype(
+        np.float32
+    )
+    return weights
+
+
+def scan_numbers(part: str) -> NDArray[np.int64]:
+    """Return the numbers of the scans that a part's canvases are made of."""
+    _, digits = _scans()
+    return np.arange(_TRAIN_SCANS) if part == "train" else np.arange(_TRAIN_SCANS, len(digits))
+
+
+def digits_canvases(
+    n: int = 2000,
+    *,
+    seed: int = 0,
+    part: Literal["train", "test"] = "train",
+    size: int = 32,
+    most: int = 4,
+) -> tuple[NDArray[np.uint8], NDArray[np.int8], tuple[str, ...]]:
+    """Compose canvases from scikit-learn's 1,797 scans of handwritten digits (8 x 8 pixels).
+
+    Each canvas carries one to ``most`` different digits, each scaled to 8..12 pixels, with its own contrast
+    (.6 to 1), at a random place; bounding boxes overlap by two pixels at most where there is room. Train
+    canvases are made of the first 1,198 scans, test canvases of the other 599, which are mostly other
+    writers'. Canvas ``i`` depends on ``(seed, part, i, size, most)`` only.
+
+    :param n: number of canvases, at least 1.
+    :param size: side of a canvas in pixels, at least 16.
+    :param most: largest number of digits on a canvas, 1 to 10.
+    :return: images (n, size, size) uint8 0..255; the full truth Y (n, 10) int8 in {0, 1}; the label names
+        "0".."9".
+    :raises UserError: for an argument out of range.
+    """
+    if part not in ("train", "test"):
+        raise UserError(f"part is {part!r}: give 'train' or 'test'")
+    if n < 1 or size < 16 or not 1 <= most <= 10:
+        raise UserError(f"n={n}, size={size}, most={most}: n is at least 1, size at least 16, most 1 to 10")
+    sizes, digits = _scans()
+    numbers = scan_numbers(part)
+    by_digit = [numbers[digits[numbers] == digit] for digit in range(10)]
+    images = np.zeros((n, size, size), dtype=np.float32)
+    truth = np.zeros((n, 10), dtype=np.int8)
+    for i in range(n):
+        draw = generator(seed, "digits_canvases", part, i)
+        chosen = draw.permutation(10)[: draw.integers(1, most + 1)]
+        truth[i, chosen] = 1
+        taken: list[tuple[int, int, int]] = []
+        for digit in chosen:
+            scans = by_digit[digit]
+            side = int(draw.integers(_SIDES.start, _SIDES.stop))
+            scan = sizes[side][scans[draw.integers(len(scans))]]
+            top, left = _place(draw, side, size, taken)
+            taken.append((top, left, side))
+            spot = images[i, top : top + side, left : left + side]
+            np.maximum(spot, scan * np.float32(draw.uniform(0.6, 1.0)), out=spot)
+    return np.rint(images * 255).astype(np.uint8), truth, DIGIT_NAMES
+
+
+def _place(
+    draw: np.random.Generator, side: int, size: int, taken: list[tuple[int, int, int]]
+) -> tuple[int, int]:
+    """Return the top left corner, of 30 random ones, that overlaps the taken boxes least."""
+    corners = draw.integers(0, size - side + 1, size=(30, 2))
+    worst = np.zeros(len(corners), dtype=np.int64)
+    for top, left, other in taken:
+        height = np.minimum(corners[:, 0] + side, top + other) - np.maximum(corners[:, 0], top)
+        width = np.minimum(corners[:, 1] + side, left + other) - np.maximum(corners[:, 1], left)
+        worst = np.maximum(worst, np.minimum(height, width))
+    best = int(np.argmax(worst <= 2)) if (worst <= 2).any() else int(worst.argmin())
+    return int(corners[best, 0]), int(corners[best, 1])

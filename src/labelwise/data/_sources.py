@@ -1,0 +1,154 @@
+"""What the training loop draws batches from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data._check import as_matrix
+from labelwise.data._images import ImageSource
+from labelwise.data._views import NormalTable, bits, check_view, dropped
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["ArraySource", "Scaling", "Source", "as_source"]
+
+_ROWS = 4096
+
+
+class Source(Protocol):
+    """Items by number. Whatever can give its length, the shape of an item and a batch can be trained on."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of one item as the backbone sees it."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
+        """Return the items' views (b, *shape) float32, on the CPU, in the order of ``index`` (b,) int64.
+
+        The weak view is the stored item; the strong one is a function of (seed, epoch, item) only, so
+        neither the rest of the batch nor its order changes it.
+        """
+        ...
+
+
+class Scaling(Protocol):
+    """A fitted input scaling, applied row by row."""
+
+    def transform(self, X: Any, /) -> NDArray[np.float32]:
+        """Return the scaled rows, dense (b, D)."""
+        ...
+
+
+class ArraySource:
+    """Rows of features: an array (n, D), a SciPy sparse matrix or a pandas frame.
+
+    The weak view is the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``: ``keep`` is 0
+    for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres), ``g`` standard
+    normal to within 1/4,096 quantiles, ``rms(x)`` the root of the row's mean square, so that the noise is in
+    the row's units.
+
+    :param scaling: an object with ``transform``; None leaves the rows as they are.
+    :param strong_view: expected share of coordinates set to 0, in [0, 1); 0 makes the strong view the weak
+        one.
+    :param noise: standard deviation of the noise in units of the row's root mean square, >= 0.
+    :param budget: bytes up to which the scaled, dense matrix is computed once and kept; past it, batch by
+        batch.
+    :raises UserError: for entries that are not finite numbers (rows named), or an argument out of range.
+    """
+
+    def __init__(
+        self,
+        X: Any,
+        scaling: Scaling | None = None,
+        *,
+        strong_view: float = 0.2,
+        noise: float = 0.1,
+        budget: int = 1 << 30,
+    ) -> None:
+        if not 0 <= strong_view < 1:
+            raise UserError(f"strong_view is {strong_view}: give a share of coordinates in [0, 1)")
+        if not noise >= 0:
+            raise UserError(f"noise is {noise}: give a standard deviation of at least 0")
+        self.strong_view, self.noise = float(strong_view), float(noise)
+        self._rows, self._scaling = as_matrix(X), scaling
+        self._normal = NormalTable()
+        n = self._rows.shape[0]
+        width = self._scaled(np.arange(1)).shape[1] if n else self._rows.shape[1]
+        self._length, self._shape = int(n), (int(width),)
+        self._kept = self._keep() if n * width * 4 <= budget else None
+        self._kept_rms = None if self._kept is None else _rms(self._kept)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(D,)``, D after scaling."""
+        return self._shape
+
+    def __len__(self) -> int:
+        return self._length
+
+    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
+        """Return the rows' views (b, D) float32; see ``Source`` and the class."""
+        import torch
+
+        check_view(view)
+        index = np.asarray(index, dtype=np.int64)
+        rows = self._scaled(index) if self._kept is None else self._kept.take(index, axis=0)
+        if view == "strong" and self.strong_view:
+            width = self._shape[0]
+            numbers = bits(index, 2 * width, seed=seed, epoch=epoch)
+            rms = _rms(rows) if self._kept_rms is None else self._kept_rms[index]
+            rows *= ~dropped(numbers[:, :width], self.strong_view)
+            if self.noise:
+                noise = self._normal(numbers[:, width:])
+                noise *= (np.float32(self.noise) * rms)[:, None]
+                rows += noise
+        return torch.from_numpy(rows)
+
+    def _scaled(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return a fresh dense float32 copy of the scaled rows."""
+        rows = self._rows[index]
+        if self._scaling is not None:
+            rows = self._scaling.transform(rows)
+        return np.array(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float32, order="C")
+
+    def _keep(self) -> NDArray[np.float32]:
+        if self._scaling is None and isinstance(self._rows, np.ndarray):
+            return self._rows
+        kept = np.empty((self._length, *self._shape), dtype=np.float32)
+        for start in range(0, self._length, _ROWS):
+            index = np.arange(start, min(start + _ROWS, self._length))
+            kept[index] = self._scaled(index)
+        return kept
+
+
+def _rms(rows: NDArray[np.float32]) -> NDArray[np.float32]:
+    squares: NDArray[np.float32] = np.einsum("ij,ij->i", rows, rows) / np.float32(max(rows.shape[1], 1))
+    return np.sqrt(squares)
+
+
+def as_source(X: Any, *, scaling: Scaling | None = None, **options: Any) -> Source:
+    """Return ``X`` as a source: itself if it is one, images for three or four dimensions, rows of features
+    otherwise.
+
+    :param scaling: for rows of features only.
+    :param options: keywords of ``ArraySource`` or ``ImageSource``.
+    :raises UserError: for data that is neither, or a scaling of something else than rows of features.
+    """
+    images = getattr(X, "ndim", 2) in (3, 4)
+    ready = hasattr(X, "batch") and hasattr(X, "shape") and hasattr(X, "__len__")
+    if scaling is not None and (images or ready):
+        raise UserError(
+            "scaling is for rows of features (n, D); images are scaled by mean and std, a source by itself"
+        )
+    if ready:
+        source: Source = X
+        return source
+    return ImageSource(X, **options) if images else ArraySource(X, scaling, **options)
