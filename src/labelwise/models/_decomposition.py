@@ -1,9 +1,9 @@
-"""One eigendecomposition that gives the ridge solution and its leave-one-out scores for every lambda and label.
+"""One eigendecomposition for the ridge solutions and leave-one-out scores of all lambdas and labels.
 
-Weighted ridge with a free intercept: ``min_{w,b} sum_i s_i (y_i - w.z_i - b)^2 + lambda |w|^2``. With z centred at
-its weighted mean and ``P`` the rows in principal coordinates, eigenvalues e: ``w = P^T s (y - ybar) / (e + lambda)``,
-the leverage of row i is ``h_i = s_i / sum(s) + s_i sum_j P_ij^2 / (e_j + lambda)``, and its prediction by the model
-fitted without it is ``(f_i - h_i y_i) / (1 - h_i)``, exactly.
+Weighted ridge with a free intercept: ``min_{w,b} sum_i s_i (y_i - w.z_i - b)^2 + lambda |w|^2``. With z
+centred at its weighted mean and ``P`` the rows in principal coordinates, eigenvalues e: ``w = P^T s (y -
+ybar) / (e + lambda)``, the leverage of row i is ``h_i = s_i / sum(s) + s_i sum_j P_ij^2 / (e_j + lambda)``,
+and its prediction by the model fitted without it is ``(f_i - h_i y_i) / (1 - h_i)``, exactly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Rows with weights, their weighted mean, and the eigendecomposition of their covariance or Gram matrix."""
+    """Rows, their weights and weighted mean, and the eigenvectors of their covariance or Gram matrix."""
 
     rows: Rows
     weights: Array  # (n,)
@@ -42,7 +42,7 @@ class Decomposition:
         if self.dual:
             root = np.sqrt(self.weights[rows])[:, None]
             return np.asarray(self.basis[rows] * np.sqrt(self.eigenvalues) / root)
-        return self.rows.dot(self.basis, rows) - self.centre @ self.basis
+        return np.asarray(self.rows.dot(self.basis, rows) - self.centre @ self.basis)
 
     def _moments(self, Y: Array) -> tuple[Array, Array]:
         """Return the weighted label means (K,) and ``P^T s (y - ybar)`` (r, K)."""
@@ -57,7 +57,7 @@ class Decomposition:
         )
 
     def solve(self, Y: Array, shrink: Array) -> tuple[Array, Array]:
-        """Return weights (K, D) and intercepts (K,) for ``shrink`` (r,) = a mean over lambdas of 1 / (e + lambda)."""
+        """Return weights (K, D), biases (K,) for ``shrink`` (r,): means over lambdas of 1 / (e + lambda)."""
         mean, moment = self._moments(Y)
         coefficient = moment * shrink[:, None]
         if self.dual:
@@ -84,7 +84,7 @@ class Decomposition:
 
 
 def decompose(rows: Rows, weights: Array | None = None) -> Decomposition:
-    """Decompose ``rows`` (n, D) with positive ``weights`` (n,), by the smaller of covariance and Gram matrix."""
+    """Decompose ``rows`` (n, D) with positive ``weights`` (n,): the smaller of covariance and Gram matrix."""
     s = np.ones(rows.n) if weights is None else np.asarray(weights, dtype=np.float64)
     centre = rows.sum(s) / s.sum()
     dual = rows.n < rows.d

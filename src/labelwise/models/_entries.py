@@ -1,4 +1,4 @@
-"""From annotations to ridge targets and entry weights, the rows that teach, and criteria over known entries."""
+"""From annotations to ridge targets and entry weights, and criteria over known entries."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CRITERIA = ("average_precision", "squared_error")
 
 @dataclass(frozen=True)
 class Entries:
-    """What the labels teach: the rows used, their 0/1 targets, and their entries' weights, in groups of labels.
+    """What the labels teach: the rows used, 0/1 targets, and entry weights in groups of labels.
 
     ``rows`` (m,) indices into X; ``targets`` (m, K) float64; ``patterns`` (G, m) distinct columns of weights;
     ``group`` (K,) the pattern of each label.
@@ -38,8 +38,8 @@ class Entries:
 def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entries:
     """Return the entries of ``Y`` (n, K) in {1, 0, -1}.
 
-    Rows that are wholly unknown teach nothing. Where no entry at all is a known negative, an unknown entry of the
-    other rows counts as absent with weight ``unknown_weight``; otherwise it is left out (weight 0).
+    Rows that are wholly unknown teach nothing. Where no entry at all is a known negative, an unknown entry of
+    the other rows counts as absent with weight ``unknown_weight``; otherwise it is left out (weight 0).
     """
     Y = np.asarray(Y)
     rows = np.flatnonzero((Y != -1).any(axis=1))
@@ -62,18 +62,20 @@ def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entrie
 
 
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
-    """Return each label's criterion (K,), higher is better, over entries of positive weight; NaN where undefined.
+    """Return each label's criterion (K,) over entries of positive weight: higher is better, NaN is undefined.
 
-    ``average_precision`` needs a positive and a negative; ``squared_error`` is minus the weighted mean square.
+    ``average_precision`` needs a positive and a negative; ``squared_error`` is minus the weighted mean
+    square.
     """
     known = weights > 0
     if criterion == "squared_error":
         total = weights.sum(axis=0)
         error = -(weights * (scores - targets) ** 2).sum(axis=0)
-        return np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0)
+        return np.asarray(np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0))
     order = np.argsort(np.where(known, -scores, np.inf), axis=0, kind="stable")
     hits = np.take_along_axis(targets * known, order, axis=0)
     precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
     positives, total = hits.sum(axis=0), known.sum(axis=0)
     both = (positives > 0) & (positives < total)
-    return np.divide((precision * hits).sum(axis=0), positives, out=np.full(len(total), np.nan), where=both)
+    area = (precision * hits).sum(axis=0)
+    return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))

@@ -20,11 +20,11 @@ _DIRECT = 4096  # up to so many features the shared covariance is factorised as 
 def solve_masked(
     rows: Rows, targets: Array, weights: Array, lambda_: float, *, tolerance: float = 1e-8, most: int = 2000
 ) -> tuple[Array, Array]:
-    """Return weights (K, D) and intercepts (K,) of ``min sum_i S_ik (T_ik - w_k.z_i - b_k)^2 + lambda |w_k|^2``.
+    """Return weights (K, D) and biases (K,) of ``min sum_i S_ik (T_ik - w_k.z_i - b_k)^2 + lambda |w_k|^2``.
 
-    Each label has its own entry weights ``S`` (m, K) >= 0. All labels advance together by conjugate gradients until
-    every residual is below ``tolerance`` times its right-hand side; the preconditioner is the covariance that all
-    labels share (none above 4,096 features). A label without known entries gets zeros.
+    Each label has its own entry weights ``S`` (m, K) >= 0. All labels advance together by conjugate gradients
+    until every residual is below ``tolerance`` times its right-hand side; the preconditioner is the
+    covariance that all labels share (none above 4,096 features). A label without known entries gets zeros.
     """
     centre = rows.sum(np.ones(rows.n)) / rows.n
     total = weights.sum(axis=0)
@@ -32,10 +32,10 @@ def solve_masked(
     safe = np.where(live, total, 1.0)
 
     def dot(V: Array) -> Array:
-        return rows.dot(V) - centre @ V
+        return np.asarray(rows.dot(V) - centre @ V)
 
     def transpose(R: Array) -> Array:
-        return rows.sum(R) - np.multiply.outer(centre, R.sum(axis=0))
+        return np.asarray(rows.sum(R) - np.multiply.outer(centre, R.sum(axis=0)))
 
     def apply(V: Array) -> Array:
         # the intercept is eliminated: each label sees residuals about its own weighted mean

@@ -38,7 +38,7 @@ class Rows:
     def dot(self, V: Array, rows: slice = slice(None)) -> Array:
         """Return ``Z[rows] V``, float64; V is (D, c)."""
         if self.u is not None and self.m is not None:
-            return np.asarray(self.A[rows] @ V) - np.multiply.outer(self.u[rows], self.m @ V)
+            return np.asarray(self.A[rows] @ V - np.multiply.outer(self.u[rows], self.m @ V))
         if rows != slice(None):
             return np.asarray(self.A[rows].astype(np.float64, copy=False) @ V)
         return np.concatenate([self.dot(V, block) for block in self.blocks()])
@@ -46,7 +46,7 @@ class Rows:
     def sum(self, weights: Array) -> Array:
         """Return ``Z^T weights``, float64; weights is (n,) or (n, c)."""
         if self.u is not None and self.m is not None:
-            return np.asarray(self.A.T @ weights) - np.multiply.outer(self.m, self.u @ weights)
+            return np.asarray(self.A.T @ weights - np.multiply.outer(self.m, self.u @ weights))
         total = np.zeros((self.d, *weights.shape[1:]))
         for block in self.blocks():
             total += self.A[block].astype(np.float64, copy=False).T @ weights[block]
@@ -85,6 +85,7 @@ class Rows:
 
 def rows_of(X: FeatureMatrix, scaling: InputScaling) -> Rows:
     """Return the scaled rows of ``X``, implicit when X is sparse and too large to densify."""
-    if issparse(X) and X.shape[0] * X.shape[1] > _SMALL:
+    size = int(X.shape[0]) * int(X.shape[1])
+    if size > _SMALL and issparse(X):
         return Rows(*scaling.sparse_parts(X))
     return Rows(scaling.transform(X))

@@ -82,8 +82,8 @@ class MLP(nn.Sequential):
 class SmallCNN(nn.Module):
     """A small convolutional net for arrays (B, C, H, W) of about 8 x 8 to 64 x 64.
 
-    Blocks of two 3 x 3 convolutions with GroupNorm and GELU; the map is halved after each block while its shorter
-    side is above ``smallest``. Features are the mean over the last map.
+    Blocks of two 3 x 3 convolutions with GroupNorm and GELU; the map is halved after each block while its
+    shorter side is above ``smallest``. Features are the mean over the last map.
     """
 
     def __init__(
@@ -124,7 +124,7 @@ class SmallCNN(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """Any module of the user's: its output is flattened to (B, n_features), found by one forward pass of zeros."""
+    """Any module: its output is flattened to (B, n_features), a number found by one forward pass of zeros."""
 
     def __init__(self, module: nn.Module, input_shape: Sequence[int]) -> None:
         super().__init__()
@@ -136,14 +136,15 @@ class Wrapped(nn.Module):
                 z = module.eval()(torch.zeros(1, *input_shape, device=place.device, dtype=place.dtype))
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise UserError(
-                f"the backbone {type(module).__name__} fails on an item of shape {tuple(input_shape)}: {error};"
+                f"backbone {type(module).__name__} fails on an item of shape {tuple(input_shape)}: {error};"
                 " give a module that maps (B, *shape) to (B, features)"
             ) from error
         finally:
             module.train(training)
         if not isinstance(z, Tensor) or z.ndim < 2 or len(z) != 1:
+            found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise UserError(
-                f"the backbone {type(module).__name__} returned {getattr(z, 'shape', type(z).__name__)} for one item;"
+                f"backbone {type(module).__name__} returned {found} for one item;"
                 " give a module that maps (B, *shape) to (B, features)"
             )
         self.n_features = z.flatten(1).shape[1]
@@ -160,10 +161,10 @@ BACKBONES: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
 
 
 def build_backbone(name: str | nn.Module, input_shape: Sequence[int], **options: Any) -> nn.Module:
-    """Return a backbone for items of ``input_shape`` (without the batch dimension), a module with ``n_features``.
+    """Return a module with ``n_features`` for items of ``input_shape`` (without the batch dimension).
 
-    ``name``: a key of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped. Raise
-    UserError for a name or an option that does not exist, or a shape that the backbone does not take.
+    ``name``: a key of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped.
+    Raise UserError for a name or an option that does not exist, or a shape that the backbone does not take.
     """
     if isinstance(name, nn.Module):
         if options:

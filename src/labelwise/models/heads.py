@@ -1,4 +1,4 @@
-"""Heads: from features ``z`` (B, D) to logits, or to cosines of the angles between z and the label weights."""
+"""Heads: from features ``z`` (B, D) to logits, or to cosines of angles between z and the label weights."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class LinearHead(nn.Linear):
 class CosineHead(nn.Module):
     """Cosines ``c_k = z.W_k / (|z| |W_k|)`` of the angles between features and label weights, no bias.
 
-    ``constant=True`` appends a coordinate 1 to z: a departure for fixed features, by which the head can carry an
-    intercept. With inputs of norm 1 the length of (z, 1) is the same for all, so that each label ranks the items
-    exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero vector has cosine 0.
-    ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
+    ``constant=True`` appends a coordinate 1 to z: a departure for fixed features, by which the head can carry
+    an intercept. With inputs of norm 1 the length of (z, 1) is the same for all, so that each label ranks the
+    items exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero vector
+    has cosine 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
     """
 
     def __init__(self, features: int, labels: int, *, constant: bool = False) -> None:
@@ -46,7 +46,8 @@ class CosineHead(nn.Module):
 
     def extra_repr(self) -> str:
         """Return the sizes shown when the module is printed."""
-        return f"features={self.weight.shape[1] - self.constant}, labels={len(self.weight)}, constant={self.constant}"
+        labels, width = self.weight.shape
+        return f"features={width - self.constant}, labels={labels}, constant={self.constant}"
 
 
 class Projection(nn.Sequential):
@@ -59,20 +60,20 @@ class Projection(nn.Sequential):
 
 @torch.no_grad()
 def start_from_ridge(head: LinearHead | CosineHead, solution: RidgeSolution, *, slope: float = 4.0) -> None:
-    """Set the weights of ``head`` so that it starts as the ridge solution; its inputs are the scaled features.
+    """Set the weights of ``head`` so that it starts as the ridge solution, over the scaled features.
 
     ``LinearHead``: logits ``slope (raw - 1/2)``, so that probability 1/2 is at raw output 1/2; at slope 4 the
-    probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k = (w_k, b_k - 1/2)``, so
-    that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes ``w_k`` alone and drops the
-    intercept. Raise UserError when the sizes differ.
+    probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k = (w_k, b_k -
+    1/2)``, so that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes ``w_k`` alone
+    and drops the intercept. Raise UserError when the sizes differ.
     """
     weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - 0.5
     constant = isinstance(head, CosineHead) and head.constant
     want = (head.weight.shape[0], head.weight.shape[1] - constant)
     if tuple(weight.shape) != want:
         raise UserError(
-            f"the ridge solution has {weight.shape[0]} labels and {weight.shape[1]} features, the head {want[0]} and"
-            f" {want[1]}; fit both to the same matrix"
+            f"the ridge solution has {weight.shape[0]} labels and {weight.shape[1]} features, the head"
+            f" {want[0]} and {want[1]}; fit both to the same matrix"
         )
     if isinstance(head, LinearHead):
         head.weight.copy_(slope * weight)

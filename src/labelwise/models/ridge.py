@@ -1,4 +1,4 @@
-"""The closed-form base learner: multi-output ridge regression on 0/1 targets, tuned by exact leave-one-out."""
+"""The closed-form base learner: multi-output ridge on 0/1 targets, tuned by exact leave-one-out."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class RidgeSolution:
 
     ``weight`` (K, D) float32; ``bias`` (K,) float32; ``scaling``; ``lambda_`` the chosen lambda (the best of
     ``lambdas_averaged``, whose solutions are averaged: a mean of linear models is one linear model);
-    ``loo_scores`` (n, K) float32, the raw output for each row of the training X by models that did not see the
-    entry (a row that taught nothing: the model's own output); ``exact`` whether they are exact leave-one-out (else
-    from 5 folds); ``criterion``; ``table`` one record (scaling, lambda, value) for each pair tried, higher is better.
+    ``loo_scores`` (n, K) float32, the raw output for each row of the training X by models that did not see
+    the entry (a row that taught nothing: the model's own output); ``exact`` whether they are exact
+    leave-one-out (else from 5 folds); ``criterion``; ``table`` one record (scaling, lambda, value) for each
+    pair tried, higher is better.
     """
 
     weight: npt.NDArray[np.float32]
@@ -53,7 +54,7 @@ class RidgeSolution:
     table: tuple[dict[str, str | float], ...]
 
     def predict(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
-        """Return the raw output (n, K) float32 for ``X`` (n, D), in batches: about 0 for absent, 1 for relevant."""
+        """Return the raw output (n, K) float32 for ``X`` (n, D): about 0 (absent) to 1 (relevant)."""
         return _predict(X, self.scaling, self.weight, self.bias)
 
     def predict_proba(self, X: FeatureMatrix) -> npt.NDArray[np.float64]:
@@ -64,8 +65,9 @@ class RidgeSolution:
 def probabilities(raw: Array) -> npt.NDArray[np.float64]:
     """Map raw ridge outputs to (0, 1): strictly monotone, 1/2 to 1/2, float64.
 
-    The identity on [.1, .9], with exponential tails of matching slope outside: ``.1 exp((r - .1) / .1)`` below and its
-    mirror image above. So outputs beyond 0 and 1 keep their order instead of being clipped to ties.
+    The identity on [.1, .9], with exponential tails of matching slope outside: ``.1 exp((r - .1) / .1)``
+    below and its mirror image above. So outputs beyond 0 and 1 keep their order instead of being clipped to
+    ties.
     """
     r = np.asarray(raw, dtype=np.float64)
     low = _TAIL * np.exp((np.minimum(r, _TAIL) - _TAIL) / _TAIL)
@@ -85,19 +87,21 @@ def solve_ridge(
     average: int = 1,
     criterion: str = "average_precision",
 ) -> RidgeSolution:
-    """Fit ridge regression to annotations, with scaling and lambda chosen by leave-one-out on the known entries.
+    """Fit ridge regression to annotations; scaling and lambda are chosen by leave-one-out on known entries.
 
-    ``X`` (n, D) dense or sparse: every row shapes the scaling, rows with a known entry are fitted. ``Y`` (n, K) in
-    {1, 0, -1}. ``lambdas``: absolute values; by default ``LAMBDA_GRID`` times the mean squared centred row norm.
-    ``weights`` (n,) >= 0: row weights of the squared error. ``label_weights`` (K,) >= 0: weights of the labels in the
-    criterion (a label's own solution does not depend on its weight). ``average``: how many of the best lambdas of the
-    chosen scaling are averaged. ``criterion``: ``average_precision`` (mean over labels) or ``squared_error``.
+    ``X`` (n, D) dense or sparse: every row shapes the scaling, rows with a known entry are fitted. ``Y`` (n,
+    K) in {1, 0, -1}. ``lambdas``: absolute values; by default ``LAMBDA_GRID`` times the mean squared centred
+    row norm. ``weights`` (n,) >= 0: row weights of the squared error. ``label_weights`` (K,) >= 0: weights of
+    the labels in the criterion (a label's own solution does not depend on its weight). ``average``: how many
+    of the best lambdas of the chosen scaling are averaged. ``criterion``: ``average_precision`` (mean over
+    labels) or ``squared_error``.
 
     Unknown entries: without any known negative (single or partial positives) they are absent with weight
-    ``unknown_weight``; otherwise each label is fitted to its own known rows, exactly: labels that share a mask share a
-    decomposition, and beyond a budget of work by conjugate gradients to a relative residual of 1e-8, with scaling
-    and lambda chosen on a sample of labels and rows and out-of-fold scores from 5 folds. So too when both n and D
-    exceed 6,000. Raise UserError for no known positive, a bad scaling, criterion, lambda or weight.
+    ``unknown_weight``; otherwise each label is fitted to its own known rows, exactly: labels that share a
+    mask share a decomposition, and beyond a budget of work by conjugate gradients to a relative residual of
+    1e-8, with scaling and lambda chosen on a sample of labels and rows and out-of-fold scores from 5 folds.
+    So too when both n and D exceed 6,000. Raise UserError for no known positive, a bad scaling, criterion,
+    lambda or weight.
     """
     Y = np.asarray(Y)
     _check(X, Y, lambdas, weights, label_weights, unknown_weight, average, criterion)
@@ -154,7 +158,7 @@ def _predict(X: FeatureMatrix, scaling: InputScaling, weight: Array, bias: Array
 
 
 def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
-    """Yield for each pattern with known rows: its labels, the positions of its rows, the rows, their weights."""
+    """Yield for each pattern with known rows: its labels, its rows' positions, the rows, their weights."""
     for number, pattern in enumerate(entries.patterns):
         index = np.flatnonzero(pattern > 0)
         if len(index):
@@ -163,7 +167,7 @@ def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, 
 
 
 def _scores(rows: Rows, entries: Entries, lambdas: Sequence[float] | None) -> tuple[Array, Array]:
-    """Return the lambdas (L,) and the exact leave-one-out scores (L, m, K), float32; a label without entries: 0."""
+    """Return the lambdas (L,) and leave-one-out scores (L, m, K), float32; 0 for a label without entries."""
     grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
     out: Array | None = None
     for labels, index, part, s in _groups(rows, entries):
@@ -181,7 +185,8 @@ def _scores(rows: Rows, entries: Entries, lambdas: Sequence[float] | None) -> tu
         out[np.ix_(np.arange(len(grid)), index, labels)] = found.leave_one_out(
             entries.targets[np.ix_(index, labels)], grid
         )
-    assert grid is not None and out is not None
+    assert grid is not None
+    assert out is not None
     return grid, out
 
 
@@ -250,8 +255,8 @@ def _check(
         raise UserError(f"lambdas must be positive; got {listed(lambdas)}")
     if average < 1:
         raise UserError(f"average must be at least 1; got {average}")
-    if not unknown_weight >= 0:
-        raise UserError(f"unknown_weight must be 0 or more; got {unknown_weight}")
+    if not unknown_weight > 0:
+        raise UserError(f"unknown_weight must be above 0; got {unknown_weight}")
     for name, value, size in (("weights", weights, Y.shape[0]), ("label_weights", label_weights, Y.shape[1])):
         if value is not None and (np.shape(value) != (size,) or not (np.asarray(value) >= 0).all()):
             raise UserError(f"{name} must be {size} numbers of 0 or more; got shape {np.shape(value)}")

@@ -38,11 +38,12 @@ _BLOCK = 1 << 22  # entries of a float64 block: 32 MB
 class InputScaling:
     """A fitted scaling ``z = norm((x - mean) / scale)``, each step present or absent by ``kind``.
 
-    ``none`` leaves x alone; ``standardise`` subtracts the mean and divides by the standard deviation (divisor n;
-    a constant column becomes 0); ``l2`` divides each row by its Euclidean norm (a zero row stays 0); ``centre_l2``
-    subtracts the mean and then does so; ``standardise_l2`` standardises and then does so.
+    ``none`` leaves x alone; ``standardise`` subtracts the mean and divides by the standard deviation (divisor
+    n; a constant column becomes 0); ``l2`` divides each row by its Euclidean norm (a zero row stays 0);
+    ``centre_l2`` subtracts the mean and then does so; ``standardise_l2`` standardises and then does so.
 
-    Attributes: ``kind``; ``n_features`` D; ``mean`` (D,) and ``inverse_scale`` (D,), float64 (0 and 1 where unused).
+    Attributes: ``kind``; ``n_features`` D; ``mean`` (D,) and ``inverse_scale`` (D,), float64 (0 and 1 where
+    unused).
     """
 
     kind: str
@@ -52,7 +53,7 @@ class InputScaling:
 
     @classmethod
     def fit(cls, X: FeatureMatrix, kind: str = "standardise_l2") -> InputScaling:
-        """Fit a scaling to ``X`` (n, D), dense or sparse, n >= 1. Raise UserError for a kind that does not exist."""
+        """Fit a scaling to ``X`` (n >= 1, D), dense or sparse; UserError for a kind that does not exist."""
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
         d = int(X.shape[1])
@@ -74,17 +75,17 @@ class InputScaling:
         return self.kind in _NORMED
 
     def transform(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
-        """Return the scaled rows of ``X`` (B, D) as a dense float32 array (B, D); sparse rows are densified here.
+        """Return the scaled rows of ``X`` (B, D) as a dense float32 array (B, D), sparse rows too.
 
         Raise UserError when the number of columns is not ``n_features``.
         """
         self._check(X)
         n = int(X.shape[0])
         out = np.empty((n, self.n_features), dtype=np.float32)
-        step = max(1, _BLOCK // max(1, self.n_features))
+        step, sparse = max(1, _BLOCK // max(1, self.n_features)), sp.issparse(X)
         for start in range(0, n, step):
             block = X[start : start + step]
-            z = np.array(block.toarray() if sp.issparse(block) else block, dtype=np.float64)
+            z = np.array(block.toarray() if sparse else block, dtype=np.float64)
             if self.centred:
                 z -= self.mean
                 z *= self.inverse_scale
@@ -113,7 +114,7 @@ class InputScaling:
         return A, u, m
 
     def state(self) -> dict[str, Array]:
-        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); nothing where the kind has none."""
+        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); none if not centred."""
         return {"mean": self.mean, "inverse_scale": self.inverse_scale} if self.centred else {}
 
     def config(self) -> dict[str, Any]:
@@ -122,7 +123,7 @@ class InputScaling:
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Array]) -> InputScaling:
-        """Return the scaling that ``config()`` and ``state()`` described. Raise UserError where they disagree."""
+        """Return the scaling that ``config()`` and ``state()`` describe; UserError where they disagree."""
         kind, d = str(config["kind"]), int(config["n_features"])
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")

@@ -1,0 +1,278 @@
+"""The ridge solver against slow dense solves and refits, in float64."""
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from labelwise.errors import UserError
+from labelwise.models import InputScaling, probabilities, solve_ridge
+from labelwise.models import ridge as ridge_module
+from labelwise.models._decomposition import decompose
+from labelwise.models._entries import criterion_values, entries_of
+from labelwise.models._masked import solve_masked
+from labelwise.models._rows import Rows
+from labelwise.models.scaling import SCALINGS
+
+
+def dense_ridge(Z, y, s, lambda_):
+    """The weighted ridge with a free intercept, one label, by its normal equations."""
+    A = np.column_stack([Z, np.ones(len(Z))])
+    penalty = lambda_ * np.eye(A.shape[1])
+    penalty[-1, -1] = 0
+    solution = np.linalg.solve(A.T @ (s[:, None] * A) + penalty, A.T @ (s * y))
+    return solution[:-1], solution[-1]
+
+
+def problem(n, d, k=3, seed=0):
+    rng = np.random.default_rng(seed)
+    Z = rng.normal(size=(n, d)) + 2
+    Y = (Z @ rng.normal(size=(d, k)) + rng.normal(size=(n, k)) > 0).astype(np.int8)
+    return Z, Y, rng.uniform(0.2, 2, size=n)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 7), (12, 25), (20, 20)])
+def test_leave_one_out_equals_refitting_without_each_row(n, d):
+    Z, Y, s = problem(n, d)
+    lambdas = np.array([0.01, 1.0, 30.0])
+    loo = decompose(Rows(Z), s).leave_one_out(Y.astype(float), lambdas)
+    for number, lambda_ in enumerate(lambdas):
+        for i in range(n):
+            rest = np.arange(n) != i
+            for k in range(Y.shape[1]):
+                w, b = dense_ridge(Z[rest], Y[rest, k], s[rest], lambda_)
+                assert loo[number, i, k] == pytest.approx(Z[i] @ w + b, abs=1e-8)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 7), (12, 25)])
+def test_weighted_solution_equals_the_normal_equations(n, d):
+    Z, Y, s = problem(n, d)
+    found = decompose(Rows(Z), s)
+    weight, bias = found.solve(Y.astype(float), 1 / (found.eigenvalues + 0.7))
+    for k in range(Y.shape[1]):
+        w, b = dense_ridge(Z, Y[:, k], s, 0.7)
+        np.testing.assert_allclose(weight[k], w, atol=1e-9)
+        assert bias[k] == pytest.approx(b, abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+@pytest.mark.parametrize(("n", "d"), [(40, 9), (12, 30)])
+def test_implicit_sparse_rows_equal_dense_rows(kind, n, d):
+    X = sp.random_array((n, d), density=0.3, rng=np.random.default_rng(1), format="csr")
+    scaling = InputScaling.fit(X, kind)
+    A, u, m = scaling.sparse_parts(X)
+    dense, implicit = Rows(A.toarray() - np.outer(u, m)), Rows(A, u, m)
+    np.testing.assert_allclose(scaling.transform(X), dense.A, atol=1e-6)
+    rng = np.random.default_rng(2)
+    s, c, V, R = rng.random(n), rng.normal(size=d), rng.normal(size=(d, 2)), rng.normal(size=(n, 2))
+    np.testing.assert_allclose(implicit.dot(V), dense.dot(V), atol=1e-10)
+    np.testing.assert_allclose(implicit.sum(R), dense.sum(R), atol=1e-10)
+    np.testing.assert_allclose(implicit.sum(s), dense.sum(s), atol=1e-10)
+    np.testing.assert_allclose(implicit.covariance(c, s), dense.covariance(c, s), atol=1e-9)
+    np.testing.assert_allclose(implicit.gram(c, s), dense.gram(c, s), atol=1e-9)
+
+
+def test_sparse_input_gives_the_dense_solution(monkeypatch):
+    X = sp.random_array((60, 12), density=0.4, rng=np.random.default_rng(1), format="csr")
+    _, Y, _ = problem(60, 12)
+    dense = solve_ridge(X.toarray(), Y)
+    monkeypatch.setattr("labelwise.models._rows._SMALL", 0)
+    implicit = solve_ridge(X, Y)
+    assert implicit.scaling.kind == dense.scaling.kind
+    np.testing.assert_allclose(implicit.weight, dense.weight, atol=1e-4)
+    np.testing.assert_allclose(implicit.predict(X), dense.predict(X.toarray()), atol=1e-4)
+    np.testing.assert_allclose(implicit.loo_scores, dense.loo_scores, atol=1e-4)
+
+
+def test_wholly_unknown_rows_shape_only_the_scaling():
+    Z, Y, _ = problem(40, 6)
+    seen = np.full_like(Y, -1)
+    seen[:25] = Y[:25]
+    solution = solve_ridge(Z, seen, scalings=["standardise"], lambdas=[2.0])
+    T = InputScaling.fit(Z, "standardise").transform(Z).astype(float)
+    for k in range(Y.shape[1]):
+        w, b = dense_ridge(T[:25], Y[:25, k], np.ones(25), 2.0)
+        np.testing.assert_allclose(solution.weight[k], w, atol=1e-5)
+        np.testing.assert_allclose(solution.loo_scores[25:, k], T[25:] @ w + b, atol=1e-5)
+        rest = np.arange(25) != 3
+        w, b = dense_ridge(T[:25][rest], Y[:25, k][rest], np.ones(24), 2.0)
+        assert solution.loo_scores[3, k] == pytest.approx(T[3] @ w + b, abs=1e-5)
+    np.testing.assert_allclose(solution.predict(Z), T @ solution.weight.T + solution.bias, atol=1e-5)
+
+
+def masked(Y, seed=0, share=0.3):
+    out = Y.copy()
+    out[np.random.default_rng(seed).random(Y.shape) < share] = -1
+    out[0] = Y[0]
+    return out
+
+
+def assert_masked(solution, Z, Y, s, lambda_, places):
+    for k in range(Y.shape[1]):
+        known = Y[:, k] != -1
+        w, b = dense_ridge(Z[known], Y[known, k], s[known], lambda_)
+        np.testing.assert_allclose(solution.weight[k], w, atol=places)
+        assert solution.bias[k] == pytest.approx(b, abs=places)
+
+
+@pytest.mark.parametrize(("n", "d"), [(50, 6), (16, 30)])
+def test_partly_known_rows_fit_each_label_to_its_known_rows(n, d):
+    Z, Y, s = problem(n, d)
+    Y = masked(Y)
+    solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5], weights=s)
+    assert solution.exact
+    assert_masked(solution, Z.astype(np.float32).astype(float), Y, s, 0.5, 1e-5)
+    i, k = np.argwhere(Y != -1)[7]
+    rest = (Y[:, k] != -1) & (np.arange(n) != i)
+    w, b = dense_ridge(Z[rest], Y[rest, k], s[rest], 0.5)
+    assert solution.loo_scores[i, k] == pytest.approx(Z[i] @ w + b, abs=1e-4)
+
+
+def test_conjugate_gradients_reach_the_masked_solution():
+    Z, Y, s = problem(50, 6)
+    Y = masked(Y)
+    S = np.where(Y == -1, 0, s[:, None])
+    S[:, 2] = 0
+    weight, bias = solve_masked(Rows(Z), (Y == 1).astype(float), S, 0.5)
+    for k in range(2):
+        known = Y[:, k] != -1
+        w, b = dense_ridge(Z[known], Y[known, k], s[known], 0.5)
+        np.testing.assert_allclose(weight[k], w, atol=1e-6)
+        assert bias[k] == pytest.approx(b, abs=1e-6)
+    assert not weight[2].any()
+    assert bias[2] == 0
+
+
+@pytest.mark.parametrize("limit", ["_WORK", "_LARGEST"])
+def test_beyond_the_budget_the_answer_is_the_same(monkeypatch, limit):
+    Z, Y, _ = problem(80, 6)
+    Y = masked(Y) if limit == "_WORK" else Y
+    exact = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
+    monkeypatch.setattr(ridge_module, limit, 1)
+    solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
+    assert exact.exact
+    assert not solution.exact
+    np.testing.assert_allclose(solution.weight, exact.weight, atol=1e-5)
+    assert np.corrcoef(solution.loo_scores.ravel(), exact.loo_scores.ravel())[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("unknown_weight", [1.0, 0.3])
+def test_without_known_negatives_unknown_is_weighted_absent(unknown_weight):
+    Z, Y, s = problem(50, 6)
+    seen = np.where((Y == 1) & (np.random.default_rng(3).random(Y.shape) < 0.7), 1, -1).astype(np.int8)
+    solution = solve_ridge(
+        Z, seen, scalings=["none"], lambdas=[0.5], weights=s, unknown_weight=unknown_weight
+    )
+    rows = (seen == 1).any(axis=1)
+    for k in range(Y.shape[1]):
+        entry = s * np.where(seen[:, k] == 1, 1, unknown_weight)
+        w, b = dense_ridge(Z[rows], seen[rows, k] == 1, entry[rows], 0.5)
+        np.testing.assert_allclose(solution.weight[k], w, atol=1e-5)
+        assert solution.bias[k] == pytest.approx(b, abs=1e-5)
+
+
+def test_average_of_lambdas_is_the_average_of_solutions():
+    Z, Y, _ = problem(40, 6)
+    pair = solve_ridge(Z, Y, scalings=["l2"], lambdas=[0.1, 2.0], average=2)
+    single = [solve_ridge(Z, Y, scalings=["l2"], lambdas=[g]) for g in (0.1, 2.0)]
+    np.testing.assert_allclose(pair.weight, (single[0].weight + single[1].weight) / 2, atol=1e-5)
+    np.testing.assert_allclose(pair.loo_scores, (single[0].loo_scores + single[1].loo_scores) / 2, atol=1e-5)
+    assert sorted(pair.lambdas_averaged) == [0.1, 2.0]
+
+
+@pytest.mark.parametrize("criterion", ["average_precision", "squared_error"])
+def test_choice_is_the_best_row_of_the_table(criterion):
+    Z, Y, _ = problem(60, 8)
+    solution = solve_ridge(Z, Y, criterion=criterion, average=1)
+    best = max(solution.table, key=lambda row: row["value"])
+    assert (best["scaling"], best["lambda"]) == (solution.scaling.kind, solution.lambda_)
+    assert {row["scaling"] for row in solution.table} == set(SCALINGS)
+
+
+def test_criteria_equal_slow_loops():
+    from sklearn.metrics import average_precision_score
+
+    rng = np.random.default_rng(0)
+    scores, T, S = (
+        rng.normal(size=(30, 4)),
+        (rng.random((30, 4)) < 0.3) * 1.0,
+        rng.integers(0, 3, (30, 4)) / 2,
+    )
+    T[:, 3] = 0
+    found = criterion_values(scores, T, S, "average_precision")
+    errors = criterion_values(scores, T, S, "squared_error")
+    for k in range(3):
+        known = S[:, k] > 0
+        assert found[k] == pytest.approx(average_precision_score(T[known, k], scores[known, k]), abs=1e-12)
+        assert errors[k] == pytest.approx(
+            -np.average((scores[:, k] - T[:, k]) ** 2, weights=S[:, k]), abs=1e-12
+        )
+    assert np.isnan(found[3])
+
+
+def test_labels_with_the_same_mask_share_a_pattern():
+    Y = np.array([[1, 0, 1], [0, 1, -1], [0, -1, 1], [-1, -1, -1]], dtype=np.int8)
+    entries = entries_of(Y, None, 1.0)
+    assert entries.rows.tolist() == [0, 1, 2]
+    weights = entries.weights(np.arange(3))
+    np.testing.assert_array_equal(weights, (Y[:3] != -1).astype(float))
+    assert len(entries_of(Y[:, [0, 0, 2]], None, 1.0).patterns) == 2
+
+
+def test_label_weights_move_the_criterion_only():
+    Z, Y, _ = problem(60, 8)
+    first = solve_ridge(Z, Y, scalings=["l2"], lambdas=[0.1, 1.0], label_weights=np.array([1.0, 0, 0]))
+    single = solve_ridge(Z, Y[:, :1], scalings=["l2"], lambdas=[0.1, 1.0])
+    assert [row["value"] for row in first.table] == pytest.approx([row["value"] for row in single.table])
+
+
+def test_probabilities_are_strictly_monotone_and_keep_one_half():
+    raw = np.linspace(-3, 3, 2001)
+    p = probabilities(raw)
+    assert (np.diff(p) > 0).all()
+    assert ((p > 0) & (p < 1)).all()
+    assert probabilities(np.array([0.5]))[0] == 0.5
+    np.testing.assert_allclose(p + probabilities(1 - raw), 1, atol=1e-15)
+    np.testing.assert_allclose(probabilities(np.array([0.1, 0.3, 0.9])), [0.1, 0.3, 0.9], atol=1e-15)
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_hardly_any_labelled_rows_still_fit(rows):
+    Z, Y, _ = problem(20, 5)
+    seen = np.full_like(Y, -1)
+    seen[:rows] = 1
+    seen[rows - 1, 0] = 0
+    solution = solve_ridge(Z, seen)
+    assert np.isfinite(solution.weight).all()
+    assert np.isfinite(solution.loo_scores).all()
+
+
+def test_constant_features_fit_the_prior():
+    _, Y, _ = problem(20, 5)
+    solution = solve_ridge(np.ones((20, 4)), Y)
+    np.testing.assert_allclose(solution.predict(np.ones((2, 4))), np.tile(Y.mean(axis=0), (2, 1)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"criterion": "average_precison"}, "average_precision"),
+        ({"scalings": ["standardize"]}, "did you mean .standardise."),
+        ({"lambdas": [0.0]}, "lambdas must be positive"),
+        ({"average": 0}, "average"),
+        ({"unknown_weight": 0.0}, "unknown_weight"),
+        ({"weights": np.ones(3)}, "weights must be 20 numbers"),
+        ({"label_weights": -np.ones(3)}, "label_weights"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(keywords, words):
+    Z, Y, _ = problem(20, 5)
+    with pytest.raises(UserError, match=words):
+        solve_ridge(Z, Y, **keywords)
+
+
+def test_no_known_positive_and_unequal_rows_are_refused():
+    Z, Y, _ = problem(20, 5)
+    with pytest.raises(UserError, match="no known positive"):
+        solve_ridge(Z, np.zeros_like(Y))
+    with pytest.raises(UserError, match="same rows"):
+        solve_ridge(Z[:5], Y)
