@@ -1,0 +1,24 @@
+"""Mergeable per-label summaries: whatever is global in a method, gathered batch by batch.
+
+Each has ``update(batch)``, ``merge(other)`` and ``finalize()``. Its size depends on the number of labels (for
+exact selections, on the number selected), never on items x labels. Gathered in any split of the batches and
+merged in any order, selections are equal to the bit and float64 moments to 1e-12 relative.
+"""
+
+from labelwise.summaries._arrays import as_array
+from labelwise.summaries.angles import AngleMoments, AngleStatistics
+from labelwise.summaries.label_moments import LabelMoments
+from labelwise.summaries.score_histogram import ScoreHistogram
+from labelwise.summaries.thresholds import Thresholds
+from labelwise.summaries.top_scores import TopScores, TopSelection
+
+__all__ = [
+    "AngleMoments",
+    "AngleStatistics",
+    "LabelMoments",
+    "ScoreHistogram",
+    "Thresholds",
+    "TopScores",
+    "TopSelection",
+    "as_array",
+]

@@ -1,0 +1,98 @@
+"""What the summaries share: inputs as numpy arrays, checked once, and walked in blocks that fit a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError
+
+__all__ = ["Scores", "as_array", "as_counts", "as_ids", "as_mask", "as_scores", "refuse_nan", "row_blocks"]
+
+Scores = NDArray[np.floating[Any]]
+
+_BLOCK_ENTRIES = 1 << 19
+
+
+def as_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
+    """Return an array or tensor (any device or layout) as a numpy array, without a copy where possible."""
+    if not isinstance(values, torch.Tensor):
+        return np.asarray(values)
+    tensor = values.detach()
+    if tensor.dtype == torch.bfloat16:
+        tensor = tensor.float()
+    array: NDArray[Any] = tensor.cpu().numpy()
+    return array
+
+
+def as_scores(name: str, values: ArrayLike | torch.Tensor, n_labels: int) -> Scores:
+    """Return ``values`` as a (b, n_labels) array of float32 or float64; narrower floats widen exactly."""
+    array = as_array(values)
+    if array.ndim != 2 or array.shape[1] != n_labels:
+        raise UserError(f"{name} has shape {array.shape}: give (rows, {n_labels}), one column per label.")
+    if array.dtype in (np.float32, np.float64):
+        return array
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"{name} has dtype {array.dtype}: give numbers.")
+    return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+
+
+def as_mask(
+    name: str, values: ArrayLike | torch.Tensor | None, shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    """Return ``values`` as a bool array of exactly ``shape``; None stays None."""
+    if values is None:
+        return None
+    array = as_array(values)
+    if array.shape != shape or array.dtype != np.bool_:
+        raise UserError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}: give booleans of shape {shape}."
+        )
+    return array
+
+
+def as_counts(name: str, values: ArrayLike | torch.Tensor) -> NDArray[np.int64]:
+    """Return ``values`` as (K,) whole numbers of at least zero."""
+    array = as_array(values)
+    if array.ndim != 1 or len(array) == 0 or array.dtype.kind not in "iu":
+        raise UserError(
+            f"{name} has shape {array.shape} and dtype {array.dtype}: give one whole number per label."
+        )
+    if array.min() < 0:
+        label = int(np.flatnonzero(array < 0)[0])
+        raise UserError(f"{name} is {array[label]} for label {label}: give zero or more.")
+    return array.astype(np.int64)
+
+
+def as_ids(values: ArrayLike | torch.Tensor | int, n_rows: int) -> NDArray[np.int64]:
+    """Return one id per row: those given, or consecutive ones from the int given."""
+    if isinstance(values, int | np.integer):
+        values = np.arange(values, values + n_rows, dtype=np.int64)
+    array = as_array(values)
+    if array.shape != (n_rows,) or array.dtype.kind not in "iu":
+        raise UserError(f"ids has shape {array.shape} and dtype {array.dtype}: give {n_rows} whole numbers.")
+    if n_rows and array.min() < 0:
+        raise UserError(f"ids holds {array.min()} in row {int(array.argmin())}: give ids of zero or more.")
+    return array.astype(np.int64, copy=False)
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Return slices over the rows, each of about half a million entries."""
+    step = max(1, _BLOCK_ENTRIES // max(1, n_columns))
+    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
+
+
+def refuse_nan(name: str, block: Scores, mask: NDArray[np.bool_] | None, first_row: int) -> None:
+    """Raise a UserError that names row and label if an unmasked entry is NaN."""
+    if block.size == 0 or not np.isnan(block.min()):
+        return
+    bad = np.isnan(block) if mask is None else np.isnan(block) & mask
+    if bad.any():
+        row, label = (int(index[0]) for index in np.nonzero(bad))
+        raise UserError(
+            f"{name} is NaN in row {first_row + row}, label {label}: NaN cannot be ranked; mask it."
+        )

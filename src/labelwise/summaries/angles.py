@@ -1,0 +1,206 @@
+"""Means and variances of each label's angles to its prototype, for positives and for negatives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError
+from labelwise.summaries._arrays import Scores, as_array, as_scores, refuse_nan, row_blocks
+
+__all__ = ["AngleMoments", "AngleStatistics"]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class AngleStatistics:
+    """What balances a binary angular margin: the angle distributions of each label's negatives and positives.
+
+    With ``v = (variance_negative + variance_positive) / 2`` and ``a = sqrt(v / variance)``, S2ML2-BBAM's
+    transform is ``psi(theta) = a theta + (1 - a) mean``, each side with its own mean and variance: it keeps
+    the mean and gives both sides the variance v. Equal variances make it the identity.
+
+    Attributes:
+        mean_negative, mean_positive: (K,) tensors, radians.
+        variance_negative, variance_positive: (K,) tensors, radians squared, above zero.
+        count_negative, count_positive: (K,) int64 tensors, the entries behind them, or None where not known.
+
+    Floating tensors and arrays keep float32 or float64; everything else (lists, ints) becomes float64,
+    narrower floats float32.
+
+    """
+
+    mean_negative: torch.Tensor
+    mean_positive: torch.Tensor
+    variance_negative: torch.Tensor
+    variance_positive: torch.Tensor
+    count_negative: torch.Tensor | None = None
+    count_positive: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        shape = None
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if value is None:
+                continue
+            tensor = _tensor(value, whole=field.name.startswith("count"))
+            shape = tensor.shape if shape is None else shape
+            if tensor.ndim != 1 or tensor.shape != shape:
+                raise UserError(f"{field.name} has shape {tuple(tensor.shape)}: give one number per label.")
+            if field.name.startswith("variance") and not bool((tensor > 0).all()):
+                label = int((~(tensor > 0)).nonzero()[0])
+                raise UserError(
+                    f"{field.name} is {float(tensor[label])} for label {label}: give a variance above 0."
+                )
+            object.__setattr__(self, field.name, tensor)
+
+    @classmethod
+    def identity(cls, n_labels: int) -> AngleStatistics:
+        """Return statistics with equal variances, for which the transform changes nothing."""
+        right, one = (
+            torch.full((n_labels,), np.pi / 2, dtype=torch.float64),
+            torch.ones(n_labels, dtype=torch.float64),
+        )
+        return cls(mean_negative=right, mean_positive=right, variance_negative=one, variance_positive=one)
+
+    def to(
+        self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+    ) -> AngleStatistics:
+        """Return the same statistics on a device, in a floating dtype; the counts stay int64."""
+        moved: dict[str, torch.Tensor] = {}
+        for name, tensor in self.tensors().items():
+            moved[name] = tensor.to(device=device, dtype=None if name.startswith("count") else dtype)
+        return replace(self, **moved)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """Return the tensors by name, as the keywords that make the same statistics again."""
+        return {
+            field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None
+        }
+
+
+class AngleMoments:
+    """Gather count, mean and sum of squared deviations of each label's angles, for positives and for
+    negatives.
+
+    Batches and other moments are joined by Chan, Golub and LeVeque's update in float64.
+    """
+
+    def __init__(self, n_labels: int) -> None:
+        # Row 0 is of the negatives, row 1 of the positives: the target is the index.
+        self.counts = np.zeros((2, n_labels), np.int64)
+        self.means = np.zeros((2, n_labels))
+        self.squares = np.zeros((2, n_labels))
+
+    def update(self, angles: ArrayLike | torch.Tensor, targets: ArrayLike | torch.Tensor) -> None:
+        """Take in angles (b, K) in radians and targets (b, K): 1 positive, 0 negative, others left out."""
+        values = as_scores("angles", angles, self.counts.shape[1])
+        labels = as_array(targets)
+        if labels.shape != values.shape:
+            raise UserError(f"targets has shape {labels.shape}: give that of the angles, {values.shape}.")
+        for rows in row_blocks(*values.shape):
+            for side in (0, 1):
+                self._take_block(side, values[rows], labels[rows] == side, rows.start)
+
+    def merge(self, other: AngleMoments) -> None:
+        """Take in what another summary has gathered of other entries."""
+        if self.counts.shape != other.counts.shape:
+            raise UserError("AngleMoments of different numbers of labels cannot be merged.")
+        self._join(slice(None), other.counts, other.means, other.squares)
+
+    def finalize(
+        self,
+        previous: AngleStatistics | None = None,
+        *,
+        momentum: float = 0.01,
+        variance_floor: float = 1e-3,
+        from_zero: bool = False,
+    ) -> AngleStatistics:
+        """Return the statistics, smoothed with the previous ones: ``(1 - momentum) new + momentum old``.
+
+        The new variance is unbiased (n - 1) and taken around the smoothed mean, as released. A label with
+        fewer than two positives or two negatives gets equal variances on both sides, so that the transform is
+        the identity; a side without entries gets the previous mean, or a right angle.
+
+        Args:
+            previous: statistics of the refresh before, or None. Labels whose previous statistics rest on
+                fewer than two positives or negatives take the new value whole.
+            momentum: weight of the old value, in [0, 1).
+            variance_floor: the least variance, above 0 (the released code has none).
+            from_zero: the released form: the first refresh is smoothed with zeros, 1% too small at momentum
+                .01.
+
+        """
+        if not 0 <= momentum < 1:
+            raise UserError(f"momentum is {momentum}: give a weight of at least 0 and below 1.")
+        if not variance_floor > 0:
+            raise UserError(f"variance_floor is {variance_floor}: give a variance above 0.")
+        old_means, old_variances, known = self._old(previous, from_zero)
+        weight = np.where(known, momentum, 0.0)
+        empty = self.counts == 0
+        new = np.where(empty, np.where(old_means > 0, old_means, np.pi / 2), self.means)
+        means = (1 - weight) * new + weight * old_means
+        around = self.squares + self.counts * (self.means - means) ** 2
+        variances = (1 - weight) * around / np.maximum(self.counts - 1, 1) + weight * old_variances
+        variances = np.maximum(variances, variance_floor)
+        few = (self.counts < 2).any(axis=0)
+        variances[:, few] = np.where(self.counts >= 2, variances, 0).max(axis=0)[few]
+        variances = np.maximum(variances, variance_floor)
+        return AngleStatistics(
+            mean_negative=torch.from_numpy(means[0].copy()),
+            mean_positive=torch.from_numpy(means[1].copy()),
+            variance_negative=torch.from_numpy(variances[0].copy()),
+            variance_positive=torch.from_numpy(variances[1].copy()),
+            count_negative=torch.from_numpy(self.counts[0].copy()),
+            count_positive=torch.from_numpy(self.counts[1].copy()),
+        )
+
+    def _old(
+        self, previous: AngleStatistics | None, from_zero: bool
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Return the old means and variances (2, K), and for which labels (K,) they are to be mixed in."""
+        n_labels = self.counts.shape[1]
+        if previous is None:
+            return np.zeros((2, n_labels)), np.zeros((2, n_labels)), np.full(n_labels, from_zero)
+        if len(previous.mean_negative) != n_labels:
+            raise UserError(f"previous has {len(previous.mean_negative)} labels, not {n_labels}.")
+        known = np.ones(n_labels, np.bool_)
+        for count in (previous.count_negative, previous.count_positive):
+            if count is not None:
+                known &= as_array(count) >= 2
+        means = [as_array(previous.mean_negative), as_array(previous.mean_positive)]
+        variances = [as_array(previous.variance_negative), as_array(previous.variance_positive)]
+        return np.stack(means).astype(np.float64), np.stack(variances).astype(np.float64), known
+
+    def _take_block(self, side: int, block: Scores, chosen: NDArray[np.bool_], first_row: int) -> None:
+        counts = np.count_nonzero(chosen, axis=0)
+        refuse_nan("angles", block, chosen, first_row)
+        means = np.where(chosen, block, 0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1)
+        residuals = np.where(chosen, block - means, 0)
+        squares = np.einsum("bk,bk->k", residuals, residuals)
+        self._join(side, counts, means, squares)
+
+    def _join(
+        self,
+        side: int | slice,
+        counts: NDArray[np.int64],
+        means: NDArray[np.float64],
+        squares: NDArray[np.float64],
+    ) -> None:
+        total = self.counts[side] + counts
+        share = counts / np.maximum(total, 1)
+        gap = means - self.means[side]
+        self.squares[side] += squares + gap**2 * self.counts[side] * share
+        self.means[side] += gap * share
+        self.counts[side] = total
+
+
+def _tensor(value: object, *, whole: bool) -> torch.Tensor:
+    tensor = value.detach() if isinstance(value, torch.Tensor) else torch.from_numpy(np.array(value))
+    if whole:
+        return tensor.to(torch.int64)
+    if tensor.dtype in (torch.float32, torch.float64):
+        return tensor
+    return tensor.to(torch.float32 if tensor.is_floating_point() else torch.float64)

@@ -1,0 +1,176 @@
+"""The exact n_k highest (or lowest) scores of each label, with their item ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError
+from labelwise.summaries._arrays import Scores, as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
+from labelwise.summaries.thresholds import ALL_IDS, Thresholds
+
+__all__ = ["TopScores", "TopSelection"]
+
+
+@dataclass(frozen=True, eq=False)
+class TopSelection:
+    """What ``TopScores`` selected.
+
+    Attributes:
+        ids: for each label, the selected item ids in ascending order (int64).
+        scores: for each label, the scores of these items (float32 or float64).
+        thresholds: where each label's selection ends.
+
+    """
+
+    ids: list[NDArray[np.int64]]
+    scores: list[Scores]
+    thresholds: Thresholds
+
+
+class TopScores:
+    """Keep the ``counts[k]`` highest scores of each label k, exactly; ties go to the lower item id.
+
+    An entry enters a label's buffer only if it beats the label's threshold so far; a full buffer (twice the
+    count) is cut back to the count by a partition. So memory is that of the selection, at most twice over
+    (12 bytes an entry for float32 scores), and a pass costs about one comparison per entry. The result is a
+    function of the set of (score, id) pairs alone: any split into batches and any order of merging gives the
+    same bits.
+
+    Args:
+        counts: (K,) ints >= 0, how many items to select for each label. With fewer items, all are selected.
+        largest: False selects the lowest scores instead.
+
+    """
+
+    def __init__(self, counts: ArrayLike | torch.Tensor, *, largest: bool = True) -> None:
+        self.counts = as_counts("counts", counts)
+        self.largest = largest
+        n_labels = len(self.counts)
+        self._dtype: type[np.float32 | np.float64] = np.float32
+        self._values: list[Scores] = [np.empty(0, np.float32) for _ in range(n_labels)]
+        self._ids = [np.empty(0, np.int64) for _ in range(n_labels)]
+        self._fill = np.zeros(n_labels, np.int64)
+        self._floor = np.where(self.counts > 0, -np.inf, np.inf).astype(np.float32)
+        self._last = np.where(self.counts > 0, ALL_IDS, -1)
+
+    def update(
+        self,
+        scores: ArrayLike | torch.Tensor,
+        ids: ArrayLike | torch.Tensor | int,
+        mask: ArrayLike | torch.Tensor | None = None,
+    ) -> None:
+        """Take in a batch.
+
+        Args:
+            scores: (b, K) numbers; float64 is kept as such. NaN is refused, infinities are ranked.
+            ids: (b,) ints >= 0, each item once over the life of the summary; or the first id of a consecutive
+                run.
+            mask: (b, K) bool, the entries that take part; None for all.
+
+        Raises:
+            UserError: on NaN in an entry that takes part, or a wrong shape.
+
+        """
+        values = as_scores("scores", scores, len(self.counts))
+        allowed = as_mask("mask", mask, values.shape)
+        numbers = as_ids(ids, len(values))
+        if values.dtype == np.float64:
+            self._widen()
+        for rows in row_blocks(*values.shape):
+            part = None if allowed is None else allowed[rows]
+            refuse_nan("scores", values[rows], part, rows.start)
+            self._take_block(values[rows] if self.largest else -values[rows], numbers[rows], part)
+
+    def merge(self, other: TopScores) -> None:
+        """Take in what another summary with the same counts has gathered of other items."""
+        if not np.array_equal(self.counts, other.counts) or self.largest != other.largest:
+            raise UserError("TopScores can be merged only with the same counts and the same end (largest).")
+        if other._dtype is np.float64:
+            self._widen()
+        for label, fill in enumerate(other._fill):
+            values: Scores = other._values[label][:fill].astype(self._dtype, copy=False)
+            self._push(label, values, other._ids[label][:fill])
+
+    def finalize(self) -> TopSelection:
+        """Return the selection so far; the summary may go on gathering."""
+        floor, last = self._floor.copy(), self._last.copy()
+        all_ids: list[NDArray[np.int64]] = []
+        all_scores: list[Scores] = []
+        for label, count in enumerate(self.counts.tolist()):
+            if self._fill[label] > count:
+                self._push(label, self._values[label][:0], self._ids[label][:0], cut=True)
+            fill = int(self._fill[label])
+            values: Scores = self._values[label][:fill].copy()
+            ids: NDArray[np.int64] = self._ids[label][:fill].copy()
+            if len(ids) == count > 0:
+                floor[label] = values.min()
+                last[label] = ids[values == floor[label]].max()
+            if not (ids[1:] > ids[:-1]).all():
+                order = np.argsort(ids)
+                values, ids = values[order], ids[order]
+            all_ids.append(ids)
+            all_scores.append(values if self.largest else -values)
+        return TopSelection(
+            all_ids, all_scores, Thresholds(floor if self.largest else -floor, last, self.largest)
+        )
+
+    def _widen(self) -> None:
+        if self._dtype is np.float32:
+            self._dtype = np.float64
+            self._values = [values.astype(np.float64) for values in self._values]
+            self._floor = self._floor.astype(np.float64)
+
+    def _take_block(self, block: Scores, ids: NDArray[np.int64], mask: NDArray[np.bool_] | None) -> None:
+        # Compared in the block's own layout; only the result's bytes are transposed, to group it by label.
+        passing = block >= self._floor
+        if mask is not None:
+            passing &= mask
+        flat = np.flatnonzero(np.ascontiguousarray(passing.T))
+        labels, rows = np.divmod(flat, len(block))
+        values: Scores = block[rows, labels].astype(self._dtype, copy=False)
+        numbers = ids[rows]
+        floors = self._floor[labels]
+        if (tied := values == floors).any():
+            keep = ~tied | (numbers <= self._last[labels])
+            labels, values, numbers = labels[keep], values[keep], numbers[keep]
+        ends = np.searchsorted(labels, np.arange(len(self.counts) + 1))
+        for label in np.flatnonzero(np.diff(ends)):
+            part = slice(ends[label], ends[label + 1])
+            self._push(int(label), values[part], numbers[part])
+
+    def _push(self, label: int, values: Scores, ids: NDArray[np.int64], cut: bool = False) -> None:
+        fill, count = int(self._fill[label]), int(self.counts[label])
+        needed = fill + len(values)
+        held, held_ids = self._values[label], self._ids[label]
+        if needed > len(held) and not cut and len(held) < (limit := 2 * count + 256):
+            grown = min(limit, max(needed, 2 * len(held)))
+            held, held_ids = np.empty(grown, self._dtype), np.empty(grown, np.int64)
+            held[:fill], held_ids[:fill] = self._values[label][:fill], self._ids[label][:fill]
+            self._values[label], self._ids[label] = held, held_ids
+        if needed > len(held) or cut:
+            values, ids = np.concatenate([held[:fill], values]), np.concatenate([held_ids[:fill], ids])
+            if needed > count:
+                values, ids, self._floor[label], self._last[label] = _highest(values, ids, count)
+            fill, needed = 0, len(values)
+        held[fill:needed], held_ids[fill:needed] = values, ids
+        self._fill[label] = needed
+
+
+def _highest(
+    values: Scores, ids: NDArray[np.int64], count: int
+) -> tuple[Scores, NDArray[np.int64], np.floating, np.int64]:
+    """Return the ``count`` >= 1 highest values in their given order, their ids, and the last score and id."""
+    place = len(values) - count
+    floor = np.partition(values, place)[place]
+    kept = np.flatnonzero(values >= floor)
+    values, ids = values[kept], ids[kept]
+    ties = np.flatnonzero(values == floor)
+    if (surplus := len(values) - count) > 0:
+        ties = ties[np.argsort(ids[ties])]
+        values, ids = np.delete(values, ties[-surplus:]), np.delete(ids, ties[-surplus:])
+        return values, ids, floor, ids[values == floor].max()
+    return values, ids, floor, ids[ties].max()
