@@ -1,0 +1,101 @@
+"""Heads against their formulas, and their start from the ridge solution."""
+
+import numpy as np
+import pytest
+import torch
+
+from labelwise.errors import UserError
+from labelwise.models import CosineHead, LinearHead, Projection, probabilities, solve_ridge, start_from_ridge
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_cosines_equal_a_slow_loop(constant):
+    torch.manual_seed(0)
+    head, z = CosineHead(5, 3, constant=constant).double(), torch.randn(4, 5, dtype=torch.float64)
+    found = head(z)
+    for i in range(4):
+        for k in range(3):
+            x = np.append(z[i].numpy(), 1.0) if constant else z[i].numpy()
+            w = head.weight[k].detach().numpy()
+            assert found[i, k].item() == pytest.approx(
+                x @ w / np.linalg.norm(x) / np.linalg.norm(w), abs=1e-12
+            )
+
+
+def test_zero_vectors_have_cosine_zero_and_finite_gradients():
+    head = CosineHead(5, 3)
+    with torch.no_grad():
+        head.weight[0] = 0
+    z = torch.zeros(2, 5, requires_grad=True)
+    cosines = head(z)
+    cosines.sum().backward()
+    assert not cosines.any()
+    assert torch.isfinite(z.grad).all()
+    assert torch.isfinite(head.weight.grad).all()
+
+
+def test_cosines_are_float32_under_autocast_and_within_one():
+    head = CosineHead(64, 3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        cosines = head(head.weight.detach().bfloat16())
+    assert cosines.dtype == torch.float32
+    assert cosines.abs().max() <= 1
+    assert cosines.diagonal().min() > 0.999
+
+
+def test_initial_weights_lie_within_a_sixteenth():
+    torch.manual_seed(0)
+    weight = CosineHead(200, 30).weight
+    assert weight.abs().max() <= 1 / 16
+    assert weight.abs().max() > 0.06
+    assert abs(weight.mean()) < 0.002
+
+
+def test_projection_is_linear_gelu_linear():
+    projection, z = Projection(7), torch.randn(3, 7)
+    first, last = projection[0], projection[2]
+    hidden = torch.nn.functional.gelu(z @ first.weight.T + first.bias)
+    torch.testing.assert_close(projection(z), hidden @ last.weight.T + last.bias)
+    assert (hidden.shape[1], projection.n_features) == (512, 256)
+
+
+@pytest.fixture(scope="module")
+def start():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6)) + 1
+    Y = (X @ rng.normal(size=(6, 4)) + rng.normal(size=(80, 4)) > 1).astype(np.int8)
+    solution = solve_ridge(X, Y, scalings=["standardise_l2"])
+    return solution, torch.from_numpy(solution.scaling.transform(X)), solution.predict(X)
+
+
+def test_linear_head_starts_at_the_ridge_logits(start):
+    solution, Z, raw = start
+    head = LinearHead(6, 4)
+    start_from_ridge(head, solution)
+    logits = head(Z).detach().numpy()
+    np.testing.assert_allclose(logits, 4 * (raw - 0.5), atol=1e-5)
+    np.testing.assert_array_equal(logits > 0, raw > 0.5)
+
+
+def test_cosine_head_with_constant_ranks_and_decides_as_ridge(start):
+    solution, Z, raw = start
+    head = CosineHead(6, 4, constant=True)
+    start_from_ridge(head, solution)
+    cosines = head(Z).detach().numpy()
+    np.testing.assert_array_equal(np.argsort(cosines, axis=0), np.argsort(raw, axis=0))
+    np.testing.assert_array_equal(np.argsort(probabilities(raw), axis=0), np.argsort(raw, axis=0))
+    np.testing.assert_array_equal(cosines > 0, raw > 0.5)
+
+
+def test_cosine_head_without_constant_takes_the_directions(start):
+    solution, Z, _ = start
+    head = CosineHead(6, 4)
+    start_from_ridge(head, solution)
+    np.testing.assert_array_equal(head.weight.detach().numpy(), solution.weight)
+    linear = Z.numpy() @ solution.weight.T / np.linalg.norm(solution.weight, axis=1)
+    np.testing.assert_allclose(head(Z).detach().numpy(), linear, atol=1e-5)
+
+
+def test_a_head_of_another_size_is_refused(start):
+    with pytest.raises(UserError, match="4 labels and 6 features, the head 3 and 6"):
+        start_from_ridge(LinearHead(6, 3), start[0])
