@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data._check import check_finite
-from labelwise.data._views import NormalTable, bits, check_view, uniform
+from labelwise.data._views import NormalTable, bits, check_view, streams, uniform
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class ImageSource:
         if view == "weak":
             return torch.from_numpy(self._scaled(self._images[index]))
         pixels = channels * height * width
-        numbers = bits(index, 4 + pixels, seed=seed, epoch=epoch)
+        numbers = bits(streams(index, seed=seed, epoch=epoch), 4 + pixels)
         places = uniform(numbers[:, :4])
         down, right = (places[:, :2] * (2 * self.shift + 1)).astype(np.int64).T - self.shift
         rows = np.clip(np.arange(height) + down[:, None], 0, height - 1)

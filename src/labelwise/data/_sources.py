@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelwise.data._check import as_matrix
 from labelwise.data._images import ImageSource
-from labelwise.data._views import NormalTable, bits, check_view, dropped
+from labelwise.data._views import NormalTable, bits, check_view, dropped, streams
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["ArraySource", "Scaling", "Source", "as_source"]
 
 _ROWS = 4096
+_ENTRIES = 1 << 15
 
 
 class Source(Protocol):
@@ -102,15 +103,25 @@ class ArraySource:
         index = np.asarray(index, dtype=np.int64)
         rows = self._scaled(index) if self._kept is None else self._kept.take(index, axis=0)
         if view == "strong" and self.strong_view:
-            width = self._shape[0]
-            numbers = bits(index, 2 * width, seed=seed, epoch=epoch)
             rms = _rms(rows) if self._kept_rms is None else self._kept_rms[index]
-            rows *= ~dropped(numbers[:, :width], self.strong_view)
-            if self.noise:
-                noise = self._normal(numbers[:, width:])
-                noise *= (np.float32(self.noise) * rms)[:, None]
-                rows += noise
+            starts = streams(index, seed=seed, epoch=epoch)
+            # A few rows at a time, so that the temporary arrays stay in the cache.
+            step = max(1, _ENTRIES // max(self._shape[0], 1))
+            for start in range(0, len(index), step):
+                span = slice(start, start + step)
+                self._strengthen(rows[span], rms[span], bits(starts[span], 2 * self._shape[0]))
         return torch.from_numpy(rows)
+
+    def _strengthen(
+        self, rows: NDArray[np.float32], rms: NDArray[np.float32], numbers: NDArray[np.uint16]
+    ) -> None:
+        """Turn weak rows (b, D) into strong ones in place, by random numbers (b, 2D)."""
+        width = rows.shape[1]
+        rows *= ~dropped(numbers[:, :width], self.strong_view)
+        if self.noise:
+            noise = self._normal(numbers[:, width:])
+            noise *= (np.float32(self.noise) * rms)[:, None]
+            rows += noise
 
     def _scaled(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a fresh dense float32 copy of the scaled rows."""

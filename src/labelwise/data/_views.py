@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from labelwise.errors import UserError, near
 
-__all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "uniform"]
+__all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "streams", "uniform"]
 
 VIEWS = ("weak", "strong")
 _GAMMA = 0x9E3779B97F4A7C15
@@ -41,17 +41,20 @@ def _steps(count: int) -> NDArray[np.uint64]:
     return np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
 
 
-def bits(index: NDArray[np.int64], count: int, *, seed: int, epoch: int) -> NDArray[np.uint16]:
-    """Return (b, count) random 16-bit numbers: row r is a function of (seed, epoch, index[r], column) only.
-
-    SplitMix64 as a counter-based generator: each item's stream starts where a hash of (seed, epoch, item)
-    puts it, and each 64-bit output gives four numbers.
-    """
+def streams(index: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.uint64]:
+    """Return where each item's stream of random numbers starts: (b,), a hash of (seed, epoch, item)."""
     key = np.zeros(1, dtype=np.uint64)
     for part in (seed, epoch):
         key = _mix((key ^ np.uint64(part % 2**64)) + np.uint64(_GAMMA))
-    start = _mix((key ^ index.astype(np.uint64)) + np.uint64(_GAMMA))
-    words = _mix(start[:, None] + _steps(-(-count // 4)))
+    return _mix((key ^ index.astype(np.uint64)) + np.uint64(_GAMMA))
+
+
+def bits(starts: NDArray[np.uint64], count: int) -> NDArray[np.uint16]:
+    """Return the first ``count`` 16-bit numbers of each stream, (b, count).
+
+    SplitMix64 as a counter-based generator; each 64-bit output gives four numbers.
+    """
+    words = _mix(starts[:, None] + _steps(-(-count // 4)))
     return words.astype("<u8", copy=False).view("<u2")[:, :count]
 
 
@@ -62,7 +65,7 @@ def uniform(numbers: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 def dropped(numbers: NDArray[np.uint16], share: float) -> NDArray[np.bool_]:
     """Return a mask that is true with probability ``share``, to 1 in 65,536."""
-    return numbers < np.uint32(round(share * 65536))
+    return numbers < np.uint16(min(round(share * 65536), 65535))
 
 
 class NormalTable:
