@@ -1,0 +1,205 @@
+"""Platt calibration of each label, pooled for rare ones, where the share of positives is identified."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from labelwise.errors import UserError, listed, near
+from labelwise.metrics._inputs import Floats, Labels, Scores, check_pair, check_scores, label_name
+from labelwise.metrics._judgeable import judgeable
+
+Input = Literal["probability", "logit"]
+
+_CLIP = 1e-12
+_LEAST_SLOPE = 1e-3
+
+
+@dataclass(frozen=True)
+class PlattCalibration:
+    """Probabilities sigma(a_k x + b_k), x the logit of the score; a_k > 0 keeps each label's order."""
+
+    slope: Sequence[float]
+    """a (K,), positive."""
+    offset: Sequence[float]
+    """b (K,)."""
+    pooled: Sequence[bool]
+    """(K,) labels that took the fit of all labels, for want of a known positive or a known negative."""
+    input: Input = "probability"
+    """``probability``: scores in [0, 1], clipped at 1e-12 from either end; ``logit``: any finite score."""
+
+    def __post_init__(self) -> None:
+        slope, offset = np.asarray(self.slope, dtype=np.float64), np.asarray(self.offset, dtype=np.float64)
+        pooled = tuple(bool(value) for value in self.pooled)
+        if not (slope.ndim == offset.ndim == 1 and len(slope) == len(offset) == len(pooled) > 0):
+            raise UserError("PlattCalibration needs one slope, offset and pooled flag per label")
+        wrong = np.flatnonzero(~(np.isfinite(slope) & (slope > 0) & np.isfinite(offset)))
+        if len(wrong):
+            k = wrong[0]
+            raise UserError(
+                f"PlattCalibration got slope {slope[k]} and offset {offset[k]} for label {k}: give a"
+                " positive slope"
+                " and a finite offset"
+            )
+        _check_input(self.input)
+        object.__setattr__(self, "slope", tuple(slope.tolist()))
+        object.__setattr__(self, "offset", tuple(offset.tolist()))
+        object.__setattr__(self, "pooled", pooled)
+
+    @classmethod
+    def fit(
+        cls,
+        Y: ArrayLike,
+        scores: ArrayLike,
+        *,
+        input: Input = "probability",
+        shrinkage: float = 1.0,
+        label_names: Sequence[str] | None = None,
+    ) -> PlattCalibration:
+        """Fit on the known entries of the rows that ``judgeable(Y)`` names.
+
+        Label k minimises sum_i [log(1 + e^f) - t_i f] + shrinkage/2 [(a - a_0)^2 + (b - b_0)^2], f = a x_i +
+        b, with Platt's targets t = (P_k + 1)/(P_k + 2) for positives and 1/(N_k + 2) for negatives; (a_0,
+        b_0) is the same fit of all entries together, itself shrunk towards (1, 0). The data outweigh the
+        shrinkage as P_k grows. A label without both classes takes (a_0, b_0).
+
+        Args:
+            Y: (n, K) of 1, 0 and -1; rows that the model was not trained on.
+            scores: (n, K), probabilities or logits as ``input`` says.
+            input: ``"probability"`` or ``"logit"``.
+            shrinkage: weight of the pooled fit, greater than 0.
+            label_names: K names, for messages.
+
+        Raises:
+            UserError: no label has both classes known, so the share of positives is not identified.
+        """
+        if not (np.isfinite(shrinkage) and shrinkage > 0):
+            raise UserError(f"shrinkage is {shrinkage}: give a number greater than 0")
+        labels, s = check_pair(Y, scores, "Y", label_names)
+        x = _logits(s, _check_input(input), label_names)
+        can = judgeable(labels)
+        if not can.calibration:
+            raise UserError(
+                "no label has both a known positive and a known negative, so probabilities cannot be"
+                " calibrated:"
+                " give some fully labelled items, or go without calibration"
+            )
+        labels, x = labels[can.rows], x[can.rows]
+        known = labels[:, can.labels] >= 0
+        common = _fit(x[:, can.labels][known], labels[:, can.labels][known], (1.0, 0.0), shrinkage)
+        slope, offset = (np.full(labels.shape[1], value) for value in common)
+        for k in np.flatnonzero(can.labels):
+            known = labels[:, k] >= 0
+            slope[k], offset[k] = _fit(x[known, k], labels[known, k], common, shrinkage)
+        return cls(
+            cast(Sequence[float], slope),
+            cast(Sequence[float], offset),
+            cast(Sequence[bool], ~can.labels),
+            input,
+        )
+
+    def apply(self, scores: ArrayLike) -> Floats:
+        """Return calibrated probabilities (n, K) float64 of ``scores`` (n, K)."""
+        from scipy.special import expit
+
+        s = check_scores(scores)
+        if s.shape[1] != len(self.slope):
+            raise UserError(
+                f"scores has {s.shape[1]} labels but the calibration was fitted on {len(self.slope)}"
+            )
+        return cast(Floats, expit(_logits(s, self.input) * np.array(self.slope) + np.array(self.offset)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the calibration as plain JSON data."""
+        return {
+            "calibration": "platt",
+            "slope": list(self.slope),
+            "offset": list(self.offset),
+            "pooled": list(self.pooled),
+            "input": self.input,
+        }
+
+
+def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
+    """Return the calibration that ``to_dict`` wrote; refuse anything else in one line."""
+    kind = data.get("calibration")
+    if kind != "platt":
+        raise UserError(f"there is no calibration {kind!r}: {near(str(kind), ['platt'])}")
+    fields = {key: value for key, value in data.items() if key != "calibration"}
+    try:
+        return PlattCalibration(**fields)
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the calibration cannot be read from {listed(fields)}: {error}") from None
+
+
+def _check_input(value: str) -> Input:
+    if value not in ("probability", "logit"):
+        raise UserError(f"input is {value!r}: {near(str(value), ('probability', 'logit'))}")
+    return cast(Input, value)
+
+
+def _logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:
+    x = scores.astype(np.float64)
+    if kind == "logit":
+        return x
+    outside = (x < 0) | (x > 1)
+    if outside.any():
+        row, k = np.argwhere(outside)[0]
+        raise UserError(
+            f"scores holds {x[row, k]:g} at row {row}, {label_name(label_names, k)}, which is no probability:"
+            ' give values in [0, 1], or fit with input="logit"'
+        )
+    np.clip(x, _CLIP, 1 - _CLIP, out=x)
+    return cast(Floats, np.log(x) - np.log1p(-x))
+
+
+def _fit(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: float) -> tuple[float, float]:
+    """Return (a, b) of the penalised logistic fit, a >= 1e-3."""
+    positive = y == 1
+    n_positive = int(positive.sum())
+    targets = np.where(positive, (n_positive + 1) / (n_positive + 2), 1 / (len(y) - n_positive + 2))
+    a, b = _newton(x, targets, centre, shrinkage, slope=None)
+    if a >= _LEAST_SLOPE:
+        return a, b
+    # The function is convex, so where the bound on the slope is active the optimum lies on it.
+    return _newton(x, targets, centre, shrinkage, slope=_LEAST_SLOPE)
+
+
+def _newton(
+    x: Floats, targets: Floats, centre: tuple[float, float], shrinkage: float, slope: float | None
+) -> tuple[float, float]:
+    from scipy.special import expit
+
+    middle = np.array(centre)
+    free = np.array([slope is None, True])
+    theta = np.array([centre[0] if slope is None else slope, centre[1]])
+
+    def value(at: Floats) -> float:
+        f = at[0] * x + at[1]
+        return float(np.sum(np.logaddexp(0, f) - targets * f) + shrinkage / 2 * np.sum((at - middle) ** 2))
+
+    now = value(theta)
+    for _ in range(100):
+        p = expit(theta[0] * x + theta[1])
+        error, weight = p - targets, p * (1 - p)
+        gradient = np.array([error @ x, error.sum()]) + shrinkage * (theta - middle)
+        cross = weight @ x
+        hessian = np.array([[weight @ (x * x), cross], [cross, weight.sum()]]) + shrinkage * np.eye(2)
+        step = np.zeros(2)
+        step[free] = np.linalg.solve(hessian[np.ix_(free, free)], gradient[free])
+        decrease, size = float(gradient @ step), 1.0
+        # Armijo's rule; the whole step is taken near the optimum, where rounding hides the decrease.
+        while (after := value(theta - size * step)) > now - 1e-4 * size * decrease and decrease > 1e-9 * len(
+            x
+        ):
+            size /= 2
+        theta, now = theta - size * step, after
+        if np.abs(step).max() < 1e-10 * (1 + np.abs(theta).max()):
+            break
+    return float(theta[0]), float(theta[1])

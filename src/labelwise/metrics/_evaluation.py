@@ -1,0 +1,134 @@
+"""Judge scores against labels, unknown entries left out: one call, one result that says what it left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError, near
+from labelwise.metrics._average_precision import EmptyLabels, mean_over_labels
+from labelwise.metrics._cuts import cut_auc, cut_average_precision, cuts, label_cuts
+from labelwise.metrics._inputs import Labels, Scores, check_names, check_pair
+from labelwise.metrics._items import DEPTHS, ranking_metrics
+from labelwise.metrics._result import Evaluation, PerLabel
+from labelwise.metrics._rules import Rule, Threshold
+
+_RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+_LABEL_METRICS = ("map", "macro_auc")
+_ITEM_METRICS = (
+    "one_error",
+    "coverage",
+    "ranking_loss",
+    "label_ranking_ap",
+    *(f"{name}_at_{k}" for name in ("precision", "recall") for k in DEPTHS),
+)
+METRICS = ("map", *_RULE_METRICS, *_ITEM_METRICS[:4], "micro_auc", "macro_auc", *_ITEM_METRICS[4:])
+"""The names of all metrics, in the order of a result."""
+
+
+def evaluate(
+    Y_true: ArrayLike,
+    scores: ArrayLike,
+    rule: Rule = Threshold(0.5),  # noqa: B008 (frozen)
+    *,
+    label_names: Sequence[str] | None = None,
+    empty_labels: EmptyLabels = "omit",
+    metrics: Iterable[str] | None = None,
+) -> Evaluation:
+    """Judge ``scores`` on the known entries of ``Y_true``.
+
+    Args:
+        Y_true: (n, K) of 1, 0 and -1. Unknown entries are left out of every metric, items without a known
+            entry altogether; both are counted in the result.
+        scores: (n, K) finite; probabilities where ``rule`` is the default threshold of .5.
+        rule: the decision rule behind micro-F1, macro-F1 and the Hamming loss; applied to the items judged.
+        label_names: K names for the per-label table; numbers by default.
+        empty_labels: labels without a known positive are left out of mAP and macro-F1 and listed
+            (``"omit"``), or count as 0 (``"zero"``, the published protocol).
+        metrics: names out of ``METRICS`` to compute; all by default.
+
+    Returns:
+        A mapping from metric name to a fraction in [0, 1] (NaN where undefined), with counts and per-label
+        arrays. macro_auc is always over the labels with both classes known.
+
+    Raises:
+        UserError: nothing can be judged because no positive or no negative is known; bad values by row and
+            label.
+    """
+    Y, s = check_pair(Y_true, scores, label_names=label_names)
+    names = check_names(label_names, Y.shape[1]) or tuple(str(k) for k in range(Y.shape[1]))
+    wanted = _wanted(metrics)
+    unknown = Y < 0
+    rows: NDArray[np.bool_] = np.asarray((Y >= 0).any(axis=1))
+    n_unknown, n_items = int(unknown.sum()), int(rows.sum())
+    if n_items < len(Y):
+        Y, s = Y[rows], s[rows]
+    positives, negatives = (Y == 1).sum(axis=0), (Y == 0).sum(axis=0)
+    _check_judgeable(int(positives.sum()), int(negatives.sum()))
+
+    per_label = PerLabel(positives, negatives, unknown.sum(axis=0))
+    found: dict[str, float] = {}
+    if wanted & set(_LABEL_METRICS):
+        _add_label_metrics(Y, s, empty_labels, per_label, found)
+    if "micro_auc" in wanted:
+        found["micro_auc"] = cut_auc(cuts(s[Y == 1], s[Y == 0]))
+    if wanted & set(_RULE_METRICS):
+        _add_rule_metrics(Y, rule.apply(s, Y), empty_labels, per_label, found)
+    if wanted & set(_ITEM_METRICS):
+        found |= ranking_metrics(Y, s)
+    return Evaluation(
+        figures={name: found[name] for name in METRICS if name in wanted},
+        rule=rule.name,
+        n_items=n_items,
+        n_items_left_out=len(rows) - n_items,
+        n_unknown=n_unknown,
+        empty_labels=empty_labels,
+        label_names=names,
+        per_label=per_label,
+    )
+
+
+def _wanted(metrics: Iterable[str] | None) -> set[str]:
+    wanted = set(METRICS) if metrics is None else {metrics} if isinstance(metrics, str) else set(metrics)
+    for name in sorted(wanted - set(METRICS)):
+        raise UserError(f"there is no metric {name!r}: {near(name, METRICS)}")
+    return wanted
+
+
+def _check_judgeable(n_positive: int, n_negative: int) -> None:
+    if not n_positive:
+        raise UserError("Y_true has no known positive (1), so nothing can be judged: give labelled items")
+    if not n_negative:
+        raise UserError(
+            "Y_true has no known negative (0), so every score would look perfect: give fully labelled items,"
+            " or use observed_average_precision"
+        )
+
+
+def _add_label_metrics(
+    Y: Labels, s: Scores, empty_labels: EmptyLabels, per_label: PerLabel, found: dict[str, float]
+) -> None:
+    per_label.average_precision, per_label.auc = np.empty(Y.shape[1]), np.empty(Y.shape[1])
+    for k in range(Y.shape[1]):
+        c = label_cuts(Y, s, k)
+        per_label.average_precision[k], per_label.auc[k] = cut_average_precision(c), cut_auc(c)
+    found["map"] = mean_over_labels(per_label.average_precision, empty_labels)
+    found["macro_auc"] = mean_over_labels(per_label.auc, "omit")
+
+
+def _add_rule_metrics(
+    Y: Labels, predicted: Labels, empty_labels: EmptyLabels, per_label: PerLabel, found: dict[str, float]
+) -> None:
+    said = (predicted == 1) & (Y >= 0)
+    hits, calls = (said & (Y == 1)).sum(axis=0), said.sum(axis=0)
+    sizes = per_label.positives + calls
+    with np.errstate(invalid="ignore"):
+        f1 = np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 0.0)
+    per_label.predicted, per_label.f1 = calls, np.where(per_label.positives > 0, f1, np.nan)
+    found["micro_f1"] = float(2 * hits.sum() / sizes.sum())
+    found["macro_f1"] = mean_over_labels(per_label.f1, empty_labels)
+    found["hamming_loss"] = float(
+        (sizes - 2 * hits).sum() / (per_label.positives + per_label.negatives).sum()
+    )

@@ -1,0 +1,108 @@
+"""Validation at the room's boundary: labels, scores and names, with messages that name row and label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError, listed
+
+Labels: TypeAlias = NDArray[np.int8]
+Scores: TypeAlias = NDArray[np.floating[Any]]
+Floats: TypeAlias = NDArray[np.float64]
+
+# Work on an (n, K) matrix goes by blocks of rows of about this many entries, so that temporaries stay small.
+BLOCK_ENTRIES = 1 << 19
+
+
+def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Yield slices that cover ``n_rows`` rows, each of about ``BLOCK_ENTRIES`` entries."""
+    step = max(1, BLOCK_ENTRIES // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
+
+
+def label_name(label_names: Sequence[str] | None, k: int) -> str:
+    """Return how a message calls label ``k``: its name, else its number."""
+    return f"label {label_names[k]!r}" if label_names is not None else f"label {k}"
+
+
+def check_names(label_names: Sequence[str] | None, n_labels: int) -> tuple[str, ...] | None:
+    """Return the label names as a tuple; refuse another number of them than ``n_labels``."""
+    if label_names is None:
+        return None
+    if len(label_names) != n_labels:
+        raise UserError(f"label_names has {len(label_names)} names for {n_labels} labels: give one per label")
+    return tuple(str(name) for name in label_names)
+
+
+def _matrix(values: ArrayLike, argument: str) -> NDArray[Any]:
+    matrix = np.asarray(values)
+    if matrix.ndim != 2 or 0 in matrix.shape:
+        raise UserError(
+            f"{argument} has shape {matrix.shape}:"
+            " give a matrix (items, labels) with at least one item and one label"
+        )
+    if matrix.dtype.kind not in "biuf":
+        raise UserError(f"{argument} has dtype {matrix.dtype}: give numbers")
+    return matrix
+
+
+def check_labels(Y: ArrayLike, argument: str = "Y_true", label_names: Sequence[str] | None = None) -> Labels:
+    """Return ``Y`` as int8 (n, K) of 1, 0 and -1 (from NaN too); refuse any other value by row and label."""
+    given = _matrix(Y, argument)
+    if given.dtype == np.int8:
+        labels: Labels = given
+        wrong = (given < -1) | (given > 1)
+    else:
+        known = np.where(np.isnan(given), -1, given) if given.dtype.kind == "f" else given
+        wrong = (known != 0) & (known != 1)
+        if given.dtype.kind in "if":
+            wrong &= known != -1
+        labels = np.where(wrong, 0, known).astype(np.int8)
+    if wrong.any():
+        row, k = np.argwhere(wrong)[0]
+        raise UserError(
+            f"{argument} holds {given[row, k]} at row {row}, {label_name(label_names, k)}:"
+            " use 1 (relevant), 0 (irrelevant) or -1 (unknown)"
+        )
+    return labels
+
+
+def check_scores(
+    scores: ArrayLike, argument: str = "scores", label_names: Sequence[str] | None = None
+) -> Scores:
+    """Return ``scores`` as finite float32 or float64 (n, K); refuse NaN and infinity by row and label."""
+    given = _matrix(scores, argument)
+    if given.dtype == np.float16:
+        given = given.astype(np.float32)
+    elif given.dtype not in (np.float32, np.float64):
+        given = given.astype(np.float64)
+    finite = np.isfinite(given)
+    if not finite.all():
+        row, k = np.argwhere(~finite)[0]
+        rows = np.flatnonzero(~finite.all(axis=1))
+        more = f" ({len(rows)} such rows: {listed(rows)})" if len(rows) > 1 else ""
+        raise UserError(
+            f"{argument} holds {given[row, k]} at row {row}, {label_name(label_names, k)}{more}: give"
+            " finite scores"
+        )
+    return given
+
+
+def check_pair(
+    Y: ArrayLike, scores: ArrayLike, argument: str = "Y_true", label_names: Sequence[str] | None = None
+) -> tuple[Labels, Scores]:
+    """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape."""
+    n_labels = np.shape(Y)[1] if np.ndim(Y) == 2 else 0
+    names = check_names(label_names, n_labels) if n_labels else None
+    labels = check_labels(Y, argument, names)
+    if np.shape(scores) != labels.shape:
+        raise UserError(
+            f"scores has shape {np.shape(scores)} but {argument} has {labels.shape}: give one score per"
+            " item and label"
+        )
+    return labels, check_scores(scores, label_names=names)

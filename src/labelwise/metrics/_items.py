@@ -1,0 +1,70 @@
+"""The metrics that rank the labels of each item: one-error, coverage, ranking loss, ranking AP, P@k, R@k."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labelwise.metrics._inputs import Floats, Labels, Scores, row_blocks
+
+DEPTHS = (1, 3, 5)
+
+
+def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
+    """Return every per-item ranking metric, over the known entries of each item.
+
+    Args:
+        Y: (n, K) int8; every item has a known entry.
+        scores: (n, K) finite.
+
+    Returns:
+        Means over items, in [0, 1]. With m_i known and P_i relevant labels of item i, and depth(s) the
+        number of known labels that score at least s:
+
+        - ``one_error``: no relevant label among those with the top score (so also an item with none
+          relevant);
+        - ``coverage``: (max depth of a relevant label - 1) / m_i, 0 with none relevant;
+        - ``ranking_loss``: share of (relevant, irrelevant) pairs where the irrelevant scores at least as
+          much, 0 where a class is missing;
+        - ``label_ranking_ap``: mean over the relevant of (relevant within depth) / depth, 1 where a class is
+          missing;
+        - ``precision_at_k``: relevant among the top k / min(k, m_i), ties by the lower label index;
+        - ``recall_at_k``: relevant among the top k / P_i, over items with a relevant label (NaN when there
+          are none).
+    """
+    n, n_labels = Y.shape
+    totals = dict.fromkeys(("one_error", "coverage", "ranking_loss", "label_ranking_ap"), 0.0)
+    precision, recall, n_relevant_items = np.zeros(len(DEPTHS)), np.zeros(len(DEPTHS)), 0
+    for rows in row_blocks(n, n_labels):
+        y, hits_so_far, depth = _ranked(Y[rows], scores[rows])
+        relevant = y == 1
+        m, p = (y >= 0).sum(axis=1), hits_so_far[:, -1]
+        hits = np.take_along_axis(hits_so_far, depth - 1, axis=1)
+        both, some = (p > 0) & (p < m), p > 0
+        share = np.where(relevant, hits / depth, 0).sum(axis=1) / np.maximum(p, 1)
+        wrong = np.where(relevant, depth - hits, 0).sum(axis=1) / np.maximum(p * (m - p), 1)
+        deepest = np.where(relevant, depth, 1).max(axis=1)
+        totals["one_error"] += float((hits[:, 0] == 0).sum())
+        totals["coverage"] += float(((deepest - 1) / m).sum())
+        totals["ranking_loss"] += float(wrong[both].sum())
+        totals["label_ranking_ap"] += float(np.where(both, share, 1).sum())
+        n_relevant_items += int(some.sum())
+        for i, k in enumerate(DEPTHS):
+            found = hits_so_far[:, min(k, n_labels) - 1]
+            precision[i] += (found / np.minimum(k, m)).sum()
+            recall[i] += (found[some] / p[some]).sum()
+    result = {name: total / n for name, total in totals.items()}
+    result |= {f"precision_at_{k}": float(precision[i] / n) for i, k in enumerate(DEPTHS)}
+    recall_means: Floats = recall / n_relevant_items if n_relevant_items else np.full(len(DEPTHS), np.nan)
+    return result | {f"recall_at_{k}": float(recall_means[i]) for i, k in enumerate(DEPTHS)}
+
+
+def _ranked(Y: Labels, scores: Scores) -> tuple[Labels, np.ndarray, np.ndarray]:
+    """Return, best score first and unknown last: labels, cumulated relevant, depth of each tie group."""
+    n_labels = Y.shape[1]
+    keys = np.where(Y >= 0, -scores, np.inf)
+    order = np.argsort(keys, axis=1, kind="stable")
+    keys, y = np.take_along_axis(keys, order, axis=1), np.take_along_axis(Y, order, axis=1)
+    last = np.full(Y.shape, n_labels, dtype=np.int32)
+    np.copyto(last[:, :-1], np.arange(1, n_labels, dtype=np.int32), where=keys[:, :-1] != keys[:, 1:])
+    depth = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    return y, np.cumsum(y == 1, axis=1, dtype=np.int32), depth

@@ -1,0 +1,81 @@
+"""What can be measured on the labels at hand, before anything is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.metrics._inputs import check_labels, check_names
+
+
+@dataclass(frozen=True, eq=False)
+class Judgeable:
+    """What a label matrix lets one measure; ``str()`` says it in words."""
+
+    average_precision: bool
+    """AP and every other metric of ``evaluate``: some label has both classes known."""
+    thresholds: bool
+    """Per-label thresholds can be learnt (``learn_thresholds``)."""
+    calibration: bool
+    """Scores can be turned into calibrated probabilities (``PlattCalibration``)."""
+    prior: bool
+    """The share of positives of some label is identified."""
+    observed_average_precision: bool
+    """Only AP with unknown counted as absent is left (``observed_average_precision``)."""
+    labels: NDArray[np.bool_]
+    """(K,) labels with both classes known on ``rows``."""
+    rows: NDArray[np.bool_]
+    """(n,) items to measure on: the fully known ones where all others hold nothing but positives."""
+    words: tuple[str, ...]
+    """The same in sentences."""
+
+    def __str__(self) -> str:
+        return "\n".join(self.words)
+
+
+def judgeable(Y: ArrayLike, *, label_names: Sequence[str] | None = None) -> Judgeable:
+    """Return what can be measured on ``Y`` (n, K) of 1, 0 and -1.
+
+    Where every known entry is positive, AP, F1, thresholds and calibration on known entries mean nothing:
+    only observed AP is left, under its assumption. Where fully known items stand beside items with positives
+    only, the fully known ones are a fair sample of both classes and the others are not, so only the former
+    are measured on.
+    """
+    labels = check_labels(Y, "Y", label_names)
+    n, n_labels = labels.shape
+    check_names(label_names, n_labels)
+    known = labels >= 0
+    full: NDArray[np.bool_] = np.asarray(known.all(axis=1))
+    negative: NDArray[np.bool_] = np.asarray((labels == 0).any(axis=1))
+    only_full = bool(full.any() and negative.any() and not (negative & ~full).any())
+    rows: NDArray[np.bool_] = full if only_full else np.asarray(known.any(axis=1))
+    positives = (labels[rows] == 1).any(axis=0)
+    both = positives & (labels[rows] == 0).any(axis=0)
+    some, observed = bool(both.any()), bool((labels == 1).any()) and not both.any()
+    words = []
+    if some:
+        kind = "fully labelled items" if only_full else "items with known labels"
+        words.append(
+            f"AP, F1, thresholds, calibration and priors can be measured on {rows.sum()} of {n} items"
+            f" ({kind}), for {both.sum()} of {n_labels} labels."
+        )
+        if not full[rows].all():
+            words.append("This assumes that, label by label, entries are known at random.")
+        elif (known.any(axis=1) & ~full).any():
+            words.append("The other items hold nothing but positives and are not measured on.")
+    elif observed:
+        missing = "No negative is known" if not negative.any() else "No label has both classes known"
+        words.append(
+            f"{missing}: AP, F1, thresholds, calibration and the share of positives of a label cannot be"
+            " measured."
+        )
+        words.append(
+            "Observed AP (unknown counted as absent) can rank models if positives are observed at random"
+            " given the label; its level is biased."
+        )
+    else:
+        words.append("No positive is known: nothing can be measured.")
+    return Judgeable(some, some, some, some, observed, both, rows, tuple(words))

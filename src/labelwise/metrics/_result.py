@@ -1,0 +1,118 @@
+"""The result of an evaluation: figures, what was left out, and the per-label table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.errors import listed
+from labelwise.metrics._inputs import Floats
+
+
+@dataclass(eq=False)
+class PerLabel:
+    """What an evaluation knows of each label: arrays (K,), ``None`` where not asked for."""
+
+    positives: NDArray[np.int64]
+    """Known positives."""
+    negatives: NDArray[np.int64]
+    """Known negatives."""
+    unknown: NDArray[np.int64]
+    """Entries left out."""
+    average_precision: Floats | None = None
+    """In [0, 1]; NaN without a known positive."""
+    auc: Floats | None = None
+    """In [0, 1]; NaN unless both classes are known."""
+    f1: Floats | None = None
+    """In [0, 1] under the decision rule; NaN without a known positive."""
+    predicted: NDArray[np.int64] | None = None
+    """Known entries that the decision rule predicts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Mapping[str, float]):
+    """A mapping from metric name to its value in [0, 1] (NaN where undefined), and what lies behind it."""
+
+    figures: Mapping[str, float]
+    """The metrics; ``evaluation["map"]`` reads them."""
+    rule: str
+    """Name of the decision rule behind micro_f1, macro_f1 and hamming_loss."""
+    n_items: int
+    """Items judged."""
+    n_items_left_out: int
+    """Items without a known entry."""
+    n_unknown: int
+    """Unknown entries left out, those of the items left out included."""
+    empty_labels: str
+    """What became of labels without a known positive: ``omit`` or ``zero``."""
+    label_names: tuple[str, ...]
+    per_label: PerLabel
+
+    @property
+    def labels_without_positive(self) -> tuple[str, ...]:
+        """Labels without a known positive: left out of mAP and macro-F1, or counted as 0 under ``zero``."""
+        return self._named(self.per_label.positives == 0)
+
+    @property
+    def labels_without_negative(self) -> tuple[str, ...]:
+        """Labels without a known negative: their AP is 1 whatever the scores."""
+        return self._named((self.per_label.negatives == 0) & (self.per_label.positives > 0))
+
+    @property
+    def labels_left_out(self) -> tuple[str, ...]:
+        """Labels that mAP and macro-F1 leave out."""
+        return self.labels_without_positive if self.empty_labels == "omit" else ()
+
+    def _named(self, mask: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(self.label_names[k] for k in np.flatnonzero(mask))
+
+    def __getitem__(self, name: str) -> float:
+        return self.figures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.figures)
+
+    def __len__(self) -> int:
+        return len(self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data; undefined values are ``None``."""
+        arrays = {key: values for key, values in vars(self.per_label).items() if values is not None}
+        return {
+            "metrics": {name: _plain(value) for name, value in self.figures.items()},
+            "rule": self.rule,
+            "n_items": self.n_items,
+            "n_items_left_out": self.n_items_left_out,
+            "n_unknown": self.n_unknown,
+            "empty_labels": self.empty_labels,
+            "labels_left_out": list(self.labels_left_out),
+            "labels_without_positive": list(self.labels_without_positive),
+            "labels_without_negative": list(self.labels_without_negative),
+            "per_label": {
+                "name": list(self.label_names),
+                **{key: [_plain(value) for value in values.tolist()] for key, values in arrays.items()},
+            },
+        }
+
+    def __str__(self) -> str:
+        width = max(map(len, self.figures), default=0)
+        lines = [f"{name:<{width}}  {value:.4f}" for name, value in self.figures.items()]
+        lines.append(f"rule: {self.rule}; {self.n_items} items, {len(self.label_names)} labels")
+        if self.n_unknown:
+            lines.append(
+                f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} items without a label"
+            )
+        if self.labels_without_positive:
+            said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
+            lines.append(f"no known positive, {said}: {listed(self.labels_without_positive)}")
+        if self.labels_without_negative:
+            lines.append(f"no known negative, AP says nothing: {listed(self.labels_without_negative)}")
+        return "\n".join(lines)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value

@@ -1,0 +1,251 @@
+"""Decision rules: from scores to label sets. Each has a name, and the name is part of every result.
+
+A rule is a frozen dataclass with ``name``, ``apply(scores, Y_true=None)`` and ``to_dict()``;
+``rule_from_dict`` reads it back. ``apply`` takes (n, K) finite scores and returns (n, K) int8 of 0 and 1.
+Equal scores are told apart by the lower label index (within an item) or the lower row (within a label).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.errors import UserError, listed, near
+from labelwise.metrics._inputs import Labels, Scores, check_pair, check_scores, row_blocks
+
+
+class Rule(Protocol):
+    """What every decision rule offers."""
+
+    @property
+    def name(self) -> str:
+        """The name under which results report the rule."""
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return the predicted label sets, (n, K) int8 of 0 and 1."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """Predict a label where its score is at least ``value``, the same for all labels."""
+
+    value: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not np.isfinite(self.value):
+            raise UserError(f"Threshold got value={self.value}: give a finite number")
+        object.__setattr__(self, "value", float(self.value))
+
+    @property
+    def name(self) -> str:
+        """``threshold(0.5)``."""
+        return f"threshold({self.value:g})"
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return 1 where score >= value, (n, K) int8."""
+        # An array of float64, not a Python float, so that float32 scores are compared exactly.
+        return (check_scores(scores) >= np.array([self.value])).astype(np.int8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+        return {"rule": "threshold", "value": self.value}
+
+
+@dataclass(frozen=True)
+class PerLabelThreshold:
+    """Predict label k where its score is at least ``values[k]``; infinity means never (``null`` in JSON)."""
+
+    values: Sequence[float]
+    name: str = "per_label_threshold"
+
+    def __post_init__(self) -> None:
+        values = np.atleast_1d(np.asarray(self.values, dtype=np.float64))
+        if values.ndim != 1 or not len(values):
+            raise UserError(
+                f"PerLabelThreshold got values of shape {values.shape}: give one threshold per label"
+            )
+        wrong = np.flatnonzero(np.isnan(values) | (values == -np.inf))
+        if len(wrong):
+            raise UserError(
+                f"PerLabelThreshold got {values[wrong[0]]} for label {wrong[0]}: give a number, or infinity"
+                " for never"
+            )
+        object.__setattr__(self, "values", tuple(values.tolist()))
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return 1 where score >= the label's threshold, (n, K) int8."""
+        s = _check_width(check_scores(scores), len(self.values), self.name)
+        return (s >= np.array(self.values)).astype(np.int8)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+        values = [None if np.isinf(value) else value for value in self.values]
+        return {"rule": "per_label_threshold", "values": values, "name": self.name}
+
+
+@dataclass(frozen=True)
+class PriorMatched:
+    """Predict label k for exactly round(prior_k n) of the n items judged: those with its highest scores.
+
+    ``prior`` (K,) is the share of positives of each label, in [0, 1]; halves round up. The truth is never
+    read. To predict single items, store thresholds with :meth:`fit`.
+    """
+
+    prior: Sequence[float]
+
+    def __post_init__(self) -> None:
+        prior = np.atleast_1d(np.asarray(self.prior, dtype=np.float64))
+        if prior.ndim != 1 or not len(prior):
+            raise UserError(f"PriorMatched got a prior of shape {prior.shape}: give one share per label")
+        wrong = np.flatnonzero(~((prior >= 0) & (prior <= 1)))
+        if len(wrong):
+            raise UserError(
+                f"PriorMatched got prior {prior[wrong[0]]} for label {wrong[0]}: give a share in [0, 1]"
+            )
+        object.__setattr__(self, "prior", tuple(prior.tolist()))
+
+    @property
+    def name(self) -> str:
+        """``prior_matched``."""
+        return "prior_matched"
+
+    def counts(self, n_items: int) -> NDArray[np.int64]:
+        """Return how many of ``n_items`` items each label is predicted for, (K,)."""
+        return np.floor(np.array(self.prior) * n_items + 0.5).astype(np.int64)
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return 1 for the counts(n)[k] highest scores of label k, (n, K) int8; ties by the lower row."""
+        s = _check_width(check_scores(scores), len(self.prior), self.name)
+        return np.ascontiguousarray(highest(s.T, self.counts(len(s))).T)
+
+    @classmethod
+    def fit(cls, scores: ArrayLike, prior: Sequence[float]) -> PerLabelThreshold:
+        """Return the thresholds that match ``prior`` on ``scores`` (n, K), under this rule's name.
+
+        The threshold of label k is its round(prior_k n)-th highest score, infinity (never) when that count
+        is 0.
+        """
+        rule = cls(prior)
+        s = _check_width(check_scores(scores), len(rule.prior), rule.name)
+        values = np.full(s.shape[1], np.inf)
+        for k, count in enumerate(rule.counts(len(s))):
+            if count:
+                values[k] = np.partition(s[:, k], len(s) - count)[len(s) - count]
+        return PerLabelThreshold(cast(Sequence[float], values), name=rule.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+        return {"rule": "prior_matched", "prior": list(self.prior)}
+
+
+@dataclass(frozen=True)
+class TopK:
+    """Predict the ``k`` labels of each item with the highest scores (all of them where there are fewer)."""
+
+    k: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.k, bool) or int(self.k) != self.k or self.k < 1:
+            raise UserError(f"TopK got k={self.k}: give a whole number of at least 1")
+        object.__setattr__(self, "k", int(self.k))
+
+    @property
+    def name(self) -> str:
+        """``top_k(3)``."""
+        return f"top_k({self.k})"
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return 1 for the k highest scores of each item, (n, K) int8."""
+        s = check_scores(scores)
+        return highest(s, np.full(len(s), min(self.k, s.shape[1])))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+        return {"rule": "top_k", "k": self.k}
+
+
+@dataclass(frozen=True)
+class OracleCardinality:
+    """Predict the |y_i| highest labels of item i, |y_i| read from the truth: for published tables only.
+
+    With unknown entries, |y_i| counts the known positives and only known entries are ranked; unknown ones
+    get 0.
+    """
+
+    @property
+    def name(self) -> str:
+        """``oracle_cardinality``."""
+        return "oracle_cardinality"
+
+    def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+        """Return 1 for the |y_i| highest known entries of item i, (n, K) int8; refuse without ``Y_true``."""
+        if Y_true is None:
+            raise UserError(
+                "oracle_cardinality reads the number of labels of each item from the truth:"
+                " give Y_true, or use Threshold, PerLabelThreshold, PriorMatched or TopK"
+            )
+        Y, s = check_pair(Y_true, scores)
+        return highest(s, (Y == 1).sum(axis=1), among=Y >= 0)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the rule as plain JSON data."""
+        return {"rule": "oracle_cardinality"}
+
+
+_RULES: dict[str, type] = {
+    "threshold": Threshold,
+    "per_label_threshold": PerLabelThreshold,
+    "prior_matched": PriorMatched,
+    "top_k": TopK,
+    "oracle_cardinality": OracleCardinality,
+}
+
+
+def rule_from_dict(data: Mapping[str, Any]) -> Rule:
+    """Return the rule that ``to_dict`` wrote.
+
+    Raises:
+        UserError: an unknown rule, a field that is missing or that the rule does not have.
+    """
+    kind = data.get("rule")
+    if kind not in _RULES:
+        raise UserError(f"there is no decision rule {kind!r}: {near(str(kind), _RULES)}")
+    fields = {key: value for key, value in data.items() if key != "rule"}
+    if kind == "per_label_threshold" and isinstance(fields.get("values"), list):
+        fields["values"] = [np.inf if value is None else value for value in fields["values"]]
+    try:
+        return cast(Rule, _RULES[kind](**fields))
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise UserError(f"the decision rule {kind!r} cannot be read from {listed(fields)}: {error}") from None
+
+
+def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] | None = None) -> Labels:
+    """Return 1 for the ``counts[i]`` highest scores of row i (of ``among``), ties leftmost first."""
+    n, width = scores.shape
+    chosen = np.zeros((n, width), dtype=np.int8)
+    for rows in row_blocks(n, width):
+        s = scores[rows] if among is None else np.where(among[rows], scores[rows], -np.inf)
+        count = counts[rows, None]
+        cut = np.take_along_axis(np.sort(s, axis=1), np.clip(width - count, 0, width - 1), axis=1)
+        above, tied = s > cut, s == cut
+        missing = count - above.sum(axis=1, keepdims=True)
+        chosen[rows] = (above | (tied & (np.cumsum(tied, axis=1) <= missing))) & (count > 0)
+    return chosen
+
+
+def _check_width(scores: Scores, n_labels: int, name: str) -> Scores:
+    if scores.shape[1] != n_labels:
+        raise UserError(
+            f"scores has {scores.shape[1]} labels but the rule {name} has {n_labels}: give the labels it"
+            " was made for"
+        )
+    return scores
