@@ -37,10 +37,10 @@ def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
     shares = _shares(fractions)
     sizes = _apportion(shares * len(matrix), len(matrix))
     if (sizes == 0).any():
-        enough = next(n for n in range(len(matrix) + 1, 2**62) if (_apportion(shares * n, n) > 0).all())
+        enough = math.ceil(1 / shares.min() - 1e-9)
         raise UserError(
-            f"Y has too few rows for fractions={list(fractions)!r}: {len(matrix)}, where {enough} are needed "
-            "to leave no part empty"
+            f"Y has {len(matrix)} rows, too few for fractions={list(fractions)!r}: "
+            f"give {enough} or more, so that no part is empty"
         )
     random = generator(seed_of(seed), "split")
     part = np.empty(len(matrix), dtype=np.int64)

@@ -1,0 +1,155 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+import labelwise as lw
+from labelwise.annotations import simulate
+from labelwise.errors import UserError
+
+full = arrays(np.int8, array_shapes(min_dims=2, max_dims=2, max_side=12), elements=st.sampled_from([1, 0]))
+seeds = st.integers(0, 2**32 - 1)
+shares = st.floats(0.01, 1)
+
+
+def published_single_positive(Y, seed):
+    """Shuffle a row's positives, keep the first; shuffle its negatives, keep none."""
+    random = np.random.RandomState(seed)
+    observed = np.full(Y.shape, -1)
+    for i in range(len(Y)):
+        positions = np.nonzero(Y[i] == 1)[0]
+        random.shuffle(positions)
+        observed[i, positions[:1]] = 1
+        negatives = np.nonzero(Y[i] == 0)[0]
+        random.shuffle(negatives)
+    return observed
+
+
+@given(full, seeds)
+def test_single_positive_is_the_published_rule_to_the_bit(Y, seed):
+    before = Y.copy()
+    hidden = simulate.single_positive(Y, seed)
+    assert hidden.dtype == np.int8
+    np.testing.assert_array_equal(hidden, published_single_positive(Y, seed))
+    np.testing.assert_array_equal(Y, before)
+
+
+def test_single_positive_with_rows_without_positives_on_a_long_matrix():
+    Y = (np.random.default_rng(3).random((2000, 81)) < 0.02).astype(np.uint8)
+    assert not Y.any(axis=1).all()
+    np.testing.assert_array_equal(lw.simulate.single_positive(Y), published_single_positive(Y, 1200))
+
+
+@pytest.mark.data
+def test_single_positive_on_coco():
+    root = os.environ.get("LABELWISE_DATA")
+    if not root:
+        pytest.skip(
+            "LABELWISE_DATA is not set: it names the folder that holds coco14_labels/coco14_labels.npz"
+        )
+    with np.load(Path(root) / "coco14_labels" / "coco14_labels.npz") as stored:
+        Y = np.unpackbits(stored["train_Y"], axis=1)[:, :80]
+    hidden = simulate.single_positive(Y)
+    np.testing.assert_array_equal(hidden, published_single_positive(Y, 1200))
+    assert hidden.shape == (82081, 80)
+    assert lw.describe(hidden).setting == "single_positive"
+
+
+@given(full, shares, seeds)
+def test_partial_positives_keep_their_number_a_row(Y, fraction, seed):
+    hidden = simulate.partial_positives(Y, fraction, seed)
+    assert hidden.dtype == np.int8
+    for row, left in zip(Y, hidden, strict=True):
+        positives = int(row.sum())
+        assert (left == 1).sum() == (max(1, round(fraction * positives)) if positives else 0)
+        assert set(np.flatnonzero(left == 1)) <= set(np.flatnonzero(row))
+        assert (left[left != 1] == -1).all()
+
+
+def test_partial_positives_choose_evenly():
+    hidden = simulate.partial_positives(np.ones((4000, 4)), 0.5, seed=0)
+    np.testing.assert_allclose((hidden == 1).mean(axis=0), 0.5, atol=0.03)
+
+
+@given(full, st.floats(0, 1, exclude_min=True), seeds)
+def test_partial_keeps_an_exact_number_of_entries(Y, fraction, seed):
+    count = round(fraction * Y.size)
+    if count == 0:
+        with pytest.raises(UserError, match="keeps none"):
+            simulate.partial(Y, fraction, seed)
+        return
+    hidden = simulate.partial(Y, fraction, seed)
+    assert hidden.dtype == np.int8
+    known = hidden != -1
+    assert known.sum() == count
+    np.testing.assert_array_equal(hidden[known], Y[known])
+
+
+@pytest.mark.parametrize("fraction", [0.3, 0.7])
+def test_partial_hides_whatever_the_sign(fraction):
+    Y = (np.random.default_rng(1).random((2000, 10)) < 0.2).astype(int)
+    known = simulate.partial(Y, fraction) != -1
+    np.testing.assert_allclose([known[Y == 1].mean(), known[Y == 0].mean()], fraction, atol=0.02)
+
+
+@given(full, shares, seeds)
+def test_semi_supervised_labels_the_first_of_the_permutation(Y, fraction, seed):
+    count = int(fraction * len(Y))
+    if count == 0:
+        with pytest.raises(UserError, match="labels none of"):
+            simulate.semi_supervised(Y, fraction, seed)
+        return
+    expected = np.full(Y.shape, -1)
+    for row in np.random.RandomState(seed).permutation(len(Y))[:count]:
+        expected[row] = Y[row]
+    hidden = simulate.semi_supervised(Y, fraction, seed)
+    assert hidden.dtype == np.int8
+    np.testing.assert_array_equal(hidden, expected)
+
+
+@pytest.mark.parametrize(("fraction", "count"), [(0.05, 285), (0.1, 571), (0.15, 857), (0.2, 1143)])
+def test_semi_supervised_sizes_of_voc(fraction, count):
+    hidden = simulate.semi_supervised(np.ones((5717, 2)), fraction, seed=1)
+    assert (hidden[:, 0] == 1).sum() == count
+
+
+@pytest.mark.parametrize(
+    "hide", [simulate.partial_positives, simulate.partial, simulate.semi_supervised], ids=lambda f: f.__name__
+)
+def test_a_seed_gives_the_same_twice_and_another_seed_another(hide):
+    Y = np.random.default_rng(0).integers(0, 2, (50, 8))
+    np.testing.assert_array_equal(hide(Y, 0.4, 7), hide(Y, 0.4, 7))
+    assert (hide(Y, 0.4, 7) != hide(Y, 0.4, 8)).any()
+
+
+@pytest.mark.parametrize(
+    "hide",
+    [
+        simulate.single_positive,
+        lambda Y: simulate.partial_positives(Y, 0.5),
+        lambda Y: simulate.partial(Y, 0.5),
+        lambda Y: simulate.semi_supervised(Y, 0.5),
+    ],
+)
+def test_unknown_entries_are_refused(hide):
+    with pytest.raises(
+        UserError, match=r"unknown entry at row 1 \(counted from 0\), label 0: simulate from wholly"
+    ):
+        hide([[1, 0], [-1, 1]])
+
+
+@pytest.mark.parametrize("hide", [simulate.partial_positives, simulate.partial, simulate.semi_supervised])
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.1, float("nan"), "half", None])
+def test_fractions_outside_their_range_are_refused(hide, fraction):
+    with pytest.raises(UserError, match=r"fraction must be above 0 and at most 1"):
+        hide([[1, 0]], fraction)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 1.5, None])
+def test_a_seed_that_is_none_is_refused(seed):
+    with pytest.raises(UserError, match="seed must be a whole number"):
+        simulate.single_positive([[1, 0]], seed)
