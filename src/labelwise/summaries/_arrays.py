@@ -86,13 +86,11 @@ def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
-def refuse_nan(name: str, block: Scores, mask: NDArray[np.bool_] | None, first_row: int) -> None:
-    """Raise a UserError that names row and label if an unmasked entry is NaN."""
+def refuse_nan(name: str, block: Scores, mask: NDArray[np.bool_] | None, ids: NDArray[np.int64]) -> None:
+    """Raise a UserError that names item and label if an unmasked entry is NaN."""
     if block.size == 0 or not np.isnan(block.min()):
         return
     bad = np.isnan(block) if mask is None else np.isnan(block) & mask
     if bad.any():
         row, label = (int(index[0]) for index in np.nonzero(bad))
-        raise UserError(
-            f"{name} is NaN in row {first_row + row}, label {label}: NaN cannot be ranked; mask it."
-        )
+        raise UserError(f"{name} is NaN in row {ids[row]}, label {label}: mask it, or mend the features.")

@@ -102,7 +102,7 @@ class AngleMoments:
             raise UserError(f"targets has shape {labels.shape}: give that of the angles, {values.shape}.")
         for rows in row_blocks(*values.shape):
             for side in (0, 1):
-                self._take_block(side, values[rows], labels[rows] == side, rows.start)
+                self._take_block(side, values[rows], labels[rows] == side, np.arange(rows.start, rows.stop))
 
     def merge(self, other: AngleMoments) -> None:
         """Take in what another summary has gathered of other entries."""
@@ -174,9 +174,11 @@ class AngleMoments:
         variances = [as_array(previous.variance_negative), as_array(previous.variance_positive)]
         return np.stack(means).astype(np.float64), np.stack(variances).astype(np.float64), known
 
-    def _take_block(self, side: int, block: Scores, chosen: NDArray[np.bool_], first_row: int) -> None:
+    def _take_block(
+        self, side: int, block: Scores, chosen: NDArray[np.bool_], row_numbers: NDArray[np.int64]
+    ) -> None:
         counts = np.count_nonzero(chosen, axis=0)
-        refuse_nan("angles", block, chosen, first_row)
+        refuse_nan("angles", block, chosen, row_numbers)
         means = np.where(chosen, block, 0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1)
         residuals = np.where(chosen, block - means, 0)
         squares = np.einsum("bk,bk->k", residuals, residuals)

@@ -31,7 +31,7 @@ class ScoreHistogram:
         for _ in histogram.passes:
             for first, scores in chunks():
                 histogram.update(scores, first)
-            histogram.next_pass()          # over workers: merge into one, next_pass, hand copies out
+            histogram.next_pass()          # over workers: merge into one, settle, send copies out
         selected = histogram.finalize().select(scores, first)
 
     Scores are read as float32 (float64 is rounded; the thresholds are exact for what it is rounded to). Ids
@@ -85,7 +85,7 @@ class ScoreHistogram:
             )
         for rows in row_blocks(*values.shape):
             part = None if allowed is None else allowed[rows]
-            refuse_nan("scores", values[rows], part, rows.start)
+            refuse_nan("scores", values[rows], part, numbers[rows])
             keys = _ordered_bits(values[rows].astype(np.float32, copy=False), self.largest)
             self._count(keys, numbers[rows].astype(np.uint32), part)
 

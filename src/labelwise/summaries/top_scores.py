@@ -82,7 +82,7 @@ class TopScores:
             self._widen()
         for rows in row_blocks(*values.shape):
             part = None if allowed is None else allowed[rows]
-            refuse_nan("scores", values[rows], part, rows.start)
+            refuse_nan("scores", values[rows], part, numbers[rows])
             self._take_block(values[rows] if self.largest else -values[rows], numbers[rows], part)
 
     def merge(self, other: TopScores) -> None:

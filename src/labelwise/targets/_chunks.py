@@ -39,6 +39,11 @@ def cosine_chunks(features: NDArray[Any], directions: NDArray[Any], rows: int) -
             part = slice(start, min(start + rows, len(features)))
             z = np.asarray(features[part], dtype=np.float32)
             norms = np.sqrt(np.einsum("nd,nd->n", z, z))
+            if not np.isfinite(norms).all():
+                row = start + int(np.flatnonzero(~np.isfinite(norms))[0])
+                raise UserError(
+                    f"features holds NaN, infinity or too large a number in row {row}: mend that item."
+                )
             cosines = unit @ z.T
             cosines /= np.where(norms == 0, np.float32(1), norms)
             yield part, cosines.T

@@ -18,9 +18,9 @@ def hard_negatives(
 ) -> NDArray[np.bool_]:
     """Return which negatives to keep, (n, K) bool: S2ML2-BBAM's negative sampling.
 
-    With ``N_k = #{i: y_ik = 1}``, label k keeps the ``min(int(ratio N_k), #{i: y_ik = 0})`` negatives with
-    the highest similarity to its prototype, ties by the lower row. Unknown entries (-1) are neither counted nor
-    kept.
+    With ``N_k = #{i: y_ik = 1}``, label k keeps the ``min(int(ratio N_k), #{i: y_ik = 0})`` negatives
+    with the highest similarity to its prototype, ties by the lower row. Unknown entries (-1) are neither
+    counted nor kept.
 
     Args:
         similarities: (n, K), such as cosines to the prototypes; NaN is refused where the label is 0.

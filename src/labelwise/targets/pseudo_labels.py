@@ -19,10 +19,10 @@ def class_aware_pseudo_labels(
     positive_share: float = 1.0,
     negative_share: float = 1.0,
 ) -> NDArray[np.int8]:
-    """Return pseudo-labels (n, K) int8: 1 for a label's highest scores, 0 for its lowest, -1 (masked) between.
+    """Return pseudo-labels (n, K) int8: 1 for a label's highest scores, 0 for its lowest, -1 between.
 
-    CAP's class-aware thresholds, by rank: label k makes ``n_k = int(prior_k n)`` positives, of which the first
-    ``int(positive_share prior_k n)`` are kept; of the ``n - n_k`` others the last
+    CAP's class-aware thresholds, by rank: label k makes ``n_k = int(prior_k n)`` positives, of which the
+    first ``int(positive_share prior_k n)`` are kept; of the ``n - n_k`` others the last
     ``int(negative_share (n - n_k))`` are kept as negatives. A count of zero means no positives, never all.
     Exactly these many: items are ranked by score, ties by the lower row. Shares of 1 mask nothing.
 
