@@ -41,7 +41,7 @@ def test_fit_is_the_penalised_optimum(shrinkage):
     Y, p = made(known=0.5)
     fitted = PlattCalibration.fit(Y, p, shrinkage=shrinkage)
     x, known = logit(p), Y >= 0
-    common = slow_fit(x[known], Y[known], np.array([1.0, 0.0]), shrinkage)
+    common = slow_fit(x[known], Y[known], np.array([1.0, 0.0]), 1.0)
     for k in range(3):
         expected = slow_fit(x[known[:, k], k], Y[known[:, k], k], common, shrinkage)
         assert [fitted.slope[k], fitted.offset[k]] == pytest.approx(expected, abs=1e-4)

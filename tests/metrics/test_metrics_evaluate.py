@@ -200,7 +200,7 @@ def test_one_metric_alone_is_the_same(name):
         ({"empty_labels": "no", "metrics": ["map"]}, "empty_labels is 'no'"),
         ({"Y_true": [[1, -1], [-1, 1]]}, "no known negative .* observed_average_precision"),
         ({"Y_true": [[0, -1], [0, 0]]}, "no known positive"),
-        ({"Y_true": [[1, 3], [0, 0]], "label_names": ["a", "b"]}, "3 at row 0, label 'b'"),
+        ({"Y_true": [[1, 3], [0, 0]]}, "Y_true holds 3 at row 0"),
         ({"scores": [[1, 0], [np.nan, 0]], "label_names": ["a", "b"]}, "nan at row 1, label 'a'"),
     ],
 )

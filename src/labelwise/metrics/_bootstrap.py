@@ -98,37 +98,37 @@ def _quantiles(replicates: Floats, q: float) -> Floats:
 
 
 def _resampled_average_precision(Y: Labels, scores: Scores, n: int, seed: int) -> Floats:
-    """Return AP (n, K) of each replicate: item counts are summed between the cuts of each label."""
+    """Return AP (n, K) of each replicate; NaN where a replicate holds no known positive of a label."""
+    n_items, n_labels = Y.shape
+    # Chunks of replicates bound the counts whatever n is; float32 holds them, and their sums, exactly.
+    size = max(1, (1 << 21) // n_items)
+    result = np.empty((n, n_labels))
+    for start in range(0, n, size):
+        chunk = range(start, min(start + size, n))
+        draws = [np.bincount(_draw(n_items, seed, r), minlength=n_items) for r in chunk]
+        counts = np.stack(draws, axis=1, dtype=np.float32)
+        for k in range(n_labels):
+            result[start : chunk.stop, k] = _weighted_average_precision(Y[:, k], scores[:, k], counts)
+    return result
+
+
+def _weighted_average_precision(y: Labels, s: Scores, counts: NDArray[np.float32]) -> Floats:
+    """Return AP (R,) of one label, item i counted ``counts[i, r]`` times: counts summed between the cuts."""
     from scipy.sparse import csr_array
 
-    n_items, n_labels = Y.shape
-    # Chunks of replicates keep the counts at (n_items, 50) whatever n is.
-    result = np.full((n, n_labels), np.nan)
-    for start in range(0, n, 50):
-        chunk = range(start, min(start + 50, n))
-        counts = np.stack(
-            [np.bincount(_draw(n_items, seed, r), minlength=n_items) for r in chunk], axis=1, dtype=np.float64
-        )
-        for k in range(n_labels):
-            y, s = Y[:, k], scores[:, k]
-            steps = np.unique(s[y == 1])
-            if not len(steps):
-                continue
-            masses: list[Floats] = []
-            for state in (1, 0):
-                items = np.flatnonzero((y == state) & (s >= steps[0]))
-                step = len(steps) - np.searchsorted(steps, s[items], "right")
-                shape = (len(steps), n_items)
-                masses.append(
-                    np.asarray(csr_array((np.ones(len(items)), (step, items)), shape=shape) @ counts)
-                )
-            gained = masses[0]
-            hits, false = np.cumsum(gained, axis=0), np.cumsum(masses[1], axis=0)
-            precision = np.divide(hits, hits + false, out=np.zeros_like(hits), where=hits > 0)
-            np.divide(
-                (gained * precision).sum(axis=0),
-                hits[-1],
-                out=result[start : chunk.stop, k],
-                where=hits[-1] > 0,
-            )
-    return result
+    steps = np.unique(s[y == 1])
+    if not len(steps):
+        return np.full(counts.shape[1], np.nan)
+
+    def mass(state: int) -> Floats:
+        items = np.flatnonzero((y == state) & (s >= steps[0]))
+        step = len(steps) - np.searchsorted(steps, s[items], "right")
+        ones = np.ones(len(items), dtype=np.float32)
+        sums = csr_array((ones, (step, items)), shape=(len(steps), len(y))) @ counts
+        return np.asarray(sums, dtype=np.float64)
+
+    gained, false = mass(1), np.cumsum(mass(0), axis=0)
+    hits = np.cumsum(gained, axis=0)
+    total = hits[-1]
+    precision = hits / np.maximum(hits + false, 1)
+    return np.where(total > 0, (gained * precision).sum(axis=0) / np.maximum(total, 1), np.nan)

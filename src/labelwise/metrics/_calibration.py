@@ -57,15 +57,15 @@ class PlattCalibration:
         scores: ArrayLike,
         *,
         input: Input = "probability",
-        shrinkage: float = 1.0,
+        shrinkage: float = 3.0,
         label_names: Sequence[str] | None = None,
     ) -> PlattCalibration:
         """Fit on the known entries of the rows that ``judgeable(Y)`` names.
 
-        Label k minimises sum_i [log(1 + e^f) - t_i f] + shrinkage/2 [(a - a_0)^2 + (b - b_0)^2], f = a x_i +
-        b, with Platt's targets t = (P_k + 1)/(P_k + 2) for positives and 1/(N_k + 2) for negatives; (a_0,
-        b_0) is the same fit of all entries together, itself shrunk towards (1, 0). The data outweigh the
-        shrinkage as P_k grows. A label without both classes takes (a_0, b_0).
+        Label k minimises sum_i [log(1 + e^f) - t_i f] + shrinkage/2 [(a - a_0)^2 + (b - b_0)^2] with
+        f = a x_i + b and Platt's targets t = (P_k + 1)/(P_k + 2) for positives, 1/(N_k + 2) for negatives.
+        (a_0, b_0) is the same fit of all entries together, shrunk towards (1, 0) with weight 1. The data
+        outweigh the shrinkage as P_k grows; a label without both classes takes (a_0, b_0).
 
         Args:
             Y: (n, K) of 1, 0 and -1; rows that the model was not trained on.
@@ -90,7 +90,7 @@ class PlattCalibration:
             )
         labels, x = labels[can.rows], x[can.rows]
         known = labels[:, can.labels] >= 0
-        common = _fit(x[:, can.labels][known], labels[:, can.labels][known], (1.0, 0.0), shrinkage)
+        common = _fit(x[:, can.labels][known], labels[:, can.labels][known], (1.0, 0.0), 1.0)
         slope, offset = (np.full(labels.shape[1], value) for value in common)
         for k in np.flatnonzero(can.labels):
             known = labels[:, k] >= 0

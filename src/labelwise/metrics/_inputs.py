@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise.annotations import as_matrix
 from labelwise.errors import UserError, listed
 
 Labels: TypeAlias = NDArray[np.int8]
@@ -39,44 +40,17 @@ def check_names(label_names: Sequence[str] | None, n_labels: int) -> tuple[str, 
     return tuple(str(name) for name in label_names)
 
 
-def _matrix(values: ArrayLike, argument: str) -> NDArray[Any]:
-    matrix = np.asarray(values)
-    if matrix.ndim != 2 or 0 in matrix.shape:
-        raise UserError(
-            f"{argument} has shape {matrix.shape}:"
-            " give a matrix (items, labels) with at least one item and one label"
-        )
-    if matrix.dtype.kind not in "biuf":
-        raise UserError(f"{argument} has dtype {matrix.dtype}: give numbers")
-    return matrix
-
-
-def check_labels(Y: ArrayLike, argument: str = "Y_true", label_names: Sequence[str] | None = None) -> Labels:
-    """Return ``Y`` as int8 (n, K) of 1, 0 and -1 (from NaN too); refuse any other value by row and label."""
-    given = _matrix(Y, argument)
-    if given.dtype == np.int8:
-        labels: Labels = given
-        wrong = (given < -1) | (given > 1)
-    else:
-        known = np.where(np.isnan(given), -1, given) if given.dtype.kind == "f" else given
-        wrong = (known != 0) & (known != 1)
-        if given.dtype.kind in "if":
-            wrong &= known != -1
-        labels = np.where(wrong, 0, known).astype(np.int8)
-    if wrong.any():
-        row, k = np.argwhere(wrong)[0]
-        raise UserError(
-            f"{argument} holds {given[row, k]} at row {row}, {label_name(label_names, k)}:"
-            " use 1 (relevant), 0 (irrelevant) or -1 (unknown)"
-        )
-    return labels
-
-
 def check_scores(
     scores: ArrayLike, argument: str = "scores", label_names: Sequence[str] | None = None
 ) -> Scores:
     """Return ``scores`` as finite float32 or float64 (n, K); refuse NaN and infinity by row and label."""
-    given = _matrix(scores, argument)
+    given = np.asarray(scores)
+    if given.ndim != 2 or 0 in given.shape:
+        raise UserError(
+            f"{argument} has shape {given.shape}: give a matrix (items, labels) with at least one of each"
+        )
+    if given.dtype.kind not in "biuf":
+        raise UserError(f"{argument} has dtype {given.dtype}: give numbers")
     if given.dtype == np.float16:
         given = given.astype(np.float32)
     elif given.dtype not in (np.float32, np.float64):
@@ -97,9 +71,8 @@ def check_pair(
     Y: ArrayLike, scores: ArrayLike, argument: str = "Y_true", label_names: Sequence[str] | None = None
 ) -> tuple[Labels, Scores]:
     """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape."""
-    n_labels = np.shape(Y)[1] if np.ndim(Y) == 2 else 0
-    names = check_names(label_names, n_labels) if n_labels else None
-    labels = check_labels(Y, argument, names)
+    labels = as_matrix(Y, argument=argument)
+    names = check_names(label_names, labels.shape[1])
     if np.shape(scores) != labels.shape:
         raise UserError(
             f"scores has shape {np.shape(scores)} but {argument} has {labels.shape}: give one score per"

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.metrics._inputs import check_labels, check_names
+from labelwise.annotations import as_matrix
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +35,7 @@ class Judgeable:
         return "\n".join(self.words)
 
 
-def judgeable(Y: ArrayLike, *, label_names: Sequence[str] | None = None) -> Judgeable:
+def judgeable(Y: ArrayLike) -> Judgeable:
     """Return what can be measured on ``Y`` (n, K) of 1, 0 and -1.
 
     Where every known entry is positive, AP, F1, thresholds and calibration on known entries mean nothing:
@@ -44,9 +43,8 @@ def judgeable(Y: ArrayLike, *, label_names: Sequence[str] | None = None) -> Judg
     only, the fully known ones are a fair sample of both classes and the others are not, so only the former
     are measured on.
     """
-    labels = check_labels(Y, "Y", label_names)
+    labels = as_matrix(Y)
     n, n_labels = labels.shape
-    check_names(label_names, n_labels)
     known = labels >= 0
     full: NDArray[np.bool_] = np.asarray(known.all(axis=1))
     negative: NDArray[np.bool_] = np.asarray((labels == 0).any(axis=1))
