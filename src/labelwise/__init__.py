@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
 
-_ROOMS = ("annotations", "losses", "metrics", "summaries", "targets", "models", "data", "methods", "analysis", "plots")
+_ROOMS = (
+    "annotations",
+    "data",
+    "losses",
+    "methods",
+    "metrics",
+    "models",
+    "summaries",
+    "targets",
+)
 _NAMES = {
     "describe": "annotations",
     "simulate": "annotations",
@@ -18,7 +27,24 @@ _NAMES = {
     "recommend": "recommendation",
 }
 
-__all__ = [*_NAMES, *_ROOMS, "__version__"]
+__all__ = [
+    "MultiLabelClassifier",
+    "UserError",
+    "__version__",
+    "annotations",
+    "data",
+    "describe",
+    "load",
+    "losses",
+    "methods",
+    "metrics",
+    "models",
+    "recommend",
+    "simulate",
+    "split",
+    "summaries",
+    "targets",
+]
 
 if TYPE_CHECKING:
     from labelwise import annotations, data, losses, methods, metrics, models, summaries, targets

@@ -9,7 +9,7 @@ __all__ = ["UserError", "listed", "near"]
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave (arguments, files, labels). Its text is one line that says how to mend it."""
+    """A mistake in what the user gave (arguments, files, labels); one line that says how to mend it."""
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
@@ -18,7 +18,7 @@ class UserError(ValueError):
 def near(name: str, options: Iterable[object]) -> str:
     """Return a clause that lists the options nearest to a misspelt name, for the end of a message.
 
-    ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; with nothing near, all the options.
+    ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; else all of them.
     """
     names = [str(option) for option in options]
     close = get_close_matches(name, names, n=3, cutoff=0.6)

@@ -92,6 +92,11 @@ class ArraySource:
         """``(D,)``, D after scaling."""
         return self._shape
 
+    @property
+    def matrix(self) -> NDArray[np.float32] | None:
+        """The scaled rows (n, D) float32, to be read only, or None where they did not fit the budget."""
+        return self._kept
+
     def __len__(self) -> int:
         return self._length
 

@@ -1,6 +1,6 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
-from labelwise.models.backbones import BACKBONES, MLP, Network, Outputs, SmallCNN, build_backbone
+from labelwise.models.backbones import BACKBONES, MLP, Features, Network, Outputs, SmallCNN, build_backbone
 from labelwise.models.heads import CosineHead, LinearHead, Projection, start_from_ridge
 from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
@@ -11,6 +11,7 @@ __all__ = [
     "MLP",
     "SCALINGS",
     "CosineHead",
+    "Features",
     "InputScaling",
     "LinearHead",
     "Network",

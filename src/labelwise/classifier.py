@@ -1,0 +1,492 @@
+"""The scikit-learn face: ``MultiLabelClassifier`` and ``load``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import Tags
+from torch import nn
+
+from labelwise import artifact, engine, metrics
+from labelwise._fitting import (
+    Choice,
+    fingerprint,
+    hold_out,
+    label_weights,
+    learn_decision,
+    resolve_prior,
+)
+from labelwise.annotations import Annotations, Summary, describe, parse
+from labelwise.data import Source, as_source, check_lengths
+from labelwise.errors import UserError, listed, near
+from labelwise.methods import Budget, Method, Problem, fitting, get
+from labelwise.models import InputScaling, Network, Projection, RidgeSolution, build_backbone, solve_ridge
+from labelwise.recommendation import recommend
+
+__all__ = ["MultiLabelClassifier", "load"]
+
+_NORMED = ("l2", "centre_l2", "standardise_l2")
+
+
+class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A multi-label classifier that learns from the labels you have.
+
+    Every entry of ``Y`` is relevant (1), irrelevant (0) or unknown (-1, NaN or NA). Which entries are known decides
+    the setting; one ``fit`` serves all of them.
+
+    Parameters
+    ----------
+    method : str or None
+        A method's id (``labelwise.methods.names()``), or None for what ``labelwise.recommend`` says.
+    backbone : str or nn.Module
+        ``"features"`` (rows of X are features), ``"mlp"``, ``"smallcnn"`` or a module from items to features.
+    hyperparameters : dict or None
+        The method's own; ``labelwise.methods.get(id).spec.hyperparameters`` lists them.
+    tune : {"head", "all"} or None
+        Train the head alone or the whole network. None: the head for ``"features"``, all otherwise.
+    epochs, batch_size, learning_rate : number or None
+        None takes the method's default for the way it tunes.
+    validation : "auto", float, (X, Y) or None
+        What decision rule, calibration and early stopping are chosen on. A fraction of the labelled rows is held out;
+        once the choices are made the model is trained again on everything. ``"auto"`` is .2 where negatives are
+        known on at least 50 rows, otherwise None.
+    rule : "auto", a rule of ``labelwise.metrics``, or float
+        How scores become label sets. ``"auto"`` learns thresholds where negatives are known, matches ``prior`` where
+        it is given, and takes .5 otherwise.
+    calibrate : bool
+        Turn scores into calibrated probabilities where that is identified.
+    prior : (K,) shares, one cardinality, or None
+        The share of positives of each label, or the mean number of labels an item has, where the labels do not
+        identify it.
+    label_weights : "balanced", (K,) weights, {name: weight} or None
+        Weights of the labels in the loss.
+    strong_view : float
+        Share of coordinates dropped in the strong view of features, in [0, 1).
+    patience : int or None
+        Stop after that many epochs without a better validation score, and use the best epoch. None: fixed epochs.
+    accumulate, device, devices, nodes, precision
+        See ``labelwise.engine.Settings``.
+    random_state : int
+        The seed of every choice; the same seed gives the same model to the bit.
+    directory : path or None
+        Where checkpoints and ``history.jsonl`` go. Fitting again with the same arguments resumes there, exactly.
+    progress : bool
+        Show a progress bar.
+
+    Attributes
+    ----------
+    method_, label_names_, n_features_in_, summary_, prior_, hyperparameters_, budget_
+        What was trained, on which labels.
+    rule_, rule_source_, calibration_, validation_, best_epoch_
+        How scores become labels, how that was chosen, and the held-out ``Evaluation`` (or None).
+    history_, notes_, seconds_
+        One record an epoch; sentences on what was assumed; wall time.
+    """
+
+    def __init__(
+        self,
+        method: str | None = None,
+        backbone: str | nn.Module = "features",
+        *,
+        hyperparameters: Mapping[str, Any] | None = None,
+        tune: str | None = None,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        learning_rate: float | None = None,
+        validation: Any = "auto",
+        rule: Any = "auto",
+        calibrate: bool = True,
+        prior: Any = None,
+        label_weights: Any = None,
+        strong_view: float = 0.2,
+        patience: int | None = None,
+        accumulate: int = 1,
+        device: str = "auto",
+        devices: int = 1,
+        nodes: int = 1,
+        precision: str = "32",
+        random_state: int = 0,
+        directory: str | Path | None = None,
+        progress: bool = False,
+    ) -> None:
+        self.method = method
+        self.backbone = backbone
+        self.hyperparameters = hyperparameters
+        self.tune = tune
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.validation = validation
+        self.rule = rule
+        self.calibrate = calibrate
+        self.prior = prior
+        self.label_weights = label_weights
+        self.strong_view = strong_view
+        self.patience = patience
+        self.accumulate = accumulate
+        self.device = device
+        self.devices = devices
+        self.nodes = nodes
+        self.precision = precision
+        self.random_state = random_state
+        self.directory = directory
+        self.progress = progress
+
+    def fit(
+        self,
+        X: Any,
+        Y: Any,
+        *,
+        label_names: Sequence[str] | None = None,
+        items: Sequence[str] | None = None,
+        true_labels: Any = None,
+    ) -> Self:
+        """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
+
+        ``label_names`` names the columns of Y; ``items`` (n ids) names the items in messages; ``true_labels`` (n, K)
+        is read by oracle methods alone. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
+        """
+        began = time.perf_counter()
+        labels = parse(Y, label_names=label_names)
+        check_lengths(X, labels.matrix)
+        self.summary_ = describe(labels.matrix, labels.label_names)
+        method = self._choose_method(self.summary_)
+        self.label_names_ = labels.label_names
+        self.classes_ = np.arange(len(labels.label_names))
+        self.tune_ = self.tune or ("head" if self.backbone == "features" else "all")
+        self.prior_ = resolve_prior(self.prior, self.summary_)
+        notes = list(self.summary_.not_identified)
+        if self.summary_.labels_without_positive:
+            names = listed(self.summary_.labels_without_positive)
+            notes.append(f"no positive is known of {names}: their scores mean nothing")
+        self.notes_ = tuple(notes)
+        choice = self._select(X, labels, method, items)
+        self._train(X, labels, method, items, true_labels, stop_after=choice.epochs, part="final")
+        if choice.scores is None and self.solution_ is not None and not self.history_:
+            choice = replace(choice, scores=self._held_out_scores(self.solution_), labels=labels.matrix)
+        self._decide(choice, X)
+        views = {
+            view for stage in self.trained_method_.plan() for group in stage.views.values() for view in group
+        }
+        if self.tune_ == "head" and "strong" in views:
+            self.notes_ += (
+                f"features cannot be augmented as pictures: the strong view drops {self.strong_view:.0%} of the "
+                "coordinates and adds noise",
+            )
+        self.seconds_ = time.perf_counter() - began
+        return self
+
+    def _choose_method(self, summary: Summary) -> type[Method]:
+        advice = recommend(summary)
+        method = get(self.method or advice.method)
+        method.spec.accept(summary.setting, fitting(summary.setting))
+        self.method_ = method.spec.id
+        return method
+
+    def _budget(self, method: type[Method]) -> Budget:
+        default = method.spec.head_budget if self.tune_ == "head" else method.spec.full_budget
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        for name, value in given.items():
+            if value is not None and not value > 0:
+                raise UserError(f"{name}={value}: it is a number above 0 (default {getattr(default, name)})")
+        return replace(default, **{name: value for name, value in given.items() if value is not None})
+
+    def _select(
+        self, X: Any, labels: Annotations, method: type[Method], items: Sequence[str] | None
+    ) -> Choice:
+        """Train without the held-out rows and score them; nothing where there is no validation."""
+        if isinstance(self.validation, tuple | list):
+            X_val, Y_val = self.validation
+            held = parse(Y_val, label_names=labels.label_names).matrix
+            check_lengths(X_val, held)
+            self._train(X, labels, method, items, None, validation=(X_val, held), part="selection")
+            return Choice(self.best_epoch_ if self.patience else None, self.decision_scores(X_val), held)
+        closed = method.spec.passes == 0
+        rows = hold_out(labels.matrix, self.validation, closed_form=closed, seed=self.random_state)
+        if rows is None:
+            self.best_epoch_ = None
+            return Choice()
+        taught, held_rows = rows
+        part = Annotations(np.ascontiguousarray(labels.matrix[taught]), labels.label_names)
+        X_val, Y_val = _rows(X, held_rows), labels.matrix[held_rows]
+        names = [items[i] for i in taught] if items is not None else None
+        self._train(_rows(X, taught), part, method, names, None, validation=(X_val, Y_val), part="selection")
+        return Choice(self.best_epoch_ if self.patience else None, self.decision_scores(X_val), Y_val)
+
+    def _train(
+        self,
+        X: Any,
+        labels: Annotations,
+        method_class: type[Method],
+        items: Sequence[str] | None,
+        true_labels: Any,
+        *,
+        part: str,
+        validation: tuple[Any, np.ndarray] | None = None,
+        stop_after: int | None = None,
+    ) -> None:
+        seed = int(self.random_state or 0)
+        problem = Problem(
+            labels.matrix,
+            describe(labels.matrix).setting,
+            self.prior_,
+            self.tune_,  # type: ignore[arg-type]
+            seed,
+            self._budget(method_class),
+            None if true_labels is None else parse(true_labels).matrix,
+        )
+        method = method_class(problem, self.hyperparameters)
+        source, solution = self._source(X, labels, method_class)
+        network = self._network(source.shape, method, seed)
+        settings = engine.Settings(
+            seed=seed,
+            device=self.device,
+            devices=self.devices,
+            nodes=self.nodes,
+            precision=self.precision,
+            accumulate=self.accumulate,
+            patience=self.patience if validation is not None else None,
+            directory=None if self.directory is None else Path(self.directory) / part,
+        )
+        title = {"selection": "choosing on held-out rows", "final": method_class.spec.id}[part]
+        with engine.RichProgress(title) if self.progress else nullcontext() as bar:
+            result = engine.train(
+                network,
+                method,
+                source,
+                settings,
+                criterion=self._criterion(validation),
+                solution=solution,
+                label_weights=label_weights(self.label_weights, self.summary_),
+                fingerprint=fingerprint(self.get_params(), X, labels.matrix, part),
+                progress=bar,
+                stop_after=stop_after,
+                items=items,
+            )
+        self.network_, self.trained_method_, self.solution_ = result.network, result.method, solution
+        self.input_shape_ = tuple(source.shape)
+        self.hyperparameters_, self.budget_ = method.hyperparameters, asdict(method.budget)
+        self.history_ = result.history
+        if validation is not None:
+            self.best_epoch_ = result.best_epoch
+
+    def _source(
+        self, X: Any, labels: Annotations, method: type[Method]
+    ) -> tuple[Source, RidgeSolution | None]:
+        """Scale the features as the closed-form solution chose on the known entries; pictures need no scaling."""
+        solution, self.scaling_ = None, None
+        if getattr(X, "ndim", 2) == 2:
+            self.n_features_in_ = int(X.shape[1])
+            as_source(X)
+            if self.tune_ == "head":
+                wanted = {"scalings": _NORMED} if method.spec.head == "cosine" else {}
+                solution = solve_ridge(X, labels.matrix, **wanted)
+                self.scaling_ = solution.scaling
+            else:
+                self.scaling_ = InputScaling.fit(X, "standardise")
+        return self._as_source(X), solution
+
+    def _as_source(self, X: Any) -> Source:
+        if self.scaling_ is None:
+            return as_source(X)
+        return as_source(X, scaling=self.scaling_, strong_view=self.strong_view)
+
+    def _network(self, shape: Sequence[int], method: Method, seed: int) -> Network:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            backbone = build_backbone(self.backbone, shape)
+            width = int(backbone.n_features)  # type: ignore[arg-type]
+            projection = Projection(width) if self.tune_ == "all" and method.spec.projection else None
+            head = method.head(width if projection is None else projection.n_features)
+        if self.tune_ == "head":
+            backbone.requires_grad_(False)
+        return Network(backbone, head, projection)
+
+    def _criterion(self, validation: tuple[Any, np.ndarray] | None) -> engine.Criterion | None:
+        if validation is None:
+            return None
+        source, held = self._as_source(validation[0]), validation[1]
+        measure = (
+            metrics.mean_average_precision
+            if metrics.judgeable(held).average_precision
+            else lambda y, s: float(np.nanmean(metrics.observed_average_precision(y, s)))
+        )
+        return lambda network, method: float(measure(held, engine.score(network, method, source)))
+
+    def _held_out_scores(self, solution: RidgeSolution) -> np.ndarray:
+        """Score the training rows by the leave-one-out outputs, as the method would."""
+        from labelwise.models import probabilities
+
+        return probabilities(solution.loo_scores).astype(np.float32)
+
+    def _decide(self, choice: Choice, X: Any) -> None:
+        decision = learn_decision(
+            choice,
+            self.rule,
+            calibrate=self.calibrate,
+            prior=self.prior_ if self.prior is not None else None,
+            label_names=self.label_names_,
+            scores_of_all=lambda: self.decision_scores(X),
+        )
+        self.rule_, self.rule_source_ = decision.rule, decision.source
+        self.calibration_, self.validation_ = decision.calibration, decision.evaluation
+
+    def decision_scores(self, X: Any) -> np.ndarray:
+        """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
+        self._check_fitted(X)
+        return engine.score(self.network_, self.trained_method_, self._as_source(X))
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
+        scores = self.decision_scores(X)
+        return scores if self.calibration_ is None else self.calibration_.apply(scores).astype(np.float32)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
+        predicted: np.ndarray = self.rule_.apply(self.predict_proba(X))
+        return predicted
+
+    def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:
+        """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``."""
+        labels = parse(Y, label_names=self.label_names_).matrix
+        check_lengths(X, labels)
+        return metrics.evaluate(
+            labels, self.predict_proba(X), rule or self.rule_, label_names=self.label_names_
+        )
+
+    def score(self, X: Any, Y: Any, sample_weight: None = None) -> float:
+        """Return the mean average precision over labels, in [0, 1]."""
+        labels = parse(Y, label_names=self.label_names_).matrix
+        return float(metrics.mean_average_precision(labels, self.decision_scores(X)))
+
+    def _check_fitted(self, X: Any) -> None:
+        if not hasattr(self, "network_"):
+            raise UserError("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
+        expected = getattr(self, "n_features_in_", None)
+        if expected is not None and X.shape[1] != expected:
+            raise UserError(f"X has {X.shape[1]} features, the model was trained on {expected}")
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        tags.input_tags.sparse = True
+        tags.target_tags.two_d_labels = True
+        return tags
+
+    def save(self, path: str | Path) -> None:
+        """Write a model directory: weights as safetensors, everything else as JSON."""
+        self._check_fitted_only()
+        tensors = {f"network.{k}": v for k, v in self.network_.state_dict().items()}
+        tensors |= {f"method.{k}": v for k, v in self.trained_method_.state_dict().items()}
+        arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+        if self.scaling_ is not None:
+            arrays |= {f"scaling.{k}": v for k, v in self.scaling_.state().items()}
+        config = {
+            "labelwise": _version(),
+            "method": self.method_,
+            "hyperparameters": self.hyperparameters_,
+            "label_names": list(self.label_names_),
+            "backbone": self.backbone if isinstance(self.backbone, str) else "module",
+            "input_shape": list(self.input_shape_),
+            "n_features": getattr(self, "n_features_in_", None),
+            "tune": self.tune_,
+            "budget": self.budget_,
+            "scaling": None if self.scaling_ is None else self.scaling_.config(),
+            "rule": self.rule_.to_dict(),
+            "rule_source": self.rule_source_,
+            "calibration": None if self.calibration_ is None else self.calibration_.to_dict(),
+            "prior": None if self.prior_ is None else [float(p) for p in self.prior_],
+            "labels": self.summary_.to_dict() if not isinstance(self.summary_, dict) else self.summary_,
+            "validation": self._validation_record(),
+            "history": self.history_,
+            "notes": list(self.notes_),
+            "seconds": self.seconds_,
+            "seed": int(self.random_state or 0),
+        }
+        artifact.write(path, config, arrays)
+
+    def _validation_record(self) -> dict[str, Any] | None:
+        held = self.validation_
+        return held if held is None or isinstance(held, dict) else held.to_dict()
+
+    def _check_fitted_only(self) -> None:
+        if not hasattr(self, "network_"):
+            raise UserError("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
+
+
+def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
+    """Return the fitted classifier of a model directory.
+
+    ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
+    untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
+    """
+    config, arrays = artifact.read(path)
+    if config["backbone"] == "module" and backbone is None:
+        raise UserError(
+            f"{path} was trained with a backbone of your own: give load(path, backbone=...) one like it"
+        )
+    model = MultiLabelClassifier(
+        config["method"],
+        backbone if backbone is not None else config["backbone"],
+        hyperparameters=config["hyperparameters"],
+        tune=config["tune"],
+        random_state=config["seed"],
+    )
+    model.method_, model.hyperparameters_ = config["method"], config["hyperparameters"]
+    model.label_names_ = tuple(config["label_names"])
+    model.classes_ = np.arange(len(model.label_names_))
+    model.tune_, model.budget_ = config["tune"], config["budget"]
+    model.input_shape_ = tuple(config["input_shape"])
+    if config["n_features"] is not None:
+        model.n_features_in_ = config["n_features"]
+    model.prior_ = None if config["prior"] is None else np.asarray(config["prior"])
+    scaling = {k.removeprefix("scaling."): v for k, v in arrays.items() if k.startswith("scaling.")}
+    model.scaling_ = (
+        None if config["scaling"] is None else InputScaling.from_state(config["scaling"], scaling)
+    )
+    model.rule_ = metrics.rule_from_dict(config["rule"])
+    model.rule_source_ = config["rule_source"]
+    record = config["calibration"]
+    model.calibration_ = None if record is None else metrics.calibration_from_dict(record)
+    model.summary_, model.validation_ = config["labels"], config["validation"]
+    model.history_, model.notes_, model.seconds_ = (
+        config["history"],
+        tuple(config["notes"]),
+        config["seconds"],
+    )
+    model.best_epoch_, model.solution_ = None, None
+    empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
+    method = get(config["method"])(empty, config["hyperparameters"])
+    network = model._network(model.input_shape_, method, seed=0)
+    _load_state(network, arrays, "network.", path)
+    _load_state(method, arrays, "method.", path)
+    model.network_, model.trained_method_ = network.eval(), method.eval()
+    return model
+
+
+def _load_state(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str, path: str | Path) -> None:
+    state = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
+    try:
+        module.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(
+            f"the weights in {path} do not fit its model.json ({str(error).splitlines()[0]})"
+        ) from None
+
+
+def _rows(X: Any, index: np.ndarray) -> Any:
+    return X.iloc[index] if hasattr(X, "iloc") else X[index]
+
+
+def _version() -> str:
+    from labelwise import __version__
+
+    return __version__

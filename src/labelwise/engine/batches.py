@@ -1,0 +1,56 @@
+"""Which items stand in which batch: a function of (seed, stage, epoch) and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from labelwise._random import generator
+from labelwise.errors import UserError
+
+__all__ = ["compose"]
+
+
+def compose(
+    groups: Mapping[str, np.ndarray], mixture: Mapping[str, int], *, seed: int, stage: int, epoch: int
+) -> list[dict[str, np.ndarray]]:
+    """Return an epoch's batches, each a mapping from group to item indices (int64).
+
+    ``mixture`` gives the items of each group in a batch. The epoch is one pass over the last group that has
+    items; the others are cycled, each cycle in a new order. Places of an empty group go to the others in
+    proportion. The last batch may be smaller, in every group by the same share. Raises ``UserError`` when no group
+    has an item.
+    """
+    present = {name: count for name, count in mixture.items() if len(groups[name])}
+    if not present:
+        named = " or ".join(mixture)
+        raise UserError(f"no training item is {named}: this method has nothing to train on; see describe(Y)")
+    whole, kept = sum(mixture.values()), sum(present.values())
+    sizes = {name: max(1, round(count * whole / kept)) for name, count in present.items()}
+    *cycled, pacer = sizes
+    order = _cycle(groups[pacer], len(groups[pacer]), seed, stage, epoch, pacer)
+    n_batches = -(-len(order) // sizes[pacer])
+    shares = [min(1.0, (len(order) - b * sizes[pacer]) / sizes[pacer]) for b in range(n_batches)]
+    streams = {
+        name: _cycle(groups[name], n_batches * sizes[name], seed, stage, epoch, name) for name in cycled
+    }
+    batches = []
+    for b, share in enumerate(shares):
+        start = {name: b * sizes[name] for name in sizes}
+        batch = {
+            name: streams[name][start[name] : start[name] + max(1, round(share * sizes[name]))]
+            for name in cycled
+        }
+        batch[pacer] = order[start[pacer] : start[pacer] + sizes[pacer]]
+        batches.append(batch)
+    return batches
+
+
+def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, group: str) -> np.ndarray:
+    """Return ``length`` items: permutation after permutation of ``items``, each drawn from its own key."""
+    cycles = -(-length // len(items))
+    parts = [
+        generator(seed, "order", stage, epoch, group, cycle).permutation(items) for cycle in range(cycles)
+    ]
+    return np.concatenate(parts)[:length].astype(np.int64, copy=False)

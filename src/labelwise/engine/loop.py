@@ -1,0 +1,184 @@
+"""The training loop: stages, epochs, steps."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from labelwise.data import Source
+from labelwise.engine.progress import Progress
+from labelwise.engine.run import Run
+from labelwise.engine.settings import Settings
+from labelwise.methods import Method
+from labelwise.models import Network, Outputs, RidgeSolution
+
+__all__ = ["Criterion", "Interrupted", "Result", "score", "train"]
+
+Criterion = Callable[[Network, Method], float]
+
+
+class Interrupted(KeyboardInterrupt):
+    """The user stopped a run; its checkpoint is written, and the text says how to go on."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: the network to use, its method with the statistics it scores with, and the history."""
+
+    network: Network
+    method: Method
+    history: list[dict[str, Any]]
+    best_epoch: int | None
+
+
+def train(
+    network: Network,
+    method: Method,
+    source: Source,
+    settings: Settings,
+    *,
+    criterion: Criterion | None = None,
+    solution: RidgeSolution | None = None,
+    label_weights: np.ndarray | None = None,
+    fingerprint: str = "",
+    progress: Progress | None = None,
+    stop_after: int | None = None,
+    items: Sequence[str] | None = None,
+    on_step: Callable[[Run], None] | None = None,
+) -> Result:
+    """Train ``network`` by ``method`` on ``source`` and return the network to use.
+
+    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the run
+    stops early and the best epoch's network is returned. ``solution`` is the closed-form start where the
+    features are fixed; ``stop_after`` a number of epochs, over all stages, to end at; ``items`` the items' names for
+    messages; ``on_step`` is called after every step. With ``settings.directory`` the run resumes from its newest checkpoint, to the bit.
+    """
+    fabric = _fabric(settings)
+    run = Run(
+        network,
+        method,
+        source,
+        settings,
+        fabric,
+        solution=solution,
+        label_weights=label_weights,
+        fingerprint=fingerprint,
+        progress=progress,
+        items=items,
+    )
+    with _reproducible(settings.seed), _stop_requests() as stop_requested:
+        restored = run.restore()
+        while run.stage_index < len(run.plan):
+            run.begin_stage(restored)
+            restored = None
+            if run.stage.epochs == 0:
+                method.fit(run._pool("raw"))
+            while run.epoch < run.stage.epochs and not _done(run, stop_after):
+                began = time.perf_counter()
+                if run.stage.refresh and run.step == 0:
+                    run.refresh()
+                for members in run.batches()[run.step :]:
+                    run.take_step(members)
+                    if on_step is not None:
+                        on_step(run)
+                    run.save_if_due(force=stop_requested())
+                    if stop_requested():
+                        raise Interrupted(_farewell(run))
+                score = criterion(run.evaluated, method) if criterion is not None else None
+                run.end_epoch(time.perf_counter() - began, score)
+                run.save_if_due()
+            if run.stage_index + 1 == len(run.plan):
+                break
+            run.stage_index, run.epoch = run.stage_index + 1, 0
+        run.save_if_due(finished=True)
+    return _finish(run)
+
+
+def _done(run: Run, stop_after: int | None) -> bool:
+    """Whether patience is at its end, or the number of epochs that was asked for is reached."""
+    patience = run.settings.patience
+    return (patience is not None and run.stale >= patience) or (
+        stop_after is not None and len(run.history.records) >= stop_after
+    )
+
+
+def _finish(run: Run) -> Result:
+    """Take the best epoch's network where there was a criterion, otherwise the last one."""
+    network, best_epoch = run.evaluated, None
+    if run.best and run.settings.patience is not None:
+        buffers = {k.removeprefix("method."): v for k, v in run.best.items() if k.startswith("method.")}
+        network.load_state_dict({k: v for k, v in run.best.items() if not k.startswith("method.")})
+        run.method.load_state_dict(buffers, strict=False)
+        scores = [record.get("validation", -np.inf) for record in run.history.records]
+        best_epoch = int(np.argmax(scores)) + 1
+    return Result(network.eval(), run.method.eval(), run.history.records, best_epoch)
+
+
+def _fabric(settings: Settings) -> Any:
+    from lightning_fabric import Fabric
+
+    precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision]
+    fabric = Fabric(
+        accelerator=settings.device,
+        devices=settings.devices,
+        num_nodes=settings.nodes,
+        precision=precision,  # type: ignore[arg-type]
+    )
+    if settings.devices > 1 or settings.nodes > 1:
+        fabric.launch()
+    return fabric
+
+
+@contextmanager
+def _reproducible(seed: int) -> Iterator[None]:
+    """Seed torch's own generators (dropout) for the run, and give the caller's state back afterwards."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request that the loop honours between two steps; a second one acts at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+    previous = signal.getsignal(signal.SIGINT)
+
+    def ask(number: int, frame: Any) -> None:
+        asked.set()
+        signal.signal(signal.SIGINT, previous)
+
+    signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def _farewell(run: Run) -> str:
+    where = f"stage {run.stage.name!r}, epoch {run.epoch + 1}, step {run.step}"
+    if run.settings.directory is None:
+        return f"stopped at {where}; nothing was saved, because the run has no directory"
+    return f"stopped at {where}; saved: run the same command with --resume to go on"
+
+
+def score(network: Network, method: Method, source: Source, device: torch.device | None = None) -> np.ndarray:
+    """Return the method's scores (n, K) float32 in [0, 1] of every item, from the weak view."""
+    from labelwise.engine.pools import outputs_in_chunks
+
+    where = device or next(iter(network.state_dict().values())).device
+    parts = []
+    for _, (z, scores) in outputs_in_chunks(network, source, where, rows=1024):
+        with torch.inference_mode():
+            parts.append(method.score(Outputs(z, scores)).float().cpu().numpy())
+    return np.concatenate(parts)

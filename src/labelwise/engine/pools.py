@@ -1,0 +1,96 @@
+"""The stored features of all training items: one forward pass, kept in memory or memory-mapped past a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelwise.data import Source
+from torch import nn
+
+from labelwise.models import Features, Network, RidgeSolution, solve_ridge
+from labelwise.targets import ItemState
+
+__all__ = ["StoredPool", "embed", "outputs_in_chunks"]
+
+_CHUNK = 4096
+
+
+def outputs_in_chunks(
+    network: Network, source: Source, device: torch.device, rows: int = 256
+) -> Iterator[tuple[slice, tuple[Tensor, Tensor]]]:
+    """Yield (rows, (features, head outputs)) of every item's weak view, in evaluation mode without gradients."""
+    network.eval()
+    for start in range(0, len(source), rows):
+        index = np.arange(start, min(start + rows, len(source)))
+        with torch.inference_mode():
+            out = network(source.batch(index, "weak", seed=0, epoch=0).to(device))
+        yield slice(start, start + len(index)), (out.features, out.scores)
+
+
+def embed(
+    network: Network, source: Source, device: torch.device, *, budget: int, directory: Path | None
+) -> np.ndarray:
+    """Return the backbone's features (n, D) float32 of every item.
+
+    Features that are already stored are returned as they are; past ``budget`` bytes they go to a memory-mapped
+    file under ``directory``.
+    """
+    stored: np.ndarray | None = getattr(source, "matrix", None)
+    if (
+        stored is not None
+        and isinstance(network.backbone, Features)
+        and isinstance(network.projection, nn.Identity)
+    ):
+        return stored
+    features: np.ndarray | None = None
+    for rows, (z, _) in outputs_in_chunks(network, source, device):
+        if features is None:
+            features = _store((len(source), z.shape[1]), budget, directory)
+        features[rows] = z.float().cpu().numpy()
+    assert features is not None
+    return features
+
+
+def _store(shape: tuple[int, int], budget: int, directory: Path | None) -> np.ndarray:
+    if directory is None or shape[0] * shape[1] * 4 <= budget:
+        return np.empty(shape, np.float32)
+    directory.mkdir(parents=True, exist_ok=True)
+    return np.lib.format.open_memmap(directory / "features.npy", "w+", np.float32, shape)
+
+
+class StoredPool:
+    """The engine's ``Pool``: features of all items, and the head that reads them."""
+
+    def __init__(
+        self,
+        network: Network,
+        features: np.ndarray,
+        labels: np.ndarray,
+        state: ItemState,
+        epoch: int,
+        device: torch.device,
+        solution: RidgeSolution | None = None,
+    ) -> None:
+        self.network, self.features, self.labels = network, features, labels
+        self.state, self.epoch, self.device = state, epoch, device
+        self._solution = solution
+
+    def scores(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield (rows, head outputs (b, K) float32 on the CPU) in chunks over all items."""
+        self.network.eval()
+        for start in range(0, len(self.features), _CHUNK):
+            rows = slice(start, min(start + _CHUNK, len(self.features)))
+            with torch.inference_mode():
+                z = torch.from_numpy(np.asarray(self.features[rows])).to(self.device)
+                yield rows, self.network.head(z).float().cpu()
+
+    def ridge(self) -> RidgeSolution:
+        """Return the closed-form solution on these features and the known labels, solved once."""
+        if self._solution is None:
+            self._solution = solve_ridge(self.features, self.labels, scalings=("none",))
+        return self._solution

@@ -1,0 +1,89 @@
+"""What a run shows while it trains: a bar with rate and time left, or nothing."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Protocol, Self
+
+__all__ = ["Progress", "RichProgress", "Silent"]
+
+
+class Progress(Protocol):
+    """Receives the course of a run."""
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        """Begin a stage of ``steps`` steps, of which ``done`` are behind us."""
+
+    def step(self, items: int, loss: float) -> None:
+        """Count one step over ``items`` items."""
+
+    def epoch(self, record: dict[str, float | int | str]) -> None:
+        """Show an epoch's record."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        """Ignore a stage."""
+
+    def step(self, items: int, loss: float) -> None:
+        """Ignore a step."""
+
+    def epoch(self, record: dict[str, float | int | str]) -> None:
+        """Ignore an epoch."""
+
+
+class RichProgress:
+    """A Rich progress bar on standard error: one task a stage, with items a second and the time left."""
+
+    def __init__(self, title: str = "") -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bars
+
+        self._bars = Bars(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._title = title
+        self._items = 0
+        self._since = 0.0
+
+    def __enter__(self) -> Self:
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def stage(self, name: str, steps: int, done: int) -> None:
+        """Begin a stage's bar."""
+        import time
+
+        self._items, self._since = 0, time.perf_counter()
+        title = f"{self._title} · {name}" if self._title else name
+        self._task = self._bars.add_task(title, total=steps, completed=done, rate="", note="")
+
+    def step(self, items: int, loss: float) -> None:
+        """Advance the bar."""
+        import time
+
+        self._items += items
+        rate = self._items / max(time.perf_counter() - self._since, 1e-9)
+        self._bars.update(self._task, advance=1, rate=f"{rate:,.0f} items/s", note=f"loss {loss:.4g}")
+
+    def epoch(self, record: dict[str, float | int | str]) -> None:
+        """Show the validation score, where there is one."""
+        if "validation" in record:
+            self._bars.update(
+                self._task, note=f"loss {record['loss']:.4g}  validation {record['validation']:.4f}"
+            )

@@ -1,0 +1,72 @@
+"""One file a method, and the registry: ``names()``, ``get(id)``, ``register(method)``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from labelwise.errors import UserError, near
+from labelwise.methods.base import Batch, Method, Pool, Problem, Trainer, batch_sum
+from labelwise.methods.plan import Group, Optimiser, Stage
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+
+__all__ = [
+    "SETTINGS",
+    "Batch",
+    "Budget",
+    "Group",
+    "Hyperparameter",
+    "Method",
+    "MethodSpec",
+    "Optimiser",
+    "Pool",
+    "Problem",
+    "Stage",
+    "Trainer",
+    "batch_sum",
+    "fitting",
+    "get",
+    "names",
+    "register",
+]
+
+_CLASSES: dict[str, str | type[Method]] = {
+    "ridge": "Ridge",
+    "bce": "BinaryCrossEntropy",
+    "ignore_unknown": "IgnoreUnknown",
+    "an": "AssumeNegative",
+    "em": "EntropyMaximization",
+    "em_apl": "EntropyMaximizationWithNegatives",
+    "hml_fixed": "HypersphericalMargin",
+    "hml": "HypersphericalLearning",
+    "bam": "BinaryAngularMargin",
+    "bbam": "BalancedAngularMargin",
+    "cap": "ClassAwarePseudoLabels",
+}
+
+
+def names() -> list[str]:
+    """Return the ids of all methods."""
+    return list(_CLASSES)
+
+
+def get(method: str) -> type[Method]:
+    """Return a method's class, whose ``spec`` is its registry entry; ``UserError`` for an unknown id."""
+    if method not in _CLASSES:
+        raise UserError(f"there is no method {method!r}: {near(method, _CLASSES)}")
+    entry = _CLASSES[method]
+    if isinstance(entry, str):
+        entry = _CLASSES[method] = getattr(import_module(f"labelwise.methods.{method}"), entry)
+    assert not isinstance(entry, str)
+    return entry
+
+
+def register(method: type[Method]) -> None:
+    """Add a method of your own to the registry under ``method.spec.id``."""
+    if method.spec.id in _CLASSES and _CLASSES[method.spec.id] is not method:
+        raise UserError(f"method id {method.spec.id!r} is taken: give yours another id")
+    _CLASSES[method.spec.id] = method
+
+
+def fitting(setting: str) -> list[str]:
+    """Return the ids of the methods whose assumption allows a setting."""
+    return [name for name in names() if setting in get(name).spec.settings]

@@ -1,0 +1,33 @@
+"""Assume negative: "missing = no", what everybody does without noticing."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import SETTINGS, MethodSpec
+
+__all__ = ["AssumeNegative"]
+
+
+class AssumeNegative(Method):
+    """Binary cross-entropy in which every unknown entry counts as irrelevant, in unlabelled rows too."""
+
+    spec = MethodSpec(
+        id="an",
+        title="Assume negative (AN)",
+        paper="Cole et al., CVPR 2021",
+        assumption="nearly every unknown entry is irrelevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+    )
+
+    def plan(self) -> list[Stage]:
+        """One stage over all items: a row without labels is read as a row without positives."""
+        return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.assume_negative``."""
+        return self.mean(losses.assume_negative(batch.scores, batch.labels), batch)

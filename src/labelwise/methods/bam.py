@@ -1,0 +1,63 @@
+"""BAM: the binary angular margin loss on the items that carry labels (Li et al., NeurIPS 2024)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.models import Outputs
+
+__all__ = ["ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
+
+ANGULAR_SCALE = Hyperparameter(
+    20.0, "scale s of the cosine", low=1.0, high=64.0, source="released code: images 20, text 10"
+)
+ANGULAR_MARGIN = Hyperparameter(
+    0.4, "margin m subtracted from the cosine", low=0.0, high=1.0, source="released code: images .4, text .2"
+)
+MARGIN_ON = Hyperparameter(
+    "positives",
+    "which signs carry the margin: the released code has positives, the paper's slides both",
+    choices=("none", "positives", "negatives", "both"),
+    source="released code",
+)
+
+
+class BinaryAngularMargin(Method):
+    """Binary cross-entropy of s (cos theta - m y); an unknown entry of a labelled row counts as negative."""
+
+    spec = MethodSpec(
+        id="bam",
+        title="Binary angular margin (BAM)",
+        paper="Li et al., S2ML2-BBAM, NeurIPS 2024: its warm-up, and its ablation without balancing",
+        assumption="nearly every unknown entry of a labelled row is irrelevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        head="cosine",
+        projection=True,
+        hyperparameters={"scale": ANGULAR_SCALE, "margin": ANGULAR_MARGIN, "margin_on": MARGIN_ON},
+    )
+
+    def plan(self) -> list[Stage]:
+        """One stage; rows without any label are left out where others have known negatives."""
+        mixture = {self.problem.teaching_group: self.budget.batch_size}
+        return [self.stage("train", self.budget.epochs, mixture=mixture)]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.binary_angular_margin``."""
+        values = losses.binary_angular_margin(
+            batch.scores,
+            batch.labels,
+            scale=self.hp.scale,
+            margin=self.hp.margin,
+            margin_on=self.hp.margin_on,
+        )
+        return self.mean(values, batch)
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Return sigmoid(s (cos theta - m/2)): 1/2 midway between the negatives' boundary 0 and the positives' m."""
+        return torch.sigmoid(self.hp.scale * (outputs.scores.float() - self.hp.margin / 2))

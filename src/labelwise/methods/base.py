@@ -1,0 +1,258 @@
+"""What a method hands to the engine: a plan, item state, a refresh, a loss, a step and a score.
+
+A method says how unknown entries get a target and a weight, and which loss reads them. Everything else (devices,
+batches, checkpoints, resuming) is the engine's, which knows no method by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import SimpleNamespace
+from typing import Any, ClassVar, Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from labelwise.errors import UserError
+from labelwise.losses import reduce
+from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.spec import Budget, MethodSpec
+from labelwise.models import CosineHead, LinearHead, Outputs, RidgeSolution
+from labelwise.targets import ItemState, Slot
+
+__all__ = ["Batch", "Method", "Pool", "Problem", "Trainer", "batch_sum"]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a method may know of the labels it trains on.
+
+    ``labels`` (n, K) int8 in {1, 0, -1}; ``prior`` (K,) the share of positives of each label, or None where nothing
+    identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``true_labels`` is set for an oracle only.
+    At inference only ``n_labels`` and ``tune`` matter, and ``labels`` has no rows.
+    """
+
+    labels: np.ndarray
+    setting: str = "full"
+    prior: np.ndarray | None = None
+    tune: Literal["head", "all"] = "head"
+    seed: int = 0
+    budget: Budget | None = None
+    true_labels: np.ndarray | None = None
+
+    @property
+    def n_items(self) -> int:
+        """Number of training items, n."""
+        return int(self.labels.shape[0])
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels, K."""
+        return int(self.labels.shape[1])
+
+    @cached_property
+    def groups(self) -> dict[str, np.ndarray]:
+        """The item indices (int64, ascending) of every group that a stage may name."""
+        unknown = (self.labels == -1).sum(1)
+        tests = {
+            "all": unknown >= 0,
+            "labelled": unknown < self.n_labels,
+            "unlabelled": unknown == self.n_labels,
+            "complete": unknown == 0,
+            "incomplete": unknown > 0,
+        }
+        return {name: np.flatnonzero(test) for name, test in tests.items()}
+
+    @property
+    def teaching_group(self) -> str:
+        """The rows that teach where unknown counts as negative.
+
+        All rows when no negative is known: a row without positives is then a row like any other (NUS-WIDE has
+        22% of them). Otherwise the rows with a known entry: a wholly unknown row is an unlabelled item.
+        """
+        return "all" if self.setting in {"single_positive", "partial_positive"} else "labelled"
+
+    def unknown_prior(self, method: str) -> np.ndarray:
+        """Return the expected share of positives among each label's unknown entries, (K,) float64.
+
+        Incomplete rows are expected to have ``prior`` times their number of positives, of which those already known
+        are taken off. Raises ``UserError``, naming the method, where there is no prior.
+        """
+        if self.prior is None:
+            raise UserError(
+                f"method {method!r} needs the share of positives of each label, which "
+                f"{self.setting.replace('_', ' ')} labels do not identify: give prior= (K shares or one "
+                "cardinality; --prior FILE on the command line)"
+            )
+        rows = self.labels[self.groups["incomplete"]]
+        unknown = (rows == -1).sum(0)
+        expected = self.prior * len(rows) - (rows == 1).sum(0)
+        return np.clip(expected / np.maximum(unknown, 1), 0.0, 1.0)
+
+
+@dataclass
+class Batch:
+    """What a loss sees of a step.
+
+    ``index`` (B,) int64 item ids; ``labels`` (B, K) int8; ``state`` the batch's rows of every slot of the item
+    state; ``outputs`` and ``rows`` by view: ``rows[view]`` is the slice of the batch that the view covers.
+    ``epoch`` counts from 1 inside the stage. ``write(slot, values)`` changes the batch's rows of the item state.
+    """
+
+    index: Tensor
+    labels: Tensor
+    state: Mapping[str, Tensor]
+    inputs: dict[str, Tensor]
+    rows: dict[str, slice]
+    stage: str
+    epoch: int
+    label_weights: Tensor | None = None
+    write: Callable[[str, Tensor], None] | None = None
+    outputs: dict[str, Outputs] = field(default_factory=dict)
+
+    @property
+    def scores(self) -> Tensor:
+        """The head's outputs (B, K) of the batch's only view, logits or cosines."""
+        (outputs,) = self.outputs.values()
+        return outputs.scores
+
+
+class Trainer(Protocol):
+    """The engine's side of a step."""
+
+    network: nn.Module
+    optimisers: Mapping[str, torch.optim.Optimizer]
+
+    def forward(self, batch: Batch) -> None:
+        """Fill ``batch.outputs`` with one forward pass for each view."""
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of ``loss``."""
+
+    def update(self) -> None:
+        """Step the optimisers and clear the gradients."""
+
+
+class Pool(Protocol):
+    """All training items as one network in evaluation mode sees them, from stored weak-view features."""
+
+    features: np.ndarray
+    network: nn.Module
+    state: ItemState
+    epoch: int
+
+    def scores(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield (rows, head outputs (b, K)) in chunks over all items."""
+
+    def ridge(self) -> RidgeSolution:
+        """Return the closed-form solution on these features, solved once."""
+
+
+def batch_sum(values: Tensor) -> Tensor:
+    """Sum over the whole batch: over the entries here and, in a distributed run, over all ranks.
+
+    The gradient of a function of this sum, averaged over ranks as data-parallel training does, equals the gradient
+    on the undivided batch.
+    """
+    total = values.sum()
+    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
+        return total
+    whole = total.detach().clone()
+    torch.distributed.all_reduce(whole)
+    scaled = total * torch.distributed.get_world_size()
+    return scaled + (whole - scaled).detach()
+
+
+class Method(nn.Module):
+    """A method's base: one subclass a file, with its registry entry as ``spec``.
+
+    Buffers of the module are statistics that inference needs; they are saved with the model. Learnable scalars
+    belong to the head, where the optimiser finds them.
+    """
+
+    spec: ClassVar[MethodSpec]
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        self.problem = problem
+        self.hyperparameters = self.spec.resolve(hyperparameters)
+        self.hp = SimpleNamespace(**self.hyperparameters)
+
+    @property
+    def budget(self) -> Budget:
+        """The problem's training budget, or the method's default for the way it tunes."""
+        default = self.spec.head_budget if self.problem.tune == "head" else self.spec.full_budget
+        return self.problem.budget or default
+
+    def head(self, n_features: int) -> nn.Module:
+        """Return the head that this method trains, from features (B, D) to logits or cosines (B, K)."""
+        if self.spec.head == "cosine":
+            return CosineHead(n_features, self.problem.n_labels, constant=self.problem.tune == "head")
+        return LinearHead(n_features, self.problem.n_labels)
+
+    def plan(self) -> list[Stage]:
+        """Return the stages; by default one, over the items that carry labels."""
+        return [self.stage("train", self.budget.epochs)]
+
+    def stage(self, name: str, epochs: int, **changes: Any) -> Stage:
+        """Return a stage over the labelled items with the budget's batches and optimiser, changed as given."""
+        settings: dict[str, Any] = {
+            "mixture": {"labelled": self.budget.batch_size},
+            "optimisers": {"main": self.optimiser()},
+            "ridge_start": self.problem.tune == "head" and self.spec.ridge_start,
+            "views": {},
+        }
+        return Stage(name, epochs, **{**settings, **changes})
+
+    def optimiser(self, **changes: Any) -> Optimiser:
+        """Return the default optimiser at the budget's learning rate, changed as given."""
+        return Optimiser(**{"learning_rate": self.budget.learning_rate, **changes})
+
+    def slots(self) -> dict[str, Slot]:
+        """Declare the item state."""
+        return {}
+
+    def fit(self, pool: Pool) -> None:
+        """Fit in closed form (stages of zero epochs)."""
+
+    def refresh(self, pools: Callable[[str], Pool]) -> None:
+        """Before an epoch, change the item state from ``pools("averaged")`` or ``pools("raw")``."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the scalar loss of a batch whose outputs are filled."""
+        raise NotImplementedError
+
+    def step(self, batch: Batch, trainer: Trainer) -> Tensor:
+        """Take one optimisation step and return the loss, detached."""
+        trainer.forward(batch)
+        loss = self.loss(batch)
+        trainer.backward(loss)
+        trainer.update()
+        return loss.detach()
+
+    def after_step(self, network: nn.Module) -> None:
+        """Hold parameters within their bounds after an update."""
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Return scores (B, K) in [0, 1] for the decision rules."""
+        return torch.sigmoid(outputs.scores.float())
+
+    def mean(
+        self,
+        values: Tensor,
+        batch: Batch,
+        weights: Tensor | None = None,
+        over: Literal["entries", "weights"] = "entries",
+    ) -> Tensor:
+        """Reduce (B, K) losses to their mean over all entries, or over the sum of the weights.
+
+        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply them.
+        """
+        if batch.label_weights is not None:
+            weights = (
+                batch.label_weights.expand_as(values) if weights is None else weights * batch.label_weights
+            )
+        return reduce(values, weights, how="mean" if over == "entries" else "weighted")

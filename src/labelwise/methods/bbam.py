@@ -1,0 +1,154 @@
+"""S2ML2-BBAM: self-training whose positives and negatives get the same angular variance (Li et al., NeurIPS 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelwise import losses, targets
+from labelwise.methods.bam import ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
+from labelwise.methods.base import Batch, Method, Pool, Problem
+from labelwise.methods.cap import NEGATIVE_SHARE, POSITIVE_SHARE
+from labelwise.methods.plan import Stage
+from labelwise.methods.semi_supervised import EMA_DECAY, WARM_UP, two_stages
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.models import Outputs
+from labelwise.summaries import AngleStatistics
+
+__all__ = ["BalancedAngularMargin"]
+
+_STATISTICS = ("mean_negative", "mean_positive", "variance_negative", "variance_positive")
+
+
+class BalancedAngularMargin(Method):
+    """Warm up with the binary angular margin; then pseudo-label, balance the angles, and keep hard negatives.
+
+    Before every epoch of the second stage, from one pass over the stored features: class-aware pseudo-labels of
+    the unknown entries (by cosine, which no label chooses), prototypes, mean and variance of each label's angles to
+    its prototype, and the ``negative_ratio`` N_k negatives nearest to it. Training brings the boundary angles of both
+    signs to one variance, psi = mu + a (theta - mu), before cosine and margin. Scores mix both transforms
+    half and half.
+    """
+
+    spec = MethodSpec(
+        id="bbam",
+        title="Balanced binary angular margin (S2ML2-BBAM)",
+        paper="Li et al., Semi-supervised Multi-label Learning with Balanced Binary Angular Margin Loss, NeurIPS 2024",
+        assumption="the share of positives of each label is known or estimated on complete rows, and angles to a "
+        "label's prototype are near normal for both signs",
+        settings=frozenset(SETTINGS) - {"full"},
+        passes=4,
+        head="cosine",
+        projection=True,
+        needs=frozenset({"prior"}),
+        hyperparameters={
+            "scale": ANGULAR_SCALE,
+            "margin": ANGULAR_MARGIN,
+            "margin_on": MARGIN_ON,
+            "warm_up": WARM_UP,
+            "positive_share": POSITIVE_SHARE,
+            "negative_share": NEGATIVE_SHARE,
+            "balance": Hyperparameter(True, "transform the angles (off: the ablation 'w/o BBAM')"),
+            "negative_ratio": Hyperparameter(
+                5.0,
+                "hard negatives kept for each positive of a label; 0 keeps all negatives",
+                low=0.0,
+                high=10000.0,
+                source="released code: 5; 1 on AwA2",
+            ),
+            "momentum": Hyperparameter(
+                0.01, "weight of the old angle statistics", low=0.0, high=0.99, source="released code"
+            ),
+            "variance_floor": Hyperparameter(
+                1e-3, "least angle variance, in radians squared", low=1e-8, high=1.0
+            ),
+            "unlabelled_weight": Hyperparameter(
+                1.0,
+                "weight of entries of incomplete rows",
+                low=0.0,
+                high=100.0,
+                source="released code: 1 for every entry",
+            ),
+            "statistics_from": Hyperparameter(
+                "averaged",
+                "network whose features give prototypes and angles: one pass of the averaged one serves all; 'raw' is "
+                "the released two-model form, with a second pass",
+                choices=("averaged", "raw"),
+            ),
+            "ema_decay": EMA_DECAY,
+        },
+        head_budget=Budget(20, 64, 1e-3),
+        full_budget=Budget(40, 64, 1e-4),
+    )
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        identity = AngleStatistics.identity(problem.n_labels)
+        for name in _STATISTICS:
+            self.register_buffer(name, getattr(identity, name).float())
+        self.register_buffer("refreshed", torch.tensor(False))
+
+    def plan(self) -> list[Stage]:
+        """Warm-up on complete rows, then complete and incomplete rows together."""
+        return two_stages(self)
+
+    def slots(self) -> dict[str, targets.Slot]:
+        """The target of every entry: 1, 0 for a kept negative, or -1 for one that is not used."""
+        return {"target": targets.Slot("int8", fill=-1)}
+
+    def refresh(self, pools: Callable[[str], Pool]) -> None:
+        """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
+        scored = pools("averaged")
+        measured = scored if self.hp.statistics_from == "averaged" else pools("raw")
+        pseudo = targets.pseudo_labels_from_chunks(
+            lambda: ((rows, scores.numpy()) for rows, scores in scored.scores()),
+            self.problem.n_items,
+            self.problem.unknown_prior(self.spec.id),
+            self.hp.positive_share,
+            self.hp.negative_share,
+            labels=self.problem.labels,
+        )
+        result = targets.balanced_refresh(
+            measured.features,
+            self.problem.labels,
+            prior=self.problem.prior,
+            weight=measured.network.head.weight.detach()[:, : measured.features.shape[1]],
+            pseudo=pseudo,
+            negative_ratio=self.hp.negative_ratio,
+            previous=self.angles if self.refreshed else None,
+            momentum=self.hp.momentum,
+            variance_floor=self.hp.variance_floor,
+        )
+        used = result.keep if self.hp.negative_ratio else pseudo >= 0
+        scored.state.write("target", np.where(used, pseudo, np.int8(-1)))
+        if self.hp.balance:
+            for name in _STATISTICS:
+                getattr(self, name).copy_(getattr(result.angles, name))
+            self.refreshed.fill_(True)
+
+    @property
+    def angles(self) -> AngleStatistics:
+        """The statistics in force; before the first refresh they change nothing."""
+        return AngleStatistics(**{name: getattr(self, name) for name in _STATISTICS})
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of the (balanced) binary angular margin, entries not used counted as 0."""
+        margin = {"scale": self.hp.scale, "margin": self.hp.margin, "margin_on": self.hp.margin_on}
+        if batch.stage == "warm-up":
+            return self.mean(losses.binary_angular_margin(batch.scores, batch.labels, **margin), batch)
+        target = batch.state["target"]
+        values = losses.balanced_binary_angular_margin(batch.scores, target, self.angles, **margin)
+        weights = (target >= 0).to(values.dtype)
+        if self.hp.unlabelled_weight != 1.0:
+            incomplete = (batch.labels == -1).any(1, keepdim=True)
+            weights = torch.where(incomplete, weights * self.hp.unlabelled_weight, weights)
+        return self.mean(values, batch, weights=weights)
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Return sigmoid(s (cos(psi_n / 2 + psi_p / 2) - m/2)); the released code leaves s and m out."""
+        cosines = losses.balanced_cosine(outputs.scores, self.angles)
+        return torch.sigmoid(self.hp.scale * (cosines - self.hp.margin / 2))

@@ -1,0 +1,28 @@
+"""Binary cross-entropy on full labels: the ceiling of every comparison."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method
+from labelwise.methods.spec import MethodSpec
+
+__all__ = ["BinaryCrossEntropy"]
+
+
+class BinaryCrossEntropy(Method):
+    """Mean over entries of -log p where relevant and -log(1 - p) where irrelevant; rows without labels left out."""
+
+    spec = MethodSpec(
+        id="bce",
+        title="Binary cross-entropy",
+        paper="standard; Cole et al., CVPR 2021, upper reference",
+        assumption="every entry of a labelled row is known",
+        settings=frozenset({"full", "semi_supervised"}),
+        passes=3,
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean of ``losses.ignore_unknown``; a labelled row has no unknown entry here."""
+        return self.mean(losses.ignore_unknown(batch.scores, batch.labels), batch)

@@ -1,0 +1,37 @@
+"""EM loss: acknowledge the unknown by maximising its entropy (Zhou et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+
+__all__ = ["ALPHA", "EntropyMaximization"]
+
+ALPHA = Hyperparameter(
+    0.1,
+    "weight of the entropy of unknown entries",
+    low=0.0,
+    high=1.0,
+    source="paper: VOC .2, COCO .1, NUS .1, CUB .01",
+)
+
+
+class EntropyMaximization(Method):
+    """Known entries: binary cross-entropy. Unknown entries: -alpha H(p), so that nothing is claimed of them."""
+
+    spec = MethodSpec(
+        id="em",
+        title="EM loss",
+        paper="Zhou et al., Acknowledging the Unknown, ECCV 2022",
+        assumption="positives observed at random given the label; nothing is said of unknown entries",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        hyperparameters={"alpha": ALPHA},
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.entropy_maximization``; it may be negative."""
+        return self.mean(losses.entropy_maximization(batch.scores, batch.labels, alpha=self.hp.alpha), batch)

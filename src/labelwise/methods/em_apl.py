@@ -1,0 +1,101 @@
+"""EM loss + APL: entropy maximisation, then asymmetric self-paced soft negatives (Zhou et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelwise import losses, targets
+from labelwise.methods.base import Batch, Method, Pool
+from labelwise.methods.em import ALPHA
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+
+__all__ = ["EntropyMaximizationWithNegatives"]
+
+
+class EntropyMaximizationWithNegatives(Method):
+    """EM loss; from ``warm_up`` on, before every epoch the least likely unknown entries of each label are frozen.
+
+    A frozen entry keeps its probability q as a soft negative label for good, and its loss is
+    beta (-q log p - (1 - q) log(1 - p)). In the last epoch ``negative_share`` of each label's unknowns are frozen. No
+    entry is ever taken for positive (asymmetric tolerance).
+    """
+
+    spec = MethodSpec(
+        id="em_apl",
+        title="EM loss + APL",
+        paper="Zhou et al., Acknowledging the Unknown, ECCV 2022",
+        assumption="positives observed at random given the label; most unknown entries are irrelevant",
+        settings=frozenset(SETTINGS) - {"full"},
+        passes=4,
+        hyperparameters={
+            "alpha": ALPHA,
+            "beta": Hyperparameter(
+                0.2,
+                "weight of soft negatives",
+                low=0.0,
+                high=10.0,
+                source="paper: VOC .02, COCO .9, NUS .2, CUB .4",
+            ),
+            "negative_share": Hyperparameter(
+                0.9, "share of each label's unknowns frozen by the end", low=0.0, high=1.0, source="paper"
+            ),
+            "warm_up": Hyperparameter(
+                0.5,
+                "share of the epochs before the first soft negatives",
+                low=0.0,
+                high=1.0,
+                source="paper: 5 of 10 epochs on VOC and COCO",
+            ),
+        },
+    )
+
+    def plan(self) -> list[Stage]:
+        """One stage with a refresh before every epoch."""
+        return [
+            self.stage(
+                "train",
+                self.budget.epochs,
+                mixture={self.problem.teaching_group: self.budget.batch_size},
+                refresh=True,
+            )
+        ]
+
+    def slots(self) -> dict[str, targets.Slot]:
+        """Soft negative labels, NaN where there is none: a probability of exactly 0 is a label like any other."""
+        return {"soft": targets.Slot("float32", fill=float("nan"))}
+
+    def refresh(self, pools: Callable[[str], Pool]) -> None:
+        """Freeze this epoch's share of each label's unknown entries."""
+        pool = pools("raw")
+        rounds = self.budget.epochs - self.warm_epochs
+        if not self.warm_epochs < pool.epoch <= self.budget.epochs:
+            return
+        y = self.problem.labels
+        if self.problem.teaching_group == "labelled":
+            y = np.where((y == -1).all(1, keepdims=True), np.int8(0), y)
+        soft = targets.self_paced_negatives(
+            lambda: ((rows, torch.sigmoid(scores).numpy()) for rows, scores in pool.scores()),
+            pool.state["soft"],
+            y,
+            proportion=self.hp.negative_share,
+            rounds=rounds,
+        )
+        pool.state.write("soft", soft)
+
+    @property
+    def warm_epochs(self) -> int:
+        """Number of epochs before the first soft negatives, at least 1 so that the scores mean something."""
+        return max(1, round(self.hp.warm_up * self.budget.epochs))
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of the EM loss, soft negatives apart, and beta times theirs."""
+        soft = batch.state["soft"]
+        frozen = ~torch.isnan(soft)
+        values = losses.entropy_maximization(batch.scores, batch.labels, alpha=self.hp.alpha)
+        negatives = losses.soft_targets(batch.scores, torch.nan_to_num(soft))
+        return self.mean(torch.where(frozen, self.hp.beta * negatives, values), batch)

@@ -1,0 +1,88 @@
+"""HML: hyperspherical learning whose scale and margin adapt to the balance of signs (Ke et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method, Problem, batch_sum
+from labelwise.methods.hml_fixed import MARGIN, SCALE
+from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.models import Outputs
+
+__all__ = ["HypersphericalLearning"]
+
+
+class HypersphericalLearning(Method):
+    """The hyperspherical loss, plus |sum over positives (1 - p) - sum over negatives p| that moves s and m alone.
+
+    The balance term sees cosines without gradient, so that only the scale s and the margin m learn from it; the
+    cross-entropy sees s and m as constants, since it would otherwise inflate s (``bce_updates_scale`` lets it).
+    """
+
+    spec = MethodSpec(
+        id="hml",
+        title="Hyperspherical learning (HML)",
+        paper="Ke et al., Hyperspherical Learning in Multi-Label Classification, ECCV 2022",
+        assumption="nearly every unknown entry of a labelled row is irrelevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        head="cosine",
+        whole_batch=True,
+        hyperparameters={
+            "scale": SCALE,
+            "margin": MARGIN,
+            "adaptive_rate": Hyperparameter(
+                1.0, "learning rate of s and m as a multiple of the head's", low=0.0, high=1000.0
+            ),
+            "bce_updates_scale": Hyperparameter(False, "let the cross-entropy move s and m as well"),
+        },
+    )
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        self.scale = nn.Parameter(torch.tensor(float(self.hp.scale)))
+        self.margin = nn.Parameter(torch.tensor(float(self.hp.margin)))
+
+    def plan(self) -> list[Stage]:
+        """One stage; s and m have their own learning rate."""
+        return [
+            self.stage(
+                "train",
+                self.budget.epochs,
+                mixture={self.problem.teaching_group: self.budget.batch_size},
+            )
+        ]
+
+    def optimiser(self, **changes: Any) -> Optimiser:
+        """Return the default optimiser with the adaptive parameters' rate."""
+        return super().optimiser(**{"rates": {"method.": self.hp.adaptive_rate}, **changes})
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean hyperspherical loss plus the balance of the batch, divided by the number of entries."""
+        fixed = not self.hp.bce_updates_scale
+        scale, margin = (self.scale.detach(), self.margin.detach()) if fixed else (self.scale, self.margin)
+        values = losses.hyperspherical(batch.scores, batch.labels, scale=scale, margin=margin)
+        p = torch.sigmoid(
+            losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
+        )
+        positive = (batch.labels == 1).to(p.dtype)
+        balance = batch_sum(positive * (1 - p) - (1 - positive) * p).abs()
+        return self.mean(values, batch) + balance / values.numel()
+
+    @torch.no_grad()
+    def after_step(self, network: nn.Module) -> None:
+        """Keep s in [1, 64] and m in [0, pi/4]."""
+        self.scale.clamp_(1.0, 64.0)
+        self.margin.clamp_(0.0, torch.pi / 4)
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Return sigmoid(s cos(theta + m))."""
+        return torch.sigmoid(
+            losses.hyperspherical_logits(outputs.scores, scale=self.scale, margin=self.margin)
+        )

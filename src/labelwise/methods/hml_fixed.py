@@ -1,0 +1,65 @@
+"""Hyperspherical loss: binary cross-entropy with a margin added to the angle (Ke et al., ECCV 2022)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.models import Outputs
+
+__all__ = ["MARGIN", "SCALE", "HypersphericalMargin"]
+
+SCALE = Hyperparameter(20.0, "scale s of the cosine", low=1.0, high=64.0, source="paper, section 4")
+MARGIN = Hyperparameter(0.3, "margin m added to the angle, in radians", low=0.0, high=0.7854, source="paper")
+
+
+class HypersphericalMargin(Method):
+    """p = sigmoid(s cos(theta + m)), theta the angle between feature and label weight; unknown counts as negative.
+
+    The margin is inside the angle, for positives and negatives, in training and at inference.
+    """
+
+    spec = MethodSpec(
+        id="hml_fixed",
+        title="Hyperspherical loss (HL), fixed scale and margin",
+        paper="Ke et al., Hyperspherical Learning in Multi-Label Classification, ECCV 2022",
+        assumption="nearly every unknown entry of a labelled row is irrelevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        head="cosine",
+        hyperparameters={
+            "scale": SCALE,
+            "margin": MARGIN,
+            "margin_on": Hyperparameter(
+                "both",
+                "where the margin applies in training; it applies at inference for 'both' alone",
+                choices=("none", "positives", "negatives", "both"),
+                source="paper, table 5",
+            ),
+        },
+    )
+
+    def plan(self) -> list[Stage]:
+        """One stage; rows without any label are left out where others have known negatives."""
+        mixture = {self.problem.teaching_group: self.budget.batch_size}
+        return [self.stage("train", self.budget.epochs, mixture=mixture)]
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.hyperspherical``."""
+        values = losses.hyperspherical(
+            batch.scores,
+            batch.labels,
+            scale=self.hp.scale,
+            margin=self.hp.margin,
+            margin_on=self.hp.margin_on,
+        )
+        return self.mean(values, batch)
+
+    def score(self, outputs: Outputs) -> Tensor:
+        """Return sigmoid(s cos(theta + m)), without m unless it applied to both signs."""
+        margin = self.hp.margin if self.hp.margin_on == "both" else 0.0
+        return torch.sigmoid(losses.hyperspherical_logits(outputs.scores, scale=self.hp.scale, margin=margin))

@@ -1,0 +1,127 @@
+"""What the registry says of a method: its paper, its assumption, what it accepts and its hyper-parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from labelwise.errors import UserError, near
+
+__all__ = ["SETTINGS", "Budget", "Hyperparameter", "MethodSpec"]
+
+SETTINGS = ("full", "single_positive", "partial_positive", "partial", "semi_supervised")
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One hyper-parameter: its default, its range or choices, and where the default comes from.
+
+    ``low`` and ``high`` are inclusive; ``optional`` allows None, which means "chosen from the problem" as
+    ``help`` says.
+    """
+
+    default: float | int | bool | str | None
+    help: str
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+    optional: bool = False
+    source: str = "ours"
+
+    def check(self, method: str, name: str, value: Any) -> Any:
+        """Return ``value`` in the default's type, or raise the one line that says what it may be."""
+        if value is None and (self.optional or self.default is None):
+            return None
+        if self.choices:
+            if value not in self.choices:
+                self._refuse(method, name, value, near(str(value), self.choices))
+            return value
+        kind = type(self.default) if self.default is not None else float
+        if kind is bool:
+            if isinstance(value, str) and value.lower() in {"true", "false"}:
+                return value.lower() == "true"
+            if not isinstance(value, bool):
+                self._refuse(method, name, value, "it is true or false")
+            return value
+        try:
+            number = kind(value) if not isinstance(value, bool) else None
+        except (TypeError, ValueError):
+            number = None
+        if number is None or (kind is int and float(number) != float(value)) or not self._within(number):
+            self._refuse(method, name, value, self.range())
+        return number
+
+    def range(self) -> str:
+        """Say in words which values are allowed."""
+        if self.choices:
+            return "one of " + ", ".join(self.choices)
+        kind = "a whole number" if isinstance(self.default, int) else "a number"
+        low = "" if self.low is None else f" from {self.low:g}"
+        return f"it is {kind}{low}" + ("" if self.high is None else f" to {self.high:g}")
+
+    def _within(self, number: float) -> bool:
+        above = self.low is None or number >= self.low
+        return above and (self.high is None or number <= self.high)
+
+    def _refuse(self, method: str, name: str, value: Any, hint: str) -> None:
+        raise UserError(
+            f"hyperparameter {name}={value!r} of method {method!r}: {hint} (default {self.default})"
+        )
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long and in which steps a method trains: epochs, items a batch, and the (peak) learning rate."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class MethodSpec:
+    """A registry entry.
+
+    ``settings`` are the label settings the method's assumption allows; ``needs`` may hold ``"prior"`` (the share of
+    positives of each label), ``"true_labels"`` (an oracle) and ``"feature_maps"``. ``passes`` is the cost of an
+    unlabelled item and epoch in forward passes, a backward counted as two, 0 for a closed form. ``whole_batch``:
+    the loss holds sums over the batch, so gradient accumulation is refused. ``head_budget`` and ``full_budget``
+    are the defaults for a head on fixed features and for a whole network.
+    """
+
+    id: str
+    title: str
+    paper: str
+    assumption: str
+    settings: frozenset[str]
+    passes: int
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    needs: frozenset[str] = frozenset()
+    head: Literal["linear", "cosine"] = "linear"
+    projection: bool = False
+    ridge_start: bool = True
+    whole_batch: bool = False
+    head_budget: Budget = Budget(10, 64, 1e-3)
+    full_budget: Budget = Budget(10, 64, 1e-3)
+
+    def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return every hyper-parameter's value: the given ones, checked, and the defaults of the rest."""
+        given = dict(given or {})
+        for name in given:
+            if name not in self.hyperparameters:
+                raise UserError(
+                    f"method {self.id!r} has no hyperparameter {name!r}: {near(name, self.hyperparameters)}"
+                )
+        return {
+            name: h.check(self.id, name, given[name]) if name in given else h.default
+            for name, h in self.hyperparameters.items()
+        }
+
+    def accept(self, setting: str, alternatives: Iterable[str]) -> None:
+        """Raise one line that names the methods that fit when ``setting`` is outside the assumption."""
+        if setting not in self.settings:
+            raise UserError(
+                f"method {self.id!r} does not take {setting.replace('_', ' ')} labels (it assumes: "
+                f"{self.assumption}); methods that do: {', '.join(alternatives)}"
+            )
