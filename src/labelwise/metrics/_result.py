@@ -104,7 +104,7 @@ class Evaluation(Mapping[str, float]):
         lines.append(f"rule: {self.rule}; {self.n_items} items, {len(self.label_names)} labels")
         if self.n_unknown:
             lines.append(
-                f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} items without a label"
+                f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} wholly unknown items"
             )
         if self.labels_without_positive:
             said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"

@@ -74,8 +74,8 @@ class PerLabelThreshold:
         wrong = np.flatnonzero(np.isnan(values) | (values == -np.inf))
         if len(wrong):
             raise UserError(
-                f"PerLabelThreshold got {values[wrong[0]]} for label {wrong[0]}: give a number, or infinity"
-                " for never"
+                f"PerLabelThreshold got {values[wrong[0]]} for label {wrong[0]}: give a number,"
+                " or infinity for never"
             )
         object.__setattr__(self, "values", tuple(values.tolist()))
 
@@ -245,7 +245,7 @@ def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] 
 def _check_width(scores: Scores, n_labels: int, name: str) -> Scores:
     if scores.shape[1] != n_labels:
         raise UserError(
-            f"scores has {scores.shape[1]} labels but the rule {name} has {n_labels}: give the labels it"
-            " was made for"
+            f"scores has {scores.shape[1]} labels but the rule {name} has {n_labels}: give"
+            " the labels it was made for"
         )
     return scores
