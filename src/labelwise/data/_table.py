@@ -12,8 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations, parse_names
+from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
-from labelwise.data._formats import Columns, read_columns
+from labelwise.data._formats import read_columns
 from labelwise.errors import UserError, listed, near
 
 __all__ = ["Table", "read_table"]

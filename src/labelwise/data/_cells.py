@@ -1,0 +1,139 @@
+"""A file's columns, and how their cells are read: as strings, label names, states or numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data._lines import line_of
+from labelwise.errors import UserError, listed
+
+__all__ = ["Columns"]
+
+_UNKNOWN_WORDS = ("", "?", "-1", "-1.0", "na", "n/a", "nan", "null", "none", "<na>")
+_STATES = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "-0.0": 0, "false": 0} | dict.fromkeys(
+    _UNKNOWN_WORDS, -1
+)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages."""
+
+    path: Path
+    data: dict[str, Any]
+    rows: int
+
+    def where(self, row: int, name: str | None = None) -> str:
+        """Return "file: row 3 (line 4), column 'x'" for a message; the line where the format has lines."""
+        line = line_of(self.path, row)
+        place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
+        return place + (f", column {name!r}" if name is not None else "")
+
+    def strings(self, name: str) -> list[str | None]:
+        """Return a column as stripped strings; null and nothing but blanks are None."""
+        values = self.data[name].to_pylist()
+        texts = (None if value is None else str(value).strip() for value in values)
+        return [text or None for text in texts]
+
+    def is_vector(self, name: str) -> bool:
+        """Return whether a column holds a list of numbers in each row (an embedding)."""
+        import pyarrow.types as kinds
+
+        kind = self.data[name].type
+        if not (kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)):
+            return False
+        return bool(kinds.is_floating(kind.value_type) or kinds.is_integer(kind.value_type))
+
+    def names(self, name: str) -> list[Any]:
+        """Return a column of label names: a string, a list, or None."""
+        values = self.data[name].to_pylist()
+        return [value if value is None or isinstance(value, list | str) else str(value) for value in values]
+
+    def states(self, name: str) -> NDArray[np.int8]:
+        """Return a label column as states (n,) int8 in {1, 0, -1}; empty, null and NaN are unknown."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        try:
+            texts = pc.utf8_lower(pc.utf8_trim_whitespace(self.data[name].cast(pa.string())))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            raise UserError(
+                f"{self.path.name}: column {name!r} holds {self.data[name].type}, not label states"
+            ) from None
+        encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
+        words = encoded.dictionary.to_pylist()
+        codes = encoded.indices.to_numpy(zero_copy_only=False)
+        states: NDArray[np.int8] = np.array([_STATES.get(word, -2) for word in words], dtype=np.int8)[codes]
+        wrong = np.flatnonzero(states == -2)
+        if len(wrong):
+            row, more = int(wrong[0]), len(wrong) - 1
+            value = str(self.data[name][row].as_py()).strip()[:40]
+            raise UserError(
+                f"{self.where(row, name)}: {value!r} is no label state"
+                + (f" ({more} more)" if more else "")
+                + "; write 1 (relevant), 0 (irrelevant) or nothing (unknown), or name the label columns"
+                " (--label-columns) or the feature columns (--feature-columns)"
+            )
+        return states
+
+    def numbers(self, name: str) -> NDArray[np.float32]:
+        """Return a feature column (n,) or, for a column of lists, (n, d) float32, every value finite."""
+        values = self._vectors(name) if self.is_vector(name) else self._scalars(name)
+        with np.errstate(over="ignore"):
+            numbers = values.astype(np.float32)
+        finite = np.isfinite(numbers) if numbers.ndim == 1 else np.isfinite(numbers).all(axis=1)
+        wrong = np.flatnonzero(~finite)
+        if len(wrong):
+            rows = listed(wrong + 1)
+            more = f"; rows {rows}" if len(wrong) > 1 else ""
+            raise UserError(
+                f"{self.where(int(wrong[0]), name)}: a feature is NaN, infinite or beyond float32{more};"
+                " fill or drop these rows"
+            )
+        return numbers
+
+    def _scalars(self, name: str) -> NDArray[np.float64]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.data[name]
+        is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+        try:
+            texts = pc.utf8_trim_whitespace(column) if is_text else column
+            numbers = texts.cast(pa.float64())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            numbers = None
+        if numbers is not None and not numbers.null_count:
+            return np.asarray(numbers.to_numpy(), dtype=np.float64)
+        result = np.empty(self.rows)
+        for row, value in enumerate(column.to_pylist()):
+            try:
+                result[row] = float(value)
+            except (TypeError, ValueError):
+                shown = "empty" if value is None or value == "" else f"{str(value)[:40]!r}, not a number"
+                raise UserError(
+                    f"{self.where(row, name)}: the feature is {shown}; mend it or name the feature columns"
+                    " (--feature-columns)"
+                ) from None
+        return result
+
+    def _vectors(self, name: str) -> NDArray[np.float64]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.data[name].combine_chunks()
+        lengths = pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False)
+        width = Counter(lengths.tolist()).most_common(1)[0][0]
+        wrong = np.flatnonzero((lengths != width) | (lengths == 0))
+        if len(wrong):
+            row = int(wrong[0])
+            usual = f"other rows hold {width}" if width else "a feature column needs some"
+            raise UserError(f"{self.where(row, name)}: {lengths[row]} numbers where {usual}")
+        values = pc.list_flatten(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
+        return np.asarray(values, dtype=np.float64).reshape(self.rows, width)
