@@ -22,7 +22,7 @@ import scipy.sparse as sp
 
 from labelwise.models import solve_ridge
 
-SETS = ("voc12_animals", "ohsumed", "scene", "yeast", "tmc2007-500", "bibtex")
+SETS = ("voc12_animals", "ohsumed", "scene", "yeast", "tmc2007-500")
 SETTINGS = ("10% labelled", "single positive")
 FIELDS = (
     "set",

@@ -26,9 +26,17 @@ from labelwise._fitting import (
 )
 from labelwise.annotations import Annotations, Summary, describe, parse
 from labelwise.data import Source, as_source, check_lengths
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed
 from labelwise.methods import Budget, Method, Problem, fitting, get
-from labelwise.models import InputScaling, Network, Projection, RidgeSolution, build_backbone, solve_ridge
+from labelwise.models import (
+    SCALINGS,
+    InputScaling,
+    Network,
+    Projection,
+    RidgeSolution,
+    build_backbone,
+    solve_ridge,
+)
 from labelwise.recommendation import recommend
 
 __all__ = ["MultiLabelClassifier", "load"]
@@ -160,6 +168,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.summary_ = describe(labels.matrix, labels.label_names)
         method = self._choose_method(self.summary_)
         self.label_names_ = labels.label_names
+        self.best_epoch_: int | None = None
         self.classes_ = np.arange(len(labels.label_names))
         self.tune_ = self.tune or ("head" if self.backbone == "features" else "all")
         self.prior_ = resolve_prior(self.prior, self.summary_)
@@ -197,7 +206,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         for name, value in given.items():
             if value is not None and not value > 0:
                 raise UserError(f"{name}={value}: it is a number above 0 (default {getattr(default, name)})")
-        return replace(default, **{name: value for name, value in given.items() if value is not None})
+        changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        return replace(default, **changes)
 
     def _select(
         self, X: Any, labels: Annotations, method: type[Method], items: Sequence[str] | None
@@ -282,13 +292,15 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self, X: Any, labels: Annotations, method: type[Method]
     ) -> tuple[Source, RidgeSolution | None]:
         """Scale the features as the closed-form solution chose on the known entries; pictures need no scaling."""
-        solution, self.scaling_ = None, None
+        solution: RidgeSolution | None = None
+        self.scaling_: InputScaling | None = None
         if getattr(X, "ndim", 2) == 2:
             self.n_features_in_ = int(X.shape[1])
             as_source(X)
             if self.tune_ == "head":
-                wanted = {"scalings": _NORMED} if method.spec.head == "cosine" else {}
-                solution = solve_ridge(X, labels.matrix, **wanted)
+                solution = solve_ridge(
+                    X, labels.matrix, scalings=_NORMED if method.spec.head == "cosine" else SCALINGS
+                )
                 self.scaling_ = solution.scaling
             else:
                 self.scaling_ = InputScaling.fit(X, "standardise")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ __all__ = ["compose"]
 
 
 def compose(
-    groups: Mapping[str, np.ndarray], mixture: Mapping[str, int], *, seed: int, stage: int, epoch: int
+    groups: Mapping[Any, np.ndarray], mixture: Mapping[Any, int], *, seed: int, stage: int, epoch: int
 ) -> list[dict[str, np.ndarray]]:
     """Return an epoch's batches, each a mapping from group to item indices (int64).
 

@@ -56,10 +56,11 @@ def train(
 ) -> Result:
     """Train ``network`` by ``method`` on ``source`` and return the network to use.
 
-    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the run
-    stops early and the best epoch's network is returned. ``solution`` is the closed-form start where the
-    features are fixed; ``stop_after`` a number of epochs, over all stages, to end at; ``items`` the items' names for
-    messages; ``on_step`` is called after every step. With ``settings.directory`` the run resumes from its newest checkpoint, to the bit.
+    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the
+    run stops early and the best epoch's network is returned. ``solution`` is the closed-form start where the features
+    are fixed; ``stop_after`` a number of epochs, over all stages, to end at; ``items`` the items' names for messages;
+    ``on_step`` is called after every step. With ``settings.directory`` the run resumes from its newest checkpoint,
+    to the bit.
     """
     fabric = _fabric(settings)
     run = Run(

@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from labelwise.data import Source
-from torch import nn
-
 from labelwise.models import Features, Network, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 

@@ -90,7 +90,7 @@ class Run:
         stage = self.stage
         if stage.ridge_start and restored is None:
             pool = self._pool("raw")
-            start_from_ridge(self.network.head, pool.ridge())
+            start_from_ridge(self.network.head, pool.ridge())  # type: ignore[arg-type]
         named = dict(self.network.named_parameters())
         named |= {f"method.{k}": v for k, v in self.method.named_parameters()}
         named = {k: v for k, v in named.items() if v.requires_grad}

@@ -20,7 +20,7 @@ from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import Budget, MethodSpec
-from labelwise.models import CosineHead, LinearHead, Outputs, RidgeSolution
+from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.targets import ItemState, Slot
 
 __all__ = ["Batch", "Method", "Pool", "Problem", "Trainer", "batch_sum"]
@@ -90,7 +90,7 @@ class Problem:
         rows = self.labels[self.groups["incomplete"]]
         unknown = (rows == -1).sum(0)
         expected = self.prior * len(rows) - (rows == 1).sum(0)
-        return np.clip(expected / np.maximum(unknown, 1), 0.0, 1.0)
+        return np.asarray(np.clip(expected / np.maximum(unknown, 1), 0.0, 1.0))
 
 
 @dataclass
@@ -123,8 +123,9 @@ class Batch:
 class Trainer(Protocol):
     """The engine's side of a step."""
 
-    network: nn.Module
-    optimisers: Mapping[str, torch.optim.Optimizer]
+    @property
+    def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
+        """The stage's optimisers by name."""
 
     def forward(self, batch: Batch) -> None:
         """Fill ``batch.outputs`` with one forward pass for each view."""
@@ -140,7 +141,7 @@ class Pool(Protocol):
     """All training items as one network in evaluation mode sees them, from stored weak-view features."""
 
     features: np.ndarray
-    network: nn.Module
+    network: Network
     state: ItemState
     epoch: int
 

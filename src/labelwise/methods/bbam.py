@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from labelwise.methods.cap import NEGATIVE_SHARE, POSITIVE_SHARE
 from labelwise.methods.plan import Stage
 from labelwise.methods.semi_supervised import EMA_DECAY, WARM_UP, two_stages
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
-from labelwise.models import Outputs
+from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics
 
 __all__ = ["BalancedAngularMargin"]
@@ -85,6 +85,12 @@ class BalancedAngularMargin(Method):
         full_budget=Budget(40, 64, 1e-4),
     )
 
+    mean_negative: Tensor
+    mean_positive: Tensor
+    variance_negative: Tensor
+    variance_positive: Tensor
+    refreshed: Tensor
+
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
         super().__init__(problem, hyperparameters)
         identity = AngleStatistics.identity(problem.n_labels)
@@ -112,11 +118,12 @@ class BalancedAngularMargin(Method):
             self.hp.negative_share,
             labels=self.problem.labels,
         )
+        head = cast(CosineHead, measured.network.head)
         result = targets.balanced_refresh(
             measured.features,
             self.problem.labels,
-            prior=self.problem.prior,
-            weight=measured.network.head.weight.detach()[:, : measured.features.shape[1]],
+            head.weight.detach()[:, : measured.features.shape[1]],
+            cast(np.ndarray, self.problem.prior),
             pseudo=pseudo,
             negative_ratio=self.hp.negative_ratio,
             previous=self.angles if self.refreshed else None,

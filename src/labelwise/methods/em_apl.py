@@ -90,7 +90,7 @@ class EntropyMaximizationWithNegatives(Method):
     @property
     def warm_epochs(self) -> int:
         """Number of epochs before the first soft negatives, at least 1 so that the scores mean something."""
-        return max(1, round(self.hp.warm_up * self.budget.epochs))
+        return max(1, round(float(self.hp.warm_up) * self.budget.epochs))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of the EM loss, soft negatives apart, and beta times theirs."""

@@ -37,7 +37,7 @@ class Hyperparameter:
             if value not in self.choices:
                 self._refuse(method, name, value, near(str(value), self.choices))
             return value
-        kind = type(self.default) if self.default is not None else float
+        kind: type = type(self.default) if self.default is not None else float
         if kind is bool:
             if isinstance(value, str) and value.lower() in {"true", "false"}:
                 return value.lower() == "true"

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from labelwise._random import generator
 from labelwise.errors import UserError, listed, near
-from labelwise.models._decomposition import decompose
-from labelwise.models._entries import CRITERIA, Entries, criterion_values, entries_of
-from labelwise.models._masked import solve_masked
-from labelwise.models._rows import Rows, rows_of
+from labelwise.models._entries import CRITERIA, entries_of
+from labelwise.models._rows import rows_of
+from labelwise.models._selection import (
+    LAMBDA_GRID,
+    Trial,
+    choose,
+    leave_one_out,
+    sample,
+    solve_exact,
+    solve_large,
+    try_scaling,
+)
 from labelwise.models.scaling import SCALINGS, FeatureMatrix, InputScaling
 
 __all__ = ["LAMBDA_GRID", "RidgeSolution", "probabilities", "solve_ridge"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
-LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 13))
-"""The default lambdas, in units of the mean squared norm of the centred, scaled rows."""
-
 _LARGEST = 6000  # an eigendecomposition of a larger matrix takes minutes
 _WORK = 2e12  # most floating-point operations spent on the decompositions of distinct mask patterns
-_FOLDS = 5
 _TAIL = 0.1
-_SAMPLE_LABELS, _SAMPLE_ROWS = 8, 2000
 
 
 @dataclass(frozen=True)
@@ -114,38 +116,44 @@ def solve_ridge(
     cost = len(entries.patterns) * (len(entries.rows) * order**2 + 10.0 * order**3)
     exact = order <= _LARGEST and (len(entries.patterns) == 1 or cost <= _WORK)
     tried = (
-        entries if exact and (len(entries.patterns) == 1 or cost * len(fitted) <= _WORK) else _sample(entries)
+        entries if exact and (len(entries.patterns) == 1 or cost * len(fitted) <= _WORK) else sample(entries)
     )
 
+    best: Trial | None = None
+    first: Trial | None = None
     table: list[dict[str, str | float]] = []
-    best: tuple[float, InputScaling, list[float], Array | None] | None = None
     for scaling in fitted:
         rows = rows_of(X[tried.rows], scaling)
-        grid, scores = _scores(rows, tried, lambdas)
-        values = [_summary(loo, tried, importance, criterion) for loo in scores]
+        trial = try_scaling(scaling, rows, tried, lambdas, importance, criterion, average)
         table += [
-            {"scaling": scaling.kind, "lambda": float(g), "value": v}
-            for g, v in zip(grid, values, strict=True)
+            {"scaling": scaling.kind, "lambda": float(lambda_), "value": float(value)}
+            for lambda_, value in zip(trial.lambdas, trial.values, strict=True)
         ]
-        top = np.argsort(-np.asarray(values), kind="stable")[:average]
-        if best is None or max(values) > best[0]:
-            chosen = scores[top].mean(axis=0) if tried is entries else None
-            best = (max(values), scaling, [float(grid[number]) for number in top], chosen)
+        best = choose(best, first, trial)
+        first = first or trial
     assert best is not None
-    _, scaling, used, loo = best
+    scaling, used = best.scaling, best.lambdas[best.top]
     rows = rows_of(X[entries.rows], scaling)
     if exact:
-        weight, bias = _solve(rows, entries, used)
-        loo = _scores(rows, entries, used)[1].mean(axis=0) if loo is None else loo
+        weight, bias = solve_exact(rows, entries, used)
+        loo = best.scores if tried is entries else leave_one_out(rows, entries, used)[1].mean(axis=0)
     else:
-        weight, bias, loo = _solve_large(rows, entries, used[0])
         used = used[:1]
+        weight, bias, loo = solve_large(rows, entries, float(used[0]))
     weight32, bias32 = weight.astype(np.float32), bias.astype(np.float32)
     taught = len(entries.rows) == Y.shape[0]
     everywhere = np.empty(Y.shape, dtype=np.float32) if taught else _predict(X, scaling, weight32, bias32)
     everywhere[entries.rows] = loo
     return RidgeSolution(
-        weight32, bias32, scaling, used[0], tuple(used), everywhere, exact, criterion, tuple(table)
+        weight=weight32,
+        bias=bias32,
+        scaling=scaling,
+        lambda_=float(used[0]),
+        lambdas_averaged=tuple(used.tolist()),
+        loo_scores=everywhere,
+        exact=exact,
+        criterion=criterion,
+        table=tuple(table),
     )
 
 
@@ -155,84 +163,6 @@ def _predict(X: FeatureMatrix, scaling: InputScaling, weight: Array, bias: Array
     for start in range(0, n, step):
         out[start : start + step] = scaling.transform(X[start : start + step]) @ weight.T + bias
     return out
-
-
-def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
-    """Yield for each pattern with known rows: its labels, its rows' positions, the rows, their weights."""
-    for number, pattern in enumerate(entries.patterns):
-        index = np.flatnonzero(pattern > 0)
-        if len(index):
-            labels = np.flatnonzero(entries.group == number)
-            yield labels, index, rows if len(index) == rows.n else rows.take(index), pattern[index]
-
-
-def _scores(rows: Rows, entries: Entries, lambdas: Sequence[float] | None) -> tuple[Array, Array]:
-    """Return the lambdas (L,) and leave-one-out scores (L, m, K), float32; 0 for a label without entries."""
-    grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
-    out: Array | None = None
-    for labels, index, part, s in _groups(rows, entries):
-        found = decompose(part, s)
-        if grid is None:
-            grid = np.asarray(LAMBDA_GRID) * max(found.mean_square, 1e-12)
-        if out is None:
-            out = np.zeros((len(grid), rows.n, entries.targets.shape[1]), dtype=np.float32)
-        if len(index) < rows.n:
-            for number, lambda_ in enumerate(grid):
-                weight, bias = found.solve(
-                    entries.targets[np.ix_(index, labels)], 1 / (found.eigenvalues + lambda_)
-                )
-                out[number][:, labels] = rows.dot(weight.T) + bias
-        out[np.ix_(np.arange(len(grid)), index, labels)] = found.leave_one_out(
-            entries.targets[np.ix_(index, labels)], grid
-        )
-    assert grid is not None
-    assert out is not None
-    return grid, out
-
-
-def _solve(rows: Rows, entries: Entries, lambdas: Sequence[float]) -> tuple[Array, Array]:
-    weight, bias = np.zeros((entries.targets.shape[1], rows.d)), np.zeros(entries.targets.shape[1])
-    for labels, index, part, s in _groups(rows, entries):
-        found = decompose(part, s)
-        shrink = np.mean([1 / (found.eigenvalues + lambda_) for lambda_ in lambdas], axis=0)
-        weight[labels], bias[labels] = found.solve(entries.targets[np.ix_(index, labels)], shrink)
-    return weight, bias
-
-
-def _solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Array, Array]:
-    labels = np.arange(entries.targets.shape[1])
-    S = entries.weights(labels)
-    fold = generator(0, "ridge folds").permutation(rows.n) % _FOLDS
-    scores = np.zeros(entries.targets.shape)
-    for held in range(_FOLDS):
-        kept, out = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        weight, bias = solve_masked(rows.take(kept), entries.targets[kept], S[kept], lambda_, tolerance=1e-4)
-        scores[out] = rows.take(out).dot(weight.T) + bias
-    weight, bias = solve_masked(rows, entries.targets, S, lambda_)
-    return weight, bias, scores
-
-
-def _sample(entries: Entries) -> Entries:
-    """Return up to 2,000 rows (keyed) and, where masks differ, the 8 labels with the most known positives."""
-    m = len(entries.rows)
-    index = np.sort(generator(0, "ridge sample").permutation(m)[:_SAMPLE_ROWS])
-    targets, patterns, group = entries.targets[index], entries.patterns[:, index], entries.group
-    if len(patterns) > 1:
-        positives = np.array([(targets[:, k] * (patterns[g] > 0)).sum() for k, g in enumerate(group)])
-        keep = np.argsort(-positives, kind="stable")[:_SAMPLE_LABELS]
-        group = np.where(np.isin(np.arange(len(group)), keep), group, -1)
-    return Entries(entries.rows[index], targets, patterns, group)
-
-
-def _summary(scores: Array, entries: Entries, importance: Array, criterion: str) -> float:
-    labels = np.flatnonzero(entries.group >= 0)
-    values = criterion_values(
-        scores[:, labels], entries.targets[:, labels], entries.weights(labels), criterion
-    )
-    defined = np.isfinite(values) & (importance[labels] > 0)
-    if not defined.any():
-        return 0.0
-    return float(np.average(values[defined], weights=importance[labels][defined]))
 
 
 def _check(

@@ -22,8 +22,8 @@ FeatureMatrix: TypeAlias = Any
 
 Array: TypeAlias = npt.NDArray[Any]
 
-SCALINGS = ("none", "standardise", "l2", "centre_l2", "standardise_l2")
-"""The kinds of scaling, from the mildest to the strongest."""
+SCALINGS = ("standardise_l2", "centre_l2", "l2", "standardise", "none")
+"""The kinds of scaling, in the order of preference where known entries do not tell them apart."""
 
 _CENTRED = frozenset({"standardise", "centre_l2", "standardise_l2"})
 _DIVIDED = frozenset({"standardise", "standardise_l2"})

@@ -18,8 +18,8 @@ def expected_prior(
     """Return each label's prior (K,) float64 from observed positives and the expected labels per item.
 
     ``prior_k = cardinality count_k / sum_j count_j``, as if an item's observed positives were drawn evenly
-    from its relevant labels. A prior that would exceed 1 becomes 1, and what it loses goes to the other labels in
-    proportion to their counts, again and again, so that the priors sum to the cardinality.
+    from its relevant labels. A prior that would exceed 1 becomes 1, and what it loses goes to the other
+    labels in proportion to their counts, again and again, so that the priors sum to the cardinality.
 
     Args:
         observed_counts: (K,) positives observed of each label among n items, at least 0.
