@@ -11,6 +11,7 @@ from labelwise.models._decomposition import decompose
 from labelwise.models._entries import criterion_values, entries_of
 from labelwise.models._masked import solve_masked
 from labelwise.models._rows import Rows
+from labelwise.models._selection import Trial, choose
 from labelwise.models.scaling import SCALINGS
 
 
@@ -180,17 +181,47 @@ def test_average_of_lambdas_is_the_average_of_solutions():
 
 
 @pytest.mark.parametrize("criterion", ["average_precision", "squared_error"])
-def test_choice_is_the_best_row_of_the_table(criterion):
+def test_lambda_is_the_best_of_its_scaling_in_the_table(criterion):
     Z, Y, _ = problem(60, 8)
-    solution = solve_ridge(Z, Y, criterion=criterion, average=1)
-    best = max(solution.table, key=lambda row: row["value"])
-    assert (best["scaling"], best["lambda"]) == (solution.scaling.kind, solution.lambda_)
+    solution = solve_ridge(Z, Y, criterion=criterion)
+    rows = [row for row in solution.table if row["scaling"] == solution.scaling.kind]
+    assert max(rows, key=lambda row: row["value"])["lambda"] == solution.lambda_
     assert {row["scaling"] for row in solution.table} == set(SCALINGS)
 
 
-def test_criteria_equal_slow_loops():
-    from sklearn.metrics import average_precision_score
+def trial(*each):
+    values, share = np.array([each]), np.full(len(each), 1 / len(each))
+    return Trial(
+        InputScaling.fit(np.eye(2), "l2"), np.ones(1), values, share, np.array([0]), np.zeros((1, 1))
+    )
 
+
+def test_another_scaling_must_beat_the_first_by_a_standard_error():
+    first, clear, noisy = trial(0.4, 0.5, 0.6), trial(0.5, 0.6, 0.7), trial(0.9, 0.3, 0.5)
+    assert choose(None, None, first) is first
+    assert choose(first, first, clear) is clear
+    assert choose(first, first, noisy) is first
+    assert choose(clear, first, noisy) is clear
+    assert choose(first, first, trial(0.4, 0.5, 0.6)) is first
+
+
+def test_the_criterion_is_freed_of_the_intercept():
+    rng = np.random.default_rng(0)
+    Z, Y = rng.normal(size=(60, 5)), (rng.random((60, 1)) < 0.3).astype(np.int8)
+    Z[:, 0] += 3 * Y[:, 0]
+    plain = decompose(Rows(Z)).leave_one_out(Y.astype(float), np.array([1e9]))[0]
+    assert plain[Y == 1].max() < plain[Y == 0].min()
+    solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[1e9])
+    assert solution.table[0]["value"] > 0.8
+
+
+def test_conjugate_gradients_say_when_they_stop_short():
+    Z, Y, _ = problem(50, 6)
+    with pytest.warns(RuntimeWarning, match="no convergence"):
+        solve_masked(Rows(Z), Y.astype(float), (masked(Y) != -1).astype(float), 0.5, most=1)
+
+
+def test_criteria_equal_slow_loops():
     rng = np.random.default_rng(0)
     scores, T, S = (
         rng.normal(size=(30, 4)),
@@ -202,7 +233,9 @@ def test_criteria_equal_slow_loops():
     errors = criterion_values(scores, T, S, "squared_error")
     for k in range(3):
         known = S[:, k] > 0
-        assert found[k] == pytest.approx(average_precision_score(T[known, k], scores[known, k]), abs=1e-12)
+        hits = T[known, k][np.argsort(-scores[known, k])]
+        precisions = [hits[: i + 1].mean() for i in np.flatnonzero(hits)]
+        assert found[k] == pytest.approx(np.mean(precisions), abs=1e-12)
         assert errors[k] == pytest.approx(
             -np.average((scores[:, k] - T[:, k]) ** 2, weights=S[:, k]), abs=1e-12
         )

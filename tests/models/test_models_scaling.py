@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
@@ -40,6 +40,7 @@ def test_transform_equals_the_formula(kind, make):
 
 
 @pytest.mark.parametrize("kind", SCALINGS)
+@settings(max_examples=40, deadline=None)
 @given(X=MATRICES)
 def test_rows_are_finite_and_of_norm_one_or_zero(kind, X):
     Z = InputScaling.fit(X, kind).transform(X)

@@ -68,11 +68,11 @@ class Decomposition:
             weight = self.basis @ coefficient
         return weight.T, mean - self.centre @ weight
 
-    def leave_one_out(self, Y: Array, lambdas: Array) -> Array:
+    def leave_one_out(self, Y: Array, lambdas: Array, dtype: npt.DTypeLike = np.float64) -> Array:
         """Return the scores (L, n, K) of each row by the models fitted without it, one for each lambda."""
         mean, moment = self._moments(Y)
         shrink = 1.0 / (self.eigenvalues[:, None] + lambdas)  # (r, L)
-        out = np.empty((len(lambdas), self.rows.n, Y.shape[1]))
+        out = np.empty((len(lambdas), self.rows.n, Y.shape[1]), dtype=dtype)
         for rows in self.rows.blocks():
             P, s, y = self._principal(rows), self.weights[rows, None], Y[rows]
             leverage = s / self.weights.sum() + s * (P**2 @ shrink)  # (b, L)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -74,6 +75,8 @@ def solve_masked(
         weight += step * direction
         residual -= step * image
         previous = np.where(product > 0, product, 1.0)
+    else:
+        warnings.warn(f"ridge: no convergence in {most} steps", RuntimeWarning, stacklevel=2)
     F = dot(weight)
     bias = mean - (weights * F).sum(axis=0) / safe - centre @ weight
     return weight.T, np.where(live, bias, 0.0)

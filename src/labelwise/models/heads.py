@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import pad
 
 from labelwise.errors import UserError
 from labelwise.models.ridge import RidgeSolution
 
 __all__ = ["CosineHead", "LinearHead", "Projection", "start_from_ridge"]
-
-_EPS = 1e-12
 
 
 class LinearHead(nn.Linear):
@@ -27,7 +25,7 @@ class CosineHead(nn.Module):
     ``constant=True`` appends a coordinate 1 to z: a departure for fixed features, by which the head can carry
     an intercept. With inputs of norm 1 the length of (z, 1) is the same for all, so that each label ranks the
     items exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero vector
-    has cosine 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
+    has cosine 0 and gradient 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
     """
 
     def __init__(self, features: int, labels: int, *, constant: bool = False) -> None:
@@ -40,9 +38,8 @@ class CosineHead(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             z = features if features.dtype == torch.float64 else features.float()
             if self.constant:
-                z = functional.pad(z, (0, 1), value=1.0)
-            unit = functional.normalize(z, dim=-1, eps=_EPS)
-            return (unit @ functional.normalize(self.weight.to(z.dtype), dim=-1, eps=_EPS).T).clamp(-1.0, 1.0)
+                z = pad(z, (0, 1), value=1.0)
+            return (_unit(z) @ _unit(self.weight.to(z.dtype)).T).clamp(-1.0, 1.0)
 
     def extra_repr(self) -> str:
         """Return the sizes shown when the module is printed."""
@@ -63,9 +60,11 @@ def start_from_ridge(head: LinearHead | CosineHead, solution: RidgeSolution, *, 
     """Set the weights of ``head`` so that it starts as the ridge solution, over the scaled features.
 
     ``LinearHead``: logits ``slope (raw - 1/2)``, so that probability 1/2 is at raw output 1/2; at slope 4 the
-    probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k = (w_k, b_k -
-    1/2)``, so that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes ``w_k`` alone
-    and drops the intercept. Raise UserError when the sizes differ.
+    probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k`` in the direction
+    of ``(w_k, b_k - 1/2)``, so that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes
+    the direction of ``w_k`` alone and drops the intercept; a label whose ``w_k`` is 0 keeps its weights. The
+    length of each ``W_k``, which cosines ignore but learning rates do not, is that of freshly drawn weights.
+    Raise UserError when the sizes differ.
     """
     weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - 0.5
     constant = isinstance(head, CosineHead) and head.constant
@@ -79,4 +78,14 @@ def start_from_ridge(head: LinearHead | CosineHead, solution: RidgeSolution, *, 
         head.weight.copy_(slope * weight)
         head.bias.copy_(slope * bias)
     else:
-        head.weight.copy_(torch.cat([weight, bias[:, None]], dim=1) if constant else weight)
+        direction = torch.cat([weight, bias[:, None]], dim=1) if constant else weight
+        length = (direction.shape[1] / 3) ** 0.5 / 16
+        start = length * _unit(direction).to(head.weight)
+        head.weight.copy_(torch.where(start.any(dim=1, keepdim=True), start, head.weight))
+
+
+def _unit(x: Tensor) -> Tensor:
+    """Return the rows of ``x`` divided by their norms; a zero row stays 0 and passes no gradient."""
+    square = (x * x).sum(dim=-1, keepdim=True)
+    safe = square > 1e-24
+    return x * torch.where(safe, square, 1.0).rsqrt() * safe

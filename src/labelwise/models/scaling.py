@@ -83,6 +83,7 @@ class InputScaling:
         n = int(X.shape[0])
         out = np.empty((n, self.n_features), dtype=np.float32)
         step, sparse = max(1, _BLOCK // max(1, self.n_features)), sp.issparse(X)
+        X = X.tocsr() if sparse else X
         for start in range(0, n, step):
             block = X[start : start + step]
             z = np.array(block.toarray() if sparse else block, dtype=np.float64)

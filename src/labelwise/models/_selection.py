@@ -1,0 +1,165 @@
+"""Leave-one-out scores and solutions over all patterns of known entries; choice of scaling and lambda."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise._random import generator
+from labelwise.models._decomposition import decompose
+from labelwise.models._entries import Entries, criterion_values
+from labelwise.models._masked import solve_masked
+from labelwise.models._rows import Rows
+from labelwise.models.scaling import InputScaling
+
+__all__ = [
+    "LAMBDA_GRID",
+    "Trial",
+    "choose",
+    "leave_one_out",
+    "sample",
+    "solve_exact",
+    "solve_large",
+    "try_scaling",
+]
+
+Array: TypeAlias = npt.NDArray[Any]
+
+LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 13))
+"""The default lambdas, in units of the mean squared norm of the centred, scaled rows."""
+
+_FOLDS = 5
+_SAMPLE_LABELS = 8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One scaling tried: its lambdas (L,), and the criterion (L, labels) of the labels that have one."""
+
+    scaling: InputScaling
+    lambdas: Array
+    each: Array
+    importance: Array  # (labels,), sums to 1
+    top: Array  # positions of the lambdas to average, best first
+    scores: Array  # (m, K) leave-one-out scores of their average
+
+    @property
+    def values(self) -> Array:
+        """The criterion of each lambda (L,): the weighted mean over labels, 0 where no label has one."""
+        return np.asarray(self.each @ self.importance)
+
+
+def try_scaling(
+    scaling: InputScaling,
+    rows: Rows,
+    entries: Entries,
+    lambdas: Sequence[float] | None,
+    importance: Array,
+    criterion: str,
+    average: int,
+) -> Trial:
+    """Return the trial of ``scaling`` on ``rows``, already scaled, over the lambdas or the default grid."""
+    grid, scores = leave_one_out(rows, entries, lambdas)
+    labels = np.flatnonzero(entries.group >= 0)
+    T, S = entries.targets[:, labels], entries.weights(labels)
+    # without this, leaving a positive out lowers its intercept and a negative out raises it: as lambda grows,
+    # every positive would rank below every negative
+    total = S.sum(axis=0)
+    mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
+    rest = total - S
+    shift = np.divide(S * (T - mean), rest, out=np.zeros_like(T), where=rest > 0)
+    each = np.stack([criterion_values(loo[:, labels] + shift, T, S, criterion) for loo in scores])
+    defined = np.isfinite(each).all(axis=0) & (importance[labels] > 0)
+    share = importance[labels][defined]
+    each = each[:, defined]
+    share = share / share.sum() if share.size else share
+    top = np.argsort(-(each @ share), kind="stable")[:average]
+    return Trial(scaling, grid, each, share, top, scores[top].mean(axis=0))
+
+
+def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
+    """Return ``trial`` if it beats ``best``, and ``first`` by one standard error of their paired labels."""
+    if best is None or first is None:
+        return trial
+    if trial.values[trial.top[0]] <= best.values[best.top[0]]:
+        return best
+    difference = trial.each[trial.top[0]] - first.each[first.top[0]]
+    gain = difference @ trial.importance
+    count = len(difference)
+    spread = (trial.importance**2 @ (difference - gain) ** 2) * count / max(count - 1, 1)
+    return trial if gain > np.sqrt(spread) else best
+
+
+def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
+    """Yield for each pattern with known rows: its labels, its rows' positions, the rows, their weights."""
+    for number, pattern in enumerate(entries.patterns):
+        index = np.flatnonzero(pattern > 0)
+        if len(index):
+            labels = np.flatnonzero(entries.group == number)
+            yield labels, index, rows if len(index) == rows.n else rows.take(index), pattern[index]
+
+
+def leave_one_out(
+    rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None
+) -> tuple[Array, Array]:
+    """Return the lambdas (L,) and leave-one-out scores (L, m, K), float32; 0 for a label without entries."""
+    grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
+    out: Array | None = None
+    for labels, index, part, s in _groups(rows, entries):
+        found = decompose(part, s)
+        if grid is None:
+            grid = np.asarray(LAMBDA_GRID) * max(found.mean_square, 1e-12)
+        known = entries.targets[np.ix_(index, labels)]
+        scores = found.leave_one_out(known, grid, np.float32)
+        if len(labels) == len(entries.group) and len(index) == rows.n:
+            return grid, scores
+        if out is None:
+            out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
+        if len(index) < rows.n:
+            for number, lambda_ in enumerate(grid):
+                weight, bias = found.solve(known, 1 / (found.eigenvalues + lambda_))
+                out[number][:, labels] = rows.dot(weight.T) + bias
+        out[np.ix_(np.arange(len(grid)), index, labels)] = scores
+    assert grid is not None
+    assert out is not None
+    return grid, out
+
+
+def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Array]:
+    """Return weights (K, D) and biases (K,) averaged over ``lambdas``; 0 without entries."""
+    weight, bias = np.zeros((entries.targets.shape[1], rows.d)), np.zeros(entries.targets.shape[1])
+    for labels, index, part, s in _groups(rows, entries):
+        found = decompose(part, s)
+        shrink = np.mean([1 / (found.eigenvalues + lambda_) for lambda_ in lambdas], axis=0)
+        weight[labels], bias[labels] = found.solve(entries.targets[np.ix_(index, labels)], shrink)
+    return weight, bias
+
+
+def solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Array, Array]:
+    """Return weights (K, D), biases (K,) and scores (m, K) from 5 keyed folds, by conjugate gradients."""
+    labels = np.arange(entries.targets.shape[1])
+    S = entries.weights(labels)
+    fold = generator(0, "ridge folds").permutation(rows.n) % _FOLDS
+    scores = np.zeros(entries.targets.shape)
+    for held in range(_FOLDS):
+        kept, out = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+        weight, bias = solve_masked(rows.take(kept), entries.targets[kept], S[kept], lambda_, tolerance=1e-4)
+        scores[out] = rows.take(out).dot(weight.T) + bias
+    weight, bias = solve_masked(rows, entries.targets, S, lambda_)
+    return weight, bias, scores
+
+
+def sample(entries: Entries, most: int) -> Entries:
+    """Return up to ``most`` rows (keyed) and, where masks differ, the 8 labels with the most known positives."""
+    m = len(entries.rows)
+    index = np.sort(generator(0, "ridge sample").permutation(m)[:most])
+    targets, patterns, group = entries.targets[index], entries.patterns[:, index], entries.group
+    if len(patterns) > 1:
+        positives = np.array([(targets[:, k] * (patterns[g] > 0)).sum() for k, g in enumerate(group)])
+        keep = np.argsort(-positives, kind="stable")[:_SAMPLE_LABELS]
+        group = np.where(np.isin(np.arange(len(group)), keep), group, -1)
+    return Entries(entries.rows[index], targets, patterns, group)
