@@ -166,3 +166,18 @@ def test_nan_angles_are_refused_unless_masked():
     AngleMoments(2).update(angles, np.array([[1, -1]]))
     with pytest.raises(UserError, match="row 0, label 1"):
         AngleMoments(2).update(angles, np.array([[1, 0]]))
+
+
+def test_few_and_many_entries_of_a_label_give_the_same_moments():
+    random = np.random.default_rng(3)
+    angles = random.normal(1.2, 0.1, (500, 4))
+    targets = (random.random((500, 4)) < 0.05).astype(np.int8)
+    few, many = AngleMoments(4), AngleMoments(4)
+    few.update(angles, targets)
+    many.update(angles, 1 - targets)
+    np.testing.assert_allclose(few.means, many.means[::-1], rtol=1e-12)
+    np.testing.assert_allclose(few.squares, many.squares[::-1], rtol=1e-12)
+    for label in range(4):
+        count, mean, squares = loop_moments(angles, targets, label, 1)
+        assert (few.counts[1, label], few.means[1, label]) == (count, pytest.approx(mean, rel=1e-12))
+        assert few.squares[1, label] == pytest.approx(squares, rel=1e-12)

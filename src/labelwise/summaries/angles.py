@@ -179,9 +179,19 @@ class AngleMoments:
     ) -> None:
         counts = np.count_nonzero(chosen, axis=0)
         refuse_nan("angles", block, chosen, row_numbers)
-        means = np.where(chosen, block, 0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1)
-        residuals = np.where(chosen, block - means, 0)
-        squares = np.einsum("bk,bk->k", residuals, residuals)
+        n_labels = len(counts)
+        means: NDArray[np.float64]
+        squares: NDArray[np.float64]
+        if 8 * counts.sum() < chosen.size:
+            # Few, as positives mostly are: gather them, rather than walk over everything.
+            rows, labels = np.nonzero(chosen)
+            values = block[rows, labels].astype(np.float64)
+            means = np.bincount(labels, values, n_labels) / np.maximum(counts, 1)
+            squares = np.asarray(np.bincount(labels, (values - means[labels]) ** 2, n_labels), np.float64)
+        else:
+            means = np.where(chosen, block, 0).sum(axis=0, dtype=np.float64) / np.maximum(counts, 1)
+            residuals = np.where(chosen, block - means, 0)
+            squares = np.einsum("bk,bk->k", residuals, residuals)
         self._join(side, counts, means, squares)
 
     def _join(
