@@ -130,14 +130,16 @@ class TopScores:
         if mask is not None:
             passing &= mask
         flat = np.flatnonzero(np.ascontiguousarray(passing.T))
-        labels, rows = np.divmod(flat, len(block))
+        every = np.arange(len(self.counts) + 1)
+        labels = np.repeat(every[:-1], np.diff(np.searchsorted(flat, every * len(block))))
+        rows = flat - labels * len(block)
         values: Scores = block[rows, labels].astype(self._dtype, copy=False)
         numbers = ids[rows]
         floors = self._floor[labels]
         if (tied := values == floors).any():
             keep = ~tied | (numbers <= self._last[labels])
             labels, values, numbers = labels[keep], values[keep], numbers[keep]
-        ends = np.searchsorted(labels, np.arange(len(self.counts) + 1))
+        ends = np.searchsorted(labels, every)
         for label in np.flatnonzero(np.diff(ends)):
             part = slice(ends[label], ends[label + 1])
             self._push(int(label), values[part], numbers[part])
