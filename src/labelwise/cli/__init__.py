@@ -1,0 +1,21 @@
+"""The command line: one thin file a command. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+from labelwise.cli._app import app
+from labelwise.cli.demo import demo
+from labelwise.cli.describe import describe
+from labelwise.cli.evaluate import evaluate
+from labelwise.cli.methods import methods
+from labelwise.cli.predict import predict
+from labelwise.cli.train import train
+
+__all__ = ["app", "main"]
+
+for _command in (demo, describe, train, evaluate, predict, methods):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Run the command line; exit code 2 for a user's mistake, 130 after Ctrl-C, 1 for a fault of ours."""
+    app()

@@ -1,0 +1,100 @@
+"""The application: what all commands share, above all that a mistake is one line and not a traceback."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from labelwise.errors import UserError
+
+__all__ = ["app"]
+
+
+class OneLineErrors(TyperGroup):
+    """Turns every error into one line on stderr and an exit code."""
+
+    def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
+        """Run; ``--debug`` anywhere lets tracebacks and warnings through."""
+        args = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in args
+        args = [arg for arg in args if arg != "--debug"]
+        try:
+            with warnings.catch_warnings():
+                if not debug:
+                    warnings.simplefilter("ignore")
+                code = super().main(args, *rest, **{**extra, "standalone_mode": False})
+        except Exception as error:
+            # Errors of the command line's own parser have format_message, in typer and in click alike.
+            if debug and not hasattr(error, "format_message"):
+                raise
+            code = _explain(error)
+        sys.exit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; typer would turn Ctrl-C into silence."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as stop:
+            _say(
+                f"stopped: {stop}"
+                if str(stop) and not str(stop).startswith("stopped")
+                else str(stop) or "stopped"
+            )
+            raise typer.Exit(130) from None
+
+
+def _explain(error: Exception) -> int:
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        where = f" (see '{context.command_path} --help')" if context is not None else ""
+        _say(f"error: {error.format_message()}{where}")
+        return 2
+    if isinstance(error, UserError):
+        _say(f"error: {error}")
+        return 2
+    if isinstance(error, OSError) and error.strerror:
+        _say(f"error: {error.filename or 'the operating system'}: {error.strerror}")
+        return 2
+    _say(f"error: unexpected {type(error).__name__}: {error}; the same command with --debug shows where")
+    return 1
+
+
+def _say(line: str) -> None:
+    typer.echo(" ".join(line.split()), err=True)
+
+
+app = typer.Typer(
+    cls=OneLineErrors,
+    help="Train, judge and ship multi-label classifiers from the labels you have.",
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from labelwise import __version__
+
+        typer.echo(f"labelwise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _shared(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and warnings, after any command.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

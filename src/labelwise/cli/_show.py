@@ -1,0 +1,105 @@
+"""How results are printed: JSON for machines, tables and lines for people."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from labelwise.runs import Outcome
+
+__all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "table"]
+
+
+def print_json(data: Any) -> None:
+    """Print ``data`` as JSON on stdout."""
+    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def progress() -> bool:
+    """Return whether somebody watches stderr."""
+    return sys.stderr.isatty()
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; columns of numbers are aligned right."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    rows = list(rows)
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for k, name in enumerate(columns):
+        numbers = all(isinstance(row[k], int | float | None) for row in rows)
+        shown.add_column(name, justify="right" if numbers else "left", no_wrap=k == 0)
+    for row in rows:
+        shown.add_row(*(Text(_cell(value)) for value in row))
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(console.width, 110))
+    console.print(shown)
+
+
+def figures(record: Mapping[str, Any]) -> None:
+    """Print the figures of ``Evaluation.to_dict``, with the rule's name and what was left out."""
+    rule, by_rule = record["rule"], ("micro_f1", "macro_f1", "hamming_loss")
+    rows = [(name, value, rule if name in by_rule else "") for name, value in record["metrics"].items()]
+    table(("metric", "value", "decision rule"), rows)
+    typer.echo(f"{record['n_items']:,} items judged; rule: {rule}")
+    if record["n_unknown"]:
+        typer.echo(
+            f"left out: {record['n_unknown']:,} unknown entries, {record['n_items_left_out']:,} items without labels"
+        )
+    if names := record["labels_without_positive"]:
+        typer.echo(f"no known positive, left out of macro averages: {', '.join(names)}")
+    if names := record["labels_without_negative"]:
+        typer.echo(f"no known negative, their AP says nothing: {', '.join(names)}")
+
+
+def per_label(record: Mapping[str, Any]) -> None:
+    """Print the per-label table of ``Evaluation.to_dict``."""
+    columns = record["per_label"]
+    names = [
+        name
+        for name in ("name", "positives", "negatives", "unknown", "average_precision", "f1")
+        if name in columns
+    ]
+    table(
+        ["label" if name == "name" else name for name in names],
+        zip(*(columns[name] for name in names), strict=True),
+    )
+
+
+def show_outcome(outcome: Outcome) -> None:
+    """Print what a training run came to, and what to do next."""
+    say = typer.echo
+    if outcome.already_finished:
+        say(f"{outcome.run} is finished; nothing was left to do")
+    say(f"data     {outcome.n_items:,} items, {outcome.n_labels:,} labels, setting {outcome.setting}")
+    say(f"method   {outcome.method}" + (f": {outcome.reason}" if outcome.reason else ""))
+    for place, note in enumerate(outcome.notes):
+        say(f"{'notes' if not place else '':<9}{note}")
+    if outcome.figures is not None:
+        say("judged on labelled rows that were held out:")
+        figures(outcome.figures)
+    for place, sentence in enumerate(outcome.why_no_figures):
+        say(f"{'judged' if not place else '':<9}{sentence}")
+    say(f"rule     {outcome.rule}: {outcome.rule_source}")
+    say(f"model    {outcome.model}")
+    say(f"report   {outcome.report}")
+    say(f"time     {outcome.seconds:.1f} s")
+    say(f"next     labelwise evaluate {outcome.run} test.csv")
+    say(f"         labelwise predict {outcome.run} new.csv --out predictions.csv")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return "" if value is None else str(value)

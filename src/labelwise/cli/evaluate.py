@@ -1,0 +1,62 @@
+"""``labelwise evaluate``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labelwise.cli._options import ItemColumn, Json, LabelsColumn, Run, Separator, Table, Unlisted
+from labelwise.cli._show import figures, per_label, print_json, table
+
+__all__ = ["evaluate"]
+
+
+def evaluate(
+    run: Run,
+    file: Table,
+    rule: Annotated[
+        str | None,
+        typer.Option(
+            help="0.5, 'threshold(0.5)' or 'top_k(3)' [default: the model's own].", show_default=False
+        ),
+    ] = None,
+    per_label_: Annotated[bool, typer.Option("--per-label", help="Show each label's figures.")] = False,
+    out: Annotated[
+        str | None, typer.Option(metavar="JSON", help="Write the result there.", show_default=False)
+    ] = None,
+    labels_column: LabelsColumn = None,
+    item_column: ItemColumn = None,
+    separator: Separator = None,
+    unlisted: Unlisted = None,
+    json: Json = False,
+) -> None:
+    """Judge a trained model on a table with labels."""
+    from labelwise.runs import evaluate as judge
+
+    found = judge(
+        run,
+        file,
+        rule=rule,
+        out=out,
+        labels_column=labels_column,
+        item_column=item_column,
+        separator=separator,
+        unlisted=unlisted,
+    )
+    if json:
+        print_json(found.to_dict())
+        return
+    for sentence in found.words:
+        typer.echo(sentence)
+    if found.evaluation is not None:
+        record = found.evaluation.to_dict()
+        figures(record)
+        if per_label_:
+            per_label(record)
+    elif found.observed is not None:
+        typer.echo(f"observed mAP  {found.observed_map:.4f}")
+        if per_label_:
+            table(("label", "observed AP"), zip(found.label_names, found.observed.tolist(), strict=True))
+    if out is not None:
+        typer.echo(f"written: {out}")

@@ -1,0 +1,48 @@
+"""``labelwise methods``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labelwise.cli._options import Json
+from labelwise.cli._show import print_json, table
+
+__all__ = ["methods"]
+
+
+def methods(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One method, in full.", show_default=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the methods, or one method's hyper-parameters with default, range and source."""
+    from labelwise.runs import method_record, method_records
+
+    if name is None:
+        records = method_records()
+        if json:
+            print_json(records)
+            return
+        columns = ("id", "title", "settings", "assumption", "cost")
+        rows = [(r["id"], r["title"], ", ".join(r["settings"]), r["assumption"], r["cost"]) for r in records]
+        table(columns, rows)
+        return
+    record = method_record(name)
+    if json:
+        print_json(record)
+        return
+    typer.echo(f"{record['id']}: {record['title']}")
+    for key in ("paper", "assumption", "settings", "needs", "cost"):
+        value = record[key]
+        typer.echo(f"{key:<11} {', '.join(value) if isinstance(value, list) else value}")
+    for key, title in (("head_budget", "a head on fixed features"), ("full_budget", "a whole network")):
+        budget = ", ".join(f"{name} {value:g}" for name, value in record[key].items())
+        typer.echo(f"{'budget':<11} {title}: {budget}")
+    rows = [(h["name"], h["default"], h["range"], h["help"], h["source"]) for h in record["hyperparameters"]]
+    if rows:
+        table(("hyper-parameter", "default", "range", "what it is", "source"), rows)
+    else:
+        typer.echo("no hyper-parameters")

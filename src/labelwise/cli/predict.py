@@ -1,0 +1,38 @@
+"""``labelwise predict``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labelwise.cli._options import ItemColumn, Json, Run, Table
+from labelwise.cli._show import print_json
+
+__all__ = ["predict"]
+
+
+def predict(
+    run: Run,
+    file: Table,
+    out: Annotated[
+        str,
+        typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
+    ],
+    item_column: ItemColumn = None,
+    json: Json = False,
+) -> None:
+    """Predict the labels of a table's items: a probability for each label, and the predicted names."""
+    from labelwise.runs import predict as write_predictions
+
+    found = write_predictions(run, file, out, item_column=item_column)
+    if json:
+        print_json(found.to_dict())
+        return
+    kind = (
+        "calibrated probabilities"
+        if found.calibrated
+        else "scores (not calibrated: the labels do not allow it)"
+    )
+    typer.echo(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
+    typer.echo(f"written: {found.out}")

@@ -1,0 +1,61 @@
+"""Runs: what was asked, where it stands, what came out; all in one directory.
+
+``run.toml`` is the configuration, which ``train --config`` reads back; ``state.json`` says where the run stands
+and which columns the model expects; ``checkpoints/`` is what an interrupted run resumes from (gone once it is
+finished); ``history.jsonl``, ``model/``, ``evaluation.json`` and ``report.html`` are what came out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labelwise.runs.config import RunConfig
+from labelwise.runs.directory import RunDirectory
+
+if TYPE_CHECKING:
+    from labelwise.runs.describing import Description, describe
+    from labelwise.runs.judging import Judgement, evaluate
+    from labelwise.runs.methods import method_record, method_records
+    from labelwise.runs.predicting import Predictions, predict
+    from labelwise.runs.training import Outcome, Stopped, resume, train
+
+_NAMES = {
+    "Description": "describing",
+    "Judgement": "judging",
+    "Outcome": "training",
+    "Predictions": "predicting",
+    "Stopped": "training",
+    "describe": "describing",
+    "evaluate": "judging",
+    "method_record": "methods",
+    "method_records": "methods",
+    "predict": "predicting",
+    "resume": "training",
+    "train": "training",
+}
+
+__all__ = [
+    "Description",
+    "Judgement",
+    "Outcome",
+    "Predictions",
+    "RunConfig",
+    "RunDirectory",
+    "Stopped",
+    "describe",
+    "evaluate",
+    "method_record",
+    "method_records",
+    "predict",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    # The configuration alone (--print-config) needs neither pandas nor torch.
+    if name in _NAMES:
+        import importlib
+
+        return getattr(importlib.import_module(f"labelwise.runs.{_NAMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

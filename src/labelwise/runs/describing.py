@@ -1,0 +1,103 @@
+"""What a table's labels hold, and what can be judged and trained with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelwise.annotations import Summary
+from labelwise.annotations import describe as describe_labels
+from labelwise.data import read_table
+from labelwise.metrics import Judgeable, judgeable
+from labelwise.recommendation import Recommendation, recommend
+from labelwise.runs.inputs import as_unlisted
+
+__all__ = ["Description", "describe"]
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """A table: its items, features and labels, what can be measured on it, and a method to begin with.
+
+    ``advice`` is None where no positive is known, since nothing can be learnt then.
+    """
+
+    table: str
+    kind: str
+    n_features: int
+    summary: Summary
+    judgeable: Judgeable
+    advice: Recommendation | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        judged = self.judgeable
+        return {
+            "table": self.table,
+            "kind": self.kind,
+            "n_features": self.n_features,
+            "labels": self.summary.to_dict(),
+            "judgeable": {
+                "average_precision": judged.average_precision,
+                "thresholds": judged.thresholds,
+                "calibration": judged.calibration,
+                "prior": judged.prior,
+                "observed_average_precision": judged.observed_average_precision,
+                "n_items": int(judged.rows.sum()),
+                "labels": [
+                    name for name, ok in zip(self.summary.label_names, judged.labels, strict=True) if ok
+                ],
+                "words": list(judged.words),
+            },
+            "recommended": None
+            if self.advice is None
+            else {
+                "method": self.advice.method,
+                "reason": self.advice.reason,
+                "alternatives": [list(pair) for pair in self.advice.alternatives],
+            },
+        }
+
+    def __str__(self) -> str:
+        holds = f"{self.n_features:,} features" if self.kind == "features" else f"a column of {self.kind}s"
+        lines = [f"{Path(self.table).name}: {holds}", str(self.summary)]
+        lines += [
+            f"{'judged' if not place else '':<10}{words}" for place, words in enumerate(self.judgeable.words)
+        ]
+        if self.advice is not None:
+            lines.append(f"{'method':<10}{self.advice.method}: {self.advice.reason}")
+            lines += [f"{'':<10}or {name}: {reason}" for name, reason in self.advice.alternatives]
+        return "\n".join(lines)
+
+
+def describe(
+    table: str | Path,
+    *,
+    labels_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+    feature_columns: Sequence[str] | None = None,
+    item_column: str | None = None,
+    separator: str | None = None,
+    unlisted: str | None = None,
+) -> Description:
+    """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it."""
+    data = read_table(
+        table,
+        labels_column=labels_column,
+        label_columns=label_columns,
+        feature_columns=feature_columns,
+        item_column=item_column,
+        separator=separator,
+        unlisted="unknown" if unlisted is None else as_unlisted(unlisted),
+    )
+    summary = describe_labels(data.annotations)
+    return Description(
+        table=str(table),
+        kind=data.kind,
+        n_features=len(data.feature_names),
+        summary=summary,
+        judgeable=judgeable(data.annotations.matrix),
+        advice=recommend(summary) if summary.positives.any() else None,
+    )

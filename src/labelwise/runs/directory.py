@@ -1,0 +1,183 @@
+"""The run directory: created whole, refused where another run lives, read back with what it says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from labelwise.errors import UserError, listed
+from labelwise.runs.config import RunConfig
+
+__all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
+
+FORMAT = 1
+_CONFIG, _STATE = "run.toml", "state.json"
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """A run's folder and the places in it."""
+
+    path: Path
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where training saves what it resumes from."""
+        return self.path / "checkpoints"
+
+    @property
+    def history(self) -> Path:
+        """One JSON line an epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def model(self) -> Path:
+        """The model directory."""
+        return self.path / "model"
+
+    @property
+    def evaluation(self) -> Path:
+        """The validation figures."""
+        return self.path / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    def exists(self) -> bool:
+        """Return whether a run lives here."""
+        return (self.path / _CONFIG).is_file() and (self.path / _STATE).is_file()
+
+    def check_free(self) -> None:
+        """Raise ``UserError`` unless a new run can be made here."""
+        if self.exists():
+            raise UserError(
+                f"{self.path} holds another run: give another --out, or go on with it by"
+                f" 'labelwise train {self.path} --resume'"
+            )
+        if self.path.is_file():
+            raise UserError(f"{self.path} is a file: give --out a folder that does not exist yet")
+        if self.path.is_dir() and (inside := sorted(entry.name for entry in self.path.iterdir())):
+            raise UserError(
+                f"{self.path} is not empty ({listed(inside)}): give --out a new or an empty folder"
+            )
+
+    def create(self, config: RunConfig, state: dict[str, Any]) -> None:
+        """Make the folder with its configuration and state, whole or not at all."""
+        self.check_free()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
+        try:
+            (draft / _CONFIG).write_text(config.to_toml(), encoding="utf-8")
+            write_json(draft / _STATE, {"format": FORMAT, **state})
+            draft.chmod(0o755)
+            if self.path.is_dir():
+                self.path.rmdir()
+            os.replace(draft, self.path)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+
+    def remove(self) -> None:
+        """Delete the folder."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def config(self) -> RunConfig:
+        """Return what the run was asked."""
+        self._check()
+        return RunConfig.build({}, file=self.path / _CONFIG)
+
+    def state(self) -> dict[str, Any]:
+        """Return where the run stands."""
+        self._check()
+        try:
+            state: dict[str, Any] = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
+            version = state["format"]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f"{self.path / _STATE} is not the state of a run: train again to another --out"
+            ) from None
+        if version != FORMAT:
+            raise UserError(
+                f"{self.path} has format {version!r}, this version of labelwise reads {FORMAT}: use the version"
+                " that wrote it"
+            )
+        return state
+
+    def update(self, **changes: Any) -> None:
+        """Change entries of the state."""
+        write_json(self.path / _STATE, {**self.state(), **changes})
+
+    def write_history(self, records: list[dict[str, Any]]) -> None:
+        """Write the course of the training, one JSON line an epoch."""
+        self.history.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return the validation figures of a finished run, or None where nothing could be judged."""
+        record: dict[str, Any] = json.loads(self.evaluation.read_text(encoding="utf-8"))
+        figures: dict[str, Any] | None = record["figures"]
+        return figures
+
+    def drop_checkpoints(self) -> None:
+        """Delete what a finished run no longer needs."""
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+
+    def finished(self) -> dict[str, Any]:
+        """Return the state of a finished run, or raise ``UserError`` with the command that finishes it."""
+        state = self.state()
+        if state["status"] != "finished":
+            raise UserError(
+                f"{self.path} is not finished: 'labelwise train {self.path} --resume' finishes it"
+            )
+        return state
+
+    def _check(self) -> None:
+        if self.exists():
+            return
+        if not self.path.exists():
+            raise UserError(
+                f"{self.path}: there is no such run; give the folder that 'labelwise train --out' made"
+            )
+        if (self.path / "model.json").is_file():
+            raise UserError(
+                f"{self.path} is a model directory: give the run directory, {self.path.absolute().parent}"
+            )
+        raise UserError(
+            f"{self.path} is not a run directory: give the folder that 'labelwise train --out' made"
+        )
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write ``data`` as JSON beside ``path``, then rename it into place."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        draft.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def check_output(path: str | Path, inputs: Iterable[str | Path], endings: Sequence[str]) -> Path:
+    """Return ``path`` as a place to write to: of a known ending, in a folder that exists, and none of ``inputs``."""
+    out = Path(path)
+    if out.suffix.lower() not in endings:
+        raise UserError(f"--out {out}: the ending {out.suffix!r} is none of {', '.join(endings)}")
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        why = "it is a folder" if out.is_dir() else f"there is no folder {str(out.parent)!r}"
+        raise UserError(f"--out {out}: {why}; name a file in a folder that exists")
+    if any(out.resolve() == Path(source).resolve() for source in inputs):
+        raise UserError(f"--out {out} is the table itself: give another file")
+    return out
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

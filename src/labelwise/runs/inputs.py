@@ -1,0 +1,134 @@
+"""From a configuration to what the estimator takes: table, priors, validation rows, decision rule."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from labelwise.data import Table, read_table
+from labelwise.errors import UserError, near
+from labelwise.runs.config import RunConfig
+from labelwise.runs.named_values import read_named_values
+
+if TYPE_CHECKING:
+    from labelwise.metrics import Rule
+
+__all__ = ["Inputs", "as_unlisted", "features_of", "parse_rule", "read_for_model", "read_inputs"]
+
+_RULE = re.compile(r"(?P<name>[a-z_]+)\((?P<value>[^()]*)\)")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data that a configuration names, read and checked."""
+
+    table: Table
+    validation: Any
+    prior: Any
+    label_weights: Any
+    rule: Any
+
+
+def read_inputs(config: RunConfig) -> Inputs:
+    """Read everything that ``config`` names.
+
+    :raises UserError: for whatever is wrong with it; nothing has been written then.
+    """
+    if config.table is None:
+        raise UserError("no table: give one, as in 'labelwise train photos.csv --out runs/first'")
+    table = read_table(
+        config.table,
+        labels_column=config.labels_column,
+        label_columns=config.label_columns,
+        feature_columns=config.feature_columns,
+        item_column=config.item_column,
+        unlisted=config.unlisted,
+        separator=config.separator,
+    )
+    features_of(table)
+    names = table.annotations.label_names
+    prior: Any = config.prior
+    if isinstance(prior, str):
+        shares = read_named_values(prior, names, setting="prior (--prior)", high=1.0)
+        prior = np.array(list(shares.values()))
+    weights: Any = config.label_weights
+    if weights is not None and weights != "balanced":
+        weights = read_named_values(weights, names, setting="label_weights (--label-weights)")
+    validation: Any = None if config.validation == "none" else config.validation
+    if isinstance(validation, str) and validation != "auto":
+        held = read_for_model(validation, config, table.feature_names, names)
+        validation = (features_of(held), held.annotations)
+    return Inputs(table, validation, prior, weights, parse_rule(config.rule))
+
+
+def read_for_model(
+    path: str,
+    config: RunConfig,
+    feature_names: Sequence[str],
+    label_names: Sequence[str],
+    *,
+    labels_column: str | None = None,
+    item_column: str | None = None,
+    separator: str | None = None,
+    unlisted: str | None = None,
+) -> Table:
+    """Read another table for a model: the columns that it was trained on, in its order.
+
+    The form of the labels is the configuration's where it is not given; without ``label_names`` none are read.
+    """
+    return read_table(
+        path,
+        labels_column=(labels_column or config.labels_column) if label_names else None,
+        item_column=item_column or config.item_column,
+        separator=separator or config.separator,
+        unlisted=config.unlisted if unlisted is None else as_unlisted(unlisted),
+        require_labels=bool(label_names),
+        expect=(feature_names, label_names),
+    )
+
+
+def as_unlisted(text: str) -> Literal["unknown", "absent"]:
+    """Return ``text``, which is "unknown" or "absent", or raise ``UserError``."""
+    if text == "unknown":
+        return "unknown"
+    if text == "absent":
+        return "absent"
+    raise UserError(f"unlisted (--unlisted) is {text!r}: it is 'unknown' or 'absent'")
+
+
+def features_of(table: Table) -> np.ndarray:
+    """Return the (n, D) features of a table, or raise ``UserError`` for a table of images or texts."""
+    if table.features is None:
+        raise UserError(
+            f"{table.path.name} has a column of {table.kind}s and no features: name feature columns"
+            " (--feature-columns), for example embeddings"
+        )
+    return table.features
+
+
+def parse_rule(text: str) -> Rule | Literal["auto"]:
+    """Return the decision rule that ``text`` names, or "auto".
+
+    A number is a threshold; otherwise a rule is written as results name it: ``threshold(0.5)``, ``top_k(3)``.
+    """
+    from labelwise.metrics import Threshold, TopK
+
+    if text == "auto":
+        return "auto"
+    written = _RULE.fullmatch(text.replace(" ", ""))
+    name, value = (written["name"], written["value"]) if written else ("threshold", text)
+    try:
+        if name == "threshold":
+            return Threshold(float(value))
+        if name == "top_k":
+            return TopK(int(value))
+    except UserError:
+        raise
+    except ValueError:
+        pass
+    options = ("auto", "0.5", "threshold(0.5)", "top_k(3)")
+    raise UserError(f"rule (--rule) {text!r} is none that can be chosen; {near(text, options)}")

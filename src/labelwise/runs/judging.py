@@ -1,0 +1,117 @@
+"""Judge a finished run on another table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from labelwise.errors import UserError
+from labelwise.runs.directory import RunDirectory, check_output, write_json
+from labelwise.runs.inputs import features_of, parse_rule, read_for_model
+
+if TYPE_CHECKING:
+    from labelwise.metrics import Evaluation
+
+__all__ = ["Judgement", "evaluate"]
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """How well a run's model does on a table.
+
+    :ivar evaluation: the figures, or None where no label of the table has both classes known.
+    :ivar observed: then observed AP (unknown counted as absent) by label, NaN without a known positive; it ranks
+        models and its level is biased. None otherwise.
+    :ivar words: sentences on what could be judged.
+    """
+
+    run: str
+    table: str
+    method: str
+    label_names: tuple[str, ...]
+    evaluation: Evaluation | None
+    observed: np.ndarray | None
+    words: tuple[str, ...]
+
+    @property
+    def observed_map(self) -> float | None:
+        """The mean of observed AP over labels with a known positive."""
+        return None if self.observed is None else float(np.nanmean(self.observed))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        observed = None
+        if self.observed is not None:
+            values = [None if np.isnan(value) else float(value) for value in self.observed]
+            observed = {
+                "map": self.observed_map,
+                "average_precision": dict(zip(self.label_names, values, strict=True)),
+            }
+        return {
+            "run": self.run,
+            "table": self.table,
+            "method": self.method,
+            "figures": None if self.evaluation is None else self.evaluation.to_dict(),
+            "observed": observed,
+            "words": list(self.words),
+        }
+
+
+def evaluate(
+    run: str | Path,
+    table: str | Path,
+    *,
+    rule: str | None = None,
+    out: str | Path | None = None,
+    labels_column: str | None = None,
+    item_column: str | None = None,
+    separator: str | None = None,
+    unlisted: str | None = None,
+) -> Judgement:
+    """Judge the model of a finished run on the known labels of ``table``, by ``rule`` or the model's own.
+
+    The table needs the columns that the model was trained on, in any order. ``out``: write the result there as JSON.
+
+    :raises UserError: for a run that is not finished, a table without these columns, and one without a known
+        positive.
+    """
+    from labelwise import metrics
+    from labelwise.classifier import load
+
+    if out is not None:
+        check_output(out, [table], (".json",))
+    directory = RunDirectory(Path(run))
+    state, config = directory.finished(), directory.config()
+    chosen = None if rule is None else parse_rule(rule)
+    features, labels = state["feature_names"], state["label_names"]
+    data = read_for_model(
+        str(table),
+        config,
+        features,
+        labels,
+        labels_column=labels_column,
+        item_column=item_column,
+        separator=separator,
+        unlisted=unlisted,
+    )
+    judged = metrics.judgeable(data.annotations.matrix)
+    if not (judged.average_precision or judged.observed_average_precision):
+        raise UserError(
+            f"{data.path.name}: no entry is known to be relevant, so nothing can be judged; give labels"
+        )
+    model = load(directory.model)
+    X, Y = features_of(data)[judged.rows], data.annotations.matrix[judged.rows]
+    evaluation = observed = None
+    if judged.average_precision:
+        evaluation = model.evaluate(X, Y, rule=None if chosen == "auto" else chosen)
+    else:
+        observed = metrics.observed_average_precision(Y, model.decision_scores(X))
+    found = Judgement(
+        str(run), str(table), model.method_, tuple(labels), evaluation, observed, tuple(judged.words)
+    )
+    if out is not None:
+        write_json(check_output(out, [table], (".json",)), found.to_dict())
+    return found

@@ -1,0 +1,90 @@
+"""One number for each label, from a JSON or CSV file: priors and label weights."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from labelwise.errors import UserError, listed, near
+
+__all__ = ["read_named_values"]
+
+
+def read_named_values(
+    path: str | Path, label_names: Sequence[str], *, setting: str, low: float = 0.0, high: float = math.inf
+) -> dict[str, float]:
+    """Return {label: number} in the order of ``label_names``.
+
+    The file is a JSON object of numbers by label, or a CSV of two columns (label, number; a first row that holds no
+    number is its header). ``setting`` is what messages call it.
+
+    :raises UserError: for a file that cannot be read, a label that is missing or unknown, and a number outside
+        ``low`` to ``high``.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(
+            f"{setting}: {path}: {error.strerror or error}; give a JSON or CSV file, or a number"
+        ) from None
+    except UnicodeDecodeError:
+        raise UserError(f"{setting}: {path} is not UTF-8; save the file as UTF-8") from None
+    found = (
+        _from_json(path, text, setting) if path.suffix.lower() == ".json" else _from_csv(path, text, setting)
+    )
+    strange = [name for name in found if name not in label_names]
+    if strange:
+        raise UserError(
+            f"{setting}: {path} names {strange[0]!r}, which is no label; {near(strange[0], label_names)}"
+        )
+    missing = [name for name in label_names if name not in found]
+    if missing:
+        raise UserError(
+            f"{setting}: {path} has no number for {listed(map(repr, missing))}; give one for every label"
+        )
+    values = {name: _number(found[name]) for name in label_names}
+    for name, value in values.items():
+        if value is None or not low <= value <= high:
+            bounds = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
+            raise UserError(
+                f"{setting}: {path} gives label {name!r} {found[name]!r}; it is a number {bounds}"
+            )
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise UserError(f"{setting}: {path} is not JSON: {error.msg} in line {error.lineno}") from None
+    if not isinstance(found, dict):
+        raise UserError(f'{setting}: {path} is not a JSON object; write {{"label": number, ...}}')
+    return found
+
+
+def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    wrong = next((row for row in rows if len(row) != 2), None)
+    if wrong is not None:
+        raise UserError(f"{setting}: {path} has a row of {len(wrong)} fields; write two: label,number")
+    if rows and _number(rows[0][1]) is None:
+        rows = rows[1:]
+    found: dict[str, Any] = {}
+    for name, value in rows:
+        if name.strip() in found:
+            raise UserError(f"{setting}: {path} names label {name.strip()!r} twice; keep one")
+        found[name.strip()] = value
+    return found
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = None if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if number is not None and math.isfinite(number) else None

@@ -1,0 +1,65 @@
+"""Flat settings and one level of tables as TOML, and back."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from labelwise.errors import UserError
+
+__all__ = ["dumps", "parse_value", "read"]
+
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def dumps(values: Mapping[str, Any]) -> str:
+    """Return ``values`` as TOML: text, numbers, booleans, lists of them, then tables of those; None is left out."""
+    flat = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
+    lines = [f"{_key(key)} = {_value(value)}" for key, value in flat.items() if value is not None]
+    for name, table in values.items():
+        if isinstance(table, Mapping) and table:
+            lines += ["", f"[{_key(name)}]"]
+            lines += [f"{_key(key)} = {_value(value)}" for key, value in table.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """Return the settings in a TOML file, or raise ``UserError`` with the file and the line at fault."""
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}; give a TOML file") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not UTF-8; save the file as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{path} is not TOML: {error}") from None
+
+
+def parse_value(text: str) -> Any:
+    """Return ``text`` read as a TOML value (``3``, ``0.2``, ``true``, ``"word"``); a bare word is text."""
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if set(parsed) == {"value"} else text
+
+
+def _key(name: str) -> str:
+    return name if _BARE.fullmatch(name) else _value(name)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float):
+        return repr(value)
+    if isinstance(value, str):
+        # A JSON string is a TOML string but for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    raise TypeError(f"no TOML for {type(value).__name__}")

@@ -1,0 +1,252 @@
+"""Begin a run, go on with one, and write what came out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from labelwise.errors import UserError
+from labelwise.runs.config import RunConfig
+from labelwise.runs.directory import RunDirectory, digest, write_json
+from labelwise.runs.inputs import Inputs, features_of, read_inputs
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["Outcome", "Stopped", "resume", "train"]
+
+
+class Stopped(KeyboardInterrupt):
+    """The user stopped a run; the text says how to go on."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a finished run.
+
+    :ivar run: the run directory.
+    :ivar reason: why the method was taken, when it was the library's choice.
+    :ivar figures: the validation figures as ``Evaluation.to_dict`` has them, or None.
+    :ivar why_no_figures: sentences on what the labels at hand cannot judge, where there are no figures.
+    :ivar rule, rule_source: the decision rule's name, and how it was chosen.
+    :ivar notes: sentences on what was assumed.
+    :ivar seconds: wall time of the training that finished the run.
+    :ivar already_finished: whether nothing was left to do.
+    """
+
+    run: str
+    method: str
+    reason: str | None
+    setting: str
+    n_items: int
+    n_labels: int
+    figures: dict[str, Any] | None
+    why_no_figures: tuple[str, ...]
+    rule: str
+    rule_source: str
+    notes: tuple[str, ...]
+    seconds: float
+    model: str
+    report: str
+    already_finished: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        return asdict(self)
+
+
+def train(
+    config: RunConfig, out: str | Path, *, resume: bool = False, progress: bool = False
+) -> Outcome | None:
+    """Train what ``config`` asks in the new run directory ``out``; with ``resume``, go on with the run that is there.
+
+    Nothing is left behind when the input cannot be used. Returns None in the processes of a distributed run other
+    than the first, which writes everything.
+
+    :raises UserError: for bad input, and where ``out`` holds another run or anything else.
+    :raises Stopped: when the user stopped it.
+    """
+    run = RunDirectory(Path(out))
+    if resume and run.exists():
+        return _go_on(run, config, progress)
+    if _is_first():
+        run.check_free()
+    config, inputs, reason = _resolve(config)
+    if _is_first():
+        run.create(config, _first_state(config, inputs, reason))
+    try:
+        return _train(run, config, inputs, progress)
+    except UserError:
+        if _is_first() and not _began(run):
+            run.remove()
+        raise
+
+
+def resume(
+    out: str | Path,
+    given: Mapping[str, Any] | None = None,
+    *,
+    file: str | Path | None = None,
+    sets: Sequence[str] = (),
+    progress: bool = False,
+) -> Outcome | None:
+    """Go on with the run in ``out``, to the bit; a finished one is left as it is.
+
+    :param given: settings given again, as for :meth:`RunConfig.build`; they must be those of the run.
+    :raises UserError: where there is no run, its files have changed, or the settings differ.
+    """
+    run = RunDirectory(Path(out))
+    base = run.config().model_dump()
+    return _go_on(run, RunConfig.build(given or {}, file=file, sets=sets, base=base), progress)
+
+
+def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
+    config, state = run.config(), run.state()
+    # A method that was left to the library was chosen when the run began; the same table would give the same one.
+    again = again.located().model_copy(update={} if again.method else {"method": config.method})
+    if different := config.differences(again):
+        raise UserError(
+            f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
+        )
+    if state["status"] == "finished":
+        return _outcome(run, state, already_finished=True)
+    for name, path in config.files().items():
+        if not Path(path).is_file():
+            raise UserError(f"{path}, the {name} of {run.path}, is gone: put it back to go on with the run")
+        if digest(Path(path)) != state["files"][name]:
+            raise UserError(
+                f"{path}, the {name} of {run.path}, has changed: put it back, or train to another --out"
+            )
+    return _train(run, config, read_inputs(config), progress)
+
+
+def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
+    """Read the inputs, choose the method where none is given, and refuse hyper-parameters that it does not have."""
+    from labelwise.annotations import describe
+    from labelwise.methods import fitting, get
+    from labelwise.recommendation import recommend
+
+    if config.method is not None:
+        get(config.method).spec.resolve(config.hyperparameters)
+    inputs = read_inputs(config)
+    summary = describe(inputs.table.annotations)
+    advice = recommend(summary)
+    method = config.method or advice.method
+    spec = get(method).spec
+    spec.accept(summary.setting, fitting(summary.setting))
+    spec.resolve(config.hyperparameters)
+    reason = advice.reason if method == advice.method else None
+    return config.located().model_copy(update={"method": method}), inputs, reason
+
+
+def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
+    from labelwise import __version__
+
+    return {
+        "labelwise": __version__,
+        "status": "training",
+        "reason": reason,
+        "feature_names": list(inputs.table.feature_names),
+        "label_names": list(inputs.table.annotations.label_names),
+        "files": {name: digest(Path(path)) for name, path in config.files().items()},
+    }
+
+
+def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
+    model = _estimator(run, config, inputs, progress)
+    table = inputs.table
+    try:
+        model.fit(features_of(table), table.annotations, items=table.items)
+        return _finish(run, model, inputs) if _is_first() else None
+    except KeyboardInterrupt as stop:
+        where = str(stop).split(":")[0] or "stopped"
+        raise Stopped(f"{where}; 'labelwise train {run.path} --resume' goes on") from None
+
+
+def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
+    from labelwise.classifier import MultiLabelClassifier
+
+    return MultiLabelClassifier(
+        config.method,
+        config.backbone,
+        hyperparameters=config.hyperparameters,
+        tune=config.tune,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        learning_rate=config.learning_rate,
+        validation=inputs.validation,
+        rule=inputs.rule,
+        calibrate=config.calibrate,
+        prior=inputs.prior,
+        label_weights=inputs.label_weights,
+        strong_view=config.strong_view,
+        patience=config.patience,
+        accumulate=config.accumulate,
+        device=config.device,
+        devices=config.devices,
+        nodes=config.nodes,
+        precision=config.precision,
+        random_state=config.seed,
+        directory=run.checkpoints,
+        progress=progress,
+    )
+
+
+def _finish(run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs) -> Outcome:
+    """Write the model, its figures, its history and the report; only then is the run finished."""
+    from labelwise.metrics import judgeable
+    from labelwise.report import content_of, write_report
+
+    table = inputs.table
+    figures = None if model.validation_ is None else model.validation_.to_dict()
+    judged = judgeable(table.annotations.matrix)
+    why = (
+        () if figures else (*judged.words, *(["No rows were held out."] if judged.average_precision else []))
+    )
+    model.save(run.model)
+    write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
+    run.write_history(model.history_)
+    write_report(content_of(model, title=f"{model.method_} on {table.path.name}"), run.report)
+    result = {
+        "method": model.method_,
+        "setting": model.summary_.setting,
+        "n_items": len(table),
+        "n_labels": len(model.label_names_),
+        "rule": model.rule_.name,
+        "rule_source": model.rule_source_,
+        "notes": list(model.notes_),
+        "why_no_figures": list(why),
+        "seconds": round(model.seconds_, 3),
+    }
+    run.update(status="finished", result=result)
+    run.drop_checkpoints()
+    return _outcome(run, run.state())
+
+
+def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool = False) -> Outcome:
+    result = dict(state["result"])
+    return Outcome(
+        run=str(run.path),
+        reason=state["reason"],
+        figures=run.figures(),
+        why_no_figures=tuple(result.pop("why_no_figures")),
+        notes=tuple(result.pop("notes")),
+        model=str(run.model),
+        report=str(run.report),
+        already_finished=already_finished,
+        **result,
+    )
+
+
+def _began(run: RunDirectory) -> bool:
+    """Return whether there is a checkpoint to go on from."""
+    return run.checkpoints.is_dir() and any(run.checkpoints.rglob("step-*"))
+
+
+def _is_first() -> bool:
+    """Return whether this process is the first of a distributed run (or the only one)."""
+    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name, "0") in ("", "0") for name in names)

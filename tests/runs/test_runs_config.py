@@ -1,0 +1,126 @@
+"""The configuration of a run: TOML out and in, overrides, and what it refuses."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from labelwise.errors import UserError
+from labelwise.runs import RunConfig
+from labelwise.runs.inputs import parse_rule
+from labelwise.runs.toml import dumps, parse_value
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+SCALARS = st.one_of(st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), TEXT)
+FLAT = st.dictionaries(TEXT, st.one_of(SCALARS, st.lists(TEXT, max_size=3)), max_size=5)
+
+
+@given(FLAT, st.dictionaries(TEXT, SCALARS, min_size=1, max_size=4))
+def test_toml_reads_back_what_was_written(flat, table):
+    values = {**flat, "the table": table}
+    assert tomllib.loads(dumps(values)) == values
+
+
+def test_toml_leaves_out_none_and_empty_tables():
+    assert dumps({"a": None, "b": 1, "c": {}}) == "b = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.25", 0.25),
+        ("true", True),
+        ('"a b"', "a b"),
+        ("both", "both"),
+        ("1\nx = 2", "1\nx = 2"),
+        ("", ""),
+    ],
+)
+def test_values_are_read_as_toml_and_bare_words_as_text(text, value):
+    found = parse_value(text)
+    assert (found, type(found)) == (value, type(value))
+
+
+def test_every_setting_survives_toml(tmp_path: Path):
+    config = RunConfig.build(
+        {
+            "table": 'odd "name".csv',
+            "label_columns": ["a", "b*"],
+            "feature_columns": "f*",
+            "method": "bam",
+            "prior": "prior.json",
+            "validation": "0.3",
+            "precision": 16,
+            "rule": 0.25,
+            "learning_rate": 1e-7,
+            "hyperparameters": {"scale": 10, "margin_on": "both", "flag": True},
+        }
+    )
+    assert (config.validation, config.precision, config.rule, config.feature_columns) == (
+        0.3,
+        "16",
+        "0.25",
+        ["f*"],
+    )
+    (tmp_path / "run.toml").write_text(config.to_toml())
+    assert RunConfig.build({}, file=tmp_path / "run.toml") == config
+
+
+def test_options_win_over_the_file_and_sets_over_both(tmp_path: Path):
+    (tmp_path / "run.toml").write_text("seed = 1\nepochs = 2\n[hyperparameters]\na = 1\nb = 2\n")
+    config = RunConfig.build(
+        {"epochs": 5, "batch_size": None}, file=tmp_path / "run.toml", sets=["b=3", "c = word"]
+    )
+    assert (config.seed, config.epochs, config.batch_size) == (1, 5, None)
+    assert config.hyperparameters == {"a": 1, "b": 3, "c": "word"}
+
+
+def test_located_makes_paths_absolute_and_leaves_words():
+    config = RunConfig.build(
+        {"table": "t.csv", "prior": 2.0, "label_weights": "balanced", "validation": "none"}
+    )
+    found = config.located()
+    assert found.table == str(Path.cwd() / "t.csv")
+    assert (found.prior, found.label_weights, found.validation) == (2.0, "balanced", "none")
+    assert found.files() == {"table": str(Path.cwd() / "t.csv")}
+    assert found.located() == found
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"epoch": 1}, "'epoch'; did you mean 'epochs'"),
+        ({"epochs": 0}, "epochs=0"),
+        ({"epochs": 1.5}, "epochs=1.5"),
+        ({"seed": True}, "seed=True"),
+        ({"strong_view": 1.0}, "strong_view=1.0"),
+        ({"tune": "x"}, "'head' or 'all'"),
+        ({"hyperparameters": {"a": [1]}}, "hyperparameters"),
+    ],
+)
+def test_wrong_settings_are_one_line(values, said):
+    with pytest.raises(UserError) as caught:
+        RunConfig.build(values)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["0.3", "threshold(0.3)", "top_k(2)", " top_k( 2 ) "])
+def test_rules_are_written_as_results_name_them(text):
+    rule = parse_rule(text)
+    assert rule != "auto"
+    assert parse_rule(rule.name) == rule
+
+
+@pytest.mark.parametrize(
+    "text", ["best", "threshold()", "top_k(1.5)", "threshold(nan)", "oracle_cardinality()", ""]
+)
+def test_other_rules_are_refused(text):
+    with pytest.raises(UserError):
+        parse_rule(text)
+    assert parse_rule("auto") == "auto"
