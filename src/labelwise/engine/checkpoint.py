@@ -23,75 +23,89 @@ _FORMAT = 1
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that training depends on at one step: tensors by name, plain data, and the item state's arrays."""
+    """All that training depends on at one step: tensors by name, plain data, and the item state's arrays.
+
+    ``items_sha256`` is the checksum of the item state's file, or None where a method keeps none.
+    """
 
     tensors: dict[str, Tensor]
     meta: dict[str, Any]
     items: dict[str, np.ndarray]
+    items_sha256: str | None = None
 
 
 def save(
     directory: Path,
-    step: int,
+    position: tuple[int, int, int],
     tensors: Mapping[str, Tensor],
     meta: Mapping[str, Any],
-    items: Mapping[str, Any],
-) -> None:
-    """Write the checkpoint of ``step`` and then drop all but the newest two.
+    items: Mapping[str, np.ndarray],
+    items_sha256: str | None = None,
+) -> str | None:
+    """Write the checkpoint of ``position`` (stage, epoch, step), drop all but it and the one before, and return
+    the checksum of the item state's file.
 
-    ``meta["items_version"]`` names the item state's version: arrays that an earlier checkpoint already wrote are
-    not written again. A failure (a full disk) leaves the earlier checkpoints as they were and raises ``UserError``.
+    ``meta["items_version"]`` names the item state's version; ``items_sha256`` says that this version is on disk
+    already, with this checksum, and is not written again. A failure (a full disk) leaves the earlier checkpoints as
+    they were and raises ``UserError``.
     """
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file as save_arrays
     from safetensors.torch import save_file as save_tensors
 
-    directory.mkdir(parents=True, exist_ok=True)
-    draft, final = directory / f".draft-{os.getpid()}", directory / f"step-{step:09d}"
-    items_file = directory / f"items-{meta['items_version']:09d}.safetensors"
+    stage, epoch, step = position
+    final = directory / f"step-{stage:03d}-{epoch:06d}-{step:09d}"
+    draft = directory / f".draft-{os.getpid()}"
+    items_file = directory / f"items-{meta['items_version']:012d}.safetensors"
     try:
-        shutil.rmtree(draft, ignore_errors=True)
+        directory.mkdir(parents=True, exist_ok=True)
+        for left in directory.glob(".draft-*"):
+            shutil.rmtree(left, ignore_errors=True)
         draft.mkdir()
-        if items and not items_file.exists():
+        if items and (items_sha256 is None or not items_file.exists()):
             save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft / "items")
             _sync(draft / "items")
+            items_sha256 = _digest(draft / "items")
             os.replace(draft / "items", items_file)
         whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         save_tensors(whole, draft / "tensors.safetensors")
         record = {
             "format": _FORMAT,
-            "step": step,
             "meta": dict(meta),
             "items_file": items_file.name if items else None,
+            "items_sha256": items_sha256,
             "tensors_sha256": _digest(draft / "tensors.safetensors"),
-            "items_sha256": _digest(items_file) if items else None,
         }
-        (draft / "checkpoint.json").write_text(json.dumps(record))
-        _sync(draft / "tensors.safetensors")
-        _sync(draft / "checkpoint.json")
+        text = json.dumps(record)
+        checksum = hashlib.sha256(text.encode()).hexdigest()
+        (draft / "checkpoint.json").write_text(f"{checksum}\n{text}\n", encoding="utf-8")
+        for name in ("tensors.safetensors", "checkpoint.json"):
+            _sync(draft / name)
         shutil.rmtree(final, ignore_errors=True)
         os.replace(draft, final)
-    except OSError as error:
+        _sync(directory)
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(draft, ignore_errors=True)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"the checkpoint of step {step} could not be written to {directory} ({error.strerror or error}); "
-            "the previous one is whole: free some space and run the same command with --resume"
+            f"the checkpoint of step {step} of epoch {epoch + 1} could not be written to {directory} ({reason}); "
+            "the previous one is whole: free some space and run the same again (--resume on the command line)"
         ) from error
-    _prune(directory)
+    _prune(directory, final)
+    return items_sha256
 
 
 def latest(directory: Path) -> Checkpoint | None:
     """Return the newest whole checkpoint, None without any, or raise when there are some and none is whole."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file as load_arrays
     from safetensors.torch import load_file as load_tensors
 
     found = sorted(directory.glob("step-*"), reverse=True) if directory.exists() else []
     for folder in found:
         try:
-            record = json.loads((folder / "checkpoint.json").read_text())
-            if (
-                record["format"] != _FORMAT
-                or _digest(folder / "tensors.safetensors") != record["tensors_sha256"]
-            ):
+            record = _record(folder)
+            if _digest(folder / "tensors.safetensors") != record["tensors_sha256"]:
                 continue
             items: dict[str, np.ndarray] = {}
             if record["items_file"]:
@@ -99,20 +113,39 @@ def latest(directory: Path) -> Checkpoint | None:
                 if _digest(path) != record["items_sha256"]:
                     continue
                 items = load_arrays(path)
-            return Checkpoint(load_tensors(folder / "tensors.safetensors"), record["meta"], items)
-        except (OSError, KeyError, ValueError):
+            tensors = load_tensors(folder / "tensors.safetensors")
+            return Checkpoint(tensors, record["meta"], items, record["items_sha256"])
+        except (OSError, KeyError, ValueError, SafetensorError):
             continue
     if found:
         raise UserError(f"no checkpoint in {directory} is whole: delete the folder and train again")
     return None
 
 
-def _prune(directory: Path) -> None:
-    """Keep the newest two checkpoints and the item files that they name."""
-    kept = sorted(directory.glob("step-*"))[-2:]
-    for folder in set(directory.glob("step-*")) - set(kept):
+def _record(folder: Path) -> dict[str, Any]:
+    """Return a checkpoint's plain data; ``ValueError`` or ``OSError`` when its file is not as it was written."""
+    checksum, _, text = (folder / "checkpoint.json").read_text(encoding="utf-8").partition("\n")
+    if hashlib.sha256(text.rstrip("\n").encode()).hexdigest() != checksum:
+        raise ValueError("checksum")
+    record: dict[str, Any] = json.loads(text)
+    if record["format"] != _FORMAT:
+        raise ValueError("format")
+    return record
+
+
+def _prune(directory: Path, newest: Path) -> None:
+    """Keep ``newest`` and the one before it, with the item files that they name; later ones were not whole."""
+    found = sorted(directory.glob("step-*"))
+    place = found.index(newest)
+    kept = found[max(0, place - 1) : place + 1]
+    for folder in set(found) - set(kept):
         shutil.rmtree(folder, ignore_errors=True)
-    named = {json.loads((folder / "checkpoint.json").read_text())["items_file"] for folder in kept}
+    named = set()
+    for folder in kept:
+        try:
+            named.add(_record(folder)["items_file"])
+        except (OSError, KeyError, ValueError):
+            continue
     for path in directory.glob("items-*.safetensors"):
         if path.name not in named:
             path.unlink(missing_ok=True)
@@ -124,5 +157,11 @@ def _digest(path: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
+    """Flush a file or a folder to disk, where the system can."""
+    if path.is_dir() and os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from labelwise.errors import UserError
+
 __all__ = ["History"]
 
 
@@ -19,14 +21,22 @@ class History:
     def add(self, record: dict[str, Any]) -> None:
         """Append a record."""
         self.records.append(record)
-        if self._path is not None:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+        self._write([record], "a")
 
     def replace(self, records: list[dict[str, Any]]) -> None:
         """Set all records, as after a resume, and rewrite the file."""
         self.records = list(records)
-        if self._path is not None:
+        self._write(self.records, "w")
+
+    def _write(self, records: list[dict[str, Any]], mode: str) -> None:
+        if self._path is None:
+            return
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text("".join(json.dumps(record) + "\n" for record in records))
+            with self._path.open(mode, encoding="utf-8") as file:
+                file.writelines(json.dumps(record) + "\n" for record in records)
+        except OSError as error:
+            raise UserError(
+                f"{self._path} could not be written ({error.strerror or error}): free some space and run the "
+                "same again (--resume on the command line)"
+            ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -17,6 +18,7 @@ from labelwise.data import Source
 from labelwise.engine.progress import Progress
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings
+from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.models import Network, Outputs, RidgeSolution
 
@@ -76,8 +78,15 @@ def train(
         items=items,
     )
     with _reproducible(settings.seed), _stop_requests() as stop_requested:
+
+        def pause() -> None:
+            stop = stop_requested() and run.between_updates
+            run.save_if_due(force=stop)
+            if stop:
+                raise Interrupted(_farewell(run))
+
         restored = run.restore()
-        while run.stage_index < len(run.plan):
+        while True:
             run.begin_stage(restored)
             restored = None
             if run.stage.epochs == 0:
@@ -90,23 +99,22 @@ def train(
                     run.take_step(members)
                     if on_step is not None:
                         on_step(run)
-                    run.save_if_due(force=stop_requested())
-                    if stop_requested():
-                        raise Interrupted(_farewell(run))
-                score = criterion(run.evaluated, method) if criterion is not None else None
-                run.end_epoch(time.perf_counter() - began, score)
-                run.save_if_due()
-            if run.stage_index + 1 == len(run.plan):
+                    pause()
+                value = criterion(run.evaluated, method) if criterion is not None else None
+                run.end_epoch(time.perf_counter() - began, value)
+                pause()
+            if run.stage_index + 1 == len(run.plan) or _done(run, stop_after):
                 break
             run.stage_index, run.epoch = run.stage_index + 1, 0
-        run.save_if_due(finished=True)
+        run.save(finished=True)
+        run.finish()
     return _finish(run)
 
 
 def _done(run: Run, stop_after: int | None) -> bool:
-    """Whether patience is at its end, or the number of epochs that was asked for is reached."""
-    patience = run.settings.patience
-    return (patience is not None and run.stale >= patience) or (
+    """Whether the last stage's patience is at its end, or the number of epochs that was asked for is reached."""
+    last, patience = run.stage_index + 1 == len(run.plan), run.settings.patience
+    return (last and patience is not None and run.stale >= patience) or (
         stop_after is not None and len(run.history.records) >= stop_after
     )
 
@@ -119,7 +127,7 @@ def _finish(run: Run) -> Result:
         network.load_state_dict({k: v for k, v in run.best.items() if not k.startswith("method.")})
         run.method.load_state_dict(buffers, strict=False)
         scores = [record.get("validation", -np.inf) for record in run.history.records]
-        best_epoch = int(np.argmax(scores)) + 1
+        best_epoch = int(np.nanargmax(scores)) + 1
     return Result(network.eval(), run.method.eval(), run.history.records, best_epoch)
 
 
@@ -127,12 +135,22 @@ def _fabric(settings: Settings) -> Any:
     from lightning_fabric import Fabric
 
     precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision]
-    fabric = Fabric(
-        accelerator=settings.device,
-        devices=settings.devices,
-        num_nodes=settings.nodes,
-        precision=precision,  # type: ignore[arg-type]
-    )
+    if settings.precision == "16" and (settings.device == "cpu" or not torch.cuda.is_available()):
+        raise UserError("precision='16' needs a GPU: take 'bf16' or '32' on the CPU")
+    log = logging.getLogger("lightning_fabric.utilities.rank_zero")
+    level = log.level
+    try:
+        log.setLevel(logging.WARNING)
+        fabric = Fabric(
+            accelerator=settings.device,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            precision=precision,  # type: ignore[arg-type]
+        )
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"device={settings.device!r}, devices={settings.devices}: {error}") from None
+    finally:
+        log.setLevel(level)
     if settings.devices > 1 or settings.nodes > 1:
         fabric.launch()
     return fabric
@@ -170,7 +188,7 @@ def _farewell(run: Run) -> str:
     where = f"stage {run.stage.name!r}, epoch {run.epoch + 1}, step {run.step}"
     if run.settings.directory is None:
         return f"stopped at {where}; nothing was saved, because the run has no directory"
-    return f"stopped at {where}; saved: run the same command with --resume to go on"
+    return f"stopped at {where}; saved: run the same again to go on (--resume on the command line)"
 
 
 def score(network: Network, method: Method, source: Source, device: torch.device | None = None) -> np.ndarray:
@@ -182,4 +200,4 @@ def score(network: Network, method: Method, source: Source, device: torch.device
     for _, (z, scores) in outputs_in_chunks(network, source, where, rows=1024):
         with torch.inference_mode():
             parts.append(method.score(Outputs(z, scores)).float().cpu().numpy())
-    return np.concatenate(parts)
+    return np.concatenate(parts) if parts else np.zeros((0, method.problem.n_labels), np.float32)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from labelwise.data import Source
 from labelwise.models import Features, Network, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
-__all__ = ["StoredPool", "embed", "outputs_in_chunks"]
+__all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
 
 _CHUNK = 4096
 
@@ -26,17 +27,28 @@ def outputs_in_chunks(
     for start in range(0, len(source), rows):
         index = np.arange(start, min(start + rows, len(source)))
         with torch.inference_mode():
-            out = network(source.batch(index, "weak", seed=0, epoch=0).to(device))
+            out = network(aligned(source.batch(index, "weak", seed=0, epoch=0)).to(device))
         yield slice(start, start + len(index)), (out.features, out.scores)
 
 
+def aligned(tensor: Tensor) -> Tensor:
+    """Return the tensor in memory aligned as torch's own is: sums over rows depend on it in their last bit."""
+    return tensor.clone() if tensor.data_ptr() % 64 else tensor
+
+
 def embed(
-    network: Network, source: Source, device: torch.device, *, budget: int, directory: Path | None
+    network: Network,
+    source: Source,
+    device: torch.device,
+    *,
+    budget: int,
+    directory: Path | None,
+    name: str = "raw",
 ) -> np.ndarray:
     """Return the backbone's features (n, D) float32 of every item.
 
     Features that are already stored are returned as they are; past ``budget`` bytes they go to a memory-mapped
-    file under ``directory``.
+    file under ``directory``, one for each ``name``.
     """
     stored: np.ndarray | None = getattr(source, "matrix", None)
     if (
@@ -48,35 +60,54 @@ def embed(
     features: np.ndarray | None = None
     for rows, (z, _) in outputs_in_chunks(network, source, device):
         if features is None:
-            features = _store((len(source), z.shape[1]), budget, directory)
+            features = _store((len(source), z.shape[1]), budget, directory, name)
         features[rows] = z.float().cpu().numpy()
     assert features is not None
     return features
 
 
-def _store(shape: tuple[int, int], budget: int, directory: Path | None) -> np.ndarray:
+def _store(shape: tuple[int, int], budget: int, directory: Path | None, name: str) -> np.ndarray:
     if directory is None or shape[0] * shape[1] * 4 <= budget:
         return np.empty(shape, np.float32)
     directory.mkdir(parents=True, exist_ok=True)
-    return np.lib.format.open_memmap(directory / "features.npy", "w+", np.float32, shape)
+    path = directory / f"features-{name}.npy"
+    path.unlink(missing_ok=True)  # an older pool may still read the file of that name
+    return np.lib.format.open_memmap(path, "w+", np.float32, shape)
 
 
 class StoredPool:
-    """The engine's ``Pool``: features of all items, and the head that reads them."""
+    """The engine's ``Pool``: features of all items, taken when first asked for, and the head that reads them."""
 
     def __init__(
         self,
         network: Network,
-        features: np.ndarray,
+        source: Source,
         labels: np.ndarray,
         state: ItemState,
         epoch: int,
         device: torch.device,
+        *,
+        name: str = "raw",
+        budget: int = 4 << 30,
+        directory: Path | None = None,
         solution: RidgeSolution | None = None,
     ) -> None:
-        self.network, self.features, self.labels = network, features, labels
+        self.network, self.labels = network, labels
         self.state, self.epoch, self.device = state, epoch, device
+        self._source, self._name, self._budget, self._directory = source, name, budget, directory
         self._solution = solution
+
+    @cached_property
+    def features(self) -> np.ndarray:
+        """The backbone's features (n, D) float32 of every item."""
+        return embed(
+            self.network,
+            self._source,
+            self.device,
+            budget=self._budget,
+            directory=self._directory,
+            name=self._name,
+        )
 
     def scores(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield (rows, head outputs (b, K) float32 on the CPU) in chunks over all items."""
@@ -84,7 +115,7 @@ class StoredPool:
         for start in range(0, len(self.features), _CHUNK):
             rows = slice(start, min(start + _CHUNK, len(self.features)))
             with torch.inference_mode():
-                z = torch.from_numpy(np.asarray(self.features[rows])).to(self.device)
+                z = aligned(torch.from_numpy(np.asarray(self.features[rows]))).to(self.device)
                 yield rows, self.network.head(z).float().cpu()
 
     def ridge(self) -> RidgeSolution:

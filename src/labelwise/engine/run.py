@@ -1,9 +1,10 @@
-"""One training run: its networks, optimisers, item state and position, and how they are saved and restored."""
+"""One training run: its networks, optimisers, item state and position."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,15 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.data import Source
-from labelwise.engine import checkpoint
+from labelwise.engine import checkpoint, snapshot
 from labelwise.engine.averaging import Averaged
 from labelwise.engine.batches import compose
 from labelwise.engine.history import History
-from labelwise.engine.pools import StoredPool, embed
+from labelwise.engine.optimisers import build_optimiser, build_schedule, held_by
+from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
 from labelwise.engine.settings import Settings
 from labelwise.errors import UserError, listed
-from labelwise.methods import Batch, Method, Optimiser, Stage
+from labelwise.methods import Batch, Method, Stage
 from labelwise.models import Network, RidgeSolution, start_from_ridge
 from labelwise.targets import ItemState
 
@@ -63,16 +65,40 @@ class Run:
         self.averaged: Averaged | None = None
         self.best: dict[str, Tensor] = {}
         self.best_score, self.stale = -np.inf, 0
-        self.stage_index = self.epoch = self.step = self.updates = self.pending = 0
+        self.stage_index = self.epoch = self.step = 0
         self.loss_sum, self.loss_items = 0.0, 0
         self.optimisers: dict[str, torch.optim.Optimizer] = {}
         self.schedules: dict[str, torch.optim.lr_scheduler.OneCycleLR] = {}
         self.forward_network: nn.Module = self.network
+        self._stepped: dict[str, Any] = {}
+        named = {
+            **self.network.state_dict(keep_vars=True),
+            **self.method.state_dict(prefix="method.", keep_vars=True),
+        }
+        self._trainable: dict[str, nn.Parameter] = {
+            k: v for k, v in named.items() if isinstance(v, nn.Parameter) and v.requires_grad
+        }
+        self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
+        self._items_saved: tuple[int, str | None] | None = None
+        self._seen = np.empty(0, np.int64)
+        self._updated = False
         self._saved_at = time.monotonic()
-        if settings.accumulate > 1 and method.spec.whole_batch:
+        self._check()
+
+    def _check(self) -> None:
+        """Refuse, before any work, what the method cannot do."""
+        method, accumulate = self.method, self.settings.accumulate
+        if "prior" in method.spec.needs:
+            method.problem.unknown_prior(method.spec.id)
+        if accumulate > 1 and (method.spec.whole_batch or any(len(s.optimisers) > 1 for s in self.plan)):
+            why = (
+                "its loss sums over the whole batch"
+                if method.spec.whole_batch
+                else "it has several optimisers"
+            )
             raise UserError(
-                f"accumulate={settings.accumulate}: the loss of method {method.spec.id!r} sums over the whole "
-                "batch, so gradients cannot be accumulated; raise batch_size instead"
+                f"accumulate={accumulate}: gradients of method {method.spec.id!r} cannot be accumulated, since {why}; "
+                "raise batch_size instead"
             )
 
     @property
@@ -85,41 +111,53 @@ class Run:
         """The network that validation and the finished model use: the averaged one where one is kept."""
         return self.averaged.network if self.averaged else self.network  # type: ignore[return-value]
 
+    @property
+    def between_updates(self) -> bool:
+        """Whether no gradient is held, so that the run can be saved."""
+        return self.step % self.settings.accumulate == 0 or self.step == self.steps_per_epoch()
+
     def begin_stage(self, restored: checkpoint.Checkpoint | None = None) -> None:
         """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
         stage = self.stage
         if stage.ridge_start and restored is None:
-            pool = self._pool("raw")
-            start_from_ridge(self.network.head, pool.ridge())  # type: ignore[arg-type]
-        named = dict(self.network.named_parameters())
-        named |= {f"method.{k}": v for k, v in self.method.named_parameters()}
-        named = {k: v for k, v in named.items() if v.requires_grad}
-        self.optimisers = (
-            {k: _optimiser(o, named) for k, o in stage.optimisers.items()} if stage.epochs else {}
-        )
-        updates = -(-self.steps_per_epoch() // self.settings.accumulate) * stage.epochs
-        self.schedules = {
-            k: torch.optim.lr_scheduler.OneCycleLR(
-                self.optimisers[k],
-                [float(group["lr"]) for group in self.optimisers[k].param_groups],
-                total_steps=max(updates, 2),
-                pct_start=o.warm_up,
-            )
-            for k, o in stage.optimisers.items()
-            if stage.epochs and o.schedule == "one_cycle"
-        }
+            start_from_ridge(self.network.head, self._pool("raw").ridge())  # type: ignore[arg-type]
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
-        if restored is not None:
-            self._restore_stage(restored)
+        specs = stage.optimisers if stage.epochs else {}
+        for name, parameter in self._trainable.items():
+            parameter.requires_grad_(any(held_by(spec, name) for spec in specs.values()))
+            parameter.grad = None
+        updates = -(-self.steps_per_epoch() // self.settings.accumulate) * stage.epochs
+        self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
+        schedules = {k: build_schedule(spec, self.optimisers[k], updates) for k, spec in specs.items()}
+        self.schedules = {k: schedule for k, schedule in schedules.items() if schedule is not None}
         self._wrap()
+        if restored is None:
+            self.stale = 0
+        else:
+            snapshot.restore_stage(self, restored)
         done = self.epoch * self.steps_per_epoch() + self.step
         self.progress.stage(stage.name, stage.epochs * self.steps_per_epoch(), done)
 
     def _wrap(self) -> None:
         """Let Fabric wrap the network for mixed precision and data parallelism; one device in 32 bit needs none."""
-        if self.fabric.world_size > 1 or self.settings.precision != "32":
+        self.forward_network, self._stepped = self.network, dict(self.optimisers)
+        if self.optimisers and (self.fabric.world_size > 1 or self.settings.precision != "32"):
+            if self.settings.precision == "16" and len(self.optimisers) > 1:
+                raise UserError(
+                    f"precision='16': method {self.method.spec.id!r} has several optimisers, whose gradients one "
+                    "scale does not fit; use precision='bf16' or '32'"
+                )
             first, *rest = self.optimisers.values()
-            self.forward_network, *_ = self.fabric.setup(self.network, first, *rest, _reapply_compile=False)
+            self.forward_network, *wrapped = self.fabric.setup(
+                self.network, first, *rest, _reapply_compile=False
+            )
+            self._stepped = dict(zip(self.optimisers, wrapped, strict=True))
+
+    def finish(self) -> None:
+        """Let every parameter that was trainable at the beginning be so again, and drop the gradients."""
+        for parameter in self._trainable.values():
+            parameter.requires_grad_(True)
+            parameter.grad = None
 
     def steps_per_epoch(self) -> int:
         """Number of batches of an epoch of the stage under way."""
@@ -127,29 +165,34 @@ class Run:
 
     def batches(self) -> list[dict[str, np.ndarray]]:
         """Return the item indices of every batch of the epoch under way, by group."""
-        return compose(
-            self.method.problem.groups,
-            self.stage.mixture,
-            seed=self.settings.seed,
-            stage=self.stage_index,
-            epoch=self.epoch,
-        )
+        place = (self.stage_index, self.epoch)
+        if self._composed is None or self._composed[0] != place:
+            batches = compose(
+                self.method.problem.groups,
+                self.stage.mixture,
+                seed=self.settings.seed,
+                stage=self.stage_index,
+                epoch=self.epoch,
+            )
+            self._composed = place, batches
+        return self._composed[1]
 
     def refresh(self) -> None:
         """Let the method change its item state from the stored features of the raw or the averaged network."""
         self.method.refresh(self._pool)
 
     def _pool(self, which: str) -> StoredPool:
-        network = self.evaluated if which == "averaged" else self.network
-        features = embed(
-            network,
+        return StoredPool(
+            self.evaluated if which == "averaged" else self.network,
             self.source,
+            self.labels,
+            self.state,
+            self.epoch + 1,
             self.fabric.device,
+            name=which,
             budget=self.settings.memory,
             directory=self.settings.directory,
-        )
-        return StoredPool(
-            network, features, self.labels, self.state, self.epoch + 1, self.fabric.device, self.solution
+            solution=self.solution,
         )
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:
@@ -163,6 +206,11 @@ class Run:
             for view in self.stage.views.get(name, ("weak",)):  # type: ignore[call-overload]
                 views.setdefault(view, []).append((start, start + len(part)))
             start += len(part)
+        for view, spans in views.items():
+            if any(before[1] != after[0] for before, after in pairwise(spans)):
+                raise ValueError(
+                    f"stage {self.stage.name!r}: groups of view {view!r} must stand next to each other"
+                )
         rows = {view: slice(spans[0][0], spans[-1][1]) for view, spans in views.items()}
         epoch = 1000 * self.stage_index + self.epoch
         return Batch(
@@ -170,7 +218,9 @@ class Run:
             labels=torch.from_numpy(self.labels[index]).to(device),
             state={name: value.to(device) for name, value in self.state.take(index).items()},
             inputs={
-                view: self.source.batch(index[span], view, seed=self.settings.seed, epoch=epoch).to(device)
+                view: aligned(self.source.batch(index[span], view, seed=self.settings.seed, epoch=epoch)).to(
+                    device
+                )
                 for view, span in rows.items()
             },
             rows=rows,
@@ -181,8 +231,12 @@ class Run:
         )
 
     def forward(self, batch: Batch) -> None:
-        """Fill ``batch.outputs``: one forward pass for each view."""
+        """Fill ``batch.outputs``: one forward pass for each view. Parts that do not train stay in evaluation mode."""
         self.forward_network.train()
+        for part in self.network.children():
+            parameters = list(part.parameters())
+            if parameters and not any(p.requires_grad for p in parameters):
+                part.eval()
         for view, inputs in batch.inputs.items():
             batch.outputs[view] = self.forward_network(inputs)
 
@@ -190,53 +244,83 @@ class Run:
         """Add the gradients of ``loss``, after making sure that it is a number."""
         if not torch.isfinite(loss):
             raise FloatingPointError
-        scaled = loss / self.settings.accumulate if self.settings.accumulate > 1 else loss
+        share = self._share_of_update()
+        scaled = loss * share if share != 1.0 else loss
         if self.forward_network is self.network:
             scaled.backward()  # type: ignore[no-untyped-call]
         else:
             self.fabric.backward(scaled)
 
-    def update(self) -> None:
-        """Step optimisers, schedules and the average, unless gradients are still being accumulated."""
-        self.pending += 1
-        if self.pending < self.settings.accumulate and self.step + 1 < self.steps_per_epoch():
+    def _share_of_update(self) -> float:
+        """The part of an update's items that the batch under way holds: 1 unless gradients are accumulated."""
+        many = self.settings.accumulate
+        if many == 1:
+            return 1.0
+        first = self.step - self.step % many
+        sizes = [sum(map(len, members.values())) for members in self.batches()[first : first + many]]
+        return sizes[self.step - first] / sum(sizes)
+
+    def update(self, *names: str) -> None:
+        """Step the optimisers of these names (all without any) and clear every gradient.
+
+        While gradients are being accumulated this does nothing.
+        """
+        if (self.step + 1) % self.settings.accumulate and self.step + 1 < self.steps_per_epoch():
             return
-        self.pending = 0
-        for optimiser in self.optimisers.values():
-            optimiser.step()
-            optimiser.zero_grad(set_to_none=True)
-        for schedule in self.schedules.values():
-            schedule.step()
+        for name in names or self.optimisers:
+            self._stepped[name].step()
+            if name in self.schedules:
+                self.schedules[name].step()
+        for parameter in self._trainable.values():
+            parameter.grad = None
         self.method.after_step(self.network)
-        if self.averaged:
-            self.averaged.update(self.network)
-        self.updates += 1
+        self._updated = True
 
     def take_step(self, members: Mapping[str, np.ndarray]) -> None:
-        """Let the method take one step on a batch, and count it."""
+        """Let the method take one step on a batch, move the average, and count the step."""
         batch = self.batch(members)
+        self._seen = batch.index.numpy()
         try:
             loss = float(self.method.step(batch, self))
         except FloatingPointError:
-            raise UserError(self._not_finite(batch)) from None
+            raise UserError(
+                self._not_finite("the loss is not a number", self.step + 1, batch.inputs)
+            ) from None
+        if self._updated and self.averaged:
+            self.averaged.update(self.network)
+        self._updated = False
         self.step += 1
         self.loss_sum += loss * len(batch.index)
         self.loss_items += len(batch.index)
         self.progress.step(len(batch.index), loss)
 
-    def _not_finite(self, batch: Batch) -> str:
-        tensors = {**self.network.state_dict(), **dict(self.method.named_buffers()), **batch.inputs}
-        bad = [k for k, v in tensors.items() if v.is_floating_point() and not torch.isfinite(v).all()]
-        names = [self.items[i] for i in batch.index] if self.items is not None else batch.index.tolist()
-        where = f"not finite: {listed(bad)}" if bad else "weights, statistics and inputs are still finite"
-        return (
-            f"the loss is not a number in stage {self.stage.name!r}, epoch {self.epoch + 1}, step {self.step + 1} of "
-            f"method {self.method.spec.id!r} (items {listed(names, 8)}; {where}): lower "
-            f"learning_rate, or use precision='32' if it was {self.settings.precision!r}"
+    def _check_finite(self) -> None:
+        """Refuse to go on with, or to save, weights that are not numbers."""
+        if not all(bool(torch.isfinite(p).all()) for p in self._trainable.values()):
+            raise UserError(self._not_finite("the weights are not numbers", self.step, {}))
+
+    def _not_finite(self, what: str, step: int, inputs: Mapping[str, Tensor]) -> str:
+        """Return the line that names stage, method, items and what is not finite, and how to go on."""
+        state = {**self.network.state_dict(), **self.method.state_dict(prefix="method.")}
+        bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+        views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
+        fault = (
+            np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(self._seen), np.bool_)
         )
+        index = self._seen[fault] if fault.any() else self._seen
+        names = [self.items[i] for i in index] if self.items is not None else index.tolist()
+        advice = "lower learning_rate"
+        if any(view.any() for view in views.values()):
+            advice, bad = "mend or drop these items", [*bad, "inputs"]
+        elif self.settings.precision != "32":
+            advice += f", or use precision='32' instead of {self.settings.precision!r}"
+        where = f"not finite: {listed(bad)}" if bad else "weights, statistics and inputs are still finite"
+        place = f"stage {self.stage.name!r}, epoch {self.epoch + 1}, step {step}"
+        return f"{what} in {place} of method {self.method.spec.id!r} (items {listed(names, 8)}; {where}): {advice}"
 
     def end_epoch(self, seconds: float, validation: float | None) -> None:
         """Record the epoch, remember the best network, and move on to the next epoch."""
+        self._check_finite()
         record: dict[str, Any] = {"stage": self.stage.name, "epoch": self.epoch + 1}
         record["loss"] = self.loss_sum / max(self.loss_items, 1)
         record["learning_rate"] = next(iter(self.optimisers.values())).param_groups[0]["lr"]
@@ -253,47 +337,25 @@ class Run:
         self.progress.epoch(record)
         self.epoch, self.step, self.loss_sum, self.loss_items = self.epoch + 1, 0, 0.0, 0
 
-    def save_if_due(self, *, finished: bool = False, force: bool = False) -> None:
+    def save_if_due(self, *, force: bool = False) -> None:
         """Write a checkpoint when the last one is old enough (never between accumulated gradients)."""
-        if self.settings.directory is None or self.pending or not self.fabric.is_global_zero:
+        if self.settings.directory is None or not self.between_updates:
             return
-        if force or finished or time.monotonic() - self._saved_at >= self.settings.checkpoint_seconds:
-            self.save(finished)
+        if force or time.monotonic() - self._saved_at >= self.settings.checkpoint_seconds:
+            self.save()
 
     def save(self, finished: bool = False) -> None:
-        """Write everything that the rest of the run depends on."""
-        assert self.settings.directory is not None
-        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"method.{k}": v for k, v in self.method.state_dict().items()}
-        tensors |= {f"best.{k}": v for k, v in self.best.items()}
-        tensors["random.cpu"] = torch.get_rng_state()
-        if self.fabric.device.type == "cuda":
-            tensors["random.cuda"] = torch.cuda.get_rng_state(self.fabric.device)
-        meta: dict[str, Any] = {
-            "fingerprint": self.fingerprint,
-            "items_version": self.state.version,
-            "finished": finished,
-            "position": [self.stage_index, self.epoch, self.step, self.updates],
-            "partial": [self.loss_sum, self.loss_items],
-            "best": [float(self.best_score), self.stale],
-            "history": self.history.records,
-            "optimisers": {},
-            "schedules": {k: _plain(s.state_dict()) for k, s in self.schedules.items()},
-        }
-        if self.averaged:
-            tensors |= {f"averaged.{k}": v for k, v in self.averaged.network.state_dict().items()}
-            meta["averaged_updates"] = self.averaged.updates
-        for name, optimiser in self.optimisers.items():
-            record = optimiser.state_dict()
-            meta["optimisers"][name] = record["param_groups"]
-            for number, values in record["state"].items():
-                tensors |= {f"optimiser.{name}.{number}.{k}": torch.as_tensor(v) for k, v in values.items()}
-        checkpoint.save(self.settings.directory, self._serial(), tensors, meta, self.state.arrays())
+        """Write everything that the rest of the run depends on, if the run has a directory."""
+        if self.settings.directory is None or not self.fabric.is_global_zero:
+            return
+        self._check_finite()
+        tensors, meta = snapshot.take(self, finished)
+        version = self.state.version
+        known = self._items_saved[1] if self._items_saved and self._items_saved[0] == version else None
+        position = (self.stage_index, self.epoch, self.step)
+        digest = checkpoint.save(self.settings.directory, position, tensors, meta, self.state.arrays(), known)
+        self._items_saved = version, digest
         self._saved_at = time.monotonic()
-
-    def _serial(self) -> int:
-        """A number that grows with the position, for the checkpoint's name."""
-        return self.stage_index * 10**8 + self.epoch * 10**5 + self.step
 
     def restore(self) -> checkpoint.Checkpoint | None:
         """Set network, method, item state, history and position from the newest checkpoint, if there is one."""
@@ -301,64 +363,8 @@ class Run:
             return None
         found = checkpoint.latest(self.settings.directory)
         if found is None:
+            self.history.replace([])
             return None
-        if found.meta["fingerprint"] != self.fingerprint:
-            raise UserError(
-                f"the run in {self.settings.directory} was started with other data, labels or settings: give "
-                "another output directory, or start it again with the same ones"
-            )
-        self.network.load_state_dict(_under(found.tensors, "network."))
-        self.method.load_state_dict(_under(found.tensors, "method."))
-        self.best = _under(found.tensors, "best.")
-        self.state.restore(found.items, found.meta["items_version"])
-        self.history.replace(found.meta["history"])
-        self.stage_index, self.epoch, self.step, self.updates = found.meta["position"]
-        self.loss_sum, self.loss_items = found.meta["partial"]
-        self.best_score, self.stale = found.meta["best"]
+        snapshot.restore_run(self, found)
+        self._items_saved = self.state.version, found.items_sha256
         return found
-
-    def _restore_stage(self, found: checkpoint.Checkpoint) -> None:
-        for name, optimiser in self.optimisers.items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for key, value in _under(found.tensors, f"optimiser.{name}.").items():
-                number, field = key.split(".", 1)
-                state.setdefault(int(number), {})[field] = value
-            optimiser.load_state_dict({"state": state, "param_groups": found.meta["optimisers"][name]})
-        for name, schedule in self.schedules.items():
-            schedule.load_state_dict(found.meta["schedules"][name])
-        if self.averaged:
-            self.averaged.network.load_state_dict(_under(found.tensors, "averaged."))
-            self.averaged.updates = found.meta["averaged_updates"]
-        torch.set_rng_state(found.tensors["random.cpu"])
-        if "random.cuda" in found.tensors:
-            torch.cuda.set_rng_state(found.tensors["random.cuda"], self.fabric.device)
-
-
-def _optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """Build an optimiser whose groups share a learning rate; biases and gains are not decayed."""
-    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
-    for name, parameter in named.items():
-        if spec.parameters and not name.startswith(spec.parameters):
-            continue
-        factor = next((f for prefix, f in spec.rates.items() if name.startswith(prefix)), 1.0)
-        groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
-    members = [
-        {
-            "params": parameters,
-            "lr": spec.learning_rate * factor,
-            "weight_decay": spec.weight_decay if decayed else 0.0,
-        }
-        for (factor, decayed), parameters in groups.items()
-    ]
-    if spec.name == "adam":
-        return torch.optim.Adam(members)
-    return torch.optim.AdamW(members)
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
-
-
-def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep what JSON can hold: a schedule's numbers, not its functions."""
-    return {k: v for k, v in state.items() if isinstance(v, int | float | str | bool | list)}

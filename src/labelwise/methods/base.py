@@ -133,17 +133,20 @@ class Trainer(Protocol):
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``."""
 
-    def update(self) -> None:
-        """Step the optimisers and clear the gradients."""
+    def update(self, *names: str) -> None:
+        """Step the optimisers of these names (all without any) and clear every gradient."""
 
 
 class Pool(Protocol):
     """All training items as one network in evaluation mode sees them, from stored weak-view features."""
 
-    features: np.ndarray
     network: Network
     state: ItemState
     epoch: int
+
+    @property
+    def features(self) -> np.ndarray:
+        """The features (n, D) float32 that the head sees."""
 
     def scores(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield (rows, head outputs (b, K)) in chunks over all items."""

@@ -50,8 +50,9 @@ class ItemState:
         self._arrays: dict[str, np.ndarray] = {}
         for name, slot in self.slots.items():
             if self.mapped:
-                path = Path(str(directory)) / f"{name}.npy"
+                path = Path(str(directory)) / f"state-{name}.npy"
                 path.parent.mkdir(parents=True, exist_ok=True)
+                path.unlink(missing_ok=True)
                 array = np.lib.format.open_memmap(path, "w+", np.dtype(slot.dtype), shapes[name])
             else:
                 array = np.empty(shapes[name], slot.dtype)

@@ -1,0 +1,97 @@
+"""A run's state as tensors and plain data, and back: all that the rest of the run depends on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from labelwise.engine.checkpoint import Checkpoint
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    from labelwise.engine.run import Run
+
+__all__ = ["restore_run", "restore_stage", "take"]
+
+
+def take(run: Run, finished: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return the tensors and the plain data of a run between two updates; the item state is apart."""
+    tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
+    tensors |= {f"method.{k}": v for k, v in run.method.state_dict().items()}
+    tensors |= {f"best.{k}": v for k, v in run.best.items()}
+    tensors["random.cpu"] = torch.get_rng_state()
+    if run.fabric.device.type == "cuda":
+        tensors["random.cuda"] = torch.cuda.get_rng_state(run.fabric.device)
+    meta: dict[str, Any] = {
+        "fingerprint": run.fingerprint,
+        "items_version": run.state.version,
+        "finished": finished,
+        "position": [run.stage_index, run.epoch, run.step],
+        "partial": [run.loss_sum, run.loss_items],
+        "best": [float(run.best_score), run.stale],
+        "history": run.history.records,
+        "precision": run.fabric.strategy.precision.state_dict(),
+        "optimisers": {},
+        "schedules": {k: _plain(s.state_dict()) for k, s in run.schedules.items()},
+    }
+    if run.averaged:
+        tensors |= {f"averaged.{k}": v for k, v in run.averaged.network.state_dict().items()}
+        meta["averaged_updates"] = run.averaged.updates
+    for name, optimiser in run.optimisers.items():
+        record = optimiser.state_dict()
+        meta["optimisers"][name] = record["param_groups"]
+        for number, values in record["state"].items():
+            tensors |= {f"optimiser.{name}.{number}.{k}": torch.as_tensor(v) for k, v in values.items()}
+    return tensors, meta
+
+
+def restore_run(run: Run, found: Checkpoint) -> None:
+    """Set network, method, item state, history and position; ``UserError`` when it is another run's checkpoint."""
+    another = UserError(
+        f"the run in {run.settings.directory} was started with other data, labels or settings: give another "
+        "output directory, or start it again with the same ones"
+    )
+    if found.meta["fingerprint"] != run.fingerprint:
+        raise another
+    try:
+        run.network.load_state_dict(_under(found.tensors, "network."))
+        run.method.load_state_dict(_under(found.tensors, "method."))
+        run.state.restore(found.items, found.meta["items_version"])
+    except (RuntimeError, KeyError, ValueError):
+        raise another from None
+    run.best = _under(found.tensors, "best.")
+    run.history.replace(found.meta["history"])
+    run.stage_index, run.epoch, run.step = found.meta["position"]
+    run.loss_sum, run.loss_items = found.meta["partial"]
+    run.best_score, run.stale = found.meta["best"]
+
+
+def restore_stage(run: Run, found: Checkpoint) -> None:
+    """Set what a stage builds at its beginning: optimisers, schedules, the average; and the random generators."""
+    for name, optimiser in run.optimisers.items():
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in _under(found.tensors, f"optimiser.{name}.").items():
+            number, field = key.split(".", 1)
+            state.setdefault(int(number), {})[field] = value
+        optimiser.load_state_dict({"state": state, "param_groups": found.meta["optimisers"][name]})
+    for name, schedule in run.schedules.items():
+        schedule.load_state_dict(found.meta["schedules"][name])
+    if run.averaged:
+        run.averaged.network.load_state_dict(_under(found.tensors, "averaged."))
+        run.averaged.updates = found.meta["averaged_updates"]
+    run.fabric.strategy.precision.load_state_dict(found.meta["precision"])
+    torch.set_rng_state(found.tensors["random.cpu"])
+    if "random.cuda" in found.tensors:
+        torch.cuda.set_rng_state(found.tensors["random.cuda"], run.fabric.device)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
+def _plain(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Keep what JSON can hold: a schedule's numbers, not its functions."""
+    return {k: v for k, v in state.items() if isinstance(v, int | float | str | bool | list)}
