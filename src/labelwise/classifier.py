@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import Tags
 from torch import nn
 
-from labelwise import artifact, engine, metrics
+from labelwise import engine, metrics
 from labelwise._fitting import (
     Choice,
     fingerprint,
@@ -24,6 +24,7 @@ from labelwise._fitting import (
     learn_decision,
     resolve_prior,
 )
+from labelwise._saving import restore_model, save_model
 from labelwise.annotations import Annotations, Summary, describe, parse
 from labelwise.data import Source, as_source, check_lengths
 from labelwise.errors import UserError, listed
@@ -395,43 +396,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def save(self, path: str | Path) -> None:
         """Write a model directory: weights as safetensors, everything else as JSON."""
-        self._check_fitted_only()
-        tensors = {f"network.{k}": v for k, v in self.network_.state_dict().items()}
-        tensors |= {f"method.{k}": v for k, v in self.trained_method_.state_dict().items()}
-        arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
-        if self.scaling_ is not None:
-            arrays |= {f"scaling.{k}": v for k, v in self.scaling_.state().items()}
-        config = {
-            "labelwise": _version(),
-            "method": self.method_,
-            "hyperparameters": self.hyperparameters_,
-            "label_names": list(self.label_names_),
-            "backbone": self.backbone if isinstance(self.backbone, str) else "module",
-            "input_shape": list(self.input_shape_),
-            "n_features": getattr(self, "n_features_in_", None),
-            "tune": self.tune_,
-            "budget": self.budget_,
-            "scaling": None if self.scaling_ is None else self.scaling_.config(),
-            "rule": self.rule_.to_dict(),
-            "rule_source": self.rule_source_,
-            "calibration": None if self.calibration_ is None else self.calibration_.to_dict(),
-            "prior": None if self.prior_ is None else [float(p) for p in self.prior_],
-            "labels": self.summary_.to_dict() if not isinstance(self.summary_, dict) else self.summary_,
-            "validation": self._validation_record(),
-            "history": self.history_,
-            "notes": list(self.notes_),
-            "seconds": self.seconds_,
-            "seed": int(self.random_state or 0),
-        }
-        artifact.write(path, config, arrays)
-
-    def _validation_record(self) -> dict[str, Any] | None:
-        held = self.validation_
-        return held if held is None or isinstance(held, dict) else held.to_dict()
-
-    def _check_fitted_only(self) -> None:
         if not hasattr(self, "network_"):
             raise UserError("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
+        save_model(self, path)
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
@@ -440,65 +407,8 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
     ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
     untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
     """
-    config, arrays = artifact.read(path)
-    if config["backbone"] == "module" and backbone is None:
-        raise UserError(
-            f"{path} was trained with a backbone of your own: give load(path, backbone=...) one like it"
-        )
-    model = MultiLabelClassifier(
-        config["method"],
-        backbone if backbone is not None else config["backbone"],
-        hyperparameters=config["hyperparameters"],
-        tune=config["tune"],
-        random_state=config["seed"],
-    )
-    model.method_, model.hyperparameters_ = config["method"], config["hyperparameters"]
-    model.label_names_ = tuple(config["label_names"])
-    model.classes_ = np.arange(len(model.label_names_))
-    model.tune_, model.budget_ = config["tune"], config["budget"]
-    model.input_shape_ = tuple(config["input_shape"])
-    if config["n_features"] is not None:
-        model.n_features_in_ = config["n_features"]
-    model.prior_ = None if config["prior"] is None else np.asarray(config["prior"])
-    scaling = {k.removeprefix("scaling."): v for k, v in arrays.items() if k.startswith("scaling.")}
-    model.scaling_ = (
-        None if config["scaling"] is None else InputScaling.from_state(config["scaling"], scaling)
-    )
-    model.rule_ = metrics.rule_from_dict(config["rule"])
-    model.rule_source_ = config["rule_source"]
-    record = config["calibration"]
-    model.calibration_ = None if record is None else metrics.calibration_from_dict(record)
-    model.summary_, model.validation_ = config["labels"], config["validation"]
-    model.history_, model.notes_, model.seconds_ = (
-        config["history"],
-        tuple(config["notes"]),
-        config["seconds"],
-    )
-    model.best_epoch_, model.solution_ = None, None
-    empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
-    method = get(config["method"])(empty, config["hyperparameters"])
-    network = model._network(model.input_shape_, method, seed=0)
-    _load_state(network, arrays, "network.", path)
-    _load_state(method, arrays, "method.", path)
-    model.network_, model.trained_method_ = network.eval(), method.eval()
-    return model
-
-
-def _load_state(module: nn.Module, arrays: Mapping[str, np.ndarray], prefix: str, path: str | Path) -> None:
-    state = {k.removeprefix(prefix): torch.from_numpy(v) for k, v in arrays.items() if k.startswith(prefix)}
-    try:
-        module.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(
-            f"the weights in {path} do not fit its model.json ({str(error).splitlines()[0]})"
-        ) from None
+    return restore_model(MultiLabelClassifier, path, backbone)
 
 
 def _rows(X: Any, index: np.ndarray) -> Any:
     return X.iloc[index] if hasattr(X, "iloc") else X[index]
-
-
-def _version() -> str:
-    from labelwise import __version__
-
-    return __version__

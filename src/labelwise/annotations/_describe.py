@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -75,6 +75,25 @@ class Summary:
         priors = self.priors()
         shares = None if priors is None else [float(p) if p >= 0 else None for p in priors]
         return {**facts, "priors": shares}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Summary:
+        """Return the summary that :meth:`to_dict` wrote."""
+        facts: dict[str, Any] = {}
+        for name in cls.__dataclass_fields__:
+            if not name.startswith("_"):
+                value = data[name]
+                counts = name in {"positives", "negatives", "unknown"}
+                facts[name] = (
+                    np.array(value, np.int64)
+                    if counts
+                    else tuple(value)
+                    if isinstance(value, list)
+                    else value
+                )
+        shares = data["priors"]
+        priors = None if shares is None else np.array([np.nan if p is None else p for p in shares])
+        return cls(**facts, _priors=priors)
 
     def __str__(self) -> str:
         total = self.n_items * self.n_labels

@@ -98,6 +98,22 @@ class Evaluation(Mapping[str, float]):
             },
         }
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
+        """Return the evaluation that ``to_dict`` wrote."""
+        table = {
+            key: np.array([np.nan if value is None else value for value in values])
+            for key, values in data["per_label"].items()
+            if key != "name"
+        }
+        figures = {name: np.nan if value is None else value for name, value in data["metrics"].items()}
+        told = {
+            key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
+        }
+        return cls(
+            figures=figures, label_names=tuple(data["per_label"]["name"]), per_label=PerLabel(**table), **told
+        )
+
     def __str__(self) -> str:
         width = max(map(len, self.figures), default=0)
         lines = [f"{name:<{width}}  {value:.4f}" for name, value in self.figures.items()]

@@ -58,7 +58,9 @@ def solve_masked(
 
     mean = (weights * targets).sum(axis=0) / safe
     residual = transpose(weights * (targets - mean))
-    goal = tolerance * np.linalg.norm(residual, axis=0)
+    size = np.linalg.norm(residual, axis=0)
+    # a label whose targets are all alike has a residual of rounding only
+    goal = tolerance * np.maximum(size, 1e-6 * size.max(initial=0.0))
     weight = np.zeros_like(residual)
     direction = np.zeros_like(residual)
     previous = np.ones(residual.shape[1])

@@ -29,8 +29,8 @@ __all__ = ["LAMBDA_GRID", "RidgeSolution", "probabilities", "solve_ridge"]
 Array: TypeAlias = npt.NDArray[Any]
 
 _LARGEST = 6000  # an eigendecomposition of a larger matrix takes minutes
-_WORK = 2e12  # most floating-point operations spent on decompositions: minutes on two cores
-_SAMPLE, _SMALL_SAMPLE = 10_000, 2_000  # rows on which scaling and lambda are chosen beyond that work
+_WORK = 4e11  # most floating-point operations spent on decompositions: tens of seconds on two cores
+_SAMPLE, _SMALL_SAMPLE = 10_000, 1_000  # rows on which scaling and lambda are chosen beyond that work
 _TAIL = 0.1
 
 
@@ -102,8 +102,8 @@ def solve_ridge(
     Unknown entries: rows without a known entry are left out. Without any known negative (single or partial
     positives) an unknown entry is absent with weight ``unknown_weight``; otherwise each label is fitted to its
     own known rows. Labels with the same known rows and weights share a decomposition, exact leave-one-out
-    included. Where decompositions would take minutes, scaling and lambda are chosen on a keyed sample of rows
-    (10,000, or 2,000 and 8 labels where masks differ); where even one is too much (many masks, or both n and D
+    included. Where decompositions would take long, scaling and lambda are chosen on a keyed sample of rows
+    (10,000, or 1,000 and 8 labels where masks differ); where even one is too much (many masks, or both n and D
     above 6,000), the solution comes from conjugate gradients to a relative residual of 1e-8 and the scores from
     5 folds. A label without a known entry gets zeros.
 

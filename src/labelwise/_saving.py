@@ -1,0 +1,115 @@
+"""A fitted classifier in and out of a model directory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labelwise import artifact, metrics
+from labelwise.annotations import Summary
+from labelwise.errors import UserError
+from labelwise.methods import Problem, get
+from labelwise.models import InputScaling
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["restore_model", "save_model"]
+
+_PLAIN = ("budget_", "history_", "hyperparameters_", "rule_source_", "seconds_", "tune_", "best_epoch_")
+
+
+def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
+    """Write a fitted classifier as a model directory."""
+    from labelwise import __version__
+
+    tensors = {f"network.{k}": v for k, v in model.network_.state_dict().items()}
+    tensors |= {f"method.{k}": v for k, v in model.trained_method_.state_dict().items()}
+    arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
+    if model.scaling_ is not None:
+        arrays |= {f"scaling.{k}": v for k, v in model.scaling_.state().items()}
+    config = {
+        "labelwise": __version__,
+        "method": model.method_,
+        "backbone": model.backbone if isinstance(model.backbone, str) else "module",
+        "label_names": list(model.label_names_),
+        "input_shape": list(model.input_shape_),
+        "n_features": getattr(model, "n_features_in_", None),
+        "seed": int(model.random_state or 0),
+        "strong_view": model.strong_view,
+        "scaling": _optional(model.scaling_, InputScaling.config),
+        "rule": model.rule_.to_dict(),
+        "calibration": _optional(model.calibration_, metrics.PlattCalibration.to_dict),
+        "prior": _optional(model.prior_, np.ndarray.tolist),
+        "labels": model.summary_.to_dict(),
+        "validation": _optional(model.validation_, metrics.Evaluation.to_dict),
+        "notes": list(model.notes_),
+        **{name.removesuffix("_"): getattr(model, name) for name in _PLAIN},
+    }
+    artifact.write(path, config, arrays)
+
+
+def restore_model(
+    make: type[MultiLabelClassifier], path: str | Path, backbone: nn.Module | None
+) -> MultiLabelClassifier:
+    """Return the fitted classifier of a model directory; see ``labelwise.load``."""
+    config, arrays = artifact.read(path)
+    if config["backbone"] == "module" and backbone is None:
+        raise UserError(
+            f"{path} was trained with a backbone of your own: give load(path, backbone=...) one like it"
+        )
+    model = make(
+        config["method"],
+        backbone if backbone is not None else config["backbone"],
+        hyperparameters=config["hyperparameters"],
+        tune=config["tune"],
+        strong_view=config["strong_view"],
+        random_state=config["seed"],
+    )
+    for name in _PLAIN:
+        setattr(model, name, config[name.removesuffix("_")])
+    model.method_ = config["method"]
+    model.label_names_ = tuple(config["label_names"])
+    model.classes_ = np.arange(len(model.label_names_))
+    model.input_shape_ = tuple(config["input_shape"])
+    if config["n_features"] is not None:
+        model.n_features_in_ = config["n_features"]
+    model.scaling_ = _optional(
+        config["scaling"], lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
+    )
+    model.rule_ = metrics.rule_from_dict(config["rule"])
+    model.calibration_ = _optional(config["calibration"], metrics.calibration_from_dict)
+    model.prior_ = _optional(config["prior"], np.asarray)
+    model.summary_ = Summary.from_dict(config["labels"])
+    model.validation_ = _optional(config["validation"], metrics.Evaluation.from_dict)
+    model.notes_, model.solution_ = tuple(config["notes"]), None
+    empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
+    method = get(config["method"])(empty, config["hyperparameters"])
+    network = model._network(model.input_shape_, method, seed=0)
+    for module, prefix in ((network, "network."), (method, "method.")):
+        _load_state(module, _under(arrays, prefix), path)
+    model.network_, model.trained_method_ = network.eval(), method.eval()
+    return model
+
+
+def _optional(value: Any, change: Callable[[Any], Any]) -> Any:
+    return None if value is None else change(value)
+
+
+def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
+
+
+def _load_state(module: nn.Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    try:
+        module.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the weights in {path} do not fit its model.json ({reason}): copy the model again"
+        ) from None
