@@ -309,3 +309,20 @@ def test_no_known_positive_and_unequal_rows_are_refused():
         solve_ridge(Z, np.zeros_like(Y))
     with pytest.raises(UserError, match="same rows"):
         solve_ridge(Z[:5], Y)
+
+
+def test_scaling_and_lambda_chosen_on_a_sample_are_used_on_all_rows(monkeypatch):
+    Z, Y, _ = problem(80, 6)
+    monkeypatch.setattr(ridge_module, "_WORK", 1)
+    monkeypatch.setattr(ridge_module, "_SAMPLE", 30)
+    solution = solve_ridge(Z, Y)
+    same = solve_ridge(Z, Y, scalings=[solution.scaling], lambdas=[solution.lambda_])
+    assert solution.exact
+    np.testing.assert_allclose(solution.weight, same.weight, atol=1e-6)
+    np.testing.assert_allclose(solution.loo_scores, same.loo_scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("make", [sp.coo_array, sp.csc_matrix])
+def test_any_sparse_format_is_taken(make):
+    Z, Y, _ = problem(30, 5)
+    np.testing.assert_array_equal(solve_ridge(make(Z), Y).weight, solve_ridge(sp.csr_array(Z), Y).weight)
