@@ -224,7 +224,7 @@ def test_a_method_outside_its_assumption_names_those_that_fit(refused, tables, t
 
 
 def test_a_prior_that_the_method_needs_is_asked_for(refused, tables, tmp_path):
-    line = refused("train", tables.single, "--out", tmp_path / "r", "--method", "em_apl", "--device", "cpu")
+    line = refused("train", tables.single, "--out", tmp_path / "r", "--method", "cap", "--device", "cpu")
     assert "prior" in line
     assert not (tmp_path / "r").exists()
 

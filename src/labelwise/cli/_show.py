@@ -35,7 +35,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     rows = list(rows)
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, name in enumerate(columns):
-        numbers = all(isinstance(row[k], int | float | None) for row in rows)
+        numbers = all(isinstance(row[k], int | float | None) and not isinstance(row[k], bool) for row in rows)
         shown.add_column(name, justify="right" if numbers else "left", no_wrap=k == 0)
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))
@@ -85,7 +85,7 @@ def show_outcome(outcome: Outcome) -> None:
     for place, note in enumerate(outcome.notes):
         say(f"{'notes' if not place else '':<9}{note}")
     if outcome.figures is not None:
-        say("judged on labelled rows that were held out:")
+        say("judged on labelled rows that the model did not see:")
         figures(outcome.figures)
     for place, sentence in enumerate(outcome.why_no_figures):
         say(f"{'judged' if not place else '':<9}{sentence}")
@@ -98,6 +98,8 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def _cell(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, float):
         return f"{value:.4f}"
     if isinstance(value, int):

@@ -26,9 +26,14 @@ def methods(
         if json:
             print_json(records)
             return
-        columns = ("id", "title", "settings", "assumption", "cost")
-        rows = [(r["id"], r["title"], ", ".join(r["settings"]), r["assumption"], r["cost"]) for r in records]
+        columns = ("id", "title", "settings", "assumption", "passes")
+        rows = [
+            (r["id"], r["title"], _settings(r["settings"]), r["assumption"], r["passes"]) for r in records
+        ]
         table(columns, rows)
+        typer.echo(
+            "passes: forward passes an item and epoch, 0 for a closed form; 'labelwise methods ID' says more"
+        )
         return
     record = method_record(name)
     if json:
@@ -41,8 +46,19 @@ def methods(
     for key, title in (("head_budget", "a head on fixed features"), ("full_budget", "a whole network")):
         budget = ", ".join(f"{name} {value:g}" for name, value in record[key].items())
         typer.echo(f"{'budget':<11} {title}: {budget}")
-    rows = [(h["name"], h["default"], h["range"], h["help"], h["source"]) for h in record["hyperparameters"]]
+    rows = [
+        (h["name"], _default(h["default"]), h["range"], h["help"], h["source"])
+        for h in record["hyperparameters"]
+    ]
     if rows:
         table(("hyper-parameter", "default", "range", "what it is", "source"), rows)
     else:
         typer.echo("no hyper-parameters")
+
+
+def _settings(settings: list[str]) -> str:
+    return "any" if len(settings) == 5 else ", ".join(settings)
+
+
+def _default(value: object) -> object:
+    return f"{value:g}" if isinstance(value, float) else value

@@ -55,6 +55,11 @@ def read_inputs(config: RunConfig) -> Inputs:
     if isinstance(prior, str):
         shares = read_named_values(prior, names, setting="prior (--prior)", high=1.0)
         prior = np.array(list(shares.values()))
+    elif prior is not None and not 0 < prior <= len(names):
+        raise UserError(
+            f"prior (--prior) is {prior:g} labels an item, and there are {len(names)} labels: give a number above 0 and"
+            f" at most {len(names)}, or a file with the share of positives of each label"
+        )
     weights: Any = config.label_weights
     if weights is not None and weights != "balanced":
         weights = read_named_values(weights, names, setting="label_weights (--label-weights)")

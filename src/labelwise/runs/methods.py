@@ -36,7 +36,9 @@ def method_record(name: str) -> dict[str, Any]:
             {
                 "name": key,
                 "default": value.default,
-                "range": value.range(),
+                "range": "true or false"
+                if isinstance(value.default, bool)
+                else value.range().removeprefix("it is "),
                 "help": value.help,
                 "source": value.source,
             }
@@ -46,4 +48,4 @@ def method_record(name: str) -> dict[str, Any]:
 
 
 def _cost(passes: int) -> str:
-    return "closed form" if not passes else f"{passes} passes an item and epoch"
+    return "closed form" if not passes else f"{passes} forward passes an item and epoch"
