@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from labelwise import metrics
 from labelwise.annotations import Summary, split
+from labelwise.data import as_source
 from labelwise.errors import UserError, near
 from labelwise.targets import expected_prior
 
 __all__ = [
     "Choice",
     "Decision",
+    "as_items",
     "fingerprint",
     "hold_out",
     "label_weights",
@@ -55,12 +57,15 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
     identified = summary.priors()
     if prior is None:
         return None if identified is None else np.nan_to_num(identified, nan=0.0)
-    values = np.asarray(prior, dtype=np.float64)
+    try:
+        values: np.ndarray = np.asarray(prior, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"prior={prior!r}: give {summary.n_labels} shares, or one cardinality") from None
     if values.ndim == 0:
         if identified is None:
             return expected_prior(summary.positives, float(values), summary.n_items)
         shares = np.nan_to_num(identified, nan=0.0)
-        return np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0)
+        return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
     if values.shape != (summary.n_labels,):
         raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")
     bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
@@ -180,24 +185,49 @@ def _rule(
     return metrics.Threshold(0.5), "one half, since no negative is known and no prior was given"
 
 
-def fingerprint(parameters: Mapping[str, Any], X: Any, labels: np.ndarray, part: str) -> str:
+def as_items(X: Any) -> Any:
+    """Return ``X`` as an array or, where it is sparse, a CSR matrix, whose rows can be taken and whose bytes counted.
+
+    Raises ``UserError`` for what is neither numbers nor finite, with the rows or columns named.
+    """
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    elif not hasattr(X, "columns") and not hasattr(X, "batch"):
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise UserError(f"X is not an array: {error}") from None
+    as_source(X)
+    return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
+
+
+def fingerprint(*parts: Any) -> str:
     """Return a digest of everything that a run is a function of, so that no run resumes another's."""
     digest = hashlib.sha256()
-    told = {k: repr(v) for k, v in parameters.items() if k not in {"directory", "progress"}}
-    told["validation"] = (
-        repr(parameters["validation"]) if not isinstance(parameters["validation"], tuple) else "pair"
-    )
-    told["backbone"] = parameters["backbone"] if isinstance(parameters["backbone"], str) else "module"
-    digest.update(json.dumps([told, part], sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(labels).tobytes())
-    for array in _arrays(X):
-        digest.update(str((array.shape, array.dtype)).encode())
-        digest.update(np.ascontiguousarray(array).view(np.uint8).data)
+    for part in parts:
+        _feed(digest, part)
     return digest.hexdigest()
 
 
-def _arrays(X: Any) -> list[np.ndarray]:
-    """Return the arrays that make up ``X``: of a sparse matrix its three, of a frame its values."""
-    if hasattr(X, "indptr"):
-        return [np.asarray(X.data), np.asarray(X.indices), np.asarray(X.indptr)]
-    return [np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X)]
+def _feed(digest: Any, value: Any) -> None:
+    """Add a value to a digest: arrays by their bytes, modules by make and weights, anything else by its words."""
+    if isinstance(value, nn.Module):
+        value = [repr(value), dict(value.state_dict())]
+    elif hasattr(value, "indptr"):
+        value = [value.shape, value.data, value.indices, value.indptr]
+    elif is_dataclass(value) and not isinstance(value, type):
+        value = [type(value).__name__, vars(value)]
+    if isinstance(value, Mapping):
+        value = sorted(((str(k), v) for k, v in value.items()), key=lambda pair: pair[0])
+    if isinstance(value, list | tuple):
+        digest.update(f"[{len(value)}".encode())
+        for item in value:
+            _feed(digest, item)
+    elif hasattr(value, "__array__") and np.asarray(value).dtype != object:
+        array = np.asarray(value)
+        digest.update(str((array.shape, array.dtype)).encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    elif hasattr(value, "__array__"):
+        _feed(digest, np.asarray(value).tolist())
+    else:
+        digest.update(f"{type(value).__name__}:{value!r};".encode())

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import torch
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
 from labelwise._fitting import (
     Choice,
+    as_items,
     fingerprint,
     hold_out,
     label_weights,
@@ -41,6 +45,11 @@ from labelwise.models import (
 from labelwise.recommendation import recommend
 
 __all__ = ["MultiLabelClassifier", "load"]
+
+
+class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
+    """What scikit-learn expects of an estimator that is asked before it was fitted."""
+
 
 _NORMED = ("l2", "centre_l2", "standardise_l2")
 
@@ -164,11 +173,18 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         is read by oracle methods alone. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
         """
         began = time.perf_counter()
+        self._check_arguments()
         labels = parse(Y, label_names=label_names)
         check_lengths(X, labels.matrix)
+        columns = _columns(X)
+        X = as_items(X)
         self.summary_ = describe(labels.matrix, labels.label_names)
         method = self._choose_method(self.summary_)
         self.label_names_ = labels.label_names
+        for name in ("feature_names_in_", "n_features_in_"):
+            self.__dict__.pop(name, None)
+        if columns is not None:
+            self.feature_names_in_ = columns
         self.best_epoch_: int | None = None
         self.classes_ = np.arange(len(labels.label_names))
         self.tune_ = self.tune or ("head" if self.backbone == "features" else "all")
@@ -205,8 +221,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         default = method.spec.head_budget if self.tune_ == "head" else method.spec.full_budget
         given = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
         for name, value in given.items():
-            if value is not None and not value > 0:
-                raise UserError(f"{name}={value}: it is a number above 0 (default {getattr(default, name)})")
+            kind = Real if name == "learning_rate" else Integral
+            if value is not None and not (isinstance(value, kind) and 0 < value < float("inf")):
+                whole = "" if kind is Real else "whole "
+                raise UserError(
+                    f"{name}={value!r}: it is a {whole}number above 0 (default {getattr(default, name)})"
+                )
         changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
         return replace(default, **changes)
 
@@ -218,6 +238,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             X_val, Y_val = self.validation
             held = parse(Y_val, label_names=labels.label_names).matrix
             check_lengths(X_val, held)
+            X_val = as_items(X_val)
             self._train(X, labels, method, items, None, validation=(X_val, held), part="selection")
             return Choice(self.best_epoch_ if self.patience else None, self.decision_scores(X_val), held)
         closed = method.spec.passes == 0
@@ -267,6 +288,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             patience=self.patience if validation is not None else None,
             directory=None if self.directory is None else Path(self.directory) / part,
         )
+        told = {k: v for k, v in self.get_params().items() if k not in {"directory", "progress"}}
         title = {"selection": "choosing on held-out rows", "final": method_class.spec.id}[part]
         with engine.RichProgress(title) if self.progress else nullcontext() as bar:
             result = engine.train(
@@ -277,7 +299,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 criterion=self._criterion(validation),
                 solution=solution,
                 label_weights=label_weights(self.label_weights, self.summary_),
-                fingerprint=fingerprint(self.get_params(), X, labels.matrix, part),
+                fingerprint=fingerprint(told, X, labels.matrix, problem.true_labels, part),
                 progress=bar,
                 stop_after=stop_after,
                 items=items,
@@ -297,8 +319,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.scaling_: InputScaling | None = None
         if getattr(X, "ndim", 2) == 2:
             self.n_features_in_ = int(X.shape[1])
-            as_source(X)
-            if self.tune_ == "head":
+            if self.tune_ == "head" and self.backbone == "features":
                 solution = solve_ridge(
                     X, labels.matrix, scalings=_NORMED if method.spec.head == "cosine" else SCALINGS
                 )
@@ -315,7 +336,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _network(self, shape: Sequence[int], method: Method, seed: int) -> Network:
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            backbone = build_backbone(self.backbone, shape)
+            given = copy.deepcopy(self.backbone) if isinstance(self.backbone, nn.Module) else self.backbone
+            backbone = build_backbone(given, shape)
             width = int(backbone.n_features)  # type: ignore[arg-type]
             projection = Projection(width) if self.tune_ == "all" and method.spec.projection else None
             head = method.head(width if projection is None else projection.n_features)
@@ -354,8 +376,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
-        self._check_fitted(X)
-        return engine.score(self.network_, self.trained_method_, self._as_source(X))
+        return engine.score(self.network_, self.trained_method_, self._fitting_source(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
@@ -380,12 +401,37 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels = parse(Y, label_names=self.label_names_).matrix
         return float(metrics.mean_average_precision(labels, self.decision_scores(X)))
 
-    def _check_fitted(self, X: Any) -> None:
+    def _fitting_source(self, X: Any) -> Source:
+        """Return ``X`` as a source, refused where its items are not like those that the model was trained on."""
         if not hasattr(self, "network_"):
-            raise UserError("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
+            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
+        columns, known = _columns(X), getattr(self, "feature_names_in_", None)
+        X = as_items(X)
         expected = getattr(self, "n_features_in_", None)
-        if expected is not None and X.shape[1] != expected:
-            raise UserError(f"X has {X.shape[1]} features, the model was trained on {expected}")
+        if expected is not None and (X.ndim != 2 or X.shape[1] != expected):
+            raise UserError(
+                f"X has {X.shape[1]} features, but MultiLabelClassifier is expecting {expected} features as input"
+            )
+        if columns is not None and known is not None and list(columns) != list(known):
+            wrong = next(i for i, pair in enumerate(zip(columns, known, strict=True)) if pair[0] != pair[1])
+            raise UserError(
+                f"column {wrong} of X is {columns[wrong]!r}, the model was trained with {known[wrong]!r} there: give "
+                "the same columns in the same order"
+            )
+        source = self._as_source(X)
+        if tuple(source.shape) != tuple(self.input_shape_):
+            raise UserError(
+                f"X has items of shape {tuple(source.shape)}, the model was trained on {tuple(self.input_shape_)}"
+            )
+        return source
+
+    def _check_arguments(self) -> None:
+        """Refuse arguments that no part below looks at."""
+        if self.tune not in (None, "head", "all"):
+            raise UserError(f"tune={self.tune!r}: give 'head', 'all' or None")
+        seed = self.random_state
+        if not (seed is None or (isinstance(seed, Integral) and seed >= 0)):
+            raise UserError(f"random_state={seed!r}: give a whole number from 0")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -397,7 +443,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def save(self, path: str | Path) -> None:
         """Write a model directory: weights as safetensors, everything else as JSON."""
         if not hasattr(self, "network_"):
-            raise UserError("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
+            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
         save_model(self, path)
 
 
@@ -411,4 +457,10 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
 
 
 def _rows(X: Any, index: np.ndarray) -> Any:
-    return X.iloc[index] if hasattr(X, "iloc") else X[index]
+    return X[index]
+
+
+def _columns(X: Any) -> np.ndarray | None:
+    """Return the names of a frame's columns, None where they are no names."""
+    names = list(getattr(X, "columns", []))
+    return np.array(names, dtype=object) if names and all(isinstance(name, str) for name in names) else None
