@@ -1,0 +1,43 @@
+"""Losses: pure functions from logits or cosines and labels to unreduced values.
+
+Entries of ``labels`` are 1 (relevant), 0 (irrelevant) or -1 (unknown), and each loss says what an unknown one
+counts as. ``reduce`` makes a number of the values. The scalars ``expected_positives`` and
+``gradient_balance`` look at the batch as a whole. All are differentiable once, in at least float32 whatever
+the dtype of the input or autocast.
+"""
+
+from ._angular import binary_angular_margin, hyperspherical, hyperspherical_logits
+from ._asymmetric import asymmetric, focal
+from ._balanced import AngleMoments, balanced_angles, balanced_binary_angular_margin, balanced_cosine
+from ._batch import expected_positives, gradient_balance
+from ._cross_entropy import (
+    assume_negative,
+    ignore_unknown,
+    label_smoothing,
+    soft_targets,
+    weak_assume_negative,
+)
+from ._entropy import entropy_maximization, entropy_minimization
+from ._reduce import reduce
+
+__all__ = [
+    "AngleMoments",
+    "assume_negative",
+    "asymmetric",
+    "balanced_angles",
+    "balanced_binary_angular_margin",
+    "balanced_cosine",
+    "binary_angular_margin",
+    "entropy_maximization",
+    "entropy_minimization",
+    "expected_positives",
+    "focal",
+    "gradient_balance",
+    "hyperspherical",
+    "hyperspherical_logits",
+    "ignore_unknown",
+    "label_smoothing",
+    "reduce",
+    "soft_targets",
+    "weak_assume_negative",
+]

@@ -1,0 +1,169 @@
+"""The balanced angular margin: angles of both sides of a label brought to one variance before the margin."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from labelwise.errors import UserError
+
+from ._angular import on_logits, resolution, subtract_margin
+from ._check import check_choice, parameter
+from ._pointwise import Needs, Slopes, pointwise, working_dtype
+
+__all__ = ["AngleMoments", "balanced_angles", "balanced_binary_angular_margin", "balanced_cosine"]
+
+
+class AngleMoments(Protocol):
+    """Mean and variance of each label's prototype angles, over its negatives and its positives.
+
+    Four (K,) tensors; ``labelwise.summaries.AngleStatistics`` is one.
+    """
+
+    @property
+    def mean_negative(self) -> Tensor:
+        """(K,) means of the negatives' angles, in [0, pi]."""
+
+    @property
+    def mean_positive(self) -> Tensor:
+        """(K,) means of the positives' angles, in [0, pi]."""
+
+    @property
+    def variance_negative(self) -> Tensor:
+        """(K,) variances of the negatives' angles, in radians squared."""
+
+    @property
+    def variance_positive(self) -> Tensor:
+        """(K,) variances of the positives' angles, in radians squared."""
+
+
+def balanced_binary_angular_margin(
+    cosines: Tensor,
+    targets: Tensor,
+    angles: AngleMoments,
+    scale: float | Tensor = 20.0,
+    margin: float | Tensor = 0.4,
+    margin_on: str = "positives",
+) -> Tensor:
+    """Binary cross-entropy on logits s (cos psi - m y), psi the angle of balanced variance (BBAM).
+
+    psi = y psi_p(theta) + (1 - y) psi_n(theta), with theta = arccos(cosines) and psi_p, psi_n of
+    ``balanced_angles``; fractional targets mix the two psi before the cosine. The margin is that of
+    ``binary_angular_margin``. A target of -1 (unknown) counts as 0; weights of ``reduce`` leave such entries
+    out. (Li et al., NeurIPS 2024.)
+
+    Args:
+        cosines: (B, K), floating-point; values beyond [-1, 1], as half precision gives, are read as the
+            nearest end.
+        targets: (B, K), values in [0, 1], or -1; constants, without a gradient.
+        angles: moments of each label's angles, constants.
+        scale: s, a number or a tensor of one entry, which may require a gradient.
+        margin: m, in units of the cosine, likewise.
+        margin_on: "none", "positives", "negatives" or "both".
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 cosines). At |cosine| = 1, where the slope of
+        the angle is infinite, the slope is that of the least angle that the dtype of ``cosines`` resolves
+        (sin theta = .001 for float32).
+
+    Raises:
+        UserError: shapes that differ, cosines that are not floating-point, targets that require a gradient,
+            moments that are not (K,), a scale or margin that is not one number, or another ``margin_on``.
+    """
+    check_choice("margin_on", margin_on, ("none", "positives", "negatives", "both"))
+    floor = resolution(cosines.dtype)
+    negative = _line(cosines, angles, "negative")
+    positive = _line(cosines, angles, "positive")
+    rise, lift = positive[0] - negative[0], positive[1] - negative[1]
+
+    def logit(c: Tensor, y: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+        a, b = torch.addcmul(negative[0], y, rise), torch.addcmul(negative[1], y, lift)
+        g, slope = _cosine(c, a, b, floor, needs[0])
+        return subtract_margin(g, slope, y, s, m, margin_on, needs)
+
+    return pointwise(
+        on_logits(logit), cosines, targets, parameter("scale", scale), parameter("margin", margin)
+    )
+
+
+def balanced_cosine(cosines: Tensor, angles: AngleMoments) -> Tensor:
+    """Return cos(psi_n(theta)/2 + psi_p(theta)/2), BBAM's score where no label is known.
+
+    theta = arccos(cosines). It needs no label; as training uses psi_p or psi_n by the target, scores chosen
+    by true labels would leak them. Differentiable once, with the safe slopes of
+    ``balanced_binary_angular_margin``.
+
+    Args:
+        cosines: (B, K), floating-point, read as within [-1, 1].
+        angles: moments of each label's angles, constants.
+
+    Returns:
+        (B, K) in [-1, 1], float32 (float64 for float64 cosines).
+
+    Raises:
+        UserError: cosines that are not floating-point, or moments that are not (K,).
+    """
+    floor = resolution(cosines.dtype)
+    negative, positive = _line(cosines, angles, "negative"), _line(cosines, angles, "positive")
+    a, b = (negative[0] + positive[0]) / 2, (negative[1] + positive[1]) / 2
+
+    def rule(c: Tensor, _: None, needs: Needs) -> tuple[Tensor, Slopes]:
+        g, slope = _cosine(c, a, b, floor, needs[0])
+        return g, (slope,)
+
+    return pointwise(rule, cosines, None)
+
+
+def balanced_angles(theta: Tensor, angles: AngleMoments, side: str) -> Tensor:
+    """Return psi = mu + sqrt(v / v_side) (theta - mu), which maps a side's angles N(mu, v_side) to N(mu, v).
+
+    v = (variance_negative + variance_positive)/2 is the label's mean variance and mu the side's mean. A label
+    whose moments are not finite, or whose variances are not positive, keeps its angles. (Li et al., NeurIPS
+    2024.)
+
+    Args:
+        theta: (B, K) angles in radians, floating-point.
+        angles: moments of each label's angles.
+        side: "negative" or "positive".
+
+    Returns:
+        (B, K) angles in radians, not bounded to [0, pi], float32 (float64 for float64 angles).
+
+    Raises:
+        UserError: another ``side``, angles that are not floating-point, or moments that are not (K,).
+    """
+    check_choice("side", side, ("negative", "positive"))
+    a, b = _line(theta, angles, side)
+    return theta.to(a.dtype) * a + b
+
+
+def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor]:
+    """Return the (K,) coefficients a, b of psi = a theta + b for one side, as the cosines are kept."""
+    dtype = working_dtype(like)
+
+    def read(name: str) -> Tensor:
+        moment = torch.as_tensor(getattr(angles, name)).detach().to(device=like.device, dtype=dtype)
+        if moment.shape != like.shape[-1:]:
+            shapes = f"{tuple(moment.shape)} and cosines {tuple(like.shape)}"
+            raise UserError(f"angles.{name} has shape {shapes}: it must be (K,)")
+        return moment
+
+    negative, positive = read("variance_negative"), read("variance_positive")
+    means = {"negative": read("mean_negative"), "positive": read("mean_positive")}
+    mean, own = means[side], positive if side == "positive" else negative
+    a = ((negative + positive) / 2 / own).sqrt()
+    sound = (negative > 0) & (positive > 0) & torch.isfinite(negative + positive + sum(means.values()))
+    a = torch.where(sound, a, 1.0)
+    return a, torch.where(sound, (1 - a) * mean, 0.0)
+
+
+def _cosine(c: Tensor, a: Tensor, b: Tensor, floor: float, need: bool) -> tuple[Tensor, Tensor | None]:
+    """Return cos(a theta + b) and, where needed, its derivative a sin(a theta + b)/sin theta in c."""
+    c = c.clamp(-1, 1)
+    psi = torch.addcmul(b, c.acos(), a)
+    if not need:
+        return psi.cos_(), None
+    inverse_sine = torch.rsub(c.square(), 1).clamp_(min=floor).rsqrt_()
+    return psi.cos(), psi.sin_().mul_(inverse_sine).mul_(a)

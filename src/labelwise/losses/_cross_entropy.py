@@ -1,0 +1,179 @@
+"""The cross-entropy losses: what an unknown entry (-1) counts as, and how much."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from ._check import check_range
+from ._pointwise import Needs, Slopes, pointwise
+
+__all__ = [
+    "assume_negative",
+    "cross_entropy",
+    "ignore_unknown",
+    "label_smoothing",
+    "positives",
+    "soft_targets",
+    "unknowns",
+    "weak_assume_negative",
+]
+
+
+# On a CPU torch's exp2 takes a third of the time of its exp.
+_LOG2_E = math.log2(math.e)
+
+
+def cross_entropy(x: Tensor, y: Tensor, need: bool) -> tuple[Tensor, Tensor | None]:
+    """Return -y log p - (1 - y) log(1 - p) and, where needed, its slope p - y, with p = sigmoid(x).
+
+    Written as relu(x) - xy + log(1 + e^-|x|), whose terms do not cancel: the loss of an entry that is nearly
+    right keeps its relative precision.
+    """
+    tail = x.abs().mul_(-_LOG2_E).exp2_().log1p_()
+    return torch.relu(x).addcmul_(x, y, value=-1).add_(tail), torch.sigmoid(x).sub_(y) if need else None
+
+
+def positives(labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return labels or targets as numbers in [0, 1]: unknown (-1) as 0."""
+    return labels.to(dtype).clamp(min=0)
+
+
+def unknowns(labels: Tensor, dtype: torch.dtype) -> Tensor:
+    """Return 1 where an entry is unknown (-1), else 0.
+
+    Numbers, to mix two sides with ``lerp``: as exact at 0 and 1 as ``torch.where``, and many times faster on
+    a CPU.
+    """
+    return labels.to(dtype).clamp(max=0).neg_()
+
+
+def assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy with every unknown entry taken as irrelevant ("missing = no", AN).
+
+    With p = sigmoid(logits): -log p where the label is 1, -log(1 - p) where it is 0 or unknown (-1). (Cole et
+    al., CVPR 2021.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), any dtype, values in {1, 0, -1}.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, or logits that are not floating-point.
+    """
+    return pointwise(_assume_negative, logits, labels)
+
+
+def _assume_negative(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    value, slope = cross_entropy(x, positives(labels, x.dtype), needs[0])
+    return value, (slope,)
+
+
+def soft_targets(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy against soft targets t: -t log p - (1 - t) log(1 - p), with p = sigmoid(logits).
+
+    A target of -1 (unknown) counts as 0; to leave such entries out, give them weight 0 in ``reduce``. The
+    targets are constants: they get no gradient.
+
+    Args:
+        logits: (B, K), floating-point.
+        targets: (B, K), values in [0, 1], or -1.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, logits that are not floating-point, or targets that require a gradient.
+    """
+    return pointwise(_assume_negative, logits, targets)
+
+
+def ignore_unknown(logits: Tensor, labels: Tensor) -> Tensor:
+    """Binary cross-entropy on the known entries, 0 on the unknown ones (IU).
+
+    -log p where the label is 1, -log(1 - p) where it is 0, and 0, without a gradient, where it is unknown
+    (-1). With no known negative the best answer is "everything is relevant". (Cole et al., CVPR 2021.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, or logits that are not floating-point.
+    """
+    return _weighted(logits, labels, 0.0)
+
+
+def weak_assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
+    """Assume negative, with weight 1/(K - 1) on the unknown entries (WAN).
+
+    -log p where the label is 1, -log(1 - p) where it is 0, and -log(1 - p)/(K - 1) where it is unknown (-1):
+    the one positive of an item weighs as much as all its assumed negatives. With K = 1 the weight is 1. (Cole
+    et al., CVPR 2021.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, or logits that are not floating-point.
+    """
+    return _weighted(logits, labels, 1 / max(1, logits.shape[-1] - 1) if logits.ndim else 1.0)
+
+
+def _weighted(logits: Tensor, labels: Tensor, unknown_weight: float) -> Tensor:
+    """Return the assumed-negative loss with one weight on the unknown entries."""
+
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+        value, slope = cross_entropy(x, positives(labels, x.dtype), needs[0])
+        unknown = unknowns(labels, x.dtype)
+        weight = (1 - unknown).add_(unknown, alpha=unknown_weight)
+        return value.mul_(weight), (None if slope is None else slope.mul_(weight),)
+
+    return pointwise(rule, logits, labels)
+
+
+def label_smoothing(
+    logits: Tensor, labels: Tensor, positive: float = 0.1, negative: float = 0.1, unknown: float = 0.1
+) -> Tensor:
+    """Binary cross-entropy against smoothed labels (LS); ``positive=0`` smooths negatives only (N-LS).
+
+    The targets are 1 - ``positive`` where the label is 1, ``negative`` where it is 0, and ``unknown`` where
+    it is unknown (-1, assumed negative). Each argument is the whole mass moved, not half of it: with .1 a
+    relevant entry costs -.9 log p - .1 log(1 - p). (Cole et al., CVPR 2021.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+        positive: mass taken from relevant entries, in [0, 1].
+        negative: mass given to irrelevant entries, in [0, 1].
+        unknown: mass given to unknown entries, in [0, 1].
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, logits that are not floating-point, or a mass outside [0, 1].
+    """
+    for name, mass in (("positive", positive), ("negative", negative), ("unknown", unknown)):
+        check_range(name, mass, 0, 1)
+
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+        smoothed = x.new_tensor([1 - positive, negative, unknown])
+        targets = smoothed[1].lerp(smoothed[2], unknowns(labels, x.dtype))
+        targets = targets.lerp_(smoothed[0], positives(labels, x.dtype))
+        value, slope = cross_entropy(x, targets, needs[0])
+        return value, (slope,)
+
+    return pointwise(rule, logits, labels)
