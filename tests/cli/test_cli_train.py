@@ -39,7 +39,7 @@ def test_the_summary_says_method_why_rule_and_what_to_do_next(lw, tables, tmp_pa
         "setting semi_supervised",
         "ridge: closed form",
         "micro_f1",
-        "per_label",
+        "learnt_thresholds",
         "report.html",
         "predict",
     ):
