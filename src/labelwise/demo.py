@@ -1,0 +1,344 @@
+"""The demo: hide most labels of embedded data, train several methods on what is left, and report what they found."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise._random import generator
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+    from labelwise.metrics import Evaluation, Interval
+    from labelwise.report import Comparison, Example, ReportContent
+
+__all__ = ["DemoResult", "run"]
+
+LABELLED = 0.08
+"""Share of the training canvases that keep all their labels."""
+REFERENCE, CEILING = "an", "bce"
+METHODS = (REFERENCE, "ridge", "em_apl", "hml", "bbam")
+_EXAMPLES = 9
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What a demo came to: the report, and one row of figures for each method."""
+
+    report: Path
+    results: Path
+    rows: list[dict[str, Any]]
+    """``method``, ``title``, ``role`` ("", "reference", "ceiling"); on the test canvases ``map`` with its 95%
+    interval (``map_low``, ``map_high``), ``map_gain`` over the reference with its paired interval, ``micro_f1``,
+    ``macro_f1``, ``one_error`` and ``rule``; on the hidden entries of the training canvases ``hidden_found`` (share of
+    the relevant ones predicted) and ``hidden_right`` (share of those predicted that are relevant); ``seconds``."""
+    facts: dict[str, Any]
+    """What was hidden, the seed, the seconds of the whole demo."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        return {"report": str(self.report), "results": str(self.results), **self.facts, "rows": self.rows}
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Canvases, features and labels; ``given`` (n, 10) is what training sees of ``truth``."""
+
+    pictures: NDArray[np.uint8]
+    features: NDArray[np.float32]
+    truth: NDArray[np.int8]
+    given: NDArray[np.int8]
+    test_features: NDArray[np.float32]
+    test_truth: NDArray[np.int8]
+    names: tuple[str, ...]
+    hidden: NDArray[np.bool_]
+    """(n, 10) entries that training does not see."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Trained:
+    """A method's model and what it says of the test canvases and of the training canvases."""
+
+    model: MultiLabelClassifier
+    title: str
+    role: str
+    evaluation: Evaluation
+    interval: Interval
+    scores: NDArray[np.float32]
+    recovered: NDArray[np.int8]
+
+
+class _Steps(Protocol):
+    def __call__(self, title: str) -> None: ...
+
+
+def run(
+    out: Path, *, quick: bool = False, open_report: bool = False, seed: int = 0, progress: bool = True
+) -> DemoResult:
+    """Compose canvases of handwritten digits, hide most labels, train, compare, and write ``report.html``.
+
+    Every method sees the same labels: ``LABELLED`` of the canvases keep all of theirs, every other canvas keeps one
+    relevant label, all else is unknown. The ceiling alone sees every label. Nothing is read but what scikit-learn
+    carries, and no network is used.
+
+    :param out: directory for ``report.html`` and ``results.json``; made where it is missing.
+    :param quick: far fewer canvases and features, for a try in seconds; the figures then mean little.
+    :param open_report: show the report in the browser.
+    :param seed: of the canvases, of what is hidden and of training.
+    :param progress: show a progress bar on standard error.
+    """
+    began = time.perf_counter()
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give a directory for the demo's report")
+    with _progress(len(METHODS) + 4, progress) as step:
+        step("composing canvases of digits")
+        data = _compose(quick, seed, step)
+        trained = [_train(method, data, seed, quick, step) for method in (*METHODS, CEILING)]
+        step("writing the report")
+        rows = [_row(one, trained[0], data) for one in trained]
+        facts = _facts(data, seed, quick)
+        from labelwise.report import write_report
+
+        report = write_report(_content(data, trained, rows, facts, seed), out / "report.html")
+    facts["seconds"] = round(time.perf_counter() - began, 2)
+    result = DemoResult(report, out / "results.json", rows, facts)
+    result.results.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    if open_report:
+        import webbrowser
+
+        webbrowser.open(report.resolve().as_uri())
+    return result
+
+
+@contextmanager
+def _progress(steps: int, shown: bool) -> Iterator[_Steps]:
+    """Yield a function that names the step that begins."""
+    if not shown:
+        yield lambda title: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=steps, completed=-1)
+        yield lambda title: bars.update(task, advance=1, description=title)
+
+
+def _compose(quick: bool, seed: int, step: _Steps) -> _Data:
+    from labelwise.data import digits_canvases, digits_features
+
+    n_train, n_test, filters = (300, 200, 64) if quick else (2000, 1000, 400)
+    pictures, truth, names = digits_canvases(n_train, seed=seed, part="train")
+    test_pictures, test_truth, _ = digits_canvases(n_test, seed=seed, part="test")
+    step("describing the canvases by features")
+    features, test_features = (
+        digits_features(images, filters=filters, seed=seed) for images in (pictures, test_pictures)
+    )
+    given = _hide(truth, seed)
+    return _Data(pictures, features, truth, given, test_features, test_truth, names, np.equal(given, -1))
+
+
+def _hide(truth: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
+    """Return (n, 10) labels: all of ``LABELLED`` of the rows, one relevant label of every other row, else -1."""
+    from labelwise.annotations import simulate
+
+    given = simulate.single_positive(truth, seed=1200 + seed)
+    kept = (simulate.semi_supervised(truth, LABELLED, seed=seed) >= 0).all(axis=1)
+    return np.where(kept[:, None], truth, given).astype(np.int8)
+
+
+def _train(method: str, data: _Data, seed: int, quick: bool, step: _Steps) -> _Trained:
+    from labelwise import metrics
+    from labelwise.classifier import MultiLabelClassifier
+    from labelwise.methods import get
+
+    role = {REFERENCE: "reference", CEILING: "ceiling"}.get(method, "")
+    title = {
+        REFERENCE: "missing = no",
+        CEILING: "nothing hidden (ceiling)",
+    }.get(method, get(method).spec.title)
+    step(f"training: {title}")
+    model = MultiLabelClassifier(method, "features", random_state=seed, epochs=2 if quick else None)
+    model.fit(data.features, data.truth if method == CEILING else data.given, label_names=data.names)
+    scores = model.predict_proba(data.test_features)
+    return _Trained(
+        model,
+        title,
+        role,
+        metrics.evaluate(data.test_truth, scores, model.rule_, label_names=data.names),
+        metrics.bootstrap(data.test_truth, scores, "map", seed=seed),
+        scores,
+        model.predict(data.features),
+    )
+
+
+def _row(one: _Trained, reference: _Trained, data: _Data) -> dict[str, Any]:
+    # A replicate's items depend on the seed and its number alone, so the replicates of two methods are pairs.
+    gains = one.interval.replicates - reference.interval.replicates
+    low, high = np.quantile(gains, [0.025, 0.975])
+    found = np.equal(one.recovered[data.hidden], 1)
+    relevant = np.equal(data.truth[data.hidden], 1)
+    itself = one is reference
+    row = {
+        "method": one.model.method_,
+        "title": one.title,
+        "role": one.role,
+        "map": one.evaluation["map"],
+        "map_low": float(one.interval.low),
+        "map_high": float(one.interval.high),
+        "map_gain": None if itself else one.evaluation["map"] - reference.evaluation["map"],
+        "map_gain_low": None if itself else float(low),
+        "map_gain_high": None if itself else float(high),
+        **{name: one.evaluation[name] for name in ("micro_f1", "macro_f1", "one_error")},
+        "rule": one.evaluation.rule,
+        "hidden_found": float(found[relevant].mean()) if relevant.any() else None,
+        "hidden_right": float(relevant[found].mean()) if found.any() else None,
+        "seconds": one.model.seconds_,
+    }
+    if one.role == "ceiling":
+        # It was trained on these very entries, so nothing was hidden from it.
+        row |= {"hidden_found": None, "hidden_right": None}
+    return row
+
+
+def _facts(data: _Data, seed: int, quick: bool) -> dict[str, Any]:
+    complete = ~data.hidden.any(axis=1)
+    return {
+        "seed": seed,
+        "quick": quick,
+        "n_train": len(data.truth),
+        "n_test": len(data.test_truth),
+        "n_features": data.features.shape[1],
+        "n_complete": int(complete.sum()),
+        "relevant": int((data.truth == 1).sum()),
+        "relevant_hidden": int((data.truth[data.hidden] == 1).sum()),
+        "entries_hidden": int(data.hidden.sum()),
+    }
+
+
+def _content(
+    data: _Data, trained: Sequence[_Trained], rows: list[dict[str, Any]], facts: dict[str, Any], seed: int
+) -> ReportContent:
+    from labelwise.report import content_of
+
+    reference, ceiling = trained[0], trained[-1]
+    best = max(trained[1:-1], key=lambda one: one.evaluation["map"])
+    row, base, top = (rows[trained.index(one)] for one in (best, reference, ceiling))
+    share = facts["relevant_hidden"] / facts["relevant"]
+    content = content_of(
+        best.model,
+        labels=data.test_truth,
+        scores=best.scores,
+        title="What hidden labels cost, and what can be recovered",
+        judged_on=f"Here is {best.title} in full, the best of the other methods by mAP, on the test canvases",
+        seed=seed,
+    )
+    return replace(
+        content,
+        lead=(
+            f"{facts['n_train']:,} canvases carry one to four handwritten digits each; the labels are the digits. "
+            f"{facts['n_complete']:,} canvases kept all ten labels. Every other canvas kept one relevant label, drawn "
+            f"at random, and all else was hidden: {facts['relevant_hidden']:,} of {facts['relevant']:,} relevant "
+            f"labels ({share:.0%}).",
+            _verdict(row, base, facts["n_test"]),
+        ),
+        key_figures=(
+            ("mAP, missing = no", f"{base['map']:.3f}"),
+            (f"mAP, {best.title}", f"{row['map']:.3f}"),
+            ("mAP, nothing hidden", f"{top['map']:.3f}"),
+            ("relevant labels hidden", f"{share:.0%}"),
+        ),
+        summary_words=(
+            "The same hidden labels for every method: each trains on what the bars show, and none sees the truth.",
+        ),
+        comparison=_comparison(rows),
+        examples=_examples(data, reference, best, seed),
+        examples_words=(
+            f"Training canvases drawn at random among those with at least two hidden digits, with what each model, "
+            f"once trained, says of them by its own decision rule ({best.evaluation.rule.replace('_', ' ')} for "
+            f"{best.title}).",
+        ),
+    )
+
+
+def _verdict(row: dict[str, Any], base: dict[str, Any], n_test: int) -> str:
+    """Say which is ahead by mAP, whether the test canvases tell them apart, and what each found."""
+    gain, low, high = (row[key] for key in ("map_gain", "map_gain_low", "map_gain_high"))
+    if low > 0:
+        verdict = "ranks labels better than reading missing as no"
+    elif high < 0:
+        verdict = "ranks labels worse than reading missing as no"
+    else:
+        verdict = "cannot be told from reading missing as no by how it ranks labels"
+    return (
+        f"On {n_test:,} new canvases the best of the other methods, {row['title']}, {verdict}: mAP {row['map']:.3f} "
+        f"against {base['map']:.3f}, a difference of {gain:+.3f} (95% interval {low:+.3f} to {high:+.3f}). "
+        f"Of the hidden relevant labels it finds {row['hidden_found']:.0%}, missing = no finds "
+        f"{base['hidden_found']:.0%}; on new canvases its micro-F1 is {row['micro_f1']:.3f} against "
+        f"{base['micro_f1']:.3f}."
+    ).replace("-0.", "−0.")
+
+
+def _comparison(rows: list[dict[str, Any]]) -> Comparison:
+    from labelwise.report import Column, Comparison, ComparisonRow
+
+    def intervals(row: dict[str, Any]) -> dict[str, tuple[float, float]]:
+        found = {"map": (row["map_low"], row["map_high"])}
+        if row["map_gain"] is not None:
+            found["map_gain"] = (row["map_gain_low"], row["map_gain_high"])
+        return found
+
+    return Comparison(
+        rows=[ComparisonRow(row["title"], row, intervals(row), row["role"]) for row in rows],
+        columns=[
+            Column("map", "mAP"),
+            Column("map_gain", "mAP against missing = no", "gain", None),
+            Column("micro_f1", "micro-F1"),
+            Column("macro_f1", "macro-F1"),
+            Column("one_error", "one-error", better="low"),
+            Column("hidden_found", "hidden relevant labels found"),
+            Column("hidden_right", "of the labels found, right"),
+            Column("rule", "decision rule", "text", None),
+            Column("seconds", "training", "seconds", None),
+        ],
+        drawn=("map", "micro_f1"),
+        words=(
+            "mAP tells how well a method ranks; the F1s, and what it finds of the hidden labels, also tell how well "
+            "it decides. The dashed lines are missing = no and the ceiling, a classifier that saw every label.",
+            "Intervals are 95% percentile intervals of a bootstrap over the test canvases, paired for differences; "
+            "another draw of training canvases or hidden labels would move the figures further.",
+        ),
+    )
+
+
+def _examples(data: _Data, reference: _Trained, best: _Trained, seed: int) -> list[Example]:
+    from labelwise.report import Example
+
+    hidden = data.hidden & (data.truth == 1)
+    fitting = np.flatnonzero(hidden.sum(axis=1) >= 2)
+    drawn = np.sort(generator(seed, "demo", "examples").permutation(fitting)[:_EXAMPLES])
+
+    def named(mask: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(data.names[k] for k in np.flatnonzero(mask))
+
+    return [
+        Example(
+            known=named(data.given[i] == 1),
+            hidden=named(hidden[i]),
+            predicted={one.title: named(one.recovered[i] == 1) for one in (reference, best)},
+            name=f"Canvas {i}",
+            picture=data.pictures[i],
+        )
+        for i in drawn
+    ]

@@ -1,0 +1,95 @@
+"""One style for all figures: roles of colour in a light and a dark theme, type sizes, bare axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["PALETTE", "Colour", "bare", "colour", "drawing", "new_figure", "short", "stylesheet"]
+
+PIXELS_PER_INCH = 72
+"""One SVG unit is one pixel at the width that a figure is made for."""
+
+
+class Colour(NamedTuple):
+    """A role's colour in the light and in the dark theme."""
+
+    light: str
+    dark: str
+
+
+PALETTE: Mapping[str, Colour] = MappingProxyType(
+    {
+        "ink": Colour("#1d2530", "#e6ebf1"),
+        "muted": Colour("#596472", "#a5b0bd"),
+        "line": Colour("#d9dee5", "#343e4a"),
+        "blue": Colour("#1b6cb3", "#5eabee"),
+        "pale": Colour("#8db8dd", "#3d6f9c"),
+        "orange": Colour("#c2640a", "#f0a150"),
+        "grey": Colour("#c5ccd5", "#46515e"),
+        "slate": Colour("#87929f", "#7b8794"),
+    }
+)
+"""Roles and their colours. Blue, orange and grey stay apart for every common colour vision deficiency."""
+
+
+def colour(role: str) -> str:
+    """Return the role's colour in the light theme; ``as_svg`` makes it follow the page's theme."""
+    return PALETTE[role].light
+
+
+def stylesheet() -> str:
+    """Return the CSS custom properties ``--plot-ROLE`` for both themes; printing takes the light one."""
+
+    def block(theme: str) -> str:
+        pairs = (f"--plot-{role}:{getattr(value, theme)}" for role, value in PALETTE.items())
+        return ":root{" + ";".join(pairs) + "}"
+
+    return block("light") + "@media screen and (prefers-color-scheme:dark){" + block("dark") + "}"
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Draw inside with our settings; the user's own are back afterwards."""
+    settings: dict[Any, Any] = {
+        "font.size": 12.0,
+        "text.parse_math": False,
+        "axes.unicode_minus": True,
+        "svg.fonttype": "none",
+        "svg.hashsalt": "labelwise",
+        "hatch.linewidth": 0.8,
+    }
+    with rc_context(settings):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty transparent figure of ``width`` x ``height`` pixels."""
+    size = (width / PIXELS_PER_INCH, height / PIXELS_PER_INCH)
+    return Figure(figsize=size, dpi=PIXELS_PER_INCH, layout="constrained", facecolor="none")
+
+
+def bare(axes: Axes, *, grid: str = "x") -> None:
+    """Leave tick labels and thin lines across the ``grid`` axis (``x``, ``y`` or ``""``) and nothing else."""
+    axes.set_facecolor("none")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(length=0, colors=colour("muted"), labelsize=12)
+    axes.set_axisbelow(True)
+    if grid:
+        axes.grid(axis=grid, color=colour("line"), linewidth=1)  # type: ignore[arg-type]
+
+
+def short(name: str, most: int) -> str:
+    """Return ``name`` on one line of at most ``most`` characters, its middle left out where it is longer."""
+    flat = " ".join(name.split())
+    if len(flat) <= most:
+        return flat
+    head = (most - 1) * 2 // 3
+    return f"{flat[:head]}…{flat[len(flat) - (most - 1 - head) :]}"

@@ -1,0 +1,118 @@
+"""Numbers and facts as a reader wants them: formatted, and in sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = [
+    "METRIC_TITLES",
+    "count",
+    "counts_in_words",
+    "duration",
+    "gain",
+    "plain",
+    "setting_in_words",
+    "share",
+]
+
+MISSING = "–"
+
+METRIC_TITLES = {
+    "map": "mean average precision (mAP)",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "hamming_loss": "Hamming loss",
+    "one_error": "one-error",
+    "coverage": "coverage",
+    "ranking_loss": "ranking loss",
+    "label_ranking_ap": "label-ranking AP",
+    "micro_auc": "micro-AUC",
+    "macro_auc": "macro-AUC",
+}
+LOWER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
+
+_SETTINGS = {
+    "full": "Every entry is known.",
+    "single_positive": "No item shows more than one relevant label, and nothing is known to be irrelevant.",
+    "partial_positive": "Some relevant labels are known; nothing is known to be irrelevant.",
+    "semi_supervised": "Some items carry all their labels, the others none.",
+    "partial": "Some entries are known to be relevant or irrelevant, the others are unknown.",
+    "unlabelled": "No entry is known.",
+}
+
+
+def share(value: float | None) -> str:
+    """Return a value in [0, 1] with three decimals, or a dash where it is undefined."""
+    return MISSING if value is None or math.isnan(value) else f"{value:.3f}"
+
+
+def gain(value: float | None) -> str:
+    """Return a difference with its sign, a true minus before negative ones."""
+    return MISSING if value is None or math.isnan(value) else f"{value:+.3f}".replace("-", "−")
+
+
+def count(value: int) -> str:
+    """Return a whole number with separators of thousands."""
+    return f"{value:,}"
+
+
+def percent(value: float) -> str:
+    """Return a share in per cent; one that is not 0 or all never reads as if it were."""
+    if 0 < value < 0.001:
+        return "under 0.1%"
+    if 0.999 < value < 1:
+        return "over 99.9%"
+    return f"{value:.0%}" if value in (0, 1) else f"{value:.1%}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time span as seconds, minutes or hours."""
+    if seconds is None:
+        return MISSING
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes = seconds / 60
+    return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
+
+
+def plain(value: Any) -> str:
+    """Return a setting's value in words."""
+    if value is None:
+        return "chosen from the data"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value:,}" if isinstance(value, int) else str(value).replace("_", " ")
+
+
+def setting_in_words(facts: Mapping[str, Any]) -> str:
+    """Return what the setting's name means."""
+    return _SETTINGS.get(facts["setting"], "")
+
+
+def counts_in_words(facts: Mapping[str, Any]) -> str:
+    """Return how many entries and items are known, from ``Summary.to_dict()``."""
+    total = max(facts["n_items"] * facts["n_labels"], 1)
+    positives, negatives = sum(facts["positives"]), sum(facts["negatives"])
+    unknown = sum(facts["unknown"])
+    return (
+        f"Of {count(total)} entries ({count(facts['n_items'])} items × {count(facts['n_labels'])} labels), "
+        f"{count(positives)} ({percent(positives / total)}) are known to be relevant, "
+        f"{count(negatives)} ({percent(negatives / total)}) are known to be irrelevant, and "
+        f"{count(unknown)} ({percent(unknown / total)}) are unknown. "
+        f"{_items(facts['rows_fully_known'])} carry all their labels, {_items(facts['rows_partly_known'])} some of "
+        f"them, {_items(facts['rows_unknown'])} none."
+    )
+
+
+def names_in_words(names: Sequence[str], most: int = 12) -> str:
+    """Return names joined by commas, and how many more there are."""
+    more = f" and {count(len(names) - most)} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _items(number: int) -> str:
+    return f"{count(number)} item" + ("" if number == 1 else "s")
