@@ -12,7 +12,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
+
+from labelwise.errors import UserError
 
 from ._check import check_pair
 
@@ -72,8 +73,11 @@ class _Pointwise(torch.autograd.Function):
         return value
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled():
+            raise UserError(
+                "the losses are differentiable once: call backward or grad without create_graph=True"
+            )
         out: list[Tensor | None] = [None, None]
         for slope, (dtype, shape, device) in zip(ctx.saved_tensors, ctx.like, strict=True):
             if slope is None:
