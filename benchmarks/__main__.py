@@ -1,0 +1,24 @@
+"""All speed and memory figures with one command: ``python benchmarks``.
+
+Runs each benchmark in a process of its own, one after the other, and leaves their tables in ``benchmarks/results``.
+Use a machine that does nothing else. The comparisons on real data are apart, since they need ``LABELWISE_DATA``:
+``benchmarks/ridge.py`` and ``benchmarks/real_features.py``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+
+def main() -> None:
+    for name in ("losses", "selection", "refresh", "epoch", "commands"):
+        print(f"== {name}", flush=True)
+        subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=True)
+
+
+if __name__ == "__main__":
+    main()
