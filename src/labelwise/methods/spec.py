@@ -35,7 +35,7 @@ class Hyperparameter:
             return None
         if self.choices:
             if value not in self.choices:
-                self._refuse(method, name, value, near(str(value), self.choices))
+                self._refuse(method, name, value, f"it is {self.range()}")
             return value
         kind: type = type(self.default) if self.default is not None else float
         if kind is bool:

@@ -1,0 +1,99 @@
+"""The contract, run over the registry and over a method of one's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from method_contract import (
+    CHECKS,
+    check_hyperparameters,
+    check_prior_is_asked_for,
+    check_settings_outside,
+    refused,
+)
+
+from labelwise import losses, methods
+from labelwise.methods import SETTINGS, Hyperparameter, Method, MethodSpec, get
+
+PAIRS = [(m, s) for m in methods.names() for s in SETTINGS if s in get(m).spec.settings]
+
+
+@pytest.mark.parametrize("check", CHECKS)
+@pytest.mark.parametrize(("method", "setting"), PAIRS)
+def test_contract(method, setting, check, tmp_path):
+    CHECKS[check](method, setting, tmp_path)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_refusals(method):
+    check_settings_outside(method)
+    check_hyperparameters(method)
+    check_prior_is_asked_for(method)
+
+
+@pytest.mark.parametrize("method", methods.names())
+def test_entry_says_all_that_a_reader_needs(method):
+    spec = get(method).spec
+    assert spec.id == method
+    assert spec.title
+    assert spec.paper
+    assert spec.assumption
+    assert spec.settings <= set(SETTINGS)
+    assert spec.settings
+    assert spec.passes >= 0
+    for h in spec.hyperparameters.values():
+        assert h.help
+        assert h.source
+        assert h.choices or isinstance(h.default, bool) or (h.low is not None and h.high is not None)
+
+
+class Focal(Method):
+    """A method of one's own: one class."""
+
+    spec = MethodSpec(
+        id="toy_focal",
+        title="Focal loss, unknown as negative",
+        paper="Lin et al., 2017",
+        assumption="nearly every unknown entry is irrelevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        hyperparameters={"gamma": Hyperparameter(2.0, "focusing", low=0.0, high=10.0)},
+    )
+
+    def loss(self, batch):
+        return self.mean(losses.focal(batch.scores, batch.labels, gamma=self.hp.gamma), batch)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setattr(methods, "_CLASSES", dict(methods._CLASSES))
+    methods.register(Focal)
+    return "toy_focal"
+
+
+@pytest.mark.parametrize("setting", SETTINGS)
+def test_a_method_of_ones_own_passes_the_same_contract(toy, setting, tmp_path):
+    assert toy in methods.names()
+    for name, check in CHECKS.items():
+        folder = tmp_path / name
+        folder.mkdir()
+        check(toy, setting, folder)
+    check_settings_outside(toy)
+    check_hyperparameters(toy)
+
+
+def test_a_taken_id_is_refused(toy):
+    methods.register(Focal)
+    taken = type("Other", (Focal,), {})
+    refused(lambda: methods.register(taken), "toy_focal")
+
+
+def test_an_unknown_method_lists_near_names():
+    refused(lambda: get("bbma"), "bbma", "bbam")
+
+
+def test_no_method_moves_the_global_generator_when_it_is_built():
+    before = torch.get_rng_state()
+    for name in methods.names():
+        get(name)
+    assert torch.equal(torch.get_rng_state(), before)
