@@ -303,3 +303,28 @@ def test_resume_refuses_other_settings_other_data_and_no_run(refused, trained, t
     assert "99" in refused("train", run, "--resume")
     (run / "state.json").write_text("{")
     assert "state.json" in refused("train", run, "--resume")
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(lw, trained, tmp_path):
+    run = tmp_path / "killed"
+    run.mkdir()
+    shutil.copy(trained / "run.toml", run)
+    state = json.loads((trained / "state.json").read_text())
+    (run / "state.json").write_text(json.dumps({**state, "status": "training"}))
+    assert lw("train", run, "--resume").exit_code == 0
+    first, second = ((place / "model" / "weights.safetensors").read_bytes() for place in (trained, run))
+    assert first == second
+
+
+def test_a_mistake_found_after_a_checkpoint_keeps_the_run(monkeypatch, refused, lw, tables, tmp_path):
+    from labelwise.errors import UserError
+
+    def full(*args: object) -> None:
+        raise UserError("the model could not be written: No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("labelwise.classifier.MultiLabelClassifier.save", full)
+        assert "No space left" in refused("train", tables.semi, "--out", tmp_path / "r", *FAST)
+    assert not (tmp_path / "r" / "model").exists()
+    assert lw("train", tmp_path / "r", "--resume").exit_code == 0
+    assert (tmp_path / "r" / "model" / "model.json").is_file()

@@ -198,13 +198,21 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
 
     def run(out: Path, **options: object) -> SimpleNamespace:
         called.update(options, out=out)
-        rows = [{"method": "an", "map": 0.5}, {"method": "hml", "map": 0.625}]
+        rows = [
+            {"method": "an", "title": "missing = no", "map": 0.5, "map_low": 0.25, "map_high": 0.75}
+            | {"map_gain": None, "map_gain_low": None, "map_gain_high": None}
+            | {"micro_f1": 0.375, "hidden_found": None, "seconds": 1.0},
+            {"method": "hml", "title": "Learning", "map": 0.625, "map_low": 0.5, "map_high": 0.75}
+            | {"map_gain": 0.125, "map_gain_low": 0.0, "map_gain_high": 0.25}
+            | {"micro_f1": 0.5, "hidden_found": 0.875, "seconds": 2.0},
+        ]
         return SimpleNamespace(report=out / "report.html", rows=rows, to_dict=lambda: {"rows": rows})
 
     monkeypatch.setattr("labelwise.demo.run", run)
     result = lw("demo", "--out", tmp_path, "--quick", "--seed", 3)
     assert result.exit_code == 0, result.stderr
-    assert "0.6250" in result.stdout
+    for said in ("missing = no", "0.625 (0.500 to 0.750)", "+0.125 (+0.000 to +0.250)", "88%"):
+        assert said in result.stdout
     assert str(tmp_path / "report.html") in result.stdout
     assert called == {"out": tmp_path, "quick": True, "open_report": False, "seed": 3, "progress": False}
     assert answer("demo", "--out", tmp_path)["rows"][0]["map"] == 0.5

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "table"]
 
+_SHORT = 26
+"""Cells up to this width are never broken over lines."""
+
 
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON on stdout."""
@@ -36,7 +39,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for k, name in enumerate(columns):
         numbers = all(isinstance(row[k], int | float | None) and not isinstance(row[k], bool) for row in rows)
-        shown.add_column(name, justify="right" if numbers else "left", no_wrap=k == 0)
+        shown.add_column(
+            name,
+            justify="right" if numbers else "left",
+            no_wrap=max(len(_cell(row[k])) for row in rows) <= _SHORT if rows else True,
+        )
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))
     console = Console()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +27,19 @@ def demo(
     if json:
         print_json(result.to_dict())
         return
-    columns = list(result.rows[0])
-    table(columns, [[row[name] for name in columns] for row in result.rows])
+    columns = ("method", "what it is", "mAP", "gain over missing = no", "micro-F1", "hidden found", "s")
+    table(columns, map(_cells, result.rows))
     typer.echo(f"report: {result.report}")
+
+
+def _cells(row: dict[str, Any]) -> tuple[object, ...]:
+    low, high = row["map_gain_low"], row["map_gain_high"]
+    return (
+        row["method"],
+        row["title"],
+        f"{row['map']:.3f} ({row['map_low']:.3f} to {row['map_high']:.3f})",
+        "" if row["map_gain"] is None else f"{row['map_gain']:+.3f} ({low:+.3f} to {high:+.3f})",
+        f"{row['micro_f1']:.3f}",
+        "" if row["hidden_found"] is None else f"{row['hidden_found']:.0%}",
+        f"{row['seconds']:.1f}",
+    )
