@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "table"]
 
-_SHORT = 26
+_SHORT = 18
 """Cells up to this width are never broken over lines."""
 
 

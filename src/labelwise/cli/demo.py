@@ -27,7 +27,7 @@ def demo(
     if json:
         print_json(result.to_dict())
         return
-    columns = ("method", "what it is", "mAP", "gain over missing = no", "micro-F1", "hidden found", "s")
+    columns = ("method", "what it is", "mAP", "gain over missing = no (95%)", "micro-F1", "hidden found", "s")
     table(columns, map(_cells, result.rows))
     typer.echo(f"report: {result.report}")
 
@@ -37,7 +37,7 @@ def _cells(row: dict[str, Any]) -> tuple[object, ...]:
     return (
         row["method"],
         row["title"],
-        f"{row['map']:.3f} ({row['map_low']:.3f} to {row['map_high']:.3f})",
+        f"{row['map']:.3f}",
         "" if row["map_gain"] is None else f"{row['map_gain']:+.3f} ({low:+.3f} to {high:+.3f})",
         f"{row['micro_f1']:.3f}",
         "" if row["hidden_found"] is None else f"{row['hidden_found']:.0%}",
