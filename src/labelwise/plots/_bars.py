@@ -89,7 +89,7 @@ def _rows(names: Sequence[str], width: float, *, below: float, row: float) -> _R
     stacked = width < _NARROW and max(map(len, names), default=0) > _SHORT
     figure = new_figure(width, below + (row + 14 if stacked else row) * count)
     axes = figure.subplots()
-    bare(axes, grid="x")
+    bare(axes, grid="" if stacked else "x")
     axes.set_ylim(count - 0.5, -0.6 if stacked else -0.75)
     rows = _Rows(figure, axes, names, stacked, 0.36 if stacked else 0.62)
     if stacked:
@@ -207,7 +207,7 @@ def method_bars(
         texts = [f"{v:.3f}" if np.isfinite(v) else "not defined" for v in lengths]
         for place, gain in enumerate(lengths - lengths[reference] if reference is not None else ()):
             if place not in (reference, ceiling) and np.isfinite(gain):
-                texts[place] += f"  ({gain:+.3f})"
+                texts[place] += f"  ({gain:+.3f})".replace("-", "−")
         rows.write(texts)
         _unit_axis(rows, label)
         return rows.figure

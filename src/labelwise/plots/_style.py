@@ -58,7 +58,7 @@ def stylesheet() -> str:
 def drawing() -> Iterator[None]:
     """Draw inside with our settings; the user's own are back afterwards."""
     settings: dict[Any, Any] = {
-        "font.size": 12.0,
+        "font.size": 12.5,
         "text.parse_math": False,
         "axes.unicode_minus": True,
         "svg.fonttype": "none",
@@ -80,7 +80,7 @@ def bare(axes: Axes, *, grid: str = "x") -> None:
     axes.set_facecolor("none")
     for spine in axes.spines.values():
         spine.set_visible(False)
-    axes.tick_params(length=0, colors=colour("muted"), labelsize=12)
+    axes.tick_params(length=0, colors=colour("muted"), labelsize=12.5)
     axes.set_axisbelow(True)
     if grid:
         axes.grid(axis=grid, color=colour("line"), linewidth=1)  # type: ignore[arg-type]

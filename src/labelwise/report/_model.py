@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["content_of"]
 
+_BUDGET = ("epochs", "batch_size", "learning_rate")
 _PACKAGES = ("labelwise", "torch", "numpy", "scikit-learn")
 
 
@@ -73,10 +74,12 @@ def content_of(
 def training_of(model: MultiLabelClassifier) -> Training:
     """Return how a fitted or loaded classifier was trained."""
     spec = get(model.method_).spec
+    summary = model.summary_
+    unclear = summary["not_identified"] if isinstance(summary, Mapping) else summary.not_identified
     settings: dict[str, Any] = {
         "backbone": model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         "trained": {"head": "the head alone", "all": "the whole network"}[model.tune_],
-        **{name.replace("_", " "): value for name, value in dict(model.budget_).items() if spec.passes},
+        **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
         "input scaling": None if model.scaling_ is None else model.scaling_.kind,
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
         "seed": int(model.random_state or 0),
@@ -86,10 +89,11 @@ def training_of(model: MultiLabelClassifier) -> Training:
         title=spec.title,
         paper=spec.paper,
         assumption=spec.assumption,
-        hyperparameters=dict(model.hyperparameters_),
+        hyperparameters={name: model.hyperparameters_[name] for name in spec.hyperparameters},
         help={name: parameter.help for name, parameter in spec.hyperparameters.items()},
         settings={name: value for name, value in settings.items() if value is not None},
-        notes=tuple(model.notes_),
+        # What the labels cannot tell stands in the section on labels.
+        notes=tuple(note for note in model.notes_ if note not in unclear),
         seconds=float(model.seconds_),
         versions=_versions(),
     )

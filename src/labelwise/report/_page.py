@@ -61,14 +61,15 @@ def render(content: ReportContent) -> str:
 
 
 def _views(content: ReportContent) -> dict[str, Any]:
+    from labelwise.report import _figures as figures
     from labelwise.report import _sections as sections
 
     return {
         "labels": content.summary and sections.labels_view(content.summary, content.summary_words),
-        "comparison": content.comparison and sections.comparison_view(content.comparison),
+        "comparison": content.comparison and figures.comparison_view(content.comparison),
         "examples": [sections.example_view(example, i) for i, example in enumerate(content.examples)],
         "examples_words": list(content.examples_words),
-        "results": content.results and sections.results_view(content.results),
+        "results": content.results and figures.results_view(content.results),
         "results_words": list(content.results_words),
         "training": content.training and sections.training_view(content.training),
         "curves": sections.curves_view(content.history),

@@ -1,9 +1,9 @@
-"""Each section of a report as what its template prints: strings and drawings, nothing left to compute."""
+"""The sections on labels, examples and training, as what the template prints."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,31 +12,19 @@ from markupsafe import Markup
 from labelwise import plots
 from labelwise.annotations import Summary
 from labelwise.report import _words as words
-from labelwise.report._content import Column, Comparison, Example, Results, Training
+from labelwise.report._content import Example, Training
+from labelwise.report._drawing import MOST_BARS, drawing, left_out
 
-__all__ = ["comparison_view", "curves_view", "example_view", "labels_view", "results_view", "training_view"]
+__all__ = ["curves_view", "example_view", "labels_view", "training_view"]
 
-WIDE, NARROW = 760, 316
-"""Widths in pixels at which a drawing is made: for a page on a desk or on paper, and for a phone."""
-_MOST_BARS = 40
 _MOST_TEXT = 400
-
-
-def drawing(draw: Callable[..., Any], description: str, name: str) -> list[tuple[str, Markup]]:
-    """Return a drawing for wide and for narrow pages, as (class, SVG) pairs."""
-    return [
-        (kind, Markup(plots.as_svg(draw(width=width), description, name=f"{name}-{kind}")))
-        for kind, width in (("wide", WIDE), ("narrow", NARROW))
-    ]
 
 
 def labels_view(summary: Summary | Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
     """Return what is known of the labels."""
     facts = summary if isinstance(summary, Mapping) else summary.to_dict()
     names, positives = list(facts["label_names"]), np.asarray(facts["positives"])
-    shown = (
-        np.argsort(-positives, kind="stable")[:_MOST_BARS] if len(names) > _MOST_BARS else range(len(names))
-    )
+    shown = np.argsort(-positives, kind="stable")[:MOST_BARS] if len(names) > MOST_BARS else range(len(names))
     columns = [[facts[key][k] for k in shown] for key in ("positives", "negatives", "unknown")]
     shown_names = [names[k] for k in shown]
     gaps = [
@@ -53,82 +41,10 @@ def labels_view(summary: Summary | Mapping[str, Any], told: Sequence[str]) -> di
             "unknown. The numbers are written beside the bars.",
             "labels",
         ),
-        "caption": _left_out("with the most known relevant items", len(names)),
+        "caption": left_out("with the most known relevant items", len(names)),
         "gaps": [(title, words.names_in_words(found)) for title, found in gaps if found],
         "unclear": list(facts["not_identified"]),
     }
-
-
-def comparison_view(comparison: Comparison) -> dict[str, Any]:
-    """Return the bars of the drawn columns and the table of all columns."""
-    best = {column.key: _best(comparison, column) for column in comparison.columns}
-    return {
-        "words": list(comparison.words),
-        "plots": [_method_plot(comparison, key) for key in comparison.drawn],
-        "columns": list(comparison.columns),
-        "rows": [
-            {
-                "title": row.title,
-                "role": row.role,
-                "cells": [
-                    {
-                        "value": _cell(column, row.values.get(column.key)),
-                        "interval": _interval(row.intervals.get(column.key), column.kind),
-                        "best": row.values.get(column.key) is not None
-                        and row.values.get(column.key) == best[column.key]
-                        and row.role != "ceiling",
-                    }
-                    for column in comparison.columns
-                ],
-            }
-            for row in comparison.rows
-        ],
-    }
-
-
-def _method_plot(comparison: Comparison, key: str) -> list[tuple[str, Markup]]:
-    rows = comparison.rows
-    values = [math.nan if row.values.get(key) is None else float(row.values[key]) for row in rows]
-    places = {row.role: i for i, row in enumerate(rows) if row.role}
-    running = [(v, -i) for i, v in enumerate(values) if rows[i].role == "" and not math.isnan(v)]
-    intervals = [row.intervals.get(key) for row in rows]
-    ends = None if None in intervals else [list(end) for end in zip(*intervals, strict=True)]
-    title = next((column.title for column in comparison.columns if column.key == key), key)
-
-    def draw(width: float) -> Any:
-        return plots.method_bars(
-            [row.title for row in rows],
-            values,
-            *(ends or (None, None)),
-            label=title,
-            reference=places.get("reference"),
-            ceiling=places.get("ceiling"),
-            best=-max(running)[1] if running else None,
-            width=width,
-        )
-
-    return drawing(draw, f"Bars: {title} of each method; the table below has the numbers.", f"methods-{key}")
-
-
-def _best(comparison: Comparison, column: Column) -> float | None:
-    found = [row.values.get(column.key) for row in comparison.rows if row.role != "ceiling"]
-    known = [value for value in found if isinstance(value, int | float) and not math.isnan(value)]
-    if column.better is None or not known:
-        return None
-    return max(known) if column.better == "high" else min(known)
-
-
-def _cell(column: Column, value: Any) -> str:
-    if column.kind == "text":
-        return words.MISSING if value is None else str(value)
-    return {"share": words.share, "gain": words.gain, "seconds": words.duration}[column.kind](value)
-
-
-def _interval(ends: tuple[float, float] | None, kind: str = "share") -> str:
-    if ends is None or any(math.isnan(end) for end in ends):
-        return ""
-    form = words.gain if kind == "gain" else words.share
-    return f"{form(ends[0])} to {form(ends[1])}"
 
 
 def example_view(example: Example, place: int) -> dict[str, Any]:
@@ -160,96 +76,6 @@ def example_view(example: Example, place: int) -> dict[str, Any]:
     }
 
 
-def results_view(results: Results) -> dict[str, Any]:
-    """Return the figures, what they leave out, and the per-label table."""
-    facts = results.facts()
-    table = facts["per_label"]
-    names, ap = table["name"], table.get("average_precision")
-    left = facts["n_unknown"]
-    told = [
-        results.judged_on,
-        f"{words.count(facts['n_items'])} items were judged; decision rule: {facts['rule'].replace('_', ' ')}.",
-        results.rule_source,
-        f"{words.count(left)} unknown entries were left out"
-        + (
-            f", among them {words.count(facts['n_items_left_out'])} items without a known label."
-            if facts["n_items_left_out"]
-            else "."
-        )
-        if left
-        else "No entry was unknown, so none was left out.",
-    ]
-    without = facts["labels_without_positive"]
-    if without:
-        fate = "left out of mAP and macro-F1" if facts["empty_labels"] == "omit" else "counted as 0"
-        told.append(
-            f"Labels without a relevant item among those judged, {fate}: {words.names_in_words(without)}."
-        )
-    return {
-        "words": [_sentence(text) for text in told if text],
-        "figures": [
-            {
-                "title": title,
-                "value": words.share(facts["metrics"][key]),
-                "interval": _interval(results.map_interval) if key == "map" else "",
-                "lower": key in words.LOWER_IS_BETTER,
-            }
-            for key, title in words.METRIC_TITLES.items()
-            if key in facts["metrics"]
-        ],
-        "level": f"{results.level:.0%}" if results.low is not None else "",
-        "plot": None if ap is None else _ap_plot(names, ap, results),
-        "caption": _left_out("with the lowest average precision", len(names)),
-        "rows": _label_rows(table, results),
-        "trained": results.known_positives is not None,
-    }
-
-
-def _ap_plot(names: Sequence[str], ap: Sequence[float | None], results: Results) -> list[tuple[str, Markup]]:
-    values = [math.nan if value is None else value for value in ap]
-    order = list(range(len(values)))
-    if len(order) > _MOST_BARS:
-        order = sorted(order, key=lambda k: (math.isnan(values[k]), values[k]))[:_MOST_BARS]
-    low, high = (None if end is None else [end[k] for k in order] for end in (results.low, results.high))
-    shown, lengths = [names[k] for k in order], [values[k] for k in order]
-    return drawing(
-        lambda width: plots.label_bars(shown, lengths, low, high, width=width),
-        "Bars: average precision of each label; the table below has the numbers.",
-        "ap",
-    )
-
-
-def _label_rows(table: Mapping[str, Any], results: Results) -> list[list[dict[str, Any]]]:
-    """Return the cells of each label's row; ``sort`` is what a column is sorted by."""
-    rows = []
-    for k, name in enumerate(table["name"]):
-        judged = table["positives"][k] + table["negatives"][k]
-        ap, f1 = (table.get(key, [None] * (k + 1))[k] for key in ("average_precision", "f1"))
-        predicted = table["predicted"][k] / judged if table.get("predicted") is not None and judged else None
-        threshold = None if results.thresholds is None else results.thresholds[k]
-        ends = None if results.low is None or results.high is None else (results.low[k], results.high[k])
-        never = threshold is not None and math.isinf(threshold)
-        cells = [_number(table["positives"][k], words.count(table["positives"][k]))]
-        if results.known_positives is not None:
-            cells.insert(0, _number(results.known_positives[k], words.count(results.known_positives[k])))
-        cells += [
-            {**_number(ap, words.share(ap)), "interval": _interval(ends)},
-            _number(f1, words.share(f1)),
-            _number(threshold, "never" if never else words.share(threshold)),
-            _number(predicted, words.MISSING if predicted is None else words.percent(predicted)),
-        ]
-        rows.append([{"text": name, "sort": name}, *cells])
-    return rows
-
-
-def _number(value: float | None, text: str) -> dict[str, Any]:
-    return {
-        "text": text,
-        "interval": "",
-        "sort": -1 if value is None or math.isnan(value) else min(value, 1e300),
-    }
-
-
 def training_view(training: Training) -> dict[str, Any]:
     """Return how the model was trained."""
     facts = [
@@ -266,7 +92,7 @@ def training_view(training: Training) -> dict[str, Any]:
             (name, words.plain(value), training.help.get(name, ""))
             for name, value in training.hyperparameters.items()
         ],
-        "notes": [_sentence(note) for note in training.notes],
+        "notes": [words.sentence(note) for note in training.notes],
     }
 
 
@@ -289,12 +115,3 @@ def curves_view(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
         description = f"Curve: {label} over {len(values)} epochs, from {first} to {last}."
         drawn.append(Markup(plots.as_svg(figure, description, name=f"curve-{key}")))
     return drawn
-
-
-def _left_out(which: str, n_labels: int) -> str:
-    return f"The {_MOST_BARS} of {words.count(n_labels)} labels {which}." if n_labels > _MOST_BARS else ""
-
-
-def _sentence(text: str) -> str:
-    text = text.strip()
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")

@@ -102,9 +102,7 @@ def counts_in_words(facts: Mapping[str, Any]) -> str:
         f"Of {count(total)} entries ({count(facts['n_items'])} items × {count(facts['n_labels'])} labels), "
         f"{count(positives)} ({percent(positives / total)}) are known to be relevant, "
         f"{count(negatives)} ({percent(negatives / total)}) are known to be irrelevant, and "
-        f"{count(unknown)} ({percent(unknown / total)}) are unknown. "
-        f"{_items(facts['rows_fully_known'])} carry all their labels, {_items(facts['rows_partly_known'])} some of "
-        f"them, {_items(facts['rows_unknown'])} none."
+        f"{count(unknown)} ({percent(unknown / total)}) are unknown. {_items_in_words(facts)}"
     )
 
 
@@ -114,5 +112,22 @@ def names_in_words(names: Sequence[str], most: int = 12) -> str:
     return ", ".join(names[:most]) + more
 
 
-def _items(number: int) -> str:
-    return f"{count(number)} item" + ("" if number == 1 else "s")
+def sentence(text: str) -> str:
+    """Return the text with a capital and a full stop."""
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?", "…")) else ".")
+
+
+def _items_in_words(facts: Mapping[str, Any]) -> str:
+    parts = (
+        ("rows_fully_known", "all their labels"),
+        ("rows_partly_known", "some"),
+        ("rows_unknown", "none"),
+    )
+    there = [(facts[key], text) for key, text in parts if facts[key]]
+    if len(there) == 1:
+        return f"All {count(there[0][0])} items carry {there[0][1]} of their labels.".replace(
+            "all their", "all"
+        )
+    told = [f"{count(number)} carry {text}" for number, text in there]
+    return f"Of the items, {', '.join(told[:-1])} and {told[-1]}."
