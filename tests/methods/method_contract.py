@@ -1,4 +1,4 @@
-"""What every method of the registry must do, as checks over (method, setting); a new method brings no test of its own."""
+"""What every method of the registry must do, as checks over (method, setting)."""
 
 from __future__ import annotations
 

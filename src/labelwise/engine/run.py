@@ -338,15 +338,13 @@ class Run:
         self.epoch, self.step, self.loss_sum, self.loss_items = self.epoch + 1, 0, 0.0, 0
 
     def save_if_due(self, *, force: bool = False) -> None:
-        """Write a checkpoint when the last one is old enough (never between accumulated gradients)."""
-        if self.settings.directory is None or not self.between_updates:
-            return
+        """Write a checkpoint when the last one is old enough."""
         if force or time.monotonic() - self._saved_at >= self.settings.checkpoint_seconds:
             self.save()
 
     def save(self, finished: bool = False) -> None:
-        """Write everything that the rest of the run depends on, if the run has a directory."""
-        if self.settings.directory is None or not self.fabric.is_global_zero:
+        """Write all that the rest of the run depends on, if it has a directory and holds no gradients."""
+        if self.settings.directory is None or not (self.between_updates and self.fabric.is_global_zero):
             return
         self._check_finite()
         tensors, meta = snapshot.take(self, finished)
