@@ -42,7 +42,18 @@ def kind_for(method):
     return "partial" if "partial" in spec.settings else "full"
 
 
-def make(method, *, tune="head", epochs=4, batch=16, rate=0.01, kind=None, hyperparameters=None, dropout=0.2, net=None):
+def make(
+    method,
+    *,
+    tune="head",
+    epochs=4,
+    batch=16,
+    rate=0.01,
+    kind=None,
+    hyperparameters=None,
+    dropout=0.2,
+    net=None,
+):
     """Return new (network, method) objects, drawn from one seed."""
     cls = methods.get(method) if isinstance(method, str) else method
     Y = labels(kind or kind_for(cls))
@@ -131,4 +142,6 @@ class Plain(Method):
 
     def loss(self, batch):
         target = (batch.labels == 1).float()
-        return self.mean(nn.functional.binary_cross_entropy_with_logits(batch.scores, target, reduction="none"), batch)
+        return self.mean(
+            nn.functional.binary_cross_entropy_with_logits(batch.scores, target, reduction="none"), batch
+        )

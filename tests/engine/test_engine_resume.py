@@ -83,7 +83,10 @@ def test_resuming_a_finished_run_changes_nothing(method, tmp_path):
 @pytest.mark.parametrize("accumulate", [2, 3])
 @pytest.mark.parametrize("stop", range(2, 16, 3))
 def test_resume_while_gradients_are_accumulated(accumulate, stop, tmp_path):
-    options = {"settings": {"accumulate": accumulate, "checkpoint_seconds": 0.0}, "make_options": {"tune": "all"}}
+    options = {
+        "settings": {"accumulate": accumulate, "checkpoint_seconds": 0.0},
+        "make_options": {"tune": "all"},
+    }
     whole, _ = run("an", **options)
     with pytest.raises(Stop):
         run("an", tmp_path, on_step=stop_at(stop), **options)
