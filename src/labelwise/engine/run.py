@@ -120,7 +120,7 @@ class Run:
         """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
         stage = self.stage
         if stage.ridge_start and restored is None:
-            start_from_ridge(self.network.head, self._pool("raw").ridge())  # type: ignore[arg-type]
+            start_from_ridge(self.network.head, self._pool("raw").ridge(), matched=True)  # type: ignore[arg-type]
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
         for name, parameter in self._trainable.items():
@@ -243,7 +243,7 @@ class Run:
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``, after making sure that it is a number."""
         if not torch.isfinite(loss):
-            raise FloatingPointError
+            raise FloatingPointError("the loss is not a number")
         share = self._share_of_update()
         scaled = loss * share if share != 1.0 else loss
         if self.forward_network is self.network:
@@ -268,7 +268,12 @@ class Run:
         if (self.step + 1) % self.settings.accumulate and self.step + 1 < self.steps_per_epoch():
             return
         for name in names or self.optimisers:
-            self._stepped[name].step()
+            try:
+                self._stepped[name].step()
+            except RuntimeError as error:
+                if "overflow" not in str(error):
+                    raise
+                raise FloatingPointError("the update is not a number") from None
             if name in self.schedules:
                 self.schedules[name].step()
         for parameter in self._trainable.values():
