@@ -15,7 +15,6 @@ from labelwise import engine, methods
 from labelwise.data import as_source
 from labelwise.engine.averaging import Averaged
 from labelwise.errors import UserError
-from labelwise.methods import Optimiser
 from labelwise.targets import ItemState, Slot
 
 
@@ -34,7 +33,7 @@ def test_accumulated_gradients_are_those_of_bigger_batches(accumulate):
 
 @pytest.mark.parametrize("method", [m for m in methods.names() if methods.get(m).spec.whole_batch])
 def test_accumulation_is_refused_where_the_loss_sums_over_the_batch(method):
-    with pytest.raises(UserError, match="accumulate=2.*raise batch_size"):
+    with pytest.raises(UserError, match=r"accumulate=2.*raise batch_size"):
         run(method, settings={"accumulate": 2})
 
 
@@ -164,7 +163,6 @@ def test_stop_after_is_the_beginning_of_the_whole_run(method):
 
 def test_label_weights_are_in_the_loss():
     """Weights that are 0 for a label leave its part of a linear head at the start."""
-    start, _ = make("an")
     result, _ = run(
         "an", label_weights=np.array([3.0, 0.0, 0.0]), make_options={"tune": "all", "net": Identity}
     )
@@ -195,7 +193,7 @@ def test_history_is_json_lines(tmp_path):
 
 def test_loss_in_the_history_is_the_mean_over_items():
     """With a learning rate of almost 0 every batch sees the same weights, so the mean is that of all items."""
-    result, state = run("an", make_options={"rate": 1e-30, "epochs": 1, "batch": 7})
+    result, _ = run("an", make_options={"rate": 1e-30, "epochs": 1, "batch": 7})
     X, Y = torch.from_numpy(items()[0]).double(), labels("partial")
     logits = X @ result.network.head.weight.detach().double().T + result.network.head.bias.detach().double()
     p = torch.sigmoid(logits).numpy()
@@ -251,7 +249,7 @@ class RootOfZero(Plain):
 
 def test_weights_that_are_not_numbers_are_neither_saved_nor_returned(tmp_path):
     for save in (False, True):
-        with pytest.raises(UserError, match="weights are not numbers.*head.weight"):
+        with pytest.raises(UserError, match=r"weights are not numbers.*head.weight"):
             run(
                 RootOfZero,
                 tmp_path,

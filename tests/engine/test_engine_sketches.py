@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -214,7 +216,7 @@ def test_the_first_stage_of_two_moves_the_head_alone(tmp_path):
         kept.setdefault(state.stage.name, {k: v.clone() for k, v in state.network.state_dict().items()})
 
     fresh, _ = make(LinearInit, tune="all", net=Pictures)
-    result, state = run(
+    result, _ = run(
         LinearInit, make_options={"tune": "all", "net": Pictures}, X=pictures(), on_step=watch
     )
     for name, value in fresh.state_dict().items():
@@ -258,7 +260,7 @@ def test_rows_of_the_estimator_move_when_they_are_in_a_batch_and_not_otherwise()
         make_options={"tune": "all"},
         on_step=lambda s: thetas.append((s._seen.copy(), s.state["theta"].copy())),
     )
-    for (_, before), (seen, after) in zip(thetas, thetas[1:], strict=False):
+    for (_, before), (seen, after) in pairwise(thetas):
         moved = (before != after).any(1)
         assert set(np.flatnonzero(moved)) == set(seen.tolist())
     assert state.state["steps"].tolist() == [4] * N
