@@ -1,7 +1,5 @@
 """Train, judge and ship multi-label classifiers from the labels you have."""
 
-from __future__ import annotations
-
 import importlib
 from typing import TYPE_CHECKING, Any
 

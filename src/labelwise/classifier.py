@@ -276,7 +276,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             None if true_labels is None else parse(true_labels).matrix,
         )
         method = method_class(problem, self.hyperparameters)
-        source, solution = self._source(X, labels, method_class)
+        source, solution = self._source(X, method)
         network = self._network(source.shape, method, seed)
         settings = engine.Settings(
             seed=seed,
@@ -311,9 +311,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if validation is not None:
             self.best_epoch_ = result.best_epoch
 
-    def _source(
-        self, X: Any, labels: Annotations, method: type[Method]
-    ) -> tuple[Source, RidgeSolution | None]:
+    def _source(self, X: Any, method: Method) -> tuple[Source, RidgeSolution | None]:
         """Scale the features as the closed-form solution chose on the known entries; pictures need no scaling."""
         solution: RidgeSolution | None = None
         self.scaling_: InputScaling | None = None
@@ -321,7 +319,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self.n_features_in_ = int(X.shape[1])
             if self.tune_ == "head" and self.backbone == "features":
                 solution = solve_ridge(
-                    X, labels.matrix, scalings=_NORMED if method.spec.head == "cosine" else SCALINGS
+                    X, method.start_labels(), scalings=_NORMED if method.spec.head == "cosine" else SCALINGS
                 )
                 self.scaling_ = solution.scaling
             else:

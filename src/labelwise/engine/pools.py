@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from pathlib import Path
 
@@ -82,7 +82,7 @@ class StoredPool:
         self,
         network: Network,
         source: Source,
-        labels: np.ndarray,
+        labels: Callable[[], np.ndarray],
         state: ItemState,
         epoch: int,
         device: torch.device,
@@ -119,7 +119,7 @@ class StoredPool:
                 yield rows, self.network.head(z).float().cpu()
 
     def ridge(self) -> RidgeSolution:
-        """Return the closed-form solution on these features and the known labels, solved once."""
+        """Return the closed-form solution on these features and ``labels()``, solved once."""
         if self._solution is None:
-            self._solution = solve_ridge(self.features, self.labels, scalings=("none",))
+            self._solution = solve_ridge(self.features, self.labels(), scalings=("none",))
         return self._solution

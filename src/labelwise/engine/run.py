@@ -185,7 +185,7 @@ class Run:
         return StoredPool(
             self.evaluated if which == "averaged" else self.network,
             self.source,
-            self.labels,
+            self.method.start_labels,
             self.state,
             self.epoch + 1,
             self.fabric.device,

@@ -150,7 +150,7 @@ def subtract_margin(
 ) -> tuple[Tensor, Slopes]:
     """Return s (g - m share) and its derivatives in the cosine (g has ``slope``; None is 1), s and m."""
     part = _share(y, margin_on)
-    room = g - m * part
+    room = torch.addcmul(g, y, m, value=-1) if part is y else g - m * part
     by_cosine = s if slope is None else slope.mul_(s)
     return room * s, (by_cosine, room if needs[1] else None, -s * part if needs[2] else None)
 
@@ -183,10 +183,10 @@ def _shift_angle(
     cos_m, sin_m = m.cos(), m.sin()
     square = torch.rsub(c.square(), 1)
     sine = square.sqrt()
-    g = (c * cos_m).sub_(sine * sin_m)
+    g = torch.addcmul(c * cos_m, sine, sin_m, value=-1)
     by_cosine = by_margin = None
     if needs[2]:
-        by_margin = (c * sin_m + sine * cos_m) * (-s * part)
+        by_margin = torch.addcmul(c * sin_m, sine, cos_m).mul_(-s * part)
     if needs[0]:
         by_cosine = square.clamp_(min=floor).rsqrt_().mul_(c).mul_(sin_m).add_(cos_m).mul_(s)
     return g * s, (by_cosine, g if needs[1] else None, by_margin)

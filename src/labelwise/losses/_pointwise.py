@@ -23,9 +23,9 @@ Needs = tuple[bool, ...]
 Slopes = tuple[Tensor | None, ...]
 Rule = Callable[..., tuple[Tensor, Slopes]]
 
-# A megabyte of float32 per thread and temporary: small enough for the cache, large enough that threads, which
+# Half a megabyte of float32 per thread and temporary: small enough for the cache, large enough that threads, which
 # wait for each other after every operation, seldom do.
-_ENTRIES_PER_THREAD = 2**18
+_ENTRIES_PER_THREAD = 2**17
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
@@ -59,7 +59,7 @@ class _Pointwise(torch.autograd.Function):
     def forward(ctx: Any, rule: Rule, y: Tensor | None, x: Tensor, *parameters: Tensor) -> Tensor:
         needs: Needs = tuple(ctx.needs_input_grad[2:])
         dtype = working_dtype(x)
-        scalars = [parameter.to(dtype) for parameter in parameters]
+        scalars = [parameter.to(device=x.device, dtype=dtype) for parameter in parameters]
         value = torch.empty(x.shape, dtype=dtype, device=x.device)
         slopes = [torch.empty_like(value) if need else None for need in needs]
         for rows in _blocks(x):

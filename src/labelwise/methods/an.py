@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from labelwise import losses
@@ -27,6 +28,10 @@ class AssumeNegative(Method):
     def plan(self) -> list[Stage]:
         """One stage over all items: a row without labels is read as a row without positives."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels with every unknown entry as negative."""
+        return np.asarray(np.maximum(self.problem.labels, 0))
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.assume_negative``."""

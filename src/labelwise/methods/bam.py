@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -46,6 +47,10 @@ class BinaryAngularMargin(Method):
         """One stage; rows without any label are left out where others have known negatives."""
         mixture = {self.problem.teaching_group: self.budget.batch_size}
         return [self.stage("train", self.budget.epochs, mixture=mixture)]
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels with unknown as negative in labelled rows."""
+        return self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.binary_angular_margin``."""

@@ -67,6 +67,15 @@ class Problem:
         return {name: np.flatnonzero(test) for name, test in tests.items()}
 
     @property
+    def assumed_negative(self) -> np.ndarray:
+        """The labels with unknown as 0 in the rows of the teaching group; the other rows stay unknown."""
+        assumed: np.ndarray = np.maximum(self.labels, 0)
+        if self.teaching_group != "all":
+            unlabelled = self.groups["unlabelled"]
+            assumed[unlabelled] = self.labels[unlabelled]
+        return assumed
+
+    @property
     def teaching_group(self) -> str:
         """The rows that teach where unknown counts as negative.
 
@@ -214,6 +223,10 @@ class Method(nn.Module):
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return the default optimiser at the budget's learning rate, changed as given."""
         return Optimiser(**{"learning_rate": self.budget.learning_rate, **changes})
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels (n, K) that the closed-form start is solved on: what the method believes at first."""
+        return self.problem.labels
 
     def slots(self) -> dict[str, Slot]:
         """Declare the item state."""

@@ -14,7 +14,14 @@ from labelwise.methods.bam import ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
 from labelwise.methods.base import Batch, Method, Pool, Problem
 from labelwise.methods.cap import NEGATIVE_SHARE, POSITIVE_SHARE
 from labelwise.methods.plan import Stage
-from labelwise.methods.semi_supervised import EMA_DECAY, WARM_UP, two_stages
+from labelwise.methods.semi_supervised import (
+    EMA_DECAY,
+    UNLABELLED_WEIGHT,
+    WARM_UP,
+    entry_weights,
+    two_stages,
+    warm_up_labels,
+)
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics
@@ -66,13 +73,7 @@ class BalancedAngularMargin(Method):
             "variance_floor": Hyperparameter(
                 1e-3, "least angle variance, in radians squared", low=1e-8, high=1.0
             ),
-            "unlabelled_weight": Hyperparameter(
-                1.0,
-                "weight of entries of incomplete rows",
-                low=0.0,
-                high=100.0,
-                source="released code: 1 for every entry",
-            ),
+            "unlabelled_weight": UNLABELLED_WEIGHT,
             "statistics_from": Hyperparameter(
                 "averaged",
                 "network whose features give prototypes and angles: one pass of the averaged one serves all; 'raw' is "
@@ -101,6 +102,10 @@ class BalancedAngularMargin(Method):
     def plan(self) -> list[Stage]:
         """Warm-up on complete rows, then complete and incomplete rows together."""
         return two_stages(self)
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels of the rows that the warm-up trains on."""
+        return warm_up_labels(self.problem)
 
     def slots(self) -> dict[str, targets.Slot]:
         """The target of every entry: 1, 0 for a kept negative, or -1 for one that is not used."""
@@ -149,10 +154,7 @@ class BalancedAngularMargin(Method):
             return self.mean(losses.binary_angular_margin(batch.scores, batch.labels, **margin), batch)
         target = batch.state["target"]
         values = losses.balanced_binary_angular_margin(batch.scores, target, self.angles, **margin)
-        weights = (target >= 0).to(values.dtype)
-        if self.hp.unlabelled_weight != 1.0:
-            incomplete = (batch.labels == -1).any(1, keepdim=True)
-            weights = torch.where(incomplete, weights * self.hp.unlabelled_weight, weights)
+        weights = entry_weights(target, batch.labels, self.hp.unlabelled_weight)
         return self.mean(values, batch, weights=weights)
 
     def score(self, outputs: Outputs) -> Tensor:

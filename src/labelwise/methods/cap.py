@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.base import Batch, Method, Pool
 from labelwise.methods.plan import Stage
-from labelwise.methods.semi_supervised import EMA_DECAY, WARM_UP, two_stages
+from labelwise.methods.semi_supervised import (
+    EMA_DECAY,
+    UNLABELLED_WEIGHT,
+    WARM_UP,
+    entry_weights,
+    two_stages,
+    warm_up_labels,
+)
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = ["NEGATIVE_SHARE", "POSITIVE_SHARE", "ClassAwarePseudoLabels"]
@@ -56,6 +64,7 @@ class ClassAwarePseudoLabels(Method):
             "clip": Hyperparameter(
                 0.05, "probability margin of negatives", low=0.0, high=0.5, source="released code"
             ),
+            "unlabelled_weight": UNLABELLED_WEIGHT,
             "ema_decay": EMA_DECAY,
         },
         head_budget=Budget(20, 64, 1e-3),
@@ -65,6 +74,10 @@ class ClassAwarePseudoLabels(Method):
     def plan(self) -> list[Stage]:
         """Warm-up on complete rows, then complete and incomplete rows together."""
         return two_stages(self)
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels of the rows that the warm-up trains on."""
+        return warm_up_labels(self.problem)
 
     def slots(self) -> dict[str, targets.Slot]:
         """The target of every entry: 1, 0, or -1 for one that is not used."""
@@ -95,4 +108,6 @@ class ClassAwarePseudoLabels(Method):
         )
         if batch.stage == "warm-up":
             return self.mean(values, batch)
-        return self.mean(values, batch, weights=(target >= 0).to(values.dtype))
+        return self.mean(
+            values, batch, weights=entry_weights(target, batch.labels, self.hp.unlabelled_weight)
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -62,6 +63,10 @@ class HypersphericalLearning(Method):
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return the default optimiser with the adaptive parameters' rate."""
         return super().optimiser(**{"rates": {"method.": self.hp.adaptive_rate}, **changes})
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels with unknown as negative in labelled rows."""
+        return self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean hyperspherical loss plus the balance of the batch, divided by the number of entries."""

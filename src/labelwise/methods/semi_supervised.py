@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from labelwise.methods.base import Method
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelwise.methods.base import Method, Problem
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import Hyperparameter
 
-__all__ = ["EMA_DECAY", "WARM_UP", "two_stages"]
+__all__ = ["EMA_DECAY", "UNLABELLED_WEIGHT", "WARM_UP", "entry_weights", "two_stages", "warm_up_labels"]
 
 WARM_UP = Hyperparameter(
     0.3,
@@ -18,6 +22,32 @@ WARM_UP = Hyperparameter(
 EMA_DECAY = Hyperparameter(
     0.9997, "decay of the averaged weights", low=0.0, high=0.99999, source="released code"
 )
+UNLABELLED_WEIGHT = Hyperparameter(
+    1.0,
+    "weight of the entries of incomplete rows beside those of complete ones",
+    low=0.0,
+    high=100.0,
+    source="released code: 1 for every entry",
+)
+
+
+def entry_weights(target: Tensor, labels: Tensor, unlabelled_weight: float) -> Tensor:
+    """Return the weight (B, K) float32 of every entry: 0 where masked, the unlabelled weight in incomplete rows."""
+    used = (target >= 0).float()
+    if unlabelled_weight == 1.0:
+        return used
+    incomplete = (labels == -1).any(1, keepdim=True)
+    return torch.where(incomplete, used * unlabelled_weight, used)
+
+
+def warm_up_labels(problem: Problem) -> np.ndarray:
+    """Return the labels of the complete rows alone, or where there are none, of all rows with unknown as negative."""
+    complete = problem.groups["complete"]
+    if not len(complete):
+        return problem.assumed_negative
+    labels = np.full_like(problem.labels, -1)
+    labels[complete] = problem.labels[complete]
+    return labels if (labels == 1).any() else problem.labels
 
 
 def two_stages(method: Method) -> list[Stage]:

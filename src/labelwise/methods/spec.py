@@ -42,7 +42,7 @@ class Hyperparameter:
             if isinstance(value, str) and value.lower() in {"true", "false"}:
                 return value.lower() == "true"
             if not isinstance(value, bool):
-                self._refuse(method, name, value, "it is true or false")
+                self._refuse(method, name, value, self.range())
             return value
         try:
             number = kind(value) if not isinstance(value, bool) else None
@@ -56,6 +56,8 @@ class Hyperparameter:
         """Say in words which values are allowed."""
         if self.choices:
             return "one of " + ", ".join(self.choices)
+        if isinstance(self.default, bool):
+            return "it is true or false"
         kind = "a whole number" if isinstance(self.default, int) else "a number"
         low = "" if self.low is None else f" from {self.low:g}"
         return f"it is {kind}{low}" + ("" if self.high is None else f" to {self.high:g}")

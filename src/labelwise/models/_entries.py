@@ -61,6 +61,24 @@ def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entrie
     return Entries(rows, (known == 1).astype(np.float64), patterns, np.asarray(group).ravel())
 
 
+def count_thresholds(scores: Array, entries: Entries) -> Array:
+    """Return thresholds (K,) above which each label has as many scores (m, K) as known positives; 1/2 without any.
+
+    A threshold lies halfway between the two scores that it parts.
+    """
+    weights = entries.weights(np.arange(entries.targets.shape[1]))
+    found = np.full(weights.shape[1], 0.5)
+    for label, column in enumerate(np.where(weights > 0, scores, -np.inf).T):
+        n_known = int((weights[:, label] > 0).sum())
+        n_positive = int((entries.targets[:, label] * (weights[:, label] > 0)).sum())
+        if n_positive:
+            last = len(column) - n_positive
+            lowest = np.partition(column, last)[last]
+            below = column[np.argpartition(column, last)[:last]].max() if n_positive < n_known else lowest
+            found[label] = (lowest + below) / 2
+    return found
+
+
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
     """Return each label's criterion (K,) over entries of positive weight: higher is better, NaN is undefined.
 

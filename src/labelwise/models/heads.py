@@ -56,17 +56,22 @@ class Projection(nn.Sequential):
 
 
 @torch.no_grad()
-def start_from_ridge(head: LinearHead | CosineHead, solution: RidgeSolution, *, slope: float = 4.0) -> None:
+def start_from_ridge(
+    head: LinearHead | CosineHead, solution: RidgeSolution, *, slope: float = 4.0, matched: bool = False
+) -> None:
     """Set the weights of ``head`` so that it starts as the ridge solution, over the scaled features.
 
     ``LinearHead``: logits ``slope (raw - 1/2)``, so that probability 1/2 is at raw output 1/2; at slope 4 the
     probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k`` in the direction
     of ``(w_k, b_k - 1/2)``, so that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes
     the direction of ``w_k`` alone and drops the intercept; a label whose ``w_k`` is 0 keeps its weights. The
+    ``matched=True`` puts ``solution.thresholds`` in the place of 1/2: with few or single positives raw outputs
+    stay far below 1/2, and a head that starts there is first pulled away from its solution. The
     length of each ``W_k``, which cosines ignore but learning rates do not, is that of freshly drawn weights.
     Raise UserError when the sizes differ.
     """
-    weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - 0.5
+    middle = torch.from_numpy(solution.thresholds) if matched else 0.5
+    weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
     constant = isinstance(head, CosineHead) and head.constant
     want = (head.weight.shape[0], head.weight.shape[1] - constant)
     if tuple(weight.shape) != want:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
-from labelwise.models._entries import CRITERIA, entries_of
+from labelwise.models._entries import CRITERIA, count_thresholds, entries_of
 from labelwise.models._rows import rows_of
 from labelwise.models._selection import (
     LAMBDA_GRID,
@@ -42,7 +42,8 @@ class RidgeSolution:
     ``lambdas_averaged``, whose solutions are averaged: a mean of linear models is one linear model);
     ``loo_scores`` (n, K) float32, the raw output for each row of the training X by models that did not see
     the entry (a row that taught nothing: the model's own output); ``exact`` whether they are exact
-    leave-one-out (else from 5 folds); ``criterion``; ``table`` one record (scaling, lambda, value) for each
+    leave-one-out (else from 5 folds); ``thresholds`` (K,) float32, above which as many of a label's entries have
+    their leave-one-out output as are relevant; ``criterion``; ``table`` one record (scaling, lambda, value) for each
     pair tried, higher is better.
     """
 
@@ -52,6 +53,7 @@ class RidgeSolution:
     lambda_: float
     lambdas_averaged: tuple[float, ...]
     loo_scores: npt.NDArray[np.float32]
+    thresholds: npt.NDArray[np.float32]
     exact: bool
     criterion: str
     table: tuple[dict[str, str | float], ...]
@@ -158,6 +160,7 @@ def solve_ridge(
         lambda_=float(used[0]),
         lambdas_averaged=tuple(used.tolist()),
         loo_scores=everywhere,
+        thresholds=count_thresholds(loo, entries).astype(np.float32),
         exact=exact,
         criterion=criterion,
         table=tuple(table),

@@ -20,7 +20,7 @@ __all__ = [
 MISSING = "–"
 
 METRIC_TITLES = {
-    "map": "mean average precision (mAP)",
+    "map": "mAP",
     "micro_f1": "micro-F1",
     "macro_f1": "macro-F1",
     "hamming_loss": "Hamming loss",

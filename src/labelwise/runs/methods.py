@@ -36,9 +36,7 @@ def method_record(name: str) -> dict[str, Any]:
             {
                 "name": key,
                 "default": value.default,
-                "range": "true or false"
-                if isinstance(value.default, bool)
-                else value.range().removeprefix("it is "),
+                "range": value.range().removeprefix("it is "),
                 "help": value.help,
                 "source": value.source,
             }

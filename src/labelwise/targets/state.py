@@ -53,11 +53,10 @@ class ItemState:
                 path = Path(str(directory)) / f"state-{name}.npy"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.unlink(missing_ok=True)
-                array = np.lib.format.open_memmap(path, "w+", np.dtype(slot.dtype), shapes[name])
+                self._arrays[name] = np.lib.format.open_memmap(path, "w+", np.dtype(slot.dtype), shapes[name])
             else:
-                array = np.empty(shapes[name], slot.dtype)
-            array[...] = slot.fill
-            self._arrays[name] = array
+                self._arrays[name] = np.empty(shapes[name], slot.dtype)
+            self._arrays[name][...] = slot.fill
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._arrays)
