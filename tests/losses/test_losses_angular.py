@@ -35,8 +35,9 @@ ONE = SimpleNamespace(
 def batch(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
     seeded = torch.Generator().manual_seed(11)
     cosines = torch.rand(6, LABELS, generator=seeded, dtype=torch.float64) * 1.9 - 0.95
-    if kind == "labels":
-        return cosines, torch.randint(-1, 2, (6, LABELS), generator=seeded)
+    if kind != "fractions":
+        labels = torch.randint(-1, 2, (6, LABELS), generator=seeded)
+        return cosines, labels if kind == "labels" else labels.float()
     return cosines, torch.rand(6, LABELS, generator=seeded, dtype=torch.float64)
 
 
@@ -78,7 +79,7 @@ NAMES = ["hyperspherical", "binary_angular_margin", "balanced_binary_angular_mar
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("margin_on", MARGIN_ON)
-@pytest.mark.parametrize("kind", ["labels", "fractions"])
+@pytest.mark.parametrize("kind", ["labels", "float labels", "fractions"])
 def test_equals_the_formula(name: str, margin_on: str, kind: str) -> None:
     cosines, targets = batch(kind)
     slow = torch.empty_like(cosines)

@@ -56,10 +56,10 @@ def hyperspherical(
             scale or margin that is not one number, or another ``margin_on``.
     """
     check_choice("margin_on", margin_on, _MARGIN_ON)
-    floor = resolution(cosines.dtype)
+    floor, whole = resolution(cosines.dtype), not targets.is_floating_point()
 
     def logit(c: Tensor, y: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        return _shift_angle(c, _share(y, margin_on), s, m, floor, needs)
+        return _shift_angle(c, _share(y, margin_on), s, m, floor, needs, whole)
 
     return pointwise(
         on_logits(logit), cosines, targets, parameter("scale", scale), parameter("margin", margin)
@@ -175,12 +175,14 @@ def _share(y: Tensor, margin_on: str) -> Tensor | float:
 
 
 def _shift_angle(
-    c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, needs: Needs
+    c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, needs: Needs, whole: bool = False
 ) -> tuple[Tensor, Slopes]:
-    """Return s cos(theta + m part), arccos-free, and its derivatives in c, s and m."""
+    """Return s cos(theta + m part), arccos-free, and its derivatives in c, s and m. ``whole``: shares are 0 or 1."""
     c = c.clamp(-1, 1)
-    m = m * part
-    cos_m, sin_m = m.cos(), m.sin()
+    if whole and isinstance(part, Tensor):
+        cos_m, sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
+    else:
+        cos_m, sin_m = (m * part).cos(), (m * part).sin()
     square = torch.rsub(c.square(), 1)
     sine = square.sqrt()
     g = torch.addcmul(c * cos_m, sine, sin_m, value=-1)

@@ -67,7 +67,7 @@ def asymmetric(
     check_range("clip", clip, 0, 0.999)
 
     def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        # u is the logit of the wrong answer, q its probability, m what the cut leaves of q (all, if relevant).
+        # u is the wrong answer's logit, q its probability, m what the cut leaves of q (all, if relevant).
         # Where nothing is cut, -log(1 - m) has no bound: it is relu(u) - log(1 - min(q, 1 - q)).
         y = positives(labels, x.dtype)
         side = torch.rsub(y, 1, alpha=2)

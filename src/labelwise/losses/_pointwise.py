@@ -23,8 +23,8 @@ Needs = tuple[bool, ...]
 Slopes = tuple[Tensor | None, ...]
 Rule = Callable[..., tuple[Tensor, Slopes]]
 
-# Half a megabyte of float32 per thread and temporary: small enough for the cache, large enough that threads, which
-# wait for each other after every operation, seldom do.
+# Half a megabyte of float32 per thread and temporary: small enough for the cache, large enough that threads,
+# which wait for each other after every operation, seldom do.
 _ENTRIES_PER_THREAD = 2**17
 
 
