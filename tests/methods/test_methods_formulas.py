@@ -176,12 +176,9 @@ class TestLosses:
 
 def balanced(**options):
     method = build("bbam", scale=20, margin=0.4, **options)
-    values = (
-        RANDOM.uniform(0.8, 1.4, 3),
-        RANDOM.uniform(0.5, 0.9, 3),
-        RANDOM.uniform(0.01, 0.05, 3),
-        RANDOM.uniform(0.02, 0.06, 3),
-    )
+    random = np.random.default_rng(11)
+    ranges = ((0.8, 1.4), (0.5, 0.9), (0.01, 0.05), (0.02, 0.06))
+    values = [random.uniform(low, high, 3) for low, high in ranges]
     names = ("mean_negative", "mean_positive", "variance_negative", "variance_positive")
     for name, value in zip(names, values, strict=True):
         getattr(method, name).copy_(torch.from_numpy(value))

@@ -67,7 +67,7 @@ class ClassAwarePseudoLabels(Method):
             "unlabelled_weight": UNLABELLED_WEIGHT,
             "ema_decay": EMA_DECAY,
         },
-        head_budget=Budget(20, 64, 1e-3),
+        head_budget=Budget(20, 64, 1e-4),
         full_budget=Budget(40, 64, 1e-4),
     )
 

@@ -104,7 +104,7 @@ class MethodSpec:
     projection: bool = False
     ridge_start: bool = True
     whole_batch: bool = False
-    head_budget: Budget = Budget(10, 64, 1e-3)
+    head_budget: Budget = Budget(10, 64, 1e-4)
     full_budget: Budget = Budget(10, 64, 1e-3)
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
