@@ -266,10 +266,13 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         stop_after: int | None = None,
     ) -> None:
         seed = int(self.random_state or 0)
+        facts = describe(labels.matrix, labels.label_names)
+        # The prior of a selection run must not have seen the rows held out from it.
+        own = resolve_prior(None, facts) if self.prior is None else None
         problem = Problem(
             labels.matrix,
-            describe(labels.matrix).setting,
-            self.prior_,
+            facts.setting,
+            self.prior_ if own is None else own,
             self.tune_,  # type: ignore[arg-type]
             seed,
             self._budget(method_class),
@@ -379,11 +382,16 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
         scores = self.decision_scores(X)
-        return scores if self.calibration_ is None else self.calibration_.apply(scores).astype(np.float32)
+        return (
+            scores
+            if self.calibration_ is None or not len(scores)
+            else self.calibration_.apply(scores).astype(np.float32)
+        )
 
     def predict(self, X: Any) -> np.ndarray:
         """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
-        predicted: np.ndarray = self.rule_.apply(self.predict_proba(X))
+        scores = self.predict_proba(X)
+        predicted: np.ndarray = self.rule_.apply(scores) if len(scores) else scores.astype(np.int8)
         return predicted
 
     def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:

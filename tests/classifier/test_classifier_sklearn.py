@@ -1,0 +1,191 @@
+"""``MultiLabelClassifier`` as scikit-learn knows estimators."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from sklearn import config_context
+from sklearn.base import clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
+from sklearn.utils.validation import check_is_fitted
+
+import labelwise as lw
+from labelwise.errors import UserError
+
+pd = pytest.importorskip("pandas")
+
+N, D, K = 90, 6, 3
+RANDOM = np.random.default_rng(0)
+X = RANDOM.standard_normal((N, D))
+Y = (X @ RANDOM.standard_normal((D, K)) + 0.3 * RANDOM.standard_normal((N, K)) > 0.5).astype(int)
+
+
+def model(method="an", **options):
+    return lw.MultiLabelClassifier(method, **{"epochs": 2, "device": "cpu", "validation": None, **options})
+
+
+def test_get_params_set_params_clone():
+    estimator = model(hyperparameters={}, label_weights="balanced", prior=np.array([0.1, 0.2, 0.3]))
+    parameters = estimator.get_params()
+    assert parameters["method"] == "an"
+    assert parameters["label_weights"] == "balanced"
+    twin = clone(estimator)
+    assert twin is not estimator
+    np.testing.assert_array_equal(twin.prior, estimator.prior)
+    assert estimator.set_params(epochs=5, method="bam") is estimator
+    assert (estimator.epochs, estimator.method) == (5, "bam")
+    with pytest.raises(ValueError, match="colour"):
+        estimator.set_params(colour="red")
+
+
+def test_parameters_are_stored_untouched():
+    given = {"scale": 10}
+    estimator = model("bam", hyperparameters=given)
+    assert estimator.hyperparameters is given
+    estimator.fit(X, Y)
+    assert estimator.hyperparameters is given
+    assert given == {"scale": 10}
+    assert estimator.hyperparameters_["scale"] == 10
+
+
+def test_it_is_a_multi_label_classifier():
+    tags = model().__sklearn_tags__()
+    assert is_classifier(model())
+    assert tags.classifier_tags.multi_label
+    assert tags.input_tags.sparse
+    assert repr(model()).startswith("MultiLabelClassifier(")
+
+
+def test_not_fitted():
+    for call in (
+        model().predict,
+        model().predict_proba,
+        model().decision_scores,
+        lambda x: model().save("x"),
+    ):
+        with pytest.raises(NotFittedError, match="fit"):
+            call(X)
+        with pytest.raises(UserError):
+            call(X)
+    with pytest.raises(NotFittedError):
+        check_is_fitted(model())
+    check_is_fitted(model().fit(X, Y))
+
+
+def test_fit_returns_itself_and_again_forgets_the_first():
+    estimator = model()
+    assert estimator.fit(X, Y) is estimator
+    assert estimator.n_features_in_ == D
+    estimator.fit(X[:, :4], Y[:, :2])
+    assert estimator.n_features_in_ == 4
+    assert estimator.predict(X[:, :4]).shape == (N, 2)
+    fresh = model().fit(X[:, :4], Y[:, :2])
+    np.testing.assert_array_equal(estimator.predict_proba(X[:, :4]), fresh.predict_proba(X[:, :4]))
+
+
+def test_pipeline():
+    pipeline = make_pipeline(StandardScaler(), model())
+    pipeline.fit(X, Y)
+    assert pipeline.predict(X).shape == (N, K)
+    assert pipeline.score(X, Y) > 0.8
+
+
+@pytest.mark.parametrize("method", ["ridge", "an", "bam"])
+def test_cross_val_score_on_full_labels(method):
+    scores = cross_val_score(model(method), X, Y, cv=KFold(3, shuffle=True, random_state=0))
+    assert scores.shape == (3,)
+    assert (scores > 0.7).all()
+
+
+def test_grid_search_over_a_hyperparameter():
+    grid = GridSearchCV(
+        model("bam"),
+        {"hyperparameters": [{"scale": 5}, {"scale": 20}], "learning_rate": [0.01]},
+        cv=2,
+        error_score="raise",
+    )
+    grid.fit(X, Y)
+    assert grid.best_estimator_.hyperparameters_["scale"] in (5, 20)
+    assert grid.best_score_ > 0.7
+
+
+def test_f1_scorer():
+    scores = cross_val_score(model("ridge"), X, Y, cv=3, scoring="f1_micro")
+    assert (scores > 0.6).all()
+
+
+def test_every_kind_of_input_gives_the_same():
+    want = model().fit(X, Y).predict_proba(X)
+    frame = pd.DataFrame(X, columns=[f"f{i}" for i in range(D)])
+    nullable = frame.astype("Float64")
+    labels = {
+        "int64": Y,
+        "bool": Y.astype(bool),
+        "float": Y.astype(float),
+        "list": Y.tolist(),
+        "sparse": sp.csr_matrix(Y),
+        "frame": pd.DataFrame(Y, columns=list("abc")),
+    }
+    for name, given in labels.items():
+        np.testing.assert_array_equal(model().fit(X, given).predict_proba(X), want, err_msg=name)
+    for given in (X.tolist(), np.asfortranarray(X), frame, nullable):
+        fitted = model().fit(given, Y)
+        np.testing.assert_array_equal(fitted.predict_proba(given), want)
+        np.testing.assert_array_equal(fitted.predict_proba(X), want)
+    for kind in (sp.csr_matrix, sp.csc_matrix, sp.coo_matrix, sp.csr_array):
+        fitted = model(validation=0.3, patience=1).fit(kind(X), Y)
+        np.testing.assert_allclose(fitted.predict_proba(kind(X)), fitted.predict_proba(X), atol=1e-5)
+
+
+def test_names_of_columns_are_kept_and_compared():
+    frame = pd.DataFrame(X, columns=list("abcdef"))
+    fitted = model().fit(frame, pd.DataFrame(Y, columns=["cat", "dog", "ox"]))
+    assert fitted.feature_names_in_.tolist() == list("abcdef")
+    assert fitted.label_names_ == ("cat", "dog", "ox")
+    with pytest.raises(UserError, match="column 0 of X is 'b'"):
+        fitted.predict(frame[list("bacdef")])
+    fitted.fit(X, Y)
+    assert not hasattr(fitted, "feature_names_in_")
+
+
+def test_unknown_has_three_spellings():
+    part = np.where(RANDOM.random(Y.shape) < 0.6, Y, -1)
+    want = model("ignore_unknown").fit(X, part).predict_proba(X)
+    floats = np.where(part < 0, np.nan, part)
+    objects = pd.DataFrame(part).astype("Int8").mask(part < 0)
+    for given in (floats, objects):
+        np.testing.assert_array_equal(model("ignore_unknown").fit(X, given).predict_proba(X), want)
+
+
+CHECKS = [
+    "check_estimator_cloneable",
+    "check_estimator_repr",
+    "check_no_attributes_set_in_init",
+    "check_parameters_default_constructible",
+    "check_get_params_invariance",
+    "check_set_params",
+    "check_estimators_unfitted",
+    "check_do_not_raise_errors_in_init_or_set_param",
+    "check_estimator_tags_renamed",
+    "check_valid_tag_types",
+    "check_estimator_get_tags_default_keys",
+]
+"""scikit-learn's own checks that ask nothing of the labels. The others fit 1-D targets of one label an item, which
+this estimator refuses by design; what they ask of fitting is tested above with label matrices."""
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_scikit_learns_own_checks(check):
+    function = getattr(estimator_checks, check, None)
+    if function is None:
+        pytest.skip("this scikit-learn has no such check")
+    if check == "check_estimators_unfitted":
+        with config_context(assume_finite=False), pytest.raises(NotFittedError):
+            model().predict(X)
+        return
+    function("MultiLabelClassifier", lw.MultiLabelClassifier() if "constructible" not in check else model())
