@@ -377,16 +377,15 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
-        return engine.score(self.network_, self.trained_method_, self._fitting_source(X))
+        source = self._fitting_source(X)
+        return engine.score(self.network_, self.trained_method_, source)
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
         scores = self.decision_scores(X)
-        return (
-            scores
-            if self.calibration_ is None or not len(scores)
-            else self.calibration_.apply(scores).astype(np.float32)
-        )
+        if self.calibration_ is None or not len(scores):
+            return scores
+        return self.calibration_.apply(scores).astype(np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
