@@ -197,13 +197,16 @@ def check_sparse_equals_dense(method, setting, folder):
 
 
 def check_label_weights_count(method, setting, folder):
+    """Weights are relative; in a shared network they move what is learnt (Adam hides them from separate heads)."""
     X, Y, _ = problem(setting)
-    plain = model(method).fit(X, Y).decision_scores(X)
-    ones = model(method, label_weights=np.full(K, 5.0)).fit(X, Y).decision_scores(X)
-    np.testing.assert_allclose(plain, ones, atol=1e-6)
+    shared = {"backbone": "mlp", "learning_rate": 0.01, "epochs": 2}
+    plain, fives, heavy = (
+        model(method, label_weights=given, **shared).fit(X, Y).decision_scores(X)
+        for given in (None, np.full(K, 5.0), [9.0, 1, 1, 1])
+    )
+    np.testing.assert_allclose(plain, fives, atol=1e-5)
     if get(method).spec.passes:
-        heavy = model(method, label_weights=[9.0, 1, 1, 1]).fit(X, Y)
-        assert not np.array_equal(heavy.decision_scores(X), plain)
+        assert np.abs(heavy - plain).max() > 1e-4
 
 
 CHECKS = {name.removeprefix("check_"): f for name, f in list(globals().items()) if name.startswith("check_")}
