@@ -177,7 +177,7 @@ def _share(y: Tensor, margin_on: str) -> Tensor | float:
 def _shift_angle(
     c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, needs: Needs, whole: bool = False
 ) -> tuple[Tensor, Slopes]:
-    """Return s cos(theta + m part), arccos-free, and its derivatives in c, s and m. ``whole``: shares are 0 or 1."""
+    """Return s cos(theta + m part), arccos-free, and its slopes in c, s and m. ``whole``: shares are 0 or 1."""
     c = c.clamp(-1, 1)
     if whole and isinstance(part, Tensor):
         cos_m, sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
