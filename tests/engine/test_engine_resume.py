@@ -166,6 +166,20 @@ def test_ctrl_c_without_a_directory_says_that_nothing_was_saved():
         run("an", on_step=lambda _: os.kill(os.getpid(), signal.SIGINT))
 
 
+def test_ctrl_c_in_a_closed_form_is_not_lost(tmp_path, monkeypatch):
+    method = methods.get("ridge")
+    whole, _ = run("ridge")
+    real = method.fit
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            method, "fit", lambda self, pool: os.kill(os.getpid(), signal.SIGINT) or real(self, pool)
+        )
+        with pytest.raises(engine.Interrupted):
+            run("ridge", tmp_path)
+    again, _ = run("ridge", tmp_path)
+    assert_same(whole, again)
+
+
 def test_another_run_is_refused(tmp_path):
     run("an", tmp_path, fingerprint="one")
     with pytest.raises(UserError, match="other data, labels or settings"):

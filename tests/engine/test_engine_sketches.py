@@ -216,9 +216,7 @@ def test_the_first_stage_of_two_moves_the_head_alone(tmp_path):
         kept.setdefault(state.stage.name, {k: v.clone() for k, v in state.network.state_dict().items()})
 
     fresh, _ = make(LinearInit, tune="all", net=Pictures)
-    result, _ = run(
-        LinearInit, make_options={"tune": "all", "net": Pictures}, X=pictures(), on_step=watch
-    )
+    result, _ = run(LinearInit, make_options={"tune": "all", "net": Pictures}, X=pictures(), on_step=watch)
     for name, value in fresh.state_dict().items():
         same_then = torch.equal(value, kept["linear"][name])
         assert same_then == name.startswith("backbone"), name

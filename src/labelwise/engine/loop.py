@@ -91,6 +91,7 @@ def train(
             restored = None
             if run.stage.epochs == 0:
                 method.fit(run._pool("raw"))
+                pause()
             while run.epoch < run.stage.epochs and not _done(run, stop_after):
                 began = time.perf_counter()
                 if run.stage.refresh and run.step == 0:
