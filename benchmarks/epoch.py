@@ -22,6 +22,7 @@ from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
 from labelwise.engine.loop import _fabric
+from labelwise.engine.threads import step_threads
 from labelwise.methods import Batch, Problem, Stage, get
 from labelwise.models import Network, build_backbone
 
@@ -56,8 +57,9 @@ def start(method_class: type, labels: np.ndarray, source: ArraySource) -> Run:
 def epoch(run: Run) -> float:
     """Return the seconds of one pass over the epoch's batches."""
     began = time.perf_counter()
-    for members in run.batches():
-        run.take_step(members)
+    with step_threads(run.network, 64):
+        for members in run.batches():
+            run.take_step(members)
     seconds = time.perf_counter() - began
     run.step = 0
     return seconds

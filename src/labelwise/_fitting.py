@@ -32,11 +32,12 @@ _ENOUGH_ROWS = 50
 
 @dataclass(frozen=True)
 class Choice:
-    """What held-out rows say: the epochs to train, and the scores of rows the model did not see."""
+    """What held-out rows say: epochs to train, input scaling, and the scores of rows the model did not see."""
 
     epochs: int | None = None
     scores: np.ndarray | None = None
     labels: np.ndarray | None = None
+    scaling: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,11 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
 
 
 def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
-    """Return (K,) weights of mean 1: the given ones, or for "balanced" the inverse of the known positives."""
+    """Return (K,) weights of the labels' known positives, 1 for one that is not named.
+
+    "balanced" is the number of a label's other entries (known negatives, or where none is known, all others) over
+    that of its known positives, between 1 and 100.
+    """
     if given is None:
         return None
     if isinstance(given, str):
@@ -84,7 +89,8 @@ def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
             raise UserError(
                 f"label_weights={given!r}: {near(given, ['balanced'])} Or give one weight a label"
             )
-        weights = 1.0 / np.maximum(summary.positives, 1)
+        others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
+        weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
     elif isinstance(given, Mapping):
         for name in given:
             if name not in summary.label_names:
@@ -92,13 +98,9 @@ def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
         weights = np.array([float(given.get(name, 1.0)) for name in summary.label_names])
     else:
         weights = np.asarray(given, dtype=np.float64)
-    if (
-        weights.shape != (summary.n_labels,)
-        or not (np.isfinite(weights) & (weights >= 0)).all()
-        or not weights.any()
-    ):
-        raise UserError(f"label_weights must be {summary.n_labels} numbers of at least 0, not all 0")
-    return np.asarray(weights / weights.mean())
+    if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
+    return np.asarray(weights)
 
 
 def hold_out(

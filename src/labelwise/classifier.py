@@ -51,7 +51,7 @@ class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
     """What scikit-learn expects of an estimator that is asked before it was fitted."""
 
 
-_NORMED = ("l2", "centre_l2", "standardise_l2")
+_CENTRED = ("standardise_l2", "centre_l2")
 
 
 class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -85,7 +85,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         The share of positives of each label, or the mean number of labels an item has, where the labels do not
         identify it.
     label_weights : "balanced", (K,) weights, {name: weight} or None
-        Weights of the labels in the loss.
+        Weights of each label's known positives in the loss, against imbalance; ``"balanced"`` is the ratio of its
+        other entries to them, at most 100.
     strong_view : float
         Share of coordinates dropped in the strong view of features, in [0, 1).
     patience : int or None
@@ -195,7 +196,16 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             notes.append(f"no positive is known of {names}: their scores mean nothing")
         self.notes_ = tuple(notes)
         choice = self._select(X, labels, method, items)
-        self._train(X, labels, method, items, true_labels, stop_after=choice.epochs, part="final")
+        self._train(
+            X,
+            labels,
+            method,
+            items,
+            true_labels,
+            stop_after=choice.epochs,
+            scaling=choice.scaling,
+            part="final",
+        )
         if choice.scores is None and self.solution_ is not None and not self.history_:
             choice = replace(choice, scores=self._held_out_scores(self.solution_), labels=labels.matrix)
         self._decide(choice, X)
@@ -240,7 +250,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             check_lengths(X_val, held)
             X_val = as_items(X_val)
             self._train(X, labels, method, items, None, validation=(X_val, held), part="selection")
-            return Choice(self.best_epoch_ if self.patience else None, self.decision_scores(X_val), held)
+            return self._chosen(X_val, held)
         closed = method.spec.passes == 0
         rows = hold_out(labels.matrix, self.validation, closed_form=closed, seed=self.random_state)
         if rows is None:
@@ -251,7 +261,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         X_val, Y_val = _rows(X, held_rows), labels.matrix[held_rows]
         names = [items[i] for i in taught] if items is not None else None
         self._train(_rows(X, taught), part, method, names, None, validation=(X_val, Y_val), part="selection")
-        return Choice(self.best_epoch_ if self.patience else None, self.decision_scores(X_val), Y_val)
+        return self._chosen(X_val, Y_val)
+
+    def _chosen(self, X_val: Any, Y_val: np.ndarray) -> Choice:
+        epochs = self.best_epoch_ if self.patience else None
+        scaling = None if self.scaling_ is None else self.scaling_.kind
+        return Choice(epochs, self.decision_scores(X_val), Y_val, scaling)
 
     def _train(
         self,
@@ -264,6 +279,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         part: str,
         validation: tuple[Any, np.ndarray] | None = None,
         stop_after: int | None = None,
+        scaling: str | None = None,
     ) -> None:
         seed = int(self.random_state or 0)
         facts = describe(labels.matrix, labels.label_names)
@@ -279,7 +295,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             None if true_labels is None else parse(true_labels).matrix,
         )
         method = method_class(problem, self.hyperparameters)
-        source, solution = self._source(X, method)
+        source, solution = self._source(X, method, scaling)
         network = self._network(source.shape, method, seed)
         settings = engine.Settings(
             seed=seed,
@@ -314,16 +330,19 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if validation is not None:
             self.best_epoch_ = result.best_epoch
 
-    def _source(self, X: Any, method: Method) -> tuple[Source, RidgeSolution | None]:
-        """Scale the features as the closed-form solution chose on the known entries; pictures need no scaling."""
+    def _source(self, X: Any, method: Method, chosen: str | None) -> tuple[Source, RidgeSolution | None]:
+        """Scale the features as the closed-form solution chooses on the known entries; pictures need no scaling.
+
+        ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
+        take centred features: those of features that share a direction differ too little for a margin.
+        """
         solution: RidgeSolution | None = None
         self.scaling_: InputScaling | None = None
         if getattr(X, "ndim", 2) == 2:
             self.n_features_in_ = int(X.shape[1])
             if self.tune_ == "head" and self.backbone == "features":
-                solution = solve_ridge(
-                    X, method.start_labels(), scalings=_NORMED if method.spec.head == "cosine" else SCALINGS
-                )
+                choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
+                solution = solve_ridge(X, method.start_labels(), scalings=(chosen,) if chosen else choices)
                 self.scaling_ = solution.scaling
             else:
                 self.scaling_ = InputScaling.fit(X, "standardise")

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["DemoResult", "run"]
 
-LABELLED = 0.08
-"""Share of the training canvases that keep all their labels."""
+LABELLED, TAGGED = 0.1, 0.3
+"""Shares of the training canvases that keep all their labels, and one relevant label; the rest keep none."""
 ENTRIES: tuple[tuple[str, str, Literal["given", "zeros", "all"]], ...] = (
     ("an", "missing = no", "given"),
     ("ridge", "no written in the table", "zeros"),
@@ -96,7 +96,7 @@ def run(
 ) -> DemoResult:
     """Compose canvases of handwritten digits, hide most labels, train, compare, and write ``report.html``.
 
-    Every method sees the same labels: ``LABELLED`` of the canvases keep all of theirs, every other canvas keeps one
+    Every method sees the same labels: ``LABELLED`` of the canvases keep all of theirs, ``TAGGED`` of them one
     relevant label, all else is unknown. The ceiling alone sees every label. Nothing is read but what scikit-learn
     carries, and no network is used.
 
@@ -179,12 +179,14 @@ def _compose(quick: bool, seed: int, step: _Steps) -> _Data:
 
 
 def _hide(truth: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
-    """Return (n, 10) labels: all of ``LABELLED`` of the rows, one relevant label of every other row, else -1."""
+    """Return (n, 10) labels: all those of ``LABELLED`` of the rows, one of ``TAGGED`` of the rows, else -1."""
     from labelwise.annotations import simulate
 
-    given = simulate.single_positive(truth, seed=1200 + seed)
-    kept = np.all(simulate.semi_supervised(truth, LABELLED, seed=seed) >= 0, axis=1)
-    return np.where(kept[:, None], truth, given).astype(np.int8)
+    complete, complete_or_tagged = (
+        simulate.semi_supervised(truth, share, seed=seed) >= 0 for share in (LABELLED, LABELLED + TAGGED)
+    )
+    tags = np.where(complete_or_tagged, simulate.single_positive(truth, seed=1200 + seed), -1)
+    return np.where(complete, truth, tags).astype(np.int8)
 
 
 def _train(
@@ -261,6 +263,7 @@ def _facts(data: _Data, seed: int, quick: bool) -> dict[str, Any]:
         "n_test": len(data.test_truth),
         "n_features": data.features.shape[1],
         "n_complete": int(complete.sum()),
+        "n_tagged": int(((data.given == 1).any(axis=1) & ~complete).sum()),
         "relevant": int((data.truth == 1).sum()),
         "relevant_hidden": int((data.truth[data.hidden] == 1).sum()),
         "entries_hidden": int(data.hidden.sum()),
@@ -288,9 +291,9 @@ def _content(
         content,
         lead=(
             f"{facts['n_train']:,} canvases carry one to four handwritten digits each; the labels are the digits. "
-            f"{facts['n_complete']:,} canvases kept all ten labels. Every other canvas kept one relevant label, drawn "
-            f"at random, and all else was hidden: {facts['relevant_hidden']:,} of {facts['relevant']:,} relevant "
-            f"labels ({share:.0%}).",
+            f"{facts['n_complete']:,} canvases kept all ten labels, {facts['n_tagged']:,} one relevant label drawn at "
+            f"random, the others none: {facts['relevant_hidden']:,} of {facts['relevant']:,} relevant labels "
+            f"({share:.0%}) are hidden.",
             _verdict(row, base, facts["n_test"]),
         ),
         key_figures=(

@@ -161,14 +161,16 @@ def test_stop_after_is_the_beginning_of_the_whole_run(method):
         assert all(torch.equal(v, whole[epochs - 1][k]) for k, v in part.network.state_dict().items())
 
 
-def test_label_weights_are_in_the_loss():
-    """Weights that are 0 for a label leave its part of a linear head at the start."""
-    result, _ = run(
-        "an", label_weights=np.array([3.0, 0.0, 0.0]), make_options={"tune": "all", "net": Identity}
+def test_label_weights_weigh_known_positives():
+    """A heavier first label scores higher than without weights; the heads of the others are as without."""
+    heavy, _ = run(
+        "an", label_weights=np.array([30.0, 1.0, 1.0]), make_options={"tune": "all", "net": Identity}
     )
-    fresh, _ = make("an", tune="all", net=Identity)
-    moved = (result.network.head.weight != fresh.head.weight).any(1)
-    assert moved.tolist() == [True, False, False]
+    plain, _ = run("an", make_options={"tune": "all", "net": Identity})
+    assert heavy.network.head.bias[0] > plain.network.head.bias[0]
+    torch.testing.assert_close(
+        heavy.network.head.weight[1:], plain.network.head.weight[1:], rtol=0, atol=1e-6
+    )
 
 
 class Identity(nn.Identity):

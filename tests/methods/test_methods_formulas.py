@@ -53,11 +53,11 @@ def sigmoid(x):
 
 
 def mean(entry, scores, labels=LABELS, weights=None):
-    """The mean over all entries of weight times ``entry(score, label, item, k)``."""
+    """The mean over all entries of ``entry(score, label, item, k)``, known positives times their label's weight."""
     total = 0.0
     for i, row in enumerate(labels):
         for k, y in enumerate(row):
-            total += (1.0 if weights is None else weights[k]) * entry(scores[i][k], int(y), i, k)
+            total += (1.0 if weights is None or y != 1 else weights[k]) * entry(scores[i][k], int(y), i, k)
     return total / labels.size
 
 

@@ -18,6 +18,7 @@ from labelwise.data import Source
 from labelwise.engine.progress import Progress
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings
+from labelwise.engine.threads import step_threads
 from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.models import Network, Outputs, RidgeSolution
@@ -96,11 +97,12 @@ def train(
                 began = time.perf_counter()
                 if run.stage.refresh and run.step == 0:
                     run.refresh()
-                for members in run.batches()[run.step :]:
-                    run.take_step(members)
-                    if on_step is not None:
-                        on_step(run)
-                    pause()
+                with step_threads(run.network, sum(run.stage.mixture.values())):
+                    for members in run.batches()[run.step :]:
+                        run.take_step(members)
+                        if on_step is not None:
+                            on_step(run)
+                        pause()
                 value = criterion(run.evaluated, method) if criterion is not None else None
                 run.end_epoch(time.perf_counter() - began, value)
                 pause()

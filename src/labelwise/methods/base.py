@@ -266,10 +266,9 @@ class Method(nn.Module):
     ) -> Tensor:
         """Reduce (B, K) losses to their mean over all entries, or over the sum of the weights.
 
-        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply them.
+        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives.
         """
         if batch.label_weights is not None:
-            weights = (
-                batch.label_weights.expand_as(values) if weights is None else weights * batch.label_weights
-            )
+            given = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
+            weights = given if weights is None else weights * given
         return reduce(values, weights, how="mean" if over == "entries" else "weighted")

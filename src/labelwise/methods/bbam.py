@@ -82,7 +82,7 @@ class BalancedAngularMargin(Method):
             ),
             "ema_decay": EMA_DECAY,
         },
-        head_budget=Budget(20, 64, 3e-5),
+        head_budget=Budget(20, 64, 1e-5),
         full_budget=Budget(40, 64, 1e-4),
     )
 
