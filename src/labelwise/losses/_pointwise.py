@@ -85,6 +85,14 @@ class _Pointwise(torch.autograd.Function):
             elif slope.shape == shape:
                 out.append((grad * slope).to(dtype))
             else:
-                parts = [(grad[rows] * slope[rows]).sum() for rows in _blocks(slope)]
-                out.append(sum(parts, slope.new_zeros(())).reshape(shape).to(device=device, dtype=dtype))
+                out.append(_inner(grad, slope).reshape(shape).to(device=device, dtype=dtype))
         return tuple(out)
+
+
+def _inner(grad: Tensor, slope: Tensor) -> Tensor:
+    """Return the sum of grad times slope, block by block, without the product as a temporary."""
+    if slope.numel() and not any(grad.stride()):
+        # The gradient of a mean or a sum is one number, expanded.
+        return slope.sum() * grad.reshape(-1)[0]
+    parts = [torch.dot(grad[rows].reshape(-1), slope[rows].reshape(-1)) for rows in _blocks(slope)]
+    return sum(parts, slope.new_zeros(()))
