@@ -40,6 +40,9 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
         "label_names": list(model.label_names_),
         "input_shape": list(model.input_shape_),
         "n_features": getattr(model, "n_features_in_", None),
+        "feature_names": _optional(
+            getattr(model, "feature_names_in_", None), lambda names: [str(n) for n in names]
+        ),
         "seed": int(model.random_state or 0),
         "strong_view": model.strong_view,
         "scaling": _optional(model.scaling_, InputScaling.config),
@@ -59,6 +62,19 @@ def restore_model(
 ) -> MultiLabelClassifier:
     """Return the fitted classifier of a model directory; see ``labelwise.load``."""
     config, arrays = artifact.read(path)
+    try:
+        return _restore(make, path, backbone, config, arrays)
+    except KeyError as error:
+        raise UserError(f"the model.json in {path} has no entry {error}: copy the model again") from None
+
+
+def _restore(
+    make: type[MultiLabelClassifier],
+    path: str | Path,
+    backbone: nn.Module | None,
+    config: Mapping[str, Any],
+    arrays: Mapping[str, np.ndarray],
+) -> MultiLabelClassifier:
     if config["backbone"] == "module" and backbone is None:
         raise UserError(
             f"{path} was trained with a backbone of your own: give load(path, backbone=...) one like it"
@@ -79,6 +95,8 @@ def restore_model(
     model.input_shape_ = tuple(config["input_shape"])
     if config["n_features"] is not None:
         model.n_features_in_ = config["n_features"]
+    if config["feature_names"] is not None:
+        model.feature_names_in_ = np.asarray(config["feature_names"], dtype=object)
     model.scaling_ = _optional(
         config["scaling"], lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
     )

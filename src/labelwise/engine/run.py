@@ -53,9 +53,10 @@ class Run:
         self.fingerprint, self.progress, self.items = fingerprint, progress or Silent(), items
         self.plan = method.plan()
         self.labels = np.ascontiguousarray(method.problem.labels)
-        self.state = ItemState(
-            method.slots(), *self.labels.shape, budget=settings.memory, directory=settings.directory
-        )
+        own = settings.directory
+        if own is not None and fabric.world_size > 1:
+            own = own / f"rank-{fabric.global_rank}"
+        self.state = ItemState(method.slots(), *self.labels.shape, budget=settings.memory, directory=own)
         self.label_weights = (
             None
             if label_weights is None
@@ -227,8 +228,17 @@ class Run:
             stage=self.stage.name,
             epoch=self.epoch + 1,
             label_weights=self.label_weights,
-            write=lambda name, values: self.state.write(name, values.cpu().numpy(), index),
+            write=lambda name, values: self._write(name, index, values.cpu().numpy()),
         )
+
+    def _write(self, name: str, index: np.ndarray, values: np.ndarray) -> None:
+        """Set rows of the item state on every rank; all ranks write in the same step."""
+        pieces: list[Any] = [(index, values)]
+        if self.fabric.world_size > 1:
+            pieces = [None] * self.fabric.world_size
+            torch.distributed.all_gather_object(pieces, (index, values))
+        for rows, new in pieces:
+            self.state.write(name, new, rows)
 
     def forward(self, batch: Batch) -> None:
         """Fill ``batch.outputs``: one forward pass for each view. Parts that do not train stay in evaluation mode."""
@@ -267,6 +277,11 @@ class Run:
         """
         if (self.step + 1) % self.settings.accumulate and self.step + 1 < self.steps_per_epoch():
             return
+        if self.fabric.world_size > 1:
+            # The network's gradients are averaged by its wrapper; the method's own parameters have none.
+            for parameter in self.method.parameters():
+                if parameter.grad is not None:
+                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
         for name in names or self.optimisers:
             try:
                 self._stepped[name].step()

@@ -209,7 +209,7 @@ def _finish(run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs) -> O
     model.save(run.model)
     write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
     run.write_history(model.history_)
-    write_report(content_of(model, title=f"{model.method_} on {table.path.name}"), run.report)
+    write_report(content_of(model, title=f"{model.method_} on {table.path.name}", results_words=why), run.report)
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,

@@ -1,0 +1,43 @@
+"""Two processes train what one does: sums over the whole batch, own parameters and refreshes included."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SCRIPT = """
+import os, sys
+import numpy as np
+import labelwise as lw
+
+if __name__ == "__main__":
+    method, devices, out = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 20)).astype(np.float32)
+    Y = (X @ rng.normal(size=(20, 5)) + rng.normal(size=(300, 5)) > 2).astype(np.int8)
+    Y = lw.simulate.semi_supervised(Y, labelled_fraction=0.4, seed=1)
+    options = dict(device="cpu", validation=None, learning_rate=1e-2, epochs=3)
+    model = lw.MultiLabelClassifier(method, devices=devices, **options).fit(X, Y)
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        np.save(out, model.decision_scores(X))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["hml", "bbam"])
+def test_two_processes_equal_one(method, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    scores = []
+    for devices in (1, 2):
+        out = tmp_path / f"{devices}.npy"
+        subprocess.run(
+            [sys.executable, str(script), method, str(devices), str(out)],
+            check=True,
+            timeout=240,
+            capture_output=True,
+        )
+        scores.append(np.load(out))
+    np.testing.assert_allclose(scores[1], scores[0], atol=1e-4)
+    assert scores[0].std() > 0.05
