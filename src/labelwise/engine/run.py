@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -281,7 +281,7 @@ class Run:
             # The network's gradients are averaged by its wrapper; the method's own parameters have none.
             for parameter in self.method.parameters():
                 if parameter.grad is not None:
-                    parameter.grad = self.fabric.all_reduce(parameter.grad, reduce_op="mean")
+                    parameter.grad = cast(Tensor, self.fabric.all_reduce(parameter.grad, reduce_op="mean"))
         for name in names or self.optimisers:
             try:
                 self._stepped[name].step()

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from ._check import check_choice, parameter
 from ._cross_entropy import cross_entropy, positives
-from ._pointwise import Needs, Rule, Slopes, pointwise
+from ._pointwise import Needs, pointwise
 
 __all__ = [
-    "LogitRule",
+    "Logits",
+    "SubtractedMargin",
     "binary_angular_margin",
     "hyperspherical",
     "hyperspherical_logits",
     "on_logits",
     "resolution",
-    "subtract_margin",
+    "share",
 ]
 
-LogitRule = Callable[[Tensor, Tensor, Tensor, Tensor, Needs], tuple[Tensor, Slopes]]
+
+class Logits(Protocol):
+    """The logits of a block of cosines, with the way back from a gradient h in them."""
+
+    def values(self) -> Tensor:
+        """Return the logits."""
+
+    def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of the scale and the margin, summed over the block."""
+
+    def to_cosines(self, h: Tensor) -> None:
+        """Turn h into the gradient in the cosines, in place; called last."""
 
 
 def hyperspherical(
@@ -58,12 +71,10 @@ def hyperspherical(
     check_choice("margin_on", margin_on, _MARGIN_ON)
     floor, whole = resolution(cosines.dtype), not targets.is_floating_point()
 
-    def logit(c: Tensor, y: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        return _shift_angle(c, _share(y, margin_on), s, m, floor, needs, whole)
+    def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
+        return _ShiftedAngle(c, share(y, margin_on, c.dtype), s, m, floor, whole)
 
-    return pointwise(
-        on_logits(logit), cosines, targets, parameter("scale", scale), parameter("margin", margin)
-    )
+    return on_logits(logits, cosines, targets, scale, margin)
 
 
 def hyperspherical_logits(
@@ -87,10 +98,10 @@ def hyperspherical_logits(
     """
     floor = resolution(cosines.dtype)
 
-    def rule(c: Tensor, _: None, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        return _shift_angle(c, 1.0, s, m, floor, needs)
+    def logits(c: Tensor, _: None, s: Tensor, m: Tensor) -> Logits:
+        return _ShiftedAngle(c, 1.0, s, m, floor)
 
-    return pointwise(rule, cosines, None, parameter("scale", scale), parameter("margin", margin))
+    return on_logits(logits, cosines, None, scale, margin)
 
 
 def binary_angular_margin(
@@ -123,36 +134,40 @@ def binary_angular_margin(
     """
     check_choice("margin_on", margin_on, _MARGIN_ON)
 
-    def logit(c: Tensor, y: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        return subtract_margin(c, None, y, s, m, margin_on, needs)
+    def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
+        return SubtractedMargin(c, share(y, margin_on, c.dtype), s, m)
 
-    return pointwise(
-        on_logits(logit), cosines, targets, parameter("scale", scale), parameter("margin", margin)
-    )
+    return on_logits(logits, cosines, targets, scale, margin)
 
 
-def on_logits(logit: LogitRule) -> Rule:
-    """Return the rule of the cross-entropy on a rule for logits, by the chain rule."""
+def on_logits(
+    logits: Callable[..., Logits],
+    cosines: Tensor,
+    targets: Tensor | None,
+    scale: float | Tensor,
+    margin: float | Tensor,
+) -> Tensor:
+    """Return the cross-entropy on ``logits(c, y, s, m)``, by the chain rule; without targets, the logits."""
 
-    def rule(c: Tensor, targets: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-        y = positives(targets, c.dtype)
-        logits, slopes = logit(c, y, s, m, needs)
-        value, residual = cross_entropy(logits, y, any(needs))
-        if residual is None:
-            return value, (None, None, None)
-        return value, tuple(None if slope is None else residual * slope for slope in slopes)
+    def rule(c: Tensor, y: Tensor | None, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
+        inner = logits(c, y, s, m)
+        if y is None:
+            value = inner.values()
+            slope = torch.ones_like(value) if any(needs) else None
+        else:
+            value, slope = cross_entropy(inner.values(), positives(y, c.dtype), any(needs))
+        if slope is not None and not any(needs[1:]):
+            inner.to_cosines(slope)
+        return value, slope
 
-    return rule
+    def pull(h: Tensor, c: Tensor, y: Tensor | None, s: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
+        inner = logits(c, y, s, m)
+        totals = inner.totals(h)
+        inner.to_cosines(h)
+        return totals
 
-
-def subtract_margin(
-    g: Tensor, slope: Tensor | None, y: Tensor, s: Tensor, m: Tensor, margin_on: str, needs: Needs
-) -> tuple[Tensor, Slopes]:
-    """Return s (g - m share) and its derivatives in the cosine (g has ``slope``; None is 1), s and m."""
-    part = _share(y, margin_on)
-    room = torch.addcmul(g, y, m, value=-1) if part is y else g - m * part
-    by_cosine = s if slope is None else slope.mul_(s)
-    return room * s, (by_cosine, room if needs[1] else None, -s * part if needs[2] else None)
+    scalars = parameter("scale", scale), parameter("margin", margin)
+    return pointwise(rule, cosines, targets, *scalars, pull=pull)
 
 
 def resolution(dtype: torch.dtype) -> float:
@@ -167,28 +182,63 @@ def resolution(dtype: torch.dtype) -> float:
 _MARGIN_ON = ("none", "positives", "negatives", "both")
 
 
-def _share(y: Tensor, margin_on: str) -> Tensor | float:
-    """Return the share of the margin that each entry carries, for targets in [0, 1]."""
-    if margin_on == "positives":
-        return y
-    return 1 - y if margin_on == "negatives" else float(margin_on == "both")
+def share(targets: Tensor, margin_on: str, dtype: torch.dtype) -> Tensor | float:
+    """Return the share of the margin that each entry carries."""
+    if margin_on in ("both", "none"):
+        return float(margin_on == "both")
+    y = positives(targets, dtype)
+    return y if margin_on == "positives" else 1 - y
 
 
-def _shift_angle(
-    c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, needs: Needs, whole: bool = False
-) -> tuple[Tensor, Slopes]:
-    """Return s cos(theta + m part), arccos-free, and its slopes in c, s and m. ``whole``: shares are 0 or 1."""
-    c = c.clamp(-1, 1)
-    if whole and isinstance(part, Tensor):
-        cos_m, sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
-    else:
-        cos_m, sin_m = (m * part).cos(), (m * part).sin()
-    square = torch.rsub(c.square(), 1)
-    sine = square.sqrt()
-    g = torch.addcmul(c * cos_m, sine, sin_m, value=-1)
-    by_cosine = by_margin = None
-    if needs[2]:
-        by_margin = torch.addcmul(c * sin_m, sine, cos_m).mul_(-s * part)
-    if needs[0]:
-        by_cosine = square.clamp_(min=floor).rsqrt_().mul_(c).mul_(sin_m).add_(cos_m).mul_(s)
-    return g * s, (by_cosine, g if needs[1] else None, by_margin)
+class SubtractedMargin:
+    """Logits s (g - m part) of cosines g."""
+
+    def __init__(self, g: Tensor, part: Tensor | float, s: Tensor, m: Tensor) -> None:
+        self.g, self.part, self.s, self.m = g, part, s, m
+
+    def values(self) -> Tensor:
+        if isinstance(self.part, Tensor):
+            return torch.addcmul(self.g, self.part, self.m, value=-1).mul_(self.s)
+        return (self.g - self.m * self.part).mul_(self.s)
+
+    def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        carried = _dot(h, self.part) if isinstance(self.part, Tensor) else h.sum() * self.part
+        return _dot(h, self.g) - self.m * carried, -self.s * carried
+
+    def to_cosines(self, h: Tensor) -> None:
+        h.mul_(self.s)
+
+
+class _ShiftedAngle:
+    """Logits s cos(theta + m part), free of arccos. ``whole``: the shares are 0 or 1."""
+
+    def __init__(
+        self, c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, whole: bool = False
+    ) -> None:
+        self.c, self.part, self.s, self.floor = c.clamp(-1, 1), part, s, floor
+        self.square = torch.rsub(self.c.square(), 1)
+        self.sine = self.square.sqrt()
+        if whole and isinstance(part, Tensor):
+            self.cos_m, self.sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
+        else:
+            self.cos_m, self.sin_m = (m * part).cos(), (m * part).sin()
+
+    def values(self) -> Tensor:
+        return (self.c * self.cos_m).addcmul_(self.sine, self.sin_m, value=-1).mul_(self.s)
+
+    def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        if isinstance(self.part, Tensor):
+            along, across = h * self.c, h * self.sine
+        else:  # one shift for all entries leaves the sums
+            along, across = _dot(h, self.c), _dot(h, self.sine)
+        by_margin = (along * self.sin_m + across * self.cos_m) * self.part
+        return (along * self.cos_m - across * self.sin_m).sum(), -self.s * by_margin.sum()
+
+    def to_cosines(self, h: Tensor) -> None:
+        ratio = self.square.clamp_(min=self.floor).rsqrt_().mul_(self.c)
+        h.mul_(ratio.mul_(self.sin_m).add_(self.cos_m).mul_(self.s))
+
+
+def _dot(a: Tensor, b: Tensor) -> Tensor:
+    """Return the sum of a times b, without the product as a temporary."""
+    return torch.dot(a.reshape(-1), b.reshape(-1))

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ._check import check_range
 from ._cross_entropy import positives
-from ._pointwise import Needs, Slopes, pointwise
+from ._pointwise import Needs, pointwise
 
 __all__ = ["asymmetric", "focal"]
 
@@ -66,7 +66,7 @@ def asymmetric(
     check_range("gamma_positive", gamma_positive, 0)
     check_range("clip", clip, 0, 0.999)
 
-    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
         # u is the wrong answer's logit, q its probability, m what the cut leaves of q (all, if relevant).
         # Where nothing is cut, -log(1 - m) has no bound: it is relu(u) - log(1 - min(q, 1 - q)).
         y = positives(labels, x.dtype)
@@ -84,7 +84,7 @@ def asymmetric(
             weight = weight.lerp_(_power(m, gamma_positive), y)
         value = weight * loss
         if not needs[0]:
-            return value, (None,)
+            return value, None
         tiny = torch.finfo(x.dtype).tiny
         slope = weight.mul_(q)
         if clip:
@@ -94,7 +94,7 @@ def asymmetric(
         if not detach_focus:
             gamma = gamma_negative + y * (gamma_positive - gamma_negative)
             slope.addcmul_(q * right, gamma.mul_(value).div_(m.clamp(min=tiny)))
-        return value, (slope.mul_(side),)
+        return value, slope.mul_(side)
 
     return pointwise(rule, logits, labels)
 

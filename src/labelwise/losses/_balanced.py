@@ -9,9 +9,10 @@ from torch import Tensor
 
 from labelwise.errors import UserError
 
-from ._angular import on_logits, resolution, subtract_margin
-from ._check import check_choice, parameter
-from ._pointwise import Needs, Slopes, pointwise, working_dtype
+from ._angular import Logits, SubtractedMargin, on_logits, resolution, share
+from ._check import check_choice
+from ._cross_entropy import positives
+from ._pointwise import Needs, pointwise, working_dtype
 
 __all__ = ["AngleMoments", "balanced_angles", "balanced_binary_angular_margin", "balanced_cosine"]
 
@@ -78,14 +79,12 @@ def balanced_binary_angular_margin(
     positive = _line(cosines, angles, "positive")
     rise, lift = positive[0] - negative[0], positive[1] - negative[1]
 
-    def logit(c: Tensor, y: Tensor, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    def logits(c: Tensor, targets: Tensor, s: Tensor, m: Tensor) -> Logits:
+        y = positives(targets, c.dtype)
         a, b = torch.addcmul(negative[0], y, rise), torch.addcmul(negative[1], y, lift)
-        g, slope = _cosine(c, a, b, floor, needs[0])
-        return subtract_margin(g, slope, y, s, m, margin_on, needs)
+        return _BalancedLogits(_Balanced(c, a, b, floor), share(targets, margin_on, c.dtype), s, m)
 
-    return pointwise(
-        on_logits(logit), cosines, targets, parameter("scale", scale), parameter("margin", margin)
-    )
+    return on_logits(logits, cosines, targets, scale, margin)
 
 
 def balanced_cosine(cosines: Tensor, angles: AngleMoments) -> Tensor:
@@ -109,9 +108,9 @@ def balanced_cosine(cosines: Tensor, angles: AngleMoments) -> Tensor:
     negative, positive = _line(cosines, angles, "negative"), _line(cosines, angles, "positive")
     a, b = (negative[0] + positive[0]) / 2, (negative[1] + positive[1]) / 2
 
-    def rule(c: Tensor, _: None, needs: Needs) -> tuple[Tensor, Slopes]:
-        g, slope = _cosine(c, a, b, floor, needs[0])
-        return g, (slope,)
+    def rule(c: Tensor, _: None, needs: Needs) -> tuple[Tensor, Tensor | None]:
+        angle = _Balanced(c, a, b, floor)
+        return angle.cosine(), angle.slope() if needs[0] else None
 
     return pointwise(rule, cosines, None)
 
@@ -159,11 +158,30 @@ def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor
     return a, torch.where(sound, (1 - a) * mean, 0.0)
 
 
-def _cosine(c: Tensor, a: Tensor, b: Tensor, floor: float, need: bool) -> tuple[Tensor, Tensor | None]:
-    """Return cos(a theta + b) and, where needed, its derivative a sin(a theta + b)/sin theta in c."""
-    c = c.clamp(-1, 1)
-    psi = torch.addcmul(b, c.acos(), a)
-    if not need:
-        return psi.cos_(), None
-    inverse_sine = torch.rsub(c.square(), 1).clamp_(min=floor).rsqrt_()
-    return psi.cos(), psi.sin_().mul_(inverse_sine).mul_(a)
+class _Balanced:
+    """The angle psi = a theta + b of a block of cosines c = cos theta."""
+
+    def __init__(self, c: Tensor, a: Tensor, b: Tensor, floor: float) -> None:
+        self.c, self.a, self.floor = c.clamp(-1, 1), a, floor
+        self.psi = torch.addcmul(b, self.c.acos(), a)
+
+    def cosine(self) -> Tensor:
+        """Return cos psi."""
+        return self.psi.cos()
+
+    def slope(self) -> Tensor:
+        """Return a sin psi / sin theta, the derivative of cos psi in c."""
+        inverse_sine = torch.rsub(self.c.square(), 1).clamp_(min=self.floor).rsqrt_()
+        return self.psi.sin().mul_(inverse_sine).mul_(self.a)
+
+
+class _BalancedLogits(SubtractedMargin):
+    """Logits s (cos psi - m part)."""
+
+    def __init__(self, angle: _Balanced, part: Tensor | float, s: Tensor, m: Tensor) -> None:
+        super().__init__(angle.cosine(), part, s, m)
+        self.angle = angle
+
+    def to_cosines(self, h: Tensor) -> None:
+        super().to_cosines(h)
+        h.mul_(self.angle.slope())

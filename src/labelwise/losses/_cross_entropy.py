@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ._check import check_range
-from ._pointwise import Needs, Slopes, pointwise
+from ._pointwise import Needs, pointwise
 
 __all__ = [
     "assume_negative",
@@ -69,9 +69,8 @@ def assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
     return pointwise(_assume_negative, logits, labels)
 
 
-def _assume_negative(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
-    value, slope = cross_entropy(x, positives(labels, x.dtype), needs[0])
-    return value, (slope,)
+def _assume_negative(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
+    return cross_entropy(x, positives(labels, x.dtype), needs[0])
 
 
 def soft_targets(logits: Tensor, targets: Tensor) -> Tensor:
@@ -135,11 +134,11 @@ def weak_assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
 def _weighted(logits: Tensor, labels: Tensor, unknown_weight: float) -> Tensor:
     """Return the assumed-negative loss with one weight on the unknown entries."""
 
-    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
         value, slope = cross_entropy(x, positives(labels, x.dtype), needs[0])
         unknown = unknowns(labels, x.dtype)
         weight = (1 - unknown).add_(unknown, alpha=unknown_weight)
-        return value.mul_(weight), (None if slope is None else slope.mul_(weight),)
+        return value.mul_(weight), None if slope is None else slope.mul_(weight)
 
     return pointwise(rule, logits, labels)
 
@@ -169,11 +168,10 @@ def label_smoothing(
     for name, mass in (("positive", positive), ("negative", negative), ("unknown", unknown)):
         check_range(name, mass, 0, 1)
 
-    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
         smoothed = x.new_tensor([1 - positive, negative, unknown])
         targets = smoothed[1].lerp(smoothed[2], unknowns(labels, x.dtype))
         targets = targets.lerp_(smoothed[0], positives(labels, x.dtype))
-        value, slope = cross_entropy(x, targets, needs[0])
-        return value, (slope,)
+        return cross_entropy(x, targets, needs[0])
 
     return pointwise(rule, logits, labels)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ._check import check_range
 from ._cross_entropy import positives, unknowns
-from ._pointwise import Needs, Slopes, pointwise
+from ._pointwise import Needs, pointwise
 
 __all__ = ["entropy_maximization", "entropy_minimization"]
 
@@ -61,7 +61,7 @@ def _entropy(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
     """Return the cross-entropy on known entries and ``weight`` times the entropy on unknown ones."""
     check_range("alpha", weight, -math.inf)
 
-    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Slopes]:
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
         # With q = sigmoid(-|x|): H = q |x| - log(1 - q), and dH/dx = -x q (1 - q). No term cancels another.
         y, unknown = positives(labels, x.dtype), unknowns(labels, x.dtype)
         size = x.abs()
@@ -69,8 +69,8 @@ def _entropy(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
         value = torch.relu(x).addcmul_(x, y, value=-1).lerp_(size.mul_(q), unknown)
         value.sub_(torch.log1p(-q)).mul_((1 - unknown).add_(unknown, alpha=weight))
         if not needs[0]:
-            return value, (None,)
+            return value, None
         by_entropy = q.addcmul_(q, q, value=-1).mul_(x).mul_(-weight)
-        return value, (torch.sigmoid(x).sub_(y).lerp_(by_entropy, unknown),)
+        return value, torch.sigmoid(x).sub_(y).lerp_(by_entropy, unknown)
 
     return pointwise(rule, logits, labels)

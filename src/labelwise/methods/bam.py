@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method
-from labelwise.methods.plan import Stage
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
@@ -28,7 +27,7 @@ MARGIN_ON = Hyperparameter(
 )
 
 
-class BinaryAngularMargin(Method):
+class BinaryAngularMargin(NegativeByAssumption):
     """Binary cross-entropy of s (cos theta - m y); an unknown entry of a labelled row counts as negative."""
 
     spec = MethodSpec(
@@ -42,15 +41,6 @@ class BinaryAngularMargin(Method):
         projection=True,
         hyperparameters={"scale": ANGULAR_SCALE, "margin": ANGULAR_MARGIN, "margin_on": MARGIN_ON},
     )
-
-    def plan(self) -> list[Stage]:
-        """One stage; rows without any label are left out where others have known negatives."""
-        mixture = {self.problem.teaching_group: self.budget.batch_size}
-        return [self.stage("train", self.budget.epochs, mixture=mixture)]
-
-    def start_labels(self) -> np.ndarray:
-        """Return the labels with unknown as negative in labelled rows."""
-        return self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.binary_angular_margin``."""

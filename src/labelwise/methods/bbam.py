@@ -11,17 +11,8 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.bam import ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
-from labelwise.methods.base import Batch, Method, Pool, Problem
-from labelwise.methods.cap import NEGATIVE_SHARE, POSITIVE_SHARE
-from labelwise.methods.plan import Stage
-from labelwise.methods.semi_supervised import (
-    EMA_DECAY,
-    UNLABELLED_WEIGHT,
-    WARM_UP,
-    entry_weights,
-    two_stages,
-    warm_up_labels,
-)
+from labelwise.methods.base import Batch, Pool, Problem
+from labelwise.methods.semi_supervised import SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics
@@ -31,7 +22,7 @@ __all__ = ["BalancedAngularMargin"]
 _STATISTICS = ("mean_negative", "mean_positive", "variance_negative", "variance_positive")
 
 
-class BalancedAngularMargin(Method):
+class BalancedAngularMargin(SelfTraining):
     """Warm up with the binary angular margin; then pseudo-label, balance the angles, and keep hard negatives.
 
     Before every epoch of the second stage, from one pass over the stored features: class-aware pseudo-labels of
@@ -56,9 +47,7 @@ class BalancedAngularMargin(Method):
             "scale": ANGULAR_SCALE,
             "margin": ANGULAR_MARGIN,
             "margin_on": MARGIN_ON,
-            "warm_up": WARM_UP,
-            "positive_share": POSITIVE_SHARE,
-            "negative_share": NEGATIVE_SHARE,
+            **SHARED,
             "balance": Hyperparameter(True, "transform the angles (off: the ablation 'w/o BBAM')"),
             "negative_ratio": Hyperparameter(
                 5.0,
@@ -73,17 +62,15 @@ class BalancedAngularMargin(Method):
             "variance_floor": Hyperparameter(
                 1e-3, "least angle variance, in radians squared", low=1e-8, high=1.0
             ),
-            "unlabelled_weight": UNLABELLED_WEIGHT,
             "statistics_from": Hyperparameter(
                 "averaged",
                 "network whose features give prototypes and angles: one pass of the averaged one serves all; 'raw' is "
                 "the released two-model form, with a second pass",
                 choices=("averaged", "raw"),
             ),
-            "ema_decay": EMA_DECAY,
         },
         head_budget=Budget(20, 64, 1e-5),
-        full_budget=Budget(40, 64, 1e-4),
+        full_budget=Budget(40, 64, 1e-3),
     )
 
     mean_negative: Tensor
@@ -99,30 +86,11 @@ class BalancedAngularMargin(Method):
             self.register_buffer(name, getattr(identity, name).float())
         self.register_buffer("refreshed", torch.tensor(False))
 
-    def plan(self) -> list[Stage]:
-        """Warm-up on complete rows, then complete and incomplete rows together."""
-        return two_stages(self)
-
-    def start_labels(self) -> np.ndarray:
-        """Return the labels of the rows that the warm-up trains on."""
-        return warm_up_labels(self.problem)
-
-    def slots(self) -> dict[str, targets.Slot]:
-        """The target of every entry: 1, 0 for a kept negative, or -1 for one that is not used."""
-        return {"target": targets.Slot("int8", fill=-1)}
-
     def refresh(self, pools: Callable[[str], Pool]) -> None:
         """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
         scored = pools("averaged")
         measured = scored if self.hp.statistics_from == "averaged" else pools("raw")
-        pseudo = targets.pseudo_labels_from_chunks(
-            lambda: ((rows, scores.numpy()) for rows, scores in scored.scores()),
-            self.problem.n_items,
-            self.problem.unknown_prior(self.spec.id),
-            self.hp.positive_share,
-            self.hp.negative_share,
-            labels=self.problem.labels,
-        )
+        pseudo = self.pseudo_labels(scored)
         head = cast(CosineHead, measured.network.head)
         result = targets.balanced_refresh(
             measured.features,
@@ -154,8 +122,7 @@ class BalancedAngularMargin(Method):
             return self.mean(losses.binary_angular_margin(batch.scores, batch.labels, **margin), batch)
         target = batch.state["target"]
         values = losses.balanced_binary_angular_margin(batch.scores, target, self.angles, **margin)
-        weights = entry_weights(target, batch.labels, self.hp.unlabelled_weight)
-        return self.mean(values, batch, weights=weights)
+        return self.masked_mean(values, batch)
 
     def score(self, outputs: Outputs) -> Tensor:
         """Return sigmoid(s (cos(psi_n / 2 + psi_p / 2) - m/2)); the released code leaves s and m out."""

@@ -5,21 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method, Problem, batch_sum
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch, Problem, batch_sum
 from labelwise.methods.hml_fixed import MARGIN, SCALE
-from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.plan import Optimiser
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["HypersphericalLearning"]
 
 
-class HypersphericalLearning(Method):
+class HypersphericalLearning(NegativeByAssumption):
     """The hyperspherical loss, plus |sum over positives (1 - p) - sum over negatives p| that moves s and m alone.
 
     The balance term sees cosines without gradient, so that only the scale s and the margin m learn from it; the
@@ -50,23 +50,9 @@ class HypersphericalLearning(Method):
         self.scale = nn.Parameter(torch.tensor(float(self.hp.scale)))
         self.margin = nn.Parameter(torch.tensor(float(self.hp.margin)))
 
-    def plan(self) -> list[Stage]:
-        """One stage; s and m have their own learning rate."""
-        return [
-            self.stage(
-                "train",
-                self.budget.epochs,
-                mixture={self.problem.teaching_group: self.budget.batch_size},
-            )
-        ]
-
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return the default optimiser with the adaptive parameters' rate."""
         return super().optimiser(**{"rates": {"method.": self.hp.adaptive_rate}, **changes})
-
-    def start_labels(self) -> np.ndarray:
-        """Return the labels with unknown as negative in labelled rows."""
-        return self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean hyperspherical loss plus the balance of the batch, divided by the number of entries."""

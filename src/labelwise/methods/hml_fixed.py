@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method
-from labelwise.methods.plan import Stage
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
@@ -18,7 +17,7 @@ SCALE = Hyperparameter(20.0, "scale s of the cosine", low=1.0, high=64.0, source
 MARGIN = Hyperparameter(0.3, "margin m added to the angle, in radians", low=0.0, high=0.7854, source="paper")
 
 
-class HypersphericalMargin(Method):
+class HypersphericalMargin(NegativeByAssumption):
     """p = sigmoid(s cos(theta + m)), theta the angle between feature and label weight; unknown counts as negative.
 
     The margin is inside the angle, for positives and negatives, in training and at inference.
@@ -43,15 +42,6 @@ class HypersphericalMargin(Method):
             ),
         },
     )
-
-    def plan(self) -> list[Stage]:
-        """One stage; rows without any label are left out where others have known negatives."""
-        mixture = {self.problem.teaching_group: self.budget.batch_size}
-        return [self.stage("train", self.budget.epochs, mixture=mixture)]
-
-    def start_labels(self) -> np.ndarray:
-        """Return the labels with unknown as negative in labelled rows."""
-        return self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.hyperspherical``."""

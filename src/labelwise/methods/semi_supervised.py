@@ -1,79 +1,118 @@
-"""The two stages that self-training methods share: a warm-up on complete rows, then everything."""
+"""The family of self-training methods: a warm-up on complete rows, then pseudo-labels for the unknown entries."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Method, Problem
-from labelwise.methods.plan import Stage
+from labelwise import targets
+from labelwise.methods.base import Batch, Method, Pool
+from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import Hyperparameter
 
-__all__ = ["EMA_DECAY", "UNLABELLED_WEIGHT", "WARM_UP", "entry_weights", "two_stages", "warm_up_labels"]
+__all__ = ["SHARED", "SelfTraining"]
 
-WARM_UP = Hyperparameter(
-    0.3,
-    "share of the epochs spent on the complete rows alone",
-    low=0.0,
-    high=1.0,
-    source="released code: 12 of 40 epochs",
-)
-EMA_DECAY = Hyperparameter(
-    0.9997, "decay of the averaged weights", low=0.0, high=0.99999, source="released code"
-)
-UNLABELLED_WEIGHT = Hyperparameter(
-    1.0,
-    "weight of the entries of incomplete rows beside those of complete ones",
-    low=0.0,
-    high=100.0,
-    source="released code: 1 for every entry",
-)
-
-
-def entry_weights(target: Tensor, labels: Tensor, unlabelled_weight: float) -> Tensor:
-    """Return the weight (B, K) float32 of every entry: 0 where masked, the unlabelled weight in incomplete rows."""
-    used = (target >= 0).float()
-    if unlabelled_weight == 1.0:
-        return used
-    incomplete = (labels == -1).any(1, keepdim=True)
-    return torch.where(incomplete, used * unlabelled_weight, used)
-
-
-def warm_up_labels(problem: Problem) -> np.ndarray:
-    """Return the labels of the complete rows alone, or where there are none, of all rows with unknown as negative."""
-    complete = problem.groups["complete"]
-    if not len(complete):
-        return problem.assumed_negative
-    labels = np.full_like(problem.labels, -1)
-    labels[complete] = problem.labels[complete]
-    return labels if (labels == 1).any() else problem.labels
+SHARED = {
+    "warm_up": Hyperparameter(
+        0.3,
+        "share of the epochs spent on the complete rows alone",
+        low=0.0,
+        high=1.0,
+        source="released code: 12 of 40 epochs",
+    ),
+    "positive_share": Hyperparameter(
+        1.0, "share of a label's pseudo-positives that are used", low=0.0, high=1.0, source="released code"
+    ),
+    "negative_share": Hyperparameter(
+        0.998,
+        "share of a label's pseudo-negatives that are used, the least likely first",
+        low=0.0,
+        high=1.0,
+        source="released code: 1, clipped to .998",
+    ),
+    "unlabelled_weight": Hyperparameter(
+        1.0,
+        "weight of the entries of incomplete rows beside those of complete ones",
+        low=0.0,
+        high=100.0,
+        source="released code: 1 for every entry",
+    ),
+    "ema_decay": Hyperparameter(
+        0.9997, "decay of the averaged weights", low=0.0, high=0.99999, source="released code"
+    ),
+}
+"""The hyper-parameters of the family."""
 
 
-def two_stages(method: Method) -> list[Stage]:
-    """Return the warm-up and the pseudo-labelled stage.
+class SelfTraining(Method):
+    """Two stages: a warm-up, then all rows with class-aware pseudo-labels, renewed before every epoch.
 
     The warm-up trains on complete rows, or on all rows where none is complete (unknown then counts as negative). In
     the second stage complete rows take 1.25 times their share of a batch, at least 1/16 and at most half of it
-    (the released codes: 4 of 64 at 5% labelled, 8 at 10%, 12 at 15%, 16 to 32 at 20%). Views are strong.
+    (the released codes: 4 of 64 at 5% labelled, 8 at 10%, 12 at 15%, 16 to 32 at 20%). Views are strong, and the
+    weights are averaged. A whole network is trained with weight decay 1e-4 and a one-cycle schedule.
     """
-    problem, size = method.problem, method.budget.batch_size
-    warm = round(method.hp.warm_up * method.budget.epochs)
-    complete = len(problem.groups["complete"])
-    share = min(0.5, max(1 / 16, 1.25 * complete / max(problem.n_items, 1)))
-    labelled = max(1, round(share * size))
-    first = "complete" if complete else problem.teaching_group
-    strong = ("strong",)
-    stages = [
-        method.stage("warm-up", warm, mixture={first: min(size, 32)}, views={first: strong}),
-        method.stage(
-            "pseudo-labels",
-            method.budget.epochs - warm,
-            mixture={"complete": labelled, "incomplete": max(1, size - labelled)},
-            views={"complete": strong, "incomplete": strong},
-            refresh=True,
-            ema=method.hp.ema_decay,
-            **({"ridge_start": False} if warm else {}),
-        ),
-    ]
-    return [stage for stage in stages if stage.epochs]
+
+    def plan(self) -> list[Stage]:
+        """Return the two stages, without those of no epochs."""
+        problem, size = self.problem, self.budget.batch_size
+        warm = round(self.hp.warm_up * self.budget.epochs)
+        complete = len(problem.groups["complete"])
+        share = min(0.5, max(1 / 16, 1.25 * complete / max(problem.n_items, 1)))
+        labelled = max(1, round(share * size))
+        first = "complete" if complete else problem.teaching_group
+        strong = ("strong",)
+        stages = [
+            self.stage("warm-up", warm, mixture={first: min(size, 32)}, views={first: strong}),
+            self.stage(
+                "pseudo-labels",
+                self.budget.epochs - warm,
+                mixture={"complete": labelled, "incomplete": max(1, size - labelled)},
+                views={"complete": strong, "incomplete": strong},
+                refresh=True,
+                ema=self.hp.ema_decay,
+                **({"ridge_start": False} if warm else {}),
+            ),
+        ]
+        return [stage for stage in stages if stage.epochs]
+
+    def optimiser(self, **changes: Any) -> Optimiser:
+        """Return AdamW: a constant rate for a head, one cycle and weight decay for a whole network."""
+        if self.problem.tune == "head":
+            return super().optimiser(**changes)
+        return super().optimiser(**{"weight_decay": 1e-4, "schedule": "one_cycle", **changes})
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels of the warm-up's rows, unknown as negative where no row is complete."""
+        problem, complete = self.problem, self.problem.groups["complete"]
+        if not len(complete):
+            return problem.assumed_negative
+        labels = np.full_like(problem.labels, -1)
+        labels[complete] = problem.labels[complete]
+        return labels if (labels == 1).any() else problem.labels
+
+    def slots(self) -> dict[str, targets.Slot]:
+        """The target of every entry: 1, 0, or -1 for one that is not used."""
+        return {"target": targets.Slot("int8", fill=-1)}
+
+    def pseudo_labels(self, pool: Pool) -> np.ndarray:
+        """Return the labels (n, K) int8 with class-aware pseudo-labels for unknown entries, -1 where masked."""
+        return targets.pseudo_labels_from_chunks(
+            lambda: ((rows, scores.numpy()) for rows, scores in pool.scores()),
+            self.problem.n_items,
+            self.problem.unknown_prior(self.spec.id),
+            self.hp.positive_share,
+            self.hp.negative_share,
+            labels=self.problem.labels,
+        )
+
+    def masked_mean(self, values: Tensor, batch: Batch) -> Tensor:
+        """Return the mean over entries; unused ones count as 0, those of incomplete rows by their weight."""
+        weights = (batch.state["target"] >= 0).to(values.dtype)
+        if self.hp.unlabelled_weight != 1.0:
+            incomplete = (batch.labels == -1).any(1, keepdim=True)
+            weights = torch.where(incomplete, weights * self.hp.unlabelled_weight, weights)
+        return self.mean(values, batch, weights=weights)
