@@ -129,13 +129,13 @@ def check_clones(method, setting, folder):
 
 def check_loss_falls_from_a_random_start(method, setting, folder):
     X, Y, _ = problem(setting)
-    fitted = model(method, tune="all", epochs=7, learning_rate=0.03).fit(X, Y)
+    fitted = model(method, tune="all", epochs=14, learning_rate=0.03).fit(X, Y)
     if get(method).spec.passes == 0:
         assert fitted.history_ == []
         return
-    first, second = fitted.history_[:2]
-    assert first["stage"] == second["stage"]
-    assert second["loss"] < first["loss"]
+    course = [record["loss"] for record in fitted.history_ if record["stage"] == fitted.history_[0]["stage"]]
+    assert len(course) > 2
+    assert min(course[1:]) < course[0]
 
 
 def check_a_label_without_positives(method, setting, folder):

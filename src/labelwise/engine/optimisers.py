@@ -42,10 +42,12 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
 def build_schedule(
     spec: Optimiser, optimiser: torch.optim.Optimizer, updates: int
 ) -> torch.optim.lr_scheduler.OneCycleLR | None:
-    """Build the one-cycle schedule over a stage's updates, whose peaks are the groups' rates; None for constant."""
-    if spec.schedule == "constant":
+    """Build the one-cycle schedule over a stage's updates, whose peaks are the groups' rates; None for constant.
+
+    The rise takes at least two updates, and fewer than four updates get a constant rate: nothing else fits.
+    """
+    if spec.schedule == "constant" or updates < 4:
         return None
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
-    return torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, peaks, total_steps=max(updates, 2), pct_start=spec.warm_up
-    )
+    rise = max(spec.warm_up, 2 / updates)
+    return torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, total_steps=updates, pct_start=rise)
