@@ -103,6 +103,45 @@ def test_gradcheck_in_cosines_scale_and_margin(name: str, margin_on: str, kind: 
     )
 
 
+def plain(
+    name: str, c: torch.Tensor, y: torch.Tensor, s: torch.Tensor, m: torch.Tensor, margin_on: str
+) -> torch.Tensor:
+    """Return the loss through autograd, for labels in {0, 1}."""
+    carried = {"none": 0 * y, "positives": y, "negatives": 1 - y, "both": 0 * y + 1}[margin_on] * m
+    theta = c.acos()
+    if name == "hyperspherical":
+        logits = s * (theta + carried).cos()
+    elif name == "binary_angular_margin":
+        logits = s * (c - carried)
+    else:
+        negative = losses.balanced_angles(theta, moments(), "negative")
+        positive = losses.balanced_angles(theta, moments(), "positive")
+        logits = s * ((y * positive + (1 - y) * negative).cos() - carried)
+    return torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("margin_on", MARGIN_ON)
+@pytest.mark.parametrize("learned", ["c", "s", "m", "cs", "cm", "csm"])
+@pytest.mark.parametrize("how", ["mean", "weighted"])
+def test_gradients_over_many_blocks_equal_autograd(
+    name: str, margin_on: str, learned: str, how: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("labelwise.losses._pointwise._ENTRIES_PER_THREAD", 1)
+    cosines, labels = batch("labels")
+    labels = labels.clamp(min=0)
+    weights = None if how == "mean" else torch.linspace(0.1, 2, labels.numel()).view_as(labels).double()
+    given = {"c": cosines, "s": torch.tensor([5.0]).double(), "m": torch.tensor(0.3).double()}
+    leaves = [given[key].requires_grad_() for key in learned]
+    c, s, m = given.values()
+    slow = losses.reduce(plain(name, c, labels.double(), s, m, margin_on), weights, how)
+    expected = torch.autograd.grad(slow, leaves, allow_unused=True, materialize_grads=True)
+    value = losses.reduce(call(name, c, labels, s, m, margin_on), weights, how)
+    for _ in range(2):
+        found = torch.autograd.grad(value, leaves, retain_graph=True)
+        torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_gradcheck_of_logits_and_scores() -> None:
     cosines, _ = batch("labels")
     cosines.requires_grad_()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Protocol
 
@@ -72,7 +73,7 @@ def hyperspherical(
     floor, whole = resolution(cosines.dtype), not targets.is_floating_point()
 
     def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
-        return _ShiftedAngle(c, share(y, margin_on, c.dtype), s, m, floor, whole)
+        return _ShiftedAngle(c, share(y, margin_on), s, m, floor, whole)
 
     return on_logits(logits, cosines, targets, scale, margin)
 
@@ -135,7 +136,7 @@ def binary_angular_margin(
     check_choice("margin_on", margin_on, _MARGIN_ON)
 
     def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
-        return SubtractedMargin(c, share(y, margin_on, c.dtype), s, m)
+        return SubtractedMargin(c, share(y, margin_on), s, m)
 
     return on_logits(logits, cosines, targets, scale, margin)
 
@@ -149,19 +150,23 @@ def on_logits(
 ) -> Tensor:
     """Return the cross-entropy on ``logits(c, y, s, m)``, by the chain rule; without targets, the logits."""
 
+    def start(c: Tensor, y: Tensor | None, s: Tensor, m: Tensor) -> tuple[Logits, Tensor | None]:
+        y = None if y is None else positives(y, c.dtype)
+        return logits(c, y, s, m), y
+
     def rule(c: Tensor, y: Tensor | None, s: Tensor, m: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
-        inner = logits(c, y, s, m)
-        if y is None:
-            value = inner.values()
-            slope = torch.ones_like(value) if any(needs) else None
+        inner, y = start(c, y, s, m)
+        value = inner.values()
+        if y is not None:
+            value, slope = cross_entropy(value, y, any(needs))
         else:
-            value, slope = cross_entropy(inner.values(), positives(y, c.dtype), any(needs))
+            slope = torch.ones_like(value) if any(needs) else None
         if slope is not None and not any(needs[1:]):
             inner.to_cosines(slope)
         return value, slope
 
     def pull(h: Tensor, c: Tensor, y: Tensor | None, s: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-        inner = logits(c, y, s, m)
+        inner, _ = start(c, y, s, m)
         totals = inner.totals(h)
         inner.to_cosines(h)
         return totals
@@ -182,16 +187,15 @@ def resolution(dtype: torch.dtype) -> float:
 _MARGIN_ON = ("none", "positives", "negatives", "both")
 
 
-def share(targets: Tensor, margin_on: str, dtype: torch.dtype) -> Tensor | float:
-    """Return the share of the margin that each entry carries."""
-    if margin_on in ("both", "none"):
-        return float(margin_on == "both")
-    y = positives(targets, dtype)
-    return y if margin_on == "positives" else 1 - y
+def share(y: Tensor, margin_on: str) -> Tensor | float:
+    """Return the share of the margin that each entry carries, for targets in [0, 1]."""
+    if margin_on == "positives":
+        return y
+    return 1 - y if margin_on == "negatives" else float(margin_on == "both")
 
 
 class SubtractedMargin:
-    """Logits s (g - m part) of cosines g."""
+    """Logits s (g - m part) of cosines g, which are only read."""
 
     def __init__(self, g: Tensor, part: Tensor | float, s: Tensor, m: Tensor) -> None:
         self.g, self.part, self.s, self.m = g, part, s, m
@@ -210,14 +214,13 @@ class SubtractedMargin:
 
 
 class _ShiftedAngle:
-    """Logits s cos(theta + m part), free of arccos. ``whole``: the shares are 0 or 1."""
+    """Logits s cos(theta + m part), without arccos. ``whole``: the shares are 0 or 1."""
 
     def __init__(
         self, c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, whole: bool = False
     ) -> None:
-        self.c, self.part, self.s, self.floor = c.clamp(-1, 1), part, s, floor
-        self.square = torch.rsub(self.c.square(), 1)
-        self.sine = self.square.sqrt()
+        self.c, self.part, self.s, self.floor = c.clamp(-1, 1), part, s, math.sqrt(floor)
+        self.sine = torch.addcmul(c.new_ones(()), self.c, self.c, value=-1).sqrt_()
         if whole and isinstance(part, Tensor):
             self.cos_m, self.sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
         else:
@@ -229,13 +232,14 @@ class _ShiftedAngle:
     def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
         if isinstance(self.part, Tensor):
             along, across = h * self.c, h * self.sine
-        else:  # one shift for all entries leaves the sums
+        else:
+            # All entries are shifted alike: the two sums are enough.
             along, across = _dot(h, self.c), _dot(h, self.sine)
         by_margin = (along * self.sin_m + across * self.cos_m) * self.part
         return (along * self.cos_m - across * self.sin_m).sum(), -self.s * by_margin.sum()
 
     def to_cosines(self, h: Tensor) -> None:
-        ratio = self.square.clamp_(min=self.floor).rsqrt_().mul_(self.c)
+        ratio = self.c.div_(self.sine.clamp_(min=self.floor))
         h.mul_(ratio.mul_(self.sin_m).add_(self.cos_m).mul_(self.s))
 
 

@@ -11,7 +11,6 @@ from labelwise.errors import UserError
 
 from ._angular import Logits, SubtractedMargin, on_logits, resolution, share
 from ._check import check_choice
-from ._cross_entropy import positives
 from ._pointwise import Needs, pointwise, working_dtype
 
 __all__ = ["AngleMoments", "balanced_angles", "balanced_binary_angular_margin", "balanced_cosine"]
@@ -79,10 +78,9 @@ def balanced_binary_angular_margin(
     positive = _line(cosines, angles, "positive")
     rise, lift = positive[0] - negative[0], positive[1] - negative[1]
 
-    def logits(c: Tensor, targets: Tensor, s: Tensor, m: Tensor) -> Logits:
-        y = positives(targets, c.dtype)
+    def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
         a, b = torch.addcmul(negative[0], y, rise), torch.addcmul(negative[1], y, lift)
-        return _BalancedLogits(_Balanced(c, a, b, floor), share(targets, margin_on, c.dtype), s, m)
+        return _BalancedLogits(_Balanced(c, a, b, floor), share(y, margin_on), s, m)
 
     return on_logits(logits, cosines, targets, scale, margin)
 
@@ -171,7 +169,9 @@ class _Balanced:
 
     def slope(self) -> Tensor:
         """Return a sin psi / sin theta, the derivative of cos psi in c."""
-        inverse_sine = torch.rsub(self.c.square(), 1).clamp_(min=self.floor).rsqrt_()
+        inverse_sine = (
+            torch.addcmul(self.c.new_ones(()), self.c, self.c, value=-1).clamp_(min=self.floor).rsqrt_()
+        )
         return self.psi.sin().mul_(inverse_sine).mul_(self.a)
 
 

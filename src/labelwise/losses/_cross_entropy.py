@@ -38,7 +38,7 @@ def cross_entropy(x: Tensor, y: Tensor, need: bool) -> tuple[Tensor, Tensor | No
 
 def positives(labels: Tensor, dtype: torch.dtype) -> Tensor:
     """Return labels or targets as numbers in [0, 1]: unknown (-1) as 0."""
-    return labels.to(dtype).clamp(min=0)
+    return labels.to(dtype, copy=True).clamp_(min=0)
 
 
 def unknowns(labels: Tensor, dtype: torch.dtype) -> Tensor:
@@ -47,7 +47,7 @@ def unknowns(labels: Tensor, dtype: torch.dtype) -> Tensor:
     Numbers, to mix two sides with ``lerp``: as exact at 0 and 1 as ``torch.where``, and many times faster on
     a CPU.
     """
-    return labels.to(dtype).clamp(max=0).neg_()
+    return labels.to(dtype, copy=True).clamp_(max=0).neg_()
 
 
 def assume_negative(logits: Tensor, labels: Tensor) -> Tensor:

@@ -39,7 +39,7 @@ def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> 
     if weights is None:
         if how == "weighted":
             raise UserError('how="weighted" needs weights: pass them, or use how="mean"')
-        return values.sum() if how == "sum" else values.mean()
+        return values.sum() if how == "sum" else _mean(values)
     try:
         weights = torch.broadcast_to(weights.to(values), values.shape)
     except RuntimeError:
@@ -47,7 +47,14 @@ def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> 
         raise UserError(f"weights have shape {shapes}: they must broadcast to the values") from None
     weighted = values * weights
     if how == "mean":
-        return weighted.mean()
+        return _mean(weighted)
     if how == "sum":
         return weighted.sum()
     return weighted.sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
+
+
+def _mean(values: Tensor) -> Tensor:
+    """Return the mean, with a gradient that is one number, expanded; that of ``mean`` fills a whole tensor."""
+    if values.dtype in (torch.float32, torch.float64):
+        return values.sum() / values.numel()
+    return values.mean()  # a sum in half precision would overflow
