@@ -19,6 +19,7 @@ LABELS = np.array(
     [[1, 0, -1], [-1, 1, -1], [0, -1, 1], [1, 0, 0], [-1, -1, -1], [0, 1, 1]],
     dtype=np.int8,
 )
+FAIR = [0, 1, 2, 3, 5]
 RANDOM = np.random.default_rng(3)
 COSINES = RANDOM.uniform(-0.95, 0.95, LABELS.shape)
 LOGITS = RANDOM.normal(0, 2, LABELS.shape)
@@ -133,7 +134,12 @@ class TestLosses:
         bam, bbam = build("bam", **options), build("bbam", balance=False, **options)
         assert float(bam.loss(batch(COSINES, weights=weights))) == pytest.approx(want, rel=1e-9)
         warm = float(bbam.loss(batch(COSINES, weights=weights, stage="warm-up")))
-        assert warm == pytest.approx(want, rel=1e-9)
+        known = mean(lambda c, y, *_: entry(c, y) if y >= 0 else 0.0, COSINES, weights=weights)
+        assert warm == pytest.approx(known, rel=1e-9)
+        positives = np.where(LABELS == 1, LABELS, np.int8(-1))
+        alone = build("bbam", positives, "partial_positive", balance=False, **options)
+        assumed = float(alone.loss(batch(COSINES, positives, weights=weights, stage="warm-up")))
+        assert assumed == pytest.approx(mean(entry, COSINES, positives, weights), rel=1e-9)
         target = np.maximum(LABELS, 0)
         later = bbam.loss(batch(COSINES, weights=weights, stage="pseudo-labels", state={"target": target}))
         assert float(later) == pytest.approx(want, rel=1e-6)
@@ -160,7 +166,7 @@ class TestLosses:
         target = np.array([[1, 0, 0], [-1, 1, 0], [0, 1, 1], [1, 0, -1], [1, -1, 0], [0, 1, 1]], np.int8)
 
         def entry(x, y, i, k):
-            t, p = (max(y, 0) if stage == "warm-up" else target[i, k]), sigmoid(x)
+            t, p = (y if stage == "warm-up" else target[i, k]), sigmoid(x)
             if t < 0:
                 return 0.0
             if t == 1:
@@ -516,20 +522,28 @@ class TestProblem:
             "unlabelled": [4],
             "complete": [3, 5],
             "incomplete": [0, 1, 2, 4],
+            "fair": FAIR,
+            "unfair": [i for i in range(6) if i not in FAIR],
         }
 
-    def test_the_warm_up_uses_complete_rows_and_the_rest_comes_after(self):
+    def test_where_positives_alone_stand_beside_complete_rows_only_these_are_fair(self):
+        labels = np.array([[1, 0, 0], [-1, 1, -1], [0, 1, 1], [-1, -1, -1]], np.int8)
+        groups = build("cap", labels).problem.groups
+        assert groups["fair"].tolist() == [0, 2]
+        assert groups["unfair"].tolist() == [1, 3]
+
+    def test_the_warm_up_uses_fair_rows_and_the_rest_comes_after(self):
         for name in ("cap", "bbam"):
             first, second = build(name, epochs=10, warm_up=0.3).plan()
-            assert list(first.mixture) == ["complete"]
+            assert list(first.mixture) == ["fair"]
             assert (first.epochs, second.epochs) == (3, 7)
-            assert list(second.mixture) == ["complete", "incomplete"]
+            assert list(second.mixture) == ["fair", "unfair"]
             assert sum(second.mixture.values()) == 4
             assert second.refresh
             assert second.ema
             assert not second.ridge_start
 
-    def test_where_no_row_is_complete_the_warm_up_takes_all(self):
+    def test_where_no_negative_is_known_the_warm_up_takes_all(self):
         labels = np.where(LABELS == 1, LABELS, np.int8(-1))
         first, _ = build("bbam", labels, "partial_positive").plan()
         assert list(first.mixture) == ["all"]

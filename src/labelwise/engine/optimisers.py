@@ -44,10 +44,11 @@ def build_schedule(
 ) -> torch.optim.lr_scheduler.OneCycleLR | None:
     """Build the one-cycle schedule over a stage's updates, whose peaks are the groups' rates; None for constant.
 
-    The rise takes at least two updates, and fewer than four updates get a constant rate: nothing else fits.
+    A rise of no more than one update becomes one of two, and fewer than four updates get a constant rate: nothing
+    else fits.
     """
     if spec.schedule == "constant" or updates < 4:
         return None
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
-    rise = max(spec.warm_up, 2 / updates)
+    rise = spec.warm_up if spec.warm_up * updates > 1 else 2 / updates
     return torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, total_steps=updates, pct_start=rise)

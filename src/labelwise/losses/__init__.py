@@ -8,7 +8,14 @@ the dtype of the input or autocast.
 
 from ._angular import binary_angular_margin, hyperspherical, hyperspherical_logits
 from ._asymmetric import asymmetric, focal
-from ._balanced import AngleMoments, balanced_angles, balanced_binary_angular_margin, balanced_cosine
+from ._balanced import (
+    AngleMoments,
+    BalancingLines,
+    balanced_angles,
+    balanced_binary_angular_margin,
+    balanced_cosine,
+    balancing_lines,
+)
 from ._batch import expected_positives, gradient_balance
 from ._cross_entropy import (
     assume_negative,
@@ -22,11 +29,13 @@ from ._reduce import reduce
 
 __all__ = [
     "AngleMoments",
+    "BalancingLines",
     "assume_negative",
     "asymmetric",
     "balanced_angles",
     "balanced_binary_angular_margin",
     "balanced_cosine",
+    "balancing_lines",
     "binary_angular_margin",
     "entropy_maximization",
     "entropy_minimization",

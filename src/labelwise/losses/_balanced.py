@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -13,7 +14,14 @@ from ._angular import Logits, SubtractedMargin, on_logits, resolution, share
 from ._check import check_choice
 from ._pointwise import Needs, pointwise, working_dtype
 
-__all__ = ["AngleMoments", "balanced_angles", "balanced_binary_angular_margin", "balanced_cosine"]
+__all__ = [
+    "AngleMoments",
+    "BalancingLines",
+    "balanced_angles",
+    "balanced_binary_angular_margin",
+    "balanced_cosine",
+    "balancing_lines",
+]
 
 
 class AngleMoments(Protocol):
@@ -39,10 +47,30 @@ class AngleMoments(Protocol):
         """(K,) variances of the positives' angles, in radians squared."""
 
 
+@dataclass(frozen=True, eq=False)
+class BalancingLines:
+    """The coefficients of psi = a theta + b, (K,) each: what the losses need of angle moments.
+
+    Whoever calls a loss many times with the same moments makes them once, by ``balancing_lines``.
+    """
+
+    a_negative: Tensor
+    b_negative: Tensor
+    a_positive: Tensor
+    b_positive: Tensor
+
+
+def balancing_lines(angles: AngleMoments | BalancingLines, like: Tensor) -> BalancingLines:
+    """Return the lines of ``angles`` for cosines or angles such as ``like`` (B, K), in its device and dtype."""
+    if isinstance(angles, BalancingLines):
+        return angles
+    return BalancingLines(*_line(like, angles, "negative"), *_line(like, angles, "positive"))
+
+
 def balanced_binary_angular_margin(
     cosines: Tensor,
     targets: Tensor,
-    angles: AngleMoments,
+    angles: AngleMoments | BalancingLines,
     scale: float | Tensor = 20.0,
     margin: float | Tensor = 0.4,
     margin_on: str = "positives",
@@ -58,7 +86,7 @@ def balanced_binary_angular_margin(
         cosines: (B, K), floating-point; values beyond [-1, 1], as half precision gives, are read as the
             nearest end.
         targets: (B, K), values in [0, 1], or -1; constants, without a gradient.
-        angles: moments of each label's angles, constants.
+        angles: moments of each label's angles, constants, or their lines.
         scale: s, a number or a tensor of one entry, which may require a gradient.
         margin: m, in units of the cosine, likewise.
         margin_on: "none", "positives", "negatives" or "both".
@@ -74,18 +102,17 @@ def balanced_binary_angular_margin(
     """
     check_choice("margin_on", margin_on, ("none", "positives", "negatives", "both"))
     floor = resolution(cosines.dtype)
-    negative = _line(cosines, angles, "negative")
-    positive = _line(cosines, angles, "positive")
-    rise, lift = positive[0] - negative[0], positive[1] - negative[1]
+    lines = balancing_lines(angles, cosines)
 
     def logits(c: Tensor, y: Tensor, s: Tensor, m: Tensor) -> Logits:
-        a, b = torch.addcmul(negative[0], y, rise), torch.addcmul(negative[1], y, lift)
+        a = torch.lerp(lines.a_negative, lines.a_positive, y)
+        b = torch.lerp(lines.b_negative, lines.b_positive, y)
         return _BalancedLogits(_Balanced(c, a, b, floor), share(y, margin_on), s, m)
 
     return on_logits(logits, cosines, targets, scale, margin)
 
 
-def balanced_cosine(cosines: Tensor, angles: AngleMoments) -> Tensor:
+def balanced_cosine(cosines: Tensor, angles: AngleMoments | BalancingLines) -> Tensor:
     """Return cos(psi_n(theta)/2 + psi_p(theta)/2), BBAM's score where no label is known.
 
     theta = arccos(cosines). It needs no label; as training uses psi_p or psi_n by the target, scores chosen
@@ -103,8 +130,8 @@ def balanced_cosine(cosines: Tensor, angles: AngleMoments) -> Tensor:
         UserError: cosines that are not floating-point, or moments that are not (K,).
     """
     floor = resolution(cosines.dtype)
-    negative, positive = _line(cosines, angles, "negative"), _line(cosines, angles, "positive")
-    a, b = (negative[0] + positive[0]) / 2, (negative[1] + positive[1]) / 2
+    lines = balancing_lines(angles, cosines)
+    a, b = (lines.a_negative + lines.a_positive) / 2, (lines.b_negative + lines.b_positive) / 2
 
     def rule(c: Tensor, _: None, needs: Needs) -> tuple[Tensor, Tensor | None]:
         angle = _Balanced(c, a, b, floor)

@@ -20,6 +20,7 @@ from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import Budget, MethodSpec
+from labelwise.metrics import judgeable
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.targets import ItemState, Slot
 
@@ -64,6 +65,8 @@ class Problem:
             "complete": unknown == 0,
             "incomplete": unknown > 0,
         }
+        fair = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
+        tests |= {"fair": fair, "unfair": ~fair}
         return {name: np.flatnonzero(test) for name, test in tests.items()}
 
     @property
@@ -132,6 +135,8 @@ class Batch:
 class Trainer(Protocol):
     """The engine's side of a step."""
 
+    network: Network
+
     @property
     def optimisers(self) -> Mapping[str, torch.optim.Optimizer]:
         """The stage's optimisers by name."""
@@ -164,13 +169,13 @@ class Pool(Protocol):
         """Return the closed-form solution on these features, solved once."""
 
 
-def batch_sum(values: Tensor) -> Tensor:
-    """Sum over the whole batch: over the entries here and, in a distributed run, over all ranks.
+def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
+    """Sum over the whole batch: over the entries here (along ``dim``) and, in a distributed run, over all ranks.
 
     The gradient of a function of this sum, averaged over ranks as data-parallel training does, equals the gradient
     on the undivided batch.
     """
-    total = values.sum()
+    total = values.sum() if dim is None else values.sum(dim)
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return total
     whole = total.detach().clone()

@@ -85,6 +85,7 @@ class BalancedAngularMargin(SelfTraining):
         for name in _STATISTICS:
             self.register_buffer(name, getattr(identity, name).float())
         self.register_buffer("refreshed", torch.tensor(False))
+        self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
         """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
@@ -115,13 +116,22 @@ class BalancedAngularMargin(SelfTraining):
         """The statistics in force; before the first refresh they change nothing."""
         return AngleStatistics(**{name: getattr(self, name) for name in _STATISTICS})
 
+    def lines(self, cosines: Tensor) -> losses.BalancingLines:
+        """Return the transform of both signs, made anew only when the statistics were written to."""
+        versions = [getattr(self, name)._version for name in _STATISTICS]
+        key = (*versions, cosines.dtype, cosines.device)
+        if self._lines is None or self._lines[0] != key:
+            self._lines = key, losses.balancing_lines(self.angles, cosines)
+        return self._lines[1]
+
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of the (balanced) binary angular margin, entries not used counted as 0."""
         margin = {"scale": self.hp.scale, "margin": self.hp.margin, "margin_on": self.hp.margin_on}
         if batch.stage == "warm-up":
-            return self.mean(losses.binary_angular_margin(batch.scores, batch.labels, **margin), batch)
-        target = batch.state["target"]
-        values = losses.balanced_binary_angular_margin(batch.scores, target, self.angles, **margin)
+            values = losses.binary_angular_margin(batch.scores, self.target(batch), **margin)
+        else:
+            lines = self.lines(batch.scores)
+            values = losses.balanced_binary_angular_margin(batch.scores, self.target(batch), lines, **margin)
         return self.masked_mean(values, batch)
 
     def score(self, outputs: Outputs) -> Tensor:

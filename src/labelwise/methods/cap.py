@@ -54,14 +54,11 @@ class ClassAwarePseudoLabels(SelfTraining):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of the asymmetric loss, masked entries counted as 0."""
-        target = batch.labels if batch.stage == "warm-up" else batch.state["target"]
         values = losses.asymmetric(
             batch.scores,
-            target,
+            self.target(batch),
             gamma_negative=self.hp.gamma_negative,
             gamma_positive=self.hp.gamma_positive,
             clip=self.hp.clip,
         )
-        if batch.stage == "warm-up":
-            return self.mean(values, batch)
         return self.masked_mean(values, batch)

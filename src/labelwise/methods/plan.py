@@ -8,7 +8,7 @@ from typing import Literal
 
 __all__ = ["Group", "Optimiser", "Stage"]
 
-Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete"]
+Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair", "unfair"]
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,10 @@ class Stage:
     """One stage of a plan.
 
     ``mixture`` says how many items of each group stand in a batch. Groups: ``all``; ``labelled`` (some entry known)
-    and ``unlabelled`` (none); ``complete`` (every entry known) and ``incomplete``. An epoch is one pass over the
-    *last* group named; the others are cycled. A group without items leaves its places to the others.
+    and ``unlabelled`` (none); ``complete`` (every entry known) and ``incomplete``; ``fair`` (known entries that are
+    a fair sample of both signs: the complete rows where all others show positives only, otherwise those with a known
+    entry, and none where no negative is known) and ``unfair``. An epoch is one pass over the *last* group named; the
+    others are cycled. A group without items leaves its places to the others.
     ``views`` gives the views drawn for each group (one forward pass each). ``ridge_start`` sets the head to the
     closed-form solution first; ``refresh`` calls the method's ``refresh`` before every epoch; ``ema`` is the decay
     of the averaged weights kept beside the raw ones, or None. A stage of zero epochs calls the method's ``fit``.

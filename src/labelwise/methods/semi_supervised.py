@@ -1,4 +1,4 @@
-"""The family of self-training methods: a warm-up on complete rows, then pseudo-labels for the unknown entries."""
+"""The family of self-training methods: a warm-up on known entries, then pseudo-labels for the unknown ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["SHARED", "SelfTraining"]
 SHARED = {
     "warm_up": Hyperparameter(
         0.3,
-        "share of the epochs spent on the complete rows alone",
+        "share of the epochs spent on the known entries of fair rows alone",
         low=0.0,
         high=1.0,
         source="released code: 12 of 40 epochs",
@@ -50,28 +50,28 @@ SHARED = {
 class SelfTraining(Method):
     """Two stages: a warm-up, then all rows with class-aware pseudo-labels, renewed before every epoch.
 
-    The warm-up trains on complete rows, or on all rows where none is complete (unknown then counts as negative). In
-    the second stage complete rows take 1.25 times their share of a batch, at least 1/16 and at most half of it
-    (the released codes: 4 of 64 at 5% labelled, 8 at 10%, 12 at 15%, 16 to 32 at 20%). Views are strong, and the
-    weights are averaged. A whole network is trained with weight decay 1e-4 and a one-cycle schedule.
+    The warm-up trains on the known entries of the fair rows (with semi-supervised labels: the labelled rows), or on
+    all rows where no negative is known (unknown then counts as negative). In the second stage fair rows take 1.25
+    times their share of a batch, at least 1/16 and at most half of it (the released codes: 4 of 64 at 5% labelled, 8
+    at 10%, 12 at 15%, 16 to 32 at 20%). Views are strong, and the weights are averaged. A whole network is trained
+    with weight decay 1e-4 and a one-cycle schedule.
     """
 
     def plan(self) -> list[Stage]:
         """Return the two stages, without those of no epochs."""
         problem, size = self.problem, self.budget.batch_size
         warm = round(self.hp.warm_up * self.budget.epochs)
-        complete = len(problem.groups["complete"])
-        share = min(0.5, max(1 / 16, 1.25 * complete / max(problem.n_items, 1)))
+        share = min(0.5, max(1 / 16, 1.25 * len(problem.groups["fair"]) / max(problem.n_items, 1)))
         labelled = max(1, round(share * size))
-        first = "complete" if complete else problem.teaching_group
+        first = "fair" if self._has_fair_rows else problem.teaching_group
         strong = ("strong",)
         stages = [
             self.stage("warm-up", warm, mixture={first: min(size, 32)}, views={first: strong}),
             self.stage(
                 "pseudo-labels",
                 self.budget.epochs - warm,
-                mixture={"complete": labelled, "incomplete": max(1, size - labelled)},
-                views={"complete": strong, "incomplete": strong},
+                mixture={"fair": labelled, "unfair": max(1, size - labelled)},
+                views={"fair": strong, "unfair": strong},
                 refresh=True,
                 ema=self.hp.ema_decay,
                 **({"ridge_start": False} if warm else {}),
@@ -86,13 +86,23 @@ class SelfTraining(Method):
         return super().optimiser(**{"weight_decay": 1e-4, "schedule": "one_cycle", **changes})
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels of the warm-up's rows, unknown as negative where no row is complete."""
-        problem, complete = self.problem, self.problem.groups["complete"]
-        if not len(complete):
+        """Return the labels of the warm-up's rows, unknown as negative where no negative is known."""
+        problem, fair = self.problem, self.problem.groups["fair"]
+        if not self._has_fair_rows:
             return problem.assumed_negative
         labels = np.full_like(problem.labels, -1)
-        labels[complete] = problem.labels[complete]
+        labels[fair] = problem.labels[fair]
         return labels if (labels == 1).any() else problem.labels
+
+    @property
+    def _has_fair_rows(self) -> bool:
+        return len(self.problem.groups["fair"]) > 0
+
+    def target(self, batch: Batch) -> Tensor:
+        """Return what the batch is taught, (B, K) in {1, 0, -1}; -1 is not used."""
+        if batch.stage != "warm-up":
+            return batch.state["target"]
+        return batch.labels if self._has_fair_rows else batch.labels.clamp(min=0)
 
     def slots(self) -> dict[str, targets.Slot]:
         """The target of every entry: 1, 0, or -1 for one that is not used."""
@@ -111,8 +121,8 @@ class SelfTraining(Method):
 
     def masked_mean(self, values: Tensor, batch: Batch) -> Tensor:
         """Return the mean over entries; unused ones count as 0, those of incomplete rows by their weight."""
-        weights = (batch.state["target"] >= 0).to(values.dtype)
-        if self.hp.unlabelled_weight != 1.0:
+        weights = (self.target(batch) >= 0).to(values.dtype)
+        if self.hp.unlabelled_weight != 1.0 and batch.stage != "warm-up":
             incomplete = (batch.labels == -1).any(1, keepdim=True)
             weights = torch.where(incomplete, weights * self.hp.unlabelled_weight, weights)
         return self.mean(values, batch, weights=weights)
