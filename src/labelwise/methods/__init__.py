@@ -41,6 +41,8 @@ _CLASSES: dict[str, str | type[Method]] = {
     "bam": "BinaryAngularMargin",
     "bbam": "BalancedAngularMargin",
     "cap": "ClassAwarePseudoLabels",
+    "softmatch": "SoftMatch",
+    "flatmatch": "FlatMatch",
 }
 
 

@@ -1,0 +1,114 @@
+"""The family of consistency methods: what the weak view is sure of, the strong view shall say too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch, Method, Problem, Trainer
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import Hyperparameter
+
+__all__ = ["SHARED", "Consistency"]
+
+SHARED = {
+    "unlabelled_weight": Hyperparameter(
+        1.0, "weight of the pseudo-labelled entries' loss", low=0.0, high=100.0, source="released codes"
+    ),
+    "unlabelled_ratio": Hyperparameter(
+        7.0,
+        "unlabelled items for each labelled one in a batch, at most as many as there are",
+        low=0.1,
+        high=1000.0,
+        source="released codes: 7 on pictures, 1 on text",
+    ),
+    "statistics_decay": Hyperparameter(
+        0.999, "decay of the confidences' running statistics", low=0.0, high=0.99999, source="released codes"
+    ),
+    "ema_decay": Hyperparameter(
+        0.999, "decay of the averaged weights", low=0.0, high=0.99999, source="released codes"
+    ),
+}
+"""The hyper-parameters of the family."""
+
+
+class Consistency(Method):
+    """One stage over labelled rows (weak views) and unlabelled ones (weak and strong views).
+
+    The weak views of unlabelled rows are seen without gradient and give every unknown entry a pseudo-label and a
+    weight (``pseudo``), for its strong view. Where labelled rows have unknown entries too, they get both views.
+    Running statistics have the decay min(``statistics_decay``, (1 + t) / (10 + t)) at update t, as the averaged
+    weights have, so that short runs leave their starting values.
+    """
+
+    updates: Tensor
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        self.register_buffer("updates", torch.zeros(()))
+
+    def plan(self) -> list[Stage]:
+        """Return the one stage."""
+        groups, size = self.problem.groups, self.budget.batch_size
+        natural = len(groups["unlabelled"]) / max(len(groups["labelled"]), 1)
+        labelled = max(1, round(size / (1 + min(self.hp.unlabelled_ratio, natural))))
+        whole = len(groups["labelled"]) == len(groups["complete"])
+        both = ("weak", "strong")
+        return [
+            self.stage(
+                "train",
+                self.budget.epochs,
+                mixture={"labelled": labelled, "unlabelled": max(1, size - labelled)},
+                views={"labelled": ("weak",) if whole else both, "unlabelled": both},
+                ema=self.hp.ema_decay,
+            )
+        ]
+
+    def weak_scores(self, batch: Batch, trainer: Trainer, learnt: Tensor) -> Tensor:
+        """Return the weak view's outputs of the whole batch without gradient, given those of its labelled rows."""
+        rest = batch.inputs["weak"][len(learnt) :]
+        if not len(rest):
+            return learnt.detach()
+        with torch.no_grad():
+            seen = replace(batch, inputs={"weak": rest}, outputs={})
+            trainer.forward(seen)
+        return torch.cat([learnt.detach(), seen.scores.to(learnt.dtype)])
+
+    @staticmethod
+    def labelled_part(batch: Batch, *views: str) -> Batch:
+        """Return the batch with the weak view cut to its labelled rows, which stand first, and with ``views`` whole."""
+        labelled = int((batch.labels >= 0).any(1).sum())
+        inputs = {"weak": batch.inputs["weak"][:labelled]}
+        return replace(batch, inputs=inputs | {v: batch.inputs[v] for v in views}, outputs={})
+
+    def known_loss(self, batch: Batch, scores: Tensor) -> Tensor:
+        """Return the mean binary cross-entropy over the known entries of the first ``len(scores)`` rows."""
+        part = replace(batch, labels=batch.labels[: len(scores)])
+        values = losses.ignore_unknown(scores, part.labels)
+        return self.mean(values, part, weights=(part.labels >= 0).to(values.dtype), over="weights")
+
+    def unknown_loss(self, batch: Batch, weak: Tensor, strong: Tensor) -> Tensor:
+        """Return ``unlabelled_weight`` times the weighted binary cross-entropy of pseudo-labels on the strong views.
+
+        The mean is over all unknown entries of rows with a strong view; (B, K) ``weak`` and (b, K) ``strong``.
+        """
+        rows = batch.rows["strong"]
+        unknown = batch.labels[rows] == -1
+        labels, weights = self.pseudo(torch.sigmoid(weak[rows].float()), unknown)
+        values = losses.soft_targets(strong, labels) * weights * unknown
+        return float(self.hp.unlabelled_weight) * values.sum() / unknown.sum().clamp(min=1)
+
+    def pseudo(self, p: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels and weights (b, K) from the weak view's probabilities; the statistics move on ``unknown``."""
+        raise NotImplementedError
+
+    def next_decay(self) -> float:
+        """Count an update of the running statistics and return its decay."""
+        self.updates += 1
+        t = float(self.updates)
+        return min(float(self.hp.statistics_decay), (1 + t) / (10 + t))
