@@ -87,6 +87,22 @@ class Problem:
         """
         return "all" if self.setting in {"single_positive", "partial_positive"} else "labelled"
 
+    def truth(self, method: str) -> np.ndarray:
+        """Return the true labels (n, K), which an oracle alone may ask for.
+
+        Raises ``UserError``, naming the method, where there are none or where they do not fit the labels.
+        """
+        if self.true_labels is None:
+            raise UserError(
+                f"method {method!r} is an oracle: it needs the labels without gaps, fit(X, Y, true_labels=...)"
+            )
+        if self.true_labels.shape != self.labels.shape:
+            raise UserError(
+                f"true_labels has shape {self.true_labels.shape}: method {method!r} needs that of Y, "
+                f"{self.labels.shape}"
+            )
+        return self.true_labels
+
     def unknown_prior(self, method: str) -> np.ndarray:
         """Return the expected share of positives among each label's unknown entries, (K,) float64.
 
