@@ -177,7 +177,10 @@ def _rule(
         raise UserError(f"rule={rule!r}: give 'auto', a threshold or a rule of labelwise.metrics")
     if held is not None and labels is not None and can is not None and can.thresholds:
         learnt = metrics.learn_thresholds(labels, held, label_names=label_names)
-        return learnt, "thresholds of the best F1 on rows that the model did not see"
+        return learnt, (
+            "thresholds of the best F1 on rows that the model did not see; F1 and Hamming loss on these same rows "
+            "flatter a little"
+        )
     if prior is not None:
         scores = scores_of_all()
         scores = scores if calibration is None else calibration.apply(scores)
