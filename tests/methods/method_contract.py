@@ -61,6 +61,11 @@ def model(method, setting="full", **changes):
     return lw.MultiLabelClassifier(method, **{**options, **changes})
 
 
+def truth(method, full):
+    """The true labels as an argument of ``fit``, for an oracle alone."""
+    return {"true_labels": full} if "true_labels" in get(method).spec.needs else {}
+
+
 def same(one, other):
     """Assert that two networks with their methods are equal to the bit."""
     for a, b in ((one.network_, other.network_), (one.trained_method_, other.trained_method_)):
@@ -72,7 +77,7 @@ def same(one, other):
 
 def check_predicts_scores_between_zero_and_one(method, setting, folder):
     X, Y, full = problem(setting)
-    fitted = model(method).fit(X, Y)
+    fitted = model(method).fit(X, Y, **truth(method, full))
     scores, sets = fitted.predict_proba(X), fitted.predict(X)
     assert scores.shape == sets.shape == full.shape
     assert scores.dtype == np.float32
@@ -83,22 +88,22 @@ def check_predicts_scores_between_zero_and_one(method, setting, folder):
 
 
 def check_two_fits_are_equal_to_the_bit(method, setting, folder):
-    X, Y, _ = problem(setting)
-    first = model(method).fit(X, Y)
+    X, Y, full = problem(setting)
+    first = model(method).fit(X, Y, **truth(method, full))
     torch.manual_seed(12345)
     np.random.seed(6)  # noqa: NPY002 - the point is that no global generator matters
-    second = model(method).fit(X, Y)
+    second = model(method).fit(X, Y, **truth(method, full))
     same(first, second)
     np.testing.assert_array_equal(first.decision_scores(X), second.decision_scores(X))
     assert [r["loss"] for r in first.history_] == [r["loss"] for r in second.history_]
 
 
 def check_the_caller_keeps_its_random_state_and_arguments(method, setting, folder):
-    X, Y, _ = problem(setting)
+    X, Y, full = problem(setting)
     before, X_was, Y_was = torch.get_rng_state(), X.copy(), Y.copy()
     estimator = model(method)
     parameters = repr(estimator.get_params())
-    estimator.fit(X, Y)
+    estimator.fit(X, Y, **truth(method, full))
     assert torch.equal(torch.get_rng_state(), before)
     np.testing.assert_array_equal(X, X_was)
     np.testing.assert_array_equal(Y, Y_was)
@@ -106,8 +111,8 @@ def check_the_caller_keeps_its_random_state_and_arguments(method, setting, folde
 
 
 def check_saves_and_loads(method, setting, folder):
-    X, Y, _ = problem(setting)
-    fitted = model(method).fit(X, Y)
+    X, Y, full = problem(setting)
+    fitted = model(method).fit(X, Y, **truth(method, full))
     fitted.save(folder / "model")
     loaded = lw.load(folder / "model")
     same(fitted, loaded)
@@ -119,17 +124,17 @@ def check_saves_and_loads(method, setting, folder):
 
 
 def check_clones(method, setting, folder):
-    X, Y, _ = problem(setting)
-    fitted = model(method).fit(X, Y)
+    X, Y, full = problem(setting)
+    fitted = model(method).fit(X, Y, **truth(method, full))
     twin = clone(fitted)
     assert repr(twin.get_params()) == repr(fitted.get_params())
     assert not hasattr(twin, "network_")
-    same(fitted, twin.fit(X, Y))
+    same(fitted, twin.fit(X, Y, **truth(method, full)))
 
 
 def check_loss_falls_from_a_random_start(method, setting, folder):
-    X, Y, _ = problem(setting)
-    fitted = model(method, tune="all", epochs=14, learning_rate=0.03).fit(X, Y)
+    X, Y, full = problem(setting)
+    fitted = model(method, tune="all", epochs=14, learning_rate=0.03).fit(X, Y, **truth(method, full))
     if get(method).spec.passes == 0:
         assert fitted.history_ == []
         return
@@ -139,10 +144,10 @@ def check_loss_falls_from_a_random_start(method, setting, folder):
 
 
 def check_a_label_without_positives(method, setting, folder):
-    X, Y, _ = problem(setting)
+    X, Y, full = problem(setting)
     Y = Y.copy()
     Y[:, 2] = np.where(Y[:, 2] == 1, -1 if "positive" in setting else 0, Y[:, 2])
-    fitted = model(method).fit(X, Y)
+    fitted = model(method).fit(X, Y, **truth(method, full))
     assert np.isfinite(fitted.predict_proba(X)).all()
     assert any("label_2" in note or "'2'" in note or " 2" in note for note in fitted.notes_)
     fitted.save(folder / "model")
@@ -150,32 +155,32 @@ def check_a_label_without_positives(method, setting, folder):
 
 
 def check_rows_without_labels(method, setting, folder):
-    X, Y, _ = problem(setting)
+    X, Y, full = problem(setting)
     Y = Y.copy()
     Y[::7] = -1
     now = describe(Y).setting
     if now in get(method).spec.settings:
-        assert np.isfinite(model(method).fit(X, Y).predict_proba(X)).all()
+        assert np.isfinite(model(method).fit(X, Y, **truth(method, full)).predict_proba(X)).all()
 
 
 def check_one_label(method, setting, folder):
-    X, Y, _ = problem(setting)
-    Y = Y[:, :1]
+    X, Y, full = problem(setting)
+    Y, full = Y[:, :1], full[:, :1]
     options = {"prior": PRIOR[:1]} if "prior" in get(method).spec.needs else {}
     now = describe(Y).setting
     if now in get(method).spec.settings:
-        assert model(method, **options).fit(X, Y).predict_proba(X).shape == (N, 1)
+        assert model(method, **options).fit(X, Y, **truth(method, full)).predict_proba(X).shape == (N, 1)
 
 
 def check_one_item_a_batch(method, setting, folder):
-    X, Y, _ = problem(setting)
-    fitted = model(method, batch_size=1, epochs=2).fit(X, Y)
+    X, Y, full = problem(setting)
+    fitted = model(method, batch_size=1, epochs=2).fit(X, Y, **truth(method, full))
     assert np.isfinite(fitted.predict_proba(X)).all()
 
 
 def check_bfloat16(method, setting, folder):
-    X, Y, _ = problem(setting)
-    half, whole = (model(method, precision=p).fit(X, Y) for p in ("bf16", "32"))
+    X, Y, full = problem(setting)
+    half, whole = (model(method, precision=p).fit(X, Y, **truth(method, full)) for p in ("bf16", "32"))
     np.testing.assert_allclose(half.decision_scores(X), whole.decision_scores(X), atol=0.05)
 
 
@@ -186,22 +191,25 @@ def check_a_known_negative(method, setting, folder):
     Y[row, label] = 0
     now = describe(Y).setting
     if now in get(method).spec.settings:
-        assert np.isfinite(model(method).fit(X, Y).predict_proba(X)).all()
+        assert np.isfinite(model(method).fit(X, Y, **truth(method, full)).predict_proba(X)).all()
 
 
 def check_sparse_equals_dense(method, setting, folder):
-    X, Y, _ = problem(setting)
+    X, Y, full = problem(setting)
     X = np.where(np.abs(X) < 0.5, 0, X)
-    dense, sparse = model(method).fit(X, Y), model(method).fit(sp.csr_matrix(X), Y)
+    dense, sparse = (
+        model(method).fit(X, Y, **truth(method, full)),
+        model(method).fit(sp.csr_matrix(X), Y, **truth(method, full)),
+    )
     np.testing.assert_allclose(dense.decision_scores(X), sparse.decision_scores(sp.coo_array(X)), atol=2e-4)
 
 
 def check_label_weights_count(method, setting, folder):
     """Heavier positives move their label's scores, on a head of its own too; weights of 1 change nothing."""
-    X, Y, _ = problem(setting)
+    X, Y, full = problem(setting)
     options = {"learning_rate": 0.01, "epochs": 2}
     plain, ones, heavy = (
-        model(method, label_weights=given, **options).fit(X, Y).decision_scores(X)
+        model(method, label_weights=given, **options).fit(X, Y, **truth(method, full)).decision_scores(X)
         for given in (None, np.ones(K), [50.0, 1, 1, 1])
     )
     np.testing.assert_allclose(plain, ones, atol=1e-6)
@@ -258,3 +266,12 @@ def check_prior_is_asked_for(method):
     X, Y, _ = problem("single_positive")
     if "single_positive" in get(method).spec.settings:
         refused(lambda: model(method, prior=None).fit(X, Y), "prior", method)
+
+
+def check_true_labels_are_asked_for(method):
+    if "true_labels" not in get(method).spec.needs:
+        return
+    X, Y, full = problem("single_positive")
+    refused(lambda: model(method).fit(X, Y), "true_labels", method)
+    refused(lambda: model(method, tune="all").fit(X, Y), "true_labels", method)
+    refused(lambda: model(method).fit(X, Y, true_labels=full[:5]), "true_labels", method, "(5, 4)")

@@ -9,6 +9,7 @@ from method_contract import (
     check_hyperparameters,
     check_prior_is_asked_for,
     check_settings_outside,
+    check_true_labels_are_asked_for,
     refused,
 )
 
@@ -29,6 +30,7 @@ def test_refusals(method):
     check_settings_outside(method)
     check_hyperparameters(method)
     check_prior_is_asked_for(method)
+    check_true_labels_are_asked_for(method)
 
 
 @pytest.mark.parametrize("method", methods.names())

@@ -1,0 +1,37 @@
+"""Focal loss on assumed negatives: entries that are already right weigh less."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+
+__all__ = ["Focal"]
+
+
+class Focal(NegativeByAssumption):
+    """-(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others, unknown included.
+
+    The original's class weight (its alpha) is off, as in the comparisons on missing labels.
+    """
+
+    spec = MethodSpec(
+        id="focal",
+        title="Focal loss, unknown as negative",
+        paper="Lin et al., Focal Loss for Dense Object Detection, ICCV 2017; baseline of Zhou et al., ECCV 2022",
+        assumption="nearly every unknown entry of a labelled row is irrelevant, and most entries are easy",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        hyperparameters={
+            "gamma": Hyperparameter(
+                2.0, "focusing exponent; 0 is binary cross-entropy", low=0.0, high=10.0, source="paper: 2"
+            )
+        },
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.focal``."""
+        return self.mean(losses.focal(batch.scores, batch.labels, gamma=self.hp.gamma), batch)

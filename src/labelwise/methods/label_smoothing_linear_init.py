@@ -1,0 +1,26 @@
+"""Label smoothing with linear initialisation: two stages inside one run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from labelwise.methods.label_smoothing import LabelSmoothing
+from labelwise.methods.linear_init import LINEAR_INIT, LinearInit
+from labelwise.methods.spec import Budget
+
+__all__ = ["LabelSmoothingLinearInit"]
+
+
+class LabelSmoothingLinearInit(LinearInit, LabelSmoothing):
+    """Label smoothing on assumed negatives, for the head on the frozen network first, then for everything.
+
+    The paper's first stage has learning rate 1e-4, batches of 8 (NUS 16) and 25 epochs, its second 10 epochs.
+    """
+
+    spec = replace(
+        LabelSmoothing.spec,
+        id="label_smoothing_linear_init",
+        title="Label smoothing with linear initialisation (AN-LS + LI)",
+        hyperparameters={**LabelSmoothing.spec.hyperparameters, **LINEAR_INIT},
+        full_budget=Budget(35, 64, 1e-3),
+    )

@@ -1,0 +1,55 @@
+"""The family of linear initialisation: the head on the frozen network first, then everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from labelwise.methods.base import Method
+from labelwise.methods.plan import Stage
+from labelwise.methods.spec import Hyperparameter
+
+__all__ = ["LINEAR_INIT", "LinearInit"]
+
+LINEAR_INIT = {
+    "linear_share": Hyperparameter(
+        0.7,
+        "share of the epochs spent on the head alone",
+        low=0.0,
+        high=1.0,
+        source="paper: 25 epochs, then 10",
+    ),
+    "second_rate": Hyperparameter(
+        0.1,
+        "learning rate of the second stage as a multiple of the first's",
+        low=0.0,
+        high=10.0,
+        source="paper: searched apart",
+    ),
+}
+"""The hyper-parameters of the family."""
+
+
+class LinearInit(Method):
+    """Mixed in before a method of one stage: that stage for the head alone, then again for the whole network.
+
+    Item state lives on. The paper keeps the first stage's head of best validation score; here its last one goes on.
+    Where only the head is tuned, the second stage trains the head at its own rate.
+    """
+
+    def plan(self) -> list[Stage]:
+        """Return the two stages, without those of no epochs."""
+        (stage,) = super().plan()
+        first = round(self.hp.linear_share * self.budget.epochs)
+        rate = self.hp.second_rate * self.budget.learning_rate
+        linear = replace(
+            stage, name="linear", epochs=first, optimisers={"main": self.optimiser(parameters=("head",))}
+        )
+        whole = replace(
+            stage,
+            name="end to end",
+            epochs=self.budget.epochs - first,
+            optimisers={"main": self.optimiser(learning_rate=rate)},
+            ridge_start=stage.ridge_start and not first,
+            refresh=stage.refresh and not first,
+        )
+        return [stage for stage in (linear, whole) if stage.epochs]

@@ -1,0 +1,44 @@
+"""LL-Cp: correct the largest losses of assumed negatives, for good."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses, targets
+from labelwise.methods.base import Batch
+from labelwise.methods.large_loss import LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.spec import MethodSpec
+
+__all__ = ["LargeLossPermanentCorrection"]
+
+
+class LargeLossPermanentCorrection(LargeLoss):
+    """Assume negative; after the first epoch ``rate`` of a batch's unknown entries turns positive, for good.
+
+    The entries of largest loss among those not yet turned; a known entry never turns.
+    """
+
+    spec = MethodSpec(
+        id="ll_cp",
+        title="Large loss correction, permanent (LL-Cp)",
+        paper=PAPER,
+        assumption="clean labels are learnt before wrong ones: an assumed negative of large loss is relevant",
+        settings=LARGE_LOSS,
+        passes=3,
+        whole_batch=True,
+        hyperparameters={"rate": RATE},
+    )
+
+    def slots(self) -> dict[str, targets.Slot]:
+        """The entries that were turned positive."""
+        return {"flipped": targets.Slot("bool")}
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Turn this batch's entries and return the mean over entries of the loss of the corrected labels."""
+        flipped = batch.state["flipped"]
+        if batch.epoch > 1:
+            values = losses.assume_negative(batch.scores.detach(), batch.labels)
+            flipped = flipped | self.largest(values, (batch.labels == -1) & ~flipped, self.hp.rate)
+            assert batch.write is not None
+            batch.write("flipped", flipped)
+        return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(flipped, 1)), batch)

@@ -1,0 +1,33 @@
+"""LL-Ct: correct the largest losses of assumed negatives, for this step."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch
+from labelwise.methods.large_loss import LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.spec import MethodSpec
+
+__all__ = ["LargeLossTemporaryCorrection"]
+
+
+class LargeLossTemporaryCorrection(LargeLoss):
+    """Assume negative; the (e - 1) rate unknown entries of largest loss in a batch of epoch e count as positive."""
+
+    spec = MethodSpec(
+        id="ll_ct",
+        title="Large loss correction, temporary (LL-Ct)",
+        paper=PAPER,
+        assumption="clean labels are learnt before wrong ones: an assumed negative of large loss is relevant",
+        settings=LARGE_LOSS,
+        passes=3,
+        whole_batch=True,
+        hyperparameters={"rate": RATE},
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of the assumed-negative loss of the corrected labels."""
+        values = losses.assume_negative(batch.scores.detach(), batch.labels)
+        corrected = self.largest(values, batch.labels == -1, self.share(batch.epoch))
+        return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(corrected, 1)), batch)

@@ -1,0 +1,33 @@
+"""LL-R: reject the largest losses of assumed negatives."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.base import Batch
+from labelwise.methods.large_loss import LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.spec import MethodSpec
+
+__all__ = ["LargeLossRejection"]
+
+
+class LargeLossRejection(LargeLoss):
+    """Assume negative, without the (e - 1) rate largest losses of unknown entries of a batch in epoch e."""
+
+    spec = MethodSpec(
+        id="ll_r",
+        title="Large loss rejection (LL-R)",
+        paper=PAPER,
+        assumption="clean labels are learnt before wrong ones: an assumed negative of large loss is relevant",
+        settings=LARGE_LOSS,
+        passes=3,
+        whole_batch=True,
+        hyperparameters={"rate": RATE},
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over all entries of the assumed-negative loss, rejected ones counted as 0."""
+        values = losses.assume_negative(batch.scores, batch.labels)
+        rejected = self.largest(values, batch.labels == -1, self.share(batch.epoch))
+        return self.mean(values, batch, weights=(~rejected).to(values.dtype))

@@ -1,0 +1,38 @@
+"""Assume negative, smoothing only the labels that are assumed."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch
+from labelwise.methods.label_smoothing import EPSILON
+from labelwise.methods.spec import SETTINGS, MethodSpec
+
+__all__ = ["NegativeLabelSmoothing"]
+
+
+class NegativeLabelSmoothing(NegativeByAssumption):
+    """Binary cross-entropy against 1 for known positives, 0 for known negatives and epsilon for unknown entries.
+
+    A baseline whose code was not released; epsilon is that of label smoothing. Ours: a known negative is not
+    smoothed, since nothing is assumed of it.
+    """
+
+    spec = MethodSpec(
+        id="negative_label_smoothing",
+        title="Assume negative with negative label smoothing (N-LS)",
+        paper="baseline of Zhou et al., Acknowledging the Unknown, ECCV 2022",
+        assumption="a share epsilon of the unknown entries is relevant; known labels are right",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        hyperparameters={"epsilon": EPSILON},
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.label_smoothing`` with only unknown entries smoothed."""
+        values = losses.label_smoothing(
+            batch.scores, batch.labels, positive=0.0, negative=0.0, unknown=self.hp.epsilon
+        )
+        return self.mean(values, batch)

@@ -1,0 +1,34 @@
+"""The family of assumed negatives with a penalty on the head's weights."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch, Trainer
+
+__all__ = ["PenalisedHead"]
+
+
+class PenalisedHead(NegativeByAssumption):
+    """Assume negative, plus ``weight`` times a norm of the head's weights (K, D); biases are free."""
+
+    @abstractmethod
+    def norm(self, weight: Tensor) -> Tensor:
+        """Return the norm (a scalar) of the head's weights."""
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.assume_negative``, without the penalty."""
+        return self.mean(losses.assume_negative(batch.scores, batch.labels), batch)
+
+    def step(self, batch: Batch, trainer: Trainer) -> Tensor:
+        """Take a step on the loss and the penalty."""
+        trainer.forward(batch)
+        weight: Tensor = trainer.network.head.weight  # type: ignore[assignment]
+        loss: Tensor = self.loss(batch) + self.hp.weight * self.norm(weight)
+        trainer.backward(loss)
+        trainer.update()
+        return loss.detach()

@@ -1,0 +1,180 @@
+"""ROLE: estimate the labels online, beside the classifier, so that both agree (Cole et al., CVPR 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from labelwise import losses, targets
+from labelwise._random import generator
+from labelwise.methods.base import Batch, Pool, Problem, Trainer
+from labelwise.methods.expectation import ExpectedPositives
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+
+__all__ = ["OnlineLabelEstimation"]
+
+_BETAS, _EPS = (0.9, 0.999), 1e-8
+_CHUNK = 4096
+_LONG = 1 << 15
+
+
+class OnlineLabelEstimation(ExpectedPositives):
+    """A classifier p and an estimate q = sigmoid(Theta) of every entry, each taught by the other.
+
+    L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2, with l the mean over entries of the known ones'
+    cross-entropy, CE(t -> u) the mean cross-entropy of u against t as a constant, and R as in EPR. Theta starts at
+    logit(.995) and logit(.005) where a label is known, elsewhere between -logit(.6) and logit(.6) at random; its
+    rate is ``estimator_rate`` times the classifier's.
+
+    Theta and its two Adam moments are item state, 12 bytes an entry. The released code steps dense Adam over all
+    (n, K) entries in every batch. Here a step reads and writes the rows of its batch alone. ``dense``: the steps a row
+    missed, in which its momentum alone moves it, are made up in closed form when it is next read, which equals dense
+    Adam but for its epsilon. Otherwise a row moves in its own batches only, with its own count of steps: one step an
+    epoch, some thirty times less far than with dense Adam, for which a larger ``estimator_rate`` makes up. Ours too: known negatives,
+    and Theta's gradient times BK, which Adam does not see but for its epsilon.
+    """
+
+    spec = MethodSpec(
+        id="role",
+        title="Regularised online label estimation (ROLE)",
+        paper="Cole et al., Multi-Label Learning from Single Positive Labels, CVPR 2021",
+        assumption="the mean number of positives of an item is known",
+        settings=frozenset(SETTINGS),
+        passes=3,
+        needs=frozenset({"prior"}),
+        whole_batch=True,
+        hyperparameters={
+            "estimator_rate": Hyperparameter(
+                10.0,
+                "learning rate of the label estimator as a multiple of the classifier's",
+                low=0.0,
+                high=10000.0,
+                source="released code: 10",
+            ),
+            "dense": Hyperparameter(
+                True, "move a row between its batches too, as dense Adam does", source="released code"
+            ),
+            "spread": Hyperparameter(
+                0.1,
+                "estimates of unknown entries start within this distance of 1/2",
+                low=0.0,
+                high=0.49,
+                source="released code: .1",
+            ),
+        },
+        head_budget=Budget(25, 64, 1e-3),
+    )
+
+    updates: Tensor
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        self.register_buffer("updates", torch.zeros((), dtype=torch.int64))
+
+    def plan(self) -> list[Any]:
+        """Return the one stage; its first refresh draws the estimates."""
+        return [replace(stage, refresh=True) for stage in super().plan()]
+
+    def slots(self) -> dict[str, targets.Slot]:
+        """The estimator's logits, its two moments, and the step at which a row was last moved."""
+        entries = {name: targets.Slot("float32") for name in ("theta", "first", "second")}
+        return {**entries, "steps": targets.Slot("int32", per="item")}
+
+    def refresh(self, pools: Callable[[str], Pool]) -> None:
+        """Before the first epoch, draw the estimates."""
+        pool = pools("raw")
+        if pool.epoch > 1:
+            return
+        y, bound = self.problem.labels, float(torch.logit(torch.tensor(0.5 + self.hp.spread)))
+        known = float(torch.logit(torch.tensor(0.995)))
+        for start in range(0, len(y), _CHUNK):
+            rows = slice(start, min(start + _CHUNK, len(y)))
+            random = generator(self.problem.seed, "label estimates", start // _CHUNK)
+            drawn = random.uniform(-bound, bound, y[rows].shape)
+            theta = np.where(y[rows] == -1, drawn, np.where(y[rows] == 1, known, -known))
+            pool.state.write("theta", theta.astype(np.float32), rows)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return L; the estimator's part is a constant here, ``step`` moves the estimates."""
+        theta = batch.state["theta"]
+        p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(theta)
+        classifier = losses.ignore_unknown(batch.scores, batch.labels) + losses.soft_targets(batch.scores, q)
+        estimator = losses.ignore_unknown(theta, batch.labels) + losses.soft_targets(theta, p.detach())
+        terms = self.mean(classifier, batch) + losses.reduce(estimator)
+        return (terms + self.balance(p) + self.balance(q)) / 2
+
+    def step(self, batch: Batch, trainer: Trainer) -> Tensor:
+        """Move the classifier, and the estimates of the batch's rows."""
+        trainer.forward(batch)
+        rate = self.hp.estimator_rate * trainer.optimisers["main"].param_groups[0]["lr"]
+        self.updates += 1
+        if self.hp.dense:
+            make_up(batch.state, int(self.updates), rate)
+        loss = self.loss(batch)
+        trainer.backward(loss)
+        self.move(batch, rate)
+        trainer.update()
+        return loss.detach()
+
+    @torch.no_grad()
+    def move(self, batch: Batch, rate: float) -> None:
+        """Take one Adam step on the estimates of the batch's rows and write them back."""
+        state, y = batch.state, batch.labels
+        p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(state["theta"])
+        slope = (q - p + (y >= 0) * (q - y.clamp(min=0))) / 2
+        slope += self.excess(q) / y.shape[1] * q * (1 - q)
+        state["steps"].copy_(self.updates if self.hp.dense else state["steps"] + 1)
+        adam(state["theta"], state["first"], state["second"], state["steps"][:, None], slope, rate)
+        assert batch.write is not None
+        for name in self.slots():
+            batch.write(name, state[name])
+
+
+def adam(theta: Tensor, first: Tensor, second: Tensor, step: Tensor, slope: Tensor, rate: float) -> None:
+    """Take Adam's update number ``step`` (rows, 1) on rows ``theta``, with its moments, in place."""
+    one, two = _BETAS
+    first.mul_(one).add_(slope, alpha=1 - one)
+    second.mul_(two).addcmul_(slope, slope, value=1 - two)
+    t = step.double()
+    size = rate / (1 - one**t)
+    spread = (second * (1 / (1 - two**t)).float()).sqrt_().add_(_EPS)
+    theta.sub_(first * size.float() / spread)
+
+
+def make_up(state: Mapping[str, Tensor], now: int, rate: float) -> None:
+    """Move rows, in place, through the steps without a gradient since each was last moved, up to ``now`` - 1.
+
+    With moments m, v after step t, the j-th such step moves by -rate m/sqrt(v) r^j c(t + j), r = b1/sqrt(b2) and
+    c(u) = sqrt(1 - b2^u)/(1 - b1^u). A sum over j = 1..J is F(t) - r^J F(t + J), F the sum without end.
+    """
+    one, two = _BETAS
+    last = state["steps"].double().cpu()
+    missed = (now - 1 - last).clamp_(min=0)
+    table = _sums()
+    before, after = (table[u.clamp(max=_LONG).long()] for u in (last, last + missed))
+    distance = before - (one / two**0.5) ** missed * after
+    device = state["theta"].device
+    scale = (rate * distance).float().to(device)[:, None]
+    state["theta"].sub_(state["first"] / (state["second"].sqrt() + 1e-30) * scale)
+    state["first"].mul_((one**missed).float().to(device)[:, None])
+    state["second"].mul_((two**missed).float().to(device)[:, None])
+
+
+@cache
+def _sums() -> Tensor:
+    """Return F(t) for t = 0.._LONG, where c has come to 1 within 1e-14, in float64."""
+    one, two = _BETAS
+    ratio = one / two**0.5
+    u = np.arange(1, _LONG + 1)
+    c = np.sqrt(1 - two**u) / (1 - one**u)
+    sums = np.empty(_LONG + 1)
+    sums[_LONG] = ratio / (1 - ratio)
+    for t in range(_LONG - 1, -1, -1):
+        sums[t] = ratio * (c[t] + sums[t + 1])
+    return torch.from_numpy(sums)

@@ -1,0 +1,33 @@
+"""Weak assume negative: the assumed negatives of an item weigh together as much as its one positive."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from labelwise import losses
+from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch
+from labelwise.methods.spec import SETTINGS, MethodSpec
+
+__all__ = ["WeakAssumeNegative"]
+
+
+class WeakAssumeNegative(NegativeByAssumption):
+    """Binary cross-entropy in which an unknown entry counts as negative with weight 1/(K - 1).
+
+    The original has observed positives and unknown entries only. Ours: a known negative has weight 1, and with one
+    label the weight is 1.
+    """
+
+    spec = MethodSpec(
+        id="wan",
+        title="Weak assume negative (WAN)",
+        paper="Cole et al., Multi-Label Learning from Single Positive Labels, CVPR 2021 (named DW elsewhere)",
+        assumption="an unknown entry is more often irrelevant than relevant",
+        settings=frozenset(SETTINGS),
+        passes=3,
+    )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean over entries of ``losses.weak_assume_negative``."""
+        return self.mean(losses.weak_assume_negative(batch.scores, batch.labels), batch)
