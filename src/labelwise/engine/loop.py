@@ -21,7 +21,7 @@ from labelwise.engine.settings import Settings
 from labelwise.engine.threads import step_threads
 from labelwise.errors import UserError
 from labelwise.methods import Method
-from labelwise.models import Network, Outputs, RidgeSolution
+from labelwise.models import Network, RidgeSolution
 
 __all__ = ["Criterion", "Interrupted", "Result", "score", "train"]
 
@@ -200,7 +200,7 @@ def score(network: Network, method: Method, source: Source, device: torch.device
 
     where = device or next(iter(network.state_dict().values())).device
     parts = []
-    for _, (z, scores) in outputs_in_chunks(network, source, where, rows=1024):
+    for _, outputs in outputs_in_chunks(network, source, where, rows=1024):
         with torch.inference_mode():
-            parts.append(method.score(Outputs(z, scores)).float().cpu().numpy())
+            parts.append(method.score(outputs).float().cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, method.problem.n_labels), np.float32)

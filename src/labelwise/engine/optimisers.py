@@ -36,7 +36,12 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
         }
         for (factor, decayed), parameters in groups.items()
     ]
-    return torch.optim.Adam(members) if spec.name == "adam" else torch.optim.AdamW(members)
+    kinds: dict[str, type[torch.optim.Optimizer]] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adamax": torch.optim.Adamax,
+    }
+    return kinds[spec.name](members)  # type: ignore[call-arg]
 
 
 def build_schedule(

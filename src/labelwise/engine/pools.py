@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.data import Source
-from labelwise.models import Features, Network, RidgeSolution, solve_ridge
+from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
 __all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
@@ -21,14 +21,14 @@ _CHUNK = 4096
 
 def outputs_in_chunks(
     network: Network, source: Source, device: torch.device, rows: int = 256
-) -> Iterator[tuple[slice, tuple[Tensor, Tensor]]]:
-    """Yield (rows, (features, head outputs)) of every item's weak view, in evaluation mode without gradients."""
+) -> Iterator[tuple[slice, Outputs]]:
+    """Yield (rows, outputs) of every item's weak view, in evaluation mode without gradients."""
     network.eval()
     for start in range(0, len(source), rows):
         index = np.arange(start, min(start + rows, len(source)))
         with torch.inference_mode():
             out = network(aligned(source.batch(index, "weak", seed=0, epoch=0)).to(device))
-        yield slice(start, start + len(index)), (out.features, out.scores)
+        yield slice(start, start + len(index)), out
 
 
 def aligned(tensor: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def embed(
     ):
         return stored
     features: np.ndarray | None = None
-    for rows, (z, _) in outputs_in_chunks(network, source, device):
+    for rows, (z, *_) in outputs_in_chunks(network, source, device):
         if features is None:
             features = _store((len(source), z.shape[1]), budget, directory, name)
         features[rows] = z.float().cpu().numpy()
@@ -109,14 +109,25 @@ class StoredPool:
             name=self._name,
         )
 
-    def scores(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield (rows, head outputs (b, K) float32 on the CPU) in chunks over all items."""
+    def outputs(self) -> Iterator[tuple[slice, Outputs]]:
+        """Yield (rows, what the head says of them) in chunks over all items.
+
+        A head that reads maps is asked through the network, since maps are too large to store.
+        """
+        if self.network.reads_maps:
+            yield from outputs_in_chunks(self.network, self._source, self.device)
+            return
         self.network.eval()
         for start in range(0, len(self.features), _CHUNK):
             rows = slice(start, min(start + _CHUNK, len(self.features)))
             with torch.inference_mode():
                 z = aligned(torch.from_numpy(np.asarray(self.features[rows]))).to(self.device)
-                yield rows, self.network.head(z).float().cpu()
+                yield rows, self.network.read(z)
+
+    def scores(self) -> Iterator[tuple[slice, Tensor]]:
+        """Yield (rows, head outputs (b, K) float32 on the CPU) in chunks over all items."""
+        for rows, out in self.outputs():
+            yield rows, out.scores.float().cpu()
 
     def ridge(self) -> RidgeSolution:
         """Return the closed-form solution on these features and ``labels()``, solved once."""

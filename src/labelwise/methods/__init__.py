@@ -56,6 +56,7 @@ _CLASSES: dict[str, str | type[Method]] = {
     "softmatch": "SoftMatch",
     "flatmatch": "FlatMatch",
     "mime": "MutualLabelEnhancement",
+    "drml": "DualRelationLearning",
     "ll_r": "LargeLossRejection",
     "ll_ct": "LargeLossTemporaryCorrection",
     "ll_cp": "LargeLossPermanentCorrection",

@@ -178,6 +178,9 @@ class Pool(Protocol):
     def features(self) -> np.ndarray:
         """The features (n, D) float32 that the head sees."""
 
+    def outputs(self) -> Iterator[tuple[slice, Outputs]]:
+        """Yield (rows, outputs) in chunks over all items, on the network's device."""
+
     def scores(self) -> Iterator[tuple[slice, Tensor]]:
         """Yield (rows, head outputs (b, K)) in chunks over all items."""
 

@@ -21,7 +21,7 @@ class Optimiser:
     """
 
     learning_rate: float
-    name: Literal["adamw", "adam"] = "adamw"
+    name: Literal["adamw", "adam", "adamax"] = "adamw"
     weight_decay: float = 0.0
     schedule: Literal["constant", "one_cycle"] = "constant"
     warm_up: float = 0.2

@@ -1,7 +1,9 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
 from labelwise.models.backbones import BACKBONES, MLP, Features, Network, Outputs, SmallCNN, build_backbone
+from labelwise.models.dual_relation import DualRelation
 from labelwise.models.heads import CosineHead, LinearHead, Projection, start_from_ridge
+from labelwise.models.label_queries import LabelQueries
 from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
 
@@ -11,8 +13,10 @@ __all__ = [
     "MLP",
     "SCALINGS",
     "CosineHead",
+    "DualRelation",
     "Features",
     "InputScaling",
+    "LabelQueries",
     "LinearHead",
     "Network",
     "Outputs",

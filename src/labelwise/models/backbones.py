@@ -179,25 +179,48 @@ def build_backbone(name: str | nn.Module, input_shape: Sequence[int], **options:
 
 
 class Outputs(NamedTuple):
-    """What a network returns: ``features`` (B, D) and ``scores`` (B, K), logits or cosines by its head."""
+    """What a network returns: ``features`` (B, D) and ``scores`` (B, K), logits or cosines by its head.
+
+    ``parts`` is what a head gives beside its scores (the spread of a query, the outputs of two classifiers).
+    """
 
     features: Tensor
     scores: Tensor
+    parts: tuple[Tensor, ...] = ()
 
 
 class Network(nn.Module):
-    """A backbone, then a head; between them a projection where one is given."""
+    """A backbone, then a head; between them a projection where one is given.
+
+    A head returns scores, or (scores, parts). A head with ``read_maps`` gets the backbone's ``feature_map`` where
+    there is one, (B, n_features, *places) or, for a sequence, (B, n_features, T), as places (B, T, n_features), and
+    is told so by one call of ``read_maps()``; ``features`` is then the mean over the places.
+    """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, projection: nn.Module | None = None) -> None:
         super().__init__()
         self.backbone = backbone
         self.projection = nn.Identity() if projection is None else projection
         self.head = head
+        can_read = hasattr(head, "read_maps") and hasattr(backbone, "feature_map")
+        self.reads_maps = can_read and projection is None
+        if self.reads_maps:
+            cast(Any, head).read_maps()
 
     def forward(self, batch: Tensor) -> Outputs:
         """Return the features that the head sees and its scores."""
-        z = self.projection(self.backbone(batch))
-        return Outputs(z, self.head(z))
+        if self.reads_maps:
+            places = cast(Any, self.backbone).feature_map(batch).flatten(2).mT
+            return self._outputs(places.mean(1), self.head(places))
+        return self.read(self.projection(self.backbone(batch)))
+
+    def read(self, features: Tensor) -> Outputs:
+        """Return what the head says of features (B, D) that this network made; not where it reads maps."""
+        return self._outputs(features, self.head(features))
+
+    @staticmethod
+    def _outputs(features: Tensor, said: Tensor | tuple[Tensor, tuple[Tensor, ...]]) -> Outputs:
+        return Outputs(features, *said) if isinstance(said, tuple) else Outputs(features, said)
 
 
 def _divisor(width: int, most: int = 8) -> int:
