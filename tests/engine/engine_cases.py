@@ -58,7 +58,8 @@ def make(
     cls = methods.get(method) if isinstance(method, str) else method
     Y = labels(kind or kind_for(cls))
     setting = {"full": "full", "partial_positive": "partial_positive"}.get(kind or kind_for(cls), "partial")
-    problem = Problem(Y, setting, PRIOR, tune, 0, Budget(epochs, batch, rate))
+    truth = items()[1] if "true_labels" in cls.spec.needs else None
+    problem = Problem(Y, setting, PRIOR, tune, 0, Budget(epochs, batch, rate), truth)
     made = cls(problem, hyperparameters)
     with torch.random.fork_rng():
         torch.manual_seed(0)

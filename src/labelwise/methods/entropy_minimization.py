@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from torch import Tensor
 
 from labelwise import losses
@@ -35,6 +36,11 @@ class EntropyMinimization(Method):
     def plan(self) -> list[Stage]:
         """One stage over all items: entropy needs no label."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels, with unknown as negative where no negative is known: a start needs both signs."""
+        known = self.problem.teaching_group == "labelled"
+        return self.problem.labels if known else self.problem.assumed_negative
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.entropy_minimization``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from labelwise import losses
@@ -35,4 +34,4 @@ class ExpectedPositiveRegularisation(ExpectedPositives):
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over all entries of ``losses.ignore_unknown``, plus R."""
         values = losses.ignore_unknown(batch.scores, batch.labels)
-        return self.mean(values, batch) + self.balance(torch.sigmoid(batch.scores.float()))
+        return self.mean(values, batch) + self.balance(batch.scores)

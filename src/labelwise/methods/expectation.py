@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
 from torch import Tensor
 
 from labelwise.methods.base import Method, batch_sum
 from labelwise.methods.plan import Stage
 
-__all__ = ["ExpectedPositives"]
+__all__ = ["ExpectedPositives", "excess"]
 
 
 class ExpectedPositives(Method):
@@ -17,17 +22,52 @@ class ExpectedPositives(Method):
         """Return the one stage."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
-    @property
+    def start_labels(self) -> np.ndarray:
+        """Return the labels, with unknown as negative where no negative is known: a start needs both signs."""
+        known = self.problem.teaching_group == "labelled"
+        return self.problem.labels if known else self.problem.assumed_negative
+
+    @cached_property
     def expected(self) -> float:
         """kappa: the expected number of positives of an item, the sum of the labels' priors."""
         assert self.problem.prior is not None
         return float(self.problem.prior.sum())
 
-    def excess(self, probabilities: Tensor) -> Tensor:
-        """Return the batch's mean number of predicted positives minus kappa, over all ranks."""
-        rows = batch_sum(probabilities.new_full((1,), len(probabilities)))
-        return batch_sum(probabilities) / rows - self.expected
-
-    def balance(self, probabilities: Tensor) -> Tensor:
+    def balance(self, logits: Tensor) -> Tensor:
         """Return R = (mean_i sum_k p_ik - kappa)^2 / K^2: ``losses.expected_positives`` over all ranks."""
-        return (self.excess(probabilities) / probabilities.shape[1]).square()
+        value: Tensor = _Balance.apply(logits, self.expected)  # type: ignore[no-untyped-call]
+        return value
+
+
+def excess(probabilities: Tensor, expected: float) -> float:
+    """Return the batch's mean number of predicted positives minus ``expected``, over all ranks."""
+    rows = len(probabilities) if _ranks() == 1 else float(batch_sum(torch.ones_like(probabilities[:, 0])))
+    return float(batch_sum(probabilities)) / rows - expected
+
+
+def _ranks() -> int:
+    parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
+    return torch.distributed.get_world_size() if parallel else 1
+
+
+class _Balance(torch.autograd.Function):
+    """R of logits with its gradient in closed form, 2 (excess) p (1 - p) / (K^2 rows): half its parts' time.
+
+    Gradients are averaged over ranks: with the rows of one rank, that average is the gradient on the whole batch.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, expected: float) -> Tensor:
+        p = torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float())
+        rows, labels = p.shape
+        over = excess(p, expected)
+        if ctx.needs_input_grad[0]:
+            slope = torch.addcmul(p, p, p, value=-1).mul_(2 * over / (rows * labels**2))
+            ctx.save_for_backward(slope)
+            ctx.dtype = logits.dtype
+        return torch.tensor((over / labels) ** 2, dtype=p.dtype, device=p.device)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return (slope * grad).to(ctx.dtype), None

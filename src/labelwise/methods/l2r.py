@@ -24,7 +24,7 @@ class L2Regularised(PenalisedHead):
         assumption="nearly every unknown entry is irrelevant, and the labels are noisier than the features are rich",
         settings=frozenset(SETTINGS),
         passes=3,
-        hyperparameters={"weight": Hyperparameter(1e-5, "lambda, weight of sum W^2", low=0.0, high=1.0)},
+        hyperparameters={"weight": Hyperparameter(1e-4, "lambda, weight of sum W^2", low=0.0, high=1.0)},
     )
 
     def norm(self, weight: Tensor) -> Tensor:

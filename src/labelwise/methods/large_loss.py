@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from labelwise.methods.assumption import NegativeByAssumption
+from labelwise.methods.base import Problem
 from labelwise.methods.spec import SETTINGS, Hyperparameter
 
 __all__ = ["LARGE_LOSS", "PAPER", "RATE", "LargeLoss"]
@@ -24,21 +28,35 @@ RATE = Hyperparameter(
 class LargeLoss(NegativeByAssumption):
     """A network learns clean labels first, so that an assumed negative whose loss stays large is likely relevant.
 
-    The share is of the batch's *unknown* entries, rounded down, so that the smallest batch loses nothing; the
-    released code takes it of all entries, rounded up, and the published descriptions leave it open. Over several
-    processes each ranks its own part of a batch.
+    The share is of the batch's *unknown* entries, and what it leaves of an entry is carried to the next batch, so that
+    batches of any size lose the same share. The released code takes it of all entries and rounds up, which in the
+    smallest batches is another rule; the published descriptions leave it open. Over several processes each ranks its
+    own part of a batch.
     """
+
+    carried: Tensor
+
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        self.register_buffer("carried", torch.zeros(()))
 
     def share(self, epoch: int) -> float:
         """Return the share of unknown entries mistrusted in an epoch (from 1): 0 in the first, then rate more each."""
         return min(1.0, float(self.hp.rate) * (epoch - 1))
 
-    @staticmethod
-    def largest(values: Tensor, among: Tensor, share: float) -> Tensor:
-        """Return a mask (B, K) of the ``share`` of the entries ``among`` whose values are the largest."""
+    def largest(self, scores: Tensor, among: Tensor, share: float) -> Tensor:
+        """Return a mask (B, K) of the ``share`` of the entries ``among`` whose loss is the largest.
+
+        The loss -log(1 - p) of an assumed negative rises with its score, so that scores rank as losses do.
+        """
         chosen = torch.zeros_like(among)
-        count = int(share * int(among.sum()) + 1e-9)
+        if not share:
+            return chosen
+        present = int(torch.count_nonzero(among))
+        due = float(self.carried) + share * present
+        count = min(int(due + 1e-6), present)
+        self.carried.fill_(min(due - count, 1.0))
         if count:
-            ranked = values.detach().masked_fill(~among, -torch.inf).flatten()
-            chosen.view(-1)[ranked.topk(count).indices] = True
+            ranked = scores.detach().masked_fill(~among, -torch.inf).flatten()
+            chosen.view(-1)[ranked.topk(count, sorted=False).indices] = True
         return chosen

@@ -37,8 +37,7 @@ class LargeLossPermanentCorrection(LargeLoss):
         """Turn this batch's entries and return the mean over entries of the loss of the corrected labels."""
         flipped = batch.state["flipped"]
         if batch.epoch > 1:
-            values = losses.assume_negative(batch.scores.detach(), batch.labels)
-            flipped = flipped | self.largest(values, (batch.labels == -1) & ~flipped, self.hp.rate)
+            flipped = flipped | self.largest(batch.scores, (batch.labels == -1) & ~flipped, self.hp.rate)
             assert batch.write is not None
             batch.write("flipped", flipped)
         return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(flipped, 1)), batch)

@@ -28,6 +28,5 @@ class LargeLossTemporaryCorrection(LargeLoss):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of the assumed-negative loss of the corrected labels."""
-        values = losses.assume_negative(batch.scores.detach(), batch.labels)
-        corrected = self.largest(values, batch.labels == -1, self.share(batch.epoch))
+        corrected = self.largest(batch.scores, batch.labels == -1, self.share(batch.epoch))
         return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(corrected, 1)), batch)

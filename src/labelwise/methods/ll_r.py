@@ -29,5 +29,5 @@ class LargeLossRejection(LargeLoss):
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over all entries of the assumed-negative loss, rejected ones counted as 0."""
         values = losses.assume_negative(batch.scores, batch.labels)
-        rejected = self.largest(values, batch.labels == -1, self.share(batch.epoch))
-        return self.mean(values, batch, weights=(~rejected).to(values.dtype))
+        rejected = self.largest(batch.scores, batch.labels == -1, self.share(batch.epoch))
+        return self.mean(values.masked_fill(rejected, 0.0), batch)

@@ -14,7 +14,7 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Problem, Trainer
-from labelwise.methods.expectation import ExpectedPositives
+from labelwise.methods.expectation import ExpectedPositives, excess
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = ["OnlineLabelEstimation"]
@@ -34,10 +34,10 @@ class OnlineLabelEstimation(ExpectedPositives):
 
     Theta and its two Adam moments are item state, 12 bytes an entry. The released code steps dense Adam over all
     (n, K) entries in every batch. Here a step reads and writes the rows of its batch alone. ``dense``: the steps a row
-    missed, in which its momentum alone moves it, are made up in closed form when it is next read, which equals dense
-    Adam but for its epsilon. Otherwise a row moves in its own batches only, with its own count of steps: one step an
-    epoch, some thirty times less far than with dense Adam, for which a larger ``estimator_rate`` makes up. Ours too: known negatives,
-    and Theta's gradient times BK, which Adam does not see but for its epsilon.
+    missed, in which its momentum alone moves it, are made up in closed form when it is next read: dense Adam but for
+    its epsilon. Otherwise a row moves in its own batches only, with its own count of steps: one step an epoch, some
+    thirty times less far than with dense Adam, for which a larger ``estimator_rate`` makes up. Ours too: known
+    negatives, and Theta's gradient times BK, which Adam does not see but for its epsilon.
     """
 
     spec = MethodSpec(
@@ -102,12 +102,13 @@ class OnlineLabelEstimation(ExpectedPositives):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return L; the estimator's part is a constant here, ``step`` moves the estimates."""
-        theta = batch.state["theta"]
+        theta, y = batch.state["theta"], batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(theta)
-        classifier = losses.ignore_unknown(batch.scores, batch.labels) + losses.soft_targets(batch.scores, q)
-        estimator = losses.ignore_unknown(theta, batch.labels) + losses.soft_targets(theta, p.detach())
-        terms = self.mean(classifier, batch) + losses.reduce(estimator)
-        return (terms + self.balance(p) + self.balance(q)) / 2
+        classifier = losses.soft_targets(batch.scores, targets_of(q, y))
+        estimator = losses.soft_targets(theta, targets_of(p.detach(), y))
+        weights = times(y).to(classifier.dtype)
+        terms = self.mean(classifier, batch, weights=weights) + losses.reduce(estimator, weights)
+        return (terms + self.balance(batch.scores) + self.balance(theta)) / 2
 
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
         """Move the classifier, and the estimates of the batch's rows."""
@@ -127,13 +128,26 @@ class OnlineLabelEstimation(ExpectedPositives):
         """Take one Adam step on the estimates of the batch's rows and write them back."""
         state, y = batch.state, batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(state["theta"])
-        slope = (q - p + (y >= 0) * (q - y.clamp(min=0))) / 2
-        slope += self.excess(q) / y.shape[1] * q * (1 - q)
+        slope = (q - targets_of(p, y)) * times(y) / 2
+        slope += excess(q, self.expected) / y.shape[1] * q * (1 - q)
         state["steps"].copy_(self.updates if self.hp.dense else state["steps"] + 1)
         adam(state["theta"], state["first"], state["second"], state["steps"][:, None], slope, rate)
         assert batch.write is not None
         for name in self.slots():
             batch.write(name, state[name])
+
+
+def times(labels: Tensor) -> Tensor:
+    """Return how many cross-entropies an entry has: 2 where its label is known as well, otherwise 1."""
+    return (labels >= 0) + 1
+
+
+def targets_of(other: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean of the targets of an entry's cross-entropies: ``other``, and the label where it is known.
+
+    The cross-entropy is linear in its target, so that two of them cost one.
+    """
+    return torch.where(labels >= 0, (other + labels) / 2, other)
 
 
 def adam(theta: Tensor, first: Tensor, second: Tensor, step: Tensor, slope: Tensor, rate: float) -> None:
