@@ -47,7 +47,7 @@ class FlatMatch(Consistency):
                 0.05, "length of the perturbation of the weights", low=0.0, high=10.0, source="released code"
             ),
         },
-        head_budget=Budget(20, 64, 1e-4),
+        head_budget=Budget(20, 64, 1e-3),
         full_budget=Budget(40, 64, 1e-3),
     )
 

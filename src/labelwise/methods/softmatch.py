@@ -51,7 +51,7 @@ class SoftMatch(Consistency):
             ),
             "align": Hyperparameter(True, "align probabilities to the prior", source="released code"),
         },
-        head_budget=Budget(20, 64, 1e-4),
+        head_budget=Budget(20, 64, 1e-3),
         full_budget=Budget(40, 64, 1e-3),
     )
 
