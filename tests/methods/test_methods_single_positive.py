@@ -1,0 +1,317 @@
+"""The losses of the methods of single and partial positives against slow loops, and their traps."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from single_positive_cases import (
+    LABELS,
+    LOGITS,
+    PRIOR,
+    THETA,
+    TRUTH,
+    batch,
+    build,
+    cross_entropy,
+    mean,
+    sigmoid,
+    world,
+)
+
+import labelwise as lw
+from labelwise import losses, methods
+from labelwise.errors import UserError
+
+WEIGHTS = np.array([0.5, 2.0, 0.5])
+MINE = [
+    "wan",
+    "label_smoothing",
+    "negative_label_smoothing",
+    "l1r",
+    "l2r",
+    "entropy_minimization",
+    "focal",
+    "asl",
+    "epr",
+    "role",
+    "role_linear_init",
+    "label_smoothing_linear_init",
+    "ll_r",
+    "ll_ct",
+    "ll_cp",
+    "bce_single_positive_all_negatives",
+]
+
+
+def excess_squared(scores):
+    p = [[sigmoid(x) for x in row] for row in scores]
+    return (sum(map(sum, p)) / len(p) - PRIOR.sum()) ** 2 / len(PRIOR) ** 2
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS])
+class TestLosses:
+    def check(self, name, entry, weights, **options):
+        found = float(build(name, **options).loss(batch(LOGITS, weights=weights)))
+        assert found == pytest.approx(mean(entry, LOGITS, weights=weights), rel=1e-9)
+
+    def test_wan(self, weights):
+        self.check("wan", lambda p, y, *_: cross_entropy(p, max(y, 0)) * (0.5 if y < 0 else 1), weights)
+
+    @pytest.mark.parametrize("name", ["label_smoothing", "label_smoothing_linear_init"])
+    def test_label_smoothing_moves_the_whole_mass(self, weights, name):
+        self.check(name, lambda p, y, *_: cross_entropy(p, 0.8 if y == 1 else 0.2), weights, epsilon=0.2)
+
+    def test_negative_label_smoothing_smooths_only_what_is_assumed(self, weights):
+        target = {1: 1.0, 0: 0.0, -1: 0.2}
+        self.check(
+            "negative_label_smoothing", lambda p, y, *_: cross_entropy(p, target[y]), weights, epsilon=0.2
+        )
+
+    def test_entropy_minimization(self, weights):
+        def entry(p, y, *_):
+            return cross_entropy(p, y) if y >= 0 else 0.3 * cross_entropy(p, p)
+
+        self.check("entropy_minimization", entry, weights, alpha=0.3)
+
+    def test_focal(self, weights):
+        def entry(p, y, *_):
+            return -((1 - p) ** 1.5) * math.log(p) if y == 1 else -(p**1.5) * math.log(1 - p)
+
+        self.check("focal", entry, weights, gamma=1.5)
+
+    def test_asl(self, weights):
+        def entry(p, y, *_):
+            low = max(p - 0.1, 0)
+            return -(1 - p) * math.log(p) if y == 1 else -(low**3) * math.log(1 - low)
+
+        self.check("asl", entry, weights, gamma_negative=3, gamma_positive=1, clip=0.1)
+
+    def test_oracle_uses_true_negatives_and_leaves_unknown_positives_out(self, weights):
+        def entry(p, y, i, k):
+            return cross_entropy(p, y) if y >= 0 else cross_entropy(p, 0) * (TRUTH[i, k] == 0)
+
+        self.check("bce_single_positive_all_negatives", entry, weights)
+
+    def test_epr_adds_its_regulariser_undivided(self, weights):
+        want = mean(lambda p, y, *_: cross_entropy(p, y) if y >= 0 else 0, LOGITS, weights=weights)
+        found = float(build("epr").loss(batch(LOGITS, weights=weights)))
+        assert found == pytest.approx(want + excess_squared(LOGITS), rel=1e-9)
+
+    @pytest.mark.parametrize("name", ["role", "role_linear_init"])
+    def test_role(self, weights, name):
+        def classifier(p, y, i, k):
+            return cross_entropy(p, sigmoid(THETA[i, k])) + (cross_entropy(p, y) if y >= 0 else 0)
+
+        def estimator(q, y, i, k):
+            return cross_entropy(q, sigmoid(LOGITS[i, k])) + (cross_entropy(q, y) if y >= 0 else 0)
+
+        want = mean(classifier, LOGITS, weights=weights) + mean(estimator, THETA)
+        want = (want + excess_squared(LOGITS) + excess_squared(THETA)) / 2
+        found = build(name).loss(batch(LOGITS, weights=weights, state={"theta": THETA}))
+        assert float(found) == pytest.approx(want, rel=1e-5)
+
+    @pytest.mark.parametrize("epoch", [1, 2, 3])
+    @pytest.mark.parametrize("name", ["ll_r", "ll_ct", "ll_cp"])
+    def test_large_losses(self, weights, name, epoch):
+        """Of 7 unknown entries, floor(7 (e - 1) .3) are mistrusted in epoch e, or floor(7 * .3) anew."""
+        unknown = np.argwhere(LABELS == -1)
+        count = 0 if epoch == 1 else 2 if name == "ll_cp" else int(len(unknown) * 0.3 * (epoch - 1))
+        worst = sorted(unknown.tolist(), key=lambda e: -cross_entropy(sigmoid(LOGITS[e[0], e[1]]), 0))[:count]
+        assert len(worst) == count
+
+        def entry(p, y, i, k):
+            if [i, k] in worst:
+                return 0.0 if name == "ll_r" else cross_entropy(p, 1)
+            return cross_entropy(p, max(y, 0))
+
+        made = batch(LOGITS, weights=weights, epoch=epoch, state={"flipped": np.zeros(LABELS.shape, bool)})
+        found = float(build(name, rate=0.3).loss(made))
+        assert found == pytest.approx(mean(entry, LOGITS, weights=weights), rel=1e-9)
+        if name == "ll_cp" and epoch > 1:
+            assert sorted(np.argwhere(made.written["flipped"]).tolist()) == sorted(worst)
+
+
+class Walk:
+    """A trainer whose forward does nothing and whose update moves nothing."""
+
+    def __init__(self, scores, weight):
+        self.network = SimpleNamespace(head=SimpleNamespace(weight=weight))
+        self.optimisers = {"main": torch.optim.Adam([scores], lr=0.01)}
+
+    def forward(self, batch):
+        pass
+
+    def backward(self, loss):
+        loss.backward()
+
+    def update(self, *names):
+        pass
+
+
+@pytest.mark.parametrize(("name", "norm"), [("l1r", abs), ("l2r", lambda w: w * w)])
+def test_the_penalty_is_the_norm_of_the_heads_weights(name, norm):
+    weight = torch.tensor([[0.5, -2.0], [0.25, 1.0], [-0.125, 3.0]], requires_grad=True)
+    made = batch(LOGITS, grad=True)
+    found = float(build(name, weight=0.3).step(made, Walk(made.scores, weight)))
+    want = mean(lambda p, y, *_: cross_entropy(p, max(y, 0)), LOGITS)
+    assert found == pytest.approx(want + 0.3 * sum(norm(w) for w in weight.flatten().tolist()), rel=1e-6)
+    slope = 0.3 * (weight.detach().sign() if name == "l1r" else 2 * weight.detach())
+    torch.testing.assert_close(weight.grad, slope)
+
+
+@pytest.mark.parametrize("name", ["epr", "role"])
+def test_the_regularisers_gradient_is_that_of_the_public_loss(name):
+    made, plain = (torch.tensor(LOGITS, requires_grad=True) for _ in range(2))
+    (3 * build(name).balance(made)).backward()
+    (3 * losses.expected_positives(torch.sigmoid(plain), torch.from_numpy(PRIOR))).backward()
+    torch.testing.assert_close(made.grad, plain.grad)
+
+
+class TestLargeLosses:
+    @pytest.mark.parametrize("size", [1, 3, 16])
+    def test_batches_of_any_size_lose_the_same_share(self, size):
+        """Rounding down would lose nothing in small batches, rounding up a third of an item's entries."""
+        labels = np.full((240, 4), -1, np.int8)
+        labels[:, 0] = 1
+        method, total = build("ll_r", labels, "single_positive", rate=0.01), 0
+        scores = np.random.default_rng(0).normal(size=labels.shape)
+        for start in range(0, 240, size):
+            rows = slice(start, start + size)
+            made = batch(scores[rows], labels[rows], epoch=3, grad=True)
+            method.loss(made).backward()
+            total += int((made.scores.grad == 0).sum())
+        assert total == pytest.approx(0.02 * 720, abs=1)
+
+    def test_known_entries_are_never_mistrusted(self):
+        made = batch(np.where(LABELS == 0, 9.0, LOGITS), epoch=8, grad=True)
+        build("ll_r", rate=0.5).loss(made).backward()
+        gradient = made.scores.grad.numpy()
+        assert (gradient[LABELS >= 0] != 0).all()
+        assert (gradient[LABELS == -1] == 0).all()
+
+    def test_flips_are_permanent_and_go_on(self):
+        method = build("ll_cp", rate=0.3)
+        flipped = np.zeros(LABELS.shape, bool)
+        for epoch, total in ((1, 0), (2, 2), (3, 3), (4, 4)):
+            made = batch(LOGITS, epoch=epoch, state={"flipped": flipped})
+            method.loss(made)
+            now = made.written.get("flipped", flipped)
+            assert (now | ~flipped).all()
+            assert not now[LABELS != -1].any()
+            assert now.sum() >= total
+            flipped = now
+        unmoved = batch(-9 * np.ones_like(LOGITS), epoch=1, state={"flipped": flipped}, grad=True)
+        method.loss(unmoved).backward()
+        assert (unmoved.scores.grad.numpy()[flipped] < 0).all()
+
+    def test_over_a_run_the_stated_share_is_flipped_in_every_epoch_after_the_first(self, monkeypatch):
+        (X, Y, _), _ = world(0, n=160, test=10)
+        options = {"validation": None, "device": "cpu", "epochs": 4, "batch_size": 16}
+        model = lw.MultiLabelClassifier("ll_cp", hyperparameters={"rate": 0.02}, **options)
+        flips, loss = {}, methods.get("ll_cp").loss
+
+        def watch(self, made):
+            write, before = made.write, made.state["flipped"].clone()
+
+            def count(name, values):
+                flips[made.epoch] = flips.get(made.epoch, 0) + int((values & ~before).sum())
+                write(name, values)
+
+            made.write = count
+            return loss(self, made)
+
+        monkeypatch.setattr(methods.get("ll_cp"), "loss", watch)
+        model.fit(X, Y)
+        left = (Y == -1).sum()
+        assert sorted(flips) == [2, 3, 4]
+        for count in flips.values():
+            assert count == pytest.approx(0.02 * left, abs=1.1)
+            left -= count
+
+
+class TestTraps:
+    @pytest.mark.parametrize("method", MINE)
+    def test_rows_without_positives_are_rows_like_any_other(self, method):
+        """NUS-WIDE: 22% of the rows have no label; where no negative is known they teach, and nothing breaks."""
+        random = np.random.default_rng(1)
+        Y = np.full((90, 3), -1, np.int8)
+        Y[np.arange(70), random.integers(0, 3, 70)] = 1
+        made = build(method, Y, "single_positive", truth=np.maximum(Y, 0))
+        (group,) = made.plan()[0].mixture
+        assert len(made.problem.groups[group]) == 90
+        empty = batch(
+            np.zeros((20, 3)), Y[70:], grad=True, index=np.arange(70, 90), state=self.state(made, 20)
+        )
+        loss = made.loss(empty)
+        loss.backward()
+        assert torch.isfinite(loss)
+        assert torch.isfinite(empty.scores.grad).all()
+
+    @staticmethod
+    def state(method, rows):
+        """The rows of the item state that a loss reads, zeros."""
+        return {
+            name: np.zeros((rows, 3) if slot.per == "entry" else rows, slot.dtype)
+            for name, slot in method.slots().items()
+        }
+
+    def test_the_oracle_has_negatives_and_spares_unknown_positives(self):
+        made = batch(LOGITS, grad=True)
+        build("bce_single_positive_all_negatives").loss(made).backward()
+        gradient = made.scores.grad.numpy()
+        hidden = (LABELS == -1) & (TRUTH == 1)
+        assert hidden.any()
+        assert (gradient[hidden] == 0).all()
+        assert (gradient[TRUTH == 0] > 0).all()
+
+    def test_the_oracle_reads_the_rows_of_its_batch(self):
+        index = np.array([4, 0, 2])
+        made = batch(LOGITS[index], LABELS[index], index=index, grad=True)
+        build("bce_single_positive_all_negatives").loss(made).backward()
+        hidden = ((LABELS == -1) & (TRUTH == 1))[index]
+        np.testing.assert_array_equal(made.scores.grad.numpy() == 0, hidden)
+
+    def test_nothing_but_the_oracle_reads_the_true_labels(self):
+        folder = Path(methods.__file__).parent
+        readers = {
+            p.stem for p in folder.glob("*.py") if "truth(" in p.read_text() or "true_labels" in p.read_text()
+        }
+        assert readers == {"base", "spec", "bce_single_positive_all_negatives"}
+        (X, Y, truth), _ = world(0, n=60, test=2)
+        options = {"validation": None, "device": "cpu", "epochs": 2}
+        fits = [
+            lw.MultiLabelClassifier("wan", **options).fit(X, Y, true_labels=given).decision_scores(X)
+            for given in (None, truth)
+        ]
+        np.testing.assert_array_equal(*fits)
+
+    def test_an_oracle_without_the_truth_is_refused_before_any_work(self):
+        method = build("bce_single_positive_all_negatives", truth=None)
+        with pytest.raises(UserError, match="true_labels"):
+            method.start_labels()
+
+    def test_one_label_has_no_weaker_negative(self):
+        labels = np.array([[1], [-1], [-1]], np.int8)
+        method = build("wan", labels, "single_positive")
+        plain = build("an", labels, "single_positive")
+        scores = LOGITS[:3, :1]
+        assert float(method.loss(batch(scores, labels))) == float(plain.loss(batch(scores, labels)))
+
+    def test_the_first_of_two_stages_holds_the_head_alone_and_the_second_goes_on(self):
+        for name in ("role_linear_init", "label_smoothing_linear_init"):
+            first, second = build(name, epochs=10, tune="all").plan()
+            assert (first.name, first.epochs, second.name, second.epochs) == ("linear", 7, "end to end", 3)
+            assert first.optimisers["main"].parameters == ("head",)
+            assert second.optimisers["main"].parameters == ()
+            assert second.optimisers["main"].learning_rate == pytest.approx(0.01)
+            assert not second.refresh
+            first, second = build(name, epochs=10).plan()
+            assert (first.ridge_start, second.ridge_start) == (True, False)
+            (only,) = build(name, epochs=10, linear_share=0).plan()
+            assert only.ridge_start
+            assert only.refresh == (name == "role_linear_init")
