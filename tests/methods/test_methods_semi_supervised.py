@@ -277,7 +277,7 @@ class TestFlatMatch:
         loss = twin.known_loss(batch, again(known).scores)
         loss = loss + twin.unknown_loss(batch, weak, again(batch.inputs["strong"]).scores)
         moved = torch.autograd.grad(loss, params)
-        assert float(loss) != pytest.approx(float(twin.known_loss(batch, again(known).scores)))
+        assert loss.item() != pytest.approx(twin.known_loss(batch, again(known).scores).item())
         for found, a, b in zip(trainer.gradients[0], g, moved, strict=True):
             torch.testing.assert_close(found, a + b, rtol=1e-6, atol=1e-10)
 

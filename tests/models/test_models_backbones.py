@@ -62,6 +62,7 @@ def test_network_returns_features_and_scores():
     backbone = build_backbone("mlp", (4,), hidden=(8,))
     network, x = Network(backbone, LinearHead(8, 3)), torch.randn(2, 4)
     features, scores, parts = network(x)
+    assert parts == ()
     torch.testing.assert_close(features, backbone(x))
     torch.testing.assert_close(scores, network.head(features))
     projected = Network(backbone, CosineHead(256, 3), Projection(8))(x)
