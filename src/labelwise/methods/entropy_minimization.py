@@ -18,7 +18,8 @@ class EntropyMinimization(Method):
 
     The original is semi-supervised and one label an item. With positives only nothing says "no" to an entry, so that
     all may end as relevant; the comparison that named it for single positives reports such a collapse. Its weight is
-    not published: alpha is ours.
+    not published: alpha is ours. Found on small problems: that collapse, and with both signs known no gain over leaving
+    the unknown entries out.
     """
 
     spec = MethodSpec(

@@ -17,7 +17,8 @@ class NegativeLabelSmoothing(NegativeByAssumption):
     """Binary cross-entropy against 1 for known positives, 0 for known negatives and epsilon for unknown entries.
 
     A baseline whose code was not released; epsilon is that of label smoothing. Ours: a known negative is not
-    smoothed, since nothing is assumed of it.
+    smoothed, since nothing is assumed of it. Found on small problems: probabilities nearer to the truth than those of
+    ``an``, and no better ranking.
     """
 
     spec = MethodSpec(
