@@ -192,14 +192,13 @@ class DualRelationLearning(Method):
 
     def discrepancy(self, batch: Batch) -> Tensor:
         """Return ``discrepancy_weight`` times the mean of |f1 - f2| over the entries of incomplete rows."""
-        _, first, second = self._outputs(batch)
+        relation, first, second = self._outputs(batch)
         incomplete = (batch.labels == -1).any(1, keepdim=True).to(first.dtype)
-        distance = (first - second).abs() * incomplete
-        return (
-            float(self.hp.discrepancy_weight)
-            * distance.sum()
-            / (incomplete.sum() * first.shape[1]).clamp(min=1)
+        distance = ((first - second).abs() * incomplete).sum() / (incomplete.sum() * first.shape[1]).clamp(
+            min=1
         )
+        # Data-parallel training waits for a gradient of every parameter: the relation network's is zero.
+        return float(self.hp.discrepancy_weight) * distance + 0.0 * relation.sum()
 
     @staticmethod
     def _outputs(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
