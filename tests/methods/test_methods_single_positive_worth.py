@@ -53,7 +53,7 @@ def gain(method, problem, **hyperparameters):
         ("ll_ct", "separable", {"rate": 0.02}, 1.0),  # 2.1, 0.4
         ("ll_cp", "separable", {"rate": 0.02}, 1.0),  # 2.1, 0.2
         ("l1r", "many features", {"weight": 3e-4}, 0.2),  # 0.4, 0.2
-        ("l2r", "many features", {"weight": 3e-3}, 0.9),  # 1.5, 1.0
+        ("l2r", "many features", {"weight": 3e-3}, 0.7),  # 1.5, 1.0
         ("entropy_minimization", "partial", {}, 5.0),  # 8.2, 6.0
     ],
 )
