@@ -195,13 +195,14 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             names = listed(self.summary_.labels_without_positive)
             notes.append(f"no positive is known of {names}: their scores mean nothing")
         self.notes_ = tuple(notes)
-        choice = self._select(X, labels, method, items)
+        truth = None if true_labels is None else parse(true_labels, label_names=label_names).matrix
+        choice = self._select(X, labels, method, items, truth)
         self._train(
             X,
             labels,
             method,
             items,
-            true_labels,
+            truth,
             stop_after=choice.epochs,
             scaling=choice.scaling,
             part="final",
@@ -241,7 +242,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return replace(default, **changes)
 
     def _select(
-        self, X: Any, labels: Annotations, method: type[Method], items: Sequence[str] | None
+        self,
+        X: Any,
+        labels: Annotations,
+        method: type[Method],
+        items: Sequence[str] | None,
+        truth: np.ndarray | None,
     ) -> Choice:
         """Train without the held-out rows and score them; nothing where there is no validation."""
         if isinstance(self.validation, tuple | list):
@@ -249,7 +255,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             held = parse(Y_val, label_names=labels.label_names).matrix
             check_lengths(X_val, held)
             X_val = as_items(X_val)
-            self._train(X, labels, method, items, None, validation=(X_val, held), part="selection")
+            self._train(X, labels, method, items, truth, validation=(X_val, held), part="selection")
             return self._chosen(X_val, held)
         closed = method.spec.passes == 0
         rows = hold_out(labels.matrix, self.validation, closed_form=closed, seed=self.random_state)
@@ -260,7 +266,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         part = Annotations(np.ascontiguousarray(labels.matrix[taught]), labels.label_names)
         X_val, Y_val = _rows(X, held_rows), labels.matrix[held_rows]
         names = [items[i] for i in taught] if items is not None else None
-        self._train(_rows(X, taught), part, method, names, None, validation=(X_val, Y_val), part="selection")
+        known = truth if truth is None or len(truth) != len(labels.matrix) else truth[taught]
+        self._train(_rows(X, taught), part, method, names, known, validation=(X_val, Y_val), part="selection")
         return self._chosen(X_val, Y_val)
 
     def _chosen(self, X_val: Any, Y_val: np.ndarray) -> Choice:
@@ -274,7 +281,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels: Annotations,
         method_class: type[Method],
         items: Sequence[str] | None,
-        true_labels: Any,
+        truth: np.ndarray | None,
         *,
         part: str,
         validation: tuple[Any, np.ndarray] | None = None,
@@ -292,7 +299,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self.tune_,  # type: ignore[arg-type]
             seed,
             self._budget(method_class),
-            None if true_labels is None else parse(true_labels).matrix,
+            truth,
         )
         method = method_class(problem, self.hyperparameters)
         source, solution = self._source(X, method, scaling)

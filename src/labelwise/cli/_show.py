@@ -29,7 +29,7 @@ def progress() -> bool:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns of numbers are aligned right."""
+    """Print a table; columns of numbers are aligned right, and the first column, which names the row, stays whole."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -42,7 +42,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         shown.add_column(
             name,
             justify="right" if numbers else "left",
-            no_wrap=max(len(_cell(row[k])) for row in rows) <= _SHORT if rows else True,
+            no_wrap=k == 0 or max(len(_cell(row[k])) for row in rows) <= _SHORT if rows else True,
         )
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))

@@ -71,6 +71,9 @@ def train(
     label_weights: Annotated[
         str | None, _option("Weights of the labels in the loss.", "balanced|FILE")
     ] = None,
+    true_labels: Annotated[
+        str | None, _option("A table with every label of the items: oracle methods alone read it.", "FILE")
+    ] = None,
     validation: Annotated[
         str | None,
         _option("A share of the labelled rows, or a table [default: auto].", "auto|none|SHARE|FILE"),

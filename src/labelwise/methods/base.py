@@ -94,7 +94,8 @@ class Problem:
         """
         if self.true_labels is None:
             raise UserError(
-                f"method {method!r} is an oracle: it needs the labels without gaps, fit(X, Y, true_labels=...)"
+                f"method {method!r} is an oracle: it needs the labels without gaps, fit(X, Y, true_labels=...) "
+                "or --true-labels FILE"
             )
         if self.true_labels.shape != self.labels.shape:
             raise UserError(

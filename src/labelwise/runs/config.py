@@ -19,7 +19,8 @@ class RunConfig(BaseModel):
 
     ``table`` and its columns: see :func:`labelwise.data.read_table`. ``prior``: the mean number of labels per item,
     or a JSON or CSV file with the share of positives of each label; ``label_weights``: ``"balanced"`` or such a
-    file. ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
+    file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label of its items.
+    ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
     ``"auto"``, a threshold, or a rule as results name it (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
     the working directory. The rest: see :class:`labelwise.MultiLabelClassifier`, whose ``random_state`` is ``seed``.
     """
@@ -44,6 +45,7 @@ class RunConfig(BaseModel):
     strong_view: float = Field(0.2, ge=0, lt=1)
     prior: float | str | None = None
     label_weights: str | None = None
+    true_labels: str | None = None
     validation: float | str = "auto"
     rule: str = "auto"
     calibrate: bool = True
@@ -108,7 +110,7 @@ class RunConfig(BaseModel):
 
     def files(self) -> dict[str, str]:
         """Return the files that the run reads, by the setting that names them."""
-        values = {name: getattr(self, name) for name in ("table", "prior", "label_weights", "validation")}
+        values = {name: getattr(self, name) for name in _FILES}
         words = ("auto", "none", "balanced")
         return {
             name: value for name, value in values.items() if isinstance(value, str) and value not in words
@@ -120,6 +122,9 @@ class RunConfig(BaseModel):
         return [
             f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]
         ]
+
+
+_FILES = ("table", "prior", "label_weights", "true_labels", "validation")
 
 
 def _pair(text: str) -> tuple[str, Any]:

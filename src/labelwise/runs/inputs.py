@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from labelwise.data import Table, read_table
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
 from labelwise.runs.named_values import read_named_values
 
@@ -28,6 +28,7 @@ class Inputs:
 
     table: Table
     validation: Any
+    true_labels: np.ndarray | None
     prior: Any
     label_weights: Any
     rule: Any
@@ -67,7 +68,20 @@ def read_inputs(config: RunConfig) -> Inputs:
     if isinstance(validation, str) and validation != "auto":
         held = read_for_model(validation, config, table.feature_names, names)
         validation = (features_of(held), held.annotations)
-    return Inputs(table, validation, prior, weights, parse_rule(config.rule))
+    truth = None if config.true_labels is None else _true_labels(config.true_labels, config, table)
+    return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule))
+
+
+def _true_labels(path: str, config: RunConfig, table: Table) -> np.ndarray:
+    """Return the labels (n, K) of the table's items, in its order, from another table that knows them."""
+    known = read_for_model(path, config, table.feature_names, table.annotations.label_names)
+    rows = {item: row for row, item in enumerate(known.items)}
+    missing = [item for item in table.items if item not in rows]
+    if missing:
+        raise UserError(
+            f"true_labels (--true-labels) {path} has no row for {listed(missing)} of {table.path.name}"
+        )
+    return known.annotations.matrix[[rows[item] for item in table.items]]
 
 
 def read_for_model(

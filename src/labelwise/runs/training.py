@@ -159,7 +159,7 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
     model = _estimator(run, config, inputs, progress)
     table = inputs.table
     try:
-        model.fit(features_of(table), table.annotations, items=table.items)
+        model.fit(features_of(table), table.annotations, items=table.items, true_labels=inputs.true_labels)
         return _finish(run, model, inputs) if _is_first() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"
@@ -209,7 +209,9 @@ def _finish(run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs) -> O
     model.save(run.model)
     write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
     run.write_history(model.history_)
-    write_report(content_of(model, title=f"{model.method_} on {table.path.name}", results_words=why), run.report)
+    write_report(
+        content_of(model, title=f"{model.method_} on {table.path.name}", results_words=why), run.report
+    )
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,
