@@ -86,7 +86,7 @@ class MethodSpec:
     """A registry entry.
 
     ``settings`` are the label settings the method's assumption allows; ``needs`` may hold ``"prior"`` (the share of
-    positives of each label), ``"true_labels"`` (an oracle) and ``"feature_maps"``. ``passes`` is the cost of an
+    positives of each label) and ``"true_labels"`` (an oracle). ``passes`` is the cost of an
     unlabelled item and epoch in forward passes, a backward counted as two, 0 for a closed form. ``whole_batch``:
     the loss holds sums over the batch, so gradient accumulation is refused. ``head_budget`` and ``full_budget``
     are the defaults for a head on fixed features and for a whole network.
