@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from labelwise.methods import SETTINGS, Budget, Hyperparameter, MethodSpec, Problem, get, names
+from labelwise.methods import SETTINGS, Budget, Hyperparameter, Method, MethodSpec, Problem, get, names
 from labelwise.targets import ItemState
 
 PAGE = Path(__file__).with_name("methods.md")
@@ -79,7 +79,8 @@ def _row(spec: MethodSpec) -> str:
 
 def _section(spec: MethodSpec) -> str:
     lines = [f"## {spec.id}", "", f"**{spec.title}.** {spec.paper}.", "", _text(spec.id), ""]
-    facts = [f"head: {spec.head}", _memory(spec)]
+    own = get(spec.id).head is not Method.head
+    facts = ["head of its own" if own else f"{spec.head} head", _memory(spec)]
     if spec.passes:
         facts += [f"a head on fixed features: {_budget(spec.head_budget)}"]
         facts += [f"a whole network: {_budget(spec.full_budget)}"]
