@@ -16,7 +16,8 @@ import numpy as np
 from ridge import SETTINGS, hide, load, mean_average_precision
 
 SETS = ("scene", "yeast", "voc12_animals", "ohsumed")
-RATES = {"ridge": (0.0,), "bbam": (1e-5, 3e-5, 1e-4, 3e-4)}
+ANGULAR = (1e-5, 3e-5, 1e-4, 3e-4)
+RATES = {"ridge": (0.0,), "hml": ANGULAR, "bam": ANGULAR, "bbam": ANGULAR}
 METHODS = ("ridge", "an", "em_apl", "hml", "bam", "cap", "bbam")
 RESULTS = Path(__file__).parent / "results" / "head_budgets.csv"
 

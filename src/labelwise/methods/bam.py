@@ -8,7 +8,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
@@ -38,6 +38,7 @@ class BinaryAngularMargin(NegativeByAssumption):
         settings=frozenset(SETTINGS),
         passes=3,
         head="cosine",
+        head_budget=Budget(10, 64, 1e-5),
         projection=True,
         hyperparameters={"scale": ANGULAR_SCALE, "margin": ANGULAR_MARGIN, "margin_on": MARGIN_ON},
     )

@@ -13,7 +13,7 @@ from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch, Problem, batch_sum
 from labelwise.methods.hml_fixed import MARGIN, SCALE
 from labelwise.methods.plan import Optimiser
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["HypersphericalLearning"]
@@ -34,6 +34,7 @@ class HypersphericalLearning(NegativeByAssumption):
         settings=frozenset(SETTINGS),
         passes=3,
         head="cosine",
+        head_budget=Budget(10, 64, 1e-5),
         whole_batch=True,
         hyperparameters={
             "scale": SCALE,

@@ -8,7 +8,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["MARGIN", "SCALE", "HypersphericalMargin"]
@@ -31,6 +31,7 @@ class HypersphericalMargin(NegativeByAssumption):
         settings=frozenset(SETTINGS),
         passes=3,
         head="cosine",
+        head_budget=Budget(10, 64, 1e-5),
         hyperparameters={
             "scale": SCALE,
             "margin": MARGIN,
