@@ -91,7 +91,7 @@ def train(
             run.begin_stage(restored)
             restored = None
             if run.stage.epochs == 0:
-                method.fit(run._pool("raw"))
+                method.fit(run.pool("raw"))
                 pause()
             while run.epoch < run.stage.epochs and not _done(run, stop_after):
                 began = time.perf_counter()

@@ -123,7 +123,7 @@ class Run:
         """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
         stage = self.stage
         if stage.ridge_start and restored is None:
-            start_from_ridge(self.network.head, self._pool("raw").ridge(), matched=True)  # type: ignore[arg-type]
+            start_from_ridge(self.network.head, self.pool("raw").ridge(), matched=True)  # type: ignore[arg-type]
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
         for name, parameter in self._trainable.items():
@@ -182,9 +182,10 @@ class Run:
 
     def refresh(self) -> None:
         """Let the method change its item state from the stored features of the raw or the averaged network."""
-        self.method.refresh(self._pool)
+        self.method.refresh(self.pool)
 
-    def _pool(self, which: str) -> StoredPool:
+    def pool(self, which: str) -> StoredPool:
+        """Return all items as the ``"averaged"`` or the ``"raw"`` network sees them, features taken on demand."""
         return StoredPool(
             self.evaluated if which == "averaged" else self.network,
             self.source,

@@ -207,8 +207,8 @@ def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
 class Method(nn.Module):
     """A method's base: one subclass a file, with its registry entry as ``spec``.
 
-    Buffers of the module are statistics that inference needs; they are saved with the model. Learnable scalars
-    belong to the head, where the optimiser finds them.
+    Buffers of the module are statistics that inference needs; its parameters are learnable scalars, which optimisers
+    know as ``method.<name>``. Both are saved with the model.
     """
 
     spec: ClassVar[MethodSpec]

@@ -36,8 +36,8 @@ class BalancedAngularMargin(SelfTraining):
         id="bbam",
         title="Balanced binary angular margin (S2ML2-BBAM)",
         paper="Li et al., Semi-supervised Multi-label Learning with Balanced Binary Angular Margin Loss, NeurIPS 2024",
-        assumption="the share of positives of each label is known or estimated on complete rows, and angles to a "
-        "label's prototype are near normal for both signs",
+        assumption="the share of positives of each label is known or estimated where both signs are known, and angles "
+        "to a label's prototype are near normal for both signs",
         settings=frozenset(SETTINGS) - {"full"},
         passes=4,
         head="cosine",

@@ -15,7 +15,7 @@ __all__ = ["ClassAwarePseudoLabels"]
 
 
 class ClassAwarePseudoLabels(SelfTraining):
-    """Warm up on the complete rows; then, before every epoch, pseudo-label the unknown entries label by label.
+    """Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the unknown ones label by label.
 
     The averaged network scores all items; the prior_k n highest scores of a label become positives. Known entries
     keep their label. Loss: asymmetric (gamma_negative 4, clip .05) on strong views, summed over entries and
@@ -26,8 +26,8 @@ class ClassAwarePseudoLabels(SelfTraining):
         id="cap",
         title="Class-aware pseudo-labelling (CAP)",
         paper="Xie et al., Class-Distribution-Aware Pseudo-Labeling for SSMLL, NeurIPS 2023",
-        assumption="the share of positives of each label is known or estimated on complete rows, and the same "
-        "among unlabelled items",
+        assumption="the share of positives of each label is known or estimated where both signs are known, and the "
+        "same among unlabelled items",
         settings=frozenset(SETTINGS) - {"full"},
         passes=4,
         needs=frozenset({"prior"}),
