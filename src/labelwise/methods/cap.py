@@ -15,7 +15,7 @@ __all__ = ["ClassAwarePseudoLabels"]
 
 
 class ClassAwarePseudoLabels(SelfTraining):
-    """Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the unknown ones label by label.
+    """Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the others label by label.
 
     The averaged network scores all items; the prior_k n highest scores of a label become positives. Known entries
     keep their label. Loss: asymmetric (gamma_negative 4, clip .05) on strong views, summed over entries and
