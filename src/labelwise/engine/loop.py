@@ -60,7 +60,7 @@ def train(
     """Train ``network`` by ``method`` on ``source`` and return the network to use.
 
     ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the
-    run stops early and the best epoch's network is returned. ``solution`` is the closed-form start where the features
+    run stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the closed-form start where the features
     are fixed; ``stop_after`` a number of epochs, over all stages, to end at; ``items`` the items' names for messages;
     ``on_step`` is called after every step. With ``settings.directory`` the run resumes from its newest checkpoint,
     to the bit.
@@ -125,7 +125,7 @@ def _done(run: Run, stop_after: int | None) -> bool:
 def _finish(run: Run) -> Result:
     """Take the best epoch's network where there was a criterion, otherwise the last one."""
     network, best_epoch = run.evaluated, None
-    if run.best and run.settings.patience is not None:
+    if run.best and run.settings.chooses_epoch:
         buffers = {k.removeprefix("method."): v for k, v in run.best.items() if k.startswith("method.")}
         network.load_state_dict({k: v for k, v in run.best.items() if not k.startswith("method.")})
         run.method.load_state_dict(buffers, strict=False)

@@ -246,8 +246,13 @@ class Method(nn.Module):
         return Stage(name, epochs, **{**settings, **changes})
 
     def optimiser(self, **changes: Any) -> Optimiser:
-        """Return the default optimiser at the budget's learning rate, changed as given."""
-        return Optimiser(**{"learning_rate": self.budget.learning_rate, **changes})
+        """Return the default optimiser at the budget's learning rates, changed as given."""
+        rate = self.budget.backbone_rate
+        settings: dict[str, Any] = {
+            "learning_rate": self.budget.learning_rate,
+            "rates": {} if rate == 1.0 else {"backbone": rate},
+        }
+        return Optimiser(**{**settings, **changes})
 
     def start_labels(self) -> np.ndarray:
         """Return the labels (n, K) that the closed-form start is solved on: what the method believes at first."""

@@ -74,11 +74,15 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and in which steps a method trains: epochs, items a batch, and the (peak) learning rate."""
+    """How long and in which steps a method trains: epochs, items a batch, and the (peak) learning rate.
+
+    ``backbone_rate`` multiplies the learning rate of the backbone's parameters: below 1 for one that is pretrained.
+    """
 
     epochs: int
     batch_size: int
     learning_rate: float
+    backbone_rate: float = 1.0
 
 
 @dataclass(frozen=True)
