@@ -1,0 +1,98 @@
+"""Results on disk: one small file a run, each written whole or not at all, and a lock on their folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from labelwise.errors import UserError
+
+__all__ = ["FORMAT", "locked", "read_shard", "read_shards", "write_shard", "write_text"]
+
+FORMAT = 1
+"""The version of shards and of ``results.parquet``; files of another one are refused."""
+
+
+def read_shard(path: Path) -> dict[str, Any] | None:
+    """Return a shard, None for one that is not there or only partly written; ``UserError`` for another format."""
+    try:
+        shard = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return None
+    if not isinstance(shard, dict) or "format" not in shard:
+        return None
+    if shard["format"] != FORMAT:
+        raise UserError(
+            f"{path} has format {shard['format']!r}, this version of labelwise reads {FORMAT}: give another --out, or "
+            "use the version that wrote it"
+        )
+    return shard if {"key", "job", "status", "measurements"} <= shard.keys() else None
+
+
+def read_shards(out: str | Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole shards under ``out``, by file name."""
+    for path in sorted((Path(out) / "shards").glob("*.json")):
+        shard = read_shard(path)
+        if shard is not None:
+            yield shard
+
+
+def write_shard(out: Path, shard: Mapping[str, Any]) -> None:
+    """Write a shard under its key."""
+    write_text(
+        out / "shards" / f"{shard['key']}.json", json.dumps({"format": FORMAT, **shard}, allow_nan=False)
+    )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place, then rename it into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
+@contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"{out} is a file: give --out a folder")
+    out.mkdir(parents=True, exist_ok=True)
+    with (out / ".lock").open("a+") as file:
+        if not _take(file):
+            file.seek(0)
+            holder = file.read().strip()
+            raise UserError(
+                f"another run is writing to {out}{f' (process {holder})' if holder else ''}: wait for it, or give "
+                "another --out"
+            )
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def _take(file: IO[str]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            file.seek(1 << 20)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
