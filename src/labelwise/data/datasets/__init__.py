@@ -1,0 +1,9 @@
+"""The papers' seven sets, read as their owners lay them out, or as the released codes format them."""
+
+from __future__ import annotations
+
+from labelwise.data.datasets._catalogue import DATASETS, DatasetInfo, names
+from labelwise.data.datasets._read import read_dataset
+from labelwise.data.datasets._types import Dataset, Part
+
+__all__ = ["DATASETS", "Dataset", "DatasetInfo", "Part", "names", "read_dataset"]

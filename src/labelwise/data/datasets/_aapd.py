@@ -1,0 +1,41 @@
+"""AAPD: a file of abstracts and a file of their subjects, line by line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labelwise.data.datasets import _bits
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset, Part
+
+__all__ = ["read"]
+
+_PARTS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def read(tree: Tree) -> Dataset:
+    """Read the two-file layout, or texts with bits where these are what is there.
+
+    Labels are the subjects that occur in any part, by name: one that the training part lacks is a column
+    of zeros there.
+    """
+    if not tree.has("text_train", "text_train.txt") and _bits.there(tree):
+        return _bits.read(tree)
+    texts, subjects = {}, {}
+    for part, theirs in _PARTS.items():
+        path = tree.find(f"text_{theirs}", f"text_{theirs}.txt")
+        texts[part] = tree.lines(path)
+        path = tree.find(f"label_{theirs}", f"label_{theirs}.txt")
+        subjects[part] = [line.split() for line in tree.lines(path)]
+        if len(texts[part]) != len(subjects[part]):
+            raise tree.damaged(path, f"{len(subjects[part])} lines for {len(texts[part])} texts")
+    names = tuple(sorted({name for rows in subjects.values() for row in rows for name in row}))
+    column = {name: k for k, name in enumerate(names)}
+    parts = {}
+    for part, rows in subjects.items():
+        labels = np.zeros((len(rows), len(names)), dtype=np.int8)
+        for row, held in enumerate(rows):
+            labels[row, [column[name] for name in held]] = 1
+        items = tuple(f"{part}-{number}" for number in range(1, len(rows) + 1))
+        parts[part] = Part(items, labels, texts[part])
+    return Dataset("aapd", "text", names, parts)

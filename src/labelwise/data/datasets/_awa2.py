@@ -1,0 +1,60 @@
+"""Animals with Attributes 2: attributes belong to classes, and the classes are split."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset, Part
+from labelwise.errors import listed
+
+__all__ = ["IMAGES", "predicates", "read"]
+
+_ROOTS = (".", "Animals_with_Attributes2")
+IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
+
+
+def read(tree: Tree) -> Dataset:
+    """Read the owners' layout: classes in the order of their lists, the files of a class by name.
+
+    No class is in both parts. The released code takes files in the order in which the file system lists
+    them, which no one can repeat; theirs and this order differ.
+    """
+    name = "predicate-matrix-binary.txt"
+    root = tree.find(*(f"{root}/{name}" for root in _ROOTS), what=name).parent
+    names, classes = predicates(tree), _numbered(tree, "classes.txt")
+    path = root / name
+    rows = [line.split() for line in tree.lines(path)]
+    if len(rows) != len(classes) or any(len(row) != len(names) for row in rows):
+        raise tree.damaged(path, f"not {len(classes)} classes by {len(names)} attributes")
+    matrix = tree.states(path, [value for row in rows for value in row]).reshape(len(classes), len(names))
+    images = tree.find(*IMAGES, what="JPEGImages/")
+    seen: set[str] = set()
+    parts = {}
+    for part in ("train", "test"):
+        listing = root / f"{part}classes.txt"
+        wanted = tree.text(listing).split()
+        if wrong := [name for name in wanted if name not in classes or name in seen]:
+            raise tree.damaged(listing, f"classes {listed(wrong)} are unknown or in both parts")
+        seen.update(wanted)
+        items: list[str] = []
+        which: list[int] = []
+        for name in wanted:
+            if not (images / name).is_dir():
+                raise tree.missing(images / name)
+            files = sorted(path.name for path in (images / name).iterdir() if path.suffix.lower() == ".jpg")
+            items += [f"{name}/{file}" for file in files]
+            which += [classes.index(name)] * len(files)
+        labels = matrix[np.array(which, dtype=np.int64)]
+        parts[part] = Part(tuple(items), labels, [str(images / item) for item in items])
+    return Dataset("awa2", "image", names, parts)
+
+
+def predicates(tree: Tree) -> tuple[str, ...]:
+    """Return the attributes in the order of the matrix's columns."""
+    return _numbered(tree, "predicates.txt")
+
+
+def _numbered(tree: Tree, name: str) -> tuple[str, ...]:
+    lines = tree.text(tree.find(*(f"{root}/{name}" for root in _ROOTS), what=name)).splitlines()
+    return tuple(line.split(maxsplit=1)[-1].strip() for line in lines if line.strip())

@@ -1,0 +1,159 @@
+"""What the seven sets are: sizes, licences, where their owners publish them, and how a tree of each looks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+from labelwise.data.datasets._types import Kind
+
+__all__ = ["DATASETS", "DatasetInfo", "names"]
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """One set: ``sizes`` are items a part, ``layout`` one line a file or folder, ``note`` what to know of it."""
+
+    name: str
+    title: str
+    kind: Kind
+    n_labels: int
+    sizes: Mapping[str, int]
+    licence: str
+    url: str
+    layout: tuple[str, ...]
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain JSON types."""
+        return {**asdict(self), "sizes": dict(self.sizes), "layout": list(self.layout)}
+
+
+_FORMATTED = (
+    "or formatted_{train,val}_{images,labels}.npy, and formatted_{train,val}_labels_obs.npy where used"
+)
+_BITS = "or {train,dev,test}.tsv    one line a text: its bits, a tab, the text (dev may be absent)"
+
+_SETS = (
+    DatasetInfo(
+        "voc2012",
+        "Pascal VOC 2012, classification",
+        "image",
+        20,
+        {"train": 5717, "test": 5823},
+        "images under Flickr's terms of use",
+        "http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
+        (
+            "VOCdevkit/VOC2012/ImageSets/Main/CLASS_{train,val}.txt    'ID 1|0|-1', 0: difficult",
+            "VOCdevkit/VOC2012/JPEGImages/ID.jpg",
+            _FORMATTED,
+        ),
+        "train trains, val tests; difficult objects count as irrelevant, as in the papers",
+    ),
+    DatasetInfo(
+        "coco2014",
+        "COCO 2014, objects",
+        "image",
+        80,
+        {"train": 82081, "test": 40137},
+        "annotations CC BY 4.0, images under Flickr's terms of use",
+        "https://cocodataset.org/#download",
+        (
+            "annotations/instances_{train,val}2014.json",
+            "{train,val}2014/COCO_{train,val}2014_000000000009.jpg",
+            _FORMATTED,
+        ),
+        "images with an annotation only, in the order of their ids as strings, as the released codes have them",
+    ),
+    DatasetInfo(
+        "nuswide",
+        "NUS-WIDE, 81 concepts",
+        "image",
+        81,
+        {"train": 161789, "test": 107859},
+        "research use; images under Flickr's terms of use",
+        "https://lms.comp.nus.edu.sg/wp-content/uploads/2019/research/nuswide/NUS-WIDE.html",
+        (
+            "ConceptsList/Concepts81.txt",
+            "ImageList/{Train,Test}Imagelist.txt",
+            "Groundtruth/TrainTestLabels/Labels_CONCEPT_{Train,Test}.txt    1 or 0 a line, as in the image list",
+            "Flickr/CONCEPT/0001_2124494179.jpg    or images/, image/",
+            _FORMATTED,
+        ),
+        "sizes are those of the official release; the papers' formatted files hold a re-crawl of 150,000 and"
+        " 60,260 images; every fifth row has no label, and stays",
+    ),
+    DatasetInfo(
+        "cub200",
+        "CUB-200-2011, attributes",
+        "image",
+        312,
+        {"train": 5994, "test": 5794},
+        "non-commercial research and education",
+        "https://www.vision.caltech.edu/datasets/cub_200_2011/",
+        (
+            "attributes.txt    beside or inside CUB_200_2011, or in its attributes/",
+            "CUB_200_2011/images.txt, CUB_200_2011/train_test_split.txt",
+            "CUB_200_2011/attributes/image_attribute_labels.txt    image, attribute, present, certainty, time",
+            "CUB_200_2011/images/001.Black_footed_Albatross/...jpg",
+            _FORMATTED,
+        ),
+        "an attribute counts as it is marked, whatever the annotator's certainty, as in the papers",
+    ),
+    DatasetInfo(
+        "awa2",
+        "Animals with Attributes 2",
+        "image",
+        85,
+        {"train": 30337, "test": 6985},
+        "images under the Creative Commons licences listed with them",
+        "https://cvml.ista.ac.at/AwA2/",
+        (
+            "classes.txt, predicates.txt, predicate-matrix-binary.txt",
+            "trainclasses.txt, testclasses.txt    40 and 10 classes",
+            "JPEGImages/CLASS/CLASS_10001.jpg",
+            _FORMATTED,
+        ),
+        "split by animal: no test class is trained on, and all images of a class share their labels",
+    ),
+    DatasetInfo(
+        "ohsumed",
+        "Ohsumed, first 20,000 abstracts of 1991",
+        "text",
+        23,
+        {"train": 6286, "test": 7643},
+        "research use; abstracts from MEDLINE",
+        "https://disi.unitn.it/moschitti/corpora.htm",
+        (
+            "{training,test}/C01/0000001    one file an abstract, once in the folder of each of its classes",
+            _BITS,
+            "or ohsumed.npz    bag of words: Y, X_data, X_indices, X_indptr, X_shape, label_names, n_train",
+        ),
+        "sizes are those of the class folders; the bag of words has a split of its own",
+    ),
+    DatasetInfo(
+        "aapd",
+        "Arxiv Academic Paper Dataset",
+        "text",
+        54,
+        {"train": 53840, "validation": 1000, "test": 1000},
+        "none stated; abstracts under their authors' terms",
+        "https://github.com/lancopku/SGM",
+        (
+            "text_{train,val,test}    one abstract a line",
+            "label_{train,val,test}    its subjects, with spaces between: cs.it math.it",
+            _BITS,
+        ),
+        "labels of the two-file layout are ordered by name",
+    ),
+)
+
+DATASETS: Mapping[str, DatasetInfo] = MappingProxyType({info.name: info for info in _SETS})
+"""The sets by name."""
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of the sets."""
+    return tuple(DATASETS)

@@ -1,0 +1,62 @@
+"""COCO 2014: one JSON of annotations a part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset, Part
+
+__all__ = ["read"]
+
+
+def read(tree: Tree) -> Dataset:
+    """Read the owners' layout.
+
+    Labels are the categories in the order of their ids, which have gaps (80 of 1 to 90). Rows are the images
+    that have an annotation, in the order of their ids *as strings* ("100" before "9"): so did the released
+    code, and a seed's observed labels depend on it. An annotation of a crowd counts as any other.
+    """
+    parts: dict[str, Part] = {}
+    names: tuple[str, ...] = ()
+    for part, theirs in (("train", "train2014"), ("test", "val2014")):
+        path = tree.find(f"annotations/instances_{theirs}.json")
+        images = tree.find(theirs, what=f"{theirs}/ (images)")
+        record = _load(tree, path)
+        try:
+            categories = sorted((int(c["id"]), str(c["name"])) for c in record["categories"])
+            pairs = np.array(
+                [(a["image_id"], a["category_id"]) for a in record["annotations"]], dtype=np.int64
+            ).reshape(-1, 2)
+            files = {int(image["id"]): str(image["file_name"]) for image in record["images"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise tree.damaged(path, f"not COCO's format ({type(error).__name__}: {error})") from None
+        del record
+        if names and names != tuple(name for _, name in categories):
+            raise tree.damaged(path, "its categories are not those of instances_train2014.json")
+        names = tuple(name for _, name in categories)
+        ids = sorted(map(str, np.unique(pairs[:, 0])))
+        row = {int(item): i for i, item in enumerate(ids)}
+        column = {category: k for k, (category, _) in enumerate(categories)}
+        labels = np.zeros((len(ids), len(names)), dtype=np.int8)
+        try:
+            labels[[row[i] for i, _ in pairs.tolist()], [column[k] for _, k in pairs.tolist()]] = 1
+            contents = [str(images / files[int(item)]) for item in ids]
+        except KeyError as error:
+            raise tree.damaged(
+                path, f"an annotation names id {error}, which the file does not list"
+            ) from None
+        parts[part] = Part(tuple(ids), labels, contents)
+    return Dataset("coco2014", "image", names, parts)
+
+
+def _load(tree: Tree, path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return json.load(file)
+    except ValueError as error:
+        raise tree.damaged(path, f"not whole JSON ({error})") from None

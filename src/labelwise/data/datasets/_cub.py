@@ -1,0 +1,85 @@
+"""CUB-200-2011: lists of images and of parts, and one line for each image and attribute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset, Part
+from labelwise.errors import listed
+
+__all__ = ["ATTRIBUTES", "IMAGES", "attribute_names", "read"]
+
+_ROOTS = ("CUB_200_2011/CUB_200_2011", "CUB_200_2011", ".")
+IMAGES = tuple(f"{root}/images" for root in _ROOTS)
+ATTRIBUTES = tuple(
+    f"{place}attributes.txt"
+    for place in ("", *(f"{root}/" for root in _ROOTS), *(f"{root}/attributes/" for root in _ROOTS))
+)
+_HEAD = re.compile(rb"^[ \t]*(\d+)[ \t]+(\d+)[ \t]+([01])(?=[ \t\r\n]|\Z)", re.MULTILINE)
+
+
+def read(tree: Tree) -> Dataset:
+    """Read the owners' layout, in the order of ``images.txt``.
+
+    Some lines of ``image_attribute_labels.txt`` have one or two columns too many, which stops a reader of
+    tables; image, attribute and presence stand before them and are read all the same. The annotator's
+    certainty is left aside, as in the papers: an attribute that could not be seen counts as absent.
+    """
+    split = "train_test_split.txt"
+    root = tree.find(*(f"{root}/{split}" for root in _ROOTS), what=f"CUB_200_2011/{split}").parent
+    files = dict(_pairs(tree, root / "images.txt"))
+    trains = dict(_pairs(tree, root / split))
+    if trains.keys() != files.keys() or not set(trains.values()) <= {"0", "1"}:
+        raise tree.damaged(root / split, "not one 0 or 1 for each image of images.txt")
+    names = attribute_names(tree)
+    ids = list(files)
+    path = root / "attributes" / "image_attribute_labels.txt"
+    labels = _labels(tree, path, ids, len(names))
+    images = tree.find(*IMAGES, what="CUB_200_2011/images/")
+    parts = {}
+    for part, mark in (("train", "1"), ("test", "0")):
+        rows = [row for row, item in enumerate(ids) if trains[item] == mark]
+        items = tuple(files[ids[row]] for row in rows)
+        parts[part] = Part(items, labels[rows], [str(images / item) for item in items])
+    return Dataset("cub200", "image", names, parts)
+
+
+def attribute_names(tree: Tree) -> tuple[str, ...]:
+    """Return the attributes, such as ``has_bill_shape::curved_(up_or_down)``, in the order of their ids."""
+    return tuple(name for _, name in _pairs(tree, tree.find(*ATTRIBUTES, what="attributes.txt")))
+
+
+def _pairs(tree: Tree, path: Path) -> list[tuple[str, str]]:
+    pairs = [line.split(maxsplit=1) for line in tree.lines(path) if line.strip()]
+    if wrong := [row for row, pair in enumerate(pairs, 1) if len(pair) != 2]:
+        raise tree.damaged(path, f"lines {listed(wrong)} are not 'ID VALUE'")
+    return [(pair[0], pair[1].strip()) for pair in pairs]
+
+
+def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np.int8]:
+    if not path.exists():
+        raise tree.missing(path)
+    data = path.read_bytes()
+    found = np.array(_HEAD.findall(data)).astype(np.int64).reshape(-1, 3)
+    row = np.full(max(map(int, ids)) + 1, -1)
+    row[[int(item) for item in ids]] = np.arange(len(ids))
+    image, attribute = found[:, 0], found[:, 1]
+    inside = (image < len(row)) & (attribute >= 1) & (attribute <= n_labels)
+    inside[inside] &= row[image[inside]] >= 0
+    if not inside.all():
+        first = found[~inside][0]
+        raise tree.damaged(path, f"names image {first[0]}, attribute {first[1]}, which the lists do not")
+    labels = np.full((len(ids), n_labels), -1, dtype=np.int8)
+    labels[row[image], attribute - 1] = found[:, 2]
+    if missing := int((labels == -1).sum()):
+        at = np.argwhere(labels == -1)[0]
+        raise tree.damaged(
+            path,
+            f"{missing} entries are absent or not readable, first image {ids[at[0]]}, attribute {at[1] + 1}",
+        )
+    return labels

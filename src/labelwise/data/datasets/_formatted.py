@@ -1,0 +1,125 @@
+"""``formatted_{train,val}_{images,labels,labels_obs}.npy``: the layout that the released codes share.
+
+**The codes of ``labels_obs`` are not ours**: there 1 is an observed positive, 0 is *unknown* and -1 an
+observed negative. They are translated here, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data.datasets import _awa2, _cub, _nuswide, _voc
+from labelwise.data.datasets._catalogue import DATASETS
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._labels import COCO_LABELS, VOC_LABELS
+from labelwise.data.datasets._types import Dataset, Part
+from labelwise.errors import UserError
+
+__all__ = ["read", "states_of_observed", "there"]
+
+_IMAGES = {
+    "voc2012": _voc.IMAGES,
+    "coco2014": (".",),
+    "nuswide": _nuswide.IMAGES,
+    "cub200": _cub.IMAGES,
+    "awa2": _awa2.IMAGES,
+}
+
+
+def there(tree: Tree) -> bool:
+    """Return whether the tree has this layout."""
+    return tree.has("formatted_train_labels.npy")
+
+
+def read(tree: Tree) -> Dataset:
+    """Read both parts; ``val`` is the papers' test part, as in their code."""
+    root = tree.find("formatted_train_labels.npy").parent
+    images = tree.find(*_IMAGES[tree.name], what=f"{_IMAGES[tree.name][0]}/ (images)")
+    n_labels = DATASETS[tree.name].n_labels
+    parts = {}
+    for part, theirs in (("train", "train"), ("test", "val")):
+        path = root / f"formatted_{theirs}_labels.npy"
+        labels = _matrix(tree, path, (0, 1))
+        names = _load(tree, root / f"formatted_{theirs}_images.npy")
+        if names.dtype.kind not in "US" or names.ndim != 1 or labels.shape != (len(names), n_labels):
+            raise UserError(
+                f"{path}: labels {labels.shape} and images {names.shape} ({names.dtype}) are not"
+                f" (n, {n_labels}) and n file names"
+            )
+        items = tuple(map(str, np.char.decode(names) if names.dtype.kind == "S" else names))
+        contents = [str(images / _place(tree.name, item)) for item in items]
+        observed = _observed(tree, root, theirs, labels)
+        parts[part] = Part(items, labels, contents, observed=observed)
+    return Dataset(tree.name, "image", _label_names(tree, n_labels), parts)
+
+
+def states_of_observed(codes: NDArray[Any]) -> NDArray[np.int8]:
+    """Translate ``labels_obs`` codes (1 positive, 0 unknown, -1 negative) to states (1, -1, 0)."""
+    return np.select([codes == 1, codes == -1], [1, 0], -1).astype(np.int8)
+
+
+def _observed(tree: Tree, root: Path, theirs: str, labels: NDArray[np.int8]) -> NDArray[np.int8] | None:
+    # Later versions of the released code name the way of observing; uniform is the papers'.
+    for name in (f"formatted_{theirs}_labels_obs.npy", f"formatted_{theirs}_uniform_labels_obs.npy"):
+        if (root / name).exists():
+            observed = states_of_observed(_matrix(tree, root / name, (1, 0, -1)))
+            if observed.shape != labels.shape:
+                raise UserError(f"{root / name}: shape {observed.shape}, its labels are {labels.shape}")
+            wrong = np.argwhere((observed != -1) & (observed != labels))
+            if len(wrong):
+                raise UserError(
+                    f"{root / name}: row {wrong[0][0]}, label {wrong[0][1]} contradicts the labels ({len(wrong)}"
+                    " entries do); in this layout 1 is an observed positive, 0 unknown, -1 an observed negative"
+                )
+            return observed
+    return None
+
+
+def _matrix(tree: Tree, path: Path, codes: tuple[int, ...]) -> NDArray[np.int8]:
+    values = _load(tree, path)
+    if values.ndim != 2 or values.dtype.kind not in "fiub" or not np.isin(values, codes).all():
+        raise UserError(
+            f"{path}: {values.dtype} {values.shape} is not (items, labels) of {' and '.join(map(str, codes))}"
+        )
+    return values.astype(np.int8)
+
+
+def _load(tree: Tree, path: Path) -> NDArray[Any]:
+    if not path.exists():
+        raise tree.missing(path)
+    try:
+        values = np.load(path, allow_pickle=False)
+    except (ValueError, EOFError, OSError) as error:
+        if "allow_pickle" in str(error):
+            raise UserError(
+                f"{path}: holds Python objects, which can run code when read; whoever made it saves it again as"
+                " numbers or strings: numpy.save(path, values.astype(str))"
+            ) from None
+        raise UserError(f"{path}: not a whole .npy file ({error}); write it again") from None
+    if not isinstance(values, np.ndarray):
+        raise UserError(f"{path}: not one array; write it with numpy.save")
+    return values
+
+
+def _place(name: str, item: str) -> str:
+    """Return an image's place below the folder of images; AwA2's names leave their class's folder out."""
+    return f"{item.rpartition('_')[0]}/{item}" if name == "awa2" and "/" not in item else item
+
+
+def _label_names(tree: Tree, n_labels: int) -> tuple[str, ...]:
+    names: tuple[str, ...] = ()
+    if tree.name == "voc2012":
+        names = VOC_LABELS
+    elif tree.name == "coco2014":
+        names = COCO_LABELS
+    elif tree.name == "nuswide" and tree.has(*_nuswide.CONCEPTS):
+        names = tuple(tree.text(tree.find(*_nuswide.CONCEPTS)).split())
+    elif tree.name == "cub200" and tree.has(*_cub.ATTRIBUTES):
+        names = _cub.attribute_names(tree)
+    elif tree.name == "awa2" and tree.has("predicates.txt"):
+        names = _awa2.predicates(tree)
+    return names if len(names) == n_labels else tuple(f"label {k}" for k in range(n_labels))

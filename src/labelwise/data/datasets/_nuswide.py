@@ -1,0 +1,40 @@
+"""NUS-WIDE, the official release: a list of concepts, two lists of images, one column of labels a concept."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset, Part
+
+__all__ = ["CONCEPTS", "IMAGES", "read"]
+
+CONCEPTS = ("ConceptsList/Concepts81.txt", "Concepts81.txt")
+IMAGES = ("Flickr", "images", "image")
+
+
+def read(tree: Tree) -> Dataset:
+    """Read the official release, in the order of its image lists.
+
+    More than a fifth of the images have none of the 81 concepts: these rows stay, all irrelevant.
+    """
+    concepts = tuple(tree.text(tree.find(*CONCEPTS)).split())
+    images = tree.find(*IMAGES, what="Flickr/ (images)")
+    columns = tree.find(
+        *(f"{root}TrainTestLabels" for root in ("Groundtruth/", "GroundTruth/", "")),
+        what="Groundtruth/TrainTestLabels",
+    )
+    parts = {}
+    for part, theirs in (("train", "Train"), ("test", "Test")):
+        listed = tree.find(f"ImageList/{theirs}Imagelist.txt", f"{theirs}Imagelist.txt")
+        # The list was written on Windows: folder\name.jpg.
+        items = tuple(line.strip().replace("\\", "/") for line in tree.lines(listed))
+        labels = np.empty((len(items), len(concepts)), dtype=np.int8)
+        for k, concept in enumerate(concepts):
+            path = columns / f"Labels_{concept}_{theirs}.txt"
+            column = tree.states(path, tree.text(path).split())
+            if len(column) != len(items):
+                raise tree.damaged(path, f"{len(column)} labels for {len(items)} images of {listed.name}")
+            labels[:, k] = column
+        parts[part] = Part(items, labels, [str(images / item) for item in items])
+    return Dataset("nuswide", "image", concepts, parts)

@@ -1,0 +1,58 @@
+"""One door for all sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from labelwise.data.datasets import _aapd, _awa2, _coco, _cub, _formatted, _nuswide, _ohsumed, _voc
+from labelwise.data.datasets._catalogue import DATASETS
+from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._types import Dataset
+from labelwise.errors import UserError, near
+
+__all__ = ["read_dataset"]
+
+_OWNERS = {
+    "coco2014": _coco.read,
+    "nuswide": _nuswide.read,
+    "cub200": _cub.read,
+    "awa2": _awa2.read,
+    "ohsumed": _ohsumed.read,
+    "aapd": _aapd.read,
+}
+
+
+def read_dataset(
+    name: str,
+    directory: str | Path,
+    *,
+    layout: Literal["owners", "formatted"] | None = None,
+    difficult: Literal["irrelevant", "unknown", "relevant"] = "irrelevant",
+) -> Dataset:
+    """Read the set ``name`` from ``directory``, or from its folder of that name.
+
+    ``layout``: "owners", or "formatted" for the ``formatted_*.npy`` files that the released codes share
+    (image sets only); by default the formatted files where they are there, since they fix order and labels.
+    ``difficult``: what VOC's objects that are marked difficult count as. The papers' code takes them for
+    irrelevant, the default; VOC's own evaluation leaves them out, which is "unknown".
+
+    Items come in the order of the papers' released code, so that a simulation of observed labels with
+    their seed gives their labels. Image files are named, not opened. Raises ``UserError`` for an unknown
+    name and for a missing or damaged tree: what was looked for, where, and where its owners publish it.
+    """
+    if name not in DATASETS:
+        raise UserError(f"there is no set {name!r}; {near(name, DATASETS)}")
+    if layout not in (None, "owners", "formatted"):
+        raise UserError(f"layout={layout!r}: choose 'owners' or 'formatted'")
+    if difficult not in ("irrelevant", "unknown", "relevant"):
+        raise UserError(f"difficult={difficult!r}: choose 'irrelevant', 'unknown' or 'relevant'")
+    tree, images = Tree(name, directory), DATASETS[name].kind == "image"
+    if layout == "formatted" and not images:
+        raise UserError(f"{name}: the formatted layout is one of images; leave layout out")
+    chosen = difficult != "irrelevant"
+    if layout == "formatted" or (layout is None and images and not chosen and _formatted.there(tree)):
+        if chosen:
+            raise UserError("difficult: the formatted files no longer say which are; use layout='owners'")
+        return _formatted.read(tree)
+    return _voc.read(tree, difficult) if name == "voc2012" else _OWNERS[name](tree)
