@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,17 @@ class History:
 
     def __init__(self, directory: Path | None) -> None:
         self.records: list[dict[str, Any]] = []
+        self._noted: dict[str, Any] = {}
         self._path = directory / "history.jsonl" if directory is not None else None
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Keep facts for the epoch under way; they join its record."""
+        self._noted |= facts
+
     def add(self, record: dict[str, Any]) -> None:
-        """Append a record."""
+        """Append a record, with what was noted for it."""
+        record |= self._noted
+        self._noted = {}
         self.records.append(record)
         self._write([record], "a")
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from labelwise.data import Source
+from labelwise.engine.angles import AngleWatch
 from labelwise.engine.progress import Progress
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings
@@ -60,10 +61,10 @@ def train(
     """Train ``network`` by ``method`` on ``source`` and return the network to use.
 
     ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the
-    run stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the closed-form start where the features
-    are fixed; ``stop_after`` a number of epochs, over all stages, to end at; ``items`` the items' names for messages;
-    ``on_step`` is called after every step. With ``settings.directory`` the run resumes from its newest checkpoint,
-    to the bit.
+    run stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the
+    closed-form start where the features are fixed; ``stop_after`` a number of epochs, over all stages, to end at;
+    ``items`` the items' names for messages; ``on_step`` is called after every step. With ``settings.directory`` the
+    run resumes from its newest checkpoint, to the bit. The history of a method with angles holds their VDFD.
     """
     fabric = _fabric(settings)
     run = Run(
@@ -87,6 +88,7 @@ def train(
                 raise Interrupted(_farewell(run))
 
         restored = run.restore()
+        angles = AngleWatch(run)
         while True:
             run.begin_stage(restored)
             restored = None
@@ -104,7 +106,9 @@ def train(
                             on_step(run)
                         pause()
                 value = criterion(run.evaluated, method) if criterion is not None else None
-                run.end_epoch(time.perf_counter() - began, value)
+                seconds = time.perf_counter() - began
+                run.history.note(angles.measure())
+                run.end_epoch(seconds, value)
                 pause()
             if run.stage_index + 1 == len(run.plan) or _done(run, stop_after):
                 break
