@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labelwise.cli._app import app
+from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
 from labelwise.cli.evaluate import evaluate
@@ -12,7 +13,7 @@ from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
 
-for _command in (demo, describe, train, evaluate, predict, methods):
+for _command in (demo, describe, train, evaluate, predict, methods, datasets):
     app.command()(_command)
 
 

@@ -83,7 +83,7 @@ _SETS = (
             _FORMATTED,
         ),
         "sizes are those of the official release; the papers' formatted files hold a re-crawl of 150,000 and"
-        " 60,260 images; every fifth row has no label, and stays",
+        " 60,260 images, so their figures do not compare; rows without any label stay",
     ),
     DatasetInfo(
         "cub200",

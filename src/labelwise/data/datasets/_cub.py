@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ ATTRIBUTES = tuple(
     f"{place}attributes.txt"
     for place in ("", *(f"{root}/" for root in _ROOTS), *(f"{root}/attributes/" for root in _ROOTS))
 )
-_HEAD = re.compile(rb"^[ \t]*(\d+)[ \t]+(\d+)[ \t]+([01])(?=[ \t\r\n]|\Z)", re.MULTILINE)
 
 
 def read(tree: Tree) -> Dataset:
@@ -56,24 +54,27 @@ def attribute_names(tree: Tree) -> tuple[str, ...]:
 
 def _pairs(tree: Tree, path: Path) -> list[tuple[str, str]]:
     pairs = [line.split(maxsplit=1) for line in tree.lines(path) if line.strip()]
-    if wrong := [row for row, pair in enumerate(pairs, 1) if len(pair) != 2]:
-        raise tree.damaged(path, f"lines {listed(wrong)} are not 'ID VALUE'")
+    if wrong := [row for row, pair in enumerate(pairs, 1) if len(pair) != 2 or not pair[0].isdecimal()]:
+        raise tree.damaged(path, f"lines {listed(wrong)} are not a number and a value")
     return [(pair[0], pair[1].strip()) for pair in pairs]
 
 
 def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np.int8]:
     if not path.exists():
         raise tree.missing(path)
-    data = path.read_bytes()
-    found = np.array(_HEAD.findall(data)).astype(np.int64).reshape(-1, 3)
+    try:
+        found = np.loadtxt(path, dtype=np.int64, usecols=(0, 1, 2), comments=None, ndmin=2)
+    except ValueError as error:
+        raise tree.damaged(path, f"not 'IMAGE ATTRIBUTE PRESENT ...' a line ({error})") from None
     row = np.full(max(map(int, ids)) + 1, -1)
     row[[int(item) for item in ids]] = np.arange(len(ids))
     image, attribute = found[:, 0], found[:, 1]
-    inside = (image < len(row)) & (attribute >= 1) & (attribute <= n_labels)
+    inside = (image >= 0) & (image < len(row)) & (attribute >= 1) & (attribute <= n_labels)
+    inside &= np.isin(found[:, 2], (0, 1))
     inside[inside] &= row[image[inside]] >= 0
     if not inside.all():
-        first = found[~inside][0]
-        raise tree.damaged(path, f"names image {first[0]}, attribute {first[1]}, which the lists do not")
+        first = " ".join(map(str, found[~inside][0]))
+        raise tree.damaged(path, f"{first!r} is not a listed image, a listed attribute, and 0 or 1")
     labels = np.full((len(ids), n_labels), -1, dtype=np.int8)
     labels[row[image], attribute - 1] = found[:, 2]
     if missing := int((labels == -1).sum()):

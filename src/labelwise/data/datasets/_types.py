@@ -37,11 +37,6 @@ class Part:
     def __len__(self) -> int:
         return len(self.items)
 
-    def missing(self) -> list[str]:
-        """Return the image files that are named and not there; texts and features are in memory."""
-        paths = self.contents or []
-        return [path for path in paths if os.path.isabs(path) and not os.path.exists(path)]
-
     def __post_init__(self) -> None:
         held = [self.labels, self.contents, self.observed]
         lengths = {len(values) for values in held if values is not None} | {len(self.items)}
@@ -63,8 +58,17 @@ class Dataset:
     label_names: tuple[str, ...]
     parts: Mapping[str, Part]
 
+    def missing_files(self, part: str) -> list[str]:
+        """Return the image files that the part names and that are not there; none for texts and features."""
+        paths = self.parts[part].contents if self.kind == "image" else None
+        return [path for path in paths or [] if not os.path.exists(path)]
+
     def counts(self) -> list[dict[str, Any]]:
-        """Return one record a part: items, positives an item, rows without a positive, unknown entries."""
+        """Return one record a part, for JSON: its size, positives an item, and what is out of the ordinary.
+
+        ``without_positive``: rows with no positive label; ``unknown``: entries that are -1; ``missing_files``:
+        images that are named and not there.
+        """
         return [
             {
                 "part": name,
@@ -73,6 +77,7 @@ class Dataset:
                 "cardinality": float((part.labels == 1).sum() / max(len(part), 1)),
                 "without_positive": int((~(part.labels == 1).any(axis=1)).sum()),
                 "unknown": int((part.labels == -1).sum()),
+                "missing_files": len(self.missing_files(name)),
             }
             for name, part in self.parts.items()
         ]

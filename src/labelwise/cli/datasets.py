@@ -1,0 +1,92 @@
+"""``labelwise datasets``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labelwise.cli._options import Json
+from labelwise.cli._show import print_json, table
+from labelwise.errors import UserError, near
+
+if TYPE_CHECKING:
+    from labelwise.data.datasets import Dataset
+
+__all__ = ["datasets"]
+
+_PARTS = ("train", "validation", "test")
+_COUNTS = ("labels", "cardinality", "without_positive", "unknown", "missing_files")
+
+
+def datasets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One set, in full.", show_default=False)
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Read the set from here and count what is in it.", show_default=False
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """List the papers' data sets: sizes, licences, where their owners publish them, and how a tree looks."""
+    from labelwise.data.datasets import DATASETS, read_dataset
+
+    if name is None:
+        if data is not None:
+            raise UserError("--data needs the name of a set: labelwise datasets NAME --data DIR")
+        records = [info.to_dict() for info in DATASETS.values()]
+        if json:
+            print_json(records)
+            return
+        columns = ("name", "kind", "labels", *_PARTS, "licence")
+        rows = [
+            (r["name"], r["kind"], r["n_labels"], *map(r["sizes"].get, _PARTS), r["licence"]) for r in records
+        ]
+        table(columns, rows)
+        typer.echo("published at")
+        for r in records:
+            typer.echo(f"  {r['name']:<9}{r['url']}")
+        typer.echo("'labelwise datasets NAME' shows a tree's layout; with --data DIR it checks one")
+        return
+    if name not in DATASETS:
+        raise UserError(f"there is no set {name!r}; {near(name, DATASETS)}")
+    record = DATASETS[name].to_dict()
+    found = None if data is None else read_dataset(name, data)
+    if json:
+        print_json(record if found is None else {**record, "found": found.counts()})
+        return
+    _describe(record)
+    if found is not None:
+        _count(found, record["sizes"])
+
+
+def _describe(record: dict[str, Any]) -> None:
+    typer.echo(f"{record['name']}: {record['title']}, {record['n_labels']} labels")
+    sizes = ", ".join(f"{part} {size:,}" for part, size in record["sizes"].items())
+    for key, value in (("sizes", sizes), *((key, record[key]) for key in ("licence", "url", "note"))):
+        typer.echo(f"{key:<9}{value}")
+    for place, line in enumerate(record["layout"]):
+        typer.echo(f"{'layout' if not place else '':<9}{line}")
+
+
+def _count(found: Dataset, sizes: dict[str, int]) -> None:
+    columns = (
+        "part",
+        "items",
+        "published",
+        "labels",
+        "cardinality",
+        "no positive",
+        "unknown",
+        "files missing",
+    )
+    rows = [
+        (c["part"], c["items"], sizes.get(c["part"]), *(c[key] for key in _COUNTS)) for c in found.counts()
+    ]
+    table(columns, rows)
+    sample = next((path for part in found.parts for path in found.missing_files(part)), None)
+    if sample is not None:
+        typer.echo(f"files missing: {sample}, for one")
