@@ -1,4 +1,4 @@
-"""Items: tables, arrays, images and the embedded digits; the batches and views that training draws."""
+"""Items: tables, arrays, pictures, texts and the embedded digits; the batches and views that training draws."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from labelwise.data._check import check_lengths
 from labelwise.data._digits import DIGIT_NAMES, digits_canvases
+from labelwise.data._files import BadItem, ImageFiles
 from labelwise.data._images import ImageSource
 from labelwise.data._sources import ArraySource, Scaling, Source, as_source
+from labelwise.data._strong import StrongView
 from labelwise.data._table import Table, read_table
+from labelwise.data._texts import Texts, views_of
 
 if TYPE_CHECKING:
     from labelwise.data._patches import digits_features
@@ -16,15 +19,20 @@ if TYPE_CHECKING:
 __all__ = [
     "DIGIT_NAMES",
     "ArraySource",
+    "BadItem",
+    "ImageFiles",
     "ImageSource",
     "Scaling",
     "Source",
+    "StrongView",
     "Table",
+    "Texts",
     "as_source",
     "check_lengths",
     "digits_canvases",
     "digits_features",
     "read_table",
+    "views_of",
 ]
 
 

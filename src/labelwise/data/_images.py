@@ -21,9 +21,10 @@ class ImageSource:
     """Images as an array (n, H, W), (n, C, H, W) or (n, H, W, C) with C of 1, 3 or 4; uint8, or floats in
     0..1.
 
-    An item is ``(x - mean) / std`` with x in 0..1, float32 (C, H, W). The weak view is the item. The strong
-    view is shifted by up to ``shift`` pixels each way (the border repeats), loses a square of side
-    ``cutout`` times the shorter side at a random place (set to 0, the mean), and gets Gaussian noise.
+    An item is ``(x - mean) / std`` with x in 0..1, float32 (C, H, W). The plain and the weak view are
+    the item. The strong view is shifted by up to ``shift`` pixels each way (the border repeats), loses a
+    square of side ``cutout`` times the shorter side at a random place (set to 0, the mean), and gets Gaussian
+    noise.
 
     :param mean, std: the scaling, one for all channels.
     :param shift: largest shift in pixels, >= 0.
@@ -67,7 +68,7 @@ class ImageSource:
         check_view(view)
         index = np.asarray(index, dtype=np.int64)
         channels, height, width = self._images.shape[1:]
-        if view == "weak":
+        if view != "strong":
             return torch.from_numpy(self._scaled(self._images[index]))
         pixels = channels * height * width
         numbers = bits(streams(index, seed=seed, epoch=epoch), 4 + pixels)

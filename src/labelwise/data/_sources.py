@@ -32,10 +32,10 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the items' views (b, *shape) float32, on the CPU, in the order of ``index`` (b,) int64.
+        """Return the items' views (b, *shape), on the CPU, in the order of ``index`` (b,) int64.
 
-        The weak view is the stored item; the strong one is a function of (seed, epoch, item) only, so
-        neither the rest of the batch nor its order changes it.
+        The plain view is the item itself, for scoring; the weak and the strong one are functions of (seed,
+        epoch, item) only, so neither the rest of the batch nor its order changes them.
         """
         ...
 
@@ -51,10 +51,10 @@ class Scaling(Protocol):
 class ArraySource:
     """Rows of features: an array (n, D), a SciPy sparse matrix or a pandas frame.
 
-    The weak view is the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``: ``keep`` is 0
-    for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres), ``g`` standard
-    normal to within 1/4,096 quantiles, ``rms(x)`` the root of the row's mean square, so that the noise is in
-    the row's units.
+    The plain and the weak view are the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``:
+    ``keep`` is 0 for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres),
+    ``g`` standard normal to within 1/4,096 quantiles, ``rms(x)`` the root of the row's mean square, so that
+    the noise is in the row's units.
 
     :param scaling: an object with ``transform``; None leaves the rows as they are.
     :param strong_view: expected share of coordinates set to 0, in [0, 1); 0 makes the strong view the weak

@@ -11,14 +11,14 @@ from labelwise.errors import UserError, near
 
 __all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "streams", "uniform"]
 
-VIEWS = ("weak", "strong")
+VIEWS = ("plain", "weak", "strong")
 _GAMMA = 0x9E3779B97F4A7C15
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 
 
 def check_view(view: str) -> None:
-    """Raise ``UserError`` unless the view is "weak" or "strong"."""
+    """Raise ``UserError`` unless the view is "plain", "weak" or "strong"."""
     if view not in VIEWS:
         raise UserError(f"unknown view {view!r}; {near(view, VIEWS)}")
 

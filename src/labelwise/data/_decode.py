@@ -1,0 +1,209 @@
+"""A picture from a file that nobody vouches for: RGB, upright, or a reason why not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from contextlib import ExitStack
+from io import BufferedReader
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageFile import ImageFile
+
+__all__ = ["MOST_PIXELS", "Unusable", "decode", "measure", "open_regular"]
+
+MOST_PIXELS = 89_478_485
+"""The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
+
+_ORIENTATION = 0x0112
+_NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
+_TURNED = (5, 6, 7, 8)
+
+
+class Unusable(Exception):
+    """A file that is no picture; the message is a clause, such as "is empty (0 bytes)"."""
+
+
+def open_regular(path: str | Path) -> BufferedReader:
+    """Open a regular file to read.
+
+    :raises Unusable: for what is missing, forbidden, a folder, a pipe, a socket or a device (never waits).
+    """
+    try:
+        # Looked at first, since to open a device can do something; opened without waiting, since a pipe can
+        # take the file's place in between.
+        _check_regular(os.stat(path).st_mode)
+        flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+        file = os.fdopen(os.open(path, flags), "rb")
+    except FileNotFoundError:
+        raise Unusable("does not exist") from None
+    except OSError as error:
+        raise Unusable(f"cannot be opened ({error.strerror})") from None
+    except ValueError:
+        raise Unusable("cannot be opened (its name holds a null character)") from None
+    status = os.fstat(file.fileno())
+    try:
+        _check_regular(status.st_mode)
+        if not status.st_size:
+            raise Unusable("is empty (0 bytes)")
+    except Unusable:
+        file.close()
+        raise
+    return file
+
+
+def decode(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> Image:
+    """Return the picture in a JPEG, PNG, WebP, GIF, BMP or TIFF file as an RGB image, turned as its EXIF says.
+
+    The content decides on the format, not the name. Of an animation the first frame counts; transparent
+    pixels lie on white; 16-bit grey is scaled to 8 bits. The size is checked before anything is decoded.
+
+    :raises Unusable: for whatever cannot be read so.
+    """
+    with ExitStack() as stack:
+        image = _open(stack.enter_context(open_regular(path)), most_pixels)
+        try:
+            image.load()
+            return _upright(_rgb(image), _orientation(image))
+        except Unusable:
+            raise
+        except Exception as error:
+            raise Unusable(f"is damaged or cut short ({_said(error)})") from None
+
+
+def measure(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
+    """Return the height and width that ``decode`` will give, from the file's header alone.
+
+    :raises Unusable: for a file whose header cannot be read.
+    """
+    with ExitStack() as stack:
+        image = _open(stack.enter_context(open_regular(path)), most_pixels)
+        width, height = image.size
+        # TIFF files turn themselves, and tell their size accordingly.
+        turned = image.format != "TIFF" and "exif" in image.info and _orientation(image) in _TURNED
+        return (width, height) if turned else (height, width)
+
+
+def _check_regular(mode: int) -> None:
+    if stat.S_ISDIR(mode):
+        raise Unusable("is a folder, not a file")
+    if not stat.S_ISREG(mode):
+        raise Unusable("is a pipe, socket or device, not a file")
+
+
+def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
+    """Open by Pillow's classes themselves: ``Image.open`` has global limits, and formats that run programs."""
+    try:
+        start = file.read(32)
+        kind = _kind(start)
+        if kind is None:
+            raise Unusable(f"is no picture that can be read (by content; {_NAMES} can)")
+        _check_size(_webp_size(start), most_pixels)
+        file.seek(0)
+        image = kind(file)
+        _check_size(image.size, most_pixels)
+        return image
+    except Unusable:
+        raise
+    except Exception as error:
+        raise Unusable(f"is damaged or cut short ({_said(error)})") from None
+
+
+def _kind(start: bytes) -> Callable[[IO[bytes]], ImageFile] | None:
+    if start.startswith(b"\xff\xd8\xff"):
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        return JpegImageFile
+    if start.startswith(b"\x89PNG\r\n\x1a\n"):
+        from PIL.PngImagePlugin import PngImageFile
+
+        return PngImageFile
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        from PIL.WebPImagePlugin import WebPImageFile
+
+        return WebPImageFile
+    if start.startswith((b"GIF87a", b"GIF89a")):
+        from PIL.GifImagePlugin import GifImageFile
+
+        return GifImageFile
+    if start.startswith(b"BM"):
+        from PIL.BmpImagePlugin import BmpImageFile
+
+        return BmpImageFile
+    if start.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        from PIL.TiffImagePlugin import TiffImageFile
+
+        return TiffImageFile
+    return None
+
+
+def _webp_size(start: bytes) -> tuple[int, int]:
+    """Return the size in a WebP header, since Pillow has room made for the whole canvas to learn it."""
+    if start[:4] != b"RIFF":
+        return 1, 1
+    if start[12:16] == b"VP8X":
+        return 1 + int.from_bytes(start[24:27], "little"), 1 + int.from_bytes(start[27:30], "little")
+    if start[12:16] == b"VP8L":
+        both = int.from_bytes(start[21:25], "little")
+        return 1 + (both & 0x3FFF), 1 + (both >> 14 & 0x3FFF)
+    return int.from_bytes(start[26:28], "little") & 0x3FFF, int.from_bytes(start[28:30], "little") & 0x3FFF
+
+
+def _check_size(size: tuple[int, int], most_pixels: int) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise Unusable("has no pixels")
+    if width * height > most_pixels:
+        raise Unusable(f"has {width:,} x {height:,} pixels, more than {most_pixels:,} in all")
+
+
+def _rgb(image: Image) -> Image:
+    from PIL import Image as images
+
+    if image.mode == "F":
+        raise Unusable("holds floating-point pixels, whose range nothing tells; save it with 8 or 16 bits")
+    if image.mode.startswith("I"):
+        values: np.ndarray[Any, np.dtype[Any]] = np.asarray(image).astype(np.int64)
+        if values.min() < 0 or values.max() > 65535:
+            raise Unusable("holds 32-bit pixels, whose range nothing tells; save it with 8 or 16 bits")
+        return images.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+    if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
+        white = images.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        return white.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _orientation(image: Image) -> int:
+    if image.format == "JPEG" and "exif" not in image.info:
+        return 1
+    try:
+        value = image.getexif().get(_ORIENTATION, 1)
+    except Exception:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _upright(image: Image, orientation: int) -> Image:
+    from PIL.Image import Transpose
+
+    turn = {
+        2: Transpose.FLIP_LEFT_RIGHT,
+        3: Transpose.ROTATE_180,
+        4: Transpose.FLIP_TOP_BOTTOM,
+        5: Transpose.TRANSPOSE,
+        6: Transpose.ROTATE_270,
+        7: Transpose.TRANSVERSE,
+        8: Transpose.ROTATE_90,
+    }.get(orientation)
+    return image if turn is None else image.transpose(turn)
+
+
+def _said(error: Exception) -> str:
+    return (str(error) or type(error).__name__)[:120]

@@ -1,0 +1,179 @@
+"""Decoded pictures kept on disk, at a small size, for the epochs and runs to come."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data._decode import Unusable, measure
+from labelwise.data._workers import Workers
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["DecodedPictures", "shortened"]
+
+_VERSION = 1
+
+
+def shortened(image: Image, side: int, interpolation: str) -> Image:
+    """Return the picture with its shorter side at ``side`` pixels, or as it is where that is no longer."""
+    from PIL.Image import Resampling
+
+    height, width = _short_shape((image.height, image.width), side)
+    if (width, height) == image.size:
+        return image
+    return image.resize((width, height), Resampling[interpolation.upper()])
+
+
+class DecodedPictures:
+    """One place per picture in one file, laid out from the pictures' headers, and a check sum once it is filled.
+
+    The folder's name is a digest of the paths, sizes and times of all files, so that a changed file is
+    decoded anew. A picture is written before its check sum (``done``, n uint32, 0 for none), and one whose sum
+    is wrong counts as not written: a run that is killed leaves nothing half done. Two processes write equal
+    bytes to equal places. A picture whose header told another size than its pixels is never kept.
+
+    :raises UserError: where the folder cannot be written.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        paths: Sequence[str],
+        *,
+        side: int,
+        interpolation: str,
+        most_pixels: int,
+        workers: Workers,
+    ) -> None:
+        self.side = side
+        self.folder = folder / _key(paths, side, interpolation, most_pixels)
+        if not self.folder.is_dir():
+            shapes = _shapes(paths, side, most_pixels, workers)
+            try:
+                _lay_out(self.folder, shapes)
+            except OSError as error:
+                raise UserError(
+                    f"cache: {folder} cannot be written ({error.strerror}); give another folder"
+                ) from None
+        self._shapes: NDArray[np.int32] = np.load(self.folder / "shapes.npy", allow_pickle=False)
+        ends = np.cumsum(3 * self._shapes.astype(np.int64).prod(axis=1))
+        self._starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
+        self._open()
+
+    def _open(self) -> None:
+        total = int(self._starts[-1])
+        self._pixels = np.memmap(self.folder / "pixels.bin", np.uint8, "r", shape=(total,)) if total else None
+        self._done = np.memmap(self.folder / "done.bin", "<u4", "r+", shape=(max(len(self._shapes), 1),))
+        self._file = (self.folder / "pixels.bin").open("r+b", buffering=0)
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: self.__dict__[name] for name in ("side", "folder", "_shapes", "_starts")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def get(self, row: int) -> Image | None:
+        """Return a picture that was kept, or None."""
+        from PIL import Image as images
+
+        if not self._done[row] or self._pixels is None:
+            return None
+        pixels = self._pixels[self._starts[row] : self._starts[row + 1]]
+        if _check_sum(pixels) != self._done[row]:
+            return None
+        height, width = self._shapes[row].tolist()
+        return images.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
+
+    def put(self, row: int, image: Image) -> None:
+        """Keep a picture, if it has the size that its header told.
+
+        :raises UserError: where the disk is full.
+        """
+        if (image.height, image.width) != tuple(self._shapes[row].tolist()):
+            return
+        pixels = image.tobytes()
+        try:
+            with self._lock:
+                # Written as a file, since a full disk ends a process that writes to mapped memory.
+                self._file.seek(int(self._starts[row]))
+                rest = memoryview(pixels)
+                while rest:
+                    rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            raise UserError(
+                f"cache: {self.folder} cannot be written ({error.strerror}); free the disk or train without it"
+            ) from None
+        self._done[row] = _check_sum(pixels)
+
+
+def _check_sum(pixels: Any) -> int:
+    return zlib.crc32(pixels) or 1
+
+
+def _short_shape(shape: tuple[int, int], side: int) -> tuple[int, int]:
+    short = min(shape)
+    if short <= side:
+        return shape
+    height, width = (side if length == short else round(length * side / short) for length in shape)
+    return height, width
+
+
+def _key(paths: Sequence[str], side: int, interpolation: str, most_pixels: int) -> str:
+    digest = hashlib.blake2b(f"{_VERSION} {side} {interpolation} {most_pixels}\n".encode(), digest_size=16)
+    for path in paths:
+        try:
+            status = os.stat(path)
+            size, time = status.st_size, status.st_mtime_ns
+        except (OSError, ValueError):
+            size, time = -1, -1
+        digest.update(f"{os.path.abspath(path)}\n{size} {time}\n".encode("utf-8", "surrogateescape"))
+    return "decoded-" + digest.hexdigest()
+
+
+def _shapes(paths: Sequence[str], side: int, most_pixels: int, workers: Workers) -> NDArray[np.int32]:
+    shapes = np.zeros((len(paths), 2), dtype=np.int32)
+
+    def look(row: int) -> None:
+        try:
+            shapes[row] = _short_shape(measure(paths[row], most_pixels=most_pixels), side)
+        except Unusable:
+            return
+
+    workers.run(look, len(paths))
+    return shapes
+
+
+def _lay_out(folder: Path, shapes: NDArray[np.int32]) -> None:
+    """Make the folder with all its files at once; of two processes that do, the first one's stays."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix="making-", dir=folder.parent))
+    try:
+        np.save(made / "shapes.npy", shapes)
+        for name, size in (
+            ("pixels.bin", 3 * int(shapes.astype(np.int64).prod(axis=1).sum())),
+            ("done.bin", 4 * max(len(shapes), 1)),
+        ):
+            with (made / name).open("wb") as file:
+                file.truncate(size)
+        try:
+            made.rename(folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(made, ignore_errors=True)

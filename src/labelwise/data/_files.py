@@ -1,0 +1,278 @@
+"""Pictures in files, decoded when they are asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise._random import generator
+from labelwise.data._decode import MOST_PIXELS, Unusable, decode, open_regular
+from labelwise.data._decoded import DecodedPictures, shortened
+from labelwise.data._paths import resolve_inside
+from labelwise.data._strong import StrongView
+from labelwise.data._views import bits, check_view, dropped, streams
+from labelwise.data._workers import Workers
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+__all__ = ["BadItem", "ImageFiles", "Progress"]
+
+Progress = Callable[[int, int], None]
+"""Called with the number of items done and the number of all items."""
+
+
+class Preprocessing(Protocol):
+    """How pictures become a backbone's input; ``labelwise.models.ImagePreprocessing`` is one."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        ...
+
+    @property
+    def resize(self) -> str:
+        """``"squash"`` (both sides to size) or ``"crop"`` (the middle, as large as the shape lets it be)."""
+        ...
+
+    @property
+    def interpolation(self) -> str:
+        """``"bilinear"`` or ``"bicubic"``."""
+        ...
+
+
+@dataclass(frozen=True)
+class BadItem:
+    """An item that cannot be used: its row in the source (from 0), its id, and a clause that says why."""
+
+    row: int
+    item: str
+    reason: str
+
+
+class ImageFiles:
+    """Pictures in JPEG, PNG, WebP, GIF, BMP or TIFF files, as uint8 (3, H, W) of a backbone's size.
+
+    The plain view is the upright RGB picture, resized. The weak view is that, mirrored with probability .5;
+    the strong view is mirrored likewise, by a number of its own, and changed by ``strong``. Every view is a
+    function of (seed, epoch, item), whatever the batch and the number of workers; ``source[index]`` keeps the
+    items' numbers.
+
+    :param paths: n files; what they hold decides on their format, not their names.
+    :param preprocessing: see ``Preprocessing``.
+    :param root: a folder: relative paths start there, and none may lead out of it, by links neither.
+    :param items: the n ids, for messages; by default the paths as given.
+    :param workers: threads that decode, >= 0; 0 decodes in the calling thread.
+    :param strong: the strong view, or keywords of ``StrongView``.
+    :param cache: a folder in which to keep the decoded pictures, with the shorter side at 256 pixels (or as
+        large as the backbone needs), for the epochs and runs to come. Larger pictures then pass through that
+        size, so that their views differ in a few units from those made without.
+    :param most_pixels: a picture with more is not decoded.
+    :raises UserError: for a path that leads out of ``root``, and for arguments out of range.
+    """
+
+    kind: Literal["image"] = "image"
+
+    def __init__(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        preprocessing: Preprocessing,
+        *,
+        root: str | Path | None = None,
+        items: Sequence[str] | None = None,
+        workers: int = 2,
+        strong: StrongView | Mapping[str, Any] | None = None,
+        cache: str | Path | None = None,
+        most_pixels: int = MOST_PIXELS,
+    ) -> None:
+        given = [os.fspath(path) for path in paths]
+        if items is not None and len(items) != len(given):
+            raise UserError(f"{len(given)} paths and {len(items)} items: give one id per path")
+        if preprocessing.resize not in ("squash", "crop") or min(preprocessing.size) < 1:
+            raise UserError(
+                f"preprocessing: resize={preprocessing.resize!r}, size={preprocessing.size}: resize is 'squash'"
+                " or 'crop', and both sides are at least 1"
+            )
+        if preprocessing.interpolation not in ("bilinear", "bicubic"):
+            raise UserError(
+                f"preprocessing: interpolation={preprocessing.interpolation!r}; give 'bilinear' or 'bicubic'"
+            )
+        if workers < 0:
+            raise UserError(f"workers is {workers}: give a number of threads, or 0 for none")
+        self.items = [str(item) for item in items] if items is not None else given
+        self._paths = given if root is None else resolve_inside(given, root, self._where, "root")
+        self.preprocessing = preprocessing
+        self.strong = strong if isinstance(strong, StrongView) else StrongView(**(strong or {}))
+        self.most_pixels = most_pixels
+        self._rows: NDArray[np.int64] = np.arange(len(given))
+        self._workers = Workers(workers)
+        self._decoded: DecodedPictures | None = None
+        if cache is not None:
+            self._decoded = DecodedPictures(
+                Path(cache),
+                self._paths,
+                side=max(256, *preprocessing.size),
+                interpolation=preprocessing.interpolation,
+                most_pixels=most_pixels,
+                workers=self._workers,
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``(3, H, W)``."""
+        return (3, *self.preprocessing.size)
+
+    @property
+    def paths(self) -> list[str]:
+        """The n files."""
+        return [self._paths[row] for row in self._rows.tolist()]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: NDArray[Any] | slice) -> ImageFiles:
+        """Return the source of some rows, by numbers, a mask or a slice; files and cache are shared."""
+        part = object.__new__(ImageFiles)
+        part.__dict__.update(self.__dict__)
+        part._rows = self._rows[index]
+        part.items = [self.items[row] for row in np.arange(len(self))[index].tolist()]
+        return part
+
+    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
+        """Return the pictures' views (b, 3, H, W) uint8, laid out channels last; see ``Source``.
+
+        :raises UserError: for a file that cannot be used, or is gone.
+        """
+        return self.views({view: index}, seed=seed, epoch=epoch)[view]
+
+    def views(
+        self, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
+    ) -> dict[str, torch.Tensor]:
+        """Return a batch for each view, as ``batch`` does; an item wanted in several is decoded once."""
+        import torch
+
+        height, width = self.preprocessing.size
+        made: dict[str, NDArray[np.uint8]] = {}
+        places: dict[int, list[tuple[str, int, bool]]] = {}
+        for view, index in wanted.items():
+            check_view(view)
+            rows = np.asarray(index, dtype=np.int64)
+            made[view] = np.empty((len(rows), height, width, 3), dtype=np.uint8)
+            mirrored = self._mirrored(rows, view, seed=seed, epoch=epoch)
+            for place, (row, mirror) in enumerate(zip(rows.tolist(), mirrored, strict=True)):
+                places.setdefault(row, []).append((view, place, mirror))
+        jobs = list(places.items())
+
+        def make(number: int) -> None:
+            row, uses = jobs[number]
+            plain = self._resized(self._read(row))
+            for view, place, mirror in uses:
+                made[view][place] = self._changed(plain, view, mirror, row, seed, epoch)
+
+        self._workers.run(make, len(jobs))
+        return {view: torch.from_numpy(batch).permute(0, 3, 1, 2) for view, batch in made.items()}
+
+    def scan(self, progress: Progress | None = None) -> list[BadItem]:
+        """Decode every item once, into the cache where there is one, and return those that cannot be used."""
+        bad: list[BadItem] = []
+        done, one_at_a_time = 0, threading.Lock()
+
+        def look(row: int) -> None:
+            nonlocal done
+            try:
+                self._pixels(row)
+            except Unusable as reason:
+                bad.append(BadItem(row, self.items[row], str(reason)))
+            with one_at_a_time:
+                done += 1
+                if progress is not None:
+                    progress(done, len(self))
+
+        self._workers.run(look, len(self))
+        return sorted(bad, key=lambda item: item.row)
+
+    def digests(self) -> list[bytes]:
+        """Return a digest of each file's bytes (16 bytes), empty for a file that cannot be read."""
+        found = [b""] * len(self)
+
+        def digest(row: int) -> None:
+            try:
+                with open_regular(self._path(row)) as file:
+                    found[row] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+            except (Unusable, OSError):
+                return
+
+        self._workers.run(digest, len(self))
+        return found
+
+    def _path(self, row: int) -> str:
+        return self._paths[int(self._rows[row])]
+
+    def _where(self, row: int) -> str:
+        return f"row {row} (counted from 0)"
+
+    def _mirrored(self, rows: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> list[bool]:
+        if view == "plain":
+            return [False] * len(rows)
+        numbers = bits(streams(self._rows[rows], seed=seed, epoch=epoch), 2)
+        mirrored: list[bool] = dropped(numbers[:, ("weak", "strong").index(view)], 0.5).tolist()
+        return mirrored
+
+    def _changed(
+        self, plain: Image, view: str, mirror: bool, row: int, seed: int, epoch: int
+    ) -> NDArray[np.uint8]:
+        from PIL.Image import Transpose
+
+        image = plain.transpose(Transpose.FLIP_LEFT_RIGHT) if mirror else plain
+        if view == "strong":
+            image = self.strong(image, generator(seed, "strong view", epoch, int(self._rows[row])))
+        return np.asarray(image)
+
+    def _resized(self, image: Image) -> Image:
+        from PIL.Image import Resampling
+
+        height, width = self.preprocessing.size
+        kind = Resampling[self.preprocessing.interpolation.upper()]
+        if self.preprocessing.resize == "squash":
+            return image.resize((width, height), kind)
+        scale = min(image.width / width, image.height / height)
+        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
+        return image.resize(
+            (width, height), kind, box=(left, top, left + scale * width, top + scale * height)
+        )
+
+    def _read(self, row: int) -> Image:
+        try:
+            return self._pixels(row)
+        except Unusable as reason:
+            if str(reason) == "does not exist":
+                raise UserError(
+                    f"item {self.items[row]!r} (row {row}, counted from 0): {self._path(row)} does not exist; put"
+                    " the file back, drop the row, or skip such items (--on-bad-item skip)"
+                ) from None
+            raise UserError(
+                f"item {self.items[row]!r} (row {row}, counted from 0): {self._path(row)} {reason}; replace the"
+                " file, drop the row, or skip such items (--on-bad-item skip)"
+            ) from None
+
+    def _pixels(self, row: int) -> Image:
+        """Return a row's picture, by way of the cache."""
+        number = int(self._rows[row])
+        if self._decoded is None:
+            return decode(self._paths[number], most_pixels=self.most_pixels)
+        kept = self._decoded.get(number)
+        if kept is None:
+            image = decode(self._paths[number], most_pixels=self.most_pixels)
+            kept = shortened(image, self._decoded.side, self.preprocessing.interpolation)
+            self._decoded.put(number, kept)
+        return kept

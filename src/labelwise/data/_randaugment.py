@@ -1,0 +1,164 @@
+"""The 15 operations of RandAugment, as CAP uses them; each is a function of (RGB image, level, random).
+
+A level is 0 to 9; an operation's magnitude is ``level / 9`` of its range. The ranges are AutoAugment's for
+ImageNet (Cubuk et al., 2019), as its common PIL implementation has them. Operations with two directions take
+one at random. At level 0 all but ``invert``, ``autocontrast`` and ``equalize``, which have no magnitude, leave
+the image as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    Operation = Callable[[Image, int, np.random.Generator], Image]
+
+__all__ = ["LEVELS", "OPERATIONS"]
+
+LEVELS = 9
+_GREY = (128, 128, 128)
+
+
+def invert(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Return 255 - x."""
+    from PIL import ImageOps
+
+    return ImageOps.invert(image)
+
+
+def cutout(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Paint a grey square of side 0 to .2 of the width; its centre lies anywhere."""
+    from PIL.ImageDraw import Draw
+
+    width, height = image.size
+    side = round(0.2 * level / LEVELS * width)
+    left, top = (int(place - side / 2) for place in random.random(2) * (width, height))
+    if not side:
+        return image
+    image = image.copy()
+    Draw(image).rectangle((left, top, left + side - 1, top + side - 1), _GREY)
+    return image
+
+
+def sharpness(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Blend with the smoothed image by a factor of 1 -+ 0 to .9."""
+    from PIL.ImageEnhance import Sharpness
+
+    return Sharpness(image).enhance(_factor(level, random))
+
+
+def autocontrast(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Stretch each channel to 0..255."""
+    from PIL import ImageOps
+
+    return ImageOps.autocontrast(image)
+
+
+def posterize(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Keep the 8 to 4 highest bits of each channel."""
+    from PIL import ImageOps
+
+    return ImageOps.posterize(image, round(8 - 4 * level / LEVELS))
+
+
+def shear_x(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Shear along the width by 0 to .3, either way, bicubic; grey comes in."""
+    return _affine(image, (1, _signed(0.3, level, random), 0, 0, 1, 0), smooth=True)
+
+
+def shear_y(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Shear along the height by 0 to .3, either way, bicubic; grey comes in."""
+    return _affine(image, (1, 0, 0, _signed(0.3, level, random), 1, 0), smooth=True)
+
+
+def translate_x(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Move by 0 to 150/331 of the width, either way; grey comes in."""
+    return _affine(image, (1, 0, _signed(150 / 331, level, random) * image.width, 0, 1, 0))
+
+
+def translate_y(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Move by 0 to 150/331 of the height, either way; grey comes in."""
+    return _affine(image, (1, 0, 0, 0, 1, _signed(150 / 331, level, random) * image.height))
+
+
+def rotate(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Turn by 0 to 30 degrees, either way, nearest neighbour; grey comes in."""
+    return image.rotate(_signed(30, level, random), fillcolor=_GREY)
+
+
+def equalize(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Make each channel's histogram even."""
+    from PIL import ImageOps
+
+    return ImageOps.equalize(image)
+
+
+def contrast(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Blend with the mean grey by a factor of 1 -+ 0 to .9."""
+    from PIL.ImageEnhance import Contrast
+
+    return Contrast(image).enhance(_factor(level, random))
+
+
+def color(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Blend with the grey image by a factor of 1 -+ 0 to .9."""
+    from PIL.ImageEnhance import Color
+
+    return Color(image).enhance(_factor(level, random))
+
+
+def solarize(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Invert the values from 256 to 0 on."""
+    from PIL import ImageOps
+
+    return ImageOps.solarize(image, round(256 * (1 - level / LEVELS)))
+
+
+def brightness(image: Image, level: int, random: np.random.Generator) -> Image:
+    """Scale the values by 1 -+ 0 to .9."""
+    from PIL.ImageEnhance import Brightness
+
+    return Brightness(image).enhance(_factor(level, random))
+
+
+def _signed(most: float, level: int, random: np.random.Generator) -> float:
+    return most * level / LEVELS * (1 if random.random() < 0.5 else -1)
+
+
+def _factor(level: int, random: np.random.Generator) -> float:
+    return 1 + _signed(0.9, level, random)
+
+
+def _affine(image: Image, matrix: tuple[float, ...], *, smooth: bool = False) -> Image:
+    from PIL.Image import Resampling, Transform
+
+    kind = Resampling.BICUBIC if smooth else Resampling.NEAREST
+    return image.transform(image.size, Transform.AFFINE, matrix, kind, fillcolor=_GREY)
+
+
+OPERATIONS: dict[str, Operation] = {
+    function.__name__: function
+    for function in (
+        invert,
+        cutout,
+        sharpness,
+        autocontrast,
+        posterize,
+        shear_x,
+        shear_y,
+        translate_x,
+        translate_y,
+        rotate,
+        equalize,
+        contrast,
+        color,
+        solarize,
+        brightness,
+    )
+}
+"""By name, in the order of the publication's list."""

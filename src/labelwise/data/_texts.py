@@ -1,0 +1,173 @@
+"""Texts as token ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise._random import generator
+from labelwise.data._views import check_view
+from labelwise.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+
+    from labelwise.data._sources import Source
+
+__all__ = ["Texts", "views_of"]
+
+_AT_ONCE = 4096
+
+
+class Tokenizer(Protocol):
+    """What makes token ids of texts; ``labelwise.models.build_tokenizer`` gives one."""
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills up short texts."""
+        ...
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return each text's ids, special ones included, cut to the model's length."""
+        ...
+
+
+class Texts:
+    """Texts as int64 token ids (b, T), padded to the longest of the batch.
+
+    The plain and the weak view are all tokens. The strong view leaves out each token with probability
+    ``dropout``, except special ones: the tokenizer's ``special_ids`` where it has them, else the first and the
+    last of each text. It is a function of (seed, epoch, item); ``source[index]`` keeps the items' numbers.
+
+    :param texts: n strings; what UTF-8 cannot write (lone surrogates) becomes "?".
+    :param tokenizer: see ``Tokenizer``.
+    :param items: the n ids, for messages; by default the row numbers from 0.
+    :param dropout: in [0, 1).
+    :raises UserError: for a text that is none, or an argument out of range.
+    """
+
+    kind: Literal["text"] = "text"
+
+    def __init__(
+        self,
+        texts: Sequence[str],
+        tokenizer: Tokenizer,
+        *,
+        items: Sequence[str] | None = None,
+        dropout: float = 0.0,
+    ) -> None:
+        if isinstance(texts, str):
+            raise UserError("texts is one string; give a list of strings, one per item")
+        if not 0 <= dropout < 1:
+            raise UserError(f"dropout is {dropout}: give a probability in [0, 1)")
+        wrong = next((row for row, text in enumerate(texts) if not isinstance(text, str)), None)
+        if wrong is not None:
+            kind = type(texts[wrong]).__name__
+            raise UserError(
+                f"texts: row {wrong} (counted from 0) is {kind}, not a string; give '' for no text"
+            )
+        self.texts = [text.encode("utf-8", "replace").decode() for text in texts]
+        if items is not None and len(items) != len(self.texts):
+            raise UserError(f"{len(self.texts)} texts and {len(items)} items: give one id per text")
+        self.items = [str(item) for item in (items if items is not None else range(len(self.texts)))]
+        self.tokenizer, self.dropout = tokenizer, float(dropout)
+        self._rows: NDArray[np.int64] = np.arange(len(self.texts))
+        self._encoded = _Encoded(self.texts, tokenizer)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """``()``: texts have lengths of their own."""
+        return ()
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The number of tokens of each text (n,) int64, special ones included."""
+        starts = self._encoded.starts()
+        return starts[self._rows + 1] - starts[self._rows]
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, index: NDArray[Any] | slice) -> Texts:
+        """Return the source of some rows, by numbers, a mask or a slice; the tokens are shared."""
+        part = object.__new__(Texts)
+        part.__dict__.update(self.__dict__)
+        kept = np.arange(len(self))[index].tolist()
+        part._rows = self._rows[index]
+        part.texts, part.items = [self.texts[row] for row in kept], [self.items[row] for row in kept]
+        return part
+
+    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
+        """Return the texts' views (b, T) int64, filled up with the tokenizer's ``pad_id``; see ``Source``."""
+        import torch
+
+        check_view(view)
+        numbers = self._rows[np.asarray(index, dtype=np.int64)].tolist()
+        texts = [self._encoded.ids(number) for number in numbers]
+        if view == "strong" and self.dropout:
+            texts = [
+                self._thinned(ids, generator(seed, "token dropout", epoch, number))
+                for ids, number in zip(texts, numbers, strict=True)
+            ]
+        width = max((len(ids) for ids in texts), default=0)
+        batch = np.full((len(texts), max(width, 1)), self.tokenizer.pad_id, dtype=np.int64)
+        for place, ids in zip(batch, texts, strict=True):
+            place[: len(ids)] = ids
+        return torch.from_numpy(batch)
+
+    def digests(self) -> list[bytes]:
+        """Return a digest of each text (16 bytes)."""
+        return [hashlib.blake2b(text.encode(), digest_size=16).digest() for text in self.texts]
+
+    def _thinned(self, ids: NDArray[np.int32], random: np.random.Generator) -> NDArray[np.int32]:
+        keep = random.random(len(ids)) >= self.dropout
+        special = getattr(self.tokenizer, "special_ids", None)
+        if special is not None:
+            keep |= np.isin(ids, list(special))
+        else:
+            keep[[0, -1]] = True
+        return ids[keep]
+
+
+class _Encoded:
+    """The token ids of all texts, made when first asked for and shared by the parts of a source."""
+
+    def __init__(self, texts: list[str], tokenizer: Tokenizer) -> None:
+        self._texts, self._tokenizer = texts, tokenizer
+        self._ids: NDArray[np.int32] | None = None
+        self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
+
+    def starts(self) -> NDArray[np.int64]:
+        """Return where each text begins among the ids, and the end (n + 1,)."""
+        if self._ids is None:
+            blocks, lengths = [np.empty(0, dtype=np.int32)], [0]
+            for start in range(0, len(self._texts), _AT_ONCE):
+                for ids in self._tokenizer.encode(self._texts[start : start + _AT_ONCE]):
+                    blocks.append(np.asarray(ids, dtype=np.int32))
+                    lengths.append(len(ids))
+            self._ids, self._starts = np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64)
+        return self._starts
+
+    def ids(self, row: int) -> NDArray[np.int32]:
+        """Return one text's ids."""
+        starts = self.starts()
+        assert self._ids is not None
+        return self._ids[starts[row] : starts[row + 1]]
+
+
+def views_of(
+    source: Source, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
+) -> dict[str, torch.Tensor]:
+    """Return a batch for each view; a source with ``views`` of its own makes them together.
+
+    :param wanted: for each view the items' numbers (b,) int64.
+    """
+    together = getattr(source, "views", None)
+    if together is not None:
+        made: dict[str, torch.Tensor] = together(wanted, seed=seed, epoch=epoch)
+        return made
+    return {view: source.batch(index, view, seed=seed, epoch=epoch) for view, index in wanted.items()}
