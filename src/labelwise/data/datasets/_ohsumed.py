@@ -61,7 +61,7 @@ def _folders(tree: Tree) -> Dataset:
 
 def _bag(tree: Tree, path: Path) -> Dataset:
     try:
-        with np.load(path) as held:
+        with np.load(path, allow_pickle=False) as held:
             labels = held["Y"].astype(np.int8)
             X = csr_matrix(
                 (held["X_data"].astype(np.float32), held["X_indices"], held["X_indptr"]),
