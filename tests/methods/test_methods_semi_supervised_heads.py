@@ -58,9 +58,11 @@ def test_padding_is_left_out_and_an_empty_item_still_gives_numbers():
     head = queries()
     head.read_maps()
     words = torch.randn(2, 5, 6)
-    padded = torch.cat([words, torch.zeros(2, 3, 6)], 1)
-    torch.testing.assert_close(head(padded)[0], head(words)[0])
-    assert torch.isfinite(head(torch.zeros(2, 3, 6))[0]).all()
+    padded = torch.cat([words, torch.full((2, 3, 6), torch.nan)], 1)
+    mask = torch.arange(8).expand(2, 8) < 5
+    torch.testing.assert_close(head(padded, mask)[0], head(words)[0])
+    assert not torch.allclose(head(padded.nan_to_num(0.0))[0], head(words)[0])
+    assert torch.isfinite(head(torch.zeros(2, 3, 6), torch.zeros(2, 3, dtype=torch.bool))[0]).all()
 
 
 def test_a_network_gives_maps_as_places_and_pools_them_for_all_else():
@@ -70,7 +72,7 @@ def test_a_network_gives_maps_as_places_and_pools_them_for_all_else():
     assert network.reads_maps
     assert not [name for name, _ in network.head.named_parameters() if name.startswith("split")]
     x = torch.randn(3, 1, 8, 8)
-    out, maps = network(x), backbone.feature_map(x)
+    out, maps = network(x), backbone.layers(x)
     places = maps.flatten(2).transpose(1, 2)
     torch.testing.assert_close(out.features, maps.mean((2, 3)))
     torch.testing.assert_close(out.scores, network.head(places)[0])

@@ -5,12 +5,12 @@ import torch
 from torch import nn
 
 from labelwise.errors import UserError
-from labelwise.models import BACKBONES, CosineHead, LinearHead, Network, Projection, build_backbone
+from labelwise.models import CosineHead, LinearHead, Network, Projection, build_backbone
 
 SHAPES = {"features": (12,), "mlp": (12,), "smallcnn": (1, 16, 16)}
 
 
-@pytest.mark.parametrize("name", BACKBONES)
+@pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize("batch", [1, 3])
 def test_every_backbone_gives_its_number_of_features(name, batch):
     backbone = build_backbone(name, SHAPES[name])
@@ -34,15 +34,17 @@ def test_mlp_takes_sizes_norm_and_dropout(norm):
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 28, 28), (3, 64, 48), (2, 5, 9)])
-def test_smallcnn_pools_its_feature_map(shape):
+def test_smallcnn_pools_its_places(shape):
     cnn = build_backbone("smallcnn", shape, widths=(8, 12))
     x = torch.randn(2, *shape)
-    assert cnn.feature_map(x).shape[:2] == (2, 12)
-    torch.testing.assert_close(cnn(x), cnn.feature_map(x).mean(dim=(2, 3)))
+    places, mask = cnn.places(x)
+    assert mask is None
+    assert places.shape[::2] == (2, 12)
+    torch.testing.assert_close(cnn(x), places.mean(1))
 
 
 def test_items_of_a_batch_do_not_touch_each_other():
-    for name in BACKBONES:
+    for name in SHAPES:
         backbone, x = build_backbone(name, SHAPES[name]), torch.randn(3, *SHAPES[name])
         torch.testing.assert_close(backbone(x)[1:2], backbone(x[1:2]))
 

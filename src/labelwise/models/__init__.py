@@ -1,30 +1,58 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
-from labelwise.models.backbones import BACKBONES, MLP, Features, Network, Outputs, SmallCNN, build_backbone
+from labelwise.models.arrays import MLP, Features, SmallCNN
+from labelwise.models.backbones import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.dual_relation import DualRelation
 from labelwise.models.heads import CosineHead, LinearHead, Projection, start_from_ridge
+from labelwise.models.images import ImageBackbone
 from labelwise.models.label_queries import LabelQueries
+from labelwise.models.network import Network, Outputs, masked_mean
+from labelwise.models.preprocessing import (
+    INTERPOLATIONS,
+    RESIZES,
+    ImagePreprocessing,
+    Preprocessing,
+    TextPreprocessing,
+    preprocessing_from_dict,
+)
 from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
+from labelwise.models.texts import TextBackbone
+from labelwise.models.tokenizer import Tokenizer, build_tokenizer
+from labelwise.models.weights import load_weights, read_weights
 
 __all__ = [
     "BACKBONES",
+    "INTERPOLATIONS",
     "LAMBDA_GRID",
     "MLP",
+    "RESIZES",
     "SCALINGS",
     "CosineHead",
     "DualRelation",
     "Features",
+    "ImageBackbone",
+    "ImagePreprocessing",
     "InputScaling",
     "LabelQueries",
     "LinearHead",
     "Network",
     "Outputs",
+    "Preprocessing",
     "Projection",
     "RidgeSolution",
     "SmallCNN",
+    "TextBackbone",
+    "TextPreprocessing",
+    "Tokenizer",
     "build_backbone",
+    "build_tokenizer",
+    "load_weights",
+    "masked_mean",
+    "preprocessing_from_dict",
+    "preprocessing_of",
     "probabilities",
+    "read_weights",
     "solve_ridge",
     "start_from_ridge",
 ]

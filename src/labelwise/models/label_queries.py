@@ -13,9 +13,10 @@ __all__ = ["LabelQueries"]
 class LabelQueries(nn.Module):
     """One learnt query a label attends to an item's places; each label has a Gaussian and its own linear output.
 
-    Features: places (B, T, C), as of a feature map or a text; places that are all zero (padding) are left out, unless
-    all are. Or vectors (B, D), which a learnt linear map splits into ``places`` places of ``width`` numbers. Where
-    the network gives maps, ``read_maps`` drops that split for a linear map of C to ``width``.
+    Features: places (B, T, C), as of a feature map or a text; places where ``mask`` (B, T) is False (padding) get no
+    attention, unless all are. Or vectors (B, D), which a learnt linear map splits into ``places`` places of
+    ``width`` numbers. Where the network gives maps, ``read_maps`` drops that split for a linear map of C to
+    ``width``.
 
     A transformer decoder makes h (B, K, width) of the queries; linear maps give the mean mu and log-deviation l
     (clamped to [-6, 6]; sigma = exp(l / 2)) of ``latent`` numbers z ~ N(mu, sigma^2); label k's output is
@@ -54,14 +55,15 @@ class LabelQueries(nn.Module):
         if self.split is not None:
             self.split, self.embed = None, nn.Linear(self.n_features, self.width).to(self.queries.device)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
         """Return the outputs' mean (B, K), and (their standard deviation (B, K), the divergence (B, K))."""
-        empty = None
+        empty: Tensor | None = None
         if self.split is not None:
             memory = self.split(features).unflatten(1, (self.places, self.width))
         else:
-            empty = ~features.any(2)
-            empty = empty & ~empty.all(1, keepdim=True)
+            if mask is not None:
+                empty = ~mask & mask.any(1, keepdim=True)
+                features = features.masked_fill(~mask[..., None], 0)
             memory = cast(nn.Linear, self.embed)(features)
         queries = self.queries.expand(len(features), -1, -1).to(memory.dtype)
         h = self.decoder(queries, memory, memory_key_padding_mask=empty)

@@ -1,0 +1,91 @@
+"""``timm/NAME``: a model of the timm library as a backbone of pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from labelwise.errors import UserError, near
+from labelwise.models._extras import needs
+from labelwise.models.images import ImageBackbone, as_places
+from labelwise.models.preprocessing import ImagePreprocessing
+
+__all__ = ["TimmImages", "timm", "timm_preprocessing"]
+
+
+class TimmImages(ImageBackbone):
+    """A timm model: its own pooled output where that is as wide as its places, else the mean over these."""
+
+    def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the places of the last features, and the model's pooling of them or None."""
+        model: Any = self.model
+        features = model.forward_features(pixels)
+        places = self._places(features)
+        if not hasattr(model, "forward_head"):
+            return places, None
+        pooled = model.forward_head(features, pre_logits=True)
+        return places, pooled if pooled.ndim == 2 and pooled.shape[1] == places.shape[2] else None
+
+    def _places(self, features: Tensor) -> Tensor:
+        """Return maps (B, C, h, w) or (B, h, w, C), or tokens (B, T, C), as (B, T, C)."""
+        width: Any = self.model.num_features
+        if features.ndim == 4 and features.shape[1] != width and features.shape[3] == width:
+            return features.flatten(1, 2)
+        return as_places(features)
+
+
+def _create(name: str, pretrained: bool) -> Any:
+    with needs("timm", f"timm/{name}"):
+        import timm as library
+    try:
+        return library.create_model(name, pretrained=pretrained, num_classes=0)
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        words = " ".join(str(error).split())
+        names = list(library.list_models()) if hasattr(library, "list_models") else []
+        if names and "Unknown model" in words:
+            raise UserError(f"timm has no model {name!r}; {near(name, names)}") from error
+        raise UserError(
+            f"backbone 'timm/{name}' cannot be built: {words:.200}; give weights=FILE to load them without a hub"
+        ) from error
+
+
+def _settings(model: nn.Module, name: str) -> dict[str, Any]:
+    found: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    if not isinstance(found, dict) or "input_size" not in found:
+        raise UserError(f"backbone 'timm/{name}' does not say the size of its pictures (pretrained_cfg)")
+    return found
+
+
+def _preprocessing(settings: dict[str, Any]) -> ImagePreprocessing:
+    height, width = (int(side) for side in settings["input_size"][1:])
+    interpolation = "bilinear" if settings.get("interpolation") == "bilinear" else "bicubic"
+    if settings.get("crop_mode") == "squash" or height != width:
+        return ImagePreprocessing((height, width), "squash", interpolation)
+    share = float(settings.get("crop_pct") or 0.875)
+    return ImagePreprocessing((height, width), "crop", interpolation, max(height, int(height / share)))
+
+
+def timm_preprocessing(name: str, **_: Any) -> ImagePreprocessing:
+    """Return what the pictures of ``name`` look like; the model is built, its weights are not read."""
+    return _preprocessing(_settings(_create(name, pretrained=False), name))
+
+
+def timm(name: str, *, pretrained: bool = True) -> ImageBackbone:
+    """Return timm's ``create_model(name, num_classes=0)`` as a backbone, sized and normalised as it says itself."""
+    model = _create(name, pretrained)
+    settings = _settings(model, name)
+    mean, std = ([255.0 * float(value) for value in settings[key]] for key in ("mean", "std"))
+    preprocessing = _preprocessing(settings)
+    width: Any = model.num_features
+    training = model.training
+    with torch.no_grad():
+        features = model.eval().forward_features(torch.zeros(1, 3, *preprocessing.size))
+    model.train(training)
+    if features.ndim not in (3, 4) or width not in features.shape[1:]:
+        raise UserError(
+            f"backbone 'timm/{name}' gives features {tuple(features.shape)}, neither a map nor tokens of {width};"
+            " build it yourself and give the module"
+        )
+    return TimmImages(model, preprocessing, mean=mean, std=std, n_features=int(width))

