@@ -1,0 +1,223 @@
+"""One run: read the set, hide labels, train under a protocol, judge by every decision rule."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise import metrics
+from labelwise.classifier import MultiLabelClassifier
+from labelwise.data import ImageFiles
+from labelwise.data.datasets import Dataset, Part, read_dataset
+from labelwise.errors import UserError
+from labelwise.experiments._hidden import hide, spml_split
+from labelwise.experiments._job import Job, Measured, Measurement
+from labelwise.experiments._published import DATASETS
+from labelwise.methods import get
+from labelwise.models import preprocessing_of
+
+if TYPE_CHECKING:
+    from labelwise.metrics import Rule
+
+__all__ = ["Source", "judge", "measure"]
+
+_RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+_CLASSIFIER = ("tune", "epochs", "batch_size", "learning_rate", "precision", "patience")
+_TRUTH_ONLY = ("leak_truth", "warm_up_seed")
+Labels = NDArray[np.int8]
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a run finds its data: the folder of ``--data``, and one to keep arrays for figures in, if any."""
+
+    directory: str
+    keep: str | None = None
+
+
+def measure(job: Job, data: Source) -> Measured:
+    """Train and judge one job; see ``docs/reproduce.md`` for what the two protocols do."""
+    dataset = _read(DATASETS.get(job.dataset, job.dataset), data.directory)
+    train, test = dataset.parts["train"], dataset.parts["test"]
+    observed = hide(job, train.labels, train.observed)
+    X, X_test = _items(dataset, train, job), _items(dataset, test, job)
+    began = time.perf_counter()
+    if job.protocol == "published":
+        model = _published(job, dataset, X, observed, (X_test, test.labels))
+        scores = model.decision_scores(X_test)
+    else:
+        model = _honest(job, dataset, X, observed, train.labels)
+        scores = model.predict_proba(X_test)
+    spent = time.perf_counter() - began
+    own = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
+    measurements, facts = judge(test.labels, scores, own, job.protocol, dataset.label_names)
+    watch = job.options.get("watch", ())
+    if "arrays" in watch:
+        from labelwise.experiments._arrays import keep_arrays
+
+        measurements += keep_arrays(
+            job, model, X, observed, train.labels, scores, test.labels, dataset, data.keep
+        )
+    epochs = len(model.history_)
+    facts |= {
+        "kind": dataset.kind,
+        "n_train": len(observed),
+        "n_known": int((observed >= 0).sum()),
+        "fit_and_score_seconds": round(spent, 2),
+        "epochs": epochs,
+        "best_epoch": model.best_epoch_,
+        "hyperparameters": model.hyperparameters_,
+        "budget": model.budget_,
+        "rule_source": model.rule_source_,
+        "notes": list(model.notes_),
+        "validation_map": None if model.validation_ is None else model.validation_["map"],
+        "history": model.history_,
+    }
+    if dataset.kind == "features" and "backbone" in job.options:
+        facts["notes"].append("features as they are, not the backbone of the paper: a head alone was trained")
+    if epochs:
+        measurements.append(Measurement("seconds_per_epoch", model.seconds_ / epochs))
+    return Measured(measurements, facts)
+
+
+def judge(
+    truth: Labels,
+    scores: NDArray[np.float32],
+    own: Rule,
+    protocol: str,
+    label_names: tuple[str, ...] | None = None,
+) -> tuple[list[Measurement], dict[str, Any]]:
+    """Judge scores (n, K) by the model's own rule, by .5 and by the oracle's count; and say what was left out.
+
+    A metric that needs no decision rule has the rule ``""``. Labels without a positive are left out of means, and
+    count as 0 under the published protocol.
+    """
+    empty = "zero" if protocol == "published" else "omit"
+    found = metrics.evaluate(truth, scores, own, label_names=label_names, empty_labels=empty)  # type: ignore[arg-type]
+    measurements = [
+        Measurement(name, found[name], found.rule if name in _RULE_METRICS else "") for name in found
+    ]
+    done = {found.rule}
+    for rule in (metrics.Threshold(0.5), metrics.OracleCardinality()):
+        if rule.name not in done:
+            by_rule = metrics.evaluate(truth, scores, rule, empty_labels=empty, metrics=_RULE_METRICS)  # type: ignore[arg-type]
+            measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in _RULE_METRICS]
+    facts = {
+        "rule": found.rule,
+        "n_test": found.n_items,
+        "n_labels": len(found.label_names),
+        "empty_labels": found.empty_labels,
+        "labels_without_positive": len(found.labels_without_positive),
+    }
+    return measurements, facts
+
+
+def _honest(job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels) -> MultiLabelClassifier:
+    """Choices rest on labels that a user would have; an oracle alone sees the others."""
+    for name in _TRUTH_ONLY:
+        if job.hyperparameters.get(name):
+            raise UserError(
+                f"{name} reads true labels: it is part of the published protocol (--protocol published)"
+            )
+    oracle = "true_labels" in get(job.method).spec.needs
+    return _searched(job, dataset, X, observed, truth if oracle else None, validation="auto")
+
+
+def _published(
+    job: Job, dataset: Dataset, X: Any, observed: Labels, test: tuple[Any, Labels]
+) -> MultiLabelClassifier:
+    """Do what the papers' code does: the best epoch by clean validation rows, or by the test set itself."""
+    part = dataset.parts["train"]
+    truth = part.labels
+    if job.options.get("code") == "spml":
+        rows, held = spml_split(len(observed))
+        validation = (X[held], truth[held])
+        X, observed, truth = X[rows], observed[rows], truth[rows]
+    elif dataset.kind == "text" and "validation" in dataset.parts:
+        own = dataset.parts["validation"]
+        validation = (_items(dataset, own, job), own.labels)
+    else:
+        validation = test
+    given = {"select": "best", "calibrate": False, "rule": 0.5}
+    return _searched(job, dataset, X, observed, truth, validation=validation, **given)
+
+
+def _searched(
+    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, **given: Any
+) -> MultiLabelClassifier:
+    """Fit once, or for every value of the job's search, and return the model of the best validation mAP."""
+    search = job.options.get("search")
+    if not search:
+        return _fitted(job, dataset, X, observed, truth, given)
+    best: MultiLabelClassifier | None = None
+    for rate in search.get("learning_rate", [job.options.get("learning_rate")]):
+        for size in search.get("batch_size", [job.options.get("batch_size")]):
+            options = {
+                **job.options,
+                "learning_rate": rate,
+                "batch_size": None if size is None else int(size),
+            }
+            model = _fitted(replace(job, options=options), dataset, X, observed, truth, given)
+            if model.validation_ is None:
+                raise UserError(
+                    "a search needs validation labels of both signs, which this setting has not: leave --search out, "
+                    "or take --protocol published"
+                )
+            if best is None or best.validation_ is None or model.validation_["map"] > best.validation_["map"]:
+                best = model
+    assert best is not None
+    return best
+
+
+def _fitted(
+    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, given: dict[str, Any]
+) -> MultiLabelClassifier:
+    features = dataset.kind == "features"
+    options = {name: job.options[name] for name in _CLASSIFIER if job.options.get(name) is not None}
+    if features:
+        # A budget for fine-tuning a network means nothing for a head on fixed features.
+        options = {name: value for name, value in options.items() if name == "precision"}
+    needs_prior = "prior" in get(job.method).spec.needs and "positive" in job.setting
+    model = MultiLabelClassifier(
+        job.method,
+        "features" if features else job.options["backbone"],
+        hyperparameters=dict(job.hyperparameters),
+        prior=_cardinality(job) if needs_prior else None,
+        random_state=job.seed,
+        **options,
+        **given,
+    )
+    return model.fit(X, observed, label_names=dataset.label_names, true_labels=truth)
+
+
+def _cardinality(job: Job) -> float:
+    if "cardinality" not in job.options:
+        raise UserError(f"method {job.method!r} needs the mean number of labels of an item: give cardinality")
+    return float(job.options["cardinality"])
+
+
+def _items(dataset: Dataset, part: Part, job: Job) -> Any:
+    """Return what ``fit`` takes: features, or pictures and texts that can be indexed by rows."""
+    if dataset.kind == "features":
+        return part.features
+    assert part.contents is not None
+    if "backbone" not in job.options:
+        raise UserError(f"{dataset.name} holds {dataset.kind}s: the experiment needs training.backbone")
+    if dataset.kind == "text":
+        return np.array(part.contents, dtype=object)
+    looks = preprocessing_of(job.options["backbone"])
+    size = job.options.get("image_size")
+    if size is not None:
+        looks = replace(looks, size=(size, size), resize="squash", short_side=None)  # type: ignore[type-var]
+    return ImageFiles(part.contents, looks, items=part.items)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1)
+def _read(name: str, directory: str) -> Dataset:
+    return read_dataset(name, Path(directory))
