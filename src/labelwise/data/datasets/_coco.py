@@ -57,6 +57,7 @@ def read(tree: Tree) -> Dataset:
 def _load(tree: Tree, path: Path) -> Any:
     try:
         with path.open("rb") as file:
-            return json.load(file)
+            # Outlines and boxes are most of the file, all in fractions, and none of them is wanted.
+            return json.load(file, parse_float=lambda _: None)
     except ValueError as error:
         raise tree.damaged(path, f"not whole JSON ({error})") from None

@@ -69,6 +69,11 @@ class Tree:
 
     def states(self, path: Path, values: Sequence[str], known: Sequence[int] = (0, 1)) -> NDArray[np.int8]:
         """Return words as int8, all of which must be among ``known``."""
+        digits = "".join(values)
+        if len(digits) == len(values) and digits.isascii() and min(known) >= 0:
+            codes = np.frombuffer(digits.encode(), dtype=np.int8) - np.int8(ord("0"))
+            if np.isin(codes, known).all():
+                return codes
         allowed = {str(code): code for code in known}
         try:
             return np.fromiter((allowed[value] for value in values), dtype=np.int8, count=len(values))
