@@ -7,13 +7,15 @@ from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
 from labelwise.cli.evaluate import evaluate
+from labelwise.cli.experiment import experiment
 from labelwise.cli.methods import methods
 from labelwise.cli.predict import predict
+from labelwise.cli.report import report
 from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
 
-for _command in (demo, describe, train, evaluate, predict, methods, datasets):
+for _command in (demo, describe, train, evaluate, predict, report, methods, datasets, experiment):
     app.command()(_command)
 
 

@@ -52,7 +52,7 @@ def keep_arrays(
     dataset: Dataset,
     folder: str | None,
 ) -> list[Measurement]:
-    """Write ``folder/KEY.npz`` (labels, scores, the head's weights, scale, margin) and return what is a number of it."""
+    """Write labels, scores, the head's weights, scale and margin to ``folder/KEY.npz``; return what is a number."""
     train_scores = model.decision_scores(X)
     if folder is not None:
         head = model.network_.head

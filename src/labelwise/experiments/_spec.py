@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from labelwise import methods
 from labelwise.errors import UserError, near
 from labelwise.experiments._job import Job
 from labelwise.experiments._published import DATASETS, tables
@@ -198,6 +197,8 @@ class Spec(_Strict):
         search: bool,
         extra: Mapping[str, Value],
     ) -> Job:
+        from labelwise import methods
+
         layers = [
             Override(training=self.training),
             self.on.get(dataset, Override()),
@@ -285,6 +286,7 @@ def _combinations(sweep: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Va
 
 def _check(spec: Spec) -> None:
     """Refuse names that do not exist: data sets, tables, metrics, methods, hyper-parameters, settings."""
+    from labelwise import methods
     from labelwise.metrics import METRICS
 
     where = f"experiment {spec.name}: "

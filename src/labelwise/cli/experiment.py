@@ -1,0 +1,184 @@
+"""``labelwise experiment``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labelwise.cli._options import Json
+from labelwise.cli._show import print_json, progress, table
+
+if TYPE_CHECKING:
+    from labelwise.experiments import Outcome, Spec
+
+__all__ = ["experiment"]
+
+
+def experiment(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="An experiment (--list), or a TOML file.", show_default=False),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="The folder with the sets ('labelwise datasets').",
+            envvar="LABELWISE_DATA",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where results go [default: experiments/NAME].", show_default=False),
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List the experiments.")] = False,
+    protocol: Annotated[
+        str, typer.Option(metavar="honest|published", help="How models are chosen and judged.")
+    ] = "honest",
+    methods: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A row or method, all by default; repeat it.", show_default=False),
+    ] = None,
+    datasets: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A data set, all by default; repeat it.", show_default=False),
+    ] = None,
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(metavar="N", help="A seed in place of the experiment's; repeat it.", show_default=False),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", help="Run at most so many runs this time.", show_default=False)
+    ] = None,
+    workers: Annotated[int, typer.Option(metavar="N", help="Runs at a time, one thread each.")] = 2,
+    time_cap: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Stop a run that takes longer.", show_default=False),
+    ] = None,
+    search: Annotated[
+        bool, typer.Option("--search", help="Search learning rate and batch size, as the papers do.")
+    ] = False,
+    leak_truth: Annotated[
+        bool,
+        typer.Option(
+            "--leak-truth", help="Published protocol: let BBAM's pseudo-labels see the truth, as released."
+        ),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Reproduce a table or figure of the papers: run what is missing, and write it beside the printed numbers."""
+    from labelwise.errors import UserError
+    from labelwise.experiments import load_spec, run_experiment, spec_names
+
+    if list_:
+        _list([load_spec(each) for each in spec_names()], json)
+        return
+    if name is None:
+        raise UserError("give an experiment's name; 'labelwise experiment --list' shows them")
+    load_spec(name)
+    if data is None:
+        raise UserError(
+            "give --data DIR, the folder with the sets; 'labelwise datasets' tells where they are published"
+        )
+    with _bar(name) as tell:
+        found = run_experiment(
+            name,
+            data,
+            out,
+            protocol=protocol,
+            rows=methods,
+            datasets=datasets,
+            seeds=seeds,
+            limit=limit,
+            workers=workers,
+            time_cap=time_cap,
+            search=search,
+            leak_truth=leak_truth,
+            progress=tell,
+        )
+    if json:
+        print_json(_record(found))
+        return
+    _show(found)
+
+
+def _list(specs: list[Spec], json: bool) -> None:
+    records = [
+        {
+            "name": spec.name,
+            "kind": "figure" if spec.figure else "table",
+            "title": spec.title,
+            "datasets": spec.datasets,
+            "runs": len(spec.jobs()),
+        }
+        for spec in specs
+    ]
+    if json:
+        print_json(records)
+        return
+    table(
+        ("name", "what it is", "sets", "runs"),
+        [(r["name"], r["title"], ", ".join(r["datasets"]), r["runs"]) for r in records],  # type: ignore[arg-type]
+    )
+
+
+def _show(found: Outcome) -> None:
+    tally = found.tally
+    parts = [
+        f"{count} {word}"
+        for count, word in (
+            (tally.done, "done now"),
+            (tally.before, "done before"),
+            (tally.capped, "stopped by the cap of time"),
+            (tally.failed, "failed"),
+            (tally.left, "left for next time"),
+        )
+        if count
+    ]
+    typer.echo(f"runs     {', '.join(parts)}")
+    errors = dict.fromkeys(row.error for row in found.rows if row.error)
+    for error in errors:
+        typer.echo(f"failed   {error}")
+    for path in found.files:
+        typer.echo(f"written  {path}")
+
+
+def _record(found: Outcome) -> dict[str, Any]:
+    return {
+        "experiment": found.spec.name,
+        "runs": vars(found.tally),
+        "rows": [{**vars(row), "difference": row.difference} for row in found.rows],
+        "files": [str(path) for path in found.files],
+    }
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Any]:
+    """Show runs done, their rate and the time left, where somebody watches."""
+    if not progress():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda finished, of, _shard: bar.update(task, completed=finished, total=of)

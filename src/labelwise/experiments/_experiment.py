@@ -1,0 +1,101 @@
+"""An experiment from its name to its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labelwise.errors import UserError
+from labelwise.experiments._compare import Compared, compare
+from labelwise.experiments._job import Job
+from labelwise.experiments._results import collect
+from labelwise.experiments._runner import Progress, Tally, run_jobs
+from labelwise.experiments._shards import locked, write_text
+from labelwise.experiments._spec import Spec, load_spec
+from labelwise.experiments._tables import to_html, to_markdown
+
+__all__ = ["Outcome", "run_experiment"]
+
+_MEASURE = "labelwise.experiments._measure:measure"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an experiment came to: how many runs, its numbers beside the printed ones, and the files written."""
+
+    spec: Spec
+    tally: Tally
+    rows: list[Compared]
+    files: list[Path] = field(default_factory=list)
+
+
+def run_experiment(
+    name: str | Spec,
+    data: str | Path,
+    out: str | Path | None = None,
+    *,
+    protocol: str = "honest",
+    rows: Sequence[str] | None = None,
+    datasets: Sequence[str] | None = None,
+    seeds: Sequence[int] | None = None,
+    limit: int | None = None,
+    workers: int = 2,
+    time_cap: float | None = None,
+    search: bool = False,
+    leak_truth: bool = False,
+    progress: Progress | None = None,
+) -> Outcome:
+    """Run what is missing of an experiment on the sets under ``data`` and write its tables to ``out``.
+
+    ``name``: one of ``spec_names()``, or a TOML file. ``out`` (``experiments/NAME`` by default) gets ``shards/``,
+    ``results.parquet``, ``table.md`` and ``table.html``; the same call goes on where one was stopped, and tables
+    tell "not run" where nothing is yet. ``rows`` and ``datasets`` choose some, ``seeds`` replaces the experiment's,
+    ``search`` tries the listed learning rates and batch sizes. ``leak_truth`` lets BBAM's pseudo-labels see the
+    truth, as the released code does, and is refused but under the published protocol.
+
+    :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed.
+    """
+    spec = load_spec(name) if isinstance(name, str) else name
+    if leak_truth and protocol != "published":
+        raise UserError("leak_truth reads the labels of unlabelled items: it needs --protocol published")
+    extra = {"leak_truth": True} if leak_truth else None
+    jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
+    if not jobs:
+        raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
+    folder = Path(data).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"--data {data}: there is no such folder; 'labelwise datasets' tells where each set is published"
+        )
+    target = Path(out) if out is not None else Path("experiments") / spec.name
+    source = _source(folder, target if spec.watch else None)
+    tally = run_jobs(
+        jobs,
+        _MEASURE,
+        target,
+        data=source,
+        workers=workers,
+        limit=limit,
+        time_cap=time_cap,
+        progress=progress,
+    )
+    with locked(target):
+        return write_tables(spec, jobs, target, tally)
+
+
+def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:
+    """Write ``results.parquet`` and the tables of what is there."""
+    rows = compare(spec, jobs, collect(out))
+    if tally.failed and not any(row.state == "measured" for row in rows):
+        raise UserError(next(row.error for row in rows if row.error))
+    write_text(out / "table.md", to_markdown(spec, rows))
+    write_text(out / "table.html", to_html(spec, rows))
+    files = [out / name for name in ("results.parquet", "table.md", "table.html")]
+    return Outcome(spec, tally, rows, files)
+
+
+def _source(folder: Path, out: Path | None) -> object:
+    from labelwise.experiments._measure import Source
+
+    return Source(str(folder.absolute()), None if out is None else str((out / "arrays").absolute()))
