@@ -65,7 +65,7 @@ def test_svg_is_inert_themed_and_keeps_text_as_text():
     assert hostile in texts(svg)
     assert "http" not in svg
     assert "font-family" not in svg
-    assert "var(--plot-pale,#8db8dd)" in svg
+    assert "var(--plot-pale,#5f9acb)" in svg
     ids = re.findall(r'\bid="([^"]+)"', svg)
     assert ids
     assert len(set(ids)) == len(ids)
@@ -99,7 +99,7 @@ def luminance(colour):
 
 
 @pytest.mark.parametrize(
-    ("role", "least"), [("ink", 7), ("muted", 4.5), ("blue", 4.5), ("orange", 4), ("slate", 3)]
+    ("role", "least"), [("ink", 7), ("muted", 4.5), ("blue", 4.5), ("orange", 4.5), ("slate", 3), ("pale", 3)]
 )
 @pytest.mark.parametrize(("theme", "page"), [("light", "#ffffff"), ("dark", "#12161c")])
 def test_colours_stand_out_from_the_page(role, least, theme, page):
@@ -126,3 +126,39 @@ def test_picture_round_trip(picture):
 
 def test_png_of_a_figure_is_a_data_uri():
     assert plots.as_png_data_uri(plots.label_bars(["a"], [0.5])).startswith("data:image/png;base64,iVBOR")
+
+
+@pytest.mark.parametrize("width", [340, 800])
+def test_angle_densities_draws_every_panel_whole(width):
+    panels = [("before", [1, 2, 0], [0, 1, 5]), ("after", [3, 0, 0], [0, 0, 9])]
+    figure = plots.angle_densities([60, 70, 80, 90], panels, width=width)
+    assert [axes.get_title("left") for axes in figure.axes] == ["before", "after"]
+    assert all(axes.get_ylim()[1] > 9 for axes in figure.axes)
+    shown = texts(plots.as_svg(figure, "x"))
+    assert {"before", "after", "positives", "negatives", "60°"} <= set(shown)
+
+
+@pytest.mark.parametrize("width", [340, 800])
+def test_label_graphs_draw_each_pair_once(width):
+    names = ["a", "b", "c", "d", "e"]
+    panels = [("model", [(0, 1, 0.9), (2, 3, 0.3)]), ("known", [(0, 1, 0.5)])]
+    figure = plots.label_graphs(names, panels, width=width)
+    assert [len(axes.patches) for axes in figure.axes] == [2, 1]
+    blue = mpl.colors.to_rgb(plots.PALETTE["blue"].light)
+    colours = [[mpl.colors.to_rgb(p.get_edgecolor()) == blue for p in axes.patches] for axes in figure.axes]
+    assert colours == [[False, True], [True]]
+    places = [[tuple(line.get_xydata()[0]) for line in axes.lines] for axes in figure.axes]
+    assert places[0] == places[1]
+    assert texts(plots.as_svg(figure, "x")).count("e") == 2
+
+
+def test_reliability_diagram_leaves_empty_bins_out():
+    figure = plots.reliability_diagram([0, 0.5, 1], [4, 0], [0.2, np.nan], [0.25, np.nan], title="one")
+    assert figure.axes[0].lines[1].get_xydata().tolist() == [[0.2, 0.25]]
+    assert "one" in texts(plots.as_svg(figure, "x"))
+
+
+def test_learning_curve_has_a_second_course_beside():
+    figure = plots.learning_curve({"s": [1.0, 2.0]}, label="x", beside={"s": [3.0, 4.0]}, titles=("p", "q"))
+    assert figure.axes[0].lines[1].get_xydata().tolist() == [[1, 3.0], [2, 4.0]]
+    assert {"p", "q"} <= set(texts(plots.as_svg(figure, "x")))

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from labelwise.plots._style import bare, colour, drawing, new_figure, short
@@ -19,6 +20,8 @@ def learning_curve(
     *,
     label: str,
     mark: int | None = None,
+    beside: Mapping[str, Sequence[float]] | None = None,
+    titles: tuple[str, str] = ("", ""),
     width: float = 340,
     height: float = 220,
 ) -> Figure:
@@ -28,6 +31,8 @@ def learning_curve(
         and their names tell stages apart; both are left out where there is only one.
     :param label: what the values are.
     :param mark: the epoch, counted from 1 over all stages, to mark with a dot and its value.
+    :param beside: a second value an epoch, of the same stages, drawn dashed in orange.
+    :param titles: what the two are, where there are two.
     """
     with drawing():
         figure = new_figure(width, height)
@@ -39,6 +44,9 @@ def learning_curve(
             epochs = np.arange(start, start + len(part)) + 1
             style: dict[str, Any] = {"marker": "o", "markersize": 4} if len(part) < 2 else {}
             axes.plot(epochs, part, color=colour("blue"), linewidth=2, solid_capstyle="round", **style)
+            if beside is not None:
+                dashed = {**style, "linestyle": (0, (4, 2))}
+                axes.plot(epochs, beside[name], color=colour("orange"), linewidth=2, **dashed)
             if place:
                 axes.axvline(start + 0.5, color=colour("slate"), linewidth=1, linestyle=(0, (2, 2)))
             if len(stages) > 1:
@@ -61,6 +69,20 @@ def learning_curve(
                 textcoords="offset points",
                 ha="center",
                 color=colour("ink"),
+            )
+        if beside is not None:
+            handles = [
+                Line2D([], [], color=colour("blue"), linewidth=2, label=titles[0]),
+                Line2D([], [], color=colour("orange"), linewidth=2, linestyle=(0, (4, 2)), label=titles[1]),
+            ]
+            axes.legend(
+                handles=handles,
+                loc="upper center",
+                bbox_to_anchor=(0.5, -0.22),
+                ncols=2,
+                frameon=False,
+                labelcolor=colour("ink"),
+                fontsize=11.5,
             )
         axes.margins(x=0.04, y=0.18)
         axes.set_xlim(min(0.5, 1 - 0.04 * len(values)), len(values) + max(0.5, 0.04 * len(values)))

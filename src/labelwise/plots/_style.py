@@ -30,8 +30,8 @@ PALETTE: Mapping[str, Colour] = MappingProxyType(
         "muted": Colour("#596472", "#a5b0bd"),
         "line": Colour("#d9dee5", "#343e4a"),
         "blue": Colour("#1b6cb3", "#5eabee"),
-        "pale": Colour("#8db8dd", "#3d6f9c"),
-        "orange": Colour("#c2640a", "#f0a150"),
+        "pale": Colour("#5f9acb", "#3d6f9c"),
+        "orange": Colour("#b05706", "#f0a150"),
         "grey": Colour("#c5ccd5", "#46515e"),
         "slate": Colour("#87929f", "#7b8794"),
     }

@@ -4,11 +4,17 @@ from labelwise.report._content import (
     Column,
     Comparison,
     ComparisonRow,
+    Decision,
     Example,
+    Learnt,
+    Missing,
+    MissingExample,
     ReportContent,
     Results,
+    Skipped,
     Training,
 )
+from labelwise.report._memory import peak_memory
 from labelwise.report._model import content_of
 from labelwise.report._page import write_report
 
@@ -16,10 +22,16 @@ __all__ = [
     "Column",
     "Comparison",
     "ComparisonRow",
+    "Decision",
     "Example",
+    "Learnt",
+    "Missing",
+    "MissingExample",
     "ReportContent",
     "Results",
+    "Skipped",
     "Training",
     "content_of",
+    "peak_memory",
     "write_report",
 ]

@@ -9,16 +9,22 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.analysis import AngleDistributions, LabelCorrelation
 from labelwise.annotations import Summary
-from labelwise.metrics import Evaluation
+from labelwise.metrics import Evaluation, Reliability
 
 __all__ = [
     "Column",
     "Comparison",
     "ComparisonRow",
+    "Decision",
     "Example",
+    "Learnt",
+    "Missing",
+    "MissingExample",
     "ReportContent",
     "Results",
+    "Skipped",
     "Training",
 ]
 
@@ -40,7 +46,11 @@ class Training:
     notes: Sequence[str] = ()
     """Sentences on what was assumed or departed from."""
     seconds: float | None = None
+    memory: int | None = None
+    """The most memory that the process has held at a time, in bytes."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
+    """What the run was asked, as it was given."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +73,73 @@ class Results:
     map_interval: tuple[float, float] | None = None
     level: float = 0.95
     """Coverage that the intervals aim at."""
+    reliability: Sequence[tuple[str, Reliability]] = ()
+    """Reliability diagrams with their titles."""
+    reliability_words: Sequence[str] = ()
 
     def facts(self) -> Mapping[str, Any]:
         """Return the evaluation as plain data, None where a value is undefined."""
         found = self.evaluation
         return found.to_dict() if isinstance(found, Evaluation) else found
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How scores become label sets."""
+
+    rule: str
+    source: str = ""
+    """A sentence on how it was chosen."""
+    names: Sequence[str] = ()
+    thresholds: Sequence[float] = ()
+    """(K,) score from which each label is predicted; infinity means never. Empty where there are none."""
+    known_positives: Sequence[int] = ()
+    """(K,)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What the trained model shows of itself."""
+
+    angles: AngleDistributions | None = None
+    correlation: LabelCorrelation | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class MissingExample:
+    """An item that seems to miss a label."""
+
+    name: str
+    label: str
+    score: float
+    """In [0, 1]."""
+    known: Sequence[str] = ()
+    """Labels known to be relevant."""
+    picture: str | NDArray[np.uint8] | NDArray[np.float32] | None = None
+    """A ``data:`` URI, or (H, W) grey or (H, W, 3) colour."""
+    text: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Missing:
+    """The unknown entries that are most likely relevant."""
+
+    examples: Sequence[MissingExample]
+    names: Sequence[str]
+    predicted: Sequence[int]
+    """(K,) unknown entries of each label that the decision rule predicts."""
+    unknown: Sequence[int]
+    """(K,) unknown entries of each label."""
+    words: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An item that could not be used; ``row`` counts from 0."""
+
+    row: int
+    item: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -133,6 +205,12 @@ class ReportContent:
     results: Results | None = None
     results_words: Sequence[str] = ()
     """Sentences on the figures, or on why there are none."""
+    decision: Decision | None = None
+    """Shown where there are no results, whose table has the thresholds otherwise."""
+    learnt: Learnt | None = None
+    missing: Missing | None = None
     training: Training | None = None
+    skipped: Sequence[Skipped] = ()
+    """Items that were left out because they could not be read."""
     history: Sequence[Mapping[str, Any]] = ()
     """Records of the epochs, as ``MultiLabelClassifier.history_`` has them."""

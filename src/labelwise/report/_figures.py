@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from labelwise import plots
+from labelwise.metrics import Reliability
 from labelwise.report import _words as words
 from labelwise.report._content import Column, Comparison, Results
 from labelwise.report._drawing import MOST_BARS, drawing, left_out
@@ -129,6 +130,10 @@ def results_view(results: Results) -> dict[str, Any]:
         "plot": None if ap is None else _ap_plot(names, ap, results),
         "caption": left_out("with the lowest average precision", len(names)),
         "rows": _label_rows(table, results),
+        "reliability": [
+            _reliability(title, found, i) for i, (title, found) in enumerate(results.reliability)
+        ],
+        "reliability_words": reliability_words(results),
         "trained": results.known_positives is not None,
     }
 
@@ -145,6 +150,34 @@ def _ap_plot(names: Sequence[str], ap: Sequence[float | None], results: Results)
         "Bars: average precision of each label; the table below has the numbers.",
         "ap",
     )
+
+
+def _reliability(title: str, found: Reliability, place: int) -> Markup:
+    error = found.expected_calibration_error
+    figure = plots.reliability_diagram(
+        found.edges, found.counts, found.predicted, found.observed, title=title
+    )
+    description = (
+        f"Reliability diagram, {title.lower()}: observed share of relevant entries against predicted probability, in "
+        f"{len(found.counts)} bins; expected calibration error {error:.3f}."
+    )
+    return Markup(plots.as_svg(figure, description, name=f"reliability-{place}"))
+
+
+def reliability_words(results: Results) -> str:
+    """Return what the diagrams show, with each one's expected calibration error."""
+    if not results.reliability:
+        return ""
+    errors = ", ".join(
+        f"{title[:1].lower() + title[1:]} {found.expected_calibration_error:.3f}"
+        for title, found in results.reliability
+    )
+    told = (
+        "Known entries of all labels by predicted probability, ten bins: on the dashed line, as many are relevant as "
+        f"was predicted. Expected calibration error: {errors}."
+    )
+    crossed = " Calibration was judged on rows that it was not fitted to, five parts taking turns."
+    return told + (crossed if len(results.reliability) > 1 else "")
 
 
 def _label_rows(table: Mapping[str, Any], results: Results) -> list[list[dict[str, Any]]]:

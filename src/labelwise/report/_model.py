@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise import metrics
+from labelwise.analysis import survey
+from labelwise.annotations import as_matrix, parse
 from labelwise.methods import get
-from labelwise.report._content import Example, ReportContent, Results, Training
+from labelwise.report._content import Decision, Example, ReportContent, Results, Skipped, Training
+from labelwise.report._learnt import learnt_of, missing_of
+from labelwise.report._reliability import held_out_reliability, reliability_of
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -34,6 +40,15 @@ def content_of(
     results_words: Sequence[str] = (),
     examples: Sequence[Example] = (),
     seed: int = 0,
+    X: Any = None,
+    Y: Any = None,
+    items: Sequence[str] | None = None,
+    contents: Sequence[Any] | None = None,
+    kind: Literal["image", "text"] | None = None,
+    held_out: tuple[ArrayLike, ArrayLike] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    skipped: Sequence[Any] = (),
+    memory: int | None = None,
 ) -> ReportContent:
     """Return what there is to report of a fitted or loaded classifier.
 
@@ -44,20 +59,47 @@ def content_of(
     :param judged_on: a sentence on the items judged.
     :param results_words: more sentences on the figures, or on why there are none.
     :param examples: items to show.
-    :param seed: of the resampling.
+    :param seed: of the resampling and of samples.
+    :param X: the training items as the classifier takes them. With ``Y`` the model goes over them once more, and
+        the report shows angles, how labels go together and the most probable missing labels.
+    :param Y: (n, K) their annotations, or ``Annotations``.
+    :param items: their n ids.
+    :param contents: what is shown of them: paths or arrays of pictures, or texts.
+    :param kind: which of the two; None for neither.
+    :param held_out: (labels, scores before calibration) of the rows that ``validation_`` rests on, for its intervals
+        and reliability; by default what the classifier kept of them (``held_out_``), if anything.
+    :param configuration: what the run was asked, by name.
+    :param skipped: items that could not be used, each with ``row``, ``item`` and ``reason``.
+    :param memory: bytes of memory that training held at most, as ``peak_memory()`` tells.
     """
     judged: metrics.Evaluation | Mapping[str, Any] | None = evaluation
+    diagrams: list[tuple[str, metrics.Reliability]] = []
     if judged is None and labels is not None and scores is not None:
         judged = metrics.evaluate(labels, scores, model.rule_, label_names=model.label_names_)
+    if labels is not None and scores is not None:
+        title_of = "Calibrated probabilities" if model.calibration_ is not None else "Scores, not calibrated"
+        diagrams = reliability_of(labels, scores, title_of)
     if judged is None and model.validation_ is not None:
         judged = model.validation_
         judged_on = judged_on or (
             "Judged on labelled items held out while decision rule and calibration were chosen; the model was then "
             "trained again on all items."
         )
+        kept = held_out or getattr(model, "held_out_", None)
+        if kept is not None:
+            calibrated = model.calibration_ is not None
+            diagrams = held_out_reliability(*kept, calibrated=calibrated, seed=seed)
+            labels, scores = _judged_rows(model, *kept)
     results = None
     if judged is not None:
-        results = _results(model, judged, judged_on, labels, scores, seed)
+        results = replace(_results(model, judged, judged_on, labels, scores, seed), reliability=diagrams)
+    learnt = missing = None
+    if X is not None and Y is not None:
+        matrix = parse(Y, label_names=model.label_names_).matrix
+        found = survey(model, X, matrix, seed=seed)
+        learnt = learnt_of(model, found, matrix)
+        if found.missing is not None:
+            missing = missing_of(model, found.missing, matrix, items, contents, kind)
     return ReportContent(
         title=title or f"{get(model.method_).spec.title} on {len(model.label_names_):,} labels",
         lead=lead,
@@ -66,9 +108,31 @@ def content_of(
         examples=examples,
         results=results,
         results_words=results_words,
-        training=training_of(model),
+        decision=_decision(model),
+        learnt=learnt,
+        missing=missing,
+        training=replace(training_of(model), configuration=configuration or {}, memory=memory),
+        skipped=tuple(Skipped(int(bad.row), str(bad.item), str(bad.reason)) for bad in skipped),
         history=model.history_,
     )
+
+
+def _judged_rows(
+    model: MultiLabelClassifier, labels: ArrayLike, scores: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the held-out rows that were judged, with their scores calibrated as the model's are."""
+    matrix, values = as_matrix(labels), np.asarray(scores)
+    if model.calibration_ is not None:
+        values = model.calibration_.apply(values)
+    rows = metrics.judgeable(matrix).rows
+    return matrix[rows], values[rows]
+
+
+def _decision(model: MultiLabelClassifier) -> Decision:
+    summary = model.summary_
+    known = summary["positives"] if isinstance(summary, Mapping) else summary.positives.tolist()
+    thresholds = list(model.rule_.values) if isinstance(model.rule_, metrics.PerLabelThreshold) else []
+    return Decision(model.rule_.name, model.rule_source_, model.label_names_, thresholds, known)
 
 
 def training_of(model: MultiLabelClassifier) -> Training:

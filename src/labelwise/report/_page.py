@@ -63,6 +63,7 @@ def render(content: ReportContent) -> str:
 def _views(content: ReportContent) -> dict[str, Any]:
     from labelwise.report import _figures as figures
     from labelwise.report import _sections as sections
+    from labelwise.report import _shown as shown
 
     return {
         "labels": content.summary and sections.labels_view(content.summary, content.summary_words),
@@ -71,6 +72,10 @@ def _views(content: ReportContent) -> dict[str, Any]:
         "examples_words": list(content.examples_words),
         "results": content.results and figures.results_view(content.results),
         "results_words": list(content.results_words),
+        "decision": content.decision and not content.results and shown.decision_view(content.decision),
+        "learnt": content.learnt and shown.learnt_view(content.learnt),
+        "missing": content.missing and shown.missing_view(content.missing),
+        "skipped": [(bad.item, f"{bad.row + 1:,}", bad.reason) for bad in content.skipped],
         "training": content.training and sections.training_view(content.training),
         "curves": sections.curves_view(content.history),
     }

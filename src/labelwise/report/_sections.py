@@ -14,10 +14,9 @@ from labelwise.annotations import Summary
 from labelwise.report import _words as words
 from labelwise.report._content import Example, Training
 from labelwise.report._drawing import MOST_BARS, drawing, left_out
+from labelwise.report._pictures import shortened
 
 __all__ = ["curves_view", "example_view", "labels_view", "training_view"]
-
-_MOST_TEXT = 400
 
 
 def labels_view(summary: Summary | Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
@@ -34,7 +33,12 @@ def labels_view(summary: Summary | Mapping[str, Any], told: Sequence[str]) -> di
     ]
     return {
         "setting": facts["setting"].replace("_", " "),
-        "words": [*told, words.setting_in_words(facts), words.counts_in_words(facts)],
+        "words": [
+            *told,
+            words.setting_in_words(facts),
+            words.counts_in_words(facts),
+            words.balance_in_words(facts),
+        ],
         "plot": drawing(
             lambda width: plots.label_counts(shown_names, *columns, width=width),
             "Stacked bars: for each label, how many items are known to be relevant, known to be irrelevant, and "
@@ -52,16 +56,13 @@ def example_view(example: Example, place: int) -> dict[str, Any]:
     name = example.name or f"Item {place + 1}"
     hidden, true = list(example.hidden), {*example.known, *example.hidden}
     picture = example.picture
-    text = example.text
-    if text is not None and len(text) > _MOST_TEXT:
-        text = text[:_MOST_TEXT].rstrip() + "…"
     carried = ", ".join([*example.known, *hidden]) or "none"
     return {
         "name": name,
         "picture": None if picture is None else plots.picture_data_uri(picture),
         "small": picture is not None and max(picture.shape[:2]) <= 64,
         "alt": f"{name}; relevant labels: {carried}",
-        "text": text,
+        "text": None if example.text is None else shortened(example.text),
         "known": list(example.known),
         "hidden": hidden,
         "methods": [
@@ -83,6 +84,7 @@ def training_view(training: Training) -> dict[str, Any]:
         ("Source", training.paper),
         ("Assumes that", training.assumption),
         ("Time", "" if training.seconds is None else words.duration(training.seconds)),
+        ("Memory", "" if training.memory is None else f"{words.size(training.memory)} at most"),
         *((name.capitalize(), words.plain(value)) for name, value in training.settings.items()),
         ("Versions", ", ".join(f"{name} {number}" for name, number in training.versions.items())),
     ]
@@ -92,26 +94,43 @@ def training_view(training: Training) -> dict[str, Any]:
             (name, words.plain(value), training.help.get(name, ""))
             for name, value in training.hyperparameters.items()
         ],
+        "configuration": [(name, words.setting(value)) for name, value in training.configuration.items()],
         "notes": [words.sentence(note) for note in training.notes],
     }
 
 
 def curves_view(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """Return the loss and, where there is one, the validation score over the epochs."""
+    """Return the loss and, where there are some, validation score and VDFD over the epochs."""
     drawn = []
-    for key, label in (("loss", "training loss"), ("validation", "validation score")):
-        stages: dict[str, list[float]] = {}
-        for record in history:
-            value = record.get(key)
-            stages.setdefault(str(record.get("stage", "")), []).append(
-                math.nan if value is None else float(value)
-            )
+    for key, label in (
+        ("loss", "training loss"),
+        ("validation", "validation score"),
+        ("vdfd", "VDFD, degrees²"),
+    ):
+        stages = _stages(history, key)
         values = [value for part in stages.values() for value in part]
         if not values or all(math.isnan(value) for value in values):
             continue
         mark = int(np.nanargmax(values)) + 1 if key == "validation" else None
-        figure = plots.learning_curve(stages, label=label, mark=mark)
+        balanced = _stages(history, "vdfd_balanced") if key == "vdfd" else {}
+        beside = balanced if any(not math.isnan(v) for part in balanced.values() for v in part) else None
+        figure = plots.learning_curve(
+            stages, label=label, mark=mark, beside=beside, titles=("as they are", "after balancing")
+        )
         first, last = (f"{v:.4g}" for v in (values[0], values[-1]))
         description = f"Curve: {label} over {len(values)} epochs, from {first} to {last}."
+        if beside is not None:
+            description += f" After balancing it ends at {list(beside.values())[-1][-1]:.4g}."
         drawn.append(Markup(plots.as_svg(figure, description, name=f"curve-{key}")))
     return drawn
+
+
+def _stages(history: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[float]]:
+    """Return a value's course in each stage, NaN where there is none; squared radians become squared degrees."""
+    factor = math.degrees(1) ** 2 if key.startswith("vdfd") else 1.0
+    stages: dict[str, list[float]] = {}
+    for record in history:
+        value = record.get(key)
+        found = math.nan if value is None else factor * float(value)
+        stages.setdefault(str(record.get("stage", "")), []).append(found)
+    return stages

@@ -8,13 +8,17 @@ from typing import Any
 
 __all__ = [
     "METRIC_TITLES",
+    "balance_in_words",
+    "bounded",
     "count",
     "counts_in_words",
     "duration",
     "gain",
     "plain",
+    "setting",
     "setting_in_words",
     "share",
+    "size",
 ]
 
 MISSING = "–"
@@ -48,6 +52,11 @@ def share(value: float | None) -> str:
     return MISSING if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def bounded(value: float) -> str:
+    """Return a score in [0, 1] with three decimals; one below 1 never reads as if it were 1."""
+    return "over 0.999" if 0.9995 <= value < 1 else share(value)
+
+
 def gain(value: float | None) -> str:
     """Return a difference with its sign, a true minus before negative ones."""
     return MISSING if value is None or math.isnan(value) else f"{value:+.3f}".replace("-", "−")
@@ -77,6 +86,23 @@ def duration(seconds: float | None) -> str:
     return f"{minutes:.1f} min" if minutes < 90 else f"{minutes / 60:.1f} h"
 
 
+def size(n_bytes: int) -> str:
+    """Return an amount of memory in MiB or GiB."""
+    mebi = n_bytes / 2**20
+    return f"{mebi:.0f} MiB" if mebi < 1000 else f"{mebi / 1024:.1f} GiB"
+
+
+def setting(value: Any) -> str:
+    """Return a setting as it was given: names stay whole, lists are joined."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} = {setting(inner)}" for name, inner in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return names_in_words([setting(inner) for inner in value]) or "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
 def plain(value: Any) -> str:
     """Return a setting's value in words."""
     if value is None:
@@ -104,6 +130,21 @@ def counts_in_words(facts: Mapping[str, Any]) -> str:
         f"{count(negatives)} ({percent(negatives / total)}) are known to be irrelevant, and "
         f"{count(unknown)} ({percent(unknown / total)}) are unknown. {_items_in_words(facts)}"
     )
+
+
+def balance_in_words(facts: Mapping[str, Any]) -> str:
+    """Return how many labels an item has, and how far the labels' frequencies lie apart."""
+    told = []
+    if facts.get("cardinality") is not None:
+        told.append(f"Fully known items carry {facts['cardinality']:.2f} relevant labels on average.")
+    names, positives = facts["label_names"], list(facts["positives"])
+    if len(names) > 1 and max(positives) > min(positives):
+        most, least = positives.index(max(positives)), positives.index(min(positives))
+        told.append(
+            f"Most often known to be relevant is {names[most]} ({count(positives[most])} items), least often "
+            f"{names[least]} ({count(positives[least])})."
+        )
+    return " ".join(told)
 
 
 def names_in_words(names: Sequence[str], most: int = 12) -> str:

@@ -2,8 +2,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   const body = table.tBodies[0];
   heads.forEach((head, column) => {
-    const button = head.querySelector("button");
-    if (!button) return;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...head.childNodes);
+    head.append(button);
     button.addEventListener("click", () => {
       const text = head.classList.contains("name");
       const now = head.getAttribute("aria-sort");

@@ -1,0 +1,103 @@
+"""Angles between items and labels: how those of the positives and of the negatives spread."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.annotations import as_matrix
+from labelwise.errors import UserError
+from labelwise.losses import balanced_angles
+from labelwise.metrics import vdfd
+from labelwise.summaries import AngleStatistics
+
+__all__ = ["AngleDistributions", "angle_distributions"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class AngleDistributions:
+    """Angles of items to label weights over all labels, by the sign of the entry, in B bins of equal width."""
+
+    edges: Floats
+    """(B + 1,) in degrees."""
+    positives: Floats
+    """(B,) density of the positives' angles, per degree; sums to 1 over the width of the bins."""
+    negatives: Floats
+    """(B,) likewise of the negatives'."""
+    vdfd: Floats
+    """(K,) variance of the positives' less that of the negatives', in degrees squared; NaN where undefined."""
+    n_positives: int
+    n_negatives: int
+    assumed: bool
+    """Whether unknown entries were counted as negatives, since too few are known."""
+    balanced_positives: Floats | None = None
+    """(B,) after the method's balancing transform; None where it has none."""
+    balanced_negatives: Floats | None = None
+    balanced_vdfd: Floats | None = None
+
+
+def angle_distributions(
+    cosines: ArrayLike, Y: ArrayLike, statistics: AngleStatistics | None = None, *, bins: int = 60
+) -> AngleDistributions | None:
+    """Return how the angles arccos cos(z, W_k) of known positives and negatives are distributed.
+
+    With ``statistics`` also the angles psi that training compares with its margin: each side's
+    psi = mu + sqrt(v / v_side) (theta - mu), ``losses.balanced_angles``. Where no label has two known entries of both
+    signs, unknown entries count as negatives. Labels without a positive are left out. None where there are no positives or no negatives even so.
+
+    Args:
+        cosines: (n, K) in [-1, 1].
+        Y: (n, K) of 1, 0 and -1.
+        statistics: of the angles, for the transform.
+        bins: of the histograms, over the range of all angles.
+    """
+    values, labels = np.asarray(cosines, dtype=np.float64), as_matrix(Y)
+    if values.shape != labels.shape:
+        raise UserError(f"cosines has shape {values.shape}, Y {labels.shape}: give one cosine an entry")
+    assumed = not (((labels == 1).sum(axis=0) > 1) & ((labels == 0).sum(axis=0) > 1)).any()
+    if assumed:
+        labels = np.maximum(labels, 0)
+    # The weights of a label without positives were never taught: they lie wherever they began.
+    labels = np.where((labels == 1).any(axis=0), labels, np.int8(-1))
+    positive, negative = labels == 1, labels == 0
+    if not positive.any() or not negative.any():
+        return None
+    theta = np.arccos(np.clip(values, -1, 1))
+    psi = None if statistics is None or _identity(statistics) else _balanced(theta, positive, statistics)
+    shown = [np.degrees(angles)[positive | negative] for angles in (theta, psi) if angles is not None]
+    low, high = min(part.min() for part in shown), max(part.max() for part in shown)
+    edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+
+    def density(angles: Floats, mask: NDArray[np.bool_]) -> Floats:
+        return np.histogram(np.degrees(angles[mask]), edges, density=True)[0]
+
+    return AngleDistributions(
+        edges,
+        density(theta, positive),
+        density(theta, negative),
+        vdfd(np.degrees(theta), labels),
+        int(positive.sum()),
+        int(negative.sum()),
+        assumed,
+        *(
+            ()
+            if psi is None
+            else (density(psi, positive), density(psi, negative), vdfd(np.degrees(psi), labels))
+        ),
+    )
+
+
+def _identity(statistics: AngleStatistics) -> bool:
+    return bool(torch.equal(statistics.variance_negative, statistics.variance_positive))
+
+
+def _balanced(theta: Floats, positive: NDArray[np.bool_], statistics: AngleStatistics) -> Floats:
+    """Return each entry's psi, with the mean and variance of the side that it lies on."""
+    moments, angles = statistics.to("cpu", torch.float64), torch.from_numpy(theta)
+    sides = [balanced_angles(angles, moments, side).numpy() for side in ("negative", "positive")]
+    return np.where(positive, sides[1], sides[0])

@@ -1,0 +1,33 @@
+"""``labelwise report``."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from labelwise.cli._options import Json, Run
+from labelwise.cli._show import print_json
+
+__all__ = ["report"]
+
+
+def report(
+    run: Run,
+    out: Annotated[
+        str | None,
+        typer.Option(metavar="HTML", help="Write it there [default: the run's own].", show_default=False),
+    ] = None,
+    open_: Annotated[bool, typer.Option("--open", help="Show it in the browser.")] = False,
+    json: Json = False,
+) -> None:
+    """Build the report of a finished run anew, from its model and its table."""
+    from labelwise.runs.reporting import report as build
+
+    path = build(run, out)
+    if open_:
+        typer.launch(path.resolve().as_uri())
+    if json:
+        print_json({"run": run, "report": str(path)})
+    else:
+        typer.echo(f"report   {path}")

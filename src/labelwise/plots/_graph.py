@@ -1,0 +1,103 @@
+"""Label correlation graphs: labels on a circle, the pairs that go together joined by lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyArrowPatch
+from numpy.typing import NDArray
+
+from labelwise.plots._style import colour, drawing, new_figure, short
+
+__all__ = ["Edge", "label_graphs"]
+
+_NARROW = 500
+_WIDE, _HIGH = 1.85, 1.3
+"""Half the width and height of a panel whose circle has radius 1: room for the names."""
+Edge = tuple[int, int, float]
+"""Two positions in the names, and how strongly they go together, above 0."""
+
+
+def label_graphs(
+    names: Sequence[str], panels: Sequence[tuple[str, Sequence[Edge]]], *, width: float = 680
+) -> Figure:
+    """Draw one graph for each of the panels (title, edges), with the same labels in the same places.
+
+    A line is as wide as its pair is strong, within its panel; one that every panel has is blue, others orange. Labels
+    that go together stand near each other; where the figure is narrow the panels stand below each other.
+    """
+    with drawing():
+        stacked = width < _NARROW and len(panels) > 1
+        rows, columns = (len(panels), 1) if stacked else (1, len(panels))
+        side = min(width / columns, 480)
+        figure = new_figure(width, rows * (side * _HIGH / _WIDE + 20))
+        order = _around(len(names), [edge for _, edges in panels for edge in edges])
+        places = np.empty((len(names), 2))
+        turn = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / max(len(names), 1)
+        places[order] = np.stack([np.cos(turn), np.sin(turn)], axis=1)
+        shared = set.intersection(*({edge[:2] for edge in edges} for _, edges in panels)) if panels else set()
+        for axes, (title, edges) in zip(
+            figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True
+        ):
+            _draw(axes, names, places, edges, shared if len(panels) > 1 else {edge[:2] for edge in edges})
+            axes.set_title(title, loc="left", color=colour("ink"), fontsize=13)
+        return figure
+
+
+def _draw(
+    axes: Axes,
+    names: Sequence[str],
+    places: NDArray[np.float64],
+    edges: Sequence[Edge],
+    shared: set[tuple[int, int]],
+) -> None:
+    axes.set_axis_off()
+    axes.set_aspect("equal")
+    axes.set_xlim(-_WIDE, _WIDE)
+    axes.set_ylim(-_HIGH, _HIGH)
+    most = max((value for *_, value in edges), default=1.0)
+    for i, j, value in sorted(edges, key=lambda edge: edge[2]):
+        start, end = places[i], places[j]
+        # Bent towards the middle, so that lines between neighbours keep clear of the labels.
+        cross = start[0] * end[1] - start[1] * end[0]
+        axes.add_patch(
+            FancyArrowPatch(
+                tuple(start),
+                tuple(end),
+                arrowstyle="-",
+                connectionstyle=f"arc3,rad={0.25 if cross < 0 else -0.25}",
+                shrinkA=0,
+                shrinkB=0,
+                linewidth=1 + 4 * value / most,
+                color=colour("blue" if (i, j) in shared else "orange"),
+                alpha=0.75,
+            )
+        )
+    joined = {end for edge in edges for end in edge[:2]}
+    for place, (x, y) in enumerate(places):
+        axes.plot([x], [y], "o", markersize=6, color=colour("ink" if place in joined else "slate"))
+        axes.text(
+            1.1 * x,
+            1.12 * y,
+            short(names[place], 14),
+            ha="center" if abs(x) < 0.2 else "left" if x > 0 else "right",
+            va="bottom" if y > 0.85 else "top" if y < -0.85 else "center",
+            color=colour("ink" if place in joined else "muted"),
+            fontsize=11.5,
+        )
+
+
+def _around(n: int, edges: Sequence[Edge]) -> NDArray[np.int64]:
+    """Return an order of the labels in which those joined are near: by the angle in two slow modes of the graph."""
+    if n < 4:
+        return np.arange(n)
+    weight = np.full((n, n), 1e-3)
+    for i, j, value in edges:
+        weight[i, j] += value
+        weight[j, i] += value
+    np.fill_diagonal(weight, 0)
+    _, modes = np.linalg.eigh(np.diag(weight.sum(axis=1)) - weight)
+    return np.argsort(np.arctan2(modes[:, 2], modes[:, 1]), kind="stable").astype(np.int64)
