@@ -85,7 +85,8 @@ def test_beside_an_image_or_text_column_all_others_are_labels(tmp_path: Path, wo
     assert table.kind == word.lower()
     assert table.features is None
     assert table.annotations.label_names == ("f1", "x_2")
-    assert table.contents == ["a.png", "b.png"]
+    names = ["a.png", "b.png"]
+    assert table.contents == (names if word == "text" else [str(tmp_path.resolve() / name) for name in names])
     assert table.items == (["1", "2"] if word == "text" else ["a.png", "b.png"])
 
 
@@ -196,3 +197,16 @@ def test_tables_with_holes_survive_every_format(tmp_path: Path, data: st.DataObj
         assert table.features is not None
         np.testing.assert_array_equal(table.features, features)
         np.testing.assert_array_equal(table.annotations.matrix, states)
+
+
+def test_image_paths_start_at_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "new").mkdir(parents=True)
+    (tmp_path / "here").symlink_to(tmp_path / "photos")
+    path = tmp_path / "t.csv"
+    absolute = tmp_path / "here" / "c.png"
+    path.write_text(f"image,fur\na.png,1\nnew/../new/b.png,0\n{absolute},\n")
+    folder = tmp_path.resolve() / "photos"
+    for images in (folder, tmp_path / "here", str(tmp_path / "photos" / "new" / "..")):
+        table = read_table(path, images=images)
+        assert table.contents == [str(folder / name) for name in ("a.png", "new/b.png", "c.png")]
+        assert table.items == ["a.png", "new/../new/b.png", str(absolute)]

@@ -74,10 +74,11 @@ def assign_roles(
     labels = None if given is None else _expand(given, columns, taken, file, flag)
     flag, given = "feature_columns (--feature-columns)", feature_columns
     features = None if given is None else _expand(given, columns, taken, file, flag)
-    both = [name for name in labels or () if name in (features or ())]
+    chosen, used = frozenset(labels or ()), frozenset(features or ())
+    both = [name for name in labels or () if name in used]
     if both:
         raise UserError(f"{file}: {listed(map(repr, both))} named as label and as feature; choose one")
-    free = [name for name in columns if name not in taken and name not in (labels or ())]
+    free = [name for name in columns if name not in taken and name not in chosen]
     kind: Literal["features", "image", "text"] = "features"
     if features is None and content is not None:
         kind = "text" if content.lower() == "text" else "image"
@@ -87,7 +88,8 @@ def assign_roles(
         if not features and labels is not None:
             features = free
     if labels is None:
-        labels = [name for name in free if name not in features]
+        used = frozenset(features)
+        labels = [name for name in free if name not in used]
 
     shown = listed(map(repr, columns), 12)
     if kind == "features" and not features:
@@ -112,10 +114,11 @@ def _expand(
 ) -> list[str]:
     """Return the columns that names and patterns stand for, in the order given; no pattern matches an id."""
     found: dict[str, None] = {}
+    names = frozenset(columns)
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         hits = (
             [pattern]
-            if pattern in columns
+            if pattern in names
             else [c for c in columns if c not in ids and fnmatchcase(c, pattern)]
         )
         if not hits:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,29 +26,12 @@ if TYPE_CHECKING:
     import torch
     from PIL.Image import Image
 
+    from labelwise.models import ImagePreprocessing
+
 __all__ = ["BadItem", "ImageFiles", "Progress"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and the number of all items."""
-
-
-class Preprocessing(Protocol):
-    """How pictures become a backbone's input; ``labelwise.models.ImagePreprocessing`` is one."""
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        ...
-
-    @property
-    def resize(self) -> str:
-        """``"squash"`` (both sides to size) or ``"crop"`` (the middle, as large as the shape lets it be)."""
-        ...
-
-    @property
-    def interpolation(self) -> str:
-        """``"bilinear"`` or ``"bicubic"``."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -69,7 +52,7 @@ class ImageFiles:
     items' numbers.
 
     :param paths: n files; what they hold decides on their format, not their names.
-    :param preprocessing: see ``Preprocessing``.
+    :param preprocessing: the size, and how a picture comes to it; ``models.preprocessing_of`` gives a backbone's.
     :param root: a folder: relative paths start there, and none may lead out of it, by links neither.
     :param items: the n ids, for messages; by default the paths as given.
     :param workers: threads that decode, >= 0; 0 decodes in the calling thread.
@@ -86,7 +69,7 @@ class ImageFiles:
     def __init__(
         self,
         paths: Iterable[str | os.PathLike[str]],
-        preprocessing: Preprocessing,
+        preprocessing: ImagePreprocessing,
         *,
         root: str | Path | None = None,
         items: Sequence[str] | None = None,
@@ -98,15 +81,6 @@ class ImageFiles:
         given = [os.fspath(path) for path in paths]
         if items is not None and len(items) != len(given):
             raise UserError(f"{len(given)} paths and {len(items)} items: give one id per path")
-        if preprocessing.resize not in ("squash", "crop") or min(preprocessing.size) < 1:
-            raise UserError(
-                f"preprocessing: resize={preprocessing.resize!r}, size={preprocessing.size}: resize is 'squash'"
-                " or 'crop', and both sides are at least 1"
-            )
-        if preprocessing.interpolation not in ("bilinear", "bicubic"):
-            raise UserError(
-                f"preprocessing: interpolation={preprocessing.interpolation!r}; give 'bilinear' or 'bicubic'"
-            )
         if workers < 0:
             raise UserError(f"workers is {workers}: give a number of threads, or 0 for none")
         self.items = [str(item) for item in items] if items is not None else given
@@ -121,7 +95,7 @@ class ImageFiles:
             self._decoded = DecodedPictures(
                 Path(cache),
                 self._paths,
-                side=max(256, *preprocessing.size),
+                side=max(256, preprocessing.short_side or 0, *preprocessing.size),
                 interpolation=preprocessing.interpolation,
                 most_pixels=most_pixels,
                 workers=self._workers,
@@ -241,28 +215,22 @@ class ImageFiles:
     def _resized(self, image: Image) -> Image:
         from PIL.Image import Resampling
 
-        height, width = self.preprocessing.size
-        kind = Resampling[self.preprocessing.interpolation.upper()]
-        if self.preprocessing.resize == "squash":
-            return image.resize((width, height), kind)
-        scale = min(image.width / width, image.height / height)
-        left, top = (image.width - scale * width) / 2, (image.height - scale * height) / 2
-        return image.resize(
-            (width, height), kind, box=(left, top, left + scale * width, top + scale * height)
-        )
+        height, width = self.preprocessing.resized(image.height, image.width)
+        image = image.resize((width, height), Resampling[self.preprocessing.interpolation.upper()])
+        cut = self.preprocessing.size
+        if (height, width) == cut:
+            return image
+        top, left = (height - cut[0]) // 2, (width - cut[1]) // 2
+        return image.crop((left, top, left + cut[1], top + cut[0]))
 
     def _read(self, row: int) -> Image:
         try:
             return self._pixels(row)
         except Unusable as reason:
-            if str(reason) == "does not exist":
-                raise UserError(
-                    f"item {self.items[row]!r} (row {row}, counted from 0): {self._path(row)} does not exist; put"
-                    " the file back, drop the row, or skip such items (--on-bad-item skip)"
-                ) from None
+            mend = "put the file back" if str(reason) == "does not exist" else "replace the file"
             raise UserError(
-                f"item {self.items[row]!r} (row {row}, counted from 0): {self._path(row)} {reason}; replace the"
-                " file, drop the row, or skip such items (--on-bad-item skip)"
+                f"item {self.items[row][:80]!r} (row {row}, counted from 0): {self._path(row)[:300]} {reason};"
+                f" {mend}, drop the row, or skip such items (--on-bad-item skip)"
             ) from None
 
     def _pixels(self, row: int) -> Image:

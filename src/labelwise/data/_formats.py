@@ -115,6 +115,12 @@ def _read_jsonl(path: Path) -> Columns:
                 raise UserError(
                     f"{path.name}: line {number} is not JSON: {error.msg} at column {error.colno}"
                 ) from None
+            except UserError:
+                raise
+            except (ValueError, RecursionError):
+                raise UserError(
+                    f"{path.name}: line {number} is JSON that nests too deep or holds a number too long; mend it"
+                ) from None
             if not isinstance(row, dict):
                 raise UserError(
                     f'{path.name}: line {number} is not a JSON object; write {{"column": value, ...}}'
@@ -126,14 +132,30 @@ def _read_jsonl(path: Path) -> Columns:
     else:
         names = list(dict.fromkeys(name for row in rows for name in row))
         cells = ([row.get(name) for row in rows] for name in names)
+    if not _is_unicode(names):
+        raise UserError(f"{path.name}: half a character (a lone surrogate) in a column's name; rename it")
     data = {}
     for name, values in zip(names, cells, strict=True):
         try:
             data[name] = pa.chunked_array([pa.array(values)])
+        except UnicodeEncodeError:
+            row = next(index for index, value in enumerate(values) if not _is_unicode(value))
+            raise UserError(
+                f"{path.name}: row {row + 1}, column {name!r}: half a character (a lone surrogate such as"
+                " \\ud800); mend the text"
+            ) from None
         except (pa.ArrowException, OverflowError):
             texts = [None if value is None else str(value) for value in values]
             data[name] = pa.chunked_array([pa.array(texts, type=pa.string())])
     return Columns(path, data, len(rows))
+
+
+def _is_unicode(value: Any) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _read_parquet(path: Path) -> Columns:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +25,7 @@ def delimiter(path: Path) -> str:
 
 def records(path: Path) -> Iterator[tuple[int, list[str]]]:
     """Yield (line on which the record begins, fields) of each record that is not blank, the header first."""
-    limit = csv.field_size_limit(sys.maxsize)
+    limit = csv.field_size_limit(2**31 - 1)
     try:
         with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
             reader = csv.reader(file, delimiter=delimiter(path))

@@ -15,6 +15,7 @@ from labelwise.annotations import Annotations, parse_names
 from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
 from labelwise.data._formats import read_columns
+from labelwise.data._paths import resolve_inside
 from labelwise.errors import UserError, listed, near
 
 __all__ = ["Table", "read_table"]
@@ -30,7 +31,8 @@ class Table:
     :ivar feature_names: the D feature names; empty for images and texts.
     :ivar labels: the label states (n, K) and the K label names, or None where the file has none;
         ``annotations`` is the same, and refuses where there are none.
-    :ivar contents: the n image paths or texts, as the file has them; None for features.
+    :ivar contents: the n texts as the file has them, or the n images' absolute paths with links followed;
+        None for features.
     :ivar path: the file.
     """
 
@@ -67,6 +69,7 @@ def read_table(
     require_labels: bool = True,
     separator: str | None = None,
     expect: tuple[Sequence[str], Sequence[str]] | None = None,
+    images: str | Path | None = None,
 ) -> Table:
     """Read a table from CSV, TSV, Parquet or JSONL (UTF-8, with or without a byte order mark).
 
@@ -87,6 +90,8 @@ def read_table(
     :param expect: (feature names, label names) of a trained model: the table gets these columns in this
         order, whatever their order in the file; other columns are ignored. With ``require_labels=False`` a
         label that is not in the file is unknown throughout.
+    :param images: the folder at which the relative paths of an image column start, and which no path may leave;
+        by default the table's own. Whether the files are there is seen when they are read.
     :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
     """
     path = Path(path)
@@ -126,7 +131,7 @@ def read_table(
             if labels_column is None
             else _named(columns, labels_column, unlisted, label_names, separator, require_labels)
         ),
-        contents=None if roles.content is None else _contents(columns, roles.content),
+        contents=None if roles.content is None else _contents(columns, roles, images),
         path=path,
     )
 
@@ -152,13 +157,18 @@ def _items(columns: Columns, name: str | None) -> list[str]:
     return list(first)
 
 
-def _contents(columns: Columns, name: str) -> list[str]:
+def _contents(columns: Columns, roles: Roles, images: str | Path | None) -> list[str]:
+    name = str(roles.content)
     values = columns.strings(name)
     if None in values:
         raise UserError(
             f"{columns.where(values.index(None), name)}: empty; give the item its {name} or drop the row"
         )
-    return [str(value) for value in values]
+    contents = [str(value) for value in values]
+    if roles.kind == "text":
+        return contents
+    folder = columns.path.parent if images is None else images
+    return resolve_inside(contents, folder, lambda row: columns.where(row, name), "images (--images)")
 
 
 def _features(columns: Columns, roles: Roles) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,23 +17,11 @@ if TYPE_CHECKING:
     import torch
 
     from labelwise.data._sources import Source
+    from labelwise.models import Tokenizer
 
 __all__ = ["Texts", "views_of"]
 
 _AT_ONCE = 4096
-
-
-class Tokenizer(Protocol):
-    """What makes token ids of texts; ``labelwise.models.build_tokenizer`` gives one."""
-
-    @property
-    def pad_id(self) -> int:
-        """The id that fills up short texts."""
-        ...
-
-    def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return each text's ids, special ones included, cut to the model's length."""
-        ...
 
 
 class Texts:
@@ -44,7 +32,7 @@ class Texts:
     last of each text. It is a function of (seed, epoch, item); ``source[index]`` keeps the items' numbers.
 
     :param texts: n strings; what UTF-8 cannot write (lone surrogates) becomes "?".
-    :param tokenizer: see ``Tokenizer``.
+    :param tokenizer: has ``encode`` and ``pad_id``; ``models.build_tokenizer`` gives a backbone's.
     :param items: the n ids, for messages; by default the row numbers from 0.
     :param dropout: in [0, 1).
     :raises UserError: for a text that is none, or an argument out of range.
