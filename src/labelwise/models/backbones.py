@@ -70,7 +70,7 @@ def build_backbone(
 
             return hf(_rest(name), pretrained=pretrained, weights=weights, **options)
         else:
-            raise UserError(f"backbone {name!r} does not exist; {near(name, BACKBONES)}")
+            raise _unknown(name)
     except TypeError as error:
         raise UserError(f"backbone {name!r} does not take the options {options}: {error}") from error
     if weights is not None:
@@ -104,7 +104,12 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
             return hf_preprocessing(_rest(name), **options)
     except TypeError as error:
         raise UserError(f"backbone {name!r} does not take the options {options}: {error}") from error
-    raise UserError(f"backbone {name!r} does not exist; {near(name, BACKBONES)}")
+    raise _unknown(name)
+
+
+def _unknown(name: str) -> UserError:
+    named = near(name, (*_ARRAYS, *_PACKAGED))
+    return UserError(f"backbone {name!r} does not exist; {named} (or timm/NAME, hf/NAME)")
 
 
 def _rest(name: str) -> str:

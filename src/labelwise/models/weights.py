@@ -65,12 +65,11 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
     prefix = _prefix(own, stored)
     given = {name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)}
     parts = {name.split(".")[0] for name in own}
-    idle = tuple(_IDLE)
-    missing = [name for name in own if name not in given and not name.endswith(idle)]
-    absent = [name for name in missing if name.startswith(tuple(optional))] if optional else []
+    missing = [name for name in own if name not in given and not name.endswith(_IDLE)]
+    absent = [name for name in missing if name.startswith(tuple(optional))]
     missing = [name for name in missing if name not in absent]
     extra = [name for name in given if name not in own and name.split(".")[0] in parts]
-    extra = [name for name in extra if not name.endswith(idle)]
+    extra = [name for name in extra if not name.endswith(_IDLE)]
     shapes = [
         f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
         for name in own
@@ -89,6 +88,8 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
 
 def _prefix(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> str:
     """Return the prefix of the stored names under which most of the module's own are found."""
-    longest = max(own, key=len)
-    candidates = sorted({name[: -len(longest)] for name in stored if name.endswith(longest)}, key=len)
-    return max(["", *candidates], key=lambda prefix: sum(prefix + name in stored for name in own))
+    names = [name for name in own if not name.endswith(_IDLE)]
+    # a few names are enough to see the prefix, even where the file lacks some of them
+    some = names[:: max(1, len(names) // 8)]
+    candidates = {key[: -len(name)] for name in some for key in stored if key.endswith(f".{name}")}
+    return max(["", *sorted(candidates)], key=lambda prefix: sum(prefix + name in stored for name in own))
