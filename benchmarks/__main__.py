@@ -15,7 +15,7 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    for name in ("losses", "selection", "refresh", "epoch", "steps", "commands"):
+    for name in ("losses", "selection", "refresh", "epoch", "steps", "images", "commands"):
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=True)
 

@@ -1,0 +1,95 @@
+"""The rate of the weak view from picture files, beside bare decode and resize: ``python benchmarks/images.py``.
+
+Two threads each, batches of 64 at 224 x 224, medians of five rounds after one to warm the disk's cache; in a round each
+batch goes through all pipelines, so that the parts of a ratio share the machine's state. The pictures are VOC12's
+(``LABELWISE_DATA``), else JPEGs of the same size that are made for it. The weak and the strong view together, and the
+weak view from the cache of decoded pictures, have no bar. Writes ``benchmarks/results/images.csv``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from labelwise.data import ImageFiles
+from labelwise.models import ImagePreprocessing
+
+RESULTS = Path(__file__).parent / "results" / "images.csv"
+SIZE, BATCH, ROUNDS, WORKERS = 224, 64, 5, 2
+
+
+def pictures(folder: Path, count: int) -> tuple[str, list[Path]]:
+    """Return what the pictures are, and ``count`` files."""
+    data = os.environ.get("LABELWISE_DATA")
+    if data:
+        return "VOC12", sorted((Path(data) / "voc12_subset" / "JPEGImages").glob("*.jpg"))[:count]
+    paths = [folder / f"{number}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        rough = np.random.default_rng(number).integers(0, 256, (32, 43, 3), dtype=np.uint8)
+        Image.fromarray(rough).resize((341, 256), Image.Resampling.BICUBIC).save(path, quality=90)
+    return "generated", paths
+
+
+def bare(path: Path) -> Image.Image:
+    with Image.open(path) as image:
+        return image.convert("RGB").resize((SIZE, SIZE), Image.Resampling.BILINEAR)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--pictures", type=int, default=640, help="number of pictures (default 640)")
+    count = parser.parse_args().pictures
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as threads:
+        kind, paths = pictures(Path(folder), count)
+        preprocessing = ImagePreprocessing((SIZE, SIZE))
+        source = ImageFiles(paths, preprocessing, workers=WORKERS)
+        cached = ImageFiles(paths, preprocessing, workers=WORKERS, cache=Path(folder) / "cache")
+        cached.scan()
+        batches = [np.arange(start, min(start + BATCH, len(paths))) for start in range(0, len(paths), BATCH)]
+
+        def views(names: tuple[str, ...], of: ImageFiles) -> Callable[[NDArray[np.int64], int], object]:
+            return lambda index, epoch: of.views(dict.fromkeys(names, index), seed=0, epoch=epoch)
+
+        cases: dict[str, Callable[[NDArray[np.int64], int], object]] = {
+            "bare": lambda index, epoch: list(threads.map(bare, [paths[row] for row in index])),
+            "weak": views(("weak",), source),
+            "weak and strong": views(("weak", "strong"), source),
+            "weak, cached": views(("weak",), cached),
+        }
+        rates: dict[str, list[float]] = {name: [] for name in cases}
+        for epoch in range(ROUNDS + 1):
+            spent = dict.fromkeys(cases, 0.0)
+            for index in batches:
+                for name, case in cases.items():
+                    start = time.perf_counter()
+                    case(index, epoch)
+                    spent[name] += time.perf_counter() - start
+            if epoch:
+                for name, seconds in spent.items():
+                    rates[name].append(len(paths) / seconds)
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["pipeline", "pictures", "kind", "workers", "pictures_per_second", "ratio", "bound"])
+        for name, found in rates.items():
+            rate = statistics.median(found)
+            ratio = statistics.median(one / base for one, base in zip(found, rates["bare"], strict=True))
+            bound = "0.9" if name == "weak" else ""
+            writer.writerow([name, len(paths), kind, WORKERS, f"{rate:.0f}", f"{ratio:.3f}", bound])
+            print(
+                f"{name:16} {rate:7.0f} pictures/s  {ratio:6.3f}" + (f"  (at least {bound})" if bound else "")
+            )
+
+
+if __name__ == "__main__":
+    main()
