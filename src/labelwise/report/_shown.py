@@ -27,7 +27,7 @@ def learnt_view(learnt: Learnt) -> dict[str, Any] | None:
 
 
 def _angles(found: AngleDistributions) -> dict[str, Any]:
-    panels: list[tuple[str, Any, Any]] = [("as they are", found.positives, found.negatives)]
+    panels: list[tuple[str, Any, Any]] = [("", found.positives, found.negatives)]
     balanced = found.balanced_positives is not None
     if balanced:
         panels = [
@@ -81,12 +81,15 @@ def _peak(found: AngleDistributions, density: Any) -> str:
     return f"{(found.edges[place] + found.edges[place + 1]) / 2:.1f}"
 
 
-def _correlation(found: LabelCorrelation) -> dict[str, Any] | None:
+def _correlation(found: LabelCorrelation) -> dict[str, Any]:
     most = min(_MOST_EDGES, 2 * len(found.names))
     learnt = strongest(found.learnt, most)
     known = [] if found.known is None else strongest(found.known, most)
     if not learnt and not known:
-        return None
+        return {
+            "words": ["No two labels go together, neither for the model nor in what is known."],
+            "plot": None,
+        }
     learnt, known, nodes = _within(learnt, known)
     names = [found.names[k] for k in nodes]
     place = {k: at for at, k in enumerate(nodes)}

@@ -87,7 +87,7 @@ def write_run_report(
         Y=table.annotations,
         items=table.items,
         contents=contents if kind else None,
-        kind=kind,  # type: ignore[arg-type]
+        kind=kind,
         configuration=asked,
         skipped=skipped,
         memory=memory,
