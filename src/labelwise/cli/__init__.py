@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from labelwise.cli._app import app
+from labelwise.cli.cache import cache
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
@@ -15,7 +16,7 @@ from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
 
-for _command in (demo, describe, train, evaluate, predict, report, methods, datasets, experiment):
+for _command in (demo, describe, train, evaluate, predict, report, methods, datasets, experiment, cache):
     app.command()(_command)
 
 

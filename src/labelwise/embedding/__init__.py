@@ -1,0 +1,21 @@
+"""A backbone's features of every item, computed once and kept on disk."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from labelwise.embedding._cache import CachedFeatures, FeatureCache
+
+if TYPE_CHECKING:
+    from labelwise.embedding._embed import Embedded, embed
+
+__all__ = ["CachedFeatures", "Embedded", "FeatureCache", "embed"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch takes a second to import, and listing what is cached does not need it.
+    if name in ("Embedded", "embed"):
+        from labelwise.embedding import _embed
+
+        return getattr(_embed, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

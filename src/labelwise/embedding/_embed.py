@@ -1,0 +1,280 @@
+"""One pass of a backbone over all items."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from labelwise.data import BadItem, Source
+from labelwise.embedding._batches import bucketed, in_order
+from labelwise.embedding._device import choose_device, choose_precision
+from labelwise.embedding._keys import FORMAT, backbone_digest, entry_key, item_digests, space_key
+from labelwise.embedding._pipeline import copies, stream
+from labelwise.errors import UserError, near
+
+if TYPE_CHECKING:
+    from labelwise.embedding._cache import FeatureCache
+    from labelwise.embedding._entry import Entry
+    from labelwise.engine import Progress
+
+__all__ = ["Embedded", "embed"]
+
+_ITEMS = {"cpu": 8, "other": 128}
+_TOKENS = {"cpu": 2048, "other": 32768}
+_MOST_WORKERS = 8
+_BAD_SHARE, _BAD_LEAST = 0.05, 3
+
+
+class Embedded(NamedTuple):
+    """``features`` (n, D) float32, zeros for the items in ``bad``, which could not be used."""
+
+    features: NDArray[np.float32]
+    bad: list[BadItem]
+
+
+class Done(NamedTuple):
+    """A batch's items, their features, and those of it that cannot be used."""
+
+    rows: NDArray[np.int64]
+    features: NDArray[np.float32] | None
+    bad: list[BadItem]
+
+
+def embed(
+    backbone: nn.Module,
+    source: Source,
+    *,
+    device: str | torch.device = "auto",
+    precision: str = "auto",
+    batch_size: int | None = None,
+    progress: Progress | None = None,
+    cache: FeatureCache | None = None,
+    on_bad: str = "stop",
+    name: str | None = None,
+) -> Embedded:
+    """Return a backbone's features of every item's plain view, in evaluation mode and without gradients.
+
+    :param backbone: returns (B, D) for a batch of the source; it is left as it is.
+    :param source: n items. Where it has ``lengths``, items of like length are computed together.
+    :param device: "auto", or a torch device.
+    :param precision: "32"; "bf16", autocast to bfloat16; or "auto": bf16 for pictures and texts where the device has
+        it in hardware. Features are float32 either way.
+    :param batch_size: items at a time; None suits the device (for texts, by their padded tokens).
+    :param progress: is told of each batch.
+    :param cache: where features are kept. What is there is not computed again, an interrupted pass goes on where it
+        stopped, and items are recognised by their content in whatever table they come. The features are then
+        memory-mapped; changes to them stay in memory. None, or a source without ``digests``, keeps nothing.
+    :param on_bad: "stop" raises at an item that cannot be used; "skip" goes on, up to 5% of the items (two in any
+        case), and gives them in ``bad``.
+    :param name: what the backbone is called where the cache is listed.
+    :raises UserError: for bad items as said, a backbone whose output is not (B, D) or not finite, a cache that cannot
+        be written, and arguments out of range.
+    """
+    if on_bad not in ("stop", "skip"):
+        raise UserError(f"on_bad={on_bad!r} does not exist; {near(on_bad, ('stop', 'skip'))}")
+    if batch_size is not None and batch_size < 1:
+        raise UserError(f"batch_size is {batch_size}: give at least 1")
+    place = choose_device(device)
+    kind = getattr(source, "kind", None)
+    exact = choose_precision(precision, place, kind)
+    job = _Pass(backbone, source, place, exact, batch_size, progress, on_bad == "skip")
+    if cache is None or not hasattr(source, "digests") or not len(source):
+        return job.in_memory()
+    digests = item_digests(source.digests())
+    recipe = {
+        "backbone": backbone_digest(backbone),
+        "preprocessing": _record(getattr(backbone, "preprocessing", None)),
+        "source": _source_record(source),
+        "precision": exact,
+    }
+    space = space_key(**recipe)
+    meta = {
+        "format": FORMAT,
+        "backbone": name or type(backbone).__name__,
+        "kind": str(kind or ""),
+        "precision": exact,
+        "recipe": recipe,
+    }
+
+    def waiting() -> None:
+        if progress is not None:
+            progress.stage("waiting for another run that embeds the same items", 1, 0)
+
+    with cache.open(entry_key(space, digests), space, digests, meta, waiting) as entry:
+        return job.into(entry)
+
+
+class _Pass:
+    """One pass over the items of a source that are still to be computed."""
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        source: Source,
+        device: torch.device,
+        precision: str,
+        batch_size: int | None,
+        progress: Progress | None,
+        skip: bool,
+    ) -> None:
+        self.backbone, self.source, self.device, self.precision = backbone, source, device, precision
+        self.batch_size, self.progress, self.skip = batch_size, progress, skip
+        self.bad: list[BadItem] = []
+
+    def in_memory(self) -> Embedded:
+        """Compute all items."""
+        features: NDArray[np.float32] | None = None
+        for index, rows in self.results(np.arange(len(self.source))):
+            if features is None:
+                features = np.zeros((len(self.source), rows.shape[1]), np.float32)
+            features[index] = rows
+        if features is None:
+            features = np.zeros((len(self.source), self._width()), np.float32)
+        return Embedded(features, self._sorted_bad())
+
+    def into(self, entry: Entry) -> Embedded:
+        """Compute what an entry of the cache lacks, and return its features."""
+        for index, rows in self.results(entry.pending):
+            entry.write(index, rows)
+        bad = self._sorted_bad()
+        features = entry.close([item.row for item in bad])
+        if features is None:
+            features = np.zeros((len(self.source), self._width()), np.float32)
+        return Embedded(features, bad)
+
+    def results(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
+        """Yield (items, their features (b, D) float32) until all of ``rows`` are done or known to be bad."""
+        batches = self._batches(rows)
+        if self.progress is not None and len(batches):
+            self.progress.stage("embed", len(batches), 0)
+        if not batches:
+            return
+        workers, threads = self._workers(len(batches))
+        sessions = [self._session(module) for module in copies(self.backbone, workers, self.device)]
+        for done in stream(batches, sessions, threads):
+            self._note(done.bad)
+            if done.features is not None:
+                self._check(done)
+                yield done.rows, done.features
+            if self.progress is not None:
+                self.progress.step(len(done.rows) + len(done.bad), float("nan"))
+
+    def _batches(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        where = self.device.type if self.device.type == "cpu" else "other"
+        lengths = getattr(self.source, "lengths", None)
+        if lengths is None:
+            return in_order(rows, self.batch_size or _ITEMS[where])
+        return bucketed(rows, np.asarray(lengths)[rows], _TOKENS[where], self.batch_size)
+
+    def _workers(self, batches: int) -> tuple[int, int]:
+        """Return how many threads compute batches, and how many threads each of them may use.
+
+        On the CPU, batches side by side on one core each are faster than one batch on all cores, by far where other
+        programs run; on a device, the second thread fetches while the first one computes.
+        """
+        cores = torch.get_num_threads() if self.device.type == "cpu" else min(os.cpu_count() or 1, 4)
+        workers = max(1, min(cores, _MOST_WORKERS, batches))
+        return workers, max(1, cores // workers)
+
+    @contextmanager
+    def _session(self, module: nn.Module) -> Iterator[Callable[[NDArray[np.int64]], Done]]:
+        half = self.precision == "bf16"
+        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            yield lambda index: self._work(module, index)
+
+    def _work(self, module: nn.Module, index: NDArray[np.int64]) -> Done:
+        kept, batch, bad = self._load(index)
+        if batch is None:
+            return Done(kept, None, bad)
+        if batch.ndim == 4:
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        out = module(batch.to(self.device, non_blocking=True))
+        if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(kept):
+            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            raise UserError(
+                f"the backbone returned {got} for {len(kept)} items: it must return a tensor (B, D)"
+            )
+        return Done(kept, out.float().cpu().numpy(), bad)
+
+    def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], torch.Tensor | None, list[BadItem]]:
+        try:
+            return index, self._batch(index), []
+        except UserError:
+            if not self.skip:
+                raise
+        bad = self._unusable(index)
+        kept = index[~np.isin(index, [item.row for item in bad])]
+        return kept, self._batch(kept) if len(kept) else None, bad
+
+    def _batch(self, index: NDArray[np.int64]) -> torch.Tensor:
+        return self.source.batch(index, "plain", seed=0, epoch=0)
+
+    def _unusable(self, index: NDArray[np.int64]) -> list[BadItem]:
+        """Return the items that cannot be used, by their rows in the source."""
+        if hasattr(self.source, "scan"):
+            part: Any = self.source
+            return [BadItem(int(index[b.row]), b.item, b.reason) for b in part[index].scan()]
+        bad = []
+        for row in index.tolist():
+            try:
+                self._batch(np.array([row]))
+            except UserError as reason:
+                bad.append(BadItem(row, _name(self.source, row), str(reason)))
+        return bad
+
+    def _note(self, bad: Sequence[BadItem]) -> None:
+        self.bad.extend(bad)
+        n, most = len(self.source), max(_BAD_SHARE * len(self.source), _BAD_LEAST - 1)
+        if bad and len(self.bad) > most:
+            first = min(self.bad, key=lambda item: item.row)
+            raise UserError(
+                f"{len(self.bad)} of {n:,} items cannot be used, which is past {_BAD_SHARE:.0%}; the first is"
+                f" {first.item[:80]!r} (row {first.row}, counted from 0): {first.reason}; mend them or drop their rows"
+            )
+
+    def _check(self, done: Done) -> None:
+        assert done.features is not None
+        wrong = ~np.isfinite(done.features).all(1)
+        if wrong.any():
+            row = int(done.rows[wrong][0])
+            raise UserError(
+                f"the backbone's features of item {_name(self.source, row)[:80]!r} (row {row}, counted from 0) are not"
+                " finite: check its weights" + (", or use precision='32'" if self.precision != "32" else "")
+            )
+
+    def _width(self) -> int:
+        return int(getattr(self.backbone, "n_features", 0))
+
+    def _sorted_bad(self) -> list[BadItem]:
+        return sorted(self.bad, key=lambda item: item.row)
+
+
+def _name(source: Source, row: int) -> str:
+    items = getattr(source, "items", None)
+    return str(items[row]) if items is not None else str(row)
+
+
+def _record(preprocessing: Any) -> Any:
+    return preprocessing.to_dict() if hasattr(preprocessing, "to_dict") else repr(preprocessing)
+
+
+def _source_record(source: Any) -> dict[str, Any]:
+    """Return what, beside the items' content, decides what the backbone sees of them."""
+    tokenizer: Any = getattr(source, "tokenizer", None)
+    definition = tokenizer.definition() if hasattr(tokenizer, "definition") else ""
+    return {
+        "kind": getattr(source, "kind", None),
+        "shape": list(source.shape),
+        "preprocessing": _record(getattr(source, "preprocessing", None)),
+        "decoded_side": getattr(source, "decoded_side", None),
+        "tokenizer": hashlib.blake2b(definition.encode(), digest_size=16).hexdigest(),
+        "tokenizer_preprocessing": _record(getattr(tokenizer, "preprocessing", None)),
+    }

@@ -1,0 +1,82 @@
+"""What decides an item's features: its content, the backbone with its weights, the preprocessing and the precision."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+__all__ = ["FORMAT", "backbone_digest", "entry_key", "item_digests", "space_key"]
+
+FORMAT = 1
+_SIZE = 16
+_LIBRARIES = ("torch", "transformers", "timm")
+
+
+def backbone_digest(backbone: nn.Module) -> str:
+    """Return a digest of a module's parameters and buffers, its structure as printed, its plain attributes, and the
+    code of its classes.
+
+    The code of torch, transformers and timm is left out: their structure is printed whole.
+    """
+    digest = hashlib.blake2b(digest_size=_SIZE)
+    digest.update(re.sub(r"0x[0-9a-f]+", "", repr(backbone)).encode())
+    for kind in sorted({type(module) for module in backbone.modules()}, key=lambda t: t.__qualname__):
+        if kind.__module__.partition(".")[0] not in _LIBRARIES:
+            digest.update(f"{kind.__module__}.{kind.__qualname__}\n{_code(kind)}".encode())
+    for name, module in backbone.named_modules():
+        plain = {k: v for k, v in vars(module).items() if k != "training" and _is_plain(v)}
+        digest.update(f"{name}:{sorted(plain.items())!r}".encode())
+    for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
+        whole = tensor.detach().cpu().contiguous().reshape(-1)
+        if whole.numel():
+            digest.update(whole.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def item_digests(digests: Iterable[Any]) -> NDArray[np.uint8]:
+    """Return a source's digests (bytes or strings, one an item) as (n, 16) uint8."""
+    parts = []
+    for item in digests:
+        content = (
+            bytes(item)
+            if isinstance(item, bytes | bytearray | memoryview | np.ndarray)
+            else str(item).encode()
+        )
+        parts.append(hashlib.blake2b(content, digest_size=_SIZE).digest())
+    return np.frombuffer(b"".join(parts), np.uint8).reshape(-1, _SIZE)
+
+
+def space_key(**parts: Any) -> str:
+    """Return the digest of all but the items: two items of equal content have equal features in one space."""
+    text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
+
+
+def entry_key(space: str, digests: NDArray[np.uint8]) -> str:
+    """Return the name of an entry: the items, in their order, in a space."""
+    return hashlib.blake2b(space.encode() + digests.tobytes(), digest_size=_SIZE).hexdigest()
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(k, str) and _is_plain(v) for k, v in value.items())
+    if isinstance(value, list | tuple):
+        return all(_is_plain(v) for v in value)
+    return value is None or isinstance(value, bool | int | float | str)
+
+
+def _code(kind: type) -> str:
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return ""
