@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.experiments._compare import Compared, compare
@@ -14,6 +16,9 @@ from labelwise.experiments._runner import Progress, Tally, run_jobs
 from labelwise.experiments._shards import locked, write_text
 from labelwise.experiments._spec import Spec, load_spec
 from labelwise.experiments._tables import to_html, to_markdown
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Outcome", "run_experiment"]
 
@@ -86,13 +91,27 @@ def run_experiment(
 
 def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:
     """Write ``results.parquet`` and the tables of what is there."""
-    rows = compare(spec, jobs, collect(out))
+    results = collect(out)
+    rows, words = compare(spec, jobs, results), _warnings(jobs, results)
     if tally.failed and not any(row.state == "measured" for row in rows):
         raise UserError(next(row.error for row in rows if row.error))
-    write_text(out / "table.md", to_markdown(spec, rows))
-    write_text(out / "table.html", to_html(spec, rows))
+    write_text(out / "table.md", to_markdown(spec, rows, words))
+    write_text(out / "table.html", to_html(spec, rows, words))
     files = [out / name for name in ("results.parquet", "table.md", "table.html")]
     return Outcome(spec, tally, rows, files)
+
+
+def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
+    """Say where what was measured is not what the paper did."""
+    kept = results[results.key.isin([job.key for job in jobs])].drop_duplicates("key")
+    pairs = zip(kept.dataset.astype(str), kept.facts.astype(str), strict=True)
+    fixed = {name for name, facts in pairs if json.loads(facts).get("kind") == "features"}
+    if not fixed:
+        return []
+    return [
+        f"{', '.join(sorted(fixed))}: measured on fixed features with a head alone and its own default budget, not "
+        "with the paper's network: the numbers say nothing of fine-tuned networks."
+    ]
 
 
 def _source(folder: Path, out: Path | None) -> object:

@@ -34,9 +34,12 @@ class _Grid:
     body: list[list[str]]
 
 
-def to_markdown(spec: Spec, rows: Sequence[Compared]) -> str:
-    """Return the tables: printed -> measured ± deviation (difference, seeds), one table a metric and data set."""
-    lines = [f"# {spec.title}", "", *_between(_words(spec, rows)), ""]
+def to_markdown(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
+    """Return the tables: printed -> measured ± deviation (difference, seeds), one table a metric and data set.
+
+    ``words`` are sentences to put before them.
+    """
+    lines = [f"# {spec.title}", "", *_between([*_words(spec, rows), *words]), ""]
     for grid in _grids(spec, rows):
         lines += [f"## {grid.title}", "", f"| {' | '.join(grid.head)} |", "|---" * len(grid.head) + "|"]
         lines += [f"| {' | '.join(cells)} |" for cells in grid.body]
@@ -44,9 +47,12 @@ def to_markdown(spec: Spec, rows: Sequence[Compared]) -> str:
     return "\n".join(lines)
 
 
-def to_html(spec: Spec, rows: Sequence[Compared]) -> str:
+def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
     """Return the same tables as one page that needs no other file."""
-    parts = [f"<h1>{escape(spec.title)}</h1>", *(f"<p>{escape(word)}</p>" for word in _words(spec, rows))]
+    parts = [
+        f"<h1>{escape(spec.title)}</h1>",
+        *(f"<p>{escape(word)}</p>" for word in [*_words(spec, rows), *words]),
+    ]
     for grid in _grids(spec, rows):
         head = "".join(f"<th>{escape(cell)}</th>" for cell in grid.head)
         body = "".join(

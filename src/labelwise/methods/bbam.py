@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -10,8 +12,10 @@ import torch
 from torch import Tensor
 
 from labelwise import losses, targets
+from labelwise.errors import UserError
 from labelwise.methods.bam import ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
 from labelwise.methods.base import Batch, Pool, Problem
+from labelwise.methods.plan import Group, Stage
 from labelwise.methods.semi_supervised import SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
@@ -29,7 +33,7 @@ class BalancedAngularMargin(SelfTraining):
     the unknown entries (by cosine, which no label chooses), prototypes, mean and variance of each label's angles to
     its prototype, and the ``negative_ratio`` N_k negatives nearest to it. Training brings the boundary angles of both
     signs to one variance, psi = mu + a (theta - mu), before cosine and margin. Scores mix both transforms
-    half and half.
+    half and half. ``leak_truth`` and ``warm_up_seed`` do what the released code does besides, and need the truth.
     """
 
     spec = MethodSpec(
@@ -68,6 +72,21 @@ class BalancedAngularMargin(SelfTraining):
                 "the released two-model form, with a second pass",
                 choices=("averaged", "raw"),
             ),
+            "leak_truth": Hyperparameter(
+                False,
+                "let the true labels of unlabelled items choose their transform when they are pseudo-labelled, to "
+                "reproduce published numbers; needs true_labels",
+                source="released code: true",
+            ),
+            "warm_up_seed": Hyperparameter(
+                None,
+                "warm up on as many other rows, the first of RandomState(seed).permutation, by their true labels, to "
+                "reproduce published numbers; None: one split for both stages",
+                low=0,
+                high=2**32 - 1,
+                optional=True,
+                source="released code: 1000, and 1 afterwards",
+            ),
         },
         head_budget=Budget(20, 64, 1e-5),
         full_budget=Budget(40, 64, 1e-3),
@@ -86,6 +105,69 @@ class BalancedAngularMargin(SelfTraining):
             self.register_buffer(name, getattr(identity, name).float())
         self.register_buffer("refreshed", torch.tensor(False))
         self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
+
+    @property
+    def _truth(self) -> np.ndarray:
+        """The true labels, which only the published protocol's options read."""
+        if self.problem.true_labels is None:
+            raise UserError(
+                "leak_truth and warm_up_seed of method 'bbam' reproduce published numbers from the true labels: give "
+                "fit(X, Y, true_labels=...), or leave them out"
+            )
+        return self.problem.truth(self.spec.id)
+
+    @cached_property
+    def _warm_up_rows(self) -> np.ndarray | None:
+        if self.hp.warm_up_seed is None:
+            return None
+        order = np.random.RandomState(int(self.hp.warm_up_seed)).permutation(self.problem.n_items)
+        return np.sort(order[: len(self.problem.groups["fair"])])
+
+    def plan(self) -> list[Stage]:
+        """Return the two stages; the warm-up's on the rows of a second split where ``warm_up_seed`` asks for it."""
+        stages, rows = super().plan(), self._warm_up_rows
+        if rows is None or stages[0].name != "warm-up":
+            return stages
+        own = cast(Group, "second split")
+        self.problem.groups[own] = rows
+        (size,) = stages[0].mixture.values()
+        return [replace(stages[0], mixture={own: size}, views={own: ("strong",)}), *stages[1:]]
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels of the warm-up's rows."""
+        rows = self._warm_up_rows
+        if rows is None:
+            return super().start_labels()
+        labels = np.full_like(self.problem.labels, -1)
+        labels[rows] = self._truth[rows]
+        return labels
+
+    def target(self, batch: Batch) -> Tensor:
+        """Return what the batch is taught; the true labels in the warm-up of a second split."""
+        if self._warm_up_rows is None or batch.stage != "warm-up":
+            return super().target(batch)
+        return torch.from_numpy(self._truth[batch.index.cpu().numpy()]).to(batch.labels)
+
+    def pseudo_labels(self, pool: Pool) -> np.ndarray:
+        """Return class-aware pseudo-labels by cosine; with ``leak_truth`` by the transform of the true sign."""
+        if not (self.hp.leak_truth and self.refreshed):
+            return super().pseudo_labels(pool)
+        return targets.pseudo_labels_from_chunks(
+            lambda: ((rows, self._leaked(rows, scores).numpy()) for rows, scores in pool.scores()),
+            self.problem.n_items,
+            self.problem.unknown_prior(self.spec.id),
+            self.hp.positive_share,
+            self.hp.negative_share,
+            labels=self.problem.labels,
+        )
+
+    def _leaked(self, rows: slice, cosines: Tensor) -> Tensor:
+        theta = cosines.float().clamp(-1, 1).acos()
+        positive, negative = (
+            losses.balanced_angles(theta, self.angles, side) for side in ("positive", "negative")
+        )
+        true = torch.from_numpy(self._truth[rows]).to(theta.device)
+        return torch.where(true == 1, positive, negative).cos()
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
         """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
