@@ -94,17 +94,17 @@ def test_a_direction_off_the_means_errs_more():
         assert min(errors) > 0.4 * best.positive + 0.6 * best.negative
 
 
-def agree(M, alpha, wrong_p, wrong_n, *, seed, n=20_000, repeats=24, **keywords):
-    """Whether closed form and simulation agree to three standard errors in both risks and in VCA."""
+def agree(M, alpha, wrong_p, wrong_n, *, seed, n=20_000, repeats=24, errors=3.0, **keywords):
+    """Whether closed form and simulation agree to that many standard errors in both risks and VCA."""
     exact = theory.risks(M, alpha, wrong_p, wrong_n, **keywords)
     drawn = theory.simulate(M, alpha, wrong_p, wrong_n, seed=seed, n=n, repeats=repeats, **keywords)
     if np.isinf(exact.threshold):
         return (drawn.positive, drawn.negative) == pytest.approx((exact.positive, exact.negative), abs=0.01)
-    gaps = abs(drawn.gap) + np.array([-3, 3]) * drawn.gap_error
+    gaps = abs(drawn.gap) + np.array([-errors, errors]) * drawn.gap_error
     low, high = np.maximum(gaps, 0) ** 2 / 4
     return (
-        abs(drawn.positive - exact.positive) <= 3 * drawn.positive_error
-        and abs(drawn.negative - exact.negative) <= 3 * drawn.negative_error
+        abs(drawn.positive - exact.positive) <= errors * drawn.positive_error
+        and abs(drawn.negative - exact.negative) <= errors * drawn.negative_error
         and low <= exact.vca <= high
     )
 
@@ -130,18 +130,19 @@ def clear(M, alpha, wrong_p, wrong_n, delta):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("M", [0.4, 0.7, 1.2, 2.0, 3.0])
-def test_simulation_agrees_on_the_large_grid(M):
-    cells = itertools.product((0.3, 0.5), (0.0, 0.2, 0.4), (0.0, 0.2, 0.4), (0.8, 1.5))
-    judged = [(place, cell) for place, cell in enumerate(cells) if clear(M, *cell)]
-    missed = [
-        cell
-        for place, cell in judged
-        if not agree(M, *cell[:3], seed=100 + place, separation=cell[3], n=60_000, repeats=20)
-    ]
-    assert len(judged) >= 24
-    # Three standard errors of 20 draws are exceeded by chance in .7% of comparisons: in about one cell of all 180.
-    assert len(missed) <= 1, missed
+def test_simulation_agrees_on_the_large_grid():
+    grid = itertools.product(
+        (0.4, 0.7, 1.2, 2.0, 3.0), (0.3, 0.5), (0.0, 0.2, 0.4), (0.0, 0.2, 0.4), (0.8, 1.5)
+    )
+    cells = [(place, cell) for place, cell in enumerate(grid) if clear(*cell)]
+
+    def missed(errors):
+        size = {"n": 60_000, "repeats": 20, "errors": errors}
+        return [c for place, c in cells if not agree(*c[:4], seed=1000 + place, separation=c[4], **size)]
+
+    assert len(cells) > 150
+    # Three standard errors of 20 draws are exceeded by chance in .7% of comparisons, of which a cell has three.
+    assert len(missed(3.0)) <= 0.02 * len(cells)
 
 
 def test_simulation_finds_another_law_when_it_is_another():

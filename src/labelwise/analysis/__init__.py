@@ -1,6 +1,8 @@
 """What a trained model shows, as data: its angles, how its labels go together, what its training labels lack."""
 
+from labelwise.analysis import theory
 from labelwise.analysis._angles import AngleDistributions, angle_distributions
+from labelwise.analysis._columns import Columns, stack
 from labelwise.analysis._correlation import (
     LabelCorrelation,
     known_correlation,
@@ -8,17 +10,33 @@ from labelwise.analysis._correlation import (
     strongest,
     weight_correlation,
 )
+from labelwise.analysis._epochs import epoch_seconds, vdfd_by_epoch
+from labelwise.analysis._gradients import cosine_gradients, gradient_difference
+from labelwise.analysis._landscape import loss_landscape
+from labelwise.analysis._paper_correlation import correlation_pairs
+from labelwise.analysis._predictions import prediction_densities, wasserstein_distances
 from labelwise.analysis._survey import MissingLabels, Survey, survey
 
 __all__ = [
     "AngleDistributions",
+    "Columns",
     "LabelCorrelation",
     "MissingLabels",
     "Survey",
     "angle_distributions",
+    "correlation_pairs",
+    "cosine_gradients",
+    "epoch_seconds",
+    "gradient_difference",
     "known_correlation",
+    "loss_landscape",
     "output_correlation",
+    "prediction_densities",
+    "stack",
     "strongest",
     "survey",
+    "theory",
+    "vdfd_by_epoch",
+    "wasserstein_distances",
     "weight_correlation",
 ]

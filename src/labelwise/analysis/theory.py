@@ -221,9 +221,9 @@ def simulate(
 
 def curves(
     ratios: Sequence[float] | Floats | None = None,
-    noise: Sequence[tuple[float, float]] = ((0.0, 0.0), (0.0, 0.4), (0.4, 0.0), (0.4, 0.4)),
+    noise: Sequence[tuple[float, float]] = ((0.0, 0.0), (0.4, 0.0), (0.0, 0.4)),
     *,
-    label_shares: Sequence[float] = (0.5,),
+    label_shares: Sequence[float] = (0.5, 0.3),
     separation: float = 1.0,
     points: Sequence[float] = (),
     **simulation: Any,
@@ -232,7 +232,7 @@ def curves(
 
     Args:
         ratios: values of M; by default 1/4 ... 4.
-        noise: pairs (e+, e-).
+        noise: pairs (e+, e-). At alpha = 1/2 equal rates of both change nothing.
         label_shares: values of alpha.
         separation: delta.
         points: values of M to simulate as well.

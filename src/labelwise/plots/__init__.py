@@ -6,21 +6,43 @@ from labelwise.plots._curves import learning_curve
 from labelwise.plots._export import as_png_data_uri, as_svg, picture_data_uri
 from labelwise.plots._graph import label_graphs
 from labelwise.plots._grid import item_grid
+from labelwise.plots._paper_epochs import epoch_seconds, vdfd_by_epoch
+from labelwise.plots._paper_models import (
+    correlation_graph,
+    cosine_gradients,
+    loss_landscape,
+    prediction_densities,
+    wasserstein_distances,
+)
+from labelwise.plots._paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
 from labelwise.plots._reliability import reliability_diagram
 from labelwise.plots._style import PALETTE, stylesheet
+from labelwise.plots._theory import theory_curves
 
 __all__ = [
     "PALETTE",
     "angle_densities",
     "as_png_data_uri",
     "as_svg",
+    "correlation_graph",
+    "cosine_gradients",
+    "epoch_seconds",
+    "fraction_curves",
     "item_grid",
     "label_bars",
     "label_counts",
     "label_graphs",
     "learning_curve",
+    "loss_landscape",
+    "margin_sweep",
     "method_bars",
     "picture_data_uri",
+    "prediction_densities",
     "reliability_diagram",
+    "scale_margin",
+    "sensitivity",
     "stylesheet",
+    "theory_curves",
+    "vdfd_by_epoch",
+    "wasserstein_distances",
 ]

@@ -1,0 +1,125 @@
+"""Loss landscapes of a head: the loss around the trained weights along filter-normalised directions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+from torch.func import functional_call
+
+from labelwise._random import generator
+from labelwise.analysis._columns import Columns
+from labelwise.analysis._outputs import entry_groups, said
+from labelwise.annotations import as_matrix
+from labelwise.errors import UserError
+from labelwise.models import Outputs
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["loss_landscape"]
+
+_CHUNK = 8192
+
+
+def loss_landscape(
+    model: MultiLabelClassifier,
+    X: Any,
+    Y: ArrayLike,
+    *,
+    radius: float = 1.0,
+    steps: int = 21,
+    most_rows: int = 2000,
+    seed: int = 0,
+) -> Columns:
+    """Return the cross-entropy on known entries around the head's weights (Zhou et al., ECCV 2022, last figure).
+
+    Two directions d are drawn from the standard normal distribution and normalised by filter (Li et al., NeurIPS
+    2018): each row of a weight matrix, the weights of one label, gets d_k |W_k| / |d_k|; intercepts and other
+    vectors stay. The loss at W + a d1 + b d2 is the mean of -log p over known positives and -log(1 - p) over known
+    negatives, p the method's score, so that methods with different losses can be compared. Backbone and features
+    are fixed. A cosine head does not see the length of its weights: only what turns them counts.
+
+    Args:
+        model: a fitted classifier whose head reads features.
+        X: n items.
+        Y: (n, K) of 1, 0 and -1.
+        radius: a and b run over [-radius, radius]; at 1 a direction is as long as the weights.
+        steps: number of values of a and of b; odd, so that the trained weights are among them.
+        most_rows: items taken; more are sampled by the seed.
+        seed: of the sample and the directions, which depend on it and on the shape of the head only.
+
+    Returns:
+        Columns ``a``, ``b`` and ``loss``, one row a point, steps^2 in all.
+
+    Raises:
+        UserError: annotations of another shape, an even number of steps, or a head that reads maps.
+    """
+    if steps < 1 or steps % 2 == 0 or not radius > 0:
+        raise UserError(
+            f"radius={radius}, steps={steps}: radius is above 0, steps odd, so that 0 is among them"
+        )
+    if model.network_.reads_maps:
+        raise UserError(f"method {model.method_!r} reads maps, not features: its head has no landscape here")
+    labels = as_matrix(Y)
+    source = model._fitting_source(X)
+    if len(source) != len(labels):
+        raise UserError(
+            f"X has {len(source)} items, Y {len(labels)} rows: give one row of annotations an item"
+        )
+    rows = np.sort(generator(seed, "landscape", "rows").permutation(len(labels))[:most_rows])
+    features = said(model, X if len(rows) == len(labels) else _rows(X, rows)).features
+    entry_groups((len(labels), len(model.label_names_)), labels, None)
+    targets = torch.from_numpy(labels[rows])
+    head = model.network_.head
+    trained = {name: value.detach() for name, value in head.named_parameters()}
+    device = next(iter(trained.values())).device
+    features, targets = features.to(device), targets.to(device)
+    directions = [_direction(trained, seed, which) for which in (1, 2)]
+    values = np.linspace(-radius, radius, steps)
+    points = []
+    for a in values:
+        for b in values:
+            moved = {
+                name: value + float(a) * directions[0][name] + float(b) * directions[1][name]
+                for name, value in trained.items()
+            }
+            points.append((a, b, _loss(model, moved, features, targets)))
+    return dict(zip(("a", "b", "loss"), np.array(points).T, strict=True))
+
+
+def _direction(trained: dict[str, Tensor], seed: int, which: int) -> dict[str, Tensor]:
+    """Return a random direction whose filters are as long as the trained ones; vectors get none."""
+    draw = generator(seed, "landscape", which)
+    found = {}
+    for name, value in trained.items():
+        drawn = torch.from_numpy(draw.standard_normal(tuple(value.shape))).to(value)
+        if value.ndim < 2:
+            found[name] = torch.zeros_like(value)
+            continue
+        length = drawn.flatten(1).norm(dim=1).clamp(min=1e-12)
+        scale = value.flatten(1).norm(dim=1) / length
+        found[name] = drawn * scale.reshape(-1, *[1] * (value.ndim - 1))
+    return found
+
+
+@torch.inference_mode()
+def _loss(
+    model: MultiLabelClassifier, parameters: dict[str, Tensor], features: Tensor, targets: Tensor
+) -> float:
+    total, known = 0.0, 0
+    for start in range(0, len(features), _CHUNK):
+        z, y = features[start : start + _CHUNK], targets[start : start + _CHUNK]
+        out = functional_call(model.network_.head, parameters, (z,))
+        outputs = Outputs(z, *out) if isinstance(out, tuple) else Outputs(z, out)
+        p = model.trained_method_.score(outputs).double().clamp(1e-7, 1 - 1e-7)
+        total -= float(torch.where(y == 1, p.log(), torch.where(y == 0, (-p).log1p(), 0.0)).sum())
+        known += int((y >= 0).sum())
+    return total / known if known else float("nan")
+
+
+def _rows(X: Any, rows: np.ndarray[Any, Any]) -> Any:
+    return X.iloc[rows] if hasattr(X, "iloc") else X[rows]

@@ -1,0 +1,65 @@
+"""The EM+APL poster's view of predictions: how far scores of relevant entries lie from those of irrelevant ones."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise.analysis._columns import Columns, densities
+from labelwise.annotations import as_matrix
+from labelwise.errors import UserError
+
+__all__ = ["prediction_densities", "wasserstein_distances"]
+
+
+def wasserstein_distances(scores: ArrayLike, Y_true: ArrayLike) -> NDArray[np.float64]:
+    """Return each label's first Wasserstein distance between the scores of its positives and of its negatives.
+
+    W_k = integral over s of |F+_k(s) - F-_k(s)|, the distribution functions of the two groups of known entries
+    (Zhou et al., ECCV 2022, "distinguishability of the predictions").
+
+    Args:
+        scores: (n, K) in [0, 1].
+        Y_true: (n, K) of 1, 0 and -1.
+
+    Returns:
+        (K,) in [0, 1]; NaN for a label without a known entry of either sign.
+
+    Raises:
+        UserError: shapes that differ.
+    """
+    from scipy.stats import wasserstein_distance
+
+    values, labels = _pair(scores, Y_true)
+    found = np.full(labels.shape[1], np.nan)
+    for k in range(labels.shape[1]):
+        positives, negatives = (values[labels[:, k] == state, k] for state in (1, 0))
+        if len(positives) and len(negatives):
+            found[k] = wasserstein_distance(positives, negatives)
+    return found
+
+
+def prediction_densities(scores: ArrayLike, Y_true: ArrayLike, label: int, *, bins: int = 40) -> Columns:
+    """Return the densities of one label's scores on its known positives and negatives (Zhou et al., ECCV 2022).
+
+    Returns:
+        Columns ``group`` ("positives", "negatives"), ``low``, ``high`` and ``density`` over ``bins`` bins of [0, 1].
+
+    Raises:
+        UserError: shapes that differ, or a label that does not exist.
+    """
+    values, labels = _pair(scores, Y_true)
+    if not 0 <= label < labels.shape[1]:
+        raise UserError(f"label={label}: give a column of Y_true, 0 to {labels.shape[1] - 1}")
+    groups = {"positives": 1, "negatives": 0}
+    return densities(
+        {name: values[labels[:, label] == state, label] for name, state in groups.items()},
+        np.linspace(0, 1, bins + 1),
+    )
+
+
+def _pair(scores: ArrayLike, Y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
+    values, labels = np.asarray(scores, dtype=np.float64), as_matrix(Y)
+    if values.shape != labels.shape:
+        raise UserError(f"scores has shape {values.shape}, Y_true {labels.shape}: give one score an entry")
+    return values, labels

@@ -1,0 +1,190 @@
+"""The papers' figures: what is drawn is what was given, from a mapping or a frame."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labelwise import plots
+from labelwise.errors import UserError
+
+
+def drawn(axes):
+    return [line.get_xydata().tolist() for line in axes.lines if len(line.get_xydata()) > 1]
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def texts(figure):
+    return [text.get_text() for axes in figure.axes for text in axes.texts]
+
+
+def densities(**more):
+    data = {
+        "group": ["positives", "positives", "negatives", "negatives"],
+        "low": [0, 0.5, 0, 0.5],
+        "high": [0.5, 1, 0.5, 1],
+        "density": [0.5, 1.5, 2, 0],
+    }
+    return {name: np.array(values) for name, values in (data | more).items()}
+
+
+def test_margin_sweep_draws_both_values_in_order_and_marks_the_best():
+    data = pd.DataFrame({"margin": [0.3, 0.0, 0.1], "map": [0.5, 0.6, 0.7], "gradient_difference": [1, 3, 2]})
+    figure = plots.margin_sweep(data)
+    assert drawn(figure.axes[0]) == [[[0, 0.6], [0.1, 0.7], [0.3, 0.5]]]
+    assert drawn(figure.axes[1]) == [[[0, 3], [0.1, 2], [0.3, 1]]]
+    assert texts(figure) == ["0.700"]
+    assert not figure.legends
+
+
+def test_fraction_curves_have_a_line_a_method_and_a_panel_a_dataset():
+    data = {
+        "fraction": [0.1, 1, 0.1, 1, 0.5],
+        "method": ["an", "an", "hml", "hml", "hml"],
+        "map": [0.1, 0.2, 0.3, 0.4, 0.5],
+        "std": [0.01] * 5,
+        "dataset": ["a", "a", "a", "a", "b"],
+    }
+    figure = plots.fraction_curves(data)
+    assert drawn(figure.axes[0]) == [[[0.1, 0.1], [1, 0.2]], [[0.1, 0.3], [1, 0.4]]]
+    assert [line.get_xydata().tolist() for line in figure.axes[1].lines] == [[], [[0.5, 0.5]]]
+    assert legend(figure) == ["an", "hml"]
+    band = figure.axes[0].collections[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.09)
+    assert band[:, 1].max() == pytest.approx(0.21)
+
+
+def test_scale_margin_writes_each_cell_and_leaves_gaps():
+    data = {"scale": [10, 10, 20, 20], "margin": [0.1, 0.1, 0.1, 0.3], "map": [0.2, 0.4, 0.9, 0.5]}
+    figure = plots.scale_margin(data)
+    assert sorted(texts(figure)) == ["0.300", "0.500", "0.900"]
+    (frame,) = drawn(figure.axes[0])
+    assert frame == [[0, 1], [1, 1], [1, 2], [0, 2], [0, 1]]
+
+
+def test_sensitivity_has_a_panel_a_parameter():
+    data = {
+        "parameter": ["s", "s", "m", "m"],
+        "value": [20, 10, 0.1, 0.2],
+        "metric": ["mAP"] * 4,
+        "score": [0.5, 0.4, 0.6, 0.7],
+    }
+    figure = plots.sensitivity(data)
+    assert [drawn(axes) for axes in figure.axes] == [[[[10, 0.4], [20, 0.5]]], [[[0.1, 0.6], [0.2, 0.7]]]]
+    assert [axes.get_xlabel() for axes in figure.axes] == ["s", "m"]
+
+
+def test_cosine_gradients_draw_every_group_of_a_scenario():
+    one = densities(quantity=["cosine"] * 4)
+    two = densities(quantity=["gradient"] * 4)
+    data = {name: np.concatenate([one[name], two[name]]) for name in one}
+    data |= {"scenario": np.repeat("full", 8)}
+    figure = plots.cosine_gradients(data)
+    shown = [[p.get_data().values.tolist() for p in axes.patches] for axes in figure.axes[:2]]
+    assert shown[0] == [[0.5, 1.5]] * 2 + [[2, 0]] * 2
+    assert shown[1] == [[0.5, 1.5]] * 2 + [[2, 1e-4]] * 2
+    assert legend(figure) == ["positives", "negatives", "mean score p"]
+    assert figure.axes[0].get_title(loc="left") == "full"
+
+
+def test_prediction_densities_have_a_panel_a_method():
+    data = {name: np.tile(values, 2) for name, values in densities().items()}
+    figure = plots.prediction_densities(data | {"method": np.repeat(["an", "em"], 4)})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["an", "em"]
+    assert figure.axes[1].patches[0].get_data().values.tolist() == [2, 0]
+
+
+def test_wasserstein_distances_show_labels_and_mean():
+    data = {"method": ["an", "an", "em"], "label": list("aba"), "distance": [0.1, 0.4, np.nan]}
+    figure = plots.wasserstein_distances(data)
+    assert texts(figure) == ["0.250", "not defined"]
+    dots = figure.axes[0].collections[0].get_offsets()
+    assert dots.tolist() == [[0.1, 0], [0.4, 0]]
+
+
+def test_loss_landscape_shares_its_shades_and_names_the_loss_at_the_weights():
+    a, b = (grid.ravel() for grid in np.meshgrid([-1, 0, 1], [-1, 0, 1]))
+    data = {"a": np.tile(a, 2), "b": np.tile(b, 2), "loss": np.concatenate([1 + a**2 + b, 2.5 + a**2 + b])}
+    figure = plots.loss_landscape(data | {"method": np.repeat(["an", "em"], 9)})
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["an, 1.000 at +", "em, 2.500 at +"]
+    shades = [axes.collections[0] for axes in figure.axes]
+    assert shades[0].levels.tolist() == shades[1].levels.tolist()
+
+
+def test_vdfd_by_epoch_is_the_mean_size_or_a_panel_a_label():
+    data = {
+        "epoch": [1, 1, 2, 2] * 2,
+        "label": list("abab") * 2,
+        "vdfd": [0.1, -0.3, 0.2, np.nan, 1, 1, 1, -1],
+        "run": ["semi"] * 4 + ["full"] * 4,
+    }
+    (axes,) = plots.vdfd_by_epoch(data).axes
+    assert [np.array(line) for line in drawn(axes)] == [
+        pytest.approx(np.array([[1, 0.2], [2, 0.2]])),
+        pytest.approx(np.array([[1, 1], [2, 1]])),
+    ]
+    figure = plots.vdfd_by_epoch(data, labels=["b"])
+    assert drawn(figure.axes[0])[-1] == [[1, 1], [2, -1]]
+    assert legend(figure) == ["semi", "full"]
+
+
+def test_epoch_seconds_are_bars_with_ranges():
+    data = {"method": ["a", "b"], "seconds": [1.5, 20], "low": [1, 19], "high": [2, 25]}
+    figure = plots.epoch_seconds(data)
+    assert [patch.get_width() for patch in figure.axes[0].patches] == [1.5, 20]
+    assert texts(figure) == ["1.5 s", "20 s"]
+
+
+def test_correlation_graph_joins_the_pairs():
+    figure = plots.correlation_graph({"first": ["b", "c"], "second": ["a", "a"], "correlation": [0.9, 0.6]})
+    assert set(texts(figure)) == {"a", "b", "c"}
+    assert len(figure.axes[0].patches) == 2
+
+
+def test_theory_curves_draw_theory_and_simulation_by_label_share():
+    names = (
+        "ratio",
+        "label_share",
+        "noise_positive",
+        "noise_negative",
+        "source",
+        "risk_positive",
+        "risk_negative",
+    )
+    rows = [
+        (0.5, 0.5, 0, 0, "theory", 0.1, 0.2),
+        (2.0, 0.5, 0, 0, "theory", 0.3, 0.4),
+        (2.0, 0.5, 0, 0, "simulation", 0.31, 0.41),
+        (0.5, 0.3, 0, 0, "theory", 0.5, 0.6),
+    ]
+    data = {name: np.array(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
+    data |= {
+        "vca": np.zeros(4),
+        "risk_positive_error": np.full(4, 0.01),
+        "risk_negative_error": np.full(4, 0.01),
+    }
+    figure = plots.theory_curves(data)
+    assert len(figure.axes) == 6
+    first = figure.axes[0]
+    assert first.lines[0].get_xydata().tolist() == [[0.5, 0.1], [2, 0.3]]
+    assert first.containers[0].lines[0].get_xydata().tolist() == [[2, 0.31]]
+    assert first.containers[0].lines[2][0].get_segments()[0][:, 1] == pytest.approx([0.28, 0.34])
+    assert figure.axes[4].lines[0].get_xydata().tolist() == [[0.5, 0.6]]
+
+
+def test_missing_and_uneven_columns_are_named():
+    with pytest.raises(UserError, match="lacks gradient_difference"):
+        plots.margin_sweep({"margin": [1], "map": [1]})
+    with pytest.raises(UserError, match="different length"):
+        plots.scale_margin({"scale": [1, 2], "margin": [1], "map": [1]})
+    with pytest.raises(UserError, match="no rows"):
+        plots.fraction_curves({"fraction": [], "method": [], "map": []})
+
+
+@pytest.mark.parametrize("width", [320, 900])
+def test_figures_fit_a_page(width):
+    data = densities()
+    svg = plots.as_svg(plots.prediction_densities(data, width=width), "densities")
+    assert f"max-width:{width}px" in svg
