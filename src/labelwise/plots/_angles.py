@@ -29,7 +29,7 @@ def angle_densities(
     with drawing():
         stacked = width < _NARROW and len(panels) > 1
         rows, columns = (len(panels), 1) if stacked else (1, len(panels))
-        figure = new_figure(width, 60 + 190 * rows)
+        figure = new_figure(width, 66 + 190 * rows)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         bounds = np.asarray(edges, dtype=np.float64)
         top = 1.05 * max(float(np.max(density)) for _, *pair in panels for density in pair)
@@ -59,6 +59,6 @@ def angle_densities(
             handlelength=0.9,
             handleheight=0.9,
             borderpad=0.0,
-            borderaxespad=0.8,
+            borderaxespad=0.2,
         )
         return figure

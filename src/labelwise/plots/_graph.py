@@ -15,7 +15,7 @@ from labelwise.plots._style import colour, drawing, new_figure, short
 __all__ = ["Edge", "label_graphs"]
 
 _NARROW = 500
-_WIDE, _HIGH = 1.85, 1.3
+_WIDE, _HIGH = 1.95, 1.35
 """Half the width and height of a panel whose circle has radius 1: room for the names."""
 Edge = tuple[int, int, float]
 """Two positions in the names, and how strongly they go together, above 0."""
@@ -33,10 +33,10 @@ def label_graphs(
         stacked = width < _NARROW and len(panels) > 1
         rows, columns = (len(panels), 1) if stacked else (1, len(panels))
         side = min(width / columns, 480)
-        figure = new_figure(width, rows * (side * _HIGH / _WIDE + 20))
+        figure = new_figure(width, rows * (side * _HIGH / _WIDE + 36))
         order = _around(len(names), [edge for _, edges in panels for edge in edges])
         places = np.empty((len(names), 2))
-        turn = np.pi / 2 - 2 * np.pi * np.arange(len(names)) / max(len(names), 1)
+        turn = np.pi / 2 - 2 * np.pi * (np.arange(len(names)) + 0.5) / max(len(names), 1)
         places[order] = np.stack([np.cos(turn), np.sin(turn)], axis=1)
         shared = set.intersection(*({edge[:2] for edge in edges} for _, edges in panels)) if panels else set()
         for axes, (title, edges) in zip(
@@ -79,12 +79,13 @@ def _draw(
     joined = {end for edge in edges for end in edge[:2]}
     for place, (x, y) in enumerate(places):
         axes.plot([x], [y], "o", markersize=6, color=colour("ink" if place in joined else "slate"))
+        # Names beside the poles stand a little farther out, clear of the next ones.
         axes.text(
-            1.1 * x,
-            1.12 * y,
+            1.08 * x,
+            1.14 * y + (0.07 * np.sign(y) if abs(x) < 0.25 else 0.0),
             short(names[place], 14),
-            ha="center" if abs(x) < 0.2 else "left" if x > 0 else "right",
-            va="bottom" if y > 0.85 else "top" if y < -0.85 else "center",
+            ha="left" if x > 0 else "right",
+            va="center",
             color=colour("ink" if place in joined else "muted"),
             fontsize=11.5,
         )

@@ -53,8 +53,8 @@ def share(value: float | None) -> str:
 
 
 def bounded(value: float) -> str:
-    """Return a score in [0, 1] with three decimals; one below 1 never reads as if it were 1."""
-    return "over 0.999" if 0.9995 <= value < 1 else share(value)
+    """Return a score in [0, 1] with three decimals; none reads as if it were certain."""
+    return "over 0.999" if value >= 0.9995 else share(value)
 
 
 def gain(value: float | None) -> str:
