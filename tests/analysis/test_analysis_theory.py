@@ -189,7 +189,7 @@ def test_one_class_for_all_where_that_errs_less():
 
 
 def test_curves_are_risks_and_simulations_in_columns():
-    columns = theory.curves([0.5, 2], [(0, 0.1)], points=[2], n=2000, repeats=5)
+    columns = theory.curves([0.5, 2], [(0, 0.1)], label_shares=[0.5], points=[2], n=2000, repeats=5)
     assert columns["source"].tolist() == ["theory", "theory", "simulation"]
     assert columns["risk_positive"][:2] == pytest.approx(theory.risks([0.5, 2], 0.5, 0, 0.1).positive)
     drawn = theory.simulate(2, 0.5, 0, 0.1, n=2000, repeats=5)
@@ -213,3 +213,13 @@ def test_curves_are_risks_and_simulations_in_columns():
 def test_what_cannot_be_is_refused(arguments, word):
     with pytest.raises(UserError, match=word):
         theory.risks(**arguments)
+
+
+def test_where_one_class_for_all_begins_is_as_the_page_says():
+    ratios = np.linspace(1, 4, 3001)
+    for wrong, begins in ((0.0, 2.87), (0.4, 1.78)):
+        infinite = np.isinf(theory.risks(ratios, 0.3, wrong).threshold)
+        assert ratios[infinite][0] == pytest.approx(begins, abs=0.005)
+    far = np.geomspace(1, 100, 20001)
+    peaks = [far[theory.risks(far, separation=delta).vca.argmax()] for delta in (0.3, 1.0)]
+    assert peaks == pytest.approx([4.25, 41.7], rel=0.01)

@@ -53,9 +53,7 @@ def theory_curves(data: Data, *, width: float = 900) -> Figure:
             axes.set_xlim(ratio.min(), ratio.max())
             axes.yaxis.set_major_locator(MaxNLocator(5))
             axes.set_ylim(bottom=0)
-            about = ("risk of the positives", "risk of the negatives", "variance of class-wise accuracy")[
-                which
-            ]
+            about = ("risk of the positives", "risk of the negatives", "VCA")[which]
             title(axes, about if len(shares) == 1 else f"{about}, α = {share:g}")
             if place >= 3 * (len(shares) - 1):
                 axes.set_xlabel("M, spread of negatives over positives", color=colour("muted"))
