@@ -190,7 +190,8 @@ def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
         torch.testing.assert_close(copied(x).scores, network.eval()(x).scores)
         record = json.loads(json.dumps(backbone.architecture))
         fresh = build_backbone("hf/no-such-folder", (), pretrained=False, architecture=record).eval()
-        assert fresh.preprocessing == backbone.preprocessing
+        assert fresh.preprocessing == preprocessing_of("hf/no-such-folder", architecture=record)
+        assert fresh.preprocessing == backbone.preprocessing == preprocessing_of(f"hf/{tmp_path}")
         fresh.load_state_dict(backbone.state_dict(), strict=True)
         torch.testing.assert_close(fresh(x), backbone(x))
 
@@ -210,6 +211,8 @@ def test_mistakes_are_told_in_one_line(tmp_path):
         build_backbone(name, (), max_length=17)
     with pytest.raises(UserError, match="does not take the options"):
         build_backbone(name, (), lenght=17)
+    with pytest.raises(UserError, match="does not take the options"):
+        preprocessing_of(name, lenght=17)
     with pytest.raises(UserError, match=r"takes token ids.*build_tokenizer"):
         build_backbone(name, ())(torch.zeros(2, 3))
     with pytest.raises(UserError, match="row 1 holds float"):
@@ -220,6 +223,11 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     image_folder(image, resnet())
     with pytest.raises(UserError, match=r"takes pictures \(B, 3, H, W\)"):
         build_backbone(f"hf/{image}", ())(torch.zeros(2, 1, 32, 32))
+    (image / "preprocessor_config.json").write_text(
+        '{"image_processor_type": "ViTImageProcessor", "size": {}}'
+    )
+    with pytest.raises(UserError, match=r"cannot be loaded|without a size"):
+        preprocessing_of(f"hf/{image}")
     (image / "preprocessor_config.json").unlink()
     with pytest.raises(UserError, match="cannot be loaded"):
         preprocessing_of(f"hf/{image}")

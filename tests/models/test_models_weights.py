@@ -63,7 +63,7 @@ class Trap:
 
 
 def test_files_that_are_no_tensors_are_refused_and_never_executed(tmp_path, capsys):
-    (tmp_path / "trap.pt").write_bytes(pickle.dumps({"a": Trap()}))
+    (tmp_path / "trap.pt").write_bytes(pickle.dumps({"a": Trap()}, protocol=2))
     torch.save({"a": Trap()}, tmp_path / "trap.pth")
     torch.save([torch.ones(1)], tmp_path / "list.pt")
     torch.save({"a": 1.0}, tmp_path / "number.pt")

