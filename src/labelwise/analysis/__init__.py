@@ -15,21 +15,27 @@ from labelwise.analysis._gradients import cosine_gradients, gradient_difference
 from labelwise.analysis._landscape import loss_landscape
 from labelwise.analysis._paper_correlation import correlation_pairs
 from labelwise.analysis._predictions import prediction_densities, wasserstein_distances
+from labelwise.analysis._ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
 from labelwise.analysis._survey import MissingLabels, Survey, survey
 
 __all__ = [
     "AngleDistributions",
     "Columns",
+    "Difference",
     "LabelCorrelation",
     "MissingLabels",
+    "Ranks",
     "Survey",
     "angle_distributions",
+    "compare_ranks",
     "correlation_pairs",
     "cosine_gradients",
     "epoch_seconds",
+    "gap_share",
     "gradient_difference",
     "known_correlation",
     "loss_landscape",
+    "mean_difference",
     "output_correlation",
     "prediction_densities",
     "stack",

@@ -15,6 +15,7 @@ from labelwise.plots._paper_models import (
     wasserstein_distances,
 )
 from labelwise.plots._paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
+from labelwise.plots._ranks import critical_difference
 from labelwise.plots._reliability import reliability_diagram
 from labelwise.plots._style import PALETTE, stylesheet
 from labelwise.plots._theory import theory_curves
@@ -26,6 +27,7 @@ __all__ = [
     "as_svg",
     "correlation_graph",
     "cosine_gradients",
+    "critical_difference",
     "epoch_seconds",
     "fraction_curves",
     "item_grid",
