@@ -335,7 +335,8 @@ def _known(where: str, kind: str, names: Iterable[str], options: Iterable[str]) 
 
 def _explain(error: ValidationError) -> str:
     """Return the first mistake in one line: its place in the file, and the keys or values that there are."""
-    first = error.errors()[0]
+    # A misspelt key also leaves the right one missing: tell the misspelling.
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     *place, last = first["loc"]
     path = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":

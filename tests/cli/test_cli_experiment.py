@@ -1,0 +1,101 @@
+"""``labelwise experiment``: the list, one run, and one line for every mistake."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+SPEC = """
+title = "One row"
+paper = "P"
+code = "cap"
+datasets = ["Ohsumed"]
+settings = [{ name = "full" }]
+seeds = [0]
+metrics = ["map"]
+
+[rows.ridge]
+method = "ridge"
+source = "s"
+"""
+
+
+def labelwise(*words):
+    rest = {name: value for name, value in os.environ.items() if name != "LABELWISE_DATA"}
+    return subprocess.run(
+        [sys.executable, "-c", "from labelwise.cli import main; main()", "experiment", *map(str, words)],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**rest, "COLUMNS": "160"},
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def tree(tmp_path):
+    rng = np.random.default_rng(0)
+    Y = (rng.random((60, 3)) < 0.4).astype(np.uint8)
+    np.savez(
+        tmp_path / "ohsumed.npz",
+        Y=Y,
+        X_data=np.ones(120, np.float32),
+        X_indices=np.stack([Y[:, 0], 2 + Y[:, 1]], 1).ravel().astype(np.int32),
+        X_indptr=np.arange(0, 121, 2, dtype=np.int32),
+        X_shape=np.array([60, 4]),
+        label_names=np.array(["a", "b", "c"]),
+        n_train=40,
+    )
+    (tmp_path / "mine.toml").write_text(SPEC)
+    return tmp_path
+
+
+def test_the_list_names_every_experiment():
+    found = labelwise("--list", "--json")
+    assert found.returncode == 0, found.stderr
+    records = {record["name"]: record for record in json.loads(found.stdout)}
+    assert records["hml-table2"]["kind"] == "table"
+    assert records["hml-table2"]["runs"] == 72
+    assert records["bbam-sensitivity"]["kind"] == "figure"
+    assert "bbam-images" in labelwise("--list").stdout
+
+
+@pytest.mark.slow
+def test_a_run_writes_its_tables_and_says_so(tree):
+    out = tree / "out"
+    found = labelwise(tree / "mine.toml", "--data", tree, "--out", out, "--workers", 1)
+    assert found.returncode == 0, found.stderr
+    assert "1 done now" in found.stdout
+    assert f"written  {out / 'table.html'}" in found.stdout
+    again = labelwise(tree / "mine.toml", "--data", tree, "--out", out, "--json")
+    record = json.loads(again.stdout)
+    assert record["runs"] == {"before": 1, "done": 0, "capped": 0, "failed": 0, "left": 0}
+    assert record["rows"][0]["state"] == "measured"
+    assert record["rows"][0]["printed"] is None
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "give an experiment's name; 'labelwise experiment --list' shows them"),
+        (["hml-tabel2"], "there is no experiment 'hml-tabel2': did you mean 'hml-table2'"),
+        (["hml-table2"], "give --data DIR, the folder with the sets"),
+        (["hml-table2", "--data", "nowhere"], "--data nowhere: there is no such folder"),
+        (
+            ["hml-table2", "--data", ".", "--methods", "hmll"],
+            "has no row or method 'hmll': did you mean 'hml'",
+        ),
+        (["hml-table2", "--data", ".", "--protocol", "publishd"], "did you mean 'published'"),
+        (["bbam-images", "--data", ".", "--leak-truth"], "it needs --protocol published"),
+        (["hml-table2", "--data", ".", "--workers", "0"], "workers=0: give a whole number from 1"),
+    ],
+)
+def test_a_mistake_is_one_line(words, message, tmp_path):
+    found = labelwise(*words, *(["--out", tmp_path / "out"] if words else []))
+    assert found.returncode == 2
+    assert found.stderr.startswith("error: ")
+    assert message in found.stderr
+    assert found.stderr.count("\n") == 1

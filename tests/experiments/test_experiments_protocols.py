@@ -1,0 +1,240 @@
+"""What each setting shows, what each protocol may see, and which figures come out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labelwise import metrics
+from labelwise.data.datasets import Dataset, Part
+from labelwise.errors import UserError
+from labelwise.experiments import Job, _measure, hide, spml_split
+from labelwise.experiments._arrays import gradient_difference, wasserstein
+from labelwise.experiments._measure import Source, judge, measure
+
+
+def official_single_positives(Y, seed=1200):
+    """The rule as the released code is described, row by row and shuffle by shuffle."""
+    random = np.random.RandomState(seed)
+    seen = np.full(Y.shape, -1)
+    for row in range(len(Y)):
+        positives = np.nonzero(Y[row] == 1)[0]
+        random.shuffle(positives)
+        for k in positives[:1]:
+            seen[row, k] = 1
+        negatives = np.nonzero(Y[row] == 0)[0]
+        random.shuffle(negatives)
+    return seen
+
+
+def labels(n, k=20, share=0.1, seed=0):
+    return (np.random.default_rng(seed).random((n, k)) < share).astype(np.int8)
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_single_positives_are_the_official_ones_whatever_the_runs_seed(seed):
+    Y = labels(500, share=0.05)
+    assert (Y.sum(1) == 0).sum() > 100
+    expected = official_single_positives(Y)
+    for setting in ("single_positive", "single_positive_all_negatives"):
+        np.testing.assert_array_equal(hide(Job("NUS", setting, "an", seed), Y), expected)
+    assert ((expected == 1).sum(1) == (Y.sum(1) > 0)).all()
+
+
+def test_a_released_file_of_observed_labels_is_taken_as_it_is():
+    Y = labels(30)
+    given = np.where(np.arange(20) < 10, Y, -1).astype(np.int8)
+    np.testing.assert_array_equal(hide(Job("VOC", "single_positive", "an"), Y, given), given)
+
+
+def test_labelled_rows_and_positives_follow_the_runs_seed():
+    Y = labels(400, share=0.3)
+    one, two = (hide(Job("VOC", "semi_supervised", "cap", s, labelled_fraction=0.1), Y) for s in (1, 2))
+    for seed, seen in ((1, one), (2, two)):
+        rows = np.random.RandomState(seed).permutation(400)[:40]
+        np.testing.assert_array_equal(np.flatnonzero((seen >= 0).all(1)), np.sort(rows))
+    half = hide(Job("VOC", "partial_positive", "an", 0, positives_fraction=0.5), Y)
+    assert set(np.unique(half)) == {-1, 1}
+    known = hide(Job("VOC", "partial", "an", 0, positives_fraction=0.3), Y)
+    assert (known >= 0).sum() == round(0.3 * Y.size)
+    np.testing.assert_array_equal(hide(Job("VOC", "full", "bce"), Y), Y)
+    for setting in ("partial", "semi_supervised"):
+        with pytest.raises(UserError, match="needs a fraction"):
+            hide(Job("VOC", setting, "an"), Y)
+
+
+@pytest.mark.parametrize(
+    ("n", "train", "held"),
+    [(5717, 4574, 1143), (82081, 65665, 16416), (150000, 120000, 30000), (5994, 4795, 1199)],
+)
+def test_the_spml_split_has_the_papers_sizes(n, train, held):
+    rows, rest = spml_split(n)
+    assert (len(rows), len(rest)) == (train, held)
+    order = np.random.RandomState(1200).permutation(n)
+    np.testing.assert_array_equal(rows, np.sort(order[:train]))
+    np.testing.assert_array_equal(rest, np.sort(order[train:]))
+
+
+def test_every_rule_judges_the_same_scores():
+    rng = np.random.default_rng(1)
+    Y = labels(200, 6, 0.3)
+    Y[:, 5] = 0
+    scores = np.clip(0.5 * Y + 0.6 * rng.random(Y.shape), 0, 1).astype(np.float32)
+    own = metrics.PerLabelThreshold([0.4] * 6, name="learnt_thresholds")
+    for protocol, empty in (("honest", "omit"), ("published", "zero")):
+        found, facts = judge(Y, scores, own, protocol)
+        values = {(m.metric, m.rule): m.value for m in found}
+        assert len(values) == len(found)
+        for rule in (own, metrics.Threshold(0.5), metrics.OracleCardinality()):
+            expected = metrics.evaluate(Y, scores, rule, empty_labels=empty)
+            for name in ("micro_f1", "macro_f1", "hamming_loss"):
+                assert values[name, rule.name] == expected[name]
+            for name in ("map", "one_error", "coverage"):
+                assert values[name, ""] == expected[name]
+        assert (facts["rule"], facts["labels_without_positive"]) == ("learnt_thresholds", 1)
+    oracle = metrics.OracleCardinality().apply(scores, Y)
+    assert (oracle.sum(1) == Y.sum(1)).all()
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Replace reading and training: what a model is given is what the tests look at."""
+    rng = np.random.default_rng(0)
+    parts = {
+        name: Part(
+            tuple(map(str, range(n))), labels(n, 5, 0.3, seed), features=rng.normal(size=(n, 4)).astype("f4")
+        )
+        for seed, (name, n) in enumerate({"train": 100, "test": 40}.items())
+    }
+    dataset = Dataset("voc2012", "features", tuple("abcde"), parts)
+    told = []
+
+    class Model:
+        rule_, rule_source_, history_, best_epoch_, seconds_ = (
+            metrics.Threshold(0.3),
+            "said so",
+            [{}] * 2,
+            1,
+            4.0,
+        )
+        hyperparameters_, budget_, notes_, validation_ = {}, {}, (), None
+
+        def __init__(self, method, backbone, **given):
+            self.given = {"method": method, "backbone": backbone, **given}
+
+        def fit(self, X, Y, *, label_names, true_labels):
+            told.append({**self.given, "X": X, "Y": Y, "true_labels": true_labels})
+            self.validation_ = told[-1].get("validation_map")
+            return self
+
+        def predict_proba(self, X):
+            return np.full((len(X), 5), 0.4, np.float32)
+
+        decision_scores = predict_proba
+
+    monkeypatch.setattr(_measure, "_read", lambda name, directory: dataset)
+    monkeypatch.setattr(_measure, "MultiLabelClassifier", Model)
+    return dataset, told
+
+
+def run(job, seen):
+    found = measure(job, Source("nowhere"))
+    return seen[1][-1], {(m.metric, m.rule): m.value for m in found.measurements}, found.facts
+
+
+def test_the_honest_protocol_sees_no_truth_and_no_test_item(seen):
+    told, values, facts = run(Job("VOC", "single_positive", "hml"), seen)
+    assert told["true_labels"] is None
+    assert told["validation"] == "auto"
+    assert len(told["X"]) == 100
+    np.testing.assert_array_equal(told["Y"], official_single_positives(seen[0].parts["train"].labels))
+    assert ("micro_f1", "threshold(0.3)") in values
+    assert values["seconds_per_epoch", ""] == 2.0
+    assert facts["rule"] == "threshold(0.3)"
+
+
+def test_an_oracle_alone_is_given_the_truth(seen):
+    job = Job("VOC", "single_positive_all_negatives", "bce_single_positive_all_negatives")
+    told, _, _ = run(job, seen)
+    np.testing.assert_array_equal(told["true_labels"], seen[0].parts["train"].labels)
+
+
+def test_the_published_protocol_of_single_positives_splits_after_hiding(seen):
+    told, _, _ = run(
+        Job("VOC", "single_positive", "an", protocol="published", options={"code": "spml"}), seen
+    )
+    truth = seen[0].parts["train"].labels
+    rows, held = spml_split(100)
+    np.testing.assert_array_equal(told["Y"], official_single_positives(truth)[rows])
+    X_val, Y_val = told["validation"]
+    np.testing.assert_array_equal(X_val, seen[0].parts["train"].features[held])
+    np.testing.assert_array_equal(Y_val, truth[held])
+    assert (told["select"], told["calibrate"], told["rule"]) == ("best", False, 0.5)
+
+
+def test_the_published_protocol_of_semi_supervision_selects_on_the_test_set(seen):
+    job = Job(
+        "VOC",
+        "semi_supervised",
+        "bbam",
+        1,
+        labelled_fraction=0.2,
+        protocol="published",
+        options={"code": "cap"},
+    )
+    told, values, _ = run(job, seen)
+    assert len(told["X"]) == 100
+    np.testing.assert_array_equal(told["validation"][0], seen[0].parts["test"].features)
+    np.testing.assert_array_equal(told["validation"][1], seen[0].parts["test"].labels)
+    assert {rule for _, rule in values} == {"", "threshold(0.5)", "oracle_cardinality"}
+
+
+@pytest.mark.parametrize("name", ["leak_truth", "warm_up_seed"])
+def test_what_reads_the_truth_is_refused_by_the_honest_protocol(seen, name):
+    job = Job(
+        "VOC",
+        "semi_supervised",
+        "bbam",
+        1,
+        labelled_fraction=0.2,
+        hyperparameters={name: 1000 if name == "warm_up_seed" else True},
+    )
+    with pytest.raises(UserError, match=f"{name} reads true labels: it is part of the published protocol"):
+        measure(job, Source("nowhere"))
+    measure(replace(job, protocol="published", options={"code": "cap"}), Source("nowhere"))
+
+
+def test_a_prior_is_given_where_labels_do_not_identify_it(seen):
+    given = {"options": {"cardinality": 1.5}}
+    assert run(Job("VOC", "single_positive", "epr", **given), seen)[0]["prior"] == 1.5
+    assert run(Job("VOC", "single_positive", "an", **given), seen)[0]["prior"] is None
+    assert (
+        run(Job("VOC", "semi_supervised", "cap", 1, labelled_fraction=0.5, **given), seen)[0]["prior"] is None
+    )
+    with pytest.raises(UserError, match="needs the mean number of labels of an item"):
+        measure(Job("VOC", "single_positive", "epr"), Source("nowhere"))
+
+
+def test_features_take_a_head_and_its_own_budget(seen):
+    options = {"backbone": "hf/microsoft/resnet-50", "tune": "all", "epochs": 10, "learning_rate": 1e-5}
+    told, _, facts = run(Job("VOC", "full", "bce", options=options), seen)
+    assert told["backbone"] == "features"
+    assert not {"tune", "epochs", "learning_rate"} & told.keys()
+    assert any("head alone" in note for note in facts["notes"])
+
+
+def test_the_gradient_difference_is_that_of_the_formula():
+    rng = np.random.default_rng(0)
+    p, Y = rng.random((7, 4)), rng.choice([-1, 1], (7, 4))
+    total = 0.0
+    for i in range(7):
+        for k in range(4):
+            total += 1 - p[i, k] if Y[i, k] == 1 else -p[i, k]
+    assert gradient_difference(p, Y) == pytest.approx(abs(total) / 7)
+
+
+def test_the_wasserstein_distance_of_shifted_scores_is_the_shift():
+    scores = np.concatenate([np.linspace(0, 0.5, 50), np.linspace(0, 0.5, 50) + 0.3])[:, None]
+    Y = np.repeat([[0], [1]], 50, axis=0)
+    assert wasserstein(scores, Y) == pytest.approx(0.3)
+    assert np.isnan(wasserstein(scores, np.ones_like(Y)))

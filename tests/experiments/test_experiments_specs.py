@@ -1,0 +1,189 @@
+"""Experiments as data: every printed cell has its run, and every mistake its line."""
+
+import re
+
+import pytest
+
+from labelwise import methods
+from labelwise.errors import UserError
+from labelwise.experiments import DATASETS, load_spec, parse_spec, published, spec_names, tables
+
+FIGURES = {
+    "hml-figure2", "hml-figure3", "hml-figure4", "hml-figure5", "hml-figure6", "em-apl-wasserstein", "em-apl-densities",
+    "em-apl-mlml", "em-apl-landscapes", "bbam-vdfd-supervision", "bbam-vdfd-methods", "bbam-sensitivity", "bbam-time",
+}  # fmt: skip
+
+PLAIN = """
+title = "t"
+paper = "p"
+code = "spml"
+datasets = ["VOC"]
+settings = [{ name = "single_positive" }]
+seeds = [0]
+metrics = ["map"]
+
+[rows.em]
+method = "em"
+source = "s"
+hyperparameters = { alpha = 0.2 }
+"""
+
+
+EM = PLAIN.split("[rows.em]\n")[1].strip()
+
+
+def printed_runs(spec, protocol="honest"):
+    return {(job.dataset, job.row, job.setting, job.fraction) for job in spec.jobs(protocol)}
+
+
+@pytest.mark.parametrize("table", tables())
+def test_every_printed_cell_has_a_run(table):
+    specs = [load_spec(name) for name in spec_names() if table in load_spec(name).tables]
+    covered = {cell for spec in specs for cell in printed_runs(spec)}
+    missing = {number.cell for number in published(table)} - covered
+    assert not missing, f"no spec measures {sorted(missing, key=str)}"
+    metrics = {(dataset, metric) for spec in specs for dataset in spec.datasets for metric in spec.metrics}
+    assert {(number.dataset, number.metric) for number in published(table)} <= metrics
+
+
+@pytest.mark.parametrize("name", [name for name in spec_names() if load_spec(name).tables])
+def test_a_table_measures_nothing_that_is_not_printed(name):
+    spec = load_spec(name)
+    printed = {number.cell for table in spec.tables for number in published(table)}
+    assert printed_runs(spec) <= printed
+
+
+def test_a_cell_without_a_run_is_noticed():
+    spec = load_spec("hml-table2")
+    fewer = spec.model_copy(update={"rows": {name: row for name, row in spec.rows.items() if name != "epr"}})
+    missing = {number.cell for number in published("hml-table2")} - printed_runs(fewer)
+    assert {method for _, method, _, _ in missing} == {"epr"}
+
+
+def test_every_figure_of_the_papers_has_an_experiment():
+    assert {name for name in spec_names() if load_spec(name).figure} == FIGURES
+
+
+@pytest.mark.parametrize("name", spec_names())
+@pytest.mark.parametrize("protocol", ["honest", "published"])
+def test_runs_are_distinct_and_every_method_accepts_its_setting(name, protocol):
+    jobs = load_spec(name).jobs(protocol)
+    assert len({(job.key, job.row) for job in jobs}) == len(jobs)
+    for job in jobs:
+        spec = methods.get(job.method).spec
+        spec.resolve(job.hyperparameters)
+        assert job.setting.removesuffix("_all_negatives") in spec.settings
+        if "prior" in spec.needs and "positive" in job.setting:
+            assert job.options["cardinality"] > 1
+        assert job.options["backbone"].startswith("hf/")
+
+
+def jobs_of(name, dataset, row, protocol="honest", **rest):
+    return load_spec(name).jobs(protocol, rows=[row], datasets=[dataset], **rest)
+
+
+def test_variant_rows_are_the_methods_that_the_papers_say():
+    both = {job.setting: job for job in jobs_of("hml-table4", "VOC", "euclidean", seeds=[0])}
+    assert {job.method for job in both.values()} == {"an"}
+    assert set(both) == {"single_positive", "full"}
+    (smooth,) = jobs_of("hml-table3", "VOC", "bce_label_smoothing", seeds=[0])
+    assert (smooth.method, smooth.setting, smooth.hyperparameters) == (
+        "label_smoothing",
+        "full",
+        {"epsilon": 0.1},
+    )
+    margins = {job.row: job.hyperparameters["margin_on"] for job in load_spec("hml-table5").jobs(seeds=[0])}
+    assert margins == {f"margin_{where}": where for where in ("none", "positives", "negatives", "both")}
+    warm = jobs_of("cap-readme", "COCO", "cap_warmup", seeds=[1])[0]
+    assert (warm.method, warm.hyperparameters["warm_up"], warm.options["epochs"]) == ("cap", 1.0, 12)
+    without = jobs_of("bbam-ablation", "VOC", "bbam_without_bbam", seeds=[1])[0]
+    assert (without.method, without.hyperparameters["balance"]) == ("bbam", False)
+
+
+def test_hyper_parameters_follow_data_set_and_protocol():
+    em = {d: jobs_of("em-apl-poster", d, "em_apl", seeds=[0])[0] for d in ("VOC", "COCO", "NUS", "CUB")}
+    assert {d: (j.hyperparameters["alpha"], j.hyperparameters["beta"]) for d, j in em.items()} == {
+        "VOC": (0.2, 0.02), "COCO": (0.1, 0.9), "NUS": (0.1, 0.2), "CUB": (0.01, 0.4),
+    }  # fmt: skip
+    assert {d: (j.options["batch_size"], j.options["learning_rate"]) for d, j in em.items()} == {
+        "VOC": (8, 1e-5), "COCO": (16, 1e-5), "NUS": (16, 1e-5), "CUB": (8, 1e-4),
+    }  # fmt: skip
+    assert jobs_of("bbam-images", "AWA", "bbam", seeds=[1])[0].hyperparameters["negative_ratio"] == 1.0
+    text = jobs_of("bbam-text", "AAPD", "bbam", seeds=[1])[0].hyperparameters
+    assert (text["scale"], text["margin"]) == (10.0, 0.2)
+    honest, printed = (
+        jobs_of("bbam-images", "VOC", "bbam", p, seeds=[1])[0] for p in ("honest", "published")
+    )
+    assert "warm_up_seed" not in honest.hyperparameters
+    assert printed.hyperparameters["warm_up_seed"] == 1000
+    assert printed.options["code"] == "cap"
+    leak = load_spec("bbam-images").jobs("published", extra={"leak_truth": True})
+    assert {job.method for job in leak if "leak_truth" in job.hyperparameters} == {"bbam"}
+
+
+def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():
+    spec = load_spec("hml-table5")
+    assert len(spec.jobs(rows=["hml_fixed"], seeds=[0])) == 4
+    assert len(spec.jobs(rows=["margin_both"], seeds=[0, 5])) == 2
+    assert "search" not in spec.jobs()[0].options
+    assert spec.jobs(search=True)[0].options["search"]["batch_size"] == [8, 16]
+    for wrong, message in (
+        ({"rows": ["margin_bth"]}, "has no row or method 'margin_bth': did you mean 'margin_both'"),
+        ({"datasets": ["COCO"]}, "has no dataset 'COCO'"),
+        ({"protocol": "publishd"}, "did you mean 'published'"),
+    ):
+        with pytest.raises(UserError, match=re.escape(message)):
+            spec.jobs(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("code = ", "cod = "), "there is no key 'cod': did you mean 'code'"),
+        (("source = ", "sourc = "), "there is no key 'sourc' in [rows.em]: did you mean 'source'"),
+        (('{ name = "single_positive" }', '{ nam = "full" }'), "there is no key 'nam' in [settings.0]: did you mean"),
+        (('source = "s"', ""), "rows.em.source is missing"),
+        (('method = "em"', 'method = "emm"'), "row em: there is no method 'emm': did you mean 'em'"),
+        (('["VOC"]', '["VOCC"]'), "there is no dataset 'VOCC': did you mean 'VOC'"),
+        (('["map"]', '["mapp"]'), "there is no metric 'mapp': did you mean 'map'"),
+        (("alpha", "alpah"), "row em: method 'em' has no hyperparameter 'alpah': did you mean 'alpha'"),
+        (("0.2 }", "-1.0 }"), "row em: hyperparameter alpha=-1.0 of method 'em'"),
+        (('"single_positive"', '"single_postive"'), "settings.0.name = 'single_postive': it should be 'full'"),
+        ((EM, 'method = "bce"\nsource = "s"'), "row em: method 'bce' does not take single positive labels"),
+        (("[0]", '["a"]'), "seeds.0 = 'a': it should be a valid integer"),
+        (("[0]", "[0"), "not TOML"),
+        (('"single_positive" }', '"semi_supervised" }'), "setting semi_supervised needs fractions"),
+        (("positive\" }", 'positive", fractions = [0.5] }'), "setting single_positive has no fractions"),
+        (('"single_positive" }', '"partial", fractions = [1.5] }'), "fractions are above 0 and at most 1"),
+        (('source = "s"', 'source = "s"\nsettings = ["full"]'), "row em: there is no setting 'full'"),
+        (('source = "s"', 'source = "s"\non.COCO.training.epochs = 3'), "row em: there is no dataset 'COCO'"),
+        (('source = "s"', 'source = "s"\ntraining.epochs = 0'), "rows.em.training.epochs = 0: it should be greater"),
+        (('seeds = [0]', 'seeds = [0]\ntables = ["hml-table"]'), "there is no table 'hml-table': did you mean"),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_one_line_that_names_the_experiment(change, message):
+    parse_spec(PLAIN, "mine")
+    text = PLAIN.replace(*change)
+    assert text != PLAIN
+    with pytest.raises(UserError) as error:
+        parse_spec(text, "mine")
+    assert str(error.value).startswith("experiment mine: ")
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_spec_is_found_by_name_or_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(PLAIN)
+    assert load_spec(str(path)).name == "mine"
+    with pytest.raises(UserError, match="there is no experiment 'hml-tabel2': did you mean 'hml-table2'"):
+        load_spec("hml-tabel2")
+    with pytest.raises(UserError, match="give a TOML file"):
+        load_spec(str(tmp_path / "none.toml"))
+
+
+def test_the_papers_names_are_sets_that_can_be_read():
+    from labelwise.data.datasets import names
+
+    assert set(DATASETS.values()) == set(names())
+    assert {number.dataset for number in published()} == set(DATASETS)
