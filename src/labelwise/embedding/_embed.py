@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Embedded", "embed"]
 
-_ITEMS = {"cpu": 8, "other": 128}
-_TOKENS = {"cpu": 2048, "other": 32768}
+ITEMS = {"cpu": 8, "other": 128}
+TOKENS = {"cpu": 2048, "other": 32768}
 _MOST_WORKERS = 8
 _BAD_SHARE, _BAD_LEAST = 0.05, 3
 
@@ -171,8 +171,8 @@ class _Pass:
         where = self.device.type if self.device.type == "cpu" else "other"
         lengths = getattr(self.source, "lengths", None)
         if lengths is None:
-            return in_order(rows, self.batch_size or _ITEMS[where])
-        return bucketed(rows, np.asarray(lengths)[rows], _TOKENS[where], self.batch_size)
+            return in_order(rows, self.batch_size or ITEMS[where])
+        return bucketed(rows, np.asarray(lengths)[rows], TOKENS[where], self.batch_size)
 
     def _workers(self, batches: int) -> tuple[int, int]:
         """Return how many threads compute batches, and how many threads each of them may use.
@@ -187,7 +187,8 @@ class _Pass:
     @contextmanager
     def _session(self, module: nn.Module) -> Iterator[Callable[[NDArray[np.int64]], Done]]:
         half = self.precision == "bf16"
-        with torch.inference_mode(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+        # Not inference_mode: under it, autocast casts the weights anew for every batch.
+        with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             yield lambda index: self._work(module, index)
 
     def _work(self, module: nn.Module, index: NDArray[np.int64]) -> Done:
