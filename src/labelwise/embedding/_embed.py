@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedded", "embed"]
 
 ITEMS = {"cpu": 8, "other": 128}
-TOKENS = {"cpu": 2048, "other": 32768}
+TOKENS = {"cpu": 1024, "other": 32768}
 _MOST_WORKERS = 8
 _BAD_SHARE, _BAD_LEAST = 0.05, 3
 

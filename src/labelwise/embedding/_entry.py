@@ -23,7 +23,7 @@ Returned = TypeVar("Returned")
 
 FILES = ("meta.json", "features.npy", "marks.npy", "digests.npy")
 _BLANK = np.frombuffer(hashlib.blake2b(b"", digest_size=16).digest(), np.uint8)
-_ROWS = 1 << 13
+_ROWS = 1 << 10
 _PAUSE = 2.0
 
 
@@ -32,9 +32,10 @@ def row_marks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
 
     The factors are odd and below 2^32, so any one changed word changes the sum; the top bit is always set.
     """
-    words = np.ascontiguousarray(rows).view(np.uint32).astype(np.uint64)
+    words = np.ascontiguousarray(rows).view(np.uint32)
     factors = 2 * np.arange(words.shape[1], dtype=np.uint64) + 1
-    return np.asarray((words * factors).sum(1, dtype=np.uint64) | np.uint64(1 << 63))
+    sums: NDArray[np.uint64] = np.einsum("ij,j->i", words, factors, dtype=np.uint64, casting="safe")
+    return sums | np.uint64(1 << 63)
 
 
 def _reported(call: Callable[Given, Returned]) -> Callable[Given, Returned]:
