@@ -37,3 +37,15 @@ def test_any_number_of_learners(count):
     ranks = np.linspace(1, count, count)
     figure = plots.critical_difference([f"method {i}" for i in range(count)], ranks, 40.0)
     assert sum("method" in text for text in drawn(figure)) == count
+
+
+def test_gains_have_a_row_a_name_and_a_colour_by_their_interval():
+    nan = float("nan")
+    panels = {"one": ([0.1, -0.1, 0.0], [0.05, -0.2, -0.1], [0.2, -0.05, 0.1]), "two": ([0.1, nan, 0.0],) * 3}
+    figure = plots.paired_gains(["up", "down", "same"], panels, label="gain")
+    first, second = figure.axes
+    dots = first.collections[-1]
+    np.testing.assert_allclose(dots.get_offsets(), [[0.1, 0], [-0.1, 1], [0.0, 2]])
+    assert len({tuple(c) for c in dots.get_facecolors()}) == 3
+    assert [t.get_text() for t in first.get_yticklabels()] == ["up", "down", "same"]
+    assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("one", "two")

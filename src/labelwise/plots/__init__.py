@@ -15,7 +15,7 @@ from labelwise.plots._paper_models import (
     wasserstein_distances,
 )
 from labelwise.plots._paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
-from labelwise.plots._ranks import critical_difference
+from labelwise.plots._ranks import critical_difference, paired_gains
 from labelwise.plots._reliability import reliability_diagram
 from labelwise.plots._style import PALETTE, stylesheet
 from labelwise.plots._theory import theory_curves
@@ -38,6 +38,7 @@ __all__ = [
     "loss_landscape",
     "margin_sweep",
     "method_bars",
+    "paired_gains",
     "picture_data_uri",
     "prediction_densities",
     "reliability_diagram",

@@ -1,15 +1,16 @@
-"""The critical-difference diagram: learners at their mean ranks, bars under those that do not differ."""
+"""Learners over many sets: at their mean ranks with the critical difference, and their gains with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from labelwise.plots._style import bare, colour, drawing, new_figure, short
 
-__all__ = ["critical_difference"]
+__all__ = ["critical_difference", "paired_gains"]
 
 _ROW, _TOP = 17.0, 62.0
 
@@ -76,4 +77,44 @@ def critical_difference(
                 color=colour(role),
                 fontsize=11.5,
             )
+        return figure
+
+
+def paired_gains(
+    names: Sequence[str],
+    panels: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]],
+    *,
+    label: str,
+    emphasis: Sequence[str] = (),
+    width: float = 680,
+) -> Figure:
+    """Draw differences to a reference with their intervals, one row a name and one panel a setting.
+
+    :param panels: (values, low, high), each (names,), by title; NaN where there is none. Blue: the interval lies
+        above 0; orange: below it; grey: it holds 0.
+    :param emphasis: names to write in orange, such as a floor.
+    """
+    with drawing():
+        figure = new_figure(width, 76 + 19.0 * len(names))
+        places = np.arange(len(names))
+        panes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+        for axes, (title, parts) in zip(panes, panels.items(), strict=True):
+            bare(axes, grid="x")
+            values, low, high = (np.asarray(part, dtype=np.float64) for part in parts)
+            roles = np.where(low > 0, "blue", np.where(high < 0, "orange", "slate"))
+            colours = [colour(role) for role in roles]
+            axes.axvline(0, color=colour("muted"), linewidth=1)
+            axes.hlines(places, low, high, colors=colours, linewidth=2)
+            axes.scatter(values, places, c=colours, s=26, zorder=3, linewidths=0)
+            axes.set_title(title, loc="left", color=colour("ink"), fontsize=12.5)
+            axes.set_yticks(places, [short(name, 28) for name in names])
+            axes.set_ylim(len(names) - 0.4, -0.6)
+            axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=3))
+            axes.xaxis.set_major_formatter(
+                FuncFormatter(lambda x, _: f"{x:+g}".replace("-", "−") if x else "0")
+            )
+        for text, name in zip(panes[0].get_yticklabels(), names, strict=True):
+            text.set_color(colour("orange" if name in emphasis else "ink"))
+            text.set_fontsize(11.5)
+        figure.supxlabel(label, color=colour("muted"), fontsize=12.5)
         return figure
