@@ -9,7 +9,6 @@ from labelwise import metrics
 from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
 from labelwise.experiments import Job, _measure, hide, spml_split
-from labelwise.experiments._arrays import gradient_difference, wasserstein
 from labelwise.experiments._measure import Source, judge, measure
 
 
@@ -221,20 +220,3 @@ def test_features_take_a_head_and_its_own_budget(seen):
     assert told["backbone"] == "features"
     assert not {"tune", "epochs", "learning_rate"} & told.keys()
     assert any("head alone" in note for note in facts["notes"])
-
-
-def test_the_gradient_difference_is_that_of_the_formula():
-    rng = np.random.default_rng(0)
-    p, Y = rng.random((7, 4)), rng.choice([-1, 1], (7, 4))
-    total = 0.0
-    for i in range(7):
-        for k in range(4):
-            total += 1 - p[i, k] if Y[i, k] == 1 else -p[i, k]
-    assert gradient_difference(p, Y) == pytest.approx(abs(total) / 7)
-
-
-def test_the_wasserstein_distance_of_shifted_scores_is_the_shift():
-    scores = np.concatenate([np.linspace(0, 0.5, 50), np.linspace(0, 0.5, 50) + 0.3])[:, None]
-    Y = np.repeat([[0], [1]], 50, axis=0)
-    assert wasserstein(scores, Y) == pytest.approx(0.3)
-    assert np.isnan(wasserstein(scores, np.ones_like(Y)))

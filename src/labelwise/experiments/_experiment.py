@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.experiments._compare import Compared, compare
+from labelwise.experiments._figures import draw_figure
 from labelwise.experiments._job import Job
 from labelwise.experiments._results import collect
 from labelwise.experiments._runner import Progress, Tally, run_jobs
@@ -54,10 +55,11 @@ def run_experiment(
     """Run what is missing of an experiment on the sets under ``data`` and write its tables to ``out``.
 
     ``name``: one of ``spec_names()``, or a TOML file. ``out`` (``experiments/NAME`` by default) gets ``shards/``,
-    ``results.parquet``, ``table.md`` and ``table.html``; the same call goes on where one was stopped, and tables
-    tell "not run" where nothing is yet. ``rows`` and ``datasets`` choose some, ``seeds`` replaces the experiment's,
-    ``search`` tries the listed learning rates and batch sizes. ``leak_truth`` lets BBAM's pseudo-labels see the
-    truth, as the released code does, and is refused but under the published protocol.
+    ``results.parquet``, ``table.md`` and ``table.html``, and for a figure ``figure.png``, ``figure.svg`` and its data
+    as ``figure.csv``; the same call goes on where one was stopped, and tables tell "not run" where nothing is yet.
+    ``rows`` and ``datasets`` choose some, ``seeds`` replaces the experiment's, ``search`` tries the listed learning
+    rates and batch sizes. ``leak_truth`` lets BBAM's pseudo-labels see the truth, as the released code does, and is
+    refused but under the published protocol.
 
     :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed.
     """
@@ -74,7 +76,7 @@ def run_experiment(
             f"--data {data}: there is no such folder; 'labelwise datasets' tells where each set is published"
         )
     target = Path(out) if out is not None else Path("experiments") / spec.name
-    source = _source(folder, target if spec.watch else None)
+    source = _source(folder, target if spec.figure else None)
     tally = run_jobs(
         jobs,
         _MEASURE,
@@ -98,7 +100,7 @@ def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Ou
     write_text(out / "table.md", to_markdown(spec, rows, words))
     write_text(out / "table.html", to_html(spec, rows, words))
     files = [out / name for name in ("results.parquet", "table.md", "table.html")]
-    return Outcome(spec, tally, rows, files)
+    return Outcome(spec, tally, rows, files + draw_figure(spec, jobs, results, out))
 
 
 def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
@@ -117,4 +119,4 @@ def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
 def _source(folder: Path, out: Path | None) -> object:
     from labelwise.experiments._measure import Source
 
-    return Source(str(folder.absolute()), None if out is None else str((out / "arrays").absolute()))
+    return Source(str(folder.absolute()), None if out is None else str((out / "columns").absolute()))

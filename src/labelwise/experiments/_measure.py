@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import metrics
+from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.data import ImageFiles
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError
+from labelwise.experiments._figures import keep_columns, model_columns
 from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
 from labelwise.experiments._published import DATASETS
@@ -35,7 +37,7 @@ Labels = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run finds its data: the folder of ``--data``, and one to keep arrays for figures in, if any."""
+    """Where a run finds its data: the folder of ``--data``, and one to keep columns for a figure in, if any."""
 
     directory: str
     keep: str | None = None
@@ -57,13 +59,13 @@ def measure(job: Job, data: Source) -> Measured:
     spent = time.perf_counter() - began
     own = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
     measurements, facts = judge(test.labels, scores, own, job.protocol, dataset.label_names)
-    watch = job.options.get("watch", ())
-    if "arrays" in watch:
-        from labelwise.experiments._arrays import keep_arrays
-
-        measurements += keep_arrays(
-            job, model, X, observed, train.labels, scores, test.labels, dataset, data.keep
-        )
+    figure = job.options.get("figure", "")
+    if figure == "margin_sweep":
+        difference = gradient_difference(model.decision_scores(X), observed)
+        measurements.append(Measurement("gradient_difference", difference))
+    columns = model_columns(figure, model, dataset, (X, observed), (X_test, scores))
+    if columns is not None and data.keep is not None:
+        keep_columns(columns, Path(data.keep), job.key)
     epochs = len(model.history_)
     facts |= {
         "kind": dataset.kind,

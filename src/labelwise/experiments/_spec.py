@@ -103,10 +103,21 @@ class Row(_Strict):
 
 
 class Figure(_Strict):
-    """How a figure is drawn: its ``kind``, and the metrics ``y`` of curves over the swept value or the fraction."""
+    """How a figure is drawn: by the function of ``labelwise.plots`` that has the name of its ``kind``."""
 
-    kind: Literal["curve", "densities", "graph", "distances", "landscape", "epochs", "time", "theory"]
-    y: list[str] = Field(default_factory=list)
+    kind: Literal[
+        "cosine_gradients",
+        "margin_sweep",
+        "fraction_curves",
+        "scale_margin",
+        "correlation_graph",
+        "wasserstein_distances",
+        "prediction_densities",
+        "loss_landscape",
+        "vdfd_by_epoch",
+        "sensitivity",
+        "epoch_seconds",
+    ]
 
 
 class Spec(_Strict):
@@ -116,8 +127,7 @@ class Spec(_Strict):
     that they print percent; ``code`` is the code base whose protocol ``published`` follows: ``spml`` (20% clean
     validation, best epoch) or ``cap`` (best epoch by the test set). ``cardinality`` is the mean number of labels of
     an item, given to methods that need it where labels do not identify it. ``search`` lists values of learning rate
-    and batch size, tried where that is asked for; the best by validation is kept. ``watch`` names what is measured
-    after every epoch.
+    and batch size, tried where that is asked for; the best by validation is kept.
     """
 
     name: str = ""
@@ -135,7 +145,6 @@ class Spec(_Strict):
     on: dict[str, Override] = Field(default_factory=dict)
     search: dict[Literal["learning_rate", "batch_size"], list[float]] = Field(default_factory=dict)
     cardinality: dict[str, float] = Field(default_factory=dict)
-    watch: list[Literal["vdfd", "arrays"]] = Field(default_factory=list)
     figure: Figure | None = None
     rows: dict[str, Row] = Field(min_length=1)
 
@@ -219,8 +228,8 @@ class Spec(_Strict):
             options["code"] = self.code
         if search and self.search:
             options["search"] = dict(self.search)
-        if self.watch:
-            options["watch"] = list(self.watch)
+        if self.figure is not None:
+            options["figure"] = self.figure.kind
         rows_labelled = setting == "semi_supervised"
         return Job(
             dataset,

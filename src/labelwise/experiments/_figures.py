@@ -1,0 +1,195 @@
+"""The papers' figures: the columns that a run leaves for them, and their drawing, with the data saved beside."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.experiments._compare import compare
+from labelwise.experiments._job import Job
+from labelwise.experiments._spec import Spec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from labelwise.analysis import Columns
+    from labelwise.classifier import MultiLabelClassifier
+    from labelwise.data.datasets import Dataset
+
+__all__ = ["draw_figure", "keep_columns", "model_columns"]
+
+_BY = {"cosine_gradients": "scenario", "vdfd_by_epoch": "run"}
+"""The column that names a run in a figure of models; ``method`` elsewhere."""
+_STRONG = 0.95
+
+
+def model_columns(
+    kind: str,
+    model: MultiLabelClassifier,
+    dataset: Dataset,
+    train: tuple[Any, NDArray[np.int8]],
+    test: tuple[Any, NDArray[np.float32]],
+) -> Columns | None:
+    """Return what a figure of ``kind`` shows of a fitted model; None where results tell all.
+
+    ``train`` are the items and labels that it was trained on (all of the training part), ``test`` the test items and
+    their scores.
+    """
+    from labelwise import analysis
+
+    truth = dataset.parts["test"].labels
+    if kind == "cosine_gradients":
+        return analysis.cosine_gradients(model, *train, dataset.parts["train"].labels)
+    if kind == "wasserstein_distances":
+        distance = analysis.wasserstein_distances(test[1], truth)
+        return {"label": np.array(dataset.label_names, dtype=str), "distance": distance}
+    if kind == "prediction_densities":
+        return analysis.prediction_densities(test[1], truth, int((truth == 1).sum(0).argmax()))
+    if kind == "loss_landscape":
+        return analysis.loss_landscape(model, test[0], truth)
+    if kind == "correlation_graph":
+        values = model.hyperparameters_
+        return analysis.correlation_pairs(model, scale=values["scale"], margin=values["margin"], least=0.0)
+    if kind == "vdfd_by_epoch":
+        return analysis.vdfd_by_epoch(model, *train, test[0], truth, label_names=dataset.label_names)
+    return None
+
+
+def keep_columns(columns: Columns, folder: Path, key: str) -> None:
+    """Write columns to ``folder/KEY.csv``, whole or not at all."""
+    import pandas as pd
+
+    folder.mkdir(parents=True, exist_ok=True)
+    draft = folder / f".{key}.csv"
+    pd.DataFrame(columns).to_csv(draft, index=False)
+    os.replace(draft, folder / f"{key}.csv")
+
+
+def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Path) -> list[Path]:
+    """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` from the runs that are done; nothing without one."""
+    if spec.figure is None:
+        return []
+    kind = spec.figure.kind
+    done = set(results.key[results.status == "done"])
+    data = _collected(spec, kind, [job for job in jobs if job.key in done], results, out)
+    if data is None or not len(data):
+        return []
+    from labelwise import plots
+
+    draw: Callable[..., Any] = getattr(plots, kind)
+    figure = draw(_shown(kind, data))
+    paths = [out / f"figure.{ending}" for ending in ("png", "svg", "csv")]
+    figure.savefig(paths[0], dpi=150)
+    figure.savefig(paths[1], metadata={"Date": None})
+    data.to_csv(paths[2], index=False)
+    return paths
+
+
+def _shown(kind: str, data: pd.DataFrame) -> pd.DataFrame:
+    """Return what is drawn of the data: of a label graph the pairs above .95, as the paper has it, if there are any."""
+    if kind != "correlation_graph":
+        return data
+    strong = data[data.correlation > _STRONG]
+    return strong if len(strong) else data.head(10)
+
+
+def _collected(
+    spec: Spec, kind: str, jobs: list[Job], results: pd.DataFrame, out: Path
+) -> pd.DataFrame | None:
+    """Return the figure's rows, of one seed for figures of models and as means over seeds for curves."""
+    import pandas as pd
+
+    if not jobs:
+        return None
+    if kind == "epoch_seconds":
+        return _epochs(jobs, results)
+    if kind == "sensitivity":
+        return _sensitivity(spec, jobs, results)
+    if kind in ("margin_sweep", "scale_margin", "fraction_curves"):
+        return _sweep(jobs, results)
+    first = [job for job in jobs if job.seed == jobs[0].seed]
+    parts = []
+    for job in first:
+        path = out / "columns" / f"{job.key}.csv"
+        if path.exists():
+            part = pd.read_csv(path, keep_default_na=True)
+            part.insert(0, _BY.get(kind, "method"), job.row)
+            parts.append(part)
+    return pd.concat(parts, ignore_index=True) if parts else None
+
+
+def _values(results: pd.DataFrame, key: str, metric: str) -> float:
+    found = results.value[(results.key == key) & (results.metric == metric)]
+    return float(found.iloc[0]) if len(found) else float("nan")
+
+
+def _sweep(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
+    """Return mAP (mean and deviation over seeds) by data set, row, fraction and swept values."""
+    import pandas as pd
+
+    rows = [
+        {
+            "dataset": job.dataset,
+            "method": job.row,
+            "fraction": np.nan if job.fraction is None else job.fraction,
+            "scale": job.hyperparameters.get("scale", np.nan),
+            "margin": job.hyperparameters.get("margin", np.nan),
+            "seed": job.seed,
+            "map": _values(results, job.key, "map"),
+            "gradient_difference": _values(results, job.key, "gradient_difference"),
+        }
+        for job in jobs
+    ]
+    by = ["dataset", "method", "fraction", "scale", "margin"]
+    grouped = pd.DataFrame(rows).groupby(by, sort=False, dropna=False)
+    means = grouped[["map", "gradient_difference"]].mean()
+    return means.assign(std=grouped["map"].std().fillna(0.0), seeds=grouped.size()).reset_index()
+
+
+def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
+    """Return every metric by swept parameter and value, by the decision rule behind the printed figure."""
+    import pandas as pd
+
+    rows = []
+    for name, row in spec.rows.items():
+        for parameter in row.sweep:
+            by_value: dict[Any, list[Job]] = {}
+            for job in jobs:
+                if job.row == name:
+                    by_value.setdefault(job.hyperparameters[parameter], []).append(job)
+            for value, group in by_value.items():
+                for found in compare(spec, group, results):
+                    if found.as_printed and found.measured is not None:
+                        unit = 100 if spec.percent else 1
+                        rows.append(
+                            {
+                                "parameter": parameter,
+                                "value": value,
+                                "metric": found.metric,
+                                "score": found.measured / unit,
+                                "std": (found.std or 0.0) / unit,
+                            }
+                        )
+    return pd.DataFrame(rows)
+
+
+def _epochs(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
+    """Return the median, shortest and longest seconds of an epoch by data set and row."""
+    import pandas as pd
+
+    facts = dict(zip(results.key, results.facts, strict=True))
+    rows = []
+    for job in jobs:
+        seconds = [
+            record["seconds"] for record in json.loads(facts[job.key])["history"] if "seconds" in record
+        ]
+        if seconds:
+            spread = {"seconds": float(np.median(seconds)), "low": min(seconds), "high": max(seconds)}
+            rows.append({"dataset": job.dataset, "method": job.row, "epochs": len(seconds), **spread})
+    return pd.DataFrame(rows)

@@ -1,0 +1,143 @@
+"""Figures from results and columns: what is drawn is saved beside, and what a model shows is kept."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from labelwise.experiments import collect, load_spec, spec_names
+from labelwise.experiments._figures import draw_figure, keep_columns, model_columns
+from labelwise.experiments._shards import write_shard
+
+FIGURES = [name for name in spec_names() if load_spec(name).figure]
+rng = np.random.default_rng(0)
+
+
+def columns_of(kind):
+    """Columns of the shape that ``labelwise.analysis`` gives for a kind of figure."""
+    edges = np.linspace(0, 1, 6)
+    bins = {"low": edges[:-1], "high": edges[1:], "density": rng.random(5) + 0.1}
+    both = {name: np.tile(values, 2) for name, values in bins.items()}
+    if kind == "cosine_gradients":
+        three = {name: np.tile(values, 3) for name, values in bins.items()}
+        quantity = np.repeat(["cosine", "gradient", "probability"], 5)
+        return {"quantity": quantity, "group": np.repeat(["positives", "positives", "all"], 5), **three}
+    if kind == "wasserstein_distances":
+        return {"label": np.array(["a", "b"]), "distance": rng.random(2)}
+    if kind == "prediction_densities":
+        return {"group": np.repeat(["positives", "negatives"], 5), **both}
+    if kind == "loss_landscape":
+        a, b = np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5))
+        return {"a": a.ravel(), "b": b.ravel(), "loss": 1 + (a**2 + b**2).ravel()}
+    if kind == "correlation_graph":
+        return {
+            "first": np.array(["a", "b"]),
+            "second": np.array(["b", "c"]),
+            "correlation": np.array([0.99, 0.4]),
+        }
+    if kind == "vdfd_by_epoch":
+        return {"epoch": np.repeat([1, 2], 2), "label": np.tile(["a", "b"], 2), "vdfd": rng.random(4)}
+    return None
+
+
+@pytest.fixture
+def done(tmp_path):
+    """All runs of one seed of an experiment, as if they had been made."""
+
+    def make(name):
+        spec = load_spec(name)
+        jobs = spec.jobs(seeds=spec.seeds[:1])
+        for job in jobs:
+            value = job.hyperparameters.get("margin", 0.1) + (job.fraction or 0)
+            figures = [("map", "", value), ("gradient_difference", "", value)]
+            figures += [(metric, "oracle_cardinality", value) for metric in ("micro_f1", "macro_f1")]
+            write_shard(
+                tmp_path,
+                {
+                    "key": job.key,
+                    "job": job.to_dict(),
+                    "version": "0",
+                    "status": "done",
+                    "error": "",
+                    "measurements": [{"metric": m, "rule": r, "value": v} for m, r, v in figures],
+                    "facts": {"history": [{"seconds": 2.0}, {"seconds": 4.0}, {"seconds": 3.0}]},
+                    "seconds": 1.0,
+                    "memory_mb": 1,
+                },
+            )
+            columns = columns_of(spec.figure.kind)
+            if columns is not None:
+                keep_columns(columns, tmp_path / "columns", job.key)
+        return spec, jobs, collect(tmp_path), tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_every_figure_is_drawn_with_its_data_beside(done, name):
+    spec, jobs, results, out = done(name)
+    paths = draw_figure(spec, jobs, results, out)
+    assert [path.name for path in paths] == ["figure.png", "figure.svg", "figure.csv"]
+    assert paths[0].read_bytes().startswith(b"\x89PNG")
+    assert len(pd.read_csv(paths[2])) > 0
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_no_figure_is_drawn_of_nothing(tmp_path, name):
+    spec = load_spec(name)
+    assert draw_figure(spec, spec.jobs(), collect(tmp_path), tmp_path) == []
+
+
+def test_a_sweep_has_a_row_for_every_value(done):
+    spec, jobs, results, out = done("hml-figure3")
+    data = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
+    np.testing.assert_allclose(data.margin, np.arange(8) / 10)
+    np.testing.assert_allclose(data["map"], data.margin)
+    assert (data.seeds == 1).all()
+
+
+def test_sensitivity_moves_one_parameter_at_a_time(done):
+    spec, jobs, results, out = done("bbam-sensitivity")
+    data = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
+    assert data.groupby("parameter").value.nunique().to_dict() == {"scale": 5, "margin": 7}
+    assert set(data.metric) == {"micro_f1", "macro_f1", "map"}
+
+
+def test_an_epochs_time_is_the_median_of_the_history(done):
+    spec, jobs, results, out = done("bbam-time")
+    data = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
+    assert set(zip(data.seconds, data.low, data.high, strict=True)) == {(3.0, 2.0, 4.0)}
+    assert len(data) == 10
+
+
+def test_the_label_graph_shows_strong_pairs_and_saves_all(done, monkeypatch):
+    from labelwise import plots
+
+    drawn = []
+    original = plots.correlation_graph
+    monkeypatch.setattr(plots, "correlation_graph", lambda data: drawn.append(data) or original(data))
+    spec, jobs, results, out = done("hml-figure6")
+    saved = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
+    assert drawn[0].correlation.tolist() == [0.99]
+    assert len(saved) == 2
+
+
+def test_a_trained_model_leaves_the_columns_of_each_figure():
+    from labelwise import MultiLabelClassifier
+    from labelwise.data.datasets import Dataset, Part
+
+    X = rng.normal(size=(160, 6)).astype(np.float32)
+    Y = (X @ rng.normal(size=(6, 3)) > 0.5).astype(np.int8)
+    parts = {
+        name: Part(tuple(map(str, range(80))), Y[rows], features=X[rows])
+        for name, rows in (("train", slice(80)), ("test", slice(80, None)))
+    }
+    data = Dataset("voc2012", "features", ("a", "b", "c"), parts)
+    model = MultiLabelClassifier("hml", epochs=2).fit(X[:80], Y[:80], label_names=data.label_names)
+    given = (model, data, (X[:80], Y[:80]), (X[80:], model.decision_scores(X[80:])))
+    for kind in {load_spec(name).figure.kind for name in FIGURES}:
+        columns = model_columns(kind, *given)
+        expected = columns_of(kind)
+        assert (columns is None) == (expected is None)
+        if columns is not None:
+            assert set(expected) <= set(columns)
+            assert len({len(values) for values in columns.values()}) == 1
