@@ -1,0 +1,215 @@
+"""Pictures and texts from files, by the commands alone: train on 10% labelled, evaluate, compare with stored features.
+
+``python benchmarks/raw_items.py [--parts pictures texts tuned] [--work DIR]`` reads VOC12-animals and GoEmotions from
+LABELWISE_DATA, writes the tables that a user would have (paths and tags, or texts and labels; nine rows in ten without
+any label), runs the commands that ``docs/results/raw_items.md`` shows, and writes that page and
+``benchmarks/results/raw_items.csv``. For pictures the same labels are also trained on the stored EfficientNet-Lite0
+features: the two mAP should agree to .01.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import labelwise as lw
+
+HERE = Path(__file__).parent
+PAGE = HERE.parent / "docs" / "results" / "raw_items.md"
+RESULTS = HERE / "results" / "raw_items.csv"
+MAIN = [sys.executable, "-c", "from labelwise.cli import main; main()"]
+METHODS = ("ridge", "bbam", "hml")
+INTRODUCTION = """\
+Printed by `python benchmarks/raw_items.py`. One row in ten of the training table has its tags, the others have none;
+the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same network.
+The first run of a set reads every picture or text once; the next ones find the features on disk."""
+TUNED = ("an", "hml")
+
+
+def command(*words: str, cwd: Path) -> tuple[str, dict, float]:
+    """Run ``labelwise`` with --json in ``cwd``; return the command as a user types it, its answer and its seconds."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [*MAIN, *words, "--json"],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"labelwise {' '.join(words)}\n{done.stderr}")
+    return f"labelwise {' '.join(words)}", json.loads(done.stdout), time.perf_counter() - start
+
+
+def write_table(path: Path, column: str, items: list[str], labels: np.ndarray, names: list[str]) -> None:
+    """Write one row an item: its path or text, and its labels' names; no cell where nobody looked."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([column, "tags"])
+        for item, row in zip(items, labels, strict=True):
+            known = ";".join(names[k] for k in np.flatnonzero(row == 1))
+            writer.writerow([item, known])
+
+
+def pictures(data: Path, work: Path) -> tuple[Path, dict[str, np.ndarray]]:
+    """Write train.csv and val.csv of VOC12-animals; return the picture folder and the stored features."""
+    with np.load(data / "voc12_subset" / "voc12_animal_lite0.npz") as file:
+        stored = {key: file[key] for key in ("X", "Y", "names", "split", "label_names")}
+    names = [str(name) for name in stored["label_names"]]
+    train, val = (np.flatnonzero(stored["split"] == part) for part in ("train", "val"))
+    seen = lw.simulate.semi_supervised(stored["Y"][train].astype(np.int8), labelled_fraction=0.1, seed=1)
+    stored |= {"seen": seen, "train": train, "val": val}
+    files = [f"{name}.jpg" for name in stored["names"]]
+    write_table(work / "train.csv", "image", [files[i] for i in train], seen, names)
+    write_table(work / "val.csv", "image", [files[i] for i in val], stored["Y"][val], names)
+    return data / "voc12_subset" / "JPEGImages", stored
+
+
+def texts(data: Path, work: Path) -> None:
+    """Write train.csv and test.csv of GoEmotions."""
+    names = (data / "goemotions" / "labels.txt").read_text(encoding="utf-8").split()
+    for part in ("train", "test"):
+        with gzip.open(data / "goemotions" / f"{part}.tsv.gz", "rt", encoding="utf-8", newline="") as file:
+            rows = [line.rstrip("\r\n").split("\t") for line in file]
+        labels = np.zeros((len(rows), len(names)), np.int8)
+        for i, (_, ids, _) in enumerate(rows):
+            labels[i, [int(k) for k in ids.split(",")]] = 1
+        if part == "train":
+            labels = lw.simulate.semi_supervised(labels, labelled_fraction=0.1, seed=1)
+        write_table(work / f"{part}.csv", "text", [text for text, _, _ in rows], labels, names)
+
+
+def stored_map(stored: dict[str, np.ndarray], method: str) -> float:
+    """Train on the stored features of the same pictures, by the same labels; return the mAP on the same test rows."""
+    X = stored["X"].astype(np.float32)
+    model = lw.MultiLabelClassifier(method).fit(X[stored["train"]], stored["seen"])
+    scores = model.decision_scores(X[stored["val"]])
+    return float(lw.metrics.mean_average_precision(stored["Y"][stored["val"]].astype(np.int8), scores))
+
+
+def train_and_judge(
+    work: Path, options: list[str], method: str, test: str, out: str, extra: list[str]
+) -> dict:
+    """Train one method by the command line and evaluate it."""
+    tags = ["--labels-column", "tags", "--unlisted", "absent"]
+    asked, _, spent = command(
+        "train", "train.csv", *options, *tags, "--method", method, *extra, "--out", out, cwd=work
+    )
+    judged, found, after = command("evaluate", out, test, cwd=work)
+    return {
+        "train": asked,
+        "evaluate": judged,
+        "seconds": spent,
+        "evaluated": after,
+        **found["figures"]["metrics"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--parts", nargs="*", default=["pictures", "texts", "tuned"])
+    parser.add_argument("--work", type=Path)
+    given = parser.parse_args()
+    if "LABELWISE_DATA" not in os.environ:
+        raise SystemExit("LABELWISE_DATA is not set: it names the folder of the real data")
+    data = Path(os.environ["LABELWISE_DATA"])
+    work = given.work or Path(tempfile.mkdtemp())
+    rows: list[dict] = []
+    if {"pictures", "tuned"} & set(given.parts):
+        folder = work / "voc12-animals"
+        folder.mkdir(parents=True, exist_ok=True)
+        source, stored = pictures(data, folder)
+        link = folder / "photos"
+        if not link.exists():
+            link.symlink_to(source)
+        look = ["--images", "photos/", "--backbone", "efficientnet-lite0"]
+        if "pictures" in given.parts:
+            for method in METHODS:
+                row = train_and_judge(folder, look, method, "val.csv", f"runs/{method}", [])
+                rows.append(
+                    {"set": "VOC12-animals", "method": method, **row, "stored": stored_map(stored, method)}
+                )
+                print(method, rows[-1]["map"], rows[-1]["stored"], f"{row['seconds']:.1f} s", flush=True)
+        if "tuned" in given.parts:
+            for method in TUNED:
+                extra = ["--tune", "all", "--epochs", "3", "--precision", "bf16", "--validation", "none"]
+                row = train_and_judge(folder, look, method, "val.csv", f"runs/{method}-all", extra)
+                rows.append({"set": "VOC12-animals, whole network", "method": method, **row})
+                print(method, "all", rows[-1]["map"], f"{row['seconds']:.1f} s", flush=True)
+    if "texts" in given.parts:
+        folder = work / "goemotions"
+        folder.mkdir(parents=True, exist_ok=True)
+        texts(data, folder)
+        for method in METHODS:
+            row = train_and_judge(folder, ["--backbone", "minilm"], method, "test.csv", f"runs/{method}", [])
+            rows.append({"set": "GoEmotions", "method": method, **row})
+            print(method, rows[-1]["map"], f"{row['seconds']:.1f} s", flush=True)
+    write(rows)
+
+
+def write(rows: list[dict]) -> None:
+    """Write the CSV and the page; sets that were not run again keep their rows."""
+    fields = (
+        "set",
+        "method",
+        "map",
+        "micro_f1",
+        "macro_f1",
+        "stored",
+        "seconds",
+        "evaluated",
+        "train",
+        "evaluate",
+    )
+    kept = []
+    if RESULTS.exists():
+        with RESULTS.open(newline="") as file:
+            kept = [row for row in csv.DictReader(file) if row["set"] not in {r["set"] for r in rows}]
+    short = [
+        {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items() if k in fields} for row in rows
+    ]
+    everything = [*kept, *short]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fields, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(everything)
+    lines = [
+        "# Pictures and texts, from files to figures",
+        "",
+        INTRODUCTION,
+        "",
+    ]
+    for name in dict.fromkeys(row["set"] for row in everything):
+        lines += [
+            f"## {name}",
+            "",
+            "| method | mAP | mAP, stored | micro-F1 | macro-F1 | train, s | evaluate, s |",
+            "|---|---|---|---|---|---|---|",
+        ]
+        members = [row for row in everything if row["set"] == name]
+        for row in members:
+            cells = [row.get(k, "") for k in ("method", "map", "stored", "micro_f1", "macro_f1")]
+            cells += [f"{float(row[k]):.1f}" for k in ("seconds", "evaluated")]
+            lines.append("| " + " | ".join(cells) + " |")
+        lines += [
+            "",
+            "```",
+            *(line for row in members for line in (row["train"], row["evaluate"])),
+            "```",
+            "",
+        ]
+    PAGE.write_text("\n".join(lines), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
