@@ -1,16 +1,18 @@
-"""Which items stand in which batch: a function of (seed, stage, epoch) and nothing else."""
+"""Which items stand in which batch, a function of (seed, stage, epoch) and nothing else; and which views they get."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from labelwise._random import generator
 from labelwise.errors import UserError
+from labelwise.methods import Stage
 
-__all__ = ["compose"]
+__all__ = ["compose", "lay_out"]
 
 
 def compose(
@@ -55,3 +57,21 @@ def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, gr
         generator(seed, "order", stage, epoch, group, cycle).permutation(items) for cycle in range(cycles)
     ]
     return np.concatenate(parts)[:length].astype(np.int64, copy=False)
+
+
+def lay_out(
+    members: Mapping[str, np.ndarray], stage: Stage, *, rank: int, world: int
+) -> tuple[np.ndarray, dict[str, slice]]:
+    """Return a rank's share of a batch: its items (b,) int64, group after group, and the rows that each view covers."""
+    parts = {name: index[rank::world] for name, index in members.items()}
+    views: dict[str, list[tuple[int, int]]] = {}
+    start = 0
+    for name, part in parts.items():
+        for view in stage.views.get(name, ("weak",)):  # type: ignore[call-overload]
+            views.setdefault(view, []).append((start, start + len(part)))
+        start += len(part)
+    for view, spans in views.items():
+        if any(before[1] != after[0] for before, after in pairwise(spans)):
+            raise ValueError(f"stage {stage.name!r}: groups of view {view!r} must stand next to each other")
+    rows = {view: slice(spans[0][0], spans[-1][1]) for view, spans in views.items()}
+    return np.concatenate(list(parts.values())), rows

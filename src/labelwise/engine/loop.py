@@ -60,8 +60,8 @@ def train(
 ) -> Result:
     """Train ``network`` by ``method`` on ``source`` and return the network to use.
 
-    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the
-    run stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the
+    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the run
+    stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the
     closed-form start where the features are fixed; ``stop_after`` a number of epochs, over all stages, to end at;
     ``items`` the items' names for messages; ``on_step`` is called after every step. With ``settings.directory`` the
     run resumes from its newest checkpoint, to the bit. The history of a method with angles holds their VDFD.

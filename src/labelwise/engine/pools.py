@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -11,24 +12,37 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.data import Source
+from labelwise.engine.drawing import Drawer
 from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
 __all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
 
 _CHUNK = 4096
+_VALUES = 1 << 24
 
 
 def outputs_in_chunks(
     network: Network, source: Source, device: torch.device, rows: int = 256
 ) -> Iterator[tuple[slice, Outputs]]:
-    """Yield (rows, outputs) of every item's weak view, in evaluation mode without gradients."""
+    """Yield (rows, outputs) of every item's plain view, in evaluation mode without gradients.
+
+    Large items come in smaller chunks.
+    """
     network.eval()
-    for start in range(0, len(source), rows):
-        index = np.arange(start, min(start + rows, len(source)))
-        with torch.inference_mode():
-            out = network(aligned(source.batch(index, "weak", seed=0, epoch=0)).to(device))
-        yield slice(start, start + len(index)), out
+    rows = max(1, min(rows, _VALUES // max(prod(source.shape), 1)))
+    chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
+    drawer = Drawer(source, seed=0)
+    try:
+        for i, index in enumerate(chunks):
+            drawn = drawer.draw(i, {"plain": index}, 0)["plain"]
+            if i + 1 < len(chunks):
+                drawer.begin(i + 1, {"plain": chunks[i + 1]}, 0)
+            with torch.inference_mode():
+                out = network(aligned(drawn).to(device))
+            yield slice(int(index[0]), int(index[-1]) + 1), out
+    finally:
+        drawer.close()
 
 
 def aligned(tensor: Tensor) -> Tensor:

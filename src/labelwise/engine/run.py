@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -14,7 +13,8 @@ from torch import Tensor, nn
 from labelwise.data import Source
 from labelwise.engine import checkpoint, snapshot
 from labelwise.engine.averaging import Averaged
-from labelwise.engine.batches import compose
+from labelwise.engine.batches import compose, lay_out
+from labelwise.engine.drawing import Drawer
 from labelwise.engine.history import History
 from labelwise.engine.optimisers import build_optimiser, build_schedule, held_by
 from labelwise.engine.pools import StoredPool, aligned
@@ -52,6 +52,7 @@ class Run:
         self.settings, self.fabric, self.solution = settings, fabric, solution
         self.fingerprint, self.progress, self.items = fingerprint, progress or Silent(), items
         self.plan = method.plan()
+        self._drawer = Drawer(source, settings.seed)
         self.labels = np.ascontiguousarray(method.problem.labels)
         own = settings.directory
         if own is not None and fabric.world_size > 1:
@@ -158,6 +159,7 @@ class Run:
 
     def finish(self) -> None:
         """Let every parameter that was trainable at the beginning be so again, and drop the gradients."""
+        self._drawer.close()
         for parameter in self._trainable.values():
             parameter.requires_grad_(True)
             parameter.grad = None
@@ -201,38 +203,29 @@ class Run:
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:
         """Build a step's batch: inputs of every view, labels and item state, on the device."""
-        rank, world, device = self.fabric.global_rank, self.fabric.world_size, self.fabric.device
-        parts = {name: index[rank::world] for name, index in members.items()}
-        index = np.concatenate(list(parts.values()))
-        views: dict[str, list[tuple[int, int]]] = {}
-        start = 0
-        for name, part in parts.items():
-            for view in self.stage.views.get(name, ("weak",)):  # type: ignore[call-overload]
-                views.setdefault(view, []).append((start, start + len(part)))
-            start += len(part)
-        for view, spans in views.items():
-            if any(before[1] != after[0] for before, after in pairwise(spans)):
-                raise ValueError(
-                    f"stage {self.stage.name!r}: groups of view {view!r} must stand next to each other"
-                )
-        rows = {view: slice(spans[0][0], spans[-1][1]) for view, spans in views.items()}
+        device = self.fabric.device
+        index, rows = self._laid_out(members)
         epoch = 1000 * self.stage_index + self.epoch
+        place = self.stage_index, self.epoch, self.step
+        inputs = self._drawer.draw(place, {view: index[span] for view, span in rows.items()}, epoch)
+        if self._drawer.looks_ahead and self.step + 1 < len(self.batches()):
+            following, spans = self._laid_out(self.batches()[self.step + 1])
+            wanted = {view: following[span] for view, span in spans.items()}
+            self._drawer.begin((*place[:2], self.step + 1), wanted, epoch)
         return Batch(
             index=torch.from_numpy(index),
             labels=torch.from_numpy(self.labels[index]).to(device),
             state={name: value.to(device) for name, value in self.state.take(index).items()},
-            inputs={
-                view: aligned(self.source.batch(index[span], view, seed=self.settings.seed, epoch=epoch)).to(
-                    device
-                )
-                for view, span in rows.items()
-            },
+            inputs={view: aligned(drawn).to(device) for view, drawn in inputs.items()},
             rows=rows,
             stage=self.stage.name,
             epoch=self.epoch + 1,
             label_weights=self.label_weights,
             write=lambda name, values: self._write(name, index, values.cpu().numpy()),
         )
+
+    def _laid_out(self, members: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, slice]]:
+        return lay_out(members, self.stage, rank=self.fabric.global_rank, world=self.fabric.world_size)
 
     def _write(self, name: str, index: np.ndarray, values: np.ndarray) -> None:
         """Set rows of the item state on every rank; all ranks write in the same step."""
