@@ -12,14 +12,12 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise.annotations import Summary, split
-from labelwise.data import as_source
 from labelwise.errors import UserError, near
 from labelwise.targets import expected_prior
 
 __all__ = [
     "Choice",
     "Decision",
-    "as_items",
     "fingerprint",
     "hold_out",
     "label_weights",
@@ -190,22 +188,6 @@ def _rule(
     return metrics.Threshold(0.5), "one half, since no negative is known and no prior was given"
 
 
-def as_items(X: Any) -> Any:
-    """Return ``X`` as an array or, where it is sparse, a CSR matrix, whose rows can be taken and whose bytes counted.
-
-    Raises ``UserError`` for what is neither numbers nor finite, with the rows or columns named.
-    """
-    if hasattr(X, "tocsr"):
-        X = X.tocsr()
-    elif not hasattr(X, "columns") and not hasattr(X, "batch"):
-        try:
-            X = np.asarray(X)
-        except ValueError as error:
-            raise UserError(f"X is not an array: {error}") from None
-    as_source(X)
-    return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
-
-
 def fingerprint(*parts: Any) -> str:
     """Return a digest of everything that a run is a function of, so that no run resumes another's."""
     digest = hashlib.sha256()
@@ -218,6 +200,10 @@ def _feed(digest: Any, value: Any) -> None:
     """Add a value to a digest: arrays by their bytes, modules by make and weights, anything else by its words."""
     if isinstance(value, nn.Module):
         value = [repr(value), dict(value.state_dict())]
+    elif hasattr(value, "digests"):
+        value = [type(value).__name__, list(value.digests())]
+    elif hasattr(value, "batch"):
+        value = [type(value).__name__, tuple(value.shape), len(value)]
     elif hasattr(value, "indptr"):
         value = [value.shape, value.data, value.indices, value.indptr]
     elif is_dataclass(value) and not isinstance(value, type):

@@ -14,7 +14,7 @@ from labelwise import artifact, metrics
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 from labelwise.methods import Problem, get
-from labelwise.models import InputScaling
+from labelwise.models import InputScaling, preprocessing_from_dict
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -30,6 +30,8 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
 
     tensors = {f"network.{k}": v for k, v in model.network_.state_dict().items()}
     tensors |= {f"method.{k}": v for k, v in model.trained_method_.state_dict().items()}
+    if model.embedder_ is not None:
+        tensors |= {f"embedder.{k}": v for k, v in model.embedder_.state_dict().items()}
     arrays = {name: value.detach().cpu().numpy() for name, value in tensors.items()}
     if model.scaling_ is not None:
         arrays |= {f"scaling.{k}": v for k, v in model.scaling_.state().items()}
@@ -39,6 +41,10 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
         "backbone": model.backbone if isinstance(model.backbone, str) else "module",
         "label_names": list(model.label_names_),
         "input_shape": list(model.input_shape_),
+        "item_shape": list(model.item_shape_),
+        "preprocessing": None if model.preprocessing_ is None else model.preprocessing_.to_dict(),
+        "frozen_backbone": model.embedder_ is not None,
+        "architecture": getattr(model.embedder_ or model.network_.backbone, "architecture", None) or None,
         "n_features": getattr(model, "n_features_in_", None),
         "feature_names": _optional(
             getattr(model, "feature_names_in_", None), lambda names: [str(n) for n in names]
@@ -92,7 +98,11 @@ def _restore(
     model.method_ = config["method"]
     model.label_names_ = tuple(config["label_names"])
     model.classes_ = np.arange(len(model.label_names_))
-    model.input_shape_ = tuple(config["input_shape"])
+    model.input_shape_, model.item_shape_ = tuple(config["input_shape"]), tuple(config["item_shape"])
+    model.preprocessing_ = _optional(config["preprocessing"], preprocessing_from_dict)
+    model.skipped_, model.embedder_ = (), None
+    known = config["architecture"]
+    model._rebuild = {"pretrained": False, **({} if known is None else {"architecture": known})}
     if config["n_features"] is not None:
         model.n_features_in_ = config["n_features"]
     if config["feature_names"] is not None:
@@ -105,9 +115,12 @@ def _restore(
     model.prior_ = _optional(config["prior"], np.asarray)
     model.summary_ = Summary.from_dict(config["labels"])
     model.validation_ = _optional(config["validation"], metrics.Evaluation.from_dict)
-    model.notes_, model.solution_ = tuple(config["notes"]), None
+    model.notes_, model.solution_, model.held_out_ = tuple(config["notes"]), None, None
     empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
     method = get(config["method"])(empty, config["hyperparameters"])
+    if config["frozen_backbone"]:
+        model.embedder_ = model._backbone(model.item_shape_).requires_grad_(False).eval()
+        _load_state(model.embedder_, _under(arrays, "embedder."), path)
     network = model._network(model.input_shape_, method, seed=0)
     for module, prefix in ((network, "network."), (method, "method.")):
         _load_state(module, _under(arrays, prefix), path)

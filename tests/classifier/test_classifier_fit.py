@@ -49,7 +49,8 @@ def test_fitted_attributes():
     assert fitted.label_names_ == tuple("abcd")
     assert fitted.n_features_in_ == D
     assert fitted.hyperparameters_["scale"] == 12
-    assert fitted.budget_ == {"epochs": 2, "batch_size": 16, "learning_rate": fitted.budget_["learning_rate"]}
+    rates = {name: fitted.budget_[name] for name in ("learning_rate", "backbone_rate")}
+    assert fitted.budget_ == {"epochs": 2, "batch_size": 16, **rates}
     assert len(fitted.history_) == 2
     assert fitted.seconds_ > 0
     assert fitted.summary_.setting == "full"
@@ -87,7 +88,10 @@ class TestValidation:
         fitted = model(validation=(X[:40], Y[:40])).fit(X[40:], Y[40:])
         assert fitted.validation_.n_items == 40
         with_patience = model(validation=[X[:40], Y[:40]], patience=1, epochs=8).fit(X[40:], Y[40:])
-        assert with_patience.best_epoch_ == len(with_patience.history_)
+        assert with_patience.best_epoch_ + 1 == len(with_patience.history_)
+        assert with_patience.score(X[:40], Y[:40]) == pytest.approx(
+            max(record["validation"] for record in with_patience.history_)
+        )
 
     def test_patience_trains_the_final_model_to_the_best_epoch(self):
         fitted = model(validation=0.3, patience=1, epochs=12, learning_rate=0.3, tune="all").fit(X, Y)

@@ -53,7 +53,21 @@ def test_version_and_no_arguments(lw):
     assert lw().exit_code == 0
 
 
-@pytest.mark.parametrize("command", ["demo", "describe", "train", "evaluate", "predict", "methods"])
+COMMANDS = [
+    "demo",
+    "describe",
+    "train",
+    "evaluate",
+    "predict",
+    "report",
+    "methods",
+    "datasets",
+    "experiment",
+    "cache",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_each_command_has_help(lw, command):
     result = lw(command, "--help")
     assert result.exit_code == 0

@@ -15,6 +15,7 @@ FAST = ("--method", "bam", "--epochs", 2, "--device", "cpu")
 def test_a_run_directory_holds_what_was_asked_and_what_came_out(trained, tables):
     assert sorted(entry.name for entry in trained.iterdir()) == [
         "evaluation.json",
+        "held_out.npz",
         "history.jsonl",
         "model",
         "report.html",

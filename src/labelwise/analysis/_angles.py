@@ -48,7 +48,8 @@ def angle_distributions(
 
     With ``statistics`` also the angles psi that training compares with its margin: each side's
     psi = mu + sqrt(v / v_side) (theta - mu), ``losses.balanced_angles``. Where no label has two known entries of both
-    signs, unknown entries count as negatives. Labels without a positive are left out. None where there are no positives or no negatives even so.
+    signs, unknown entries count as negatives. Labels without a positive are left out. None where there are no
+    positives or no negatives even so.
 
     Args:
         cosines: (n, K) in [-1, 1].

@@ -8,10 +8,12 @@ import typer
 
 __all__ = [
     "FeatureColumns",
+    "Images",
     "ItemColumn",
     "Json",
     "LabelColumns",
     "LabelsColumn",
+    "OnBadItem",
     "Run",
     "Separator",
     "Table",
@@ -44,6 +46,20 @@ FeatureColumns = Annotated[
 ]
 ItemColumn = Annotated[
     str | None, typer.Option(metavar="NAME", help="The column of item ids.", show_default=False)
+]
+Images = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR", help="The folder of the pictures [default: the table's].", show_default=False
+    ),
+]
+OnBadItem = Annotated[
+    str | None,
+    typer.Option(
+        metavar="stop|skip",
+        help="What to do with a picture that cannot be read [default: stop].",
+        show_default=False,
+    ),
 ]
 Separator = Annotated[
     str | None,

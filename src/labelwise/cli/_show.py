@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
-__all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "table"]
+__all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "show_skipped", "table"]
 
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
@@ -91,6 +91,7 @@ def show_outcome(outcome: Outcome) -> None:
     say(f"method   {outcome.method}" + (f": {outcome.reason}" if outcome.reason else ""))
     for place, note in enumerate(outcome.notes):
         say(f"{'notes' if not place else '':<9}{note}")
+    show_skipped(outcome.skipped)
     if outcome.figures is not None:
         say("judged on labelled rows that the model did not see:")
         figures(outcome.figures)
@@ -102,6 +103,14 @@ def show_outcome(outcome: Outcome) -> None:
     say(f"time     {outcome.seconds:.1f} s")
     say(f"next     labelwise evaluate {outcome.run} test.csv")
     say(f"         labelwise predict {outcome.run} new.csv --out predictions.csv")
+
+
+def show_skipped(skipped: Sequence[tuple[str, str]], most: int = 10) -> None:
+    """Print which items could not be read, and why."""
+    for place, (item, reason) in enumerate(skipped[:most]):
+        typer.echo(f"{'skipped' if not place else '':<9}{item}: {reason}")
+    if len(skipped) > most:
+        typer.echo(f"{'':<9}and {len(skipped) - most:,} more")
 
 
 def _cell(value: object) -> str:

@@ -6,6 +6,7 @@ import typer
 
 from labelwise.cli._options import (
     FeatureColumns,
+    Images,
     ItemColumn,
     Json,
     LabelColumns,
@@ -27,6 +28,7 @@ def describe(
     item_column: ItemColumn = None,
     separator: Separator = None,
     unlisted: Unlisted = None,
+    images: Images = None,
     json: Json = False,
 ) -> None:
     """Say what the labels of a table hold, and what can be judged with them."""
@@ -40,6 +42,7 @@ def describe(
         item_column=item_column,
         separator=separator,
         unlisted=unlisted,
+        images=images,
     )
     if json:
         print_json(found.to_dict())

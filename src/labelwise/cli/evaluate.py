@@ -6,8 +6,18 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli._options import ItemColumn, Json, LabelsColumn, Run, Separator, Table, Unlisted
-from labelwise.cli._show import figures, per_label, print_json, table
+from labelwise.cli._options import (
+    Images,
+    ItemColumn,
+    Json,
+    LabelsColumn,
+    OnBadItem,
+    Run,
+    Separator,
+    Table,
+    Unlisted,
+)
+from labelwise.cli._show import figures, per_label, print_json, progress, show_skipped, table
 
 __all__ = ["evaluate"]
 
@@ -29,6 +39,8 @@ def evaluate(
     item_column: ItemColumn = None,
     separator: Separator = None,
     unlisted: Unlisted = None,
+    images: Images = None,
+    on_bad_item: OnBadItem = None,
     json: Json = False,
 ) -> None:
     """Judge a trained model on a table with labels."""
@@ -43,6 +55,9 @@ def evaluate(
         item_column=item_column,
         separator=separator,
         unlisted=unlisted,
+        images=images,
+        on_bad_item=on_bad_item,
+        progress=progress() and not json,
     )
     if json:
         print_json(found.to_dict())
@@ -58,5 +73,6 @@ def evaluate(
         typer.echo(f"observed mAP  {found.observed_map:.4f}")
         if per_label_:
             table(("label", "observed AP"), zip(found.label_names, found.observed.tolist(), strict=True))
+    show_skipped(found.skipped)
     if out is not None:
         typer.echo(f"written: {out}")

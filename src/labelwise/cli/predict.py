@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli._options import ItemColumn, Json, Run, Table
-from labelwise.cli._show import print_json
+from labelwise.cli._options import Images, ItemColumn, Json, OnBadItem, Run, Table
+from labelwise.cli._show import print_json, progress, show_skipped
 
 __all__ = ["predict"]
 
@@ -20,12 +20,22 @@ def predict(
         typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
     ],
     item_column: ItemColumn = None,
+    images: Images = None,
+    on_bad_item: OnBadItem = None,
     json: Json = False,
 ) -> None:
     """Predict the labels of a table's items: a probability for each label, and the predicted names."""
     from labelwise.runs import predict as write_predictions
 
-    found = write_predictions(run, file, out, item_column=item_column)
+    found = write_predictions(
+        run,
+        file,
+        out,
+        item_column=item_column,
+        images=images,
+        on_bad_item=on_bad_item,
+        progress=progress() and not json,
+    )
     if json:
         print_json(found.to_dict())
         return
@@ -35,4 +45,5 @@ def predict(
         else "scores (not calibrated: the labels do not allow it)"
     )
     typer.echo(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
+    show_skipped(found.skipped)
     typer.echo(f"written: {found.out}")

@@ -8,10 +8,12 @@ import typer
 
 from labelwise.cli._options import (
     FeatureColumns,
+    Images,
     ItemColumn,
     Json,
     LabelColumns,
     LabelsColumn,
+    OnBadItem,
     Separator,
     Unlisted,
 )
@@ -36,6 +38,8 @@ def train(
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the settings for --config.")
     ] = False,
+    images: Images = None,
+    on_bad_item: OnBadItem = None,
     labels_column: LabelsColumn = None,
     label_columns: LabelColumns = None,
     feature_columns: FeatureColumns = None,
@@ -49,18 +53,36 @@ def train(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="A hyper-parameter; repeat it.", show_default=False),
     ] = None,
-    backbone: Annotated[str | None, _option("features, mlp [default: features].")] = None,
+    backbone: Annotated[
+        str | None,
+        _option(
+            "features, mlp, efficientnet-lite0, minilm, hf/NAME, timm/NAME [default: by the items].", "NAME"
+        ),
+    ] = None,
+    backbone_weights: Annotated[
+        str | None, _option("Weights for the backbone: .safetensors, .pt or .pth.", "FILE")
+    ] = None,
+    image_size: Annotated[
+        int | None, _option("Side of the pictures in pixels [default: the backbone's].")
+    ] = None,
     tune: Annotated[str | None, _option("Train the head alone or the whole network.", "head|all")] = None,
     epochs: Annotated[int | None, _option("Passes over the data [default: the method's].")] = None,
     batch_size: Annotated[int | None, _option("Items a step [default: the method's].")] = None,
     learning_rate: Annotated[
         float | None, _option("The (peak) learning rate [default: the method's].")
     ] = None,
+    backbone_learning_rate: Annotated[
+        float | None,
+        _option("With --tune all [default: a tenth of --learning-rate for a pretrained backbone]."),
+    ] = None,
     accumulate: Annotated[
         int | None, _option("Batches whose gradients make one update [default: 1].")
     ] = None,
     patience: Annotated[
         int | None, _option("Stop after so many epochs without a better validation score.")
+    ] = None,
+    select: Annotated[
+        str | None, _option("Which epoch to use where there is validation [default: last].", "last|best")
     ] = None,
     strong_view: Annotated[
         float | None, _option("Share of coordinates dropped in the strong view [default: 0.2].")
@@ -92,6 +114,17 @@ def train(
     devices: Annotated[int | None, _option("Devices a machine [default: 1].")] = None,
     nodes: Annotated[int | None, _option("Machines [default: 1].")] = None,
     precision: Annotated[str | None, _option("32 or mixed [default: 32].", "32|bf16|16")] = None,
+    cache: Annotated[
+        bool | None,
+        typer.Option(
+            "--cache/--no-cache",
+            help="Keep the features of pictures and texts for the next run.",
+            show_default=False,
+        ),
+    ] = None,
+    picture_cache: Annotated[
+        str | None, _option("A folder for decoded pictures, with --tune all.", "DIR")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a classifier on a table, most of whose labels may be missing; save, judge and report it."""

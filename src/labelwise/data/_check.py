@@ -19,12 +19,17 @@ def check_lengths(X: Any, Y: Any) -> int:
 
     :raises UserError: if they differ.
     """
-    items, labelled = (int(a.shape[0]) if hasattr(a, "shape") else len(a) for a in (X, Y))
+    items, labelled = map(_length, (X, Y))
     if items != labelled:
         raise UserError(
             f"X has {items} rows and Y has {labelled}: give one row of labels per item (all -1: unknown)"
         )
     return items
+
+
+def _length(array: Any) -> int:
+    """Return the number of rows; the ``shape`` of a source is that of one item."""
+    return int(array.shape[0]) if hasattr(array, "shape") and not hasattr(array, "batch") else len(array)
 
 
 def as_matrix(X: Any) -> Any:

@@ -17,7 +17,8 @@ __all__ = ["RunConfig"]
 class RunConfig(BaseModel):
     """Everything that ``train`` takes; a setting left at None is chosen from the data or by the method.
 
-    ``table`` and its columns: see :func:`labelwise.data.read_table`. ``prior``: the mean number of labels per item,
+    ``table``, ``images`` and its columns: see :func:`labelwise.data.read_table`. ``backbone``: by default that for the
+    table's items (``features``, ``efficientnet-lite0`` or ``minilm``). ``prior``: the mean number of labels per item,
     or a JSON or CSV file with the share of positives of each label; ``label_weights``: ``"balanced"`` or such a
     file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label of its items.
     ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
@@ -28,6 +29,8 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     table: str | None = None
+    images: str | None = None
+    on_bad_item: Literal["stop", "skip"] = "stop"
     labels_column: str | None = None
     label_columns: list[str] | None = None
     feature_columns: list[str] | None = None
@@ -35,13 +38,17 @@ class RunConfig(BaseModel):
     separator: str | None = None
     unlisted: Literal["unknown", "absent"] = "unknown"
     method: str | None = None
-    backbone: str = "features"
+    backbone: str | None = None
+    backbone_weights: str | None = None
+    image_size: int | None = Field(None, ge=8)
     tune: Literal["head", "all"] | None = None
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    backbone_learning_rate: float | None = Field(None, gt=0)
     accumulate: int = Field(1, ge=1)
     patience: int | None = Field(None, ge=1)
+    select: Literal["last", "best"] = "last"
     strong_view: float = Field(0.2, ge=0, lt=1)
     prior: float | str | None = None
     label_weights: str | None = None
@@ -54,6 +61,8 @@ class RunConfig(BaseModel):
     devices: int = Field(1, ge=1)
     nodes: int = Field(1, ge=1)
     precision: Literal["32", "bf16", "16"] = "32"
+    cache: bool = True
+    picture_cache: str | None = None
     hyperparameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @field_validator("label_columns", "feature_columns", mode="before")
@@ -105,7 +114,9 @@ class RunConfig(BaseModel):
 
     def located(self) -> Self:
         """Return the configuration with absolute paths, which mean the same from every working directory."""
-        paths = {name: str(Path(path).expanduser().absolute()) for name, path in self.files().items()}
+        folders = {name: getattr(self, name) for name in _FOLDERS if getattr(self, name) is not None}
+        named = {**self.files(), **folders}
+        paths = {name: str(Path(path).expanduser().absolute()) for name, path in named.items()}
         return self.model_copy(update=paths)
 
     def files(self) -> dict[str, str]:
@@ -124,7 +135,8 @@ class RunConfig(BaseModel):
         ]
 
 
-_FILES = ("table", "prior", "label_weights", "true_labels", "validation")
+_FILES = ("table", "prior", "label_weights", "true_labels", "validation", "backbone_weights")
+_FOLDERS = ("images", "picture_cache")
 
 
 def _pair(text: str) -> tuple[str, Any]:

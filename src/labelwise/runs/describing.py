@@ -81,6 +81,7 @@ def describe(
     item_column: str | None = None,
     separator: str | None = None,
     unlisted: str | None = None,
+    images: str | None = None,
 ) -> Description:
     """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it."""
     data = read_table(
@@ -91,6 +92,7 @@ def describe(
         item_column=item_column,
         separator=separator,
         unlisted="unknown" if unlisted is None else as_unlisted(unlisted),
+        images=images,
     )
     summary = describe_labels(data.annotations)
     return Description(

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 
 __all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
 
 FORMAT = 1
-_CONFIG, _STATE = "run.toml", "state.json"
+_CONFIG, _STATE, _HELD_OUT = "run.toml", "state.json", "held_out.npz"
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,18 @@ class RunDirectory:
     def evaluation(self) -> Path:
         """The validation figures."""
         return self.path / "evaluation.json"
+
+    def keep_held_out(self, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
+        """Keep the labels and scores of items that the model did not see, for later reports."""
+        np.savez_compressed(self.path / _HELD_OUT, labels=labels, scores=scores)
+
+    def held_out(self) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """Return what :meth:`keep_held_out` kept, or None."""
+        path = self.path / _HELD_OUT
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as file:
+            return file["labels"], file["scores"]
 
     @property
     def report(self) -> Path:

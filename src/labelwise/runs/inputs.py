@@ -17,8 +17,20 @@ from labelwise.runs.named_values import read_named_values
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
 
-__all__ = ["Inputs", "as_unlisted", "features_of", "parse_rule", "read_for_model", "read_inputs"]
+__all__ = [
+    "BACKBONES",
+    "Inputs",
+    "as_unlisted",
+    "items_of",
+    "parse_rule",
+    "read_for_model",
+    "read_inputs",
+]
 
+BACKBONES = {"features": "features", "image": "efficientnet-lite0", "text": "minilm"}
+"""The backbone that takes a table's items where none is named, by the kind of the items."""
+
+_FOR_FEATURES = ("features", "mlp")
 _RULE = re.compile(r"(?P<name>[a-z_]+)\((?P<value>[^()]*)\)")
 
 
@@ -49,8 +61,18 @@ def read_inputs(config: RunConfig) -> Inputs:
         item_column=config.item_column,
         unlisted=config.unlisted,
         separator=config.separator,
+        images=config.images,
     )
-    features_of(table)
+    if table.kind != "features" and config.backbone in _FOR_FEATURES:
+        raise UserError(
+            f"{table.path.name} has a column of {table.kind}s, and backbone {config.backbone!r} takes features: give "
+            f"--backbone {BACKBONES[table.kind]}, or name feature columns (--feature-columns), such as embeddings"
+        )
+    if table.kind == "features" and config.backbone not in (None, *_FOR_FEATURES):
+        raise UserError(
+            f"{table.path.name} has columns of features, and backbone {config.backbone!r} takes pictures or texts: "
+            "call the column of paths 'image' or that of texts 'text', or leave --backbone out"
+        )
     names = table.annotations.label_names
     prior: Any = config.prior
     if isinstance(prior, str):
@@ -67,7 +89,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     validation: Any = None if config.validation == "none" else config.validation
     if isinstance(validation, str) and validation != "auto":
         held = read_for_model(validation, config, table.feature_names, names)
-        validation = (features_of(held), held.annotations)
+        validation = (items_of(held), held.annotations)
     truth = None if config.true_labels is None else _true_labels(config.true_labels, config, table)
     return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule))
 
@@ -94,6 +116,7 @@ def read_for_model(
     item_column: str | None = None,
     separator: str | None = None,
     unlisted: str | None = None,
+    images: str | None = None,
 ) -> Table:
     """Read another table for a model: the columns that it was trained on, in its order.
 
@@ -107,6 +130,7 @@ def read_for_model(
         unlisted=config.unlisted if unlisted is None else as_unlisted(unlisted),
         require_labels=bool(label_names),
         expect=(feature_names, label_names),
+        images=images or config.images,
     )
 
 
@@ -119,14 +143,9 @@ def as_unlisted(text: str) -> Literal["unknown", "absent"]:
     raise UserError(f"unlisted (--unlisted) is {text!r}: it is 'unknown' or 'absent'")
 
 
-def features_of(table: Table) -> np.ndarray:
-    """Return the (n, D) features of a table, or raise ``UserError`` for a table of images or texts."""
-    if table.features is None:
-        raise UserError(
-            f"{table.path.name} has a column of {table.kind}s and no features: name feature columns"
-            " (--feature-columns), for example embeddings"
-        )
-    return table.features
+def items_of(table: Table) -> Any:
+    """Return a table's items as an estimator takes them: features (n, D), paths of pictures, or texts."""
+    return table.contents if table.features is None else table.features
 
 
 def parse_rule(text: str) -> Rule | Literal["auto"]:

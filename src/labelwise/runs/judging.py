@@ -10,7 +10,7 @@ import numpy as np
 
 from labelwise.errors import UserError
 from labelwise.runs.directory import RunDirectory, check_output, write_json
-from labelwise.runs.inputs import features_of, parse_rule, read_for_model
+from labelwise.runs.inputs import items_of, parse_rule, read_for_model
 
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation
@@ -26,6 +26,7 @@ class Judgement:
     :ivar observed: then observed AP (unknown counted as absent) by label, NaN without a known positive; it ranks
         models and its level is biased. None otherwise.
     :ivar words: sentences on what could be judged.
+    :ivar skipped: the items that could not be read, each with the reason.
     """
 
     run: str
@@ -35,6 +36,7 @@ class Judgement:
     evaluation: Evaluation | None
     observed: np.ndarray | None
     words: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
 
     @property
     def observed_map(self) -> float | None:
@@ -57,6 +59,7 @@ class Judgement:
             "figures": None if self.evaluation is None else self.evaluation.to_dict(),
             "observed": observed,
             "words": list(self.words),
+            "skipped": [list(pair) for pair in self.skipped],
         }
 
 
@@ -70,6 +73,9 @@ def evaluate(
     item_column: str | None = None,
     separator: str | None = None,
     unlisted: str | None = None,
+    images: str | None = None,
+    on_bad_item: str | None = None,
+    progress: bool = False,
 ) -> Judgement:
     """Judge the model of a finished run on the known labels of ``table``, by ``rule`` or the model's own.
 
@@ -96,21 +102,34 @@ def evaluate(
         item_column=item_column,
         separator=separator,
         unlisted=unlisted,
+        images=images,
     )
     judged = metrics.judgeable(data.annotations.matrix)
     if not (judged.average_precision or judged.observed_average_precision):
         raise UserError(
             f"{data.path.name}: no entry is known to be relevant, so nothing can be judged; give labels"
         )
-    model = load(directory.model)
-    X, Y = features_of(data)[judged.rows], data.annotations.matrix[judged.rows]
+    model = load(directory.model).set_params(
+        on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
+    )
+    rows, items = np.flatnonzero(judged.rows), items_of(data)
+    chosen_items = [items[i] for i in rows] if isinstance(items, list) else items[rows]
+    X = model.read(chosen_items, items=[data.items[i] for i in rows])
+    Y = data.annotations.matrix[rows][X.kept]
     evaluation = observed = None
     if judged.average_precision:
         evaluation = model.evaluate(X, Y, rule=None if chosen == "auto" else chosen)
     else:
         observed = metrics.observed_average_precision(Y, model.decision_scores(X))
     found = Judgement(
-        str(run), str(table), model.method_, tuple(labels), evaluation, observed, tuple(judged.words)
+        str(run),
+        str(table),
+        model.method_,
+        tuple(labels),
+        evaluation,
+        observed,
+        tuple(judged.words),
+        tuple((item.item, item.reason) for item in X.bad),
     )
     if out is not None:
         write_json(check_output(out, [table], (".json",)), found.to_dict())

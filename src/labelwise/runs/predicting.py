@@ -14,14 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.runs.directory import RunDirectory, check_output
-from labelwise.runs.inputs import features_of, read_for_model
+from labelwise.runs.inputs import items_of, read_for_model
 
 __all__ = ["Predictions", "predict"]
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was written: ``calibrated`` says whether the scores are calibrated probabilities."""
+    """What was written.
+
+    :ivar calibrated: whether the scores are calibrated probabilities.
+    :ivar skipped: the items that could not be read, each with the reason; the file does not have them.
+    """
 
     run: str
     table: str
@@ -31,6 +35,7 @@ class Predictions:
     labels_per_item: float
     rule: str
     calibrated: bool
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -38,11 +43,18 @@ class Predictions:
 
 
 def predict(
-    run: str | Path, table: str | Path, out: str | Path, *, item_column: str | None = None
+    run: str | Path,
+    table: str | Path,
+    out: str | Path,
+    *,
+    item_column: str | None = None,
+    images: str | None = None,
+    on_bad_item: str | None = None,
+    progress: bool = False,
 ) -> Predictions:
     """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
 
-    The table needs the feature columns that the model was trained on, in any order; its labels are not read. The
+    The table needs the columns that the model was trained on, in any order; its labels are not read. The
     predicted names are a list, in CSV one text separated by ``;`` (or ``|`` where a name holds ``;``).
 
     :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
@@ -53,14 +65,19 @@ def predict(
     target = check_output(out, [table], tuple(_WRITERS))
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
-    data = read_for_model(str(table), config, state["feature_names"], [], item_column=item_column)
-    model = load(directory.model)
-    X = features_of(data)
+    data = read_for_model(
+        str(table), config, state["feature_names"], [], item_column=item_column, images=images
+    )
+    model = load(directory.model).set_params(
+        on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
+    )
+    X = model.read(items_of(data), items=data.items)
+    items = [data.items[i] for i in X.kept]
     probabilities = model.predict_proba(X)
     chosen = model.rule_.apply(probabilities)
     draft = target.with_name(f".{target.name}.draft")
     try:
-        _WRITERS[target.suffix.lower()](draft, data.items, model.label_names_, probabilities, chosen)
+        _WRITERS[target.suffix.lower()](draft, items, model.label_names_, probabilities, chosen)
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -68,11 +85,12 @@ def predict(
         run=str(run),
         table=str(table),
         out=str(target),
-        n_items=len(data),
+        n_items=len(items),
         n_labels=len(model.label_names_),
         labels_per_item=float(chosen.sum(axis=1).mean()),
         rule=model.rule_.name,
         calibrated=model.calibration_ is not None,
+        skipped=tuple((item.item, item.reason) for item in X.bad),
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest
-from labelwise.runs.inputs import features_of, read_inputs
+from labelwise.runs.inputs import items_of, read_inputs
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -42,16 +42,11 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
         )
     inputs = read_inputs(config)
     why = json.loads(directory.evaluation.read_text(encoding="utf-8")).get("why_no_figures", [])
-    memory = state.get("memory")
+    model = load(directory.model)
+    model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
+    model.held_out_ = directory.held_out()
     return write_run_report(
-        directory,
-        config,
-        load(directory.model),
-        inputs.table,
-        features_of(inputs.table),
-        why=why,
-        memory=memory,
-        out=target,
+        directory, config, model, inputs.table, why=why, memory=state.get("memory"), out=target
     )
 
 
@@ -60,36 +55,35 @@ def write_run_report(
     config: RunConfig,
     model: MultiLabelClassifier,
     table: Table,
-    X: Any,
     *,
     why: Sequence[str] = (),
-    skipped: Sequence[Any] = (),
     memory: int | None = None,
     out: Path | None = None,
 ) -> Path:
     """Write the report of a fitted model on the table that it was trained on, and return where it lies.
 
-    :param X: the table's items as the model takes them.
+    Items that cannot be read, where such are left out, stand in a list of their own.
+
     :param why: sentences on what the labels cannot judge, where there are no figures.
-    :param skipped: items that could not be used.
     :param memory: bytes of memory that training held at most.
     """
+    from labelwise.annotations import Annotations
     from labelwise.report import content_of, write_report
 
-    contents = getattr(table, "contents", None)
-    kind = table.kind if table.kind in ("image", "text") and contents is not None else None
+    read = model.read(items_of(table), items=table.items)
+    contents, kind = table.contents, table.kind if table.kind != "features" else None
     asked = {name: value for name, value in config.model_dump().items() if value not in (None, {}, [], ())}
     content = content_of(
         model,
         title=f"{model.method_} on {table.path.name}",
         results_words=tuple(why),
-        X=X,
-        Y=table.annotations,
-        items=table.items,
-        contents=contents if kind else None,
+        X=read,
+        Y=Annotations(table.annotations.matrix[read.kept], table.annotations.label_names),
+        items=[table.items[i] for i in read.kept],
+        contents=None if contents is None else [contents[i] for i in read.kept],
         kind=kind,
         configuration=asked,
-        skipped=skipped,
+        skipped=read.bad,
         memory=memory,
     )
     return write_report(content, out or run.report)

