@@ -1,6 +1,7 @@
 """The papers' tables and figures: published numbers, experiments as data, and the runner that measures them."""
 
 from labelwise.experiments._compare import Compared, compare
+from labelwise.experiments._cost import RATES, Cost, estimate
 from labelwise.experiments._experiment import Outcome, run_experiment
 from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
@@ -13,7 +14,9 @@ from labelwise.experiments._worker import Execute
 
 __all__ = [
     "DATASETS",
+    "RATES",
     "Compared",
+    "Cost",
     "Execute",
     "Job",
     "Measured",
@@ -24,6 +27,7 @@ __all__ = [
     "Tally",
     "collect",
     "compare",
+    "estimate",
     "hide",
     "load_spec",
     "parse_spec",
