@@ -2,7 +2,7 @@
 
 Runs each benchmark in a process of its own, one after the other, and leaves their tables in ``benchmarks/results``.
 Use a machine that does nothing else. The comparisons on real data are apart, since they need ``LABELWISE_DATA``:
-``benchmarks/ridge.py`` and ``benchmarks/real_features.py``.
+``ridge.py``, ``real_features.py``, ``embedding.py`` and ``cached_start.py`` in this folder.
 """
 
 from __future__ import annotations
