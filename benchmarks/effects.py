@@ -1,0 +1,134 @@
+"""What the published protocol adds to a figure: one thing switched at a time, on the sets of the local benchmark.
+
+``python benchmarks/effects.py --out DIR [--seeds 3] [--workers 2]`` runs what is missing and writes
+``docs/results/local/effects.csv``: for each effect, set, setting and seed the figures without and with it.
+
+- *label leak*: ``bbam`` whose pseudo-labels take the angle transform of an unlabelled item's true label;
+- *second split*: ``bbam`` whose warm-up learns from another draw of labelled rows (RandomState(1000)) than the second
+  stage, so that it has seen labels of nearly twice the rows;
+- *selection on test*: the epoch of the best test mAP instead of the last one, with a method's own budget of small
+  steps and with the learning rate of 1e-3 at which whole networks are trained.
+
+What the decision rule does needs no runs of its own: ``benchmarks/local.py`` judges each run by three rules.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import judging
+import numpy as np
+import sets
+from local import show
+
+from labelwise.experiments import Job, Measured, run_jobs
+from labelwise.experiments._shards import read_shards
+
+SETTINGS = ("5% labelled", "20% labelled")
+SMALL_SETS = ("scene", "yeast", "voc12_animals")
+SELECTED = ("asl", "bam", "cap", "softmatch")
+STEEP = 1e-3
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "label leak": {"leak_truth": True},
+    "second split": {"warm_up_seed": 1000},
+}
+FIELDS = ("effect", "set", "setting", "method", "seed", "metric", "without", "with")
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "local" / "effects.csv"
+
+
+def run(job: Job, folder: str) -> Measured:
+    """Train and judge a job, with its epoch chosen on the test rows where it says so."""
+    import torch
+
+    torch.set_num_threads(1)
+    X, Y, X_test, Y_test = judging.read(job.dataset, folder, job.options.get("rows"))
+    given: dict[str, Any] = {}
+    if "learning_rate" in job.options:
+        given["learning_rate"] = job.options["learning_rate"]
+    if job.options.get("select_on_test"):
+        given |= {"validation": (X_test, Y_test), "patience": 10_000, "rule": 0.5, "calibrate": False}
+    model = judging.fitted(job, X, Y, sets.hide(Y, job), **given)
+    found = judging.figures(Y_test, model.predict_proba(X_test), model.rule_)
+    return Measured(found, {"epochs": len(model.history_), "best_epoch": model.best_epoch_})
+
+
+def pairs(seeds: int) -> Iterator[tuple[str, str, Job, Job]]:
+    """Yield (effect, setting, the run without it, the run with it), seed by seed."""
+    rows = sets.GOEMOTIONS_ROWS
+    for seed in range(seeds):
+        for setting in SETTINGS:
+            for name in sets.SETS:
+                plain = sets.job(name, setting, "bbam", seed, rows)
+                for effect, options in PUBLISHED.items():
+                    yield (
+                        effect,
+                        setting,
+                        plain,
+                        replace(plain, hyperparameters=options, protocol="published"),
+                    )
+        for name in SMALL_SETS:
+            for method in SELECTED:
+                plain = sets.job(name, SETTINGS[0], method, seed, rows)
+                steep = replace(plain, options={**plain.options, "learning_rate": STEEP})
+                for effect, job in (("selection on test", plain), ("selection on test, rate 1e-3", steep)):
+                    chosen = {**job.options, "select_on_test": True}
+                    yield effect, SETTINGS[0], job, replace(job, options=chosen, protocol="published")
+
+
+def table(out: Path, seeds: int) -> list[dict[str, Any]]:
+    """Return one row for each pair that is whole and each metric that the effect can move."""
+    found = {
+        shard["key"]: {(m["metric"], m["rule"]): m["value"] for m in shard["measurements"]}
+        for shard in read_shards(out)
+        if shard["status"] == "done"
+    }
+    rows = []
+    for effect, setting, plain, switched in pairs(seeds):
+        if plain.key in found and switched.key in found:
+            metrics = ["map", "one_error", "micro_f1"] if effect in PUBLISHED else ["map", "one_error"]
+            for metric in metrics:
+                rule = "own" if metric == "micro_f1" else ""
+                values = (found[job.key][metric, rule] for job in (plain, switched))
+                told = (effect, plain.dataset, setting, plain.method, plain.seed, metric, *values)
+                rows.append(dict(zip(FIELDS, told, strict=True)))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--cap", type=float, default=300.0, help="seconds that a run may take")
+    parser.add_argument("--table", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    sets.read("goemotions", options.out / "embeddings")
+    run_jobs(
+        [job for _, _, *both in pairs(options.seeds) for job in both],
+        "effects:run",
+        options.out,
+        data=str(options.out),
+        workers=options.workers,
+        time_cap=options.cap,
+        progress=show,
+    )
+    rows = table(options.out, options.seeds)
+    options.table.parent.mkdir(parents=True, exist_ok=True)
+    with options.table.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    for effect in dict.fromkeys(row["effect"] for row in rows):
+        gains = [r["with"] - r["without"] for r in rows if r["effect"] == effect and r["metric"] == "map"]
+        print(f"{effect}: mAP {np.mean(gains):+.4f} over {len(gains)} pairs")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Every method at the papers' size: COCO's and VOC's whole label matrices with simulated features.
+
+``python benchmarks/paper_size.py [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x 80 and
+5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each label a random
+unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one, of unit
+length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP on
+drawn test features is a *simulation* and says nothing of pictures.
+
+Each method trains one epoch of each of its stages, on one positive an item (on 10% labelled items where it takes no
+single positives), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall time of
+``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which ``data_mb``
+was there before. Rows that the file already holds are not computed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sets
+
+from labelwise._random import generator
+
+SETS = ("voc12", "coco14")
+DIMENSIONS = 64
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "local" / "paper_size.csv"
+FIELDS = (
+    "set",
+    "items",
+    "labels",
+    "method",
+    "setting",
+    "epochs",
+    "seconds",
+    "cpu_seconds",
+    "data_mb",
+    "peak_mb",
+    "simulated_map",
+    "status",
+)
+
+
+def labels(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return a set's whole label matrices of train and test, int8."""
+    folder = sets.root() / f"{name}_labels"
+    with np.load(next(folder.glob("*.npz")), allow_pickle=False) as file:
+        if name == "coco14":
+            train, test = (np.unpackbits(file[f"{part}_Y"], axis=1)[:, :80] for part in ("train", "val"))
+        else:
+            train, test = file["train_Y"], file["val_Y"]
+    return train.astype(np.int8), test.astype(np.int8)
+
+
+def features(Y: np.ndarray, part: str) -> np.ndarray:
+    """Return drawn features (n, 64) float32 of unit length."""
+    directions = generator(0, "directions", Y.shape[1]).standard_normal((Y.shape[1], DIMENSIONS))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    noise = generator(0, "noise", part).standard_normal((len(Y), DIMENSIONS)) * 2 / np.sqrt(DIMENSIONS)
+    X = Y.astype(np.float32) @ directions.astype(np.float32) + noise.astype(np.float32)
+    found: np.ndarray = X / np.linalg.norm(X, axis=1, keepdims=True)
+    return found.astype(np.float32)
+
+
+def memory() -> int:
+    """Return the peak resident memory so far in MiB."""
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // (1024 if sys.platform != "darwin" else 2**20)
+
+
+def one(name: str, method: str) -> dict[str, Any]:
+    """Train a method and return its row."""
+    import torch
+
+    import labelwise as lw
+    from labelwise.metrics import mean_average_precision
+
+    torch.set_num_threads(1)
+    Y, Y_test = labels(name)
+    X, X_test = features(Y, "train"), features(Y_test, "test")
+    spec = lw.methods.get(method).spec
+    single = "single_positive" in spec.settings
+    seen = lw.simulate.single_positive(Y) if single else lw.simulate.semi_supervised(Y, 0.1, seed=1)
+    prior = float(Y.sum(1).mean()) if single and "prior" in spec.needs else None
+    epochs = spec.passes and (2 if "warm_up" in spec.hyperparameters or method.endswith("linear_init") else 1)
+    model = lw.MultiLabelClassifier(
+        method, epochs=epochs or None, validation=None, prior=prior, device="cpu", random_state=0
+    )
+    held = memory()
+    wall, cpu = time.perf_counter(), time.process_time()
+    model.fit(X, seen, true_labels=Y if "true_labels" in spec.needs else None)
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    peak = memory()
+    value = mean_average_precision(Y_test, model.decision_scores(X_test))
+    setting = "single positive" if single else "10% labelled"
+    told = (name, *Y.shape, method, setting, len(model.history_), round(wall, 1), round(cpu, 1), held, peak)
+    return dict(zip(FIELDS, (*told, round(float(value), 4), "trained"), strict=True))
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a results file, none where there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def main() -> None:
+    import labelwise as lw
+
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
+    parser.add_argument("--methods", nargs="+", default=None)
+    parser.add_argument("--limit", type=float, default=3600.0, help="seconds that a method may take")
+    parser.add_argument("--file", type=Path, default=RESULTS)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.one:
+        print(json.dumps(one(*options.one)))
+        return
+    rows = read(options.file)
+    done = {(row["set"], row["method"]) for row in rows}
+    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    for name in options.sets:
+        for method in options.methods or lw.methods.names():
+            if (name, method) in done:
+                continue
+            command = [sys.executable, __file__, "--one", name, method]
+            try:
+                answer = subprocess.run(
+                    command,
+                    env={**os.environ, **threads},
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                    timeout=options.limit,
+                )
+                rows.append({k: str(v) for k, v in json.loads(answer.stdout.splitlines()[-1]).items()})
+            except subprocess.TimeoutExpired:
+                why = f"stopped after {options.limit:g} s"
+                rows.append({**dict.fromkeys(FIELDS, ""), "set": name, "method": method, "status": why})
+            except subprocess.CalledProcessError as error:
+                raise SystemExit(f"{name}, {method}: {error.stderr.splitlines()[-1]}") from None
+            print(*rows[-1].values(), sep="\t", flush=True)
+            options.file.parent.mkdir(parents=True, exist_ok=True)
+            with options.file.open("w", newline="") as file:
+                writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    main()
