@@ -5,13 +5,14 @@ shard under DIR: stop at any time, and the same command computes what is missing
 grid is a whole grid of fewer seeds. ``benchmarks/local_tables.py`` makes tables and figures of what is there.
 
 Every learner sees the same hidden labels, trains with its default hyper-parameters and budget on one thread, and is
-judged on the test rows; nothing is chosen on them (protocol ``honest``). Where no negative is known, methods that need
-a prior get one number, the mean number of labels of a training item, as a practitioner would know it, and the row says
-so. ``logistic`` is the plain floor, and with all labels the plain ceiling; ``logistic_l2`` differs in its scaling only.
-``ridge`` (scaling and strength by leave-one-out) is the tuned floor, and the best of all three with all labels the
-tuned ceiling. A run that takes longer than ``--cap`` seconds is stopped and reported as such. Beside the learner's own decision rule, F1 and Hamming loss are
-taken by a threshold of one half and by the *oracle count*, which reads each item's number of labels from the truth:
-to measure what the rule does (``effects.py``), never for a ranking.
+judged on the test rows; nothing is chosen on them (protocol ``honest``). Where no negative is known, methods that
+need a prior get one number, the mean number of labels of a training item, as a practitioner would know it, and the
+row says so. ``logistic`` is the plain floor, and with all labels the plain ceiling; ``logistic_l2`` differs in its
+scaling only. ``ridge`` (scaling and strength by leave-one-out) is the tuned floor, and the best of all three with all
+labels the tuned ceiling. A run that takes longer than ``--cap`` seconds is stopped and reported as such. Beside the
+learner's own decision rule, F1 and Hamming loss are taken by a threshold of one half and by the *oracle count*, which
+reads each item's number of labels from the truth: to measure what the rule does (``effects.py``), never for a
+ranking.
 """
 
 from __future__ import annotations
