@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelwise.annotations import parse, parse_names
+from labelwise.annotations import names_in, parse, parse_names
 from labelwise.errors import UserError
 
 CELLS = [["cat", "dog"], ["cow"], [], None]
@@ -129,3 +129,14 @@ def test_what_cannot_be_read_is_refused_in_one_line(values, options, message):
         parse_names(values, **options)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_names_that_label_names_has_not_are_refused_or_ignored():
+    cells = ["cat;cow", "cow", "", "dog"]
+    with pytest.raises(UserError, match="cow"):
+        parse_names(cells, label_names=["cat", "dog"])
+    found = parse_names(cells, label_names=["cat", "dog"], unlisted="absent", extra="ignore")
+    assert found.matrix.tolist() == [[1, 0], [0, 0], [-1, -1], [0, 1]]
+    assert names_in(cells, label_names=["cat", "dog"]) == ("cat", "cow", "dog")
+    with pytest.raises(UserError, match="ignore"):
+        parse_names(cells, extra="drop")

@@ -216,3 +216,15 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
     assert str(tmp_path / "report.html") in result.stdout
     assert called == {"out": tmp_path, "quick": True, "open_report": False, "seed": 3, "progress": False}
     assert answer("demo", "--out", tmp_path)["rows"][0]["map"] == 0.5
+
+
+def test_labels_that_a_model_does_not_know_are_left_out_and_said(lw, answer, tmp_path):
+    rows = "\n".join(f"{i},{i % 2 - 0.5},{-(i % 2) + 0.5},{'cat' if i % 2 else 'dog'}" for i in range(60))
+    (tmp_path / "train.csv").write_text(f"id,f0,f1,tags\n{rows}\n")
+    (tmp_path / "test.csv").write_text("id,f0,f1,tags\na,.5,-.5,cat;cow\nb,-.5,.5,dog\nc,.5,-.5,cat\n")
+    tags = ("--labels-column", "tags", "--unlisted", "absent")
+    out = tmp_path / "run"
+    assert lw("train", tmp_path / "train.csv", *tags, "--out", out, "--device", "cpu").exit_code == 0
+    found = answer("evaluate", out, tmp_path / "test.csv")
+    assert found["figures"]["metrics"]["map"] == 1.0
+    assert any("does not know them: cow" in sentence for sentence in found["words"])

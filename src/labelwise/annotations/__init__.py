@@ -43,8 +43,18 @@ from __future__ import annotations
 from labelwise.annotations import simulate
 from labelwise.annotations._describe import Summary, describe
 from labelwise.annotations._matrix import Annotations, as_matrix
-from labelwise.annotations._names import parse_names
+from labelwise.annotations._names import names_in, parse_names
 from labelwise.annotations._parse import parse
 from labelwise.annotations._split import split
 
-__all__ = ["Annotations", "Summary", "as_matrix", "describe", "parse", "parse_names", "simulate", "split"]
+__all__ = [
+    "Annotations",
+    "Summary",
+    "as_matrix",
+    "describe",
+    "names_in",
+    "parse",
+    "parse_names",
+    "simulate",
+    "split",
+]

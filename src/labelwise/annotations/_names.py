@@ -27,6 +27,7 @@ def parse_names(
     unlisted: str = "unknown",
     label_names: Sequence[str] | None = None,
     separator: str | None = None,
+    extra: str = "refuse",
 ) -> Annotations:
     """Read one cell of label names a row; the package's page says how cells are read.
 
@@ -34,12 +35,15 @@ def parse_names(
     ``unlisted``: what a label is that a row does not list, ``"unknown"`` (-1) or ``"absent"`` (0; an empty
     cell is still all unknown, an empty list is all 0). ``label_names``: the labels, in order; by default all
     names that occur, sorted. ``separator``: between the names of a text; by default the first of ``;`` ``|``
-    ``,`` that occurs in the column; ``" "`` stands for any whitespace.
+    ``,`` that occurs in the column; ``" "`` stands for any whitespace. ``extra``: what to do with a name that
+    ``label_names`` has not, ``"refuse"`` or ``"ignore"`` (the row counts as one that somebody labelled).
 
     Raises UserError for a cell that cannot be read, a name that ``label_names`` has not, no name at all, or
     text that only spaces could separate when neither ``separator`` nor ``label_names`` say whether they do.
     """
     absent = state_of_unlisted(unlisted)
+    if extra not in ("refuse", "ignore"):
+        raise UserError(f"extra={extra!r}: it is 'refuse' or 'ignore'")
     if isinstance(values, str):
         raise UserError(f"values must be one cell of names a row, not the text {values!r}")
     if separator == "":
@@ -63,12 +67,22 @@ def parse_names(
             continue
         for name in names:
             if name not in place:
+                if extra == "ignore":
+                    continue
                 raise UserError(
                     f"row {row} (counted from 0) has the label {name!r}, which label_names has not: "
                     + near(name, chosen)
                 )
             matrix[row, place[name]] = 1
     return Annotations(matrix, chosen)
+
+
+def names_in(
+    values: Iterable[Any], *, label_names: Sequence[str] | None = None, separator: str | None = None
+) -> Names:
+    """Return the names that occur in cells of names, sorted; see :func:`parse_names`."""
+    chosen = None if label_names is None else name_list(label_names)
+    return tuple(sorted({name for row in _rows(list(values), chosen, separator) if row for name in row}))
 
 
 def _rows(cells: list[Any], label_names: Names | None, separator: str | None) -> list[Names | None]:

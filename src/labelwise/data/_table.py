@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.annotations import Annotations, parse_names
+from labelwise.annotations import Annotations, names_in, parse_names
 from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
 from labelwise.data._formats import read_columns
@@ -34,6 +34,7 @@ class Table:
     :ivar contents: the n texts as the file has them, or the n images' absolute paths with links followed;
         None for features.
     :ivar path: the file.
+    :ivar extra_labels: names in the column of label names that a trained model does not know; they were left out.
     """
 
     items: list[str]
@@ -43,6 +44,7 @@ class Table:
     labels: Annotations | None
     contents: list[str] | None
     path: Path
+    extra_labels: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.items)
@@ -129,10 +131,21 @@ def read_table(
         labels=(
             _annotations(columns, roles.labels, roles.labels if expect is None else tuple(expect[1]))
             if labels_column is None
-            else _named(columns, labels_column, unlisted, label_names, separator, require_labels)
+            else _named(
+                columns,
+                labels_column,
+                unlisted,
+                label_names,
+                separator,
+                require_labels,
+                "refuse" if expect is None else "ignore",
+            )
         ),
         contents=None if roles.content is None else _contents(columns, roles, images),
         path=path,
+        extra_labels=()
+        if expect is None or labels_column is None
+        else _extra(columns, labels_column, tuple(expect[1]), separator),
     )
 
 
@@ -199,17 +212,27 @@ def _named(
     label_names: Sequence[str] | None,
     separator: str | None,
     require: bool,
+    extra: str,
 ) -> Annotations | None:
     cells = columns.names(name)
     if not require and label_names is None and not any(cells):
         return None
     try:
-        return parse_names(cells, unlisted=unlisted, label_names=label_names, separator=separator)
+        return parse_names(
+            cells, unlisted=unlisted, label_names=label_names, separator=separator, extra=extra
+        )
     except UserError as error:
         row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
         if row is None:
             raise UserError(f"{columns.path.name}, column {name!r}: {error}") from None
         raise UserError(f"{columns.where(int(row[1]), name)}{row[2]}") from None
+
+
+def _extra(
+    columns: Columns, name: str, label_names: tuple[str, ...], separator: str | None
+) -> tuple[str, ...]:
+    found = names_in(columns.names(name), label_names=label_names, separator=separator)
+    return tuple(label for label in found if label not in set(label_names))
 
 
 def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 from labelwise.runs.directory import RunDirectory, check_output, write_json
 from labelwise.runs.inputs import items_of, parse_rule, read_for_model
 
@@ -128,9 +128,13 @@ def evaluate(
         tuple(labels),
         evaluation,
         observed,
-        tuple(judged.words),
+        (*judged.words, *_left_out(data.extra_labels)),
         tuple((item.item, item.reason) for item in X.bad),
     )
     if out is not None:
         write_json(check_output(out, [table], (".json",)), found.to_dict())
     return found
+
+
+def _left_out(labels: tuple[str, ...]) -> list[str]:
+    return [f"Left out, since the model does not know them: {listed(labels)}."] if labels else []
