@@ -220,3 +220,42 @@ def test_features_take_a_head_and_its_own_budget(seen):
     assert told["backbone"] == "features"
     assert not {"tune", "epochs", "learning_rate"} & told.keys()
     assert any("head alone" in note for note in facts["notes"])
+
+
+def test_pictures_take_the_specs_network_at_one_rate(seen, monkeypatch):
+    dataset, _ = seen
+    parts = {
+        name: replace(part, features=None, contents=[f"{name}{i}.jpg" for i in range(len(part))])
+        for name, part in dataset.parts.items()
+    }
+    pictures = replace(dataset, kind="image", parts=parts)
+    monkeypatch.setattr(_measure, "_read", lambda name, directory: pictures)
+    options = {"backbone": "hf/microsoft/resnet-50", "tune": "all", "image_size": 448, "learning_rate": 1e-5}
+    job = Job("VOC", "single_positive", "an", protocol="published", options={**options, "code": "spml"})
+    told, _, _ = run(job, seen)
+    assert {name: told[name] for name in options} == options
+    assert told["backbone_learning_rate"] == 1e-5
+    rows, held = spml_split(100)
+    assert told["X"].tolist() == [f"train{i}.jpg" for i in rows]
+    assert told["validation"][0].tolist() == [f"train{i}.jpg" for i in held]
+    with pytest.raises(UserError, match=r"the experiment needs training\.backbone"):
+        measure(replace(job, options={"code": "spml"}), Source("nowhere"))
+
+
+def test_a_search_keeps_the_best_by_validation(seen, monkeypatch):
+    class Tried(_measure.MultiLabelClassifier):
+        def fit(self, X, Y, **rest):
+            super().fit(X, Y, **rest)
+            self.validation_ = {"map": {1e-3: 0.4, 1e-4: 0.7, 1e-5: 0.5}[self.given["learning_rate"]]}
+            return self
+
+    monkeypatch.setattr(_measure, "MultiLabelClassifier", Tried)
+    dataset, told = seen
+    parts = {n: replace(p, features=None, contents=["x"] * len(p)) for n, p in dataset.parts.items()}
+    monkeypatch.setattr(_measure, "_read", lambda *_: replace(dataset, kind="text", parts=parts))
+    search = {"learning_rate": [1e-3, 1e-4, 1e-5], "batch_size": [8.0]}
+    options = {"backbone": "minilm", "tune": "all", "search": search, "code": "spml"}
+    found = measure(Job("AAPD", "full", "bce", protocol="published", options=options), Source("nowhere"))
+    assert [t["learning_rate"] for t in told] == [1e-3, 1e-4, 1e-5]
+    assert {t["batch_size"] for t in told} == {8}
+    assert found.facts["validation_map"] == 0.7

