@@ -31,14 +31,6 @@ __all__ = [
 Protocol = Literal["honest", "published"]
 Value = bool | int | float | str
 
-SETTING_NAMES = (
-    "full",
-    "single_positive",
-    "single_positive_all_negatives",
-    "partial_positive",
-    "partial",
-    "semi_supervised",
-)
 _FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
 
 
