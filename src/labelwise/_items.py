@@ -87,11 +87,12 @@ def as_items(
     *,
     items: Sequence[str] | None = None,
     picture_cache: Path | None = None,
+    tokenizer: str | None = None,
 ) -> Any:
     """Return ``X`` as an array, a CSR matrix or a source, checked.
 
     Texts, and paths of pictures, are read as ``preprocessing`` says, that of the backbone that takes them. ``items``
-    names them in messages.
+    names them in messages; ``tokenizer`` is the definition that a model directory keeps.
 
     :raises UserError: for what is neither numbers nor finite, with the rows or columns named, and for texts or paths
         where the backbone takes numbers.
@@ -105,7 +106,7 @@ def as_items(
                 "pictures, 'minilm' for texts, or an array of features"
             )
         if isinstance(preprocessing, TextPreprocessing):
-            return Texts(words, build_tokenizer(preprocessing), items=items)
+            return Texts(words, build_tokenizer(preprocessing, tokenizer), items=items)
         return ImageFiles(words, preprocessing, items=items, cache=picture_cache)
     if hasattr(X, "tocsr"):
         X = X.tocsr()

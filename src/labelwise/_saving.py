@@ -14,7 +14,7 @@ from labelwise import artifact, metrics
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 from labelwise.methods import Problem, get
-from labelwise.models import InputScaling, preprocessing_from_dict
+from labelwise.models import InputScaling, TextPreprocessing, build_tokenizer, preprocessing_from_dict
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -60,6 +60,9 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
         "notes": list(model.notes_),
         **{name.removesuffix("_"): getattr(model, name) for name in _PLAIN},
     }
+    kept = model.preprocessing_
+    if isinstance(kept, TextPreprocessing) and kept.tokenizer.startswith("hf/"):
+        config["tokenizer"] = model._tokenizer or build_tokenizer(kept).definition()
     artifact.write(path, config, arrays)
 
 
@@ -101,7 +104,7 @@ def _restore(
     model.input_shape_, model.item_shape_ = tuple(config["input_shape"]), tuple(config["item_shape"])
     model.preprocessing_ = _optional(config["preprocessing"], preprocessing_from_dict)
     model.skipped_, model.embedder_ = (), None
-    known = config["architecture"]
+    known, model._tokenizer = config["architecture"], config.get("tokenizer")
     model._rebuild = {"pretrained": False, **({} if known is None else {"architecture": known})}
     if config["n_features"] is not None:
         model.n_features_in_ = config["n_features"]

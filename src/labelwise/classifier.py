@@ -216,6 +216,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels = parse(Y, label_names=label_names)
         columns = _columns(X)
         self._rebuild: dict[str, Any] = {}
+        self._tokenizer: str | None = None
         self.preprocessing_ = sized(preprocessing_of(self.backbone), self.image_size)
         fixed = self.backbone == "features" or self.preprocessing_ is not None
         self.tune_ = self.tune or ("head" if fixed else "all")
@@ -538,7 +539,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _as_items(self, X: Any, items: Sequence[str] | None = None) -> Any:
         folder = None if self.picture_cache is None or self.tune_ == "head" else Path(self.picture_cache)
-        return as_items(X, self.preprocessing_, items=items, picture_cache=folder)
+        return as_items(X, self.preprocessing_, items=items, picture_cache=folder, tokenizer=self._tokenizer)
 
     def _backbone(self, shape: Sequence[int]) -> nn.Module:
         if isinstance(self.backbone, nn.Module):

@@ -107,6 +107,16 @@ class ImageFiles:
         return (3, *self.preprocessing.size)
 
     @property
+    def workers(self) -> int:
+        """The number of threads that decode."""
+        return self._workers.count
+
+    @property
+    def decoded_side(self) -> int | None:
+        """The shorter side of the pictures that are kept decoded; None where none are."""
+        return None if self._decoded is None else self._decoded.side
+
+    @property
     def paths(self) -> list[str]:
         """The n files."""
         return [self._paths[row] for row in self._rows.tolist()]

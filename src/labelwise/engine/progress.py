@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -15,7 +16,7 @@ class Progress(Protocol):
         """Begin a stage of ``steps`` steps, of which ``done`` are behind us."""
 
     def step(self, items: int, loss: float) -> None:
-        """Count one step over ``items`` items."""
+        """Count one step over ``items`` items; ``loss`` is NaN for a pass that only reads them."""
 
     def epoch(self, record: dict[str, float | int | str]) -> None:
         """Show an epoch's record."""
@@ -79,7 +80,8 @@ class RichProgress:
 
         self._items += items
         rate = self._items / max(time.perf_counter() - self._since, 1e-9)
-        self._bars.update(self._task, advance=1, rate=f"{rate:,.0f} items/s", note=f"loss {loss:.4g}")
+        note = "" if math.isnan(loss) else f"loss {loss:.4g}"
+        self._bars.update(self._task, advance=1, rate=f"{rate:,.0f} items/s", note=note)
 
     def epoch(self, record: dict[str, float | int | str]) -> None:
         """Show the validation score, where there is one."""
