@@ -44,7 +44,7 @@ def _section(name: str | None, callback: Callable[..., Any] | None) -> str:
             metavar = info.metavar or parameter.name.upper()
             many = "..." if typing.get_origin(_given(kind)) is list else ""
             usage.append(f"{metavar}{many}" if needed else f"[{metavar}{many}]")
-            arguments.append((f"`{metavar}`", _help(info, parameter)))
+            arguments.append((_code(metavar), _help(info, parameter)))
         elif isinstance(info, OptionInfo):
             options.append((_flags(info, parameter.name, _given(kind)), _help(info, parameter)))
     usage += ["[OPTIONS]"] if options else []
@@ -70,20 +70,26 @@ def _given(kind: Any) -> Any:
 
 
 def _flags(info: OptionInfo, name: str, kind: Any) -> str:
-    names = [
-        part for given in info.param_decls or (f"--{name.replace('_', '-')}",) for part in given.split("/")
-    ]
+    # Beside Annotated, typer keeps the first name where the default would be.
+    first = (info.default,) if isinstance(info.default, str) and info.default.startswith("-") else ()
+    told = (*first, *(info.param_decls or ()))
+    names = [part for given in told or (f"--{name.replace('_', '-')}",) for part in given.split("/")]
     values = typing.get_args(kind) if typing.get_origin(kind) is list else (kind,)
     words = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
     value = "" if kind is bool else f" {info.metavar or words.get(values[0], 'VALUE')}"
-    return ", ".join(f"`{name}{_cell(value)}`" for name in names)
+    return ", ".join(_code(f"{name}{value}") for name in names)
 
 
 def _help(info: ArgumentInfo | OptionInfo, parameter: inspect.Parameter) -> str:
     text = " ".join((info.help or "").split())
-    if info.show_default and parameter.default not in (inspect.Parameter.empty, None, False):
+    if info.show_default and not any(parameter.default is none for none in (parameter.empty, None, False)):
         text = f"{text} [default: {parameter.default}]"
     return _cell(escape(text, quote=False))
+
+
+def _code(text: str) -> str:
+    """Return code for a cell; a stroke in a code span would keep the backslash that a table asks of it."""
+    return f"<code>{escape(text, quote=False).replace('|', '&#124;')}</code>"
 
 
 def _cell(text: str) -> str:

@@ -39,7 +39,14 @@ def _advice() -> tuple[dict[str, tuple[str, str]], dict[str, str]]:
 
 
 ROOMS, FILES = _advice()
-HEADER = """# Errors
+HEADER = """---
+hide:
+  - navigation
+search:
+  boost: 2
+---
+
+# Errors
 
 Made from the source by `python docs/make_failures.py`; a test fails when a message is missing here.
 
@@ -306,6 +313,7 @@ _TALK = {
     "i": "row",
 } | {
     "argmin": "row",
+    "format_message": "what is wrong",
     "flatnonzero": "label",
     "where": "place",
 }

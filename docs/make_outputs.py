@@ -1,8 +1,8 @@
 """Runs the pages' code and writes what it prints below it: ``python docs/make_outputs.py docs/tutorial.md``.
 
 A page's ``python`` blocks run from top to bottom in one namespace, in an empty folder; what a block prints is the
-``text`` block that follows it. In a ``console`` block each line ``$ labelwise ...`` runs, and what it prints stands
-below it. A line of three dots stands for lines left out. ``tests/docs`` holds the pages to what the code prints now.
+``text`` block that follows it. In a ``console`` block each line ``$ labelwise ...`` runs (a backslash goes on with it), and what
+it prints stands below it. A line of three dots stands for lines left out. ``tests/docs`` holds the pages to what the code prints now.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 DOTS = "..."
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMAND = re.compile(r"^\$ ((?:.*\\\n)*.*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 NEEDS = re.compile(r"<!-- needs: ([\w, ]+) -->")
 
 
@@ -56,7 +57,7 @@ def run(page: str, name: str) -> Iterator[Output]:
             else:
                 yield Output(code, told.getvalue(), None)
         elif language == "console":
-            for found in re.finditer(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", code, re.MULTILINE):
+            for found in COMMAND.finditer(code):
                 start, end = block.start(2) + found.start(2), block.start(2) + found.end(2)
                 yield Output(found[1], command(found[1]), found[2], start, end)
 
@@ -67,7 +68,7 @@ def command(line: str) -> str:
 
     from labelwise.cli import app
 
-    program, *arguments = shlex.split(line)
+    program, *arguments = shlex.split(line.replace("\\\n", " "))
     if program != "labelwise":
         raise ValueError(f"{line!r} is no labelwise command")
     return CliRunner().invoke(app, arguments).output

@@ -1,4 +1,4 @@
-"""What griffe does not read in our docstrings: roles (``:func:`parse` ``), and fields of several names at once."""
+"""What griffe does not read in our docstrings by itself: their style, roles, and fields of several names at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ from typing import Any
 import griffe
 
 ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):(`[^`]+`)")
+STYLES = {
+    griffe.Parser.numpy: re.compile(r"^ *(Parameters|Attributes|Returns)\n *---+$", re.MULTILINE),
+    griffe.Parser.google: re.compile(r"^ *(Args|Attributes|Raises|Returns|Yields):$", re.MULTILINE),
+}
 SHARED = re.compile(r"^( *):(\w+) (\w+(?:, \w+)+):((?:.*)(?:\n\1 +\S.*)*)", re.MULTILINE)
 
 
@@ -15,8 +19,15 @@ class Roles(griffe.Extension):
     """Rewrites each docstring once, before it is parsed."""
 
     def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
-        """Rewrite the docstring of ``obj``."""
+        """Rewrite the docstring of ``obj``, and say how to read it."""
         if obj.docstring is not None:
+            text = obj.docstring.value
+            obj.docstring.parser = next(
+                (s for s, mark in STYLES.items() if mark.search(text)), griffe.Parser.sphinx
+            )
+            if obj.docstring.parser is griffe.Parser.google:
+                # What is returned is one thing; its text runs over lines.
+                obj.docstring.parser_options = {"returns_multiple_items": False, "returns_named_value": False}
             obj.docstring.value = rewritten(obj.docstring.value)
 
 
