@@ -1,8 +1,9 @@
 """Runs the pages' code and writes what it prints below it: ``python docs/make_outputs.py docs/tutorial.md``.
 
 A page's ``python`` blocks run from top to bottom in one namespace, in an empty folder; what a block prints is the
-``text`` block that follows it. In a ``console`` block each line ``$ labelwise ...`` runs (a backslash goes on with it), and what
-it prints stands below it. A line of three dots stands for lines left out. ``tests/docs`` holds the pages to what the code prints now.
+``text`` block that follows it. In a ``console`` block each line ``$ labelwise ...`` runs (a backslash at its end goes
+on), and what it prints stands below it. A line of three dots stands for lines left out. ``tests/docs`` holds the pages
+to what the code prints now.
 """
 
 from __future__ import annotations
