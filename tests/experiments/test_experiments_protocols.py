@@ -8,7 +8,7 @@ import pytest
 from labelwise import metrics
 from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
-from labelwise.experiments import Job, _measure, hide, spml_split
+from labelwise.experiments import Job, _measure, hide, load_spec, spml_split
 from labelwise.experiments._measure import Source, judge, measure
 
 
@@ -259,3 +259,46 @@ def test_a_search_keeps_the_best_by_validation(seen, monkeypatch):
     assert [t["learning_rate"] for t in told] == [1e-3, 1e-4, 1e-5]
     assert {t["batch_size"] for t in told} == {8}
     assert found.facts["validation_map"] == 0.7
+
+
+def test_features_are_not_searched(seen):
+    options = {"backbone": "minilm", "search": {"learning_rate": [1e-3, 1e-4]}, "code": "cap"}
+    run(Job("VOC", "full", "bce", protocol="published", options=options), seen)
+    assert len(seen[1]) == 1
+
+
+def test_a_search_of_a_method_of_two_stages_moves_the_second_alone(seen, monkeypatch):
+    """The linear stage has a fixed rate in the papers; the search is that of the network."""
+
+    class Tried(_measure.MultiLabelClassifier):
+        def fit(self, X, Y, **rest):
+            super().fit(X, Y, **rest)
+            self.validation_ = {"map": 0.5}
+            return self
+
+    monkeypatch.setattr(_measure, "MultiLabelClassifier", Tried)
+    dataset, told = seen
+    parts = {n: replace(p, features=None, contents=["x"] * len(p)) for n, p in dataset.parts.items()}
+    monkeypatch.setattr(_measure, "_read", lambda *_: replace(dataset, kind="image", parts=parts))
+    spec = load_spec("em-apl-poster")
+    (job,) = spec.jobs("published", rows=["role_linear_init"], datasets=["VOC"], seeds=[0], search=True)
+    measure(job, Source("nowhere"))
+    rates = [(t["learning_rate"], t["hyperparameters"]["second_rate"]) for t in told]
+    assert {first for first, _ in rates} == {1e-3}
+    seconds = [first * second for first, second in rates]
+    np.testing.assert_allclose(sorted(set(seconds)), [1e-5, 1e-4, 1e-3, 1e-2])
+    assert len(told) == 8
+
+
+def test_the_published_protocol_of_texts_tests_the_last_epoch(seen, monkeypatch):
+    """The released code names its live model the best one."""
+    dataset, _ = seen
+    parts = {n: replace(p, features=None, contents=["x"] * len(p)) for n, p in dataset.parts.items()}
+    parts["validation"] = parts["test"]
+    options = {"backbone": "minilm", "tune": "all", "code": "cap"}
+    for kind, expected in (("text", "last"), ("image", "best")):
+        monkeypatch.setattr(_measure, "_read", lambda *_, kind=kind: replace(dataset, kind=kind, parts=parts))
+        job = Job(
+            "AAPD", "semi_supervised", "bbam", 1, labelled_fraction=0.2, protocol="published", options=options
+        )
+        assert run(job, seen)[0]["select"] == expected

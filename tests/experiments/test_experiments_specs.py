@@ -121,6 +121,45 @@ def test_hyper_parameters_follow_data_set_and_protocol():
     assert {job.method for job in leak if "leak_truth" in job.hyperparameters} == {"bbam"}
 
 
+def test_rates_and_batches_are_those_of_each_rows_own_code():
+    """BBAM's script has 5e-5 on VOC, CAP's code 1e-4 on all; MIME's heads have ten times its backbone's 1e-4."""
+
+    def rate(name, dataset, row):
+        return jobs_of(name, dataset, row, seeds=[1])[0].options["learning_rate"]
+
+    for name in ("bbam-images", "bbam-time"):
+        assert (rate(name, "VOC", "bbam"), rate(name, "VOC", "cap")) == (5e-5, 1e-4)
+        assert (rate(name, "COCO", "bbam"), rate(name, "COCO", "cap")) == (1e-4, 1e-4)
+    for row in ("bbam", "bbam_without_bbam"):
+        assert (rate("bbam-ablation", "VOC", row), rate("bbam-ablation", "COCO", row)) == (5e-5, 1e-4)
+    assert (rate("bbam-vdfd-methods", "VOC", "bbam"), rate("bbam-vdfd-methods", "VOC", "cap")) == (5e-5, 1e-4)
+    mime = jobs_of("bbam-images", "VOC", "mime", seeds=[1])[0].options
+    assert (mime["learning_rate"], mime["batch_size"], mime["epochs"]) == (1e-3, 32, 10)
+    drml = jobs_of("bbam-images", "VOC", "drml", seeds=[1])[0]
+    assert drml.hyperparameters["relation_rate"] * drml.options["learning_rate"] == pytest.approx(1e-3)
+
+
+@pytest.mark.parametrize("dataset", ["VOC", "COCO", "NUS", "CUB"])
+def test_a_linear_start_is_followed_by_the_rate_of_the_other_rows(dataset):
+    (role,), (start,) = (
+        jobs_of("em-apl-poster", dataset, row, seeds=[0]) for row in ("role", "role_linear_init")
+    )
+    assert start.options["learning_rate"] == 1e-3
+    second = start.hyperparameters["second_rate"] * start.options["learning_rate"]
+    assert second == pytest.approx(role.options["learning_rate"])
+    assert round(start.hyperparameters["linear_share"] * start.options["epochs"]) == 25
+
+
+@pytest.mark.parametrize("name", [name for name in spec_names() if name.startswith("bbam-")])
+def test_bbams_published_runs_do_what_its_code_does(name):
+    """Two splits on pictures, and the statistics of the raw network; VDFD is measured without the truth."""
+    for job in load_spec(name).jobs("published"):
+        if job.method == "bbam":
+            two = "vdfd" not in name and "text" not in name
+            assert job.hyperparameters.get("warm_up_seed") == (1000 if two else None)
+            assert (job.hyperparameters.get("statistics_from") == "raw") == ("vdfd" not in name)
+
+
 def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():
     spec = load_spec("hml-table5")
     assert len(spec.jobs(rows=["hml_fixed"], seeds=[0])) == 4

@@ -185,6 +185,10 @@ def test_choices_and_places_that_do_not_exist_are_one_line(ohsumed, tmp_path):
         UserError, match="leak_truth reads the labels of unlabelled items: it needs --protocol published"
     ):
         run_experiment(str(path), ohsumed, tmp_path / "out", leak_truth=True)
+    with pytest.raises(UserError, match="tiny has no row that leak_truth concerns"):
+        run_experiment(
+            str(path), ohsumed, tmp_path / "out", rows=["cap"], protocol="published", leak_truth=True
+        )
     with pytest.raises(UserError, match="nothing of tiny is left by this choice"):
         run_experiment(str(path), ohsumed, tmp_path / "out", seeds=[])
     (tmp_path / "empty").mkdir()

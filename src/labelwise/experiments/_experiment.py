@@ -70,6 +70,8 @@ def run_experiment(
     jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
     if not jobs:
         raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
+    if leak_truth and not any("leak_truth" in job.hyperparameters for job in jobs):
+        raise UserError(f"{spec.name} has no row that leak_truth concerns: leave it out")
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise UserError(

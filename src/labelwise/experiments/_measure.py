@@ -144,7 +144,9 @@ def _published(
         validation = (_items(dataset, own, job), own.labels)
     else:
         validation = test
-    given = {"select": "best", "calibrate": False, "rule": 0.5}
+    # The text code's best model is another name of its live one: the last epoch is what it tests.
+    last = job.options.get("code") == "cap" and dataset.kind == "text"
+    given = {"select": "last" if last else "best", "calibrate": False, "rule": 0.5}
     return _searched(job, dataset, X, observed, truth, validation=validation, **given)
 
 
@@ -153,17 +155,13 @@ def _searched(
 ) -> MultiLabelClassifier:
     """Fit once, or for every value of the job's search, and return the model of the best validation mAP."""
     search = job.options.get("search")
-    if not search:
+    # A head on fixed features has a budget of its own, which a search of the network's does not move.
+    if not search or dataset.kind == "features":
         return _fitted(job, dataset, X, observed, truth, given)
     best: MultiLabelClassifier | None = None
     for rate in search.get("learning_rate", [job.options.get("learning_rate")]):
         for size in search.get("batch_size", [job.options.get("batch_size")]):
-            options = {
-                **job.options,
-                "learning_rate": rate,
-                "batch_size": None if size is None else int(size),
-            }
-            model = _fitted(replace(job, options=options), dataset, X, observed, truth, given)
+            model = _fitted(_tried(job, rate, size), dataset, X, observed, truth, given)
             if model.validation_ is None:
                 raise UserError(
                     "a search needs validation labels of both signs, which this setting has not: leave --search out, "
@@ -173,6 +171,18 @@ def _searched(
                 best = model
     assert best is not None
     return best
+
+
+def _tried(job: Job, rate: float | None, size: float | None) -> Job:
+    """Return the job at a learning rate and batch size of its search.
+
+    Where the head is trained first, at a rate that the papers fix, the search is that of the second stage.
+    """
+    options = {**job.options, "batch_size": None if size is None else int(size)}
+    if "second_rate" not in job.hyperparameters or rate is None or not options.get("learning_rate"):
+        return replace(job, options={**options, "learning_rate": rate})
+    second = {**job.hyperparameters, "second_rate": rate / options["learning_rate"]}
+    return replace(job, options=options, hyperparameters=second)
 
 
 def _fitted(
