@@ -56,6 +56,17 @@ def test_files_give_rows_labels_and_paths(name, tmp_path):
     assert len(held.label_names) == DATASETS[name].n_labels
 
 
+def test_the_name_that_awa2s_script_writes_is_found(tmp_path):
+    """It saves ``formatted_test_*``, which the released loader wants renamed to ``val``."""
+    write(tmp_path, "awa2", IMAGES)
+    for path in tmp_path.glob("formatted_val_*"):
+        path.rename(path.with_name(path.name.replace("_val_", "_test_")))
+    assert read_dataset("awa2", tmp_path).parts["test"].items == tuple(IMAGES)
+    (tmp_path / "formatted_test_labels.npy").unlink()
+    with pytest.raises(UserError, match="looked for .*formatted_val_labels.npy"):
+        read_dataset("awa2", tmp_path)
+
+
 def test_labels_have_their_names_where_a_file_or_the_set_says_them(tmp_path):
     write(tmp_path, "nuswide", IMAGES)
     assert read_dataset("nuswide", tmp_path).label_names[:2] == ("label 0", "label 1")

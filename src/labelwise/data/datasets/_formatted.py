@@ -28,6 +28,7 @@ _IMAGES = {
     "cub200": _cub.IMAGES,
     "awa2": _awa2.IMAGES,
 }
+_VAL = "formatted_val_labels.npy"
 
 
 def there(tree: Tree) -> bool:
@@ -41,7 +42,9 @@ def read(tree: Tree) -> Dataset:
     images = tree.find(*_IMAGES[tree.name], what=f"{_IMAGES[tree.name][0]}/ (images)")
     n_labels = DATASETS[tree.name].n_labels
     parts = {}
-    for part, theirs in (("train", "train"), ("test", "val")):
+    # AwA2's script saves its test part as "test", and its users rename it.
+    test = "test" if tree.has("formatted_test_labels.npy") and not tree.has(_VAL) else "val"
+    for part, theirs in (("train", "train"), ("test", test)):
         path = root / f"formatted_{theirs}_labels.npy"
         labels = _matrix(tree, path, (0, 1))
         names = _load(tree, root / f"formatted_{theirs}_images.npy")
