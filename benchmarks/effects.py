@@ -18,6 +18,7 @@ import argparse
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ from labelwise.experiments._shards import read_shards
 
 SETTINGS = ("5% labelled", "20% labelled")
 SMALL_SETS = ("scene", "yeast", "voc12_animals")
+LARGE_SETS = ("ohsumed", "goemotions")
 SELECTED = ("asl", "bam", "cap", "softmatch")
 STEEP = 1e-3
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -58,21 +60,17 @@ def run(job: Job, folder: str) -> Measured:
 
 
 def pairs(seeds: int) -> Iterator[tuple[str, str, Job, Job]]:
-    """Yield (effect, setting, the run without it, the run with it), seed by seed."""
+    """Yield (effect, setting, the run without it, the run with it): the small sets first, then seed by seed."""
     rows = sets.GOEMOTIONS_ROWS
-    for seed in range(seeds):
-        for setting in SETTINGS:
-            for name in sets.SETS:
-                plain = sets.job(name, setting, "bbam", seed, rows)
-                for effect, options in PUBLISHED.items():
-                    yield (
-                        effect,
-                        setting,
-                        plain,
-                        replace(plain, hyperparameters=options, protocol="published"),
-                    )
-        for name in SMALL_SETS:
-            for method in SELECTED:
+    for names in (SMALL_SETS, LARGE_SETS):
+        for seed in range(seeds):
+            for name in names:
+                for setting in SETTINGS:
+                    plain = sets.job(name, setting, "bbam", seed, rows)
+                    for effect, given in PUBLISHED.items():
+                        switched = replace(plain, hyperparameters=given, protocol="published")
+                        yield effect, setting, plain, switched
+            for name, method in product(names if names is SMALL_SETS else (), SELECTED):
                 plain = sets.job(name, SETTINGS[0], method, seed, rows)
                 steep = replace(plain, options={**plain.options, "learning_rate": STEEP})
                 for effect, job in (("selection on test", plain), ("selection on test, rate 1e-3", steep)):

@@ -1,4 +1,4 @@
-"""``docs/benchmark.md`` from the tables of the local benchmark; every number in it is computed here.
+"""``docs/benchmark.md`` and the README's summary from the tables of the local benchmark: every number is computed here.
 
 ``python benchmarks/local_page.py`` reads ``docs/results/local/*.csv``, which ``local_tables.py``, ``effects.py`` and
 ``paper_size.py`` wrote, and the published numbers that the package ships.
@@ -270,6 +270,35 @@ def missing_lines(lost: pd.DataFrame) -> list[str]:
     return table(["set", "setting", "why", "runs"], rows)
 
 
+SHOWN = (
+    "logistic",
+    "self_training",
+    "label_spreading",
+    FLOOR,
+    "an",
+    "em_apl",
+    "hml",
+    "bam",
+    "cap",
+    "softmatch",
+    "bbam",
+)
+
+
+def readme(methods: pd.DataFrame, cells: pd.DataFrame) -> str:
+    """Return the summary table of the README: a fixed choice of learners, and the tuned ceiling."""
+    settings = list(dict.fromkeys(methods["setting"]))
+    rows = []
+    for name in SHOWN:
+        own = methods[methods["method"] == name].set_index("setting")
+        title = BASELINES.get(name, f"`{name}`" + (" (tuned floor)" if name == FLOOR else ""))
+        found = [own["map"].get(setting) for setting in settings]
+        rows.append([title, *("–" if v is None else f"{100 * v:.1f}" for v in found)])
+    ceiling = cells.groupby("set")["tuned_ceiling"].first().mean()
+    rows.append(["all labels (tuned ceiling)", *[f"{100 * ceiling:.1f}"] * len(settings)])
+    return "\n".join([*table(["mAP, mean of the sets", *settings], rows), ""])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -278,6 +307,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=FOLDER.parents[1] / "benchmark.md")
     options = parser.parse_args()
     options.page.write_text(page(options.folder), encoding="utf-8")
+    methods, cells = (pd.read_csv(options.folder / f"{name}.csv") for name in ("methods", "cells"))
+    (options.folder / "summary.md").write_text(readme(methods, cells), encoding="utf-8")
 
 
 if __name__ == "__main__":

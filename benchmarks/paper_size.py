@@ -6,10 +6,10 @@ unit vector of 64 dimensions, the sum of those of the labels present plus noise 
 length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP on
 drawn test features is a *simulation* and says nothing of pictures.
 
-Each method trains one epoch of each of its stages, on one positive an item (on 10% labelled items where it takes no
-single positives), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall time of
-``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which ``data_mb``
-was there before. Rows that the file already holds are not computed again.
+Each method trains one epoch of each of its stages, with 10% of the items labelled (with one positive an item where it
+takes no such labels), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall
+time of ``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which
+``data_mb`` was there before. Rows that the file already holds are not computed again.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def one(name: str, method: str) -> dict[str, Any]:
     Y, Y_test = labels(name)
     X, X_test = features(Y, "train"), features(Y_test, "test")
     spec = lw.methods.get(method).spec
-    single = "single_positive" in spec.settings
+    single = "semi_supervised" not in spec.settings
     seen = lw.simulate.single_positive(Y) if single else lw.simulate.semi_supervised(Y, 0.1, seed=1)
     prior = float(Y.sum(1).mean()) if single and "prior" in spec.needs else None
     epochs = spec.passes and (2 if "warm_up" in spec.hyperparameters or method.endswith("linear_init") else 1)
