@@ -27,7 +27,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
 def test_list(lw, answer, kept, tmp_path):
     shown = lw("cache")
     assert shown.exit_code == 0
-    assert "aaaaaaaaaaaa" in shown.stdout
+    assert "aaaaaaaa" in shown.stdout
     assert "minilm" in shown.stdout
     record = answer("cache")
     assert record["directory"] == str(tmp_path / "features")

@@ -64,7 +64,7 @@ def cache(
         )
         return
     if entries:
-        columns = ("key", "backbone", "items", "features", "precision", "size", "made", "last used", "")
+        columns = ("key", "backbone", "items", "width", "size", "made", "last used", "")
         rows = [_row(entry) for entry in entries]
         table(columns, rows)
     typer.echo(f"{_entries(len(entries))} in {kept.directory}, {_size(total)}")
@@ -76,8 +76,8 @@ def _entries(count: int) -> str:
 
 def _row(entry: CachedFeatures) -> tuple[object, ...]:
     state = "" if entry.complete else "unfinished"
-    shape = (entry.backbone, entry.items, entry.features, entry.precision, _size(entry.bytes))
-    return (entry.key[:12], *shape, _minute(entry.created), _minute(entry.used), state)
+    shape = (entry.backbone, f"{entry.items:,}", f"{entry.features:,}", _size(entry.bytes))
+    return (entry.key[:8], *shape, _minute(entry.created), _minute(entry.used), state)
 
 
 def _minute(time: str) -> str:
