@@ -53,8 +53,14 @@ def page() -> str:
             "",
             "| what | command | sets | runs | hours, honest (longest run) | hours, published | GPU memory |",
             "|---|---|---|---|---|---|---|",
-            *map(row, chosen),
+            *(row(spec) for spec in chosen if spec.theory is None),
         ]
+    for spec in specs:
+        if spec.theory is not None:
+            lines += [
+                "",
+                f"{spec.title}: `labelwise experiment {spec.name}`, which needs no data and takes seconds.",
+            ]
     lines += [
         "",
         "One set: `--datasets VOC`. One seed: `--seeds 0`. Made by `python docs/make_reproduce.py`.",

@@ -63,6 +63,17 @@ def test_the_list_names_every_experiment():
     assert "bbam-images" in labelwise("--list").stdout
 
 
+def test_the_theorys_figure_needs_no_data(tmp_path):
+    found = labelwise("bbam-theory", "--out", tmp_path)
+    assert found.returncode == 0, found.stderr
+    assert f"written  {tmp_path / 'figure.csv'}" in found.stdout
+    assert "runs" not in found.stdout
+
+
+def test_help_has_an_example():
+    assert "labelwise experiment hml-table2 --data DIR" in " ".join(labelwise("--help").stdout.split())
+
+
 @pytest.mark.slow
 def test_a_run_writes_its_tables_and_says_so(tree):
     out = tree / "out"

@@ -63,7 +63,7 @@ def test_the_name_that_awa2s_script_writes_is_found(tmp_path):
         path.rename(path.with_name(path.name.replace("_val_", "_test_")))
     assert read_dataset("awa2", tmp_path).parts["test"].items == tuple(IMAGES)
     (tmp_path / "formatted_test_labels.npy").unlink()
-    with pytest.raises(UserError, match="looked for .*formatted_val_labels.npy"):
+    with pytest.raises(UserError, match=r"looked for .*formatted_val_labels\.npy"):
         read_dataset("awa2", tmp_path)
 
 

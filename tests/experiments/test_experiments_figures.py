@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelwise.experiments import collect, load_spec, spec_names
+from labelwise.analysis import theory
+from labelwise.experiments import collect, load_spec, run_experiment, spec_names
 from labelwise.experiments._figures import draw_figure, keep_columns, model_columns
 from labelwise.experiments._shards import write_shard
 
-FIGURES = [name for name in spec_names() if load_spec(name).figure]
+FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]
 rng = np.random.default_rng(0)
 
 
@@ -85,6 +86,20 @@ def test_every_figure_is_drawn_with_its_data_beside(done, name):
 def test_no_figure_is_drawn_of_nothing(tmp_path, name):
     spec = load_spec(name)
     assert draw_figure(spec, spec.jobs(), collect(tmp_path), tmp_path) == []
+
+
+def test_the_theorys_figure_needs_no_data(tmp_path):
+    found = run_experiment("bbam-theory", out=tmp_path)
+    assert [path.name for path in found.files] == ["figure.png", "figure.svg", "figure.csv"]
+    assert all(path.exists() for path in found.files)
+    data = pd.read_csv(tmp_path / "figure.csv")
+    exact = data[data.source == "theory"]
+    expected = theory.risks(
+        exact.ratio.to_numpy(), exact.label_share, exact.noise_positive, exact.noise_negative
+    )
+    np.testing.assert_allclose(exact.vca, expected.vca)
+    drawn = load_spec("bbam-theory").theory
+    assert len(data) - len(exact) == len(drawn.points) * len(drawn.noise) * len(drawn.label_shares)
 
 
 def test_a_sweep_has_a_row_for_every_value(done):

@@ -11,6 +11,7 @@ from labelwise.experiments import DATASETS, load_spec, parse_spec, published, sp
 FIGURES = {
     "hml-figure2", "hml-figure3", "hml-figure4", "hml-figure5", "hml-figure6", "em-apl-wasserstein", "em-apl-densities",
     "em-apl-mlml", "em-apl-landscapes", "bbam-vdfd-supervision", "bbam-vdfd-methods", "bbam-sensitivity", "bbam-time",
+    "bbam-theory",
 }  # fmt: skip
 
 PLAIN = """
@@ -29,6 +30,7 @@ hyperparameters = { alpha = 0.2 }
 """
 
 
+THEORY = '[figure]\nkind = "theory_curves"\ntheory.label_shares = [0.5]\ntheory.noise = [[0.1, 0.1]]\n'
 EM = PLAIN.split("[rows.em]\n")[1].strip()
 
 
@@ -197,6 +199,12 @@ def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():
         (('source = "s"', 'source = "s"\nsettings = ["full"]'), "row em: there is no setting 'full'"),
         (('source = "s"', 'source = "s"\non.COCO.training.epochs = 3'), "row em: there is no dataset 'COCO'"),
         (('source = "s"', 'source = "s"\ntraining.epochs = 0'), "rows.em.training.epochs = 0: it should be greater"),
+        (('seeds = [0]', 'seeds = []'), "seeds is missing"),
+        (('seeds = [0]', ''), "seeds is missing"),
+        (('code = "spml"', ''), "code is missing"),
+        (('[rows.em]', '[figure]\nkind = "theory_curves"\n[rows.em]'), "[figure.theory] goes with figure.kind"),
+        (('[rows.em]', THEORY + '[rows.em]'),
+         "code: a figure of theory rests on no runs"),
         (('seeds = [0]', 'seeds = [0]\ntables = ["hml-table"]'), "there is no table 'hml-table': did you mean"),
     ],
 )  # fmt: skip

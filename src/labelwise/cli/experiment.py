@@ -70,7 +70,10 @@ def experiment(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Reproduce a table or figure of the papers: run what is missing, and write it beside the printed numbers."""
+    """Reproduce a table or figure of the papers: run what is missing, and write it beside the printed numbers.
+
+    For example: labelwise experiment hml-table2 --data DIR --datasets VOC --methods hml --seeds 0
+    """
     from labelwise.errors import UserError
     from labelwise.experiments import load_spec, run_experiment, spec_names
 
@@ -79,11 +82,6 @@ def experiment(
         return
     if name is None:
         raise UserError("give an experiment's name; 'labelwise experiment --list' shows them")
-    load_spec(name)
-    if data is None:
-        raise UserError(
-            "give --data DIR, the folder with the sets; 'labelwise datasets' tells where they are published"
-        )
     with _bar(name) as tell:
         found = run_experiment(
             name,
@@ -122,7 +120,7 @@ def _list(specs: list[Spec], json: bool) -> None:
         return
     table(
         ("name", "what it is", "sets", "runs"),
-        [(r["name"], r["title"], ", ".join(r["datasets"]), r["runs"]) for r in records],  # type: ignore[arg-type]
+        [(r["name"], r["title"], ", ".join(r["datasets"]) or "none", r["runs"]) for r in records],  # type: ignore[arg-type]
     )
 
 
@@ -139,7 +137,8 @@ def _show(found: Outcome) -> None:
         )
         if count
     ]
-    typer.echo(f"runs     {', '.join(parts)}")
+    if parts:
+        typer.echo(f"runs     {', '.join(parts)}")
     errors = dict.fromkeys(row.error for row in found.rows if row.error)
     for error in errors:
         typer.echo(f"failed   {error}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.experiments._compare import Compared, compare
-from labelwise.experiments._figures import draw_figure
+from labelwise.experiments._figures import draw_figure, draw_theory
 from labelwise.experiments._job import Job
 from labelwise.experiments._results import collect
 from labelwise.experiments._runner import Progress, Tally, run_jobs
@@ -38,7 +38,7 @@ class Outcome:
 
 def run_experiment(
     name: str | Spec,
-    data: str | Path,
+    data: str | Path | None = None,
     out: str | Path | None = None,
     *,
     protocol: str = "honest",
@@ -57,9 +57,10 @@ def run_experiment(
     ``name``: one of ``spec_names()``, or a TOML file. ``out`` (``experiments/NAME`` by default) gets ``shards/``,
     ``results.parquet``, ``table.md`` and ``table.html``, and for a figure ``figure.png``, ``figure.svg`` and its data
     as ``figure.csv``; the same call goes on where one was stopped, and tables tell "not run" where nothing is yet.
-    ``rows`` and ``datasets`` choose some, ``seeds`` replaces the experiment's, ``search`` tries the listed learning
-    rates and batch sizes. ``leak_truth`` lets BBAM's pseudo-labels see the truth, as the released code does, and is
-    refused but under the published protocol.
+    A figure of theory needs no ``data`` and gets its three files alone. ``rows`` and ``datasets`` choose some,
+    ``seeds`` replaces the experiment's, ``search`` tries the listed learning rates and batch sizes. ``leak_truth``
+    lets BBAM's pseudo-labels see the truth, as the released code does, and is refused but under the published
+    protocol and where no row has it.
 
     :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed.
     """
@@ -68,16 +69,24 @@ def run_experiment(
         raise UserError("leak_truth reads the labels of unlabelled items: it needs --protocol published")
     extra = {"leak_truth": True} if leak_truth else None
     jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
+    if spec.theory is not None:
+        target = _target(spec, out)
+        with locked(target):
+            return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_theory(spec.theory, target))
     if not jobs:
         raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
     if leak_truth and not any("leak_truth" in job.hyperparameters for job in jobs):
         raise UserError(f"{spec.name} has no row that leak_truth concerns: leave it out")
+    if data is None:
+        raise UserError(
+            "give --data DIR, the folder with the sets; 'labelwise datasets' tells where they are published"
+        )
     folder = Path(data).expanduser()
     if not folder.is_dir():
         raise UserError(
             f"--data {data}: there is no such folder; 'labelwise datasets' tells where each set is published"
         )
-    target = Path(out) if out is not None else Path("experiments") / spec.name
+    target = _target(spec, out)
     source = _source(folder, target if spec.figure else None)
     tally = run_jobs(
         jobs,
@@ -91,6 +100,10 @@ def run_experiment(
     )
     with locked(target):
         return write_tables(spec, jobs, target, tally)
+
+
+def _target(spec: Spec, out: str | Path | None) -> Path:
+    return Path(out) if out is not None else Path("experiments") / spec.name
 
 
 def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:

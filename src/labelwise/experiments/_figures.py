@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labelwise.experiments._compare import compare
 from labelwise.experiments._job import Job
-from labelwise.experiments._spec import Spec
+from labelwise.experiments._spec import Spec, Theory
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data.datasets import Dataset
 
-__all__ = ["draw_figure", "keep_columns", "model_columns"]
+__all__ = ["draw_figure", "draw_theory", "keep_columns", "model_columns"]
 
 _BY = {"cosine_gradients": "scenario", "vdfd_by_epoch": "run"}
 """The column that names a run in a figure of models; ``method`` elsewhere."""
@@ -80,6 +80,23 @@ def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Pat
     data = _collected(spec, kind, [job for job in jobs if job.key in done], results, out)
     if data is None or not len(data):
         return []
+    return _drawn(kind, data, out)
+
+
+def draw_theory(theory: Theory, out: Path) -> list[Path]:
+    """Write the same three files of the closed form, which rests on no run."""
+    import pandas as pd
+
+    from labelwise.analysis.theory import curves
+
+    noise = [(positive, negative) for positive, negative in theory.noise]
+    found = curves(
+        noise=noise, label_shares=theory.label_shares, separation=theory.separation, points=theory.points
+    )
+    return _drawn("theory_curves", pd.DataFrame(found), out)
+
+
+def _drawn(kind: str, data: pd.DataFrame, out: Path) -> list[Path]:
     from labelwise import plots
 
     draw: Callable[..., Any] = getattr(plots, kind)

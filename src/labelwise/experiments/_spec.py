@@ -8,7 +8,7 @@ from functools import cache
 from importlib.resources import files
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -22,6 +22,7 @@ __all__ = [
     "Row",
     "Setting",
     "Spec",
+    "Theory",
     "Training",
     "load_spec",
     "parse_spec",
@@ -94,8 +95,20 @@ class Row(_Strict):
     published: Override = Override()
 
 
+class Theory(_Strict):
+    """The arguments of ``analysis.theory.curves``: ``noise`` are pairs (e+, e-), ``points`` ratios to simulate at."""
+
+    separation: float = Field(1.0, gt=0)
+    label_shares: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
+    noise: list[Annotated[list[float], Field(min_length=2, max_length=2)]] = Field(min_length=1)
+    points: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
+
+
 class Figure(_Strict):
-    """How a figure is drawn: by the function of ``labelwise.plots`` that has the name of its ``kind``."""
+    """How a figure is drawn: by the function of ``labelwise.plots`` that has the name of its ``kind``.
+
+    ``theory`` is what "theory_curves" shows, which rests on no run.
+    """
 
     kind: Literal[
         "cosine_gradients",
@@ -109,7 +122,9 @@ class Figure(_Strict):
         "vdfd_by_epoch",
         "sensitivity",
         "epoch_seconds",
+        "theory_curves",
     ]
+    theory: Theory | None = None
 
 
 class Spec(_Strict):
@@ -119,7 +134,8 @@ class Spec(_Strict):
     that they print percent; ``code`` is the code base whose protocol ``published`` follows: ``spml`` (20% clean
     validation, best epoch) or ``cap`` (best epoch by the test set). ``cardinality`` is the mean number of labels of
     an item, given to methods that need it where labels do not identify it. ``search`` lists values of learning rate
-    and batch size, tried where that is asked for; the best by validation is kept.
+    and batch size, tried where that is asked for; the best by validation is kept. A figure of theory has no code,
+    data sets, settings, seeds, metrics and rows; all else needs them.
     """
 
     name: str = ""
@@ -127,18 +143,23 @@ class Spec(_Strict):
     paper: str
     tables: list[str] = Field(default_factory=list)
     percent: bool = False
-    code: Literal["spml", "cap"]
-    datasets: list[str] = Field(min_length=1)
-    settings: list[Setting] = Field(min_length=1)
-    seeds: list[int] = Field(min_length=1)
-    metrics: list[str] = Field(min_length=1)
+    code: Literal["spml", "cap"] | None = None
+    datasets: list[str] = Field(default_factory=list)
+    settings: list[Setting] = Field(default_factory=list)
+    seeds: list[int] = Field(default_factory=list)
+    metrics: list[str] = Field(default_factory=list)
     note: str = ""
     training: Training = _DEFAULT
     on: dict[str, Override] = Field(default_factory=dict)
     search: dict[Literal["learning_rate", "batch_size"], list[float]] = Field(default_factory=dict)
     cardinality: dict[str, float] = Field(default_factory=dict)
     figure: Figure | None = None
-    rows: dict[str, Row] = Field(min_length=1)
+    rows: dict[str, Row] = Field(default_factory=dict)
+
+    @property
+    def theory(self) -> Theory | None:
+        """What a figure of theory shows; None for an experiment, which needs data."""
+        return None if self.figure is None else self.figure.theory
 
     def jobs(
         self,
@@ -291,6 +312,7 @@ def _check(spec: Spec) -> None:
     from labelwise.metrics import METRICS
 
     where = f"experiment {spec.name}: "
+    _check_parts(where, spec)
     _known(where, "dataset", [*spec.datasets, *spec.on, *spec.cardinality], DATASETS)
     _known(where, "table", spec.tables, tables())
     _known(where, "metric", spec.metrics, METRICS)
@@ -327,6 +349,18 @@ def _check(spec: Spec) -> None:
                     )
 
 
+def _check_parts(where: str, spec: Spec) -> None:
+    """Refuse an experiment without its parts, and a figure of theory with them."""
+    drawn = spec.figure is not None and spec.figure.kind == "theory_curves"
+    if drawn != (spec.theory is not None):
+        raise UserError(f"{where}[figure.theory] goes with figure.kind = 'theory_curves', which needs it")
+    for name in ("code", "datasets", "settings", "seeds", "metrics", "rows"):
+        if drawn and getattr(spec, name):
+            raise UserError(f"{where}{name}: a figure of theory rests on no runs; leave it out")
+        if not drawn and not getattr(spec, name):
+            raise UserError(f"{where}{name} is missing")
+
+
 def _known(where: str, kind: str, names: Iterable[str], options: Iterable[str]) -> None:
     options = list(options)
     for name in names:
@@ -355,6 +389,7 @@ def _fields(place: Sequence[int | str]) -> list[str]:
         "settings": Setting,
         "training": Training,
         "figure": Figure,
+        "theory": Theory,
         "rows": Row,
         "on": Override,
         "published": Override,
