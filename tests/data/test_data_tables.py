@@ -210,3 +210,23 @@ def test_image_paths_start_at_a_folder(tmp_path: Path) -> None:
         table = read_table(path, images=images)
         assert table.contents == [str(folder / name) for name in ("a.png", "new/b.png", "c.png")]
         assert table.items == ["a.png", "new/../new/b.png", str(absolute)]
+
+
+def test_a_label_of_that_name_is_no_column_of_texts_and_no_id(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("image,f0,f1,text\n1,.5,.2,0\n1,.1,.7,1\n")
+    table = read_table(path, label_columns=["image", "text"])
+    assert (table.kind, table.feature_names) == ("features", ("f0", "f1"))
+    assert table.annotations.matrix.tolist() == [[1, 0], [1, 1]]
+    assert table.items == ["1", "2"]
+
+
+def test_a_model_gets_the_kind_of_items_that_it_takes(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("image,text,cat\na.png,hello,1\n")
+    for kind, content in (("text", "hello"), ("image", str(tmp_path.resolve() / "a.png"))):
+        table = read_table(path, expect=((), ("cat",)), kind=kind)
+        assert (table.kind, table.contents) == (kind, [content])
+    path.write_text("image,cat\na.png,1\n")
+    with pytest.raises(UserError, match="takes texts, and there is no column 'text'"):
+        read_table(path, expect=((), ("cat",)), kind="text")

@@ -72,6 +72,7 @@ def read_table(
     separator: str | None = None,
     expect: tuple[Sequence[str], Sequence[str]] | None = None,
     images: str | Path | None = None,
+    kind: str | None = None,
 ) -> Table:
     """Read a table from CSV, TSV, Parquet or JSONL (UTF-8, with or without a byte order mark).
 
@@ -92,6 +93,8 @@ def read_table(
     :param expect: (feature names, label names) of a trained model: the table gets these columns in this
         order, whatever their order in the file; other columns are ignored. With ``require_labels=False`` a
         label that is not in the file is unknown throughout.
+    :param kind: that of the items that a trained model takes ("features", "image" or "text"), where a table has more
+        than one.
     :param images: the folder at which the relative paths of an image column start, and which no path may leave;
         by default the table's own. Whether the files are there is seen when they are read.
     :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
@@ -119,6 +122,7 @@ def read_table(
         item_column=item_column,
         item_example=example,
         require_labels=require_labels,
+        kind=kind,
     )
     features, feature_names = _features(columns, roles)
     if expect is not None:

@@ -68,6 +68,8 @@ def read_inputs(config: RunConfig) -> Inputs:
             f"{table.path.name} has a column of {table.kind}s, and backbone {config.backbone!r} takes features: give "
             f"--backbone {BACKBONES[table.kind]}, or name feature columns (--feature-columns), such as embeddings"
         )
+    if table.kind != "features" and config.backbone is not None:
+        _check_kind(config.backbone, table)
     if table.kind == "features" and config.backbone not in (None, *_FOR_FEATURES):
         raise UserError(
             f"{table.path.name} has columns of features, and backbone {config.backbone!r} takes pictures or texts: "
@@ -88,10 +90,22 @@ def read_inputs(config: RunConfig) -> Inputs:
         weights = read_named_values(weights, names, setting="label_weights (--label-weights)")
     validation: Any = None if config.validation == "none" else config.validation
     if isinstance(validation, str) and validation != "auto":
-        held = read_for_model(validation, config, table.feature_names, names)
+        held = read_for_model(validation, config, table.feature_names, names, kind=table.kind)
         validation = (items_of(held), held.annotations)
     truth = None if config.true_labels is None else _true_labels(config.true_labels, config, table)
     return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule))
+
+
+def _check_kind(backbone: str, table: Table) -> None:
+    """Refuse a backbone of texts for pictures, whose paths it would read, and one of pictures for texts."""
+    from labelwise.models import preprocessing_of
+
+    items = preprocessing_of(backbone)
+    if items is not None and items.kind != table.kind:
+        raise UserError(
+            f"{table.path.name} has a column of {table.kind}s, and backbone {backbone!r} takes {items.kind}s: give "
+            f"--backbone {BACKBONES[table.kind]}, or a table with a column {items.kind!r}"
+        )
 
 
 def _true_labels(path: str, config: RunConfig, table: Table) -> np.ndarray:
@@ -117,8 +131,9 @@ def read_for_model(
     separator: str | None = None,
     unlisted: str | None = None,
     images: str | None = None,
+    kind: str | None = None,
 ) -> Table:
-    """Read another table for a model: the columns that it was trained on, in its order.
+    """Read another table for a model: the columns that it was trained on, in its order, and items of its ``kind``.
 
     The form of the labels is the configuration's where it is not given; without ``label_names`` none are read.
     """
@@ -131,6 +146,7 @@ def read_for_model(
         require_labels=bool(label_names),
         expect=(feature_names, label_names),
         images=images or config.images,
+        kind=kind,
     )
 
 

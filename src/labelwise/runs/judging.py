@@ -103,6 +103,7 @@ def evaluate(
         separator=separator,
         unlisted=unlisted,
         images=images,
+        kind=state["kind"],
     )
     judged = metrics.judgeable(data.annotations.matrix)
     if not (judged.average_precision or judged.observed_average_precision):

@@ -66,7 +66,13 @@ def predict(
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
     data = read_for_model(
-        str(table), config, state["feature_names"], [], item_column=item_column, images=images
+        str(table),
+        config,
+        state["feature_names"],
+        [],
+        item_column=item_column,
+        images=images,
+        kind=state["kind"],
     )
     model = load(directory.model).set_params(
         on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
