@@ -19,7 +19,7 @@ from labelwise.targets import ItemState
 __all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
 
 _CHUNK = 4096
-_VALUES = 1 << 24
+_VALUES = {"cpu": 1 << 20, "other": 1 << 24}
 
 
 def outputs_in_chunks(
@@ -27,10 +27,11 @@ def outputs_in_chunks(
 ) -> Iterator[tuple[slice, Outputs]]:
     """Yield (rows, outputs) of every item's plain view, in evaluation mode without gradients.
 
-    Large items come in smaller chunks.
+    Large items come in smaller chunks, smallest on the CPU: its caches hold the maps of few pictures.
     """
     network.eval()
-    rows = max(1, min(rows, _VALUES // max(prod(source.shape), 1)))
+    values = _VALUES["cpu" if device.type == "cpu" else "other"]
+    rows = max(8, min(rows, values // max(prod(source.shape), 1)))
     chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
     drawer = Drawer(source, seed=0)
     try:
