@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sets
-from local import GRIDS, Grid
+from local import GRIDS, SLOW, Grid
 
 from labelwise import analysis, plots
 from labelwise.experiments import Job
@@ -81,8 +81,9 @@ def cells(found: pd.DataFrame, out: Path) -> pd.DataFrame:
         by_seed = {method: part.set_index("seed") for method, part in cell.groupby("method", sort=False)}
         if FLOOR not in by_seed or name not in full:
             continue
+        seeds_of_all = set.intersection(*(set(part.index) for m, part in by_seed.items() if m not in SLOW))
         for method, part in by_seed.items():
-            seeds = part.index.intersection(by_seed[FLOOR].index)
+            seeds = part.index.intersection(sorted(seeds_of_all))
             if not len(seeds):
                 continue
             part, floor = part.loc[seeds], by_seed[FLOOR].loc[seeds]
@@ -186,7 +187,9 @@ def draw(table: pd.DataFrame, ranks: dict[str, analysis.Ranks], folder: Path) ->
     for setting in dict.fromkeys(table["setting"]):
         own = table[table["setting"] == setting].set_index("method").reindex(names)
         panels[setting] = tuple((100 * own[c]).tolist() for c in ("gain", "gain_low", "gain_high"))
-    figure = plots.paired_gains(names, panels, label="mAP over the tuned floor, points", width=760)
+    figure = plots.paired_gains(
+        names, panels, label="mAP over the tuned floor, points", limits=(-4, 2), width=760
+    )
     save(figure, folder / "gains.svg")
 
 

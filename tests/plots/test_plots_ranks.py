@@ -49,3 +49,11 @@ def test_gains_have_a_row_a_name_and_a_colour_by_their_interval():
     assert len({tuple(c) for c in dots.get_facecolors()}) == 3
     assert [t.get_text() for t in first.get_yticklabels()] == ["up", "down", "same"]
     assert (first.get_title(loc="left"), second.get_title(loc="left")) == ("one", "two")
+
+
+def test_gains_beyond_the_limits_are_written_at_the_edge():
+    figure = plots.paired_gains(
+        ["a", "b"], {"one": ([-9.0, 1.0], [-10, 0], [-8, 2])}, label="x", limits=(-4, 2)
+    )
+    assert figure.axes[0].get_xlim() == (-4, 2)
+    assert [text.get_text() for text in figure.axes[0].texts] == ["◂ −9.0"]

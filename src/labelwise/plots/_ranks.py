@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from labelwise.plots._style import bare, colour, drawing, new_figure, short
 
@@ -85,6 +87,7 @@ def paired_gains(
     panels: Mapping[str, tuple[Sequence[float], Sequence[float], Sequence[float]]],
     *,
     label: str,
+    limits: tuple[float, float] | None = None,
     emphasis: Sequence[str] = (),
     width: float = 680,
 ) -> Figure:
@@ -92,6 +95,7 @@ def paired_gains(
 
     :param panels: (values, low, high), each (names,), by title; NaN where there is none. Blue: the interval lies
         above 0; orange: below it; grey: it holds 0.
+    :param limits: of every panel's axis; a value beyond is written at the edge, beside an arrow.
     :param emphasis: names to write in orange, such as a floor.
     """
     with drawing():
@@ -104,8 +108,13 @@ def paired_gains(
             roles = np.where(low > 0, "blue", np.where(high < 0, "orange", "slate"))
             colours = [colour(role) for role in roles]
             axes.axvline(0, color=colour("muted"), linewidth=1)
-            axes.hlines(places, low, high, colors=colours, linewidth=2)
+            shown = (
+                np.ones(len(names), bool) if limits is None else (values >= limits[0]) & (values <= limits[1])
+            )
+            axes.hlines(places, np.where(shown, low, np.nan), high, colors=colours, linewidth=2)
             axes.scatter(values, places, c=colours, s=26, zorder=3, linewidths=0)
+            if limits is not None:
+                _beyond(axes, values, limits, colours)
             axes.set_title(title, loc="left", color=colour("ink"), fontsize=12.5)
             axes.set_yticks(places, [short(name, 28) for name in names])
             axes.set_ylim(len(names) - 0.4, -0.6)
@@ -118,3 +127,19 @@ def paired_gains(
             text.set_fontsize(11.5)
         figure.supxlabel(label, color=colour("muted"), fontsize=12.5)
         return figure
+
+
+def _beyond(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], colours: list[str]) -> None:
+    """Cut an axis at ``limits`` and write the values outside at its ends."""
+    axes.set_xlim(limits)
+    for place, value in enumerate(values):
+        for edge, outside, align in (
+            (limits[0], value < limits[0], "left"),
+            (limits[1], value > limits[1], "right"),
+        ):
+            if outside:
+                number = f"{abs(value):.1f}"
+                text = f"◂ −{number}" if align == "left" else f"+{number} ▸"
+                axes.text(
+                    edge, place, text, ha=align, va="center", color=colours[place], fontsize=10, zorder=4
+                )
