@@ -8,13 +8,14 @@ import math
 import numpy as np
 import pytest
 import torch
-from engine_cases import D, K, N, Plain, assert_same, items, labels, make, run
+from engine_cases import D, K, N, Plain, Stop, assert_same, items, labels, make, run, stop_at
 from torch import nn
 
 from labelwise import engine, methods
 from labelwise.data import as_source
 from labelwise.engine.averaging import Averaged
 from labelwise.errors import UserError
+from labelwise.models import MLP
 from labelwise.targets import ItemState, Slot
 
 
@@ -279,6 +280,26 @@ def test_frozen_parts_neither_move_nor_drop(tmp_path):
     assert_same(result, again)
 
 
+def normed():
+    return MLP((D,), hidden=(8,), norm="batch")
+
+
+def test_no_item_is_left_alone_to_batch_norm(tmp_path):
+    """A last batch of one joins the one before it; networks without batch norm keep it."""
+    seen = []
+    options = {"net": normed, "tune": "all", "epochs": 2, "batch": N - 1}
+    whole, _ = run("an", make_options=options, on_step=lambda state: seen.append(len(state._seen)))
+    assert seen == [N, N]
+    with pytest.raises(Stop):
+        run("an", tmp_path, make_options=options, on_step=stop_at(1, save_at=1))
+    assert_same(whole, run("an", tmp_path, make_options=options)[0])
+    seen.clear()
+    run("an", make_options={**options, "net": None}, on_step=lambda state: seen.append(len(state._seen)))
+    assert seen == [N - 1, 1] * 2
+    with pytest.raises(UserError, match=r"one item of the 'weak' view.*raise batch_size"):
+        run("an", make_options={**options, "batch": 1})
+
+
 def test_a_prior_is_asked_for_before_any_step():
     network, method = make("cap")
     object.__setattr__(method.problem, "prior", None)
@@ -312,6 +333,41 @@ def test_scores_of_no_items():
     result, _ = run("an")
     scores = engine.score(result.network, result.method, as_source(np.zeros((0, D), np.float32)))
     assert scores.shape == (0, K)
+
+
+class Sentences:
+    """Texts of ones, of given lengths; tells how many padded tokens each batch has."""
+
+    shape = ()
+
+    def __init__(self, lengths):
+        self.lengths, self.tokens = np.asarray(lengths), []
+
+    def __len__(self):
+        return len(self.lengths)
+
+    def batch(self, index, view, *, seed, epoch):
+        lengths = self.lengths[index]
+        self.tokens.append(len(index) * int(lengths.max()))
+        return (torch.arange(int(lengths.max())) < torch.from_numpy(lengths)[:, None]).long()
+
+
+def test_texts_are_scored_in_chunks_of_so_many_tokens():
+    class Count(nn.Module):
+        n_features = D
+
+        def forward(self, batch):
+            return batch.sum(1, keepdim=True).float().expand(-1, D) / 1e4
+
+    network, method = make("an", net=Count)
+    source = Sentences([3] * 2000 + [5000, 5000, 20_000, 7])
+    scores = engine.score(network.eval(), method, source)
+    assert len(scores) == len(source)
+    assert max(source.tokens) == 20_000
+    assert sorted(source.tokens)[-2] <= 1 << 14
+    alone = engine.score(network, method, Sentences([20_000]))
+    np.testing.assert_array_equal(scores[2002], alone[0])
+    assert engine.score(network, method, Sentences(np.zeros(0, np.int64))).shape == (0, K)
 
 
 class TwoViews(Plain):

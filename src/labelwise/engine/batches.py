@@ -12,7 +12,7 @@ from labelwise._random import generator
 from labelwise.errors import UserError
 from labelwise.methods import Stage
 
-__all__ = ["compose", "lay_out"]
+__all__ = ["compose", "join_lone", "lay_out"]
 
 
 def compose(
@@ -57,6 +57,15 @@ def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, gr
         generator(seed, "order", stage, epoch, group, cycle).permutation(items) for cycle in range(cycles)
     ]
     return np.concatenate(parts)[:length].astype(np.int64, copy=False)
+
+
+def join_lone(batches: list[dict[str, np.ndarray]], stage: Stage) -> list[dict[str, np.ndarray]]:
+    """Join the last batch to the one before where a view of it is one item, of which batch norm has no variance."""
+    _, rows = lay_out(batches[-1], stage, rank=0, world=1)
+    if len(batches) < 2 or all(span.stop - span.start > 1 for span in rows.values()):
+        return batches
+    *before, one, last = batches
+    return [*before, {name: np.concatenate([one[name], last[name]]) for name in one}]
 
 
 def lay_out(

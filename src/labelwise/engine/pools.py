@@ -18,7 +18,7 @@ from labelwise.targets import ItemState
 
 __all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
 
-_CHUNK = 4096
+_CHUNK, _TOKENS = 4096, 1 << 14
 _VALUES = {"cpu": 1 << 20, "other": 1 << 24}
 
 
@@ -27,12 +27,15 @@ def outputs_in_chunks(
 ) -> Iterator[tuple[slice, Outputs]]:
     """Yield (rows, outputs) of every item's plain view, in evaluation mode without gradients.
 
-    Large items come in smaller chunks, smallest on the CPU: its caches hold the maps of few pictures.
+    Large items come in smaller chunks, smallest on the CPU: its caches hold the maps of few pictures. Texts come in
+    chunks of so many padded tokens.
     """
     network.eval()
     values = _VALUES["cpu" if device.type == "cpu" else "other"]
     rows = max(8, min(rows, values // max(prod(source.shape), 1)))
     chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
+    if hasattr(source, "lengths"):
+        chunks = _by_tokens(np.asarray(source.lengths), rows)
     drawer = Drawer(source, seed=0)
     try:
         for i, index in enumerate(chunks):
@@ -44,6 +47,17 @@ def outputs_in_chunks(
             yield slice(int(index[0]), int(index[-1]) + 1), out
     finally:
         drawer.close()
+
+
+def _by_tokens(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Return texts of ``lengths`` (n,), in order, in chunks of at most so many padded tokens: one text at least."""
+    chunks, start, longest = [], 0, 0
+    for row, length in enumerate(lengths.tolist()):
+        longest = max(longest, length)
+        if row > start and (row - start == rows or longest * (row + 1 - start) > _TOKENS):
+            chunks.append(np.arange(start, row))
+            start, longest = row, length
+    return [*chunks, np.arange(start, len(lengths))] if len(lengths) else []
 
 
 def aligned(tensor: Tensor) -> Tensor:

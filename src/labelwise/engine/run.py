@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise.data import Source
 from labelwise.engine import checkpoint, snapshot
 from labelwise.engine.averaging import Averaged
-from labelwise.engine.batches import compose, lay_out
+from labelwise.engine.batches import compose, join_lone, lay_out
 from labelwise.engine.drawing import Drawer
 from labelwise.engine.history import History
 from labelwise.engine.optimisers import build_optimiser, build_schedule, held_by
@@ -80,6 +81,12 @@ class Run:
         self._trainable: dict[str, nn.Parameter] = {
             k: v for k, v in named.items() if isinstance(v, nn.Parameter) and v.requires_grad
         }
+        self._norms_batches = any(
+            isinstance(module, _BatchNorm)
+            for part in self.network.children()
+            if any(parameter.requires_grad for parameter in part.parameters())
+            for module in part.modules()
+        )
         self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
         self._items_saved: tuple[int, str | None] | None = None
         self._seen = np.empty(0, np.int64)
@@ -179,7 +186,7 @@ class Run:
                 stage=self.stage_index,
                 epoch=self.epoch,
             )
-            self._composed = place, batches
+            self._composed = place, join_lone(batches, self.stage) if self._norms_batches else batches
         return self._composed[1]
 
     def refresh(self) -> None:
@@ -244,7 +251,15 @@ class Run:
             if parameters and not any(p.requires_grad for p in parameters):
                 part.eval()
         for view, inputs in batch.inputs.items():
-            batch.outputs[view] = self.forward_network(inputs)
+            try:
+                batch.outputs[view] = self.forward_network(inputs)
+            except ValueError as error:
+                if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+                    raise
+                raise UserError(
+                    f"a batch holds one item of the {view!r} view, and batch norm needs more: raise batch_size, or"
+                    " take more items"
+                ) from None
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradients of ``loss``, after making sure that it is a number."""
