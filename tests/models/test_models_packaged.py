@@ -110,6 +110,37 @@ def padded(ids, extra=0):
     return torch.tensor([row + [0] * (longest - len(row)) for row in ids])
 
 
+def test_of_a_long_text_no_more_is_read_than_its_tokens_need(minilm):
+    words = " ".join(f"word{i} naïve 字" for i in range(3000))
+    late = " " * 50_000 + words
+    tokenizer = build_tokenizer(minilm.preprocessing)
+    whole = [found.ids for found in tokenizer._backend.encode_batch([words, late, "x" * 60_000])]
+    assert tokenizer.encode([words, "short", late, "x" * 60_000]) == [
+        whole[0],
+        tokenizer.encode(["short"])[0],
+        *whole[1:],
+    ]
+    read = []
+    backend = tokenizer._backend
+
+    class Watched:
+        def encode_batch(self, texts):
+            read.extend(map(len, texts))
+            return backend.encode_batch(texts)
+
+    tokenizer._backend = Watched()
+    tokenizer.encode(["word " * 2_000_000])
+    assert sum(read) < 10_000
+
+
+def test_minilm_from_its_record_has_the_key_of_the_one_from_its_package(minilm):
+    from labelwise.embedding._keys import backbone_digest
+
+    again = build_backbone("minilm", (), pretrained=False).eval()
+    again.load_state_dict(minilm.state_dict())
+    assert backbone_digest(again) == backbone_digest(minilm)
+
+
 @torch.no_grad()
 def test_minilm_is_the_unit_mean_over_tokens_whatever_the_padding(minilm):
     tokenizer = build_tokenizer(minilm.preprocessing)

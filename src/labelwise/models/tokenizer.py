@@ -12,6 +12,7 @@ from labelwise.models.preprocessing import TextPreprocessing
 __all__ = ["Tokenizer", "build_tokenizer"]
 
 _AT_ONCE = 4096
+_CHARACTERS, _LEAST = 32, 8192
 
 
 class Tokenizer:
@@ -33,11 +34,24 @@ class Tokenizer:
                 raise UserError(
                     f"row {row} holds {type(text).__name__}, not a text; give a string, '' for none"
                 )
-        encode = getattr(self._backend, "encode_batch_fast", self._backend.encode_batch)
         ids: list[list[int]] = []
         for start in range(0, len(texts), _AT_ONCE):
-            clean = [text.encode("utf-8", "replace").decode() for text in texts[start : start + _AT_ONCE]]
-            ids += [list(found.ids) for found in encode(clean)]
+            ids += self._beginnings(texts[start : start + _AT_ONCE])
+        return ids
+
+    def _beginnings(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the first ids of each text, of which no more is read than they need: a long one costs memory."""
+        encode = getattr(self._backend, "encode_batch_fast", self._backend.encode_batch)
+        ids: list[list[int]] = [[] for _ in texts]
+        rows, length = list(range(len(texts))), max(_CHARACTERS * self.preprocessing.max_length, _LEAST)
+        while rows:
+            parts = [texts[row][:length].encode("utf-8", "replace").decode() for row in rows]
+            found = dict(zip(rows, encode(parts), strict=True))
+            # The cut changes the tokens beside it: those kept stand at least their own number before it.
+            rows = [row for row in rows if length < len(texts[row]) and len(found[row].overflowing) < 2]
+            for row in found.keys() - set(rows):
+                ids[row] = list(found[row].ids)
+            length *= 8
         return ids
 
     def definition(self) -> str:
