@@ -88,6 +88,9 @@ def test_backbone_digests():
         changed[0].weight[0, 0, 0, 0] += 1
     marked.pooling = "mean"
     assert len({same, *map(backbone_digest, (strided, moved, changed, marked))}) == 5
+    loaded = build()
+    loaded[0]._how_it_was_loaded = "from a checkpoint"
+    assert backbone_digest(loaded) == same
 
 
 def test_bad_items_are_tried_again(stand_ins, cache):
@@ -217,6 +220,17 @@ def test_clear_deletes_what_is_named_and_nothing_else(stand_ins, cache):
     cache.clear()
     assert sorted(path.name for path in cache.directory.iterdir()) == sorted([keys[2], "mine"])
     assert [path.name for path in (cache.directory / keys[2]).iterdir()] == ["note.txt"]
+
+
+def test_entries_that_another_process_deletes_meanwhile_are_passed_over(stand_ins, cache, monkeypatch):
+    for number in range(2):
+        embed(stand_ins.convolution, stand_ins.Squares([number, 9]), cache=cache, **CPU)
+    found, folders = cache.entries(), cache._folders()
+    FeatureCache(cache.directory.parent).clear([found[0].key])
+    monkeypatch.setattr(cache, "_folders", lambda: folders)
+    assert cache.entries() == [found[1]]
+    monkeypatch.setattr(cache, "entries", lambda: found)
+    assert cache.clear() == ([found[1]], [])
 
 
 def test_a_link_in_the_cache_is_not_followed(cache, tmp_path):

@@ -61,8 +61,9 @@ class FeatureCache:
 
     def entries(self) -> list[CachedFeatures]:
         """Return what is cached, the last used first."""
-        found = [_described(folder) for folder in self._folders()]
-        return sorted(found, key=lambda entry: (entry.used, entry.key), reverse=True)
+        found = (_described(folder) for folder in self._folders())
+        there = [entry for entry in found if entry is not None]
+        return sorted(there, key=lambda entry: (entry.used, entry.key), reverse=True)
 
     @property
     def nbytes(self) -> int:
@@ -82,10 +83,12 @@ class FeatureCache:
         for entry in dict.fromkeys(chosen):
             lock = self.directory / f"{entry.key}.lock"
             with held(lock, wait=False) as free:
-                if free:
-                    _delete(self.directory / entry.key)
-                    lock.unlink(missing_ok=True)
-                (gone if free else busy).append(entry)
+                if not free:
+                    busy.append(entry)
+                    continue
+                if _delete(self.directory / entry.key):
+                    gone.append(entry)
+                lock.unlink(missing_ok=True)
         return gone, busy
 
     @contextmanager
@@ -136,10 +139,15 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _described(folder: Path) -> CachedFeatures:
+def _described(folder: Path) -> CachedFeatures | None:
+    """Return what an entry is, or None where another process has deleted it meanwhile."""
     meta = read_meta(folder) or {}
-    size, used = 0, folder.stat().st_mtime
-    for path in folder.iterdir():
+    try:
+        size, used = 0, folder.stat().st_mtime
+        paths = list(folder.iterdir())
+    except FileNotFoundError:
+        return None
+    for path in paths:
         try:
             state = path.lstat()
         except OSError:
@@ -172,9 +180,12 @@ def _match(key: str, entries: Sequence[CachedFeatures]) -> CachedFeatures:
     return fit[0]
 
 
-def _delete(folder: Path) -> None:
-    """Delete the files of an entry, and its folder when nothing else is in it."""
+def _delete(folder: Path) -> bool:
+    """Delete the files of an entry, and its folder when nothing else is in it; return whether it was there."""
+    if not folder.is_dir():
+        return False
     for name in (*FILES, "meta.json.draft"):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()
+    return True

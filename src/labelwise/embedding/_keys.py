@@ -25,15 +25,21 @@ def backbone_digest(backbone: nn.Module) -> str:
     """Return a digest of a module's parameters and buffers, its structure as printed, its plain attributes, and the
     code of its classes.
 
-    The code of torch, transformers and timm is left out: their structure is printed whole.
+    The code of torch, transformers and timm is left out, and so are the private attributes of their modules, some of
+    which tell how a model was loaded: their structure is printed whole.
     """
     digest = hashlib.blake2b(digest_size=_SIZE)
     digest.update(re.sub(r"0x[0-9a-f]+", "", repr(backbone)).encode())
     for kind in sorted({type(module) for module in backbone.modules()}, key=lambda t: t.__qualname__):
-        if kind.__module__.partition(".")[0] not in _LIBRARIES:
+        if not _is_of_library(kind):
             digest.update(f"{kind.__module__}.{kind.__qualname__}\n{_code(kind)}".encode())
     for name, module in backbone.named_modules():
-        plain = {k: v for k, v in vars(module).items() if k != "training" and _is_plain(v)}
+        of_library = _is_of_library(type(module))
+        plain = {
+            k: v
+            for k, v in vars(module).items()
+            if k != "training" and not (of_library and k.startswith("_")) and _is_plain(v)
+        }
         digest.update(f"{name}:{sorted(plain.items())!r}".encode())
     for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
@@ -65,6 +71,10 @@ def space_key(**parts: Any) -> str:
 def entry_key(space: str, digests: NDArray[np.uint8]) -> str:
     """Return the name of an entry: the items, in their order, in a space."""
     return hashlib.blake2b(space.encode() + digests.tobytes(), digest_size=_SIZE).hexdigest()
+
+
+def _is_of_library(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in _LIBRARIES
 
 
 def _is_plain(value: object) -> bool:
