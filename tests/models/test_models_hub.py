@@ -223,6 +223,11 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     image_folder(image, resnet())
     with pytest.raises(UserError, match=r"takes pictures \(B, 3, H, W\)"):
         build_backbone(f"hf/{image}", ())(torch.zeros(2, 1, 32, 32))
+    transformer = tmp_path / "transformer"
+    transformer.mkdir()
+    image_folder(transformer, vit())
+    with pytest.raises(UserError, match=r"fails on pictures of 48 x 48 pixels .* its own size is 32 x 32"):
+        build_backbone(f"hf/{transformer}", ())(pictures(size=48))
     (image / "preprocessor_config.json").write_text(
         '{"image_processor_type": "ViTImageProcessor", "size": {}}'
     )

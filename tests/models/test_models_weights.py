@@ -71,7 +71,7 @@ def test_files_that_are_no_tensors_are_refused_and_never_executed(tmp_path, caps
     (tmp_path / "w.h5").write_bytes(b"")
     for name, words in {
         "trap.pt": "tensors only",
-        "trap.pth": "tensors only",
+        "trap.pth": r"tensors only: .* save the model's state_dict\(\)$",
         "list.pt": "no table of tensors",
         "number.pt": "no table of tensors",
         "cut.safetensors": "tensors only",

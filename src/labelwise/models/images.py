@@ -66,14 +66,29 @@ class ImageBackbone(nn.Module):
 
     def places(self, batch: Tensor) -> tuple[Tensor, None]:
         """Return the cells of the map or the tokens, (B, T, n_features), and no mask: no place is padding."""
-        return as_places(self.read(self.normalise(batch))[0]), None
+        return as_places(self._seen(batch)[0]), None
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return the pooled features (B, n_features), at least in float32."""
-        maps, pooled = self.read(self.normalise(batch))
+        maps, pooled = self._seen(batch)
         if pooled is None:
             return masked_mean(as_places(maps))
         return pooled.to(torch.promote_types(pooled.dtype, torch.float32))
+
+    def _seen(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what ``read`` does; ``UserError`` where the model is one for pictures of its own size alone."""
+        pixels = self.normalise(batch)
+        try:
+            return self.read(pixels)
+        except (AssertionError, RuntimeError, ValueError) as error:
+            own, size = self.preprocessing.size, tuple(batch.shape[2:])
+            lone = self.training and len(batch) == 1
+            if size == own or lone or isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise UserError(
+                f"this backbone fails on pictures of {size[0]} x {size[1]} pixels ({error!s:.120}): its own size is"
+                f" {own[0]} x {own[1]}; leave image_size (--image-size) out"
+            ) from error
 
     def _count(self) -> int:
         """Return the number of features by one forward pass of a black picture."""

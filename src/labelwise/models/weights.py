@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -41,6 +42,11 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         found: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
+    except UnpicklingError as error:  # whose own words tell how to run what the file holds
+        raise UserError(
+            f"weights file {path} cannot be read as tensors only: it is damaged or holds other objects; save the"
+            " model's state_dict()"
+        ) from error
     except Exception as error:  # both readers raise many kinds for damaged files
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"weights file {path} cannot be read as tensors only: {reason:.200}") from error
