@@ -123,6 +123,10 @@ def test_a_bad_picture_stops_a_run_or_is_left_out_and_listed(lw, refused, answer
     )
     assert [item for item, _ in found["skipped"]] == [photos.names[3]]
     assert photos.names[3] not in set(pd.read_csv(tmp_path / "p.csv")["item"])
+    frame.assign(red=1, blue=0).iloc[3:4].to_csv(tmp_path / "none.csv", index=False)
+    for command, out in (("predict", "p.csv"), ("evaluate", "e.json")):
+        asked = (tmp_path / "run", tmp_path / "none.csv", "--images", pictures, "--out", tmp_path / out)
+        assert f"no item could be read; the first, '{photos.names[3]}', is" in refused(command, *asked)
 
 
 def test_a_backbone_that_does_not_take_the_items_is_refused(refused, photos, tables, tmp_path):

@@ -15,12 +15,14 @@ from labelwise.runs.config import RunConfig
 from labelwise.runs.named_values import read_named_values
 
 if TYPE_CHECKING:
+    from labelwise.data import BadItem
     from labelwise.metrics import Rule
 
 __all__ = [
     "BACKBONES",
     "Inputs",
     "as_unlisted",
+    "check_some",
     "items_of",
     "parse_rule",
     "read_for_model",
@@ -162,6 +164,15 @@ def as_unlisted(text: str) -> Literal["unknown", "absent"]:
 def items_of(table: Table) -> Any:
     """Return a table's items as an estimator takes them: features (n, D), paths of pictures, or texts."""
     return table.contents if table.features is None else table.features
+
+
+def check_some(bad: Sequence[BadItem], n_items: int, table: Table) -> None:
+    """Raise ``UserError`` where no item could be read."""
+    if n_items and len(bad) == n_items:
+        raise UserError(
+            f"{table.path.name}: no item could be read; the first, {bad[0].item!r}, {bad[0].reason}: give items that"
+            " can be"
+        )
 
 
 def parse_rule(text: str) -> Rule | Literal["auto"]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from labelwise.errors import UserError, listed
 from labelwise.runs.directory import RunDirectory, check_output, write_json
-from labelwise.runs.inputs import items_of, parse_rule, read_for_model
+from labelwise.runs.inputs import check_some, items_of, parse_rule, read_for_model
 
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation
@@ -116,6 +116,7 @@ def evaluate(
     rows, items = np.flatnonzero(judged.rows), items_of(data)
     chosen_items = [items[i] for i in rows] if isinstance(items, list) else items[rows]
     X = model.read(chosen_items, items=[data.items[i] for i in rows])
+    check_some(X.bad, len(rows), data)
     Y = data.annotations.matrix[rows][X.kept]
     evaluation = observed = None
     if judged.average_precision:

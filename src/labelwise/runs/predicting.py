@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.runs.directory import RunDirectory, check_output
-from labelwise.runs.inputs import items_of, read_for_model
+from labelwise.runs.inputs import check_some, items_of, read_for_model
 
 __all__ = ["Predictions", "predict"]
 
@@ -78,6 +78,7 @@ def predict(
         on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
     )
     X = model.read(items_of(data), items=data.items)
+    check_some(X.bad, len(data), data)
     items = [data.items[i] for i in X.kept]
     probabilities = model.predict_proba(X)
     chosen = model.rule_.apply(probabilities)
