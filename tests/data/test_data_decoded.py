@@ -100,6 +100,21 @@ def test_a_damaged_cache_is_decoded_anew(tmp_path: Path, paths: list[Path], call
         assert calls[N:] == [str(paths[1])]
 
 
+@pytest.mark.parametrize("name", ["pixels.bin", "done.bin", "shapes.npy"])
+@pytest.mark.parametrize("left", [None, 0, 30])
+def test_a_cache_cut_short_is_made_anew(
+    tmp_path: Path, paths: list[Path], name: str, left: int | None
+) -> None:
+    right = kept(ImageFiles(paths, SMALL, cache=tmp_path / "cache"))
+    (folder,) = (tmp_path / "cache").iterdir()
+    if left is None:
+        (folder / name).unlink()
+    else:
+        (folder / name).write_bytes((folder / name).read_bytes()[:left])
+    again = kept(ImageFiles(paths, SMALL, cache=tmp_path / "cache"))
+    assert all(np.array_equal(one, other) for one, other in zip(again, right, strict=True))
+
+
 def test_a_header_that_lies_is_not_kept(tmp_path: Path, paths: list[Path], calls: list[str]) -> None:
     cache = tmp_path / "cache"
     Image.fromarray(scene(0)).save(paths[2])

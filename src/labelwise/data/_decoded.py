@@ -60,7 +60,7 @@ class DecodedPictures:
     ) -> None:
         self.side = side
         self.folder = folder / _key(paths, side, interpolation, most_pixels)
-        if not self.folder.is_dir():
+        if not self._found(len(paths)):
             shapes = _shapes(paths, side, most_pixels, workers)
             try:
                 _lay_out(self.folder, shapes)
@@ -68,7 +68,22 @@ class DecodedPictures:
                 raise UserError(
                     f"cache: {folder} cannot be written ({error.strerror}); give another folder"
                 ) from None
+            self._load(len(paths))
+
+    def _found(self, n: int) -> bool:
+        """Open what is there and return whether it is whole; what is damaged is deleted."""
+        try:
+            self._load(n)
+        except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
+            # Whoever has it open keeps what it has.
+            shutil.rmtree(self.folder, ignore_errors=True)
+            return False
+        return True
+
+    def _load(self, n: int) -> None:
         self._shapes: NDArray[np.int32] = np.load(self.folder / "shapes.npy", allow_pickle=False)
+        if self._shapes.shape != (n, 2) or self._shapes.dtype != np.int32 or (self._shapes < 0).any():
+            raise ValueError("the shapes are of other pictures")
         ends = np.cumsum(3 * self._shapes.astype(np.int64).prod(axis=1))
         self._starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
         self._open()
@@ -164,12 +179,10 @@ def _lay_out(folder: Path, shapes: NDArray[np.int32]) -> None:
     made = Path(tempfile.mkdtemp(prefix="making-", dir=folder.parent))
     try:
         np.save(made / "shapes.npy", shapes)
-        for name, size in (
-            ("pixels.bin", 3 * int(shapes.astype(np.int64).prod(axis=1).sum())),
-            ("done.bin", 4 * max(len(shapes), 1)),
-        ):
-            with (made / name).open("wb") as file:
-                file.truncate(size)
+        with (made / "pixels.bin").open("wb") as file:
+            file.truncate(3 * int(shapes.astype(np.int64).prod(axis=1).sum()))
+        # Written out, since it is mapped: a full disk would end the process at the first check sum.
+        (made / "done.bin").write_bytes(bytes(4 * max(len(shapes), 1)))
         try:
             made.rename(folder)
         except OSError:
