@@ -372,7 +372,17 @@ def _markdown(text: str) -> str:
     )
 
 
-_CLASSIFIER = ("_fitting", "_items", "_saving", "classifier", "recommendation")
+_CLASSIFIER = (
+    "_fitting",
+    "_items",
+    "_networks",
+    "_parameters",
+    "_saving",
+    "_selection",
+    "_training",
+    "classifier",
+    "recommendation",
+)
 
 
 def room_of(file: str) -> str:

@@ -1,28 +1,29 @@
-"""The choices around a training run: what is held out, which prior holds, how scores become label sets."""
+"""The choices around a training run: what is held out, how scores become label sets, what there is to say."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from torch import nn
 
 from labelwise import metrics
-from labelwise.annotations import Summary, split
-from labelwise.errors import UserError, near
-from labelwise.targets import expected_prior
+from labelwise.annotations import split
+from labelwise.errors import UserError, listed
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
 
 __all__ = [
     "Choice",
     "Decision",
     "fingerprint",
     "hold_out",
-    "label_weights",
     "learn_decision",
-    "resolve_prior",
+    "notes_on",
 ]
 
 _ENOUGH_ROWS = 50
@@ -46,59 +47,6 @@ class Decision:
     source: str
     calibration: metrics.PlattCalibration | None
     evaluation: metrics.Evaluation | None
-
-
-def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
-    """Return the (K,) share of positives of each label: the given one, the identified one, or None.
-
-    One number is a cardinality, spread over the labels as their known positives are.
-    """
-    identified = summary.priors()
-    if prior is None:
-        return None if identified is None else np.nan_to_num(identified, nan=0.0)
-    try:
-        values: np.ndarray = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"prior={prior!r}: give {summary.n_labels} shares, or one cardinality") from None
-    if values.ndim == 0:
-        if identified is None:
-            return expected_prior(summary.positives, float(values), summary.n_items)
-        shares = np.nan_to_num(identified, nan=0.0)
-        return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
-    if values.shape != (summary.n_labels,):
-        raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")
-    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if bad.size:
-        name = summary.label_names[bad[0]]
-        raise UserError(f"prior of label {name!r} is {values[bad[0]]}: give a share in [0, 1]")
-    return values
-
-
-def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
-    """Return (K,) weights of the labels' known positives, 1 for one that is not named.
-
-    "balanced" is the number of a label's other entries (known negatives, or where none is known, all others) over
-    that of its known positives, between 1 and 100.
-    """
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if given != "balanced":
-            raise UserError(
-                f"label_weights={given!r}: {near(given, ['balanced'])} Or give one weight a label"
-            )
-        others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
-        weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
-    elif isinstance(given, Mapping):
-        for name in given:
-            if name not in summary.label_names:
-                raise UserError(f"label_weights names no label {name!r}: {near(name, summary.label_names)}")
-        weights = np.array([float(given.get(name, 1.0)) for name in summary.label_names])
-    else:
-        weights = np.asarray(given, dtype=np.float64)
-    if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
-    return np.asarray(weights)
 
 
 def hold_out(
@@ -186,6 +134,24 @@ def _rule(
             scores, list(prior)
         ), "matched to the given prior on the training items"
     return metrics.Threshold(0.5), "one half, since no negative is known and no prior was given"
+
+
+def notes_on(model: MultiLabelClassifier) -> tuple[str, ...]:
+    """Return sentences on what the fit of ``model`` assumed."""
+    notes = list(model.summary_.not_identified)
+    if model.summary_.labels_without_positive:
+        names = listed(model.summary_.labels_without_positive)
+        notes.append(f"no positive is known of {names}: their scores mean nothing")
+    if model.skipped_:
+        notes.append(f"{len(model.skipped_)} items could not be read and were left out")
+    stages = model.trained_method_.plan()
+    views = {view for stage in stages for group in stage.views.values() for view in group}
+    if model.tune_ == "head" and model.scaling_ is not None and "strong" in views:
+        notes.append(
+            f"features cannot be augmented as pictures: the strong view drops {model.strong_view:.0%} of the "
+            "coordinates and adds noise"
+        )
+    return tuple(notes)
 
 
 def fingerprint(*parts: Any) -> str:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from labelwise import engine
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source
@@ -22,9 +21,20 @@ from labelwise.models import ImagePreprocessing, TextPreprocessing, build_tokeni
 if TYPE_CHECKING:
     import torch
 
+    from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import BadItem
 
-__all__ = ["ReadItems", "as_items", "is_source", "read_items", "sized", "take"]
+__all__ = [
+    "ReadItems",
+    "as_items",
+    "check_alike",
+    "column_names",
+    "is_source",
+    "item_shape",
+    "read_items",
+    "sized",
+    "take",
+]
 
 Preprocessing = ImagePreprocessing | TextPreprocessing
 
@@ -76,27 +86,31 @@ def is_source(X: Any) -> bool:
     return hasattr(X, "batch") and hasattr(X, "shape")
 
 
+def item_shape(X: Any) -> tuple[int, ...]:
+    """Return the shape of one item."""
+    return tuple(X.shape[1:]) if not is_source(X) and X.ndim == 2 else tuple(as_source(X).shape)
+
+
+def column_names(X: Any) -> NDArray[np.object_] | None:
+    """Return the names of a frame's columns, None where they are no names."""
+    names = list(getattr(X, "columns", []))
+    return np.array(names, dtype=object) if names and all(isinstance(name, str) for name in names) else None
+
+
 def take(X: Any, index: NDArray[np.int64]) -> Any:
     """Return the items of these rows, of an array, a sparse matrix or a source."""
     return X[index] if hasattr(X, "__getitem__") else _Rows(X, index)
 
 
-def as_items(
-    X: Any,
-    preprocessing: Preprocessing | None = None,
-    *,
-    items: Sequence[str] | None = None,
-    picture_cache: Path | None = None,
-    tokenizer: str | None = None,
-) -> Any:
+def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = None) -> Any:
     """Return ``X`` as an array, a CSR matrix or a source, checked.
 
-    Texts, and paths of pictures, are read as ``preprocessing`` says, that of the backbone that takes them. ``items``
-    names them in messages; ``tokenizer`` is the definition that a model directory keeps.
+    Texts, and paths of pictures, are read as the model's backbone takes them. ``items`` names them in messages.
 
     :raises UserError: for what is neither numbers nor finite, with the rows or columns named, and for texts or paths
         where the backbone takes numbers.
     """
+    preprocessing = model.preprocessing_
     if is_source(X):
         return X
     if (words := _words(X)) is not None:
@@ -106,8 +120,9 @@ def as_items(
                 "pictures, 'minilm' for texts, or an array of features"
             )
         if isinstance(preprocessing, TextPreprocessing):
-            return Texts(words, build_tokenizer(preprocessing, tokenizer), items=items)
-        return ImageFiles(words, preprocessing, items=items, cache=picture_cache)
+            return Texts(words, build_tokenizer(preprocessing, model._tokenizer), items=items)
+        decoded = None if model.picture_cache is None or model.tune_ == "head" else Path(model.picture_cache)
+        return ImageFiles(words, preprocessing, items=items, cache=decoded)
     if hasattr(X, "tocsr"):
         X = X.tocsr()
     elif not hasattr(X, "columns"):
@@ -138,41 +153,48 @@ def _words(X: Any) -> list[str] | None:
     )
 
 
-def read_items(
-    X: Any,
-    frozen: nn.Module | None,
-    *,
-    on_bad: str,
-    scan: bool = False,
-    keep: bool = True,
-    device: str = "auto",
-    progress: bool = False,
-    name: str | None = None,
-) -> ReadItems:
-    """Return the items that can be read: as features (n, D) where a ``frozen`` backbone makes them, else as they are.
+def check_alike(model: MultiLabelClassifier, X: Any, columns: NDArray[np.object_] | None) -> None:
+    """Refuse items, and names of their columns, that are not like those that the model was trained on."""
+    n_features, names = getattr(model, "n_features_in_", None), getattr(model, "feature_names_in_", None)
+    if n_features is not None and (is_source(X) or X.ndim != 2 or X.shape[1] != n_features):
+        raise UserError(
+            f"X has {X.shape[1]} features, but MultiLabelClassifier is expecting {n_features} features as input"
+        )
+    if columns is not None and names is not None and list(columns) != list(names):
+        wrong = next(i for i, pair in enumerate(zip(columns, names, strict=True)) if pair[0] != pair[1])
+        raise UserError(
+            f"column {wrong} of X is {columns[wrong]!r}, the model was trained with {names[wrong]!r} there: give "
+            "the same columns in the same order"
+        )
+    shape, known = item_shape(X), tuple(model.item_shape_)
+    if shape != known:
+        raise UserError(f"X has items of shape {shape}, the model was trained on {known}")
 
-    :param on_bad: "stop" or "skip": what to do with an item that cannot be read.
+
+def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> ReadItems:
+    """Return the items that can be read: as features (n, D) where the model has an embedder, else as they are.
+
     :param scan: look through files that will be read again in every epoch before the first; "skip" does so anyway.
-    :param keep: keep the features of pictures and texts on disk, under the backbone's ``name``.
     :raises UserError: for a bad item where the policy is to stop, or for too many of them.
     """
+    on_bad = model.on_bad_item
     everything = np.arange(len(X) if is_source(X) else X.shape[0])
-    if frozen is None:
+    if model.embedder_ is None:
         if not hasattr(X, "scan") or not (scan or on_bad == "skip"):
             return ReadItems(X, everything)
         bad = settle(X.scan(), len(everything), on_bad)
         kept = np.setdiff1d(everything, [item.row for item in bad])
         return ReadItems(take(X, kept) if bad else X, kept, bad)
     source = as_source(X)
-    with engine.RichProgress("reading") if progress else nullcontext() as bar:
+    with engine.RichProgress("reading") if model.progress else nullcontext() as bar:
         found = embed(
-            frozen,
+            model.embedder_,
             source,
-            device=device,
+            device=model.device,
             progress=bar,
-            cache=FeatureCache() if keep and hasattr(source, "digests") else None,
+            cache=FeatureCache() if model.cache and hasattr(source, "digests") else None,
             on_bad=on_bad,
-            name=name,
+            name=model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         )
     kept = np.setdiff1d(everything, [item.row for item in found.bad])
     features = np.ascontiguousarray(found.features[kept]) if found.bad else found.features

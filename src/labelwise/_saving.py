@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from labelwise import artifact, metrics
+from labelwise._networks import backbone_for, network_for
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 from labelwise.methods import Problem, get
@@ -104,8 +105,7 @@ def _restore(
     model.input_shape_, model.item_shape_ = tuple(config["input_shape"]), tuple(config["item_shape"])
     model.preprocessing_ = _optional(config["preprocessing"], preprocessing_from_dict)
     model.skipped_, model.embedder_ = (), None
-    known, model._tokenizer = config["architecture"], config.get("tokenizer")
-    model._rebuild = {"pretrained": False, **({} if known is None else {"architecture": known})}
+    model._tokenizer = config.get("tokenizer")
     if config["n_features"] is not None:
         model.n_features_in_ = config["n_features"]
     if config["feature_names"] is not None:
@@ -121,10 +121,12 @@ def _restore(
     model.notes_, model.solution_, model.held_out_ = tuple(config["notes"]), None, None
     empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
     method = get(config["method"])(empty, config["hyperparameters"])
+    known = {} if config["architecture"] is None else {"architecture": config["architecture"]}
+    rebuilt = {"pretrained": False, **known}
     if config["frozen_backbone"]:
-        model.embedder_ = model._backbone(model.item_shape_).requires_grad_(False).eval()
+        model.embedder_ = backbone_for(model, model.item_shape_, **rebuilt).requires_grad_(False).eval()
         _load_state(model.embedder_, _under(arrays, "embedder."), path)
-    network = model._network(model.input_shape_, method, seed=0)
+    network = network_for(model, model.input_shape_, method, seed=0, **rebuilt)
     for module, prefix in ((network, "network."), (method, "method.")):
         _load_state(module, _under(arrays, prefix), path)
     model.network_, model.trained_method_ = network.eval(), method.eval()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from labelwise import MultiLabelClassifier, load
+from labelwise import MultiLabelClassifier, engine, load
 from labelwise.data import digits_canvases
 from labelwise.errors import UserError
 
@@ -81,19 +81,20 @@ def test_a_source_of_ones_own_is_split_for_validation_and_scored():
     assert model.predict(Own(pictures())).shape == (160, 3)
 
 
-def test_a_validation_pair_trains_once_and_its_best_epoch_is_the_model():
-    calls = []
+def test_a_validation_pair_trains_once_and_its_best_epoch_is_the_model(monkeypatch, tmp_path):
+    train, parts = engine.train, []
 
-    class Counting(MultiLabelClassifier):
-        def _train(self, *arguments, **options):
-            calls.append(options["part"])
-            super()._train(*arguments, **options)
+    def counted(network, method, source, settings, **options):
+        parts.append(settings.directory.name)
+        return train(network, method, source, settings, **options)
 
+    monkeypatch.setattr(engine, "train", counted)
     features = X.reshape(len(X), -1).astype(np.float32)
     pair = (features[100:], Y[100:])
-    model = Counting("an", "mlp", epochs=6, learning_rate=0.05, validation=pair, select="best")
+    options = {"validation": pair, "select": "best", "directory": tmp_path}
+    model = MultiLabelClassifier("an", "mlp", epochs=6, learning_rate=0.05, **options)
     model.fit(features[:100], Y[:100])
-    assert calls == ["final"]
+    assert parts == ["final"]
     validation = [record["validation"] for record in model.history_]
     assert model.best_epoch_ == int(np.argmax(validation)) + 1
     assert model.score(*pair) == pytest.approx(max(validation))
@@ -104,6 +105,23 @@ def test_the_selection_of_the_best_epoch_reaches_the_final_run():
     model = MultiLabelClassifier("an", "mlp", epochs=5, learning_rate=0.05, validation=0.3, select="best")
     model.fit(features, Y)
     assert len(model.history_) == model.best_epoch_
+
+
+@pytest.mark.parametrize("backbone", ["mlp", "module"])
+def test_every_epoch_of_the_final_run_is_shown_and_looking_changes_nothing(backbone):
+    def make():
+        own = {"backbone": Pooled(), "tune": "head"} if backbone == "module" else {"backbone": "mlp"}
+        return MultiLabelClassifier("em", epochs=3, learning_rate=0.05, validation=0.3, **own)
+
+    items = X if backbone == "module" else X.reshape(len(X), -1).astype(np.float32)
+    shown = []
+    model = make().fit(
+        items, Y, on_epoch=lambda now, epoch: shown.append((epoch, now.score(items, Y), len(now.history_)))
+    )
+    assert [(epoch, known) for epoch, _, known in shown] == [(1, 1), (2, 2), (3, 3)]
+    assert len({score for _, score, _ in shown}) > 1
+    assert shown[-1][1] == model.score(items, Y)
+    assert (make().fit(items, Y).decision_scores(items) == model.decision_scores(items)).all()
 
 
 @pytest.mark.parametrize(

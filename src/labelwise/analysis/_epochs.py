@@ -48,23 +48,14 @@ def vdfd_by_epoch(
     judged = as_matrix(Y_judged)
     measured: list[np.ndarray[Any, Any]] = []
 
-    class Watched(MultiLabelClassifier):
-        """Measures instead of validating; the run is the one that it would be without."""
-
-        def _criterion(self, validation: Any) -> Any:
-            def measure(network: Any, method: Any) -> float:
-                self.network_, self.trained_method_ = network, method
-                self.input_shape_ = tuple(self._as_source(X_judged).shape)
-                cosines = said(self, X_judged).cosines
-                if cosines is None:
-                    raise UserError(f"method {self.method_!r} has no angles: take one with a cosine head")
-                measured.append(vdfd(np.arccos(cosines), judged))
-                return 0.0
-
-            return measure
+    def measure(now: MultiLabelClassifier, epoch: int) -> None:
+        cosines = said(now, X_judged).cosines
+        if cosines is None:
+            raise UserError(f"method {now.method_!r} has no angles: take one with a cosine head")
+        measured.append(vdfd(np.arccos(cosines), judged))
 
     arguments = model.get_params() | {"validation": None, "patience": None, "directory": None}
-    watched = Watched(**arguments).fit(X, Y, **fit)
+    watched = MultiLabelClassifier(**arguments).fit(X, Y, on_epoch=measure, **fit)
     names = np.array(watched.label_names_, dtype=str)
     if not measured:
         raise UserError(

@@ -57,14 +57,16 @@ def train(
     stop_after: int | None = None,
     items: Sequence[str] | None = None,
     on_step: Callable[[Run], None] | None = None,
+    on_epoch: Callable[[Run], None] | None = None,
 ) -> Result:
     """Train ``network`` by ``method`` on ``source`` and return the network to use.
 
     ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the run
     stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the
     closed-form start where the features are fixed; ``stop_after`` a number of epochs, over all stages, to end at;
-    ``items`` the items' names for messages; ``on_step`` is called after every step. With ``settings.directory`` the
-    run resumes from its newest checkpoint, to the bit. The history of a method with angles holds their VDFD.
+    ``items`` the items' names for messages; ``on_step`` is called after every step, ``on_epoch`` once an epoch is in
+    the history. With ``settings.directory`` the run resumes from its newest checkpoint, to the bit. The history of a
+    method with angles holds their VDFD.
     """
     fabric = _fabric(settings)
     run = Run(
@@ -109,6 +111,8 @@ def train(
                 seconds = time.perf_counter() - began
                 run.history.note(angles.measure())
                 run.end_epoch(seconds, value)
+                if on_epoch is not None:
+                    on_epoch(run)
                 pause()
             if run.stage_index + 1 == len(run.plan) or _done(run, stop_after):
                 break

@@ -1,0 +1,62 @@
+"""The modules of a classifier: its backbone, the frozen one that reads every item once, and what is trained."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from labelwise.methods import Method, Problem
+from labelwise.models import Network, Projection, build_backbone
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["backbone_for", "embedder_for", "network_for"]
+
+
+def backbone_for(model: MultiLabelClassifier, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
+    """Return a new backbone for items of ``shape``; ``rebuilt`` says what a model directory knows of it."""
+    given, weights = model.backbone, model.backbone_weights
+    if isinstance(given, nn.Module):
+        return build_backbone(copy.deepcopy(given), shape, weights=weights)
+    return build_backbone(given, shape, weights=weights, **rebuilt)
+
+
+def embedder_for(
+    model: MultiLabelClassifier, shape: Sequence[int], method: type[Method], n_labels: int
+) -> nn.Module | None:
+    """Return the frozen backbone that turns every item into features once; None where there is nothing to freeze.
+
+    A head that reads maps trains behind its frozen backbone instead, since maps are too large to keep.
+    """
+    if model.tune_ == "all" or model.backbone == "features" or len(shape) == 1:
+        return None
+    probe = method(Problem(np.zeros((0, n_labels), np.int8), tune="head"), model.hyperparameters)
+    if hasattr(probe.head(8), "read_maps"):
+        return None
+    with torch.random.fork_rng():
+        torch.manual_seed(int(model.random_state or 0))
+        return backbone_for(model, shape).requires_grad_(False).eval()
+
+
+def network_for(
+    model: MultiLabelClassifier, shape: Sequence[int], method: Method, *, seed: int, **rebuilt: Any
+) -> Network:
+    """Return a new network for inputs of ``shape``, which are features already where there is an embedder."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        if model.embedder_ is None:
+            backbone = backbone_for(model, shape, **rebuilt)
+        else:
+            backbone = build_backbone("features", shape)
+        width = int(backbone.n_features)  # type: ignore[arg-type]
+        projection = Projection(width) if model.tune_ == "all" and method.spec.projection else None
+        head = method.head(width if projection is None else projection.n_features)
+    if model.tune_ == "head":
+        backbone.requires_grad_(False)
+    return Network(backbone, head, projection)

@@ -1,0 +1,199 @@
+"""One training run of a classifier: what it learns from, how it is carried out, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise import engine, metrics
+from labelwise._fitting import Choice, fingerprint
+from labelwise._items import is_source, take
+from labelwise._networks import network_for
+from labelwise._parameters import budget_of, label_weights, resolve_prior
+from labelwise.annotations import Annotations, describe
+from labelwise.data import Source, as_source
+from labelwise.methods import Method, Problem
+from labelwise.models import SCALINGS, InputScaling, Network, RidgeSolution, solve_ridge
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["Held", "Lesson", "Trained", "scaled_source", "train"]
+
+Held = tuple[Any, np.ndarray]
+"""Items that a run does not learn from, as the model takes them, and their labels (m, K)."""
+
+_CENTRED = ("standardise_l2", "centre_l2")
+_TITLES = {"selection": "choosing on held-out rows"}
+_UNTOLD = ("directory", "progress", "cache", "picture_cache", "on_bad_item")
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """What a run learns from.
+
+    :ivar X: n items, as the model takes them.
+    :ivar labels: (n, K) their annotations.
+    :ivar items: n names for messages, or None.
+    :ivar truth: (n, K) true labels for an oracle, or None.
+    """
+
+    X: Any
+    labels: Annotations
+    items: Sequence[str] | None = None
+    truth: np.ndarray | None = None
+
+    def rows(self, index: NDArray[np.int64], X: Any = None) -> Lesson:
+        """Return these rows of the lesson; ``X`` are their items where they were taken already."""
+        truth = self.truth
+        # True labels of another length are left for the method to refuse.
+        if truth is not None and len(truth) == len(self.labels.matrix):
+            truth = truth[index]
+        return Lesson(
+            take(self.X, index) if X is None else X,
+            Annotations(np.ascontiguousarray(self.labels.matrix[index]), self.labels.label_names),
+            None if self.items is None else [self.items[i] for i in index],
+            truth,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A run after an epoch or at its end, and what it takes to score items by it.
+
+    :ivar shape: of one input of the network.
+    :ivar solution: the closed form on the training items, where the features are fixed.
+    :ivar history: one record an epoch.
+    :ivar best_epoch: the epoch that was taken, where one was chosen.
+    """
+
+    network: Network
+    method: Method
+    shape: tuple[int, ...]
+    scaling: InputScaling | None
+    solution: RidgeSolution | None
+    history: list[dict[str, Any]]
+    best_epoch: int | None = None
+
+    def scores(self, X: Any) -> np.ndarray:
+        """Return scores (n, K) float32 in [0, 1] of items as the model takes them."""
+        return engine.score(self.network, self.method, scaled_source(X, self.scaling))
+
+
+def train(
+    model: MultiLabelClassifier,
+    lesson: Lesson,
+    method_class: type[Method],
+    *,
+    part: str,
+    held: Held | None = None,
+    choice: Choice | None = None,
+    on_epoch: Callable[[Trained, int], None] | None = None,
+) -> Trained:
+    """Train once, by the parameters of ``model`` and what its ``fit`` has found of the items; ``model`` stays as is.
+
+    ``part`` names the run among those of one ``fit``: ``"selection"`` or ``"final"``. ``held`` is judged after every
+    epoch. ``choice`` says where to end and how to scale. ``on_epoch`` is told the run and the number of its epochs.
+    """
+    seed, choice = int(model.random_state or 0), choice or Choice()
+    problem = _problem(model, lesson, method_class, seed)
+    method = method_class(problem, model.hyperparameters)
+    scaling, solution = _scale(model, lesson.X, method, choice.scaling)
+    source = scaled_source(lesson.X, scaling, model.strong_view)
+    network = network_for(model, source.shape, method, seed=seed)
+    told = {k: v for k, v in model.get_params().items() if k not in _UNTOLD}
+
+    def reached(network: Network, history: list[dict[str, Any]], best_epoch: int | None = None) -> Trained:
+        return Trained(network, method, tuple(source.shape), scaling, solution, history, best_epoch)
+
+    def tell(run: engine.Run) -> None:
+        if on_epoch is not None:
+            on_epoch(reached(run.evaluated, run.history.records), len(run.history.records))
+
+    title = _TITLES.get(part, method_class.spec.id)
+    with engine.RichProgress(title) if model.progress else nullcontext() as bar:
+        result = engine.train(
+            network,
+            method,
+            source,
+            _settings(model, seed, part, chooses=held is not None),
+            criterion=None if held is None else _criterion(scaled_source(held[0], scaling), held[1]),
+            solution=solution,
+            label_weights=label_weights(model.label_weights, model.summary_),
+            fingerprint=fingerprint(told, lesson.X, lesson.labels.matrix, problem.true_labels, part),
+            progress=bar,
+            stop_after=choice.epochs,
+            items=lesson.items,
+            on_epoch=tell,
+        )
+    return reached(result.network, result.history, result.best_epoch)
+
+
+def scaled_source(X: Any, scaling: InputScaling | None, strong_view: float | None = None) -> Source:
+    """Return items as batches; ``strong_view`` matters to training only."""
+    if scaling is None:
+        return as_source(X)
+    options = {} if strong_view is None else {"strong_view": strong_view}
+    return as_source(X, scaling=scaling, **options)
+
+
+def _problem(model: MultiLabelClassifier, lesson: Lesson, method_class: type[Method], seed: int) -> Problem:
+    facts = describe(lesson.labels.matrix, lesson.labels.label_names)
+    # The prior of a selection run must not have seen the rows held out from it.
+    own = resolve_prior(None, facts) if model.prior is None else None
+    return Problem(
+        lesson.labels.matrix,
+        facts.setting,
+        model.prior_ if own is None else own,
+        model.tune_,  # type: ignore[arg-type]
+        seed,
+        budget_of(model, method_class),
+        lesson.truth,
+    )
+
+
+def _scale(
+    model: MultiLabelClassifier, X: Any, method: Method, chosen: str | None
+) -> tuple[InputScaling | None, RidgeSolution | None]:
+    """Scale features as the closed-form solution chooses on the known entries; pictures need no scaling.
+
+    ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
+    take centred features: those of features that share a direction differ too little for a margin.
+    """
+    if is_source(X) or X.ndim != 2:
+        return None, None
+    if model.tune_ == "head" and (model.backbone == "features" or model.embedder_ is not None):
+        choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
+        solution = solve_ridge(X, method.start_labels(), scalings=(chosen,) if chosen else choices)
+        return solution.scaling, solution
+    return InputScaling.fit(X, "standardise"), None
+
+
+def _settings(model: MultiLabelClassifier, seed: int, part: str, *, chooses: bool) -> engine.Settings:
+    return engine.Settings(
+        seed=seed,
+        device=model.device,
+        devices=model.devices,
+        nodes=model.nodes,
+        precision=model.precision,
+        accumulate=model.accumulate,
+        patience=model.patience if chooses else None,
+        keep_best=model.select == "best" and chooses,
+        directory=None if model.directory is None else Path(model.directory) / part,
+    )
+
+
+def _criterion(source: Source, labels: np.ndarray) -> engine.Criterion:
+    """Return the mean average precision of a network, over known entries where some are unknown."""
+    measure = (
+        metrics.mean_average_precision
+        if metrics.judgeable(labels).average_precision
+        else lambda y, s: float(np.nanmean(metrics.observed_average_precision(y, s)))
+    )
+    return lambda network, method: float(measure(labels, engine.score(network, method, source)))
