@@ -99,6 +99,34 @@ def test_texts_train_and_judge(lw, answer, texts, tmp_path):
     assert answer("evaluate", out, texts)["figures"]["metrics"]["map"] > 0.95
 
 
+def test_a_model_in_a_local_folder_goes_on_and_is_reported_from_elsewhere(
+    lw, answer, photos, tmp_path, monkeypatch
+):
+    transformers = pytest.importorskip("transformers")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    shape = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    made = transformers.ViTConfig(**shape, image_size=32, patch_size=16)
+    transformers.ViTModel(made).save_pretrained(tmp_path / "tiny")
+    (tmp_path / "tiny" / "preprocessor_config.json").write_text(
+        json.dumps(
+            {
+                "image_processor_type": "ViTImageProcessor",
+                "size": {"height": 32, "width": 32},
+                "image_mean": [0.5, 0.5, 0.5],
+                "image_std": [0.5, 0.5, 0.5],
+            }
+        )
+    )
+    asked = (photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge")
+    trained_on(lw, *asked, "--backbone", "hf/tiny", "--out", "run")
+    monkeypatch.chdir(photos.folder)
+    assert answer("train", tmp_path / "run", "--resume")["already_finished"]
+    (tmp_path / "tiny").rename(tmp_path / "gone")
+    answer("report", tmp_path / "run")
+    answer("evaluate", tmp_path / "run", photos.folder / "test.csv")
+
+
 def test_a_bad_picture_stops_a_run_or_is_left_out_and_listed(lw, refused, answer, photos, tmp_path):
     pytest.importorskip("efficientnet_lite_pytorch")
     pictures = tmp_path / "pictures"

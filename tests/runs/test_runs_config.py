@@ -91,6 +91,15 @@ def test_located_makes_paths_absolute_and_leaves_words():
     assert found.located() == found
 
 
+def test_a_model_in_a_local_folder_is_located_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    found = RunConfig(backbone="hf/tiny").located()
+    assert found.backbone == f"hf/{tmp_path / 'tiny'}"
+    assert found.located() == found
+    assert RunConfig(backbone="hf/owner/name").located().backbone == "hf/owner/name"
+
+
 @pytest.mark.parametrize(
     ("values", "said"),
     [

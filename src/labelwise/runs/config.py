@@ -117,6 +117,9 @@ class RunConfig(BaseModel):
         folders = {name: getattr(self, name) for name in _FOLDERS if getattr(self, name) is not None}
         named = {**self.files(), **folders}
         paths = {name: str(Path(path).expanduser().absolute()) for name, path in named.items()}
+        family, _, local = (self.backbone or "").partition("/")
+        if family == "hf" and local and Path(local).is_dir():
+            paths["backbone"] = f"hf/{Path(local).absolute()}"
         return self.model_copy(update=paths)
 
     def files(self) -> dict[str, str]:

@@ -22,6 +22,7 @@ __all__ = [
     "BACKBONES",
     "Inputs",
     "as_unlisted",
+    "check_kind",
     "check_some",
     "items_of",
     "parse_rule",
@@ -70,8 +71,6 @@ def read_inputs(config: RunConfig) -> Inputs:
             f"{table.path.name} has a column of {table.kind}s, and backbone {config.backbone!r} takes features: give "
             f"--backbone {BACKBONES[table.kind]}, or name feature columns (--feature-columns), such as embeddings"
         )
-    if table.kind != "features" and config.backbone is not None:
-        _check_kind(config.backbone, table)
     if table.kind == "features" and config.backbone not in (None, *_FOR_FEATURES):
         raise UserError(
             f"{table.path.name} has columns of features, and backbone {config.backbone!r} takes pictures or texts: "
@@ -98,10 +97,12 @@ def read_inputs(config: RunConfig) -> Inputs:
     return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule))
 
 
-def _check_kind(backbone: str, table: Table) -> None:
+def check_kind(backbone: str | None, table: Table) -> None:
     """Refuse a backbone of texts for pictures, whose paths it would read, and one of pictures for texts."""
     from labelwise.models import preprocessing_of
 
+    if backbone is None or table.kind == "features":
+        return
     items = preprocessing_of(backbone)
     if items is not None and items.kind != table.kind:
         raise UserError(

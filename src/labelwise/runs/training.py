@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest, write_json
-from labelwise.runs.inputs import BACKBONES, Inputs, items_of, read_inputs
+from labelwise.runs.inputs import BACKBONES, Inputs, check_kind, items_of, read_inputs
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -109,7 +109,7 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
     config, state = run.config(), run.state()
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
     chosen = {name: getattr(again, name) or getattr(config, name) for name in ("method", "backbone")}
-    again = again.located().model_copy(update=chosen)
+    again = again.model_copy(update=chosen).located()
     if different := config.differences(again):
         raise UserError(
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
@@ -135,6 +135,7 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     if config.method is not None:
         get(config.method).spec.resolve(config.hyperparameters)
     inputs = read_inputs(config)
+    check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
     advice = recommend(summary)
     method = config.method or advice.method
@@ -143,7 +144,7 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     spec.resolve(config.hyperparameters)
     reason = advice.reason if method == advice.method else None
     chosen = {"method": method, "backbone": config.backbone or BACKBONES[inputs.table.kind]}
-    return config.located().model_copy(update=chosen), inputs, reason
+    return config.model_copy(update=chosen).located(), inputs, reason
 
 
 def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
