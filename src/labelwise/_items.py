@@ -71,14 +71,17 @@ class _Rows:
 
 
 def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
-    """Return ``preprocessing`` for square pictures of ``side`` pixels; None leaves it as it is."""
+    """Return ``preprocessing`` for square pictures of ``side`` pixels, its cut in proportion; None changes nothing."""
     if side is None:
         return preprocessing
     if not isinstance(preprocessing, ImagePreprocessing):
         raise UserError(f"image_size={side}: it goes with a pretrained backbone for pictures; leave it out")
     if not (isinstance(side, Integral) and side >= 8):
         raise UserError(f"image_size={side!r}: give a whole number of pixels from 8")
-    return replace(preprocessing, size=(int(side), int(side)))
+    short = preprocessing.short_side
+    if short is not None:
+        short = max(int(side), round(int(side) * short / max(preprocessing.size)))
+    return replace(preprocessing, size=(int(side), int(side)), short_side=short)
 
 
 def is_source(X: Any) -> bool:

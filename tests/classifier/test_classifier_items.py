@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
+from labelwise._items import sized
 from labelwise.data import digits_canvases
 from labelwise.errors import UserError
+from labelwise.models import ImagePreprocessing
 
 X, Y = (part[:160] for part in digits_canvases(160, seed=0)[:2])
 
@@ -157,3 +159,10 @@ def test_texts_and_pictures_from_lists(tmp_path):
     assert model.score(texts[60:], labels[60:]) > 0.99
     model.save(tmp_path / "model")
     assert (load(tmp_path / "model").decision_scores(texts) == model.decision_scores(texts)).all()
+
+
+@pytest.mark.parametrize(("side", "short"), [(448, 512), (112, 128), (224, 256)])
+def test_another_size_keeps_the_share_of_the_picture_that_is_cut_out(side, short):
+    given = ImagePreprocessing((224, 224), "crop", "bicubic", short_side=256)
+    assert sized(given, side) == ImagePreprocessing((side, side), "crop", "bicubic", short_side=short)
+    assert sized(given, None) is given
