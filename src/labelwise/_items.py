@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import engine
-from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source
+from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
 from labelwise.embedding import FeatureCache, embed
 from labelwise.errors import UserError
 from labelwise.models import ImagePreprocessing, TextPreprocessing, build_tokenizer
@@ -212,4 +212,5 @@ def settle(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, 
             f"item {bad[0].item}: {bad[0].reason}{more}; mend or remove it, or leave such items out: "
             "on_bad_item='skip' (--on-bad-item skip)"
         )
+    refuse_too_many(bad, n_items)
     return tuple(bad)

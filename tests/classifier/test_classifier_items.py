@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
@@ -166,3 +167,15 @@ def test_another_size_keeps_the_share_of_the_picture_that_is_cut_out(side, short
     given = ImagePreprocessing((224, 224), "crop", "bicubic", short_side=256)
     assert sized(given, side) == ImagePreprocessing((side, side), "crop", "bicubic", short_side=short)
     assert sized(given, None) is given
+
+
+def test_a_whole_network_stops_too_where_more_than_a_twentieth_cannot_be_read(tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    paths = [tmp_path / f"{i}.png" for i in range(24)]
+    for i, path in enumerate(paths):
+        path.write_bytes(b"no picture") if i < 4 else Image.new("RGB", (40, 40)).save(path)
+    model = MultiLabelClassifier(
+        "an", "efficientnet-lite0", tune="all", epochs=1, on_bad_item="skip", image_size=32, validation=None
+    )
+    with pytest.raises(UserError, match="4 of 24 items cannot be used, which is past 5%"):
+        model.fit(paths, LABELS[:24])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from labelwise.data._check import check_lengths
 from labelwise.data._digits import DIGIT_NAMES, digits_canvases
-from labelwise.data._files import BadItem, ImageFiles
+from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data._images import ImageSource
 from labelwise.data._sources import ArraySource, Scaling, Source, as_source
 from labelwise.data._strong import StrongView
@@ -32,6 +32,7 @@ __all__ = [
     "digits_canvases",
     "digits_features",
     "read_table",
+    "refuse_too_many",
     "views_of",
 ]
 

@@ -28,10 +28,12 @@ if TYPE_CHECKING:
 
     from labelwise.models import ImagePreprocessing
 
-__all__ = ["BadItem", "ImageFiles", "Progress"]
+__all__ = ["BadItem", "ImageFiles", "Progress", "refuse_too_many"]
 
 Progress = Callable[[int, int], None]
 """Called with the number of items done and the number of all items."""
+
+_BAD_SHARE, _BAD_LEAST = 0.05, 3
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,16 @@ class BadItem:
     row: int
     item: str
     reason: str
+
+
+def refuse_too_many(bad: Sequence[BadItem], n_items: int) -> None:
+    """Raise ``UserError`` where the bad ones of ``n_items`` are past 5% (and more than two)."""
+    if bad and len(bad) > max(_BAD_SHARE * n_items, _BAD_LEAST - 1):
+        first = min(bad, key=lambda item: item.row)
+        raise UserError(
+            f"{len(bad)} of {n_items:,} items cannot be used, which is past {_BAD_SHARE:.0%}; the first is"
+            f" {first.item[:80]!r} (row {first.row}, counted from 0): {first.reason}; mend them or drop their rows"
+        )
 
 
 class ImageFiles:

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from labelwise.data import BadItem, Source
+from labelwise.data import BadItem, Source, refuse_too_many
 from labelwise.embedding._batches import bucketed, in_order
 from labelwise.embedding._device import choose_device, choose_precision
 from labelwise.embedding._keys import FORMAT, backbone_digest, entry_key, item_digests, space_key
@@ -30,7 +30,6 @@ __all__ = ["Embedded", "embed"]
 ITEMS = {"cpu": 8, "other": 128}
 TOKENS = {"cpu": 1024, "other": 32768}
 _MOST_WORKERS = 8
-_BAD_SHARE, _BAD_LEAST = 0.05, 3
 
 
 class Embedded(NamedTuple):
@@ -233,13 +232,8 @@ class _Pass:
 
     def _note(self, bad: Sequence[BadItem]) -> None:
         self.bad.extend(bad)
-        n, most = len(self.source), max(_BAD_SHARE * len(self.source), _BAD_LEAST - 1)
-        if bad and len(self.bad) > most:
-            first = min(self.bad, key=lambda item: item.row)
-            raise UserError(
-                f"{len(self.bad)} of {n:,} items cannot be used, which is past {_BAD_SHARE:.0%}; the first is"
-                f" {first.item[:80]!r} (row {first.row}, counted from 0): {first.reason}; mend them or drop their rows"
-            )
+        if bad:
+            refuse_too_many(self.bad, len(self.source))
 
     def _check(self, done: Done) -> None:
         assert done.features is not None
