@@ -115,7 +115,9 @@ def cells(found: pd.DataFrame, out: Path) -> pd.DataFrame:
                     "protocol": part["protocol"].iloc[0],
                 }
             )
-    return pd.DataFrame(rows)
+    table = pd.DataFrame(rows)
+    place = {name: i for i, name in enumerate([*sets.KINDS, *sets.SETS, *sets.MORE_SETS])}
+    return table.sort_values(["setting", "set"], key=lambda column: column.map(place), kind="stable")
 
 
 def replicates(out: Path, key: str) -> np.ndarray:
