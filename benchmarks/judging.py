@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +12,11 @@ import numpy as np
 import sets
 
 import labelwise as lw
-from labelwise import classifier
 from labelwise.experiments import Job, Measured, Measurement
 
 RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 METRICS = ("map", "one_error", *RULE_METRICS)
 REPLICATES = 200
-_STARTS: dict[bytes, Any] = {}
 
 
 def run(job: Job, folder: str) -> Measured:
@@ -62,32 +57,7 @@ def fitted(job: Job, X: Any, Y: np.ndarray, seen: np.ndarray, **given: Any) -> l
         **given,
     )
     truth = Y if "true_labels" in needs or job.protocol == "published" else None
-    with shared_starts():
-        return model.fit(X, seen, true_labels=truth)
-
-
-@contextmanager
-def shared_starts() -> Iterator[None]:
-    """Solve the closed form that many methods start from once: same rows, labels and scalings, same solution."""
-    solve = classifier.solve_ridge
-
-    def remembered(X: Any, labels: np.ndarray, *, scalings: Any) -> Any:
-        parts = (X.data, X.indices, X.indptr) if hasattr(X, "indptr") else (X,)
-        digest = hashlib.blake2b(repr((X.shape, tuple(scalings))).encode())
-        for part in (*parts, labels):
-            digest.update(np.ascontiguousarray(part).view(np.uint8).data)
-        key = digest.digest()
-        if key not in _STARTS:
-            while len(_STARTS) >= 12:
-                del _STARTS[next(iter(_STARTS))]
-            _STARTS[key] = solve(X, labels, scalings=scalings)
-        return _STARTS[key]
-
-    classifier.solve_ridge = remembered  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        classifier.solve_ridge = solve
+    return model.fit(X, seen, true_labels=truth)
 
 
 def figures(Y: np.ndarray, scores: np.ndarray, rule: Any) -> list[Measurement]:

@@ -246,8 +246,8 @@ def verdict(methods: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         share = best["share_of_gap"]
         told = f", {100 * share:.0f}% of the tuned gap" if np.isfinite(share) else ""
         lines.append(
-            f"- **{setting}**: the tuned floor is {plain:.1f} points above the plain one, and {unit:.1f} above logistic "
-            "regression on rows of unit length. Best mean gain over it: "
+            f"- **{setting}**: the tuned floor is {plain:.1f} points above the plain one, and {unit:.1f} above "
+            "logistic regression on rows of unit length. Best mean gain over it: "
             f"`{best['method']}`, {interval(best)} points{told}. Of {len(part)} methods the interval lies above 0 for "
             f"{len(above)}" + (f", the largest by {points(above['gain'].max())}" if len(above) else "") + ": "
             f"{named(above['method'].tolist())}; below 0 for {len(below)}: {named(below['method'].tolist())}."

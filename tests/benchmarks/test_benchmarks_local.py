@@ -1,4 +1,4 @@
-"""The local benchmark's grid, baselines and shared starts, on small drawn sets."""
+"""The local benchmark's grid and baselines, on small drawn sets."""
 
 import sys
 from pathlib import Path
@@ -89,15 +89,3 @@ def test_a_run_has_every_metric_by_its_rule_and_keeps_its_replicates(drawn, tmp_
     assert kept.shape == (judging.REPLICATES,)
     value = next(m.value for m in found.measurements if m.metric == "map")
     assert abs(kept.mean() - value) < 0.05
-
-
-def test_a_shared_start_changes_nothing(drawn):
-    from labelwise import MultiLabelClassifier
-
-    X, Y, X_test, _ = drawn
-    job = sets.job("scene", "20% labelled", "bam", 1, None)
-    seen = sets.hide(Y, job)
-    alone = MultiLabelClassifier("bam", device="cpu", random_state=1).fit(X, seen)
-    for _ in range(2):
-        shared = judging.fitted(job, X, Y, seen)
-        assert (shared.decision_scores(X_test) == alone.decision_scores(X_test)).all()
