@@ -53,8 +53,10 @@ def run(job: Job, folder: str) -> Measured:
     given: dict[str, Any] = {}
     if "learning_rate" in job.options:
         given["learning_rate"] = job.options["learning_rate"]
-    if job.options.get("select_on_test"):
-        given |= {"validation": (X_test, Y_test), "patience": 10_000, "rule": 0.5, "calibrate": False}
+    if "epoch" in job.options:
+        # Everything but the choice of the epoch is the same on both sides: the rows, the scaling, the scores.
+        given |= {"validation": (X_test, Y_test), "rule": 0.5, "calibrate": False}
+        given["patience"] = 10_000 if job.options["epoch"] == "best on test" else None
     model = judging.fitted(job, X, Y, sets.hide(Y, job), **given)
     found = judging.figures(Y_test, model.predict_proba(X_test), model.rule_)
     return Measured(found, {"epochs": len(model.history_), "best_epoch": model.best_epoch_})
@@ -73,10 +75,15 @@ def pairs(seeds: int) -> Iterator[tuple[str, str, Job, Job]]:
                         yield effect, setting, plain, switched
             for name, method in product(names if names is SMALL_SETS else (), SELECTED):
                 plain = sets.job(name, SETTINGS[0], method, seed, rows)
-                steep = replace(plain, options={**plain.options, "learning_rate": STEEP})
-                for effect, job in (("selection on test", plain), ("selection on test, rate 1e-3", steep)):
-                    chosen = {**job.options, "select_on_test": True}
-                    yield effect, SETTINGS[0], job, replace(job, options=chosen, protocol="published")
+                rates = {"selection on test": {}, "selection on test, rate 1e-3": {"learning_rate": STEEP}}
+                for effect, rate in rates.items():
+                    last, best = (
+                        replace(
+                            plain, options={**plain.options, **rate, "epoch": epoch}, protocol="published"
+                        )
+                        for epoch in ("last", "best on test")
+                    )
+                    yield effect, SETTINGS[0], last, best
 
 
 def table(out: Path, seeds: int) -> list[dict[str, Any]]:

@@ -21,6 +21,7 @@ BASELINES = {
     "self_training": "self-training (scikit-learn)",
     "label_spreading": "label spreading (scikit-learn)",
 }
+EFFECTS = ("label leak", "second split", "selection on test", "selection on test, rate 1e-3")
 PROSE = Path(__file__).with_suffix(".md")
 
 
@@ -178,6 +179,9 @@ def effect_lines(effects: pd.DataFrame) -> list[str]:
         above = f"{int((gains > 0).sum())} of {len(gains)}"
         methods = ", ".join(sorted(set(part["method"])))
         rows.append([effect, setting, methods, points(gains.mean(), 2), spread, above])
+    rows += [
+        [effect, "–", "–", "not run", "–", "–"] for effect in EFFECTS if effect not in set(effects["effect"])
+    ]
     lines = table(["switched on", "setting", "methods", "mean change", "by set", "pairs above 0"], rows)
     sets = ", ".join(sorted(set(effects["set"])))
     told = (
