@@ -144,6 +144,8 @@ def notes_on(model: MultiLabelClassifier) -> tuple[str, ...]:
         notes.append(f"no positive is known of {names}: their scores mean nothing")
     if model.skipped_:
         notes.append(f"{len(model.skipped_)} items could not be read and were left out")
+    if model.trained_method_.reads_truth:
+        notes.append("the training read true labels of unknown entries: what it reaches is no honest result")
     stages = model.trained_method_.plan()
     views = {view for stage in stages for group in stage.views.values() for view in group}
     if model.tune_ == "head" and model.scaling_ is not None and "strong" in views:

@@ -108,3 +108,38 @@ def test_neither_works_without_given_truth(values):
         X, seen, true_labels=Y
     )
     assert mean_average_precision(Y, model.decision_scores(X)) > 0.5
+
+
+class Unread(Problem):
+    """A problem whose true labels must not be looked at."""
+
+    def __getattribute__(self, name):
+        assert name not in ("true_labels", "truth"), "the true labels were read"
+        return super().__getattribute__(name)
+
+
+def test_the_truth_is_not_looked_at_unless_an_option_asks_for_it():
+    random = np.random.default_rng(0)
+    Y = (random.random((80, 3)) < 0.4).astype(np.int8)
+    problem = Unread(simulate.semi_supervised(Y, 0.3, seed=1), "semi_supervised", Y.mean(0), true_labels=Y)
+    bbam = get("bbam")(problem, {})
+    assert not bbam.reads_truth
+    bbam.plan()
+    bbam.slots()
+    bbam.start_labels()
+    scored(bbam, random.uniform(-1, 1, (80, 3)).astype(np.float32))
+    with pytest.raises(AssertionError, match="were read"):
+        scored(get("bbam")(problem, {"leak_truth": True}), random.uniform(-1, 1, (80, 3)).astype(np.float32))
+
+
+@pytest.mark.parametrize("option", [{"leak_truth": True}, {"warm_up_seed": 1000}])
+def test_a_model_that_read_the_truth_says_so(option):
+    random = np.random.default_rng(0)
+    X, Y = random.normal(size=(80, 4)).astype(np.float32), (random.random((80, 3)) < 0.4).astype(np.int8)
+    seen, short = simulate.semi_supervised(Y, 0.3, seed=1), {"epochs": 2, "validation": None}
+    plain = MultiLabelClassifier("bbam", **short).fit(X, seen, true_labels=Y)
+    told = MultiLabelClassifier("bbam", hyperparameters=option, **short).fit(X, seen, true_labels=Y)
+    assert not any("no honest result" in note for note in plain.notes_)
+    assert any("no honest result" in note for note in told.notes_)
+    with pytest.raises(UserError, match="true_labels"):
+        MultiLabelClassifier("bbam", hyperparameters=option, **short).fit(X, seen)

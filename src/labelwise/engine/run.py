@@ -99,7 +99,7 @@ class Run:
         method, accumulate = self.method, self.settings.accumulate
         if "prior" in method.spec.needs:
             method.problem.unknown_prior(method.spec.id)
-        if "true_labels" in method.spec.needs:
+        if method.reads_truth:
             method.problem.truth(method.spec.id)
         if accumulate > 1 and (method.spec.whole_batch or any(len(s.optimisers) > 1 for s in self.plan)):
             why = (

@@ -220,6 +220,11 @@ class Method(nn.Module):
         self.hp = SimpleNamespace(**self.hyperparameters)
 
     @property
+    def reads_truth(self) -> bool:
+        """Whether this method reads the true labels of unknown entries: its results are then no honest ones."""
+        return "true_labels" in self.spec.needs
+
+    @property
     def budget(self) -> Budget:
         """The problem's training budget, or the method's default for the way it tunes."""
         default = self.spec.head_budget if self.problem.tune == "head" else self.spec.full_budget

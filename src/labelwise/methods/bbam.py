@@ -107,6 +107,11 @@ class BalancedAngularMargin(SelfTraining):
         self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
 
     @property
+    def reads_truth(self) -> bool:
+        """Whether an option of the published protocol is on."""
+        return bool(self.hp.leak_truth) or self.hp.warm_up_seed is not None
+
+    @property
     def _truth(self) -> np.ndarray:
         """The true labels, which only the published protocol's options read."""
         if self.problem.true_labels is None:
