@@ -100,7 +100,7 @@ class Run:
         if "prior" in method.spec.needs:
             method.problem.unknown_prior(method.spec.id)
         if method.reads_truth:
-            method.problem.truth(method.spec.id)
+            method.truth()
         if accumulate > 1 and (method.spec.whole_batch or any(len(s.optimisers) > 1 for s in self.plan)):
             why = (
                 "its loss sums over the whole batch"

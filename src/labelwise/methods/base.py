@@ -224,6 +224,10 @@ class Method(nn.Module):
         """Whether this method reads the true labels of unknown entries: its results are then no honest ones."""
         return "true_labels" in self.spec.needs
 
+    def truth(self) -> np.ndarray:
+        """Return the true labels (n, K), or raise ``UserError`` where there are none."""
+        return self.problem.truth(self.spec.id)
+
     @property
     def budget(self) -> Budget:
         """The problem's training budget, or the method's default for the way it tunes."""

@@ -111,15 +111,14 @@ class BalancedAngularMargin(SelfTraining):
         """Whether an option of the published protocol is on."""
         return bool(self.hp.leak_truth) or self.hp.warm_up_seed is not None
 
-    @property
-    def _truth(self) -> np.ndarray:
-        """The true labels, which only the published protocol's options read."""
+    def truth(self) -> np.ndarray:
+        """Return the true labels, which only the published protocol's options read."""
         if self.problem.true_labels is None:
             raise UserError(
                 "leak_truth and warm_up_seed of method 'bbam' reproduce published numbers from the true labels: give "
                 "fit(X, Y, true_labels=...), or leave them out"
             )
-        return self.problem.truth(self.spec.id)
+        return super().truth()
 
     @cached_property
     def _warm_up_rows(self) -> np.ndarray | None:
@@ -144,14 +143,14 @@ class BalancedAngularMargin(SelfTraining):
         if rows is None:
             return super().start_labels()
         labels = np.full_like(self.problem.labels, -1)
-        labels[rows] = self._truth[rows]
+        labels[rows] = self.truth()[rows]
         return labels
 
     def target(self, batch: Batch) -> Tensor:
         """Return what the batch is taught; the true labels in the warm-up of a second split."""
         if self._warm_up_rows is None or batch.stage != "warm-up":
             return super().target(batch)
-        return torch.from_numpy(self._truth[batch.index.cpu().numpy()]).to(batch.labels)
+        return torch.from_numpy(self.truth()[batch.index.cpu().numpy()]).to(batch.labels)
 
     def pseudo_labels(self, pool: Pool) -> np.ndarray:
         """Return class-aware pseudo-labels by cosine; with ``leak_truth`` by the transform of the true sign."""
@@ -171,7 +170,7 @@ class BalancedAngularMargin(SelfTraining):
         positive, negative = (
             losses.balanced_angles(theta, self.angles, side) for side in ("positive", "negative")
         )
-        true = torch.from_numpy(self._truth[rows]).to(theta.device)
+        true = torch.from_numpy(self.truth()[rows]).to(theta.device)
         return torch.where(true == 1, positive, negative).cos()
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
