@@ -97,12 +97,25 @@ def test_a_rare_label_stays_near_the_pooled_fit_and_an_empty_one_takes_it():
     Y, p = made(2000)
     Y[:, 1] = 0
     Y[0, 1] = 1
-    Y[:, 2] = 0
+    Y[:, 2] = -1
     weak, strong = (PlattCalibration.fit(Y, p, shrinkage=s) for s in (0.01, 1e6))
     assert strong.pooled == (False, False, True)
     assert strong.slope[1] == pytest.approx(strong.slope[2], abs=1e-2)
     assert strong.offset[1] == pytest.approx(strong.offset[2], abs=1e-2)
     assert abs(weak.offset[1] - weak.offset[2]) > 1
+
+
+def test_a_label_that_is_known_to_be_absent_gets_a_small_probability():
+    """Its scores may lie anywhere, such as at one half for a head that never met a positive."""
+    random = np.random.default_rng(0)
+    Y = np.c_[random.random((300, 2)) < 0.3, np.zeros(300), np.zeros(300)].astype(np.int8)
+    Y[:, 3] = -1
+    logits = np.c_[6 * Y[:, :2] - 8 + random.normal(size=(300, 2)), np.zeros((300, 2))]
+    fitted = PlattCalibration.fit(Y, 1 / (1 + np.exp(-logits)))
+    assert fitted.pooled == (False, False, False, True)
+    absent = fitted.apply(np.full((1, 4), 0.5))[0]
+    assert absent[2] == pytest.approx(1 / 302, rel=1e-3)
+    assert absent[3] > 0.9  # nothing is known of it but what the other labels say
 
 
 def test_positive_only_items_beside_full_ones_do_not_raise_the_probabilities():

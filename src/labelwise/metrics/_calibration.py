@@ -28,7 +28,7 @@ class PlattCalibration:
     offset: Sequence[float]
     """b (K,)."""
     pooled: Sequence[bool]
-    """(K,) labels that took the fit of all labels, for want of a known positive or a known negative."""
+    """(K,) labels that took the fit of all labels, for want of a known entry."""
     input: Input = "probability"
     """``probability``: scores in [0, 1], clipped at 1e-12 from either end; ``logit``: any finite score."""
 
@@ -65,7 +65,9 @@ class PlattCalibration:
         Label k minimises sum_i [log(1 + e^f) - t_i f] + shrinkage/2 [(a - a_0)^2 + (b - b_0)^2] with
         f = a x_i + b and Platt's targets t = (P_k + 1)/(P_k + 2) for positives, 1/(N_k + 2) for negatives.
         (a_0, b_0) is the same fit of all entries together, shrunk towards (1, 0) with weight 1. The data
-        outweigh the shrinkage as P_k grows; a label without both classes takes (a_0, b_0).
+        outweigh the shrinkage as P_k grows. A label known to be absent from N_k rows and present in none keeps
+        a_0 and takes the b at which its mean probability there is 1/(N_k + 2), and the reverse; one without a
+        known entry takes (a_0, b_0).
 
         Args:
             Y: (n, K) of 1, 0 and -1; rows that the model was not trained on.
@@ -92,13 +94,15 @@ class PlattCalibration:
         known = labels[:, can.labels] >= 0
         common = _fit(x[:, can.labels][known], labels[:, can.labels][known], (1.0, 0.0), 1.0)
         slope, offset = (np.full(labels.shape[1], value) for value in common)
-        for k in np.flatnonzero(can.labels):
-            known = labels[:, k] >= 0
-            slope[k], offset[k] = _fit(x[known, k], labels[known, k], common, shrinkage)
+        known = labels >= 0
+        for k in np.flatnonzero(known.any(axis=0)):
+            rows = known[:, k]
+            fit = _fit if can.labels[k] else _fit_offset
+            slope[k], offset[k] = fit(x[rows, k], labels[rows, k], common, shrinkage)
         return cls(
             cast(Sequence[float], slope),
             cast(Sequence[float], offset),
-            cast(Sequence[bool], ~can.labels),
+            cast(Sequence[bool], ~known.any(axis=0)),
             input,
         )
 
@@ -169,6 +173,12 @@ def _fit(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: float) ->
         return a, b
     # The function is convex, so where the bound on the slope is active the optimum lies on it.
     return _newton(x, targets, centre, shrinkage, slope=_LEAST_SLOPE)
+
+
+def _fit_offset(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: float) -> tuple[float, float]:
+    """Return (a_0, b) for entries of one class, which say nothing of a slope; b is hardly shrunk."""
+    target = (len(y) + 1) / (len(y) + 2) if y[0] == 1 else 1 / (len(y) + 2)
+    return _newton(x, np.full(len(y), target), centre, min(shrinkage, 1e-6), slope=centre[0])
 
 
 def _newton(
