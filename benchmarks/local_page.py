@@ -336,7 +336,7 @@ def main() -> None:
     options = parser.parse_args()
     options.page.write_text(page(options.folder), encoding="utf-8")
     methods, cells = (pd.read_csv(options.folder / f"{name}.csv") for name in ("methods", "cells"))
-    (options.folder / "summary.md").write_text(readme(methods, cells), encoding="utf-8")
+    (options.folder / "summary.txt").write_text(readme(methods, cells), encoding="utf-8")
 
 
 if __name__ == "__main__":

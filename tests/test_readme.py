@@ -22,3 +22,8 @@ def test_linked_files_exist():
     assert links
     for link in links:
         assert (README.parent / link).exists(), link
+
+
+def test_the_table_of_the_local_benchmark_is_the_one_that_was_made():
+    made = README.parent / "docs" / "results" / "local" / "summary.txt"
+    assert made.read_text(encoding="utf-8").strip() in README.read_text(encoding="utf-8")
