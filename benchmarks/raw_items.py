@@ -32,7 +32,9 @@ METHODS = ("ridge", "bbam", "hml")
 INTRODUCTION = """\
 Printed by `python benchmarks/raw_items.py`. One row in ten of the training table has its tags, the others have none;
 the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same network.
-The first run of a set reads every picture or text once; the next ones find the features on disk."""
+The first run of a set reads every picture or text once; the next ones find the features on disk. The seconds are those
+of a machine that did much other work at the same time: `benchmarks/embedding.py`, `images.py` and `cached_start.py`
+measure speed."""
 TUNED = ("hml",)
 
 
