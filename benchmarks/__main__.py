@@ -7,6 +7,7 @@ Use a machine that does nothing else. The comparisons on real data are apart, si
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,10 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
-    for name in ("losses", "selection", "refresh", "epoch", "steps", "images", "commands"):
+    names = ["losses", "selection", "refresh", "epoch", "steps", "images", "commands"]
+    if "LABELWISE_DATA" in os.environ:
+        names += ["embedding", "cached_start"]
+    for name in names:
         print(f"== {name}", flush=True)
         subprocess.run([sys.executable, str(HERE / f"{name}.py")], check=True)
 
