@@ -2,7 +2,7 @@
 
 Runs each benchmark in a process of its own, one after the other, and leaves their tables in ``benchmarks/results``.
 Use a machine that does nothing else. The comparisons on real data are apart, since they need ``LABELWISE_DATA``:
-``ridge.py``, ``real_features.py``, ``embedding.py`` and ``cached_start.py`` in this folder.
+``ridge.py`` and ``real_features.py`` in this folder; ``embedding.py`` and ``cached_start.py`` run where it is set.
 """
 
 from __future__ import annotations
