@@ -38,8 +38,9 @@ the head's rate, for as many epochs as draw three times as many items as there a
 labelled rows alone takes more epochs of fewer steps. One seed says which way things go, not how far.
 
 In so few steps no whole network comes near its frozen head. A frozen head starts from the closed form, that of a
-whole network from random weights; most labels here have few pictures, and some 160 steps teach little about those. So this table says nothing of the methods' order at the papers' 10 to 40
-epochs: it says that with little data and time the head alone is the better choice, which is why it is the default."""
+whole network from random weights; most labels here have few pictures, and some 160 steps teach little about those. So
+this table says nothing of the methods' order at the papers' 10 to 40 epochs: it says that with little data and time
+the head alone is the better choice, which is why it is the default."""
 FIELDS = (*KEY, "epochs", "map", "seconds", "memory_mb", "protocol")
 
 
