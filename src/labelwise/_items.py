@@ -16,7 +16,7 @@ from labelwise import engine
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
 from labelwise.embedding import FeatureCache, embed
 from labelwise.errors import UserError
-from labelwise.models import ImagePreprocessing, TextPreprocessing, build_tokenizer
+from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing, build_tokenizer
 
 if TYPE_CHECKING:
     import torch
@@ -35,8 +35,6 @@ __all__ = [
     "sized",
     "take",
 ]
-
-Preprocessing = ImagePreprocessing | TextPreprocessing
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +89,10 @@ def is_source(X: Any) -> bool:
 
 def item_shape(X: Any) -> tuple[int, ...]:
     """Return the shape of one item."""
-    return tuple(X.shape[1:]) if not is_source(X) and X.ndim == 2 else tuple(as_source(X).shape)
+    if is_source(X) or X.ndim == 2:
+        return tuple(X.shape if is_source(X) else X.shape[1:])
+    # One picture tells the shape: a source of all would look through every pixel again.
+    return tuple(as_source(X[:1]).shape)
 
 
 def column_names(X: Any) -> NDArray[np.object_] | None:
