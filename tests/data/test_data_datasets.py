@@ -92,12 +92,14 @@ CATEGORIES = [{"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}, {"i
 
 
 def write_coco(root: Path, annotations: list[tuple[int, int]], images: list[int]) -> Path:
-    """Write both annotation files with the same (image, category) pairs."""
-    for part in ("train", "val"):
+    """Write both annotation files with the same (image, category) pairs; ids of val are higher by 1000."""
+    for part, start in (("train", 0), ("val", 1000)):
         record = {
-            "images": [{"id": i, "file_name": f"COCO_{part}2014_{i:012d}.jpg"} for i in images],
+            "images": [
+                {"id": start + i, "file_name": f"COCO_{part}2014_{start + i:012d}.jpg"} for i in images
+            ],
             "annotations": [
-                {"id": n, "image_id": i, "category_id": c, "iscrowd": n % 2}
+                {"id": n, "image_id": start + i, "category_id": c, "iscrowd": n % 2}
                 for n, (i, c) in enumerate(annotations)
             ],
             "categories": CATEGORIES,
@@ -111,11 +113,13 @@ def test_coco_orders_labels_by_id_and_rows_by_ids_as_strings(tmp_path):
     root = write_coco(tmp_path, [(9, 90), (9, 90), (100, 13), (25, 1), (9, 1)], [9, 25, 100, 7])
     held = read_dataset("coco2014", root)
     assert held.label_names == ("person", "stop sign", "toothbrush")
-    for part, theirs in (("train", "train2014"), ("test", "val2014")):
-        # 7 has no annotation: it is no row.
-        assert held.parts[part].items == ("100", "25", "9")
-        assert held.parts[part].labels.tolist() == [[0, 1, 0], [1, 0, 0], [1, 0, 1]]
-        assert held.parts[part].contents[2] == str(root / theirs / f"COCO_{theirs}_000000000009.jpg")
+    # 7 has no annotation: it is no row.
+    assert held.parts["train"].items == ("100", "25", "9")
+    assert held.parts["train"].labels.tolist() == [[0, 1, 0], [1, 0, 0], [1, 0, 1]]
+    assert held.parts["train"].contents[2] == str(root / "train2014/COCO_train2014_000000000009.jpg")
+    assert held.parts["test"].items == ("1009", "1025", "1100")
+    assert held.parts["test"].labels.tolist() == [[1, 0, 1], [1, 0, 0], [0, 1, 0]]
+    assert held.parts["test"].contents[0] == str(root / "val2014/COCO_val2014_000000001009.jpg")
 
 
 def test_cocos_damage_is_one_line(tmp_path):

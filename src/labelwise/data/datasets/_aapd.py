@@ -7,6 +7,7 @@ import numpy as np
 from labelwise.data.datasets import _bits
 from labelwise.data.datasets._files import Tree
 from labelwise.data.datasets._types import Dataset, Part
+from labelwise.errors import listed
 
 __all__ = ["read"]
 
@@ -25,6 +26,8 @@ def read(tree: Tree) -> Dataset:
     for part, theirs in _PARTS.items():
         path = tree.find(f"text_{theirs}", f"text_{theirs}.txt")
         texts[part] = tree.lines(path)
+        if blank := [row for row, text in enumerate(texts[part], 1) if not text.strip()]:
+            raise tree.damaged(path, f"lines {listed(blank)} hold no text")
         path = tree.find(f"label_{theirs}", f"label_{theirs}.txt")
         subjects[part] = [line.split() for line in tree.lines(path)]
         if len(texts[part]) != len(subjects[part]):

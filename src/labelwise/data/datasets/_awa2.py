@@ -8,9 +8,10 @@ from labelwise.data.datasets._files import Tree
 from labelwise.data.datasets._types import Dataset, Part
 from labelwise.errors import listed
 
-__all__ = ["IMAGES", "predicates", "read"]
+__all__ = ["IMAGES", "PREDICATES", "predicates", "read"]
 
 _ROOTS = (".", "Animals_with_Attributes2")
+PREDICATES = tuple(f"{root}/predicates.txt" for root in _ROOTS)
 IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 
 
@@ -34,6 +35,9 @@ def read(tree: Tree) -> Dataset:
     for part in ("train", "test"):
         listing = root / f"{part}classes.txt"
         wanted = tree.text(listing).split()
+        if not wanted:
+            raise tree.damaged(listing, "names no class")
+        tree.once(listing, wanted, "classes")
         if wrong := [name for name in wanted if name not in classes or name in seen]:
             raise tree.damaged(listing, f"classes {listed(wrong)} are unknown or in both parts")
         seen.update(wanted)
@@ -43,10 +47,12 @@ def read(tree: Tree) -> Dataset:
             if not (images / name).is_dir():
                 raise tree.missing(images / name)
             files = sorted(path.name for path in (images / name).iterdir() if path.suffix.lower() == ".jpg")
+            if not files:
+                raise tree.missing(images / name / "*.jpg")
             items += [f"{name}/{file}" for file in files]
             which += [classes.index(name)] * len(files)
         labels = matrix[np.array(which, dtype=np.int64)]
-        parts[part] = Part(tuple(items), labels, [str(images / item) for item in items])
+        parts[part] = Part(tuple(items), labels, tree.pictures(listing, items, images))
     return Dataset("awa2", "image", names, parts)
 
 
@@ -56,5 +62,4 @@ def predicates(tree: Tree) -> tuple[str, ...]:
 
 
 def _numbered(tree: Tree, name: str) -> tuple[str, ...]:
-    lines = tree.text(tree.find(*(f"{root}/{name}" for root in _ROOTS), what=name)).splitlines()
-    return tuple(line.split(maxsplit=1)[-1].strip() for line in lines if line.strip())
+    return tree.numbered(tree.find(*(f"{root}/{name}" for root in _ROOTS), what=name))

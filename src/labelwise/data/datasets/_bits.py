@@ -36,7 +36,7 @@ def read(tree: Tree) -> Dataset:
     names = tuple(f"label {k}" for k in range(n_labels))
     if tree.has("labels.txt"):
         path = tree.find("labels.txt")
-        names = tuple(line.strip() for line in tree.lines(path))
+        names = tree.labels(path, [line.strip() for line in tree.lines(path)])
         if len(names) != n_labels:
             raise tree.damaged(path, f"{len(names)} names for {n_labels} bits")
     return Dataset(tree.name, "text", names, parts)
@@ -46,9 +46,10 @@ def _part(tree: Tree, part: str, name: str) -> Part:
     path = tree.find(name)
     pairs = [line.partition("\t")[::2] for line in tree.lines(path)]
     n_labels = len(pairs[0][0])
+    wanted = f"{n_labels} bits" if n_labels else "1 bits or more"
     for number, (bits, text) in enumerate(pairs, 1):
-        if len(bits) != n_labels or not text or bits.strip("01"):
-            raise tree.damaged(path, f"line {number} is not {n_labels} bits, a tab and a text")
+        if not bits or len(bits) != n_labels or not text.strip() or bits.strip("01"):
+            raise tree.damaged(path, f"line {number} is not {wanted}, a tab and a text")
     labels = np.frombuffer("".join(bits for bits, _ in pairs).encode("ascii"), dtype=np.int8) - ord("0")
     items = tuple(f"{part}-{number}" for number in range(1, len(pairs) + 1))
     return Part(items, labels.reshape(len(pairs), n_labels).astype(np.int8), [text for _, text in pairs])

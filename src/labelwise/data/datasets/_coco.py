@@ -32,10 +32,16 @@ def read(tree: Tree) -> Dataset:
             pairs = np.array(
                 [(a["image_id"], a["category_id"]) for a in record["annotations"]], dtype=np.int64
             ).reshape(-1, 2)
-            files = {int(image["id"]): str(image["file_name"]) for image in record["images"]}
-        except (KeyError, TypeError, ValueError) as error:
+            listed = [(int(image["id"]), str(image["file_name"])) for image in record["images"]]
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise tree.damaged(path, f"not COCO's format ({type(error).__name__}: {error})") from None
         del record
+        if not categories or not len(pairs):
+            raise tree.damaged(path, "no image has an annotation" if categories else "no categories")
+        tree.once(path, (category for category, _ in categories), "categories")
+        tree.labels(path, [name for _, name in categories])
+        tree.once(path, (item for item, _ in listed), "images")
+        files = dict(listed)
         if names and names != tuple(name for _, name in categories):
             raise tree.damaged(path, "its categories are not those of instances_train2014.json")
         names = tuple(name for _, name in categories)
@@ -45,11 +51,13 @@ def read(tree: Tree) -> Dataset:
         labels = np.zeros((len(ids), len(names)), dtype=np.int8)
         try:
             labels[[row[i] for i, _ in pairs.tolist()], [column[k] for _, k in pairs.tolist()]] = 1
-            contents = [str(images / files[int(item)]) for item in ids]
+            contents = tree.pictures(path, [files[int(item)] for item in ids], images)
         except KeyError as error:
             raise tree.damaged(
                 path, f"an annotation names id {error}, which the file does not list"
             ) from None
+        if parts:
+            tree.apart(path, parts["train"].items, ids)
         parts[part] = Part(tuple(ids), labels, contents)
     return Dataset("coco2014", "image", names, parts)
 
@@ -59,5 +67,7 @@ def _load(tree: Tree, path: Path) -> Any:
         with path.open("rb") as file:
             # Outlines and boxes are most of the file, all in fractions, and none of them is wanted.
             return json.load(file, parse_float=lambda _: None)
-    except ValueError as error:
+    except OSError as error:
+        raise tree.damaged(path, f"cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
         raise tree.damaged(path, f"not whole JSON ({error})") from None

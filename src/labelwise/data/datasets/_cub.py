@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,6 @@ from numpy.typing import NDArray
 
 from labelwise.data.datasets._files import Tree
 from labelwise.data.datasets._types import Dataset, Part
-from labelwise.errors import listed
 
 __all__ = ["ATTRIBUTES", "IMAGES", "attribute_names", "read"]
 
@@ -30,8 +30,8 @@ def read(tree: Tree) -> Dataset:
     """
     split = "train_test_split.txt"
     root = tree.find(*(f"{root}/{split}" for root in _ROOTS), what=f"CUB_200_2011/{split}").parent
-    files = dict(_pairs(tree, root / "images.txt"))
-    trains = dict(_pairs(tree, root / split))
+    files = dict(tree.pairs(root / "images.txt"))
+    trains = dict(tree.pairs(root / split))
     if trains.keys() != files.keys() or not set(trains.values()) <= {"0", "1"}:
         raise tree.damaged(root / split, "not one 0 or 1 for each image of images.txt")
     names = attribute_names(tree)
@@ -39,31 +39,33 @@ def read(tree: Tree) -> Dataset:
     path = root / "attributes" / "image_attribute_labels.txt"
     labels = _labels(tree, path, ids, len(names))
     images = tree.find(*IMAGES, what="CUB_200_2011/images/")
+    tree.once(root / "images.txt", files.values(), "images")
     parts = {}
-    for part, mark in (("train", "1"), ("test", "0")):
+    for part, mark, word in (("train", "1", "training"), ("test", "0", "test")):
         rows = [row for row, item in enumerate(ids) if trains[item] == mark]
         items = tuple(files[ids[row]] for row in rows)
-        parts[part] = Part(items, labels[rows], [str(images / item) for item in items])
+        if not items:
+            raise tree.damaged(root / split, f"no image is in the {word} part")
+        parts[part] = Part(items, labels[rows], tree.pictures(root / "images.txt", items, images))
     return Dataset("cub200", "image", names, parts)
 
 
 def attribute_names(tree: Tree) -> tuple[str, ...]:
     """Return the attributes, such as ``has_bill_shape::curved_(up_or_down)``, in the order of their ids."""
-    return tuple(name for _, name in _pairs(tree, tree.find(*ATTRIBUTES, what="attributes.txt")))
-
-
-def _pairs(tree: Tree, path: Path) -> list[tuple[str, str]]:
-    pairs = [line.split(maxsplit=1) for line in tree.lines(path) if line.strip()]
-    if wrong := [row for row, pair in enumerate(pairs, 1) if len(pair) != 2 or not pair[0].isdecimal()]:
-        raise tree.damaged(path, f"lines {listed(wrong)} are not a number and a value")
-    return [(pair[0], pair[1].strip()) for pair in pairs]
+    return tree.numbered(tree.find(*ATTRIBUTES, what="attributes.txt"))
 
 
 def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np.int8]:
     if not path.exists():
         raise tree.missing(path)
     try:
-        found = np.loadtxt(path, dtype=np.int64, usecols=(0, 1, 2), comments=None, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
+            found = np.loadtxt(
+                path, dtype=np.int64, usecols=(0, 1, 2), comments=None, ndmin=2, encoding="utf-8-sig"
+            ).reshape(-1, 3)
+    except OSError as error:
+        raise tree.damaged(path, f"cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise tree.damaged(path, f"not 'IMAGE ATTRIBUTE PRESENT ...' a line ({error})") from None
     row = np.full(max(map(int, ids)) + 1, -1)
@@ -83,4 +85,8 @@ def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np
             path,
             f"{missing} entries are absent or not readable, first image {ids[at[0]]}, attribute {at[1] + 1}",
         )
+    contrary = labels[row[image], attribute - 1] != found[:, 2]
+    if contrary.any():
+        first = found[contrary][0]
+        raise tree.damaged(path, f"image {first[0]}, attribute {first[1]} is both 0 and 1")
     return labels

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import zipfile
+from collections import Counter
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data.datasets._catalogue import DATASETS
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 
-__all__ = ["Tree"]
+__all__ = ["UNREADABLE", "Tree", "why_unreadable"]
+
+_DIGITS = 9
+"""A longer number is no id of these sets, and would ask for memory of its size."""
+
+UNREADABLE = (KeyError, ValueError, EOFError, OSError, OverflowError, MemoryError, zipfile.BadZipFile)
+"""What ``numpy.load`` raises for a file that is damaged, or none of its own."""
+
+
+def why_unreadable(path: Path, error: Exception) -> str:
+    """Say why ``numpy.load(path, allow_pickle=False)`` could not read a file."""
+    if path.is_file():
+        with path.open("rb") as file:
+            mark = file.read(6)
+        wanted = b"PK" if path.suffix == ".npz" else b"\x93NUMPY"
+        if not mark.startswith(wanted):
+            return f"no {path.suffix} file"
+    return (
+        "holds Python objects, which can run code when read" if "allow_pickle" in str(error) else str(error)
+    )
 
 
 class Tree:
@@ -55,6 +77,8 @@ class Tree:
             return path.read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
             raise self.missing(path) from None
+        except OSError as error:
+            raise self.damaged(path, f"cannot be read ({error.strerror})") from None
         except UnicodeDecodeError as error:
             raise self.damaged(path, f"byte {error.start} is not UTF-8") from None
 
@@ -81,3 +105,53 @@ class Tree:
             raise self.damaged(
                 path, f"holds {error.args[0]!r} where it should be {' or '.join(allowed)}"
             ) from None
+
+    def pairs(self, path: Path) -> list[tuple[str, str]]:
+        """Return the lines 'NUMBER VALUE' of a file, in its order; no number may come twice."""
+        pairs = [line.split(maxsplit=1) for line in self.lines(path) if line.strip()]
+        wrong = [
+            row
+            for row, pair in enumerate(pairs, 1)
+            if len(pair) != 2 or not pair[0].isdecimal() or len(pair[0]) > _DIGITS
+        ]
+        if wrong:
+            raise self.damaged(path, f"lines {listed(wrong)} are not a number and a value")
+        self.once(path, (int(pair[0]) for pair in pairs), "numbers")
+        return [(str(int(pair[0])), pair[1].strip()) for pair in pairs]
+
+    def numbered(self, path: Path) -> tuple[str, ...]:
+        """Return the values of 'NUMBER VALUE' lines in the order of their numbers, which are 1, 2, ...; labels."""
+        values = {int(number): value for number, value in self.pairs(path)}
+        if sorted(values) != list(range(1, len(values) + 1)):
+            raise self.damaged(path, f"its numbers are not 1 to {len(values)}")
+        return self.labels(path, [values[number] for number in sorted(values)])
+
+    def labels(self, path: Path, names: Sequence[str]) -> tuple[str, ...]:
+        """Return names of labels, none of which may be empty or come twice."""
+        if not names:
+            raise self.damaged(path, "names no label")
+        if "" in names:
+            raise self.damaged(path, f"line {names.index('') + 1} names no label")
+        self.once(path, names, "labels")
+        return tuple(names)
+
+    def pictures(self, path: Path, names: Sequence[str], folder: Path) -> list[str]:
+        """Return the absolute paths of the images that a file names, none of which may lead out of ``folder``."""
+        if not names:
+            raise self.damaged(path, "no items")
+        for row, name in enumerate(names, 1):
+            if not name.strip():
+                raise self.damaged(path, f"item {row} names no image")
+            if os.path.isabs(name) or "\0" in name or ".." in name.split("/"):
+                raise self.damaged(path, f"item {row}, {name[:80]!r} leads out of {folder}")
+        return [str(folder / name) for name in names]
+
+    def once(self, path: Path, values: Iterable[Hashable], what: str) -> None:
+        """Refuse a file in which one of the values comes more than once."""
+        if twice := [value for value, times in Counter(values).items() if times > 1]:
+            raise self.damaged(path, f"{what} {listed(twice)} are listed more than once")
+
+    def apart(self, path: Path, train: Iterable[str], test: Iterable[str]) -> None:
+        """Refuse images that are in both parts."""
+        if both := sorted(set(train) & set(test)):
+            raise self.damaged(path, f"images {listed(both)} are in both parts")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from labelwise.data.datasets import _awa2, _cub, _nuswide, _voc
 from labelwise.data.datasets._catalogue import DATASETS
-from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._files import UNREADABLE, Tree, why_unreadable
 from labelwise.data.datasets._labels import COCO_LABELS, VOC_LABELS
 from labelwise.data.datasets._types import Dataset, Part
 from labelwise.errors import UserError
@@ -37,7 +37,10 @@ def there(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read both parts; ``val`` is the papers' test part, as in their code."""
+    """Read both parts; ``val`` is the papers' test part, as in their code.
+
+    The files fix the rows of the papers' runs: an image that they list twice is two rows here too.
+    """
     root = tree.find("formatted_train_labels.npy").parent
     images = tree.find(*_IMAGES[tree.name], what=f"{_IMAGES[tree.name][0]}/ (images)")
     n_labels = DATASETS[tree.name].n_labels
@@ -53,8 +56,9 @@ def read(tree: Tree) -> Dataset:
                 f"{path}: labels {labels.shape} and images {names.shape} ({names.dtype}) are not"
                 f" (n, {n_labels}) and n file names"
             )
-        items = tuple(map(str, np.char.decode(names) if names.dtype.kind == "S" else names))
-        contents = [str(images / _place(tree.name, item)) for item in items]
+        path = root / f"formatted_{theirs}_images.npy"
+        items = _words(path, names)
+        contents = tree.pictures(path, [_place(tree.name, item) for item in items], images)
         observed = _observed(tree, root, theirs, labels)
         parts[part] = Part(items, labels, contents, observed=observed)
     return Dataset(tree.name, "image", _label_names(tree, n_labels), parts)
@@ -96,16 +100,24 @@ def _load(tree: Tree, path: Path) -> NDArray[Any]:
         raise tree.missing(path)
     try:
         values = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if "allow_pickle" in str(error):
+    except UNREADABLE as error:
+        why = why_unreadable(path, error)
+        if "Python objects" in why:
             raise UserError(
-                f"{path}: holds Python objects, which can run code when read; whoever made it saves it again as"
-                " numbers or strings: numpy.save(path, values.astype(str))"
+                f"{path}: {why}; whoever made it saves it again as numbers or strings:"
+                " numpy.save(path, values.astype(str))"
             ) from None
-        raise UserError(f"{path}: not a whole .npy file ({error}); write it again") from None
+        raise UserError(f"{path}: not a whole .npy file ({why}); write it again") from None
     if not isinstance(values, np.ndarray):
         raise UserError(f"{path}: not one array; write it with numpy.save")
     return values
+
+
+def _words(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, np.char.decode(names, "utf-8") if names.dtype.kind == "S" else names))
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: names are not UTF-8; write them as strings") from None
 
 
 def _place(name: str, item: str) -> str:
@@ -114,15 +126,18 @@ def _place(name: str, item: str) -> str:
 
 
 def _label_names(tree: Tree, n_labels: int) -> tuple[str, ...]:
-    names: tuple[str, ...] = ()
+    names = tuple(f"label {k}" for k in range(n_labels))
+    files: tuple[str, ...] = ()
     if tree.name == "voc2012":
         names = VOC_LABELS
     elif tree.name == "coco2014":
         names = COCO_LABELS
     elif tree.name == "nuswide" and tree.has(*_nuswide.CONCEPTS):
-        names = tuple(tree.text(tree.find(*_nuswide.CONCEPTS)).split())
+        names, files = _nuswide.concept_names(tree), _nuswide.CONCEPTS
     elif tree.name == "cub200" and tree.has(*_cub.ATTRIBUTES):
-        names = _cub.attribute_names(tree)
-    elif tree.name == "awa2" and tree.has("predicates.txt"):
-        names = _awa2.predicates(tree)
-    return names if len(names) == n_labels else tuple(f"label {k}" for k in range(n_labels))
+        names, files = _cub.attribute_names(tree), _cub.ATTRIBUTES
+    elif tree.name == "awa2" and tree.has(*_awa2.PREDICATES):
+        names, files = _awa2.predicates(tree), _awa2.PREDICATES
+    if len(names) != n_labels:
+        raise tree.damaged(tree.find(*files), f"{len(names)} names for {n_labels} labels")
+    return names

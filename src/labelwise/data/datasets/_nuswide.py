@@ -7,7 +7,7 @@ import numpy as np
 from labelwise.data.datasets._files import Tree
 from labelwise.data.datasets._types import Dataset, Part
 
-__all__ = ["CONCEPTS", "IMAGES", "read"]
+__all__ = ["CONCEPTS", "IMAGES", "concept_names", "read"]
 
 CONCEPTS = ("ConceptsList/Concepts81.txt", "Concepts81.txt")
 IMAGES = ("Flickr", "images", "image")
@@ -18,13 +18,13 @@ def read(tree: Tree) -> Dataset:
 
     More than a fifth of the images have none of the 81 concepts: these rows stay, all irrelevant.
     """
-    concepts = tuple(tree.text(tree.find(*CONCEPTS)).split())
+    concepts = concept_names(tree)
     images = tree.find(*IMAGES, what="Flickr/ (images)")
     columns = tree.find(
         *(f"{root}TrainTestLabels" for root in ("Groundtruth/", "GroundTruth/", "")),
         what="Groundtruth/TrainTestLabels",
     )
-    parts = {}
+    parts: dict[str, Part] = {}
     for part, theirs in (("train", "Train"), ("test", "Test")):
         listed = tree.find(f"ImageList/{theirs}Imagelist.txt", f"{theirs}Imagelist.txt")
         # The list was written on Windows: folder\name.jpg.
@@ -36,5 +36,15 @@ def read(tree: Tree) -> Dataset:
             if len(column) != len(items):
                 raise tree.damaged(path, f"{len(column)} labels for {len(items)} images of {listed.name}")
             labels[:, k] = column
-        parts[part] = Part(items, labels, [str(images / item) for item in items])
+        contents = tree.pictures(listed, items, images)
+        tree.once(listed, items, "images")
+        if parts:
+            tree.apart(listed, parts["train"].items, items)
+        parts[part] = Part(items, labels, contents)
     return Dataset("nuswide", "image", concepts, parts)
+
+
+def concept_names(tree: Tree) -> tuple[str, ...]:
+    """Return the concepts in the order of their list."""
+    path = tree.find(*CONCEPTS)
+    return tree.labels(path, tree.text(path).split())

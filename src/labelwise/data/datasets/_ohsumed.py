@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from scipy.sparse import csr_matrix
 
 from labelwise.data.datasets import _bits
-from labelwise.data.datasets._files import Tree
+from labelwise.data.datasets._files import UNREADABLE, Tree, why_unreadable
 from labelwise.data.datasets._types import Dataset, Part
 
 __all__ = ["read"]
@@ -54,24 +53,41 @@ def _folders(tree: Tree) -> Dataset:
         labels = np.zeros((len(items), len(names)), dtype=np.int8)
         for row, item in enumerate(items):
             labels[row, [column[path.parent.name] for path in places[item]]] = 1
-        texts = [places[item][0].read_bytes().decode("utf-8", errors="replace").strip() for item in items]
+        texts = [_text(tree, places[item]) for item in items]
         parts[part] = Part(items, labels, texts)
+    tree.apart(root, parts["train"].items, parts["test"].items)
     return Dataset("ohsumed", "text", names, parts)
+
+
+def _text(tree: Tree, copies: list[Path]) -> str:
+    """Return the text of an abstract, which must be the same in the folder of each of its classes."""
+    texts = [tree.text(path).strip() for path in copies]
+    for path, text in zip(copies, texts, strict=True):
+        if text.split() != texts[0].split():
+            raise tree.damaged(path, f"another text than {copies[0]}, whose name says that it is the same")
+    return texts[0]
 
 
 def _bag(tree: Tree, path: Path) -> Dataset:
     try:
         with np.load(path, allow_pickle=False) as held:
-            labels = held["Y"].astype(np.int8)
+            labels = held["Y"]
             X = csr_matrix(
                 (held["X_data"].astype(np.float32), held["X_indices"], held["X_indptr"]),
                 shape=(int(held["X_shape"][0]), int(held["X_shape"][1])),
             )
+            X.check_format(full_check=True)
             names, n_train = tuple(map(str, held["label_names"])), int(held["n_train"])
-    except (KeyError, ValueError, OSError, zipfile.BadZipFile) as error:
-        raise tree.damaged(path, f"not a bag of words ({' '.join(str(error).split())})") from None
+    except (*UNREADABLE, IndexError, TypeError) as error:
+        raise tree.damaged(path, f"not a bag of words ({why_unreadable(path, error)})") from None
+    if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():
+        raise tree.damaged(path, "Y is not (items, labels) of 0 and 1")
+    if not np.isfinite(X.data).all():
+        raise tree.damaged(path, "X holds numbers that are not finite")
+    labels = labels.astype(np.int8)
     if X.shape[0] != len(labels) or labels.shape[1] != len(names) or not 0 < n_train < len(labels):
         raise tree.damaged(path, "X, Y, label_names and n_train do not fit each other")
+    tree.labels(path, names)
     rows = {"train": slice(0, n_train), "test": slice(n_train, len(labels))}
     items = tuple(str(row) for row in range(len(labels)))
     parts = {part: Part(items[at], labels[at], features=X[at]) for part, at in rows.items()}

@@ -30,11 +30,15 @@ def read(tree: Tree, difficult: str) -> Dataset:
                 raise tree.damaged(path, "not one 'ID LABEL' a line")
             if ids and words[::2] != ids:
                 raise tree.damaged(path, f"lists other images than {VOC_LABELS[0]}_{theirs}.txt")
+            if not ids:
+                tree.once(path, words[::2], "images")
             ids = words[::2]
             columns.append(tree.states(path, words[1::2], (1, 0, -1)))
         marks = np.stack(columns, axis=1)
         order = np.argsort(np.array(ids), kind="stable")
         labels = np.select([marks == 1, marks == 0], [1, of_zero], 0).astype(np.int8)[order]
         items = tuple(ids[row] for row in order)
-        parts[part] = Part(items, labels, [str(images / f"{item}.jpg") for item in items])
+        contents = tree.pictures(lists, [f"{item}.jpg" for item in items], images)
+        parts[part] = Part(items, labels, contents)
+    tree.apart(lists, parts["train"].items, parts["test"].items)
     return Dataset("voc2012", "image", VOC_LABELS, parts)
