@@ -215,6 +215,21 @@ def test_what_cannot_be_is_refused(arguments, word):
         theory.risks(**arguments)
 
 
+@pytest.mark.parametrize(("name", "value"), [("ratio", 1e200), ("separation", 1e200), ("separation", 1e-200)])
+def test_numbers_whose_squares_are_none_are_refused(name, value):
+    with pytest.raises(UserError, match=rf"{name}=.*: give numbers between 1e-75 and 1e\+75"):
+        theory.risks(**{"ratio": 1, name: value})
+    found = theory.risks([1e-75, 1e75])
+    assert found.positive == pytest.approx([normal(-2), 0])
+    assert found.negative == pytest.approx([0, 0.5])
+
+
+@pytest.mark.parametrize(("name", "value"), [("n", 0), ("n", 1), ("repeats", 1), ("repeats", 0)])
+def test_a_simulation_without_draws_is_refused(name, value):
+    with pytest.raises(UserError, match=f"{name}={value}: give a whole number of at least 2"):
+        theory.simulate(1.0, **{name: value})
+
+
 def test_where_one_class_for_all_begins_is_as_the_page_says():
     ratios = np.linspace(1, 4, 3001)
     for wrong, begins in ((0.0, 2.87), (0.4, 1.78)):

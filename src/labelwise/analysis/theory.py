@@ -38,6 +38,7 @@ from labelwise.errors import UserError
 __all__ = ["Risks", "Simulation", "class_weights", "curves", "risks", "simulate"]
 
 Floats = NDArray[np.float64]
+_LEAST = 1e-75
 
 
 class Risks(NamedTuple):
@@ -144,7 +145,7 @@ def risks(
         **labels: ``pseudo_share`` (half by default), ``unused_positive`` and ``unused_negative``.
 
     Raises:
-        UserError: a ratio or separation that is not a positive number, or what ``class_weights`` refuses.
+        UserError: a ratio or separation that is not between 1e-75 and 1e75, or what ``class_weights`` refuses.
     """
     M, delta = _positive("ratio", ratio), _positive("separation", separation)
     positive, negative = class_weights(label_share, noise_positive, noise_negative, **labels)
@@ -195,6 +196,9 @@ def simulate(
         unused_negative=unused_negative,
     )
     M, delta = float(_positive("ratio", ratio)), float(_positive("separation", separation))
+    for name, number in (("n", n), ("repeats", repeats)):
+        if number < 2:
+            raise UserError(f"{name}={number}: give a whole number of at least 2")
     draw = generator(seed, "two_gaussians")
     found = np.empty((repeats, 2))
     for row in found:
@@ -267,8 +271,9 @@ def curves(
 
 def _positive(name: str, value: ArrayLike) -> Floats:
     array = np.asarray(value, dtype=np.float64)
-    if not (np.isfinite(array) & (array > 0)).all():
-        raise UserError(f"{name}={value!r}: give finite numbers above 0")
+    # Squares and their products with a logarithm must stay within float64.
+    if not ((array >= _LEAST) & (array <= 1 / _LEAST)).all():
+        raise UserError(f"{name}={value!r}: give numbers between {_LEAST:g} and {1 / _LEAST:g}")
     return array
 
 
