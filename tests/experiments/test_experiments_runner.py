@@ -1,7 +1,9 @@
 """The runner: what is missing is run, nothing is lost, and every failure is one line."""
 
+import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,7 +135,10 @@ def test_a_partly_written_shard_is_done_again(tmp_path):
     run_jobs(cases.jobs(2), cases.measure, out, data=tmp_path)
     path = out / "shards" / f"{cases.jobs()[0].key}.json"
     whole = path.read_text()
-    for damaged in (whole[: len(whole) // 2], "", "[]", '{"format": 1}'):
+    without = {
+        name: json.dumps({**json.loads(whole), name: None}) for name in ("job", "facts", "measurements")
+    }
+    for damaged in (whole[: len(whole) // 2], "", "[]", '{"format": 1}', *without.values()):
         path.write_text(damaged)
         (out / "shards" / ".left.json.draft").touch()
         assert len(collect(out)) == 2
@@ -201,6 +206,81 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_jobs(cases.jobs(), cases.measure, out, data=tmp_path, progress=stop)
     assert run_jobs(cases.jobs(), cases.measure, out, data=tmp_path).before == 1
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals to a group of processes")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("started", [False, True], ids=["while workers start", "while they work"])
+def test_what_stops_a_run_leaves_no_tracebacks_of_workers(tmp_path, number, started):
+    """Ctrl-C goes to every process of the terminal: what it comes to is told once."""
+    out = tmp_path / "out"
+    command = f"import sys\ntry:\n exec({COMMAND!r})\nexcept KeyboardInterrupt as stop:\n print(stop)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, str(out), str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 60
+    while not list(out.glob("shards/*.json" if started else ".lock")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    said, errors = process.communicate(timeout=60)
+    assert errors == ""
+    if number == signal.SIGINT:
+        assert f"are kept in {out}; the same command goes on" in said
+
+
+def test_a_worker_that_is_gone_before_its_job_comes_is_a_failure_of_that_job(tmp_path, monkeypatch):
+    from labelwise.experiments import _runner
+
+    give = _runner._give
+
+    def late(worker, waiting):
+        if worker.job is not None:
+            worker.process.kill()
+            worker.process.join()
+        give(worker, waiting)
+
+    monkeypatch.setattr(_runner, "_give", late)
+    tally = run_jobs(cases.jobs(3), cases.measure, tmp_path / "out", data=tmp_path, workers=1)
+    assert (tally.done, tally.failed) == (1, 2)
+
+
+def test_a_disk_that_is_full_is_one_line_that_says_where(tmp_path, monkeypatch):
+    out = tmp_path / "out"
+
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(
+            UserError, match=rf"^{re.escape(str(out))}/shards/.*: No space left on device: what is"
+        ):
+            run_jobs(cases.jobs(2), cases.measure, out, data=tmp_path, workers=1)
+    run_jobs(cases.jobs(2), cases.measure, out, data=tmp_path)
+    import pyarrow.parquet as pq
+
+    def torn(table, path):
+        Path(path).write_bytes(b"PAR1")
+        raise OSError(errno.ENOSPC, "Error writing bytes to file")
+
+    collect(out)
+    whole = (out / "results.parquet").read_bytes()
+    monkeypatch.setattr(pq, "write_table", torn)
+    with pytest.raises(UserError, match=r"results.parquet: .*what is done is kept"):
+        collect(out)
+    assert (out / "results.parquet").read_bytes() == whole
+    assert [path.name for path in out.glob(".*")] == [".lock"]
+
+
+def test_an_output_that_cannot_be_made_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=r"file/out: Not a directory: give --out a folder"):
+        run_jobs(cases.jobs(1), cases.measure, tmp_path / "file" / "out", data=tmp_path)
 
 
 @pytest.mark.parametrize(

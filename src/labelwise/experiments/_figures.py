@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from labelwise.experiments._compare import compare
 from labelwise.experiments._job import Job
+from labelwise.experiments._shards import writing
 from labelwise.experiments._spec import Spec, Theory
 
 if TYPE_CHECKING:
@@ -65,10 +65,8 @@ def keep_columns(columns: Columns, folder: Path, key: str) -> None:
     """Write columns to ``folder/KEY.csv``, whole or not at all."""
     import pandas as pd
 
-    folder.mkdir(parents=True, exist_ok=True)
-    draft = folder / f".{key}.csv"
-    pd.DataFrame(columns).to_csv(draft, index=False)
-    os.replace(draft, folder / f"{key}.csv")
+    with writing(folder / f"{key}.csv") as draft:
+        pd.DataFrame(columns).to_csv(draft, index=False)
 
 
 def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Path) -> list[Path]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise.errors import UserError
-from labelwise.experiments._shards import FORMAT, read_shards
+from labelwise.experiments._shards import FORMAT, read_shards, writing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,11 +65,8 @@ def collect(out: str | Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     table = pa.Table.from_pandas(frame, preserve_index=False)
     table = table.replace_schema_metadata({**(table.schema.metadata or {}), _FORMAT: str(FORMAT).encode()})
-    path = Path(out) / "results.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(".results.parquet.draft")
-    pq.write_table(table, draft)
-    os.replace(draft, path)
+    with writing(Path(out) / "results.parquet") as draft:
+        pq.write_table(table, draft)
     return frame
 
 

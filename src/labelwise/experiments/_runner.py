@@ -5,9 +5,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -83,11 +85,16 @@ def run_jobs(
         todo = [job for job in wanted if not _settled(out, job, time_cap)]
         chosen = todo[:limit]
         counts = {"done": 0, "capped": 0, "failed": 0}
-        for finished, shard in enumerate(_answers(chosen, execute, data, workers, time_cap), start=1):
-            write_shard(out, shard)
-            counts[shard["status"]] += 1
-            if progress is not None:
-                progress(finished, len(chosen), shard)
+        try:
+            for finished, shard in enumerate(_answers(chosen, execute, data, workers, time_cap), start=1):
+                write_shard(out, shard)
+                counts[shard["status"]] += 1
+                if progress is not None:
+                    progress(finished, len(chosen), shard)
+        except KeyboardInterrupt:
+            done = len(wanted) - len(todo) + counts["done"]
+            kept = f"{done} of {len(wanted)} runs are kept in {out}; the same command goes on"
+            raise KeyboardInterrupt(kept) from None
     return Tally(before=len(wanted) - len(todo), left=len(todo) - len(chosen), **counts)
 
 
@@ -140,7 +147,7 @@ def _renewed(execute: Execute | str, data: Any) -> tuple[Any, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, execute, data, os.getpid()), daemon=False)
-    with _one_thread():
+    with _one_thread(), _uninterrupted():
         process.start()
     theirs.close()
     return process, ours
@@ -151,7 +158,9 @@ def _give(worker: _Worker, waiting: Iterator[Job]) -> None:
     if worker.job is not None:
         # The cap counts from here: a worker's start, some seconds, is part of its first job.
         worker.began = time.monotonic()
-        worker.connection.send(worker.job)
+        # A worker that died between two jobs takes none: the end of its answers says so.
+        with suppress(OSError):
+            worker.connection.send(worker.job)
 
 
 def _hear(worker: _Worker) -> dict[str, Any]:
@@ -215,3 +224,16 @@ def _one_thread() -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let processes started inside pass over Ctrl-C, which a terminal sends to all: this one stops them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

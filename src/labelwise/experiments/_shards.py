@@ -6,25 +6,34 @@ import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from labelwise.errors import UserError
 
-__all__ = ["FORMAT", "locked", "read_shard", "read_shards", "write_shard", "write_text"]
+__all__ = ["FORMAT", "locked", "read_shard", "read_shards", "write_shard", "write_text", "writing"]
 
 FORMAT = 1
 """The version of shards and of ``results.parquet``; files of another one are refused."""
+
+_PARTS = {
+    "key": str,
+    "job": dict,
+    "version": str,
+    "status": str,
+    "error": str,
+    "measurements": list,
+    "facts": dict,
+}
+"""What a whole shard has at least."""
 
 
 def read_shard(path: Path) -> dict[str, Any] | None:
     """Return a shard, None for one that is not there or only partly written; ``UserError`` for another format."""
     try:
         shard = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except ValueError:
+    except (FileNotFoundError, ValueError):
         return None
     if not isinstance(shard, dict) or "format" not in shard:
         return None
@@ -33,7 +42,7 @@ def read_shard(path: Path) -> dict[str, Any] | None:
             f"{path} has format {shard['format']!r}, this version of labelwise reads {FORMAT}: give another --out, or "
             "use the version that wrote it"
         )
-    return shard if {"key", "job", "status", "measurements"} <= shard.keys() else None
+    return shard if all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()) else None
 
 
 def read_shards(out: str | Path) -> Iterator[dict[str, Any]]:
@@ -52,14 +61,27 @@ def write_shard(out: Path, shard: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place, then rename it into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", encoding="utf-8") as file:
+    """Write a text file, whole or not at all, to last through a power cut."""
+    with writing(path) as draft, draft.open("w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
-    os.replace(draft, path)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Yield a draft's path, which takes the place of ``path`` at the end; ``UserError`` where it cannot be written."""
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield draft
+        os.replace(draft, path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+        raise UserError(
+            f"{path}: {error.strerror or error}: what is done is kept; mend this and give the same command again"
+        ) from None
 
 
 @contextmanager
@@ -67,8 +89,12 @@ def locked(out: Path) -> Iterator[None]:
     """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder")
-    out.mkdir(parents=True, exist_ok=True)
-    with (out / ".lock").open("a+") as file:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        lock = (out / ".lock").open("a+")
+    except OSError as error:
+        raise UserError(f"{out}: {error.strerror}: give --out a folder that can be written to") from None
+    with lock as file:
         if not _take(file):
             file.seek(0)
             holder = file.read().strip()

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
@@ -40,12 +41,10 @@ def work(connection: Connection, execute: Execute | str, data: Any, parent: int)
     """Answer jobs until the other end closes."""
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     run = resolve(execute)
-    while True:
-        try:
-            job = connection.recv()
-        except (EOFError, KeyboardInterrupt):
-            return
-        connection.send(one(run, job, data))
+    # An end of file, a reset or a broken pipe: whoever asked is gone.
+    with suppress(EOFError, OSError):
+        while True:
+            connection.send(one(run, connection.recv(), data))
 
 
 def one(execute: Execute, job: Job, data: Any) -> dict[str, Any]:
