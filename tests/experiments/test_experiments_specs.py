@@ -200,7 +200,21 @@ def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():
         (('source = "s"', 'source = "s"\non.COCO.training.epochs = 3'), "row em: there is no dataset 'COCO'"),
         (('source = "s"', 'source = "s"\ntraining.epochs = 0'), "rows.em.training.epochs = 0: it should be greater"),
         (('seeds = [0]', 'seeds = []'), "seeds is missing"),
+        (('seeds = [0]', 'seeds = [-1]'), "seeds.0 = -1: it should be greater than or equal to 0"),
+        (('seeds = [0]', 'seeds = [0]\nsearch = { learning_rate = [] }'), "search.learning_rate is empty"),
+        (('seeds = [0]', 'seeds = [0]\nsearch = { batch_size = [8.5] }'), "search.batch_size.0 = 8.5: it should"),
+        (('seeds = [0]', 'seeds = [0]\nsearch = { learning_rate = [-1.0] }'), "search.learning_rate.0 = -1.0"),
+        (('seeds = [0]', 'seeds = [0]\ncardinality = { VOC = 0.0 }'), "cardinality.VOC = 0.0: it should be"),
+        (('source = "s"', 'source = "s"\nsweep = { alpha = [] }'), "rows.em.sweep.alpha is empty: give at least one"),
+        (('["VOC"]', '["VOC", "COCO"]\nfigure.kind = "loss_landscape"'), "loss_landscape shows one run of a row"),
+        (('["VOC"]', '["VOC"]\nfigure.kind = "margin_sweep"'), "margin_sweep needs rows that sweep margin"),
+        (('["VOC"]', '["VOC"]\nfigure.kind = "scale_margin"'), "scale_margin needs rows that sweep scale or margin"),
+        (('["VOC"]', '["VOC"]\nfigure.kind = "fraction_curves"'), "fraction_curves needs a setting with fractions"),
+        (('["VOC"]', '["VOC"]\nfigure.kind = "sensitivity"'), "sensitivity needs rows that sweep one hyper-parameter"),
+        (('["VOC"]', '["VOC"]\nfigure.kind = "sensitivity"\nfigure.labels = ["a"]'), "figure.labels: vdfd"),
         (('seeds = [0]', ''), "seeds is missing"),
+        (('seeds = [0]', 'seeds = [0]\nsearch = { batch = [8] }'), "there is no key 'batch' in [search]: did you mean"),
+        ((EM, 'method = "epr"\nsource = "s"'), "row em: method 'epr' needs the mean number of labels of an item"),
         (('code = "spml"', ''), "code is missing"),
         (('[rows.em]', '[figure]\nkind = "theory_curves"\n[rows.em]'), "[figure.theory] goes with figure.kind"),
         (('[rows.em]', THEORY + '[rows.em]'),
@@ -234,3 +248,12 @@ def test_the_papers_names_are_sets_that_can_be_read():
 
     assert set(DATASETS.values()) == set(names())
     assert {number.dataset for number in published()} == set(DATASETS)
+
+
+def test_what_is_listed_twice_is_run_once():
+    spec = parse_spec(PLAIN.replace('["VOC"]', '["VOC", "VOC"]').replace("[0]", "[0, 0]"), "mine")
+    assert len(spec.jobs()) == 1
+    assert len(spec.jobs(seeds=[3, 3, 4])) == 2
+    for wrong in (-1, 2**32):
+        with pytest.raises(UserError, match=f"seeds={wrong}: give whole numbers from 0 to 4294967295"):
+            spec.jobs(seeds=[0, wrong])

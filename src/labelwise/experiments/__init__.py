@@ -5,10 +5,11 @@ from labelwise.experiments._cost import RATES, Cost, estimate
 from labelwise.experiments._experiment import Outcome, run_experiment
 from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
+from labelwise.experiments._load import load_spec, parse_spec, spec_names
 from labelwise.experiments._published import DATASETS, Published, published, tables
 from labelwise.experiments._results import collect, read_results
 from labelwise.experiments._runner import Tally, run_jobs
-from labelwise.experiments._spec import Spec, load_spec, parse_spec, spec_names
+from labelwise.experiments._spec import Spec
 from labelwise.experiments._tables import to_html, to_markdown
 from labelwise.experiments._worker import Execute
 

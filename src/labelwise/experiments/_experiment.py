@@ -12,10 +12,11 @@ from labelwise.errors import UserError
 from labelwise.experiments._compare import Compared, compare
 from labelwise.experiments._figures import draw_figure, draw_theory
 from labelwise.experiments._job import Job
+from labelwise.experiments._load import load_spec
 from labelwise.experiments._results import collect
 from labelwise.experiments._runner import Progress, Tally, run_jobs
 from labelwise.experiments._shards import locked, write_text
-from labelwise.experiments._spec import Spec, load_spec
+from labelwise.experiments._spec import Spec
 from labelwise.experiments._tables import to_html, to_markdown
 
 if TYPE_CHECKING:

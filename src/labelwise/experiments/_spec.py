@@ -1,38 +1,33 @@
-"""An experiment as data: a table or figure of a paper, read from TOML and checked before anything runs."""
+"""An experiment as data: a table or figure of a paper, and the runs that it comes to."""
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from importlib.resources import files
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from labelwise.errors import UserError, near
 from labelwise.experiments._job import Job
-from labelwise.experiments._published import DATASETS, tables
 
 __all__ = [
     "Figure",
     "Override",
     "Row",
+    "Search",
     "Setting",
     "Spec",
     "Theory",
     "Training",
-    "load_spec",
-    "parse_spec",
-    "spec_names",
+    "combinations",
 ]
 
 Protocol = Literal["honest", "published"]
 Value = bool | int | float | str
 
-_FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
+_SEEDS = 2**32
+"""Seeds are below it: numpy's RandomState, which the papers' rules name, takes no others."""
 
 
 class _Strict(BaseModel):
@@ -88,11 +83,18 @@ class Row(_Strict):
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
     settings: list[str] | None = None
     datasets: list[str] | None = None
-    sweep: dict[str, list[Value]] = Field(default_factory=dict)
+    sweep: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
     rule: Literal["threshold(0.5)", "oracle_cardinality"] = "threshold(0.5)"
     training: Training = _DEFAULT
     on: dict[str, Override] = Field(default_factory=dict)
     published: Override = Override()
+
+
+class Search(_Strict):
+    """The values that a search tries, every combination of them."""
+
+    learning_rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, min_length=1)
+    batch_size: list[Annotated[int, Field(ge=1)]] | None = Field(None, min_length=1)
 
 
 class Theory(_Strict):
@@ -107,7 +109,8 @@ class Theory(_Strict):
 class Figure(_Strict):
     """How a figure is drawn: by the function of ``labelwise.plots`` that has the name of its ``kind``.
 
-    ``theory`` is what "theory_curves" shows, which rests on no run.
+    ``theory`` is what "theory_curves" shows, which rests on no run; ``labels`` are those that "vdfd_by_epoch" has a
+    panel for, the mean over all labels being drawn without them.
     """
 
     kind: Literal[
@@ -125,6 +128,7 @@ class Figure(_Strict):
         "theory_curves",
     ]
     theory: Theory | None = None
+    labels: list[str] = Field(default_factory=list)
 
 
 class Spec(_Strict):
@@ -146,13 +150,13 @@ class Spec(_Strict):
     code: Literal["spml", "cap"] | None = None
     datasets: list[str] = Field(default_factory=list)
     settings: list[Setting] = Field(default_factory=list)
-    seeds: list[int] = Field(default_factory=list)
+    seeds: list[Annotated[int, Field(ge=0, lt=_SEEDS)]] = Field(default_factory=list)
     metrics: list[str] = Field(default_factory=list)
     note: str = ""
     training: Training = _DEFAULT
     on: dict[str, Override] = Field(default_factory=dict)
-    search: dict[Literal["learning_rate", "batch_size"], list[float]] = Field(default_factory=dict)
-    cardinality: dict[str, float] = Field(default_factory=dict)
+    search: Search | None = None
+    cardinality: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     figure: Figure | None = None
     rows: dict[str, Row] = Field(default_factory=dict)
 
@@ -185,18 +189,24 @@ class Spec(_Strict):
                 raise UserError(f"{self.name} has no dataset {name!r}: {near(name, self.datasets)}")
         if protocol not in ("honest", "published"):
             raise UserError(f"protocol={protocol!r}: {near(protocol, ('honest', 'published'))}")
-        return [
-            self._job(name, row, dataset, setting, fraction, values, seed, protocol, search, extra or {})
-            for dataset in self.datasets
-            if not datasets or dataset in datasets
-            for seed in (self.seeds if seeds is None else seeds)
-            for setting, fraction in self.cells()
-            for name, row in self.rows.items()
-            if not rows or name in rows or row.method in rows
-            if (row.settings is None or setting in row.settings)
-            and (row.datasets is None or dataset in row.datasets)
-            for values in _combinations(row.sweep)
-        ]
+        for seed in seeds or ():
+            if not 0 <= seed < _SEEDS:
+                raise UserError(f"seeds={seed}: give whole numbers from 0 to {_SEEDS - 1}")
+        # What is listed twice is one run.
+        return list(
+            dict.fromkeys(
+                self._job(name, row, dataset, setting, fraction, values, seed, protocol, search, extra or {})
+                for dataset in self.datasets
+                if not datasets or dataset in datasets
+                for seed in (self.seeds if seeds is None else seeds)
+                for setting, fraction in self.cells()
+                for name, row in self.rows.items()
+                if not rows or name in rows or row.method in rows
+                if (row.settings is None or setting in row.settings)
+                and (row.datasets is None or dataset in row.datasets)
+                for values in combinations(row.sweep)
+            )
+        )
 
     def cells(self) -> list[tuple[str, float | None]]:
         """Return (setting, fraction) of every column."""
@@ -239,8 +249,8 @@ class Spec(_Strict):
             options["cardinality"] = self.cardinality[dataset]
         if protocol == "published":
             options["code"] = self.code
-        if search and self.search:
-            options["search"] = dict(self.search)
+        if search and self.search is not None:
+            options["search"] = self.search.model_dump(exclude_none=True)
         if self.figure is not None:
             options["figure"] = self.figure.kind
         rows_labelled = setting == "semi_supervised"
@@ -259,142 +269,7 @@ class Spec(_Strict):
         )
 
 
-def parse_spec(text: str, name: str) -> Spec:
-    """Return the experiment in a TOML text; ``UserError``, one line that begins with ``name``, for a mistake."""
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"experiment {name}: not TOML: {error}") from None
-    try:
-        spec = Spec.model_validate({"name": name, **data})
-    except ValidationError as error:
-        raise UserError(f"experiment {name}: {_explain(error)}") from None
-    _check(spec)
-    return spec
-
-
-def load_spec(name: str) -> Spec:
-    """Return an experiment that comes with labelwise, or the one in a TOML file; ``UserError`` for neither."""
-    if name.endswith(".toml"):
-        path = Path(name)
-        try:
-            return parse_spec(path.read_text(encoding="utf-8-sig"), path.stem)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{path}: {getattr(error, 'strerror', None) or error}: give a TOML file"
-            ) from None
-    if name not in spec_names():
-        raise UserError(f"there is no experiment {name!r}: {near(name, spec_names())}")
-    return _shipped(name)
-
-
-def spec_names() -> list[str]:
-    """Return the names of the experiments that come with labelwise."""
-    folder = files("labelwise.experiments") / "specs"
-    return sorted(path.name[: -len(".toml")] for path in folder.iterdir() if path.name.endswith(".toml"))
-
-
-@cache
-def _shipped(name: str) -> Spec:
-    return parse_spec(
-        (files("labelwise.experiments") / "specs" / f"{name}.toml").read_text(encoding="utf-8"), name
-    )
-
-
-def _combinations(sweep: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
+def combinations(sweep: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
+    """Yield every combination of the values of a sweep; one without any where nothing is swept."""
     for values in product(*sweep.values()):
         yield dict(zip(sweep, values, strict=True))
-
-
-def _check(spec: Spec) -> None:
-    """Refuse names that do not exist: data sets, tables, metrics, methods, hyper-parameters, settings."""
-    from labelwise import methods
-    from labelwise.metrics import METRICS
-
-    where = f"experiment {spec.name}: "
-    _check_parts(where, spec)
-    _known(where, "dataset", [*spec.datasets, *spec.on, *spec.cardinality], DATASETS)
-    _known(where, "table", spec.tables, tables())
-    _known(where, "metric", spec.metrics, METRICS)
-    for setting in spec.settings:
-        if bool(setting.fractions) != (setting.name in _FRACTIONS):
-            need = "needs fractions" if setting.name in _FRACTIONS else "has no fractions"
-            raise UserError(f"{where}setting {setting.name} {need}")
-        if not all(0 < fraction <= 1 for fraction in setting.fractions):
-            raise UserError(f"{where}setting {setting.name}: fractions are above 0 and at most 1")
-    for name, row in spec.rows.items():
-        at = f"{where}row {name}: "
-        _known(at, "method", [row.method], methods.names())
-        _known(at, "dataset", [*(row.datasets or ()), *row.on], spec.datasets)
-        _known(at, "setting", row.settings or (), [setting.name for setting in spec.settings])
-        method = methods.get(row.method).spec
-        layers = [
-            *spec.on.values(),
-            *row.on.values(),
-            row.published,
-            Override(hyperparameters=row.hyperparameters),
-        ]
-        layers += [Override(hyperparameters=values) for values in _combinations(row.sweep)]
-        for layer in layers:
-            try:
-                method.resolve(layer.hyperparameters)
-            except UserError as error:
-                raise UserError(f"{at}{error}") from None
-        for setting in spec.settings:
-            if row.settings is None or setting.name in row.settings:
-                seen = "single_positive" if setting.name.startswith("single_positive") else setting.name
-                if seen not in method.settings:
-                    raise UserError(
-                        f"{at}method {row.method!r} does not take {seen.replace('_', ' ')} labels"
-                    )
-
-
-def _check_parts(where: str, spec: Spec) -> None:
-    """Refuse an experiment without its parts, and a figure of theory with them."""
-    drawn = spec.figure is not None and spec.figure.kind == "theory_curves"
-    if drawn != (spec.theory is not None):
-        raise UserError(f"{where}[figure.theory] goes with figure.kind = 'theory_curves', which needs it")
-    for name in ("code", "datasets", "settings", "seeds", "metrics", "rows"):
-        if drawn and getattr(spec, name):
-            raise UserError(f"{where}{name}: a figure of theory rests on no runs; leave it out")
-        if not drawn and not getattr(spec, name):
-            raise UserError(f"{where}{name} is missing")
-
-
-def _known(where: str, kind: str, names: Iterable[str], options: Iterable[str]) -> None:
-    options = list(options)
-    for name in names:
-        if name not in options:
-            raise UserError(f"{where}there is no {kind} {name!r}: {near(name, options)}")
-
-
-def _explain(error: ValidationError) -> str:
-    """Return the first mistake in one line: its place in the file, and the keys or values that there are."""
-    # A misspelt key also leaves the right one missing: tell the misspelling.
-    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
-    *place, last = first["loc"]
-    path = ".".join(map(str, first["loc"]))
-    if first["type"] == "extra_forbidden":
-        inside = f" in [{'.'.join(map(str, place))}]" if place else ""
-        return f"there is no key {last!r}{inside}: {near(str(last), _fields(place))}"
-    if first["type"] == "missing":
-        return f"{path} is missing"
-    return f"{path} = {first['input']!r}: {first['msg'].replace('Input should be', 'it should be')}"
-
-
-def _fields(place: Sequence[int | str]) -> list[str]:
-    """Return the keys that a table of the file may have, by its place."""
-    model: type[BaseModel] = Spec
-    inner: dict[str, type[BaseModel]] = {
-        "settings": Setting,
-        "training": Training,
-        "figure": Figure,
-        "theory": Theory,
-        "rows": Row,
-        "on": Override,
-        "published": Override,
-    }
-    for step in place:
-        if step in inner and isinstance(step, str):
-            model = inner[step]
-    return list(model.model_fields)
