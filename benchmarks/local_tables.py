@@ -1,10 +1,10 @@
 """Tables and figures of the local benchmark from the shards that are there.
 
-``python benchmarks/local_tables.py --out DIR [--grid default]`` writes into ``docs/results/local``:
+``python benchmarks/local_tables.py --out DIR [--grid default]`` writes into ``docs/results/local``, with another grid
+into ``DIR/page``:
 ``runs.csv`` (every run), ``cells.csv`` (a learner on a set in a setting, over the seeds that every learner of the cell
 has, with the paired difference to the tuned floor and its interval over test items), ``methods.csv`` (a learner in a
-setting over the sets, with its interval over sets), ``ranks.csv``, ``missing.csv`` and the figures. Then it writes
-``docs/benchmark.md``.
+setting over the sets, with its interval over sets), ``ranks.csv``, ``missing.csv`` and the figures.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import sets
-from local import GRIDS, SLOW, Grid
+from local import CEILING, GRIDS, SLOW, Grid
 
 from labelwise import analysis, plots
 from labelwise.experiments import Job
@@ -27,8 +27,17 @@ FOLDER = Path(__file__).parents[1] / "docs" / "results" / "local"
 FLOOR = "ridge"
 ORACLE = "bce_single_positive_all_negatives"
 CELL = ["set", "setting"]
-GROUPS = {"single positive": ("single positive",), "labelled": ("5% labelled", "20% labelled")}
+GROUPS = {"single positive": "single_positive", "labelled": "semi_supervised"}
 WORDS = {value: word for word, value in sets.KINDS.items()}
+
+
+def folder_of(grid: str, out: Path, folder: Path | None = None) -> Path:
+    """Return where a grid's tables go; what is committed holds the default grid and takes no other."""
+    if grid == "default":
+        return folder or FOLDER
+    if folder is not None and folder.resolve() == FOLDER.resolve():
+        raise SystemExit(f"{folder} holds the default grid: give another --folder for the {grid} one")
+    return folder or out / "page"
 
 
 def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
@@ -37,7 +46,7 @@ def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
     rows = []
     for shard in read_shards(out):
         job = Job.from_dict(shard["job"])
-        if job.key not in wanted or shard["status"] == "failed":
+        if job.key not in wanted:
             continue
         facts = shard["facts"]
         row: dict[str, Any] = {
@@ -46,6 +55,7 @@ def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
             "method": job.method,
             "seed": job.seed,
             "status": shard["status"],
+            "error": " ".join(shard["error"].split()),
             "protocol": "oracle" if facts.get("oracle") else "honest",
         }
         for m in shard["measurements"]:
@@ -63,11 +73,14 @@ def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
 
 def missing(jobs: list[Job], found: pd.DataFrame) -> pd.DataFrame:
     """Return the runs of the grid that have no figures, and why."""
-    status = dict(zip(found["key"], found["status"], strict=True))
+    told = {"done": "", "capped": "stopped at the cap of time"}
+    status = {
+        key: told.get(state, f"failed: {error}")
+        for key, state, error in zip(found["key"], found["status"], found["error"], strict=True)
+    }
     rows = []
     for job in jobs:
-        why = {"done": "", "capped": "stopped at the cap of time"}.get(status.get(job.key, ""), "not run")
-        if why:
+        if why := status.get(job.key, "not run"):
             rows.append((job.dataset, WORDS[job.setting, job.fraction], job.method, job.seed, why))
     return pd.DataFrame(rows, columns=["set", "setting", "method", "seed", "why"])
 
@@ -75,7 +88,7 @@ def missing(jobs: list[Job], found: pd.DataFrame) -> pd.DataFrame:
 def cells(found: pd.DataFrame, out: Path) -> pd.DataFrame:
     """Return a row for each learner in each cell; floors and differences are over the same seeds as its figures."""
     done = found[found["status"] == "done"]
-    full = done[done["setting"] == "all labels"].groupby(["set", "method"])["map"].first()
+    full = ceilings(done)
     rows = []
     for (name, setting), cell in done[done["setting"] != "all labels"].groupby(CELL, sort=False):
         by_seed = {method: part.set_index("seed") for method, part in cell.groupby("method", sort=False)}
@@ -115,9 +128,17 @@ def cells(found: pd.DataFrame, out: Path) -> pd.DataFrame:
                     "protocol": part["protocol"].iloc[0],
                 }
             )
+    if not rows:
+        return pd.DataFrame()
     table = pd.DataFrame(rows)
     place = {name: i for i, name in enumerate([*sets.KINDS, *sets.SETS, *sets.MORE_SETS])}
     return table.sort_values(["setting", "set"], key=lambda column: column.map(place), kind="stable")
+
+
+def ceilings(done: pd.DataFrame) -> pd.Series:
+    """Return the mAP of the three learners of the ceiling with all labels, by (set, method); of the first seed."""
+    full = done[(done["setting"] == "all labels") & done["method"].isin(CEILING) & (done["seed"] == 0)]
+    return full.set_index(["set", "method"])["map"]
 
 
 def replicates(out: Path, key: str) -> np.ndarray:
@@ -164,10 +185,11 @@ def by_method(table: pd.DataFrame, settings: tuple[str, ...], wanted: tuple[str,
     return pd.DataFrame(rows)
 
 
-def ranked(table: pd.DataFrame, wanted: tuple[str, ...]) -> Iterator[tuple[str, analysis.Ranks]]:
+def ranked(table: pd.DataFrame, grid: Grid) -> Iterator[tuple[str, analysis.Ranks]]:
     """Yield the ranks of each group of settings, oracles left out."""
-    for group, settings in GROUPS.items():
-        scores = whole(table, settings, wanted).drop(columns=ORACLE, errors="ignore")
+    for group, kind in GROUPS.items():
+        settings = tuple(setting for setting in grid.settings if sets.KINDS[setting][0] == kind)
+        scores = whole(table, settings, grid.sets).drop(columns=ORACLE, errors="ignore")
         if len(scores) >= 2 and scores.shape[1] >= 2:
             yield group, analysis.compare_ranks(list(scores.columns), scores.to_numpy())
 
@@ -226,11 +248,13 @@ def tables(grid: Grid, out: Path, folder: Path) -> dict[str, pd.DataFrame]:
     """Write every table and figure and return the tables."""
     jobs = grid.jobs(out / "embeddings")
     found = runs(out, jobs)
-    table = cells(found, out)
+    table = cells(found, out) if len(found) else found
+    if table.empty:
+        raise SystemExit(f"no cell of the grid under {out} has its floor and its ceiling")
     methods = by_method(table, grid.settings, grid.sets)
-    ranks = dict(ranked(table, grid.sets))
+    ranks = dict(ranked(table, grid))
     written = {
-        "runs": found.drop(columns="key"),
+        "runs": found[found["status"] != "failed"].drop(columns=["key", "error"]),
         "cells": table,
         "methods": methods,
         "ranks": rank_table(ranks),
@@ -249,9 +273,13 @@ def main() -> None:
     )
     parser.add_argument("--grid", choices=GRIDS, default="default")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--folder", type=Path, default=None)
     options = parser.parse_args()
-    written = tables(GRIDS[options.grid], options.out, options.folder)
+    folder = folder_of(options.grid, options.out, options.folder)
+    if next(read_shards(options.out), None) is None:
+        command = f"local.py --grid {options.grid} --out {options.out}"
+        raise SystemExit(f"no run of the {options.grid} grid under {options.out}: run {command} first")
+    written = tables(GRIDS[options.grid], options.out, folder)
     for name, frame in written.items():
         print(f"{name}: {len(frame)} rows")
 

@@ -1,15 +1,16 @@
 """Every method at the papers' size: COCO's and VOC's whole label matrices with simulated features.
 
-``python benchmarks/paper_size.py [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x 80 and
-5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each label a random
-unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one, of unit
-length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP on
-drawn test features is a *simulation* and says nothing of pictures.
+``python benchmarks/paper_size.py --out DIR [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x
+80 and 5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each label a
+random unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one, of
+unit length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP
+on drawn test features is a *simulation* and says nothing of pictures.
 
 Each method trains one epoch of each of its stages, with 10% of the items labelled (with one positive an item where it
 takes no such labels), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall
 time of ``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which
-``data_mb`` was there before. Rows that the file already holds are not computed again.
+``data_mb`` was there before. Rows are kept in ``DIR/paper_size.csv``: those that it holds are not computed again, and
+all of them are written to ``--table``, by default ``docs/results/local/paper_size.csv``.
 """
 
 from __future__ import annotations
@@ -113,6 +114,17 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def write(path: Path, rows: list[dict[str, str]]) -> None:
+    """Write a results file beside its place, then rename it into it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w", newline="") as file:
+        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    draft.replace(path)
+
+
 def main() -> None:
     import labelwise as lw
 
@@ -122,13 +134,17 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--methods", nargs="+", default=None)
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds that a method may take")
-    parser.add_argument("--file", type=Path, default=RESULTS)
+    parser.add_argument("--out", type=Path, default=None)
+    parser.add_argument("--table", type=Path, default=RESULTS)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(one(*options.one)))
         return
-    rows = read(options.file)
+    if options.out is None:
+        parser.error("--out is needed: the folder that keeps the rows")
+    kept = options.out / "paper_size.csv"
+    rows = read(kept)
     done = {(row["set"], row["method"]) for row in rows}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     for name in options.sets:
@@ -152,11 +168,8 @@ def main() -> None:
             except subprocess.CalledProcessError as error:
                 raise SystemExit(f"{name}, {method}: {error.stderr.splitlines()[-1]}") from None
             print(*rows[-1].values(), sep="\t", flush=True)
-            options.file.parent.mkdir(parents=True, exist_ok=True)
-            with options.file.open("w", newline="") as file:
-                writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(rows)
+            write(kept, rows)
+    write(options.table, rows)
 
 
 if __name__ == "__main__":
