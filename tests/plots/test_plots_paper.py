@@ -74,6 +74,7 @@ def test_sensitivity_has_a_panel_a_parameter():
     figure = plots.sensitivity(data)
     assert [drawn(axes) for axes in figure.axes] == [[[[10, 0.4], [20, 0.5]]], [[[0.1, 0.6], [0.2, 0.7]]]]
     assert [axes.get_xlabel() for axes in figure.axes] == ["s", "m"]
+    assert figure.axes[0].get_ylabel() == "score"
 
 
 def test_cosine_gradients_draw_every_group_of_a_scenario():
@@ -87,6 +88,20 @@ def test_cosine_gradients_draw_every_group_of_a_scenario():
     assert shown[1] == [[0.5, 1.5]] * 2 + [[2, 1e-4]] * 2
     assert legend(figure) == ["positives", "negatives", "mean score p"]
     assert figure.axes[0].get_title(loc="left") == "full"
+    assert figure.axes[2].get_ylabel() == "mean score p"
+    assert any(figure.axes[1].get_yticks() < 1)
+
+
+def test_the_last_scenarios_scores_keep_clear_of_its_cosines():
+    """Tick labels of the right axis and those below stand at different heights."""
+    one = densities(quantity=["cosine"] * 4)
+    two = densities(quantity=["gradient"] * 4)
+    figure = plots.cosine_gradients({name: np.concatenate([one[name], two[name]]) for name in one})
+    figure.draw_without_rendering()
+    upper, score = figure.axes[0], figure.axes[2]
+    right = [t.get_window_extent() for t in score.get_yticklabels() if t.get_text()]
+    below = [t.get_window_extent() for t in upper.get_xticklabels() if t.get_text()]
+    assert not any(box.overlaps(other) for box in right for other in below)
 
 
 def test_prediction_densities_have_a_panel_a_method():
@@ -109,6 +124,8 @@ def test_loss_landscape_shares_its_shades_and_names_the_loss_at_the_weights():
     data = {"a": np.tile(a, 2), "b": np.tile(b, 2), "loss": np.concatenate([1 + a**2 + b, 2.5 + a**2 + b])}
     figure = plots.loss_landscape(data | {"method": np.repeat(["an", "em"], 9)})
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["an, 1.000 at +", "em, 2.500 at +"]
+    assert figure.axes[0].get_xlabel() == "along one direction"
+    assert figure.axes[0].get_ylabel() == "along another"
     shades = [axes.collections[0] for axes in figure.axes]
     assert shades[0].levels.tolist() == shades[1].levels.tolist()
 
@@ -135,12 +152,29 @@ def test_epoch_seconds_are_bars_with_ranges():
     figure = plots.epoch_seconds(data)
     assert [patch.get_width() for patch in figure.axes[0].patches] == [1.5, 20]
     assert texts(figure) == ["1.5 s", "20 s"]
+    assert figure.axes[0].get_xlabel() == "seconds an epoch: median, least to most"
 
 
 def test_correlation_graph_joins_the_pairs():
     figure = plots.correlation_graph({"first": ["b", "c"], "second": ["a", "a"], "correlation": [0.9, 0.6]})
     assert set(texts(figure)) == {"a", "b", "c"}
     assert len(figure.axes[0].patches) == 2
+    assert figure.axes[0].get_title(loc="left") == "pairs of labels, correlation from 0.60"
+
+
+def test_a_graph_of_many_labels_has_room_for_every_name():
+    names = [f"label {i}" for i in range(60)]
+    data = {"first": names, "second": names[1:] + names[:1], "correlation": np.full(60, 0.99)}
+    figure = plots.correlation_graph(data)
+    figure.draw_without_rendering()
+    shown = figure.axes[0].texts
+    places = figure.axes[0].transData.transform([text.get_position() for text in shown])
+    order = np.argsort(np.arctan2(*(places - places.mean(0)).T))
+    gaps = np.linalg.norm(np.diff(places[order], axis=0), axis=1)
+    assert gaps.min() > shown[0].get_size() * figure.dpi / 72
+    ends = [text.get_window_extent() for text in shown]
+    assert all(figure.bbox.containsx(x) for box in ends for x in (box.x0, box.x1))
+    assert all(figure.bbox.containsy(y) for box in ends for y in (box.y0, box.y1))
 
 
 def test_theory_curves_draw_theory_and_simulation_by_label_share():
@@ -172,6 +206,27 @@ def test_theory_curves_draw_theory_and_simulation_by_label_share():
     assert first.containers[0].lines[0].get_xydata().tolist() == [[2, 0.31]]
     assert first.containers[0].lines[2][0].get_segments()[0][:, 1] == pytest.approx([0.28, 0.34])
     assert figure.axes[4].lines[0].get_xydata().tolist() == [[0.5, 0.6]]
+
+
+def test_a_few_shares_are_the_ticks_of_their_axis():
+    data = {"fraction": [0.1, 0.3, 0.9], "method": ["an"] * 3, "map": [0.1, 0.2, 0.3]}
+    axes = plots.fraction_curves(data, label="share of labels known").axes[0]
+    assert axes.get_xticks().tolist() == [0.1, 0.3, 0.9]
+    assert axes.get_xlabel() == "share of labels known"
+
+
+@pytest.mark.parametrize("ending", ["png", "svg"])
+def test_a_saved_figure_is_the_same_file_each_time_and_has_a_ground(tmp_path, ending):
+    paths = [tmp_path / f"{name}.{ending}" for name in "ab"]
+    for path in paths:
+        plots.save_figure(plots.prediction_densities(densities()), path, caption="VOC, honest")
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    if ending == "png":
+        from PIL import Image
+
+        assert Image.open(paths[0]).getpixel((0, 0)) == (255, 255, 255, 255)
+    else:
+        assert "VOC, honest" in paths[0].read_text()
 
 
 def test_missing_and_uneven_columns_are_named():

@@ -3,7 +3,7 @@
 from labelwise.plots._angles import angle_densities
 from labelwise.plots._bars import label_bars, label_counts, method_bars
 from labelwise.plots._curves import learning_curve
-from labelwise.plots._export import as_png_data_uri, as_svg, picture_data_uri
+from labelwise.plots._export import as_png_data_uri, as_svg, picture_data_uri, save_figure
 from labelwise.plots._graph import label_graphs
 from labelwise.plots._grid import item_grid
 from labelwise.plots._paper_epochs import epoch_seconds, vdfd_by_epoch
@@ -42,6 +42,7 @@ __all__ = [
     "picture_data_uri",
     "prediction_densities",
     "reliability_diagram",
+    "save_figure",
     "scale_margin",
     "sensitivity",
     "stylesheet",

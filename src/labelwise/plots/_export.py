@@ -6,16 +6,18 @@ import base64
 import io
 import re
 import warnings
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from labelwise.plots._style import PALETTE, drawing
+from labelwise.plots._style import PALETTE, colour, drawing
 
-__all__ = ["as_png_data_uri", "as_svg", "picture_data_uri"]
+__all__ = ["as_png_data_uri", "as_svg", "picture_data_uri", "save_figure"]
 
 _ROLES = {value.light: f"var(--plot-{role},{value.light})" for role, value in PALETTE.items()}
 _HEX = re.compile("|".join(_ROLES))
@@ -97,6 +99,26 @@ def as_png_data_uri(figure: Figure, *, scale: float = 2.0) -> str:
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(file, format="png", transparent=True, dpi=figure.dpi * scale)
     return _data_uri(file.getvalue())
+
+
+def save_figure(figure: Figure, path: Path, *, caption: str = "", scale: float = 2.0) -> None:
+    """Write the figure on white to ``path``, a PNG or SVG by its ending; the same figure gives the same bytes.
+
+    :param caption: small print below the figure: what it rests on.
+    :param scale: pixels of a PNG to one of the figure's width.
+    """
+    kind = path.suffix[1:]
+    with drawing(), rc_context({"svg.fonttype": "path"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        if caption:
+            figure.supxlabel(caption, x=0.01, ha="left", fontsize=10, color=colour("muted"))
+        figure.savefig(
+            path,
+            format=kind,
+            dpi=figure.dpi * scale,
+            facecolor="white",
+            metadata={"Date": None, "Description": caption} if kind == "svg" else {"Software": None},
+        )
 
 
 def picture_data_uri(picture: NDArray[Any], *, most: int = 256) -> str:

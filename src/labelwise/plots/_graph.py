@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,6 +18,8 @@ __all__ = ["Edge", "label_graphs"]
 _NARROW = 500
 _WIDE, _HIGH = 1.95, 1.35
 """Half the width and height of a panel whose circle has radius 1: room for the names."""
+_CROWD, _AROUND = 24, 1.6
+"""More names than so many stand out from the circle like rays, which takes the same room on all sides."""
 Edge = tuple[int, int, float]
 """Two positions in the names, and how strongly they go together, above 0."""
 
@@ -32,8 +35,10 @@ def label_graphs(
     with drawing():
         stacked = width < _NARROW and len(panels) > 1
         rows, columns = (len(panels), 1) if stacked else (1, len(panels))
-        side = min(width / columns, 480)
-        figure = new_figure(width, rows * (side * _HIGH / _WIDE + 36))
+        crowded = len(names) > _CROWD
+        wide, high = (_AROUND, _AROUND) if crowded else (_WIDE, _HIGH)
+        side = min(width / columns, 800 if crowded else 480)
+        figure = new_figure(width, rows * (side * high / wide + 36))
         order = _around(len(names), [edge for _, edges in panels for edge in edges])
         places = np.empty((len(names), 2))
         turn = np.pi / 2 - 2 * np.pi * (np.arange(len(names)) + 0.5) / max(len(names), 1)
@@ -42,6 +47,8 @@ def label_graphs(
         for axes, (title, edges) in zip(
             figure.subplots(rows, columns, squeeze=False).ravel(), panels, strict=True
         ):
+            axes.set_xlim(-wide, wide)
+            axes.set_ylim(-high, high)
             _draw(axes, names, places, edges, shared if len(panels) > 1 else {edge[:2] for edge in edges})
             axes.set_title(title, loc="left", color=colour("ink"), fontsize=13)
         return figure
@@ -56,8 +63,6 @@ def _draw(
 ) -> None:
     axes.set_axis_off()
     axes.set_aspect("equal")
-    axes.set_xlim(-_WIDE, _WIDE)
-    axes.set_ylim(-_HIGH, _HIGH)
     most = max((value for *_, value in edges), default=1.0)
     for i, j, value in sorted(edges, key=lambda edge: edge[2]):
         start, end = places[i], places[j]
@@ -79,16 +84,16 @@ def _draw(
     joined = {end for edge in edges for end in edge[:2]}
     for place, (x, y) in enumerate(places):
         axes.plot([x], [y], "o", markersize=6, color=colour("ink" if place in joined else "slate"))
+        look: dict[str, Any] = {"ha": "left" if x > 0 else "right", "va": "center"}
+        look["color"] = colour("ink" if place in joined else "muted")
+        if len(places) > _CROWD:
+            turn = np.degrees(np.arctan(y / x)) if abs(x) > 1e-9 else 90 * np.sign(y)
+            ray: dict[str, Any] = {"rotation": turn, "rotation_mode": "anchor", "fontsize": 10}
+            axes.text(1.05 * x, 1.05 * y, short(names[place], 14), **ray, **look)
+            continue
         # Names beside the poles stand a little farther out, clear of the next ones.
-        axes.text(
-            1.08 * x,
-            1.14 * y + (0.07 * np.sign(y) if abs(x) < 0.25 else 0.0),
-            short(names[place], 14),
-            ha="left" if x > 0 else "right",
-            va="center",
-            color=colour("ink" if place in joined else "muted"),
-            fontsize=11.5,
-        )
+        out = 0.07 * np.sign(y) if abs(x) < 0.25 else 0.0
+        axes.text(1.08 * x, 1.14 * y + out, short(names[place], 14), fontsize=11.5, **look)
 
 
 def _around(n: int, edges: Sequence[Edge]) -> NDArray[np.int64]:

@@ -88,7 +88,7 @@ def epoch_seconds(data: Data, *, width: float = 680) -> Figure:
             axes.set_xlim(left=0)
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
-            axes.set_xlabel("seconds an epoch", color=colour("muted"))
+            axes.set_xlabel("seconds an epoch: median, least to most", color=colour("muted"))
             if name is not None:
                 title(axes, str(name))
         return figure

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from labelwise.plots._graph import label_graphs
 from labelwise.plots._paper_axes import (
@@ -61,8 +61,8 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
                     base = 1e-4 if wanted == "gradient" else 0
                     axes.stairs(values, edges, baseline=base, fill=True, color=role, alpha=0.2)
                     axes.stairs(values, edges, baseline=base, color=role, linewidth=1.75)
-                axes.set_yticks([])
             upper, lower = grid[:, place]
+            upper.set_yticks([])
             curve = mine & (quantity == "probability")
             score = upper.twinx()
             bare(score, grid="")
@@ -70,9 +70,12 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
                 low[curve], density[curve], color=colour("ink"), linewidth=1.5, linestyle=(0, (1, 1.5))
             )
             score.set_ylim(0, 1.05)
-            score.set_yticks([0, 0.5, 1] if place + 1 == len(names) else [])
+            # No tick at 0, which stands where the cosines' last one does.
+            score.set_yticks([0.5, 1] if place + 1 == len(names) else [])
+            if place + 1 == len(names):
+                score.set_ylabel("mean score p", color=colour("muted"))
             lower.set_yscale("log")
-            lower.set_yticks([])
+            lower.yaxis.set_major_locator(LogLocator(numticks=5))
             lower.minorticks_off()
             upper.set_xlabel("cosine of item and label", color=colour("muted"))
             lower.set_xlabel("size of the gradient, |p − y|", color=colour("muted"))
@@ -113,6 +116,7 @@ def prediction_densities(data: Data, *, label: str = "score", width: float = 900
                 axes.stairs(density[rows], edges, color=colour(_ROLES[part]), linewidth=1.75)
             axes.set_yticks([])
             axes.set_ylim(bottom=0)
+            axes.set_ylabel("density", color=colour("muted"))
             axes.set_xlim(0, 1)
             axes.set_xlabel(label, color=colour("muted"))
             if name is not None:
@@ -191,8 +195,10 @@ def loss_landscape(data: Data, *, width: float = 900) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(4))
             axes.yaxis.set_major_locator(MaxNLocator(4))
             axes.set_xlabel("along one direction", color=colour("muted"))
+            if axes is grid[0]:
+                axes.set_ylabel("along another", color=colour("muted"))
             least = float(values[np.abs(ys).argmin(), np.abs(xs).argmin()])
-            title(axes, f"loss {least:.3f} at +" if name is None else f"{name}, {least:.3f} at +")
+            title(axes, f"cross-entropy {least:.3f} at +" if name is None else f"{name}, {least:.3f} at +")
         return figure
 
 
@@ -206,4 +212,4 @@ def correlation_graph(data: Data, *, width: float = 560) -> Figure:
     place = {name: i for i, name in enumerate(names)}
     pairs = zip(first.tolist(), second.tolist(), value.tolist(), strict=True)
     edges = [(min(place[a], place[b]), max(place[a], place[b]), float(v)) for a, b, v in pairs]
-    return label_graphs(names, [("labels that go together", edges)], width=width)
+    return label_graphs(names, [(f"pairs of labels, correlation from {value.min():.2f}", edges)], width=width)

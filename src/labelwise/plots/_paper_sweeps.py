@@ -23,6 +23,10 @@ from labelwise.plots._style import bare, colour, drawing, new_figure
 __all__ = ["fraction_curves", "margin_sweep", "scale_margin", "sensitivity"]
 
 
+_TICKS = 7
+"""So many shares have a tick each."""
+
+
 def margin_sweep(data: Data, *, width: float = 560) -> Figure:
     """Draw mAP, and below it the accumulated gradient difference, against the margin (HML, figure 3).
 
@@ -89,6 +93,9 @@ def fraction_curves(
                 error=None if error is None else error[mine],
                 among=among,
             )
+            shares = np.unique(fraction)
+            if len(shares) <= _TICKS:
+                axes.set_xticks(shares)
             axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.0%}"))
             axes.yaxis.set_major_locator(MaxNLocator(5))
             axes.set_xlabel(label, color=colour("muted"))
@@ -160,5 +167,6 @@ def sensitivity(data: Data, *, width: float = 680) -> Figure:
             axes.set_xticks(np.unique(value[mine]))
             axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             axes.set_xlabel(str(name), color=colour("muted"))
+        grid[0].set_ylabel("score", color=colour("muted"))
         put_legend(figure, handles, width)
         return figure
