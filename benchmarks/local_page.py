@@ -27,6 +27,7 @@ from local_words import (
     sets_told,
     spreading_lines,
     table,
+    time_told,
 )
 
 PUBLISHED = Path(__file__).parents[1] / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
@@ -249,10 +250,15 @@ def page(folder: Path, place: Path, grid: Grid, name: str = "default") -> str:
         "Sets_number": [count(len(grid.sets)).capitalize()],
         "sets_told": [fill(f"- **Sets**: {sets_told(grid)}.", 118, subsequent_indent="  ")],
         "figures": [figures],
-        "few": few_lines(len(grid.sets), int(judged(methods).groupby("setting").size().max())),
+        "few": few_lines(cells, len(grid.sets), int(judged(methods).groupby("setting").size().max())),
         "dependence": dependence(cells),
         "done": [str(int((runs["status"] == "done").sum()))],
-        "hours": [f"{runs['seconds'].sum() / 3600:.1f}"],
+        "time": [time_told(float(runs["seconds"].sum()))],
+        "whose": [
+            "Every method, in every label setting that it accepts"
+            if grid.methods is None
+            else f"{count(len(grid.methods)).capitalize()} methods, in {count(len(grid.settings))} label settings"
+        ],
         "missing_words": [missing_words(lost, name)],
         "summary": summary(methods, cells["set"].nunique()),
         "verdict": verdict(methods, cells),
@@ -283,7 +289,7 @@ def verdict(methods: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
         all_gains = methods[methods["setting"] == setting].set_index("method")["gain"]
         plain, unit = (100 * -all_gains[name] for name in ("logistic", "logistic_l2"))
         share = best["share_of_gap"]
-        told = f", {100 * share:.0f}% of the tuned gap where there is one" if np.isfinite(share) else ""
+        told = f", {points(share, 0)}% of the tuned gap where there is one" if np.isfinite(share) else ""
         lines.append(
             f"- **{setting}**: the tuned floor is {plain:.1f} points above the plain one, and {unit:.1f} above "
             "logistic regression on rows of unit length. Best mean gain over it: "

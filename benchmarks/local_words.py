@@ -22,7 +22,7 @@ SETS = {
     "tmc2007-500": "`tmc2007-500` (22)",
     "bibtex": "`bibtex` (159)",
 }
-NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "seven"), 0))
+NUMBERS = dict(enumerate(("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"), 0))
 
 
 def table(head: list[str], rows: Iterable[list[str]], words: Collection[int] = (0,)) -> list[str]:
@@ -90,7 +90,12 @@ def coverage(n: int, draws: int = 2_000, resamplings: int = 1_000) -> tuple[floa
     return float(((low <= 0) & (high >= 0)).mean()), float((low > 0).mean())
 
 
-def few_lines(n_sets: int, n_methods: int) -> list[str]:
+def time_told(seconds: float) -> str:
+    """Return a duration in hours or minutes."""
+    return f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.0f} minutes"
+
+
+def few_lines(cells: pd.DataFrame, n_sets: int, n_methods: int) -> list[str]:
     """Say what intervals over so few sets are worth where so many methods are judged."""
     covered, chance = coverage(n_sets)
     text = (
@@ -99,6 +104,12 @@ def few_lines(n_sets: int, n_methods: int) -> list[str]:
         f"of {n_methods} without any effect, {n_methods * chance:.0f} would lie above 0 by chance. `cells.csv` has "
         "each set, with an interval over test items."
     )
+    fewer = sorted(set(cells[cells["seeds"] < cells["seeds"].max()]["method"]))
+    if fewer:
+        text += (
+            f" {', '.join(f'`{name}`' for name in fewer)} have fewer seeds in some cells "
+            "([What is missing](#what-is-missing)): their mAP is of those, their gain over the floor of the same seeds."
+        )
     return [fill(text, 118)]
 
 

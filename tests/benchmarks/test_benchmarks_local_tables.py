@@ -91,6 +91,9 @@ def test_cells_are_recomputed_from_the_runs(narrow, tmp_path):
         if ceiling - floor > 0.006:
             assert cell["share_of_gap"] == pytest.approx(cell["gain"] / (ceiling - floor), rel=2e-3, abs=2e-4)
     assert set(written["missing"]["method"]) == {"mime"}
+    page = " ".join(local_page.page(tmp_path / "page", tmp_path, SMALL).split())
+    assert "`mime` have fewer seeds in some cells ([What is missing](#what-is-missing))" in page
+    assert "](page/gains.svg)" in page
 
 
 def test_the_tuned_ceiling_is_of_the_three_that_are_named_whatever_else_saw_all_labels(narrow, tmp_path):
@@ -135,7 +138,7 @@ def test_another_grid_than_the_default_never_writes_where_the_defaults_results_a
     text = (out / "page" / "benchmark.md").read_text()
     assert "](gains.svg)" in text
     assert f"--grid {grid}" in text
-    assert "two real sets" in text
+    assert "Four methods, in three label settings, on two real sets" in text
     assert "GoEmotions" not in text.partition("## Summary")[0]
 
 
