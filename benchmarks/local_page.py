@@ -105,7 +105,7 @@ def shares(cells: pd.DataFrame, methods: pd.DataFrame) -> list[str]:
     wide = cells.pivot_table(index="method", columns=["setting", "set"], values="share_of_gap", sort=False)
     order = methods.groupby("method")["gain"].mean().sort_values(ascending=False).index
     rows = [
-        [name, *(points(v, 0) if np.isfinite(v) else "–" for v in wide.loc[name])]
+        [name, *("0" if abs(share) < 0.005 else points(share, 0) for share in wide.loc[name])]
         for name in order
         if name in wide.index and name != FLOOR
     ]
@@ -243,9 +243,11 @@ def page(folder: Path, place: Path, grid: Grid, name: str = "default") -> str:
     none = ["Not measured with this grid." if name != "default" else "Not measured yet."]
     figures = Path(os.path.relpath(folder, place)).as_posix()
     command = "python benchmarks/publish_local.py --out runs/local"
-    notes = {"default": "resumable; writes this page; --quick takes minutes"}
     blocks = {
-        "command": [f"{command}   # {notes['default']}" if name == "default" else f"{command} --grid {name}"],
+        "command": [
+            "# resumable; writes this page; --quick takes minutes",
+            command if name == "default" else f"{command} --grid {name}",
+        ],
         "sets_number": [count(len(grid.sets))],
         "Sets_number": [count(len(grid.sets)).capitalize()],
         "sets_told": [fill(f"- **Sets**: {sets_told(grid)}.", 118, subsequent_indent="  ")],
