@@ -25,7 +25,8 @@ def columns_of(kind):
     if kind == "wasserstein_distances":
         return {"label": np.array(["a", "b"]), "distance": rng.random(2)}
     if kind == "prediction_densities":
-        return {"group": np.repeat(["positives", "negatives"], 5), **both}
+        group = np.repeat(["positives", "negatives"], 5)
+        return {"group": group, **both, "label": np.repeat("thing", 10)}
     if kind == "loss_landscape":
         a, b = np.meshgrid(np.linspace(-1, 1, 5), np.linspace(-1, 1, 5))
         return {"a": a.ravel(), "b": b.ravel(), "loss": 1 + (a**2 + b**2).ravel()}
@@ -36,8 +37,23 @@ def columns_of(kind):
             "correlation": np.array([0.99, 0.4]),
         }
     if kind == "vdfd_by_epoch":
-        return {"epoch": np.repeat([1, 2], 2), "label": np.tile(["a", "b"], 2), "vdfd": rng.random(4)}
+        return {"epoch": np.repeat([1, 2], 2), "label": np.tile(["car", "b"], 2), "vdfd": rng.random(4)}
     return None
+
+
+def finished(job, figures, facts):
+    """A shard of a run that is done: ``figures`` are (metric, rule, value)."""
+    return {
+        "key": job.key,
+        "job": job.to_dict(),
+        "version": "0",
+        "status": "done",
+        "error": "",
+        "measurements": [{"metric": m, "rule": r, "value": v} for m, r, v in figures],
+        "facts": facts,
+        "seconds": 1.0,
+        "memory_mb": 1,
+    }
 
 
 @pytest.fixture
@@ -53,17 +69,7 @@ def done(tmp_path):
             figures += [(metric, "oracle_cardinality", value) for metric in ("micro_f1", "macro_f1")]
             write_shard(
                 tmp_path,
-                {
-                    "key": job.key,
-                    "job": job.to_dict(),
-                    "version": "0",
-                    "status": "done",
-                    "error": "",
-                    "measurements": [{"metric": m, "rule": r, "value": v} for m, r, v in figures],
-                    "facts": {"history": [{"seconds": 2.0}, {"seconds": 4.0}, {"seconds": 3.0}]},
-                    "seconds": 1.0,
-                    "memory_mb": 1,
-                },
+                finished(job, figures, {"history": [{"seconds": 2.0}, {"seconds": 4.0}, {"seconds": 3.0}]}),
             )
             columns = columns_of(spec.figure.kind)
             if columns is not None:
@@ -79,7 +85,16 @@ def test_every_figure_is_drawn_with_its_data_beside(done, name):
     paths = draw_figure(spec, jobs, results, out)
     assert [path.name for path in paths] == ["figure.png", "figure.svg", "figure.csv"]
     assert paths[0].read_bytes().startswith(b"\x89PNG")
-    assert len(pd.read_csv(paths[2])) > 0
+    data = pd.read_csv(paths[2])
+    assert len(data) > 0
+    assert set(data.protocol) == {"honest"}
+    told = paths[1].read_text()
+    assert f"{', '.join(spec.datasets)}; " in told
+    assert "; protocol honest; seed" in told
+    assert ("; semi-supervised 5%, full;" in told) == (name == "bbam-vdfd-supervision")
+    before = [path.read_bytes() for path in paths]
+    draw_figure(spec, jobs, results, out)
+    assert [path.read_bytes() for path in paths] == before
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -114,7 +129,37 @@ def test_sensitivity_moves_one_parameter_at_a_time(done):
     spec, jobs, results, out = done("bbam-sensitivity")
     data = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
     assert data.groupby("parameter").value.nunique().to_dict() == {"scale": 5, "margin": 7}
-    assert set(data.metric) == {"micro_f1", "macro_f1", "map"}
+    assert set(zip(data.metric, data.rule.fillna(""), strict=True)) == {
+        ("micro_f1", "oracle_cardinality"), ("macro_f1", "oracle_cardinality"), ("map", "")
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("em-apl-mlml", "share of labels known"),
+        ("hml-figure4", "share of positives kept"),
+        ("em-apl-densities", "score of thing"),
+        ("bbam-sensitivity", "micro-F1, oracle_cardinality"),
+        ("hml-figure2", "normalised full"),
+        ("bbam-vdfd-supervision", "VDFD of car, rad²"),
+        ("bbam-vdfd-methods", "mean size of VDFD over labels, rad²"),
+    ],
+)
+def test_a_figure_says_what_its_axes_are(done, monkeypatch, name, words):
+    from matplotlib.figure import Figure
+
+    from labelwise import plots
+
+    drawn = []
+    monkeypatch.setattr(
+        plots, "save_figure", lambda figure, path, kind, caption: drawn.append(figure) or path.touch()
+    )
+    draw_figure(*done(name))
+    assert isinstance(drawn[0], Figure)
+    handles = [text.get_text() for legend in drawn[0].legends for text in legend.get_texts()]
+    axes = [word for a in drawn[0].axes for word in (a.get_xlabel(), a.get_title(loc="left"))]
+    assert words in handles + axes
 
 
 def test_an_epochs_time_is_the_median_of_the_history(done):
@@ -122,6 +167,16 @@ def test_an_epochs_time_is_the_median_of_the_history(done):
     data = pd.read_csv(draw_figure(spec, jobs, results, out)[2])
     assert set(zip(data.seconds, data.low, data.high, strict=True)) == {(3.0, 2.0, 4.0)}
     assert len(data) == 10
+
+
+def test_epochs_of_several_seeds_are_one_bar(tmp_path):
+    spec = load_spec("bbam-time")
+    jobs = spec.jobs(rows=["cap"], datasets=["VOC"], seeds=[1, 2])
+    for job, seconds in zip(jobs, ([1.0, 2.0], [3.0, 6.0, 7.0]), strict=True):
+        history = [{"seconds": value} for value in seconds]
+        write_shard(tmp_path, finished(job, [], {"history": history}))
+    data = pd.read_csv(draw_figure(spec, jobs, collect(tmp_path), tmp_path)[2])
+    assert data[["seconds", "low", "high", "epochs"]].values.tolist() == [[3.0, 1.0, 7.0, 5]]
 
 
 def test_the_label_graph_shows_strong_pairs_and_saves_all(done, monkeypatch):

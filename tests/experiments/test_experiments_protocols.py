@@ -109,13 +109,8 @@ def seen(monkeypatch):
     told = []
 
     class Model:
-        rule_, rule_source_, history_, best_epoch_, seconds_ = (
-            metrics.Threshold(0.3),
-            "said so",
-            [{}] * 2,
-            1,
-            4.0,
-        )
+        rule_, rule_source_, best_epoch_ = metrics.Threshold(0.3), "said so", 1
+        history_ = ({"seconds": 1.0}, {"seconds": 9.0}, {"seconds": 2.0})
         hyperparameters_, budget_, notes_, validation_ = {}, {}, (), None
 
         def __init__(self, method, backbone, **given):

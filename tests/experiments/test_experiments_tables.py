@@ -2,9 +2,11 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import runner_cases
 
 from labelwise.errors import UserError
 from labelwise.experiments import (
@@ -98,28 +100,67 @@ def test_tables_tell_numbers_misprints_failures_and_what_is_not_run(results):
     spec, frame = results
     rows = compare(spec, spec.jobs(), frame)
     text, page = to_markdown(spec, rows, ["A word more."]), to_html(spec, rows, ["A word more."])
-    assert "| cap | 0.4722 → 0.5150 ± 0.0071 (+0.0428, 2 seeds) | 0.5740 → not run |" in text
-    assert "| bbam (oracle_cardinality) | 0.0467 → failed | 0.0243 → not run |" in text
-    assert "| cap (learnt_thresholds) | 0.0500 ± 0.0000 (2 seeds) |  |" in text
+    assert "| row | protocol | 5% | 15% |" in text
+    assert "| cap | honest | 0.4722 → 0.5150 ± 0.0071 (+0.0428, 2 seeds) | 0.5740 → not run |" in text
+    assert "| row | rule | protocol | 5% | 15% |" in text
+    assert "| bbam | oracle_cardinality | honest | 0.0467 → failed | 0.0243 → not run |" in text
+    assert "| cap | learnt_thresholds | honest | 0.0500 ± 0.0000 (2 seeds) |  |" in text
     assert "printing error" in text
     assert "Not measured (2 numbers): out of luck" in text
     assert "honest" in text
     assert "A word more." in text
     assert "<h1>Two rows &lt;on&gt; text</h1>" in page
-    cells = set(re.findall(r"<td>(.*?)</td>", page))
-    for line in text.splitlines():
-        if line.startswith("| ") and "→" in line:
-            assert set(line.strip("| ").split(" | ")) - {""} <= cells | {""}
+    shown = [re.sub(r"<small>(.*?)</small>", r" (\1)", row) for row in re.findall(r"<tr>(.*?)</tr>", page)]
+    cells = [re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row) for row in shown]
+    lines = [line for line in text.splitlines() if line.startswith("| ")]
+    assert cells == [[cell.strip() for cell in line[1:-1].split("|")] for line in lines]
 
 
 def test_percent_and_sweeps_are_shown(tmp_path):
     spec = load_spec("hml-figure3")
     rows = compare(spec, spec.jobs(seeds=[0]), collect(tmp_path))
-    assert [row.row for row in rows][:2] == ["hml_fixed, margin 0", "hml_fixed, margin 0.1"]
+    assert list(dict.fromkeys(row.row for row in rows))[:2] == [
+        "hml_fixed, margin 0",
+        "hml_fixed, margin 0.1",
+    ]
+    swept = load_spec("bbam-sensitivity")
+    assert compare(swept, swept.jobs(seeds=[1]), collect(tmp_path))[0].row == "scale 5"
     table = load_spec("hml-table2")
     text = to_markdown(table, compare(table, table.jobs(), collect(tmp_path)))
-    assert "| hml | 89.10 → not run | 70.70 → not run | 21.10 → not run | 46.70 → not run |" in text
-    assert "| epr | 85.50 → not run | not run |" in text
+    assert "| hml | honest | 89.10 → not run | 70.70 → not run | 21.10 → not run | 46.70 → not run |" in text
+    assert "| epr | honest | 85.50 → not run | not run |" in text
+
+
+def test_every_way_that_was_measured_is_a_row_of_its_own(tmp_path, monkeypatch):
+    """What a choice of rows, sets or seeds leaves out stays in the table if it is there, under its protocol."""
+    from labelwise.experiments import _experiment, run_jobs
+
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    monkeypatch.setattr(
+        _experiment,
+        "run_jobs",
+        lambda jobs, _, out, **rest: run_jobs(jobs, runner_cases.constant, out, workers=1),
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(SPEC.replace("[0.05, 0.15]", "[0.05]").replace('["map", "hamming_loss"]', '["map"]'))
+    given = {"data": tmp_path, "out": tmp_path / "out"}
+    run_experiment(str(path), rows=["cap"], seeds=[1], **given)
+    run_experiment(str(path), rows=["bbam"], seeds=[7], **given)
+    run_experiment(str(path), rows=["bbam"], seeds=[7], protocol="published", **given)
+    found = run_experiment(
+        str(path), rows=["bbam"], seeds=[1], protocol="published", leak_truth=True, **given
+    )
+    cells = {(row.row, row.protocol): row.seeds for row in found.rows}
+    assert cells == {
+        ("cap", "honest"): 1,
+        ("bbam", "honest"): 1,
+        ("bbam", "published"): 1,
+        ("bbam", "published, leak_truth"): 1,
+    }
+    lines = [line for line in (tmp_path / "out" / "table.md").read_text().splitlines() if "seed)" in line]
+    assert [line.split(" | ")[:2] for line in lines] == [
+        ["| cap", "honest"], ["| bbam", "honest"], ["| bbam", "published"], ["| bbam", "published, leak_truth"]
+    ]  # fmt: skip
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def check(spec: Spec) -> None:
     _check_parts(where, spec)
     _known(where, "dataset", [*spec.datasets, *spec.on, *spec.cardinality], DATASETS)
     _known(where, "table", spec.tables, tables())
-    _known(where, "metric", spec.metrics, METRICS)
+    _known(where, "metric", spec.metrics, [*METRICS, "seconds_per_epoch", "gradient_difference"])
     for setting in spec.settings:
         if bool(setting.fractions) != (setting.name in _FRACTIONS):
             need = "needs fractions" if setting.name in _FRACTIONS else "has no fractions"

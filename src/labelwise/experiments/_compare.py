@@ -16,9 +16,23 @@ from labelwise.experiments._spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Compared", "compare", "printed_cells"]
+__all__ = ["NAMES", "RULE_METRICS", "Compared", "compare", "printed_cells", "protocol_of", "setting_of"]
 
-_RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+"""The metrics of the tables that rest on a decision rule."""
+
+NAMES = {
+    "map": "mAP",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "hamming_loss": "Hamming loss",
+    "one_error": "one-error",
+    "seconds_per_epoch": "seconds an epoch",
+    "gradient_difference": "accumulated gradient difference an item",
+}
+"""What readers call a metric, where it is not the word of the code."""
+
+_OWN_UNIT = ("seconds_per_epoch", "gradient_difference")
 
 
 @dataclass(frozen=True)
@@ -26,8 +40,8 @@ class Compared:
     """One number of a table: as printed (None where nothing is), and as measured over ``seeds`` runs.
 
     All in the unit that the table prints, percent or fraction. ``rule`` is the decision rule ("" where none is
-    needed), and ``as_printed`` tells whether it is the one behind the printed number. ``state``: "measured", "not
-    run", "failed" or "stopped"; ``std`` is over seeds, None for one.
+    needed), and ``as_printed`` tells whether it is the one behind the printed number. ``protocol`` is that of
+    ``protocol_of``. ``state``: "measured", "not run", "failed" or "stopped"; ``std`` is over seeds, None for one.
     """
 
     dataset: str
@@ -62,19 +76,20 @@ def compare(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Comp
     its own, once by that.
     """
     printed = printed_cells(spec)
-    cells: dict[tuple[str, str, float | None, str], list[Job]] = {}
+    cells: dict[tuple[str, str, float | None, str, str], list[Job]] = {}
     for job in jobs:
-        cells.setdefault((job.dataset, job.setting, job.fraction, row_name(job, spec)), []).append(job)
+        place = (job.dataset, job.setting, job.fraction, row_name(job, spec), protocol_of(job))
+        cells.setdefault(place, []).append(job)
     by_key = dict(tuple(results.groupby("key"))) if len(results) else {}
     rows = []
-    for (dataset, setting, fraction, name), group in cells.items():
+    for (dataset, setting, fraction, name, _), group in cells.items():
         first = group[0]
         found = [by_key[job.key] for job in group if job.key in by_key]
         own = {json.loads(frame.facts.iloc[0]).get("rule") for frame in found} - {None}
         rule = spec.rows[first.row].rule
         for metric in spec.metrics:
-            rules = [rule, *sorted(own - {rule})] if metric in _RULE_METRICS else [""]
-            if metric in _RULE_METRICS and first.protocol == "published":
+            rules = [rule, *sorted(own - {rule})] if metric in RULE_METRICS else [""]
+            if metric in RULE_METRICS and first.protocol == "published":
                 rules = [rule]
             number = printed.get((dataset, first.row, setting, fraction, metric))
             for each in rules:
@@ -88,9 +103,25 @@ def printed_cells(spec: Spec) -> dict[tuple[str, str, str, float | None, str], P
 
 
 def row_name(job: Job, spec: Spec) -> str:
-    """Return a row's name, with the values of its sweep."""
-    values = [f"{name} {job.hyperparameters[name]:g}" for name in spec.rows[job.row].sweep]
-    return ", ".join([job.row, *values])
+    """Return a row's name, with the values of its sweep; one that is named like its sweep is told once."""
+    values = {name: job.hyperparameters[name] for name in spec.rows[job.row].sweep}
+    told = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
+        for name, value in values.items()
+    ]
+    return ", ".join(told if job.row in values else [job.row, *told])
+
+
+def setting_of(setting: str, fraction: float | None = None) -> str:
+    """Return a setting in words, with the share that is labelled or known."""
+    words = "semi-supervised" if setting == "semi_supervised" else setting.replace("_", " ")
+    return words if fraction is None else f"{words} {fraction:.0%}"
+
+
+def protocol_of(job: Job) -> str:
+    """Return a run's protocol, and what departs from it: a search of learning rates, pseudo-labels from the truth."""
+    departures = {"search": "search" in job.options, "leak_truth": job.hyperparameters.get("leak_truth")}
+    return ", ".join([job.protocol, *(name for name, there in departures.items() if there)])
 
 
 def _compared(
@@ -103,7 +134,7 @@ def _compared(
     number: Published | None,
     found: list[pd.DataFrame],
 ) -> Compared:
-    unit = 100.0 if spec.percent else 1.0
+    unit = 100.0 if spec.percent and metric not in _OWN_UNIT else 1.0
     values = [
         float(value) * unit
         for frame in found
@@ -123,7 +154,7 @@ def _compared(
         metric,
         rule,
         as_printed,
-        job.protocol,
+        protocol_of(job),
         None if number is None else number.value,
         None if number is None else number.std,
         "" if number is None else number.note,

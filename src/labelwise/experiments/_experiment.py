@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
-from labelwise.experiments._compare import Compared, compare
+from labelwise.experiments._compare import Compared, compare, protocol_of
 from labelwise.experiments._figures import draw_figure, draw_theory
 from labelwise.experiments._job import Job
 from labelwise.experiments._load import load_spec
 from labelwise.experiments._results import collect
 from labelwise.experiments._runner import Progress, Tally, run_jobs
 from labelwise.experiments._shards import locked, write_text
-from labelwise.experiments._spec import Spec
+from labelwise.experiments._spec import Protocol, Spec, Value
 from labelwise.experiments._tables import to_html, to_markdown
 
 if TYPE_CHECKING:
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Outcome", "run_experiment"]
 
+_LEAK: dict[str, Value] = {"leak_truth": True}
+_WAYS: tuple[tuple[Protocol, dict[str, Value] | None], ...] = (
+    ("honest", None),
+    ("published", None),
+    ("published", _LEAK),
+)
+"""Protocols with the hyper-parameters that they add."""
 _MEASURE = "labelwise.experiments._measure:measure"
 
 
@@ -68,12 +75,12 @@ def run_experiment(
     spec = load_spec(name) if isinstance(name, str) else name
     if leak_truth and protocol != "published":
         raise UserError("leak_truth reads the labels of unlabelled items: it needs --protocol published")
-    extra = {"leak_truth": True} if leak_truth else None
+    extra = _LEAK if leak_truth else None
     jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
-    if spec.theory is not None:
+    if spec.figure is not None and spec.theory is not None:
         target = _target(spec, out)
         with locked(target):
-            return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_theory(spec.theory, target))
+            return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_theory(spec.figure, target))
     if not jobs:
         raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
     if leak_truth and not any("leak_truth" in job.hyperparameters for job in jobs):
@@ -108,15 +115,32 @@ def _target(spec: Spec, out: str | Path | None) -> Path:
 
 
 def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:
-    """Write ``results.parquet`` and the tables of what is there."""
+    """Write ``results.parquet``, the figure and the tables of these runs and of all others that are there."""
     results = collect(out)
-    rows, words = compare(spec, jobs, results), _warnings(jobs, results)
-    if tally.failed and not any(row.state == "measured" for row in rows):
-        raise UserError(next(row.error for row in rows if row.error))
+    mine = results[results.key.isin([job.key for job in jobs])]
+    if tally.failed and not (mine.status == "done").any():
+        raise UserError(mine.error[mine.status == "failed"].iloc[0])
+    shown = _with_results(spec, jobs, results)
+    rows, words = compare(spec, shown, results), _warnings(shown, results)
+    same = [job for job in shown if protocol_of(job) == protocol_of(jobs[0])]
+    figure = draw_figure(spec, same, results, out)
+    svg = figure[1].read_text(encoding="utf-8") if figure else ""
     write_text(out / "table.md", to_markdown(spec, rows, words))
-    write_text(out / "table.html", to_html(spec, rows, words))
+    write_text(out / "table.html", to_html(spec, rows, words, svg[svg.find("<svg") :]))
     files = [out / name for name in ("results.parquet", "table.md", "table.html")]
-    return Outcome(spec, tally, rows, files + draw_figure(spec, jobs, results, out))
+    return Outcome(spec, tally, rows, files + figure)
+
+
+def _with_results(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Job]:
+    """Return the chosen runs and all that have results, whichever protocol, search and seed, in the spec's order."""
+    keys = {job.key for job in jobs} | set(results.key)
+    seeds = list(dict.fromkeys([*(job.seed for job in jobs), *map(int, results.seed)]))
+    ways = [
+        spec.jobs(protocol, seeds=seeds, search=search, extra=extra)
+        for protocol, extra in _WAYS
+        for search in (False, True)
+    ]
+    return list(dict.fromkeys(job for way in ways for job in way if job.key in keys))
 
 
 def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.experiments._compare import compare
+from labelwise.experiments._compare import NAMES, compare, protocol_of, setting_of
 from labelwise.experiments._job import Job
 from labelwise.experiments._shards import writing
-from labelwise.experiments._spec import Spec, Theory
+from labelwise.experiments._spec import Figure, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +27,12 @@ __all__ = ["draw_figure", "draw_theory", "keep_columns", "model_columns"]
 _BY = {"cosine_gradients": "scenario", "vdfd_by_epoch": "run"}
 """The column that names a run in a figure of models; ``method`` elsewhere."""
 _STRONG = 0.95
+_SHARES = {
+    "partial_positive": "share of positives kept",
+    "partial": "share of labels known",
+    "semi_supervised": "share of items labelled",
+}
+"""What the fraction of a setting is of."""
 
 
 def model_columns(
@@ -50,12 +56,18 @@ def model_columns(
         distance = analysis.wasserstein_distances(test[1], truth)
         return {"label": np.array(dataset.label_names, dtype=str), "distance": distance}
     if kind == "prediction_densities":
-        return analysis.prediction_densities(test[1], truth, int((truth == 1).sum(0).argmax()))
+        label = int((truth == 1).sum(0).argmax())
+        columns = analysis.prediction_densities(test[1], truth, label)
+        return columns | {"label": np.full(len(columns["low"]), dataset.label_names[label])}
     if kind == "loss_landscape":
         return analysis.loss_landscape(model, test[0], truth)
     if kind == "correlation_graph":
-        values = model.hyperparameters_
-        return analysis.correlation_pairs(model, scale=values["scale"], margin=values["margin"], least=0.0)
+        given = {
+            name: model.hyperparameters_[name]
+            for name in ("scale", "margin")
+            if name in model.hyperparameters_
+        }
+        return analysis.correlation_pairs(model, **given, least=0.0)
     if kind == "vdfd_by_epoch":
         return analysis.vdfd_by_epoch(model, *train, test[0], truth, label_names=dataset.label_names)
     return None
@@ -70,44 +82,88 @@ def keep_columns(columns: Columns, folder: Path, key: str) -> None:
 
 
 def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Path) -> list[Path]:
-    """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` from the runs that are done; nothing without one."""
+    """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` from the runs that are done; nothing without one.
+
+    The runs are of one protocol, which the data has in its last column.
+    """
     if spec.figure is None:
         return []
-    kind = spec.figure.kind
     done = set(results.key[results.status == "done"])
-    data = _collected(spec, kind, [job for job in jobs if job.key in done], results, out)
+    jobs = [job for job in jobs if job.key in done]
+    data = _collected(spec, spec.figure.kind, jobs, results, out)
     if data is None or not len(data):
         return []
-    return _drawn(kind, data, out)
+    data["protocol"] = protocol_of(jobs[0])
+    return _drawn(spec.figure, data, out, _caption(jobs))
 
 
-def draw_theory(theory: Theory, out: Path) -> list[Path]:
+def draw_theory(figure: Figure, out: Path) -> list[Path]:
     """Write the same three files of the closed form, which rests on no run."""
     import pandas as pd
 
     from labelwise.analysis.theory import curves
 
+    theory = figure.theory
+    assert theory is not None
     noise = [(positive, negative) for positive, negative in theory.noise]
     found = curves(
         noise=noise, label_shares=theory.label_shares, separation=theory.separation, points=theory.points
     )
-    return _drawn("theory_curves", pd.DataFrame(found), out)
+    return _drawn(figure, pd.DataFrame(found), out)
 
 
-def _drawn(kind: str, data: pd.DataFrame, out: Path) -> list[Path]:
+def _drawn(figure: Figure, data: pd.DataFrame, out: Path, caption: str = "") -> list[Path]:
     from labelwise import plots
 
-    draw: Callable[..., Any] = getattr(plots, kind)
-    figure = draw(_shown(kind, data))
-    paths = [out / f"figure.{ending}" for ending in ("png", "svg", "csv")]
-    figure.savefig(paths[0], dpi=150)
-    figure.savefig(paths[1], metadata={"Date": None})
-    data.to_csv(paths[2], index=False)
-    return paths
+    draw: Callable[..., Any] = getattr(plots, figure.kind)
+    drawn = draw(_shown(figure.kind, data), **_words(figure, data))
+    png, svg, csv = (out / f"figure.{ending}" for ending in ("png", "svg", "csv"))
+    with writing(png) as draft:
+        plots.save_figure(drawn, draft, "png", caption=caption)
+    with writing(svg) as draft:
+        plots.save_figure(drawn, draft, "svg", caption=caption)
+    with writing(csv) as draft:
+        data.to_csv(draft, index=False)
+    return [png, svg, csv]
+
+
+def _caption(jobs: Sequence[Job]) -> str:
+    """Return what runs have in common and differ in: sets, settings, protocol and seeds."""
+    sets = dict.fromkeys(job.dataset for job in jobs)
+    shares: dict[str, set[float | None]] = {}
+    for job in jobs:
+        shares.setdefault(job.setting, set()).add(job.fraction)
+    settings = [setting_of(name, *(found if len(found) == 1 else ())) for name, found in shares.items()]
+    seeds = sorted({job.seed for job in jobs})
+    return (
+        f"{', '.join(sets)}; {', '.join(settings)}; protocol {protocol_of(jobs[0])}; "
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
+    )
+
+
+def _words(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
+    """Return what a drawing is told beside its data: labels with a panel each, the meaning of its axis."""
+    if figure.kind == "vdfd_by_epoch":
+        there = [label for label in figure.labels if (data.label == label).any()]
+        return {"labels": there or None}
+    if figure.kind == "fraction_curves":
+        settings = list(dict.fromkeys(data.setting))
+        return {"label": _SHARES.get(settings[0], "fraction") if len(settings) == 1 else "fraction"}
+    if figure.kind == "prediction_densities" and "label" in data:
+        return {"label": f"score of {data.label.iloc[0]}"}
+    return {}
 
 
 def _shown(kind: str, data: pd.DataFrame) -> pd.DataFrame:
-    """Return what is drawn of the data: of a label graph the pairs above .95, as the paper has it, if there are any."""
+    """Return what is drawn of the data, in words of readers.
+
+    Of a label graph the pairs above .95, as the paper has it, if there are any.
+    """
+    if kind in _BY:
+        return data.assign(**{_BY[kind]: data[_BY[kind]].str.replace("_", " ")})
+    if kind == "sensitivity":
+        ruled = data.rule.where(data.rule == "", ", " + data.rule)
+        return data.assign(metric=data.metric.map(lambda name: NAMES.get(name, name)) + ruled)
     if kind != "correlation_graph":
         return data
     strong = data[data.correlation > _STRONG]
@@ -151,6 +207,7 @@ def _sweep(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
     rows = [
         {
             "dataset": job.dataset,
+            "setting": job.setting,
             "method": job.row,
             "fraction": np.nan if job.fraction is None else job.fraction,
             "scale": job.hyperparameters.get("scale", np.nan),
@@ -161,7 +218,7 @@ def _sweep(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
         }
         for job in jobs
     ]
-    by = ["dataset", "method", "fraction", "scale", "margin"]
+    by = ["dataset", "setting", "method", "fraction", "scale", "margin"]
     grouped = pd.DataFrame(rows).groupby(by, sort=False, dropna=False)
     means = grouped[["map", "gradient_difference"]].mean()
     return means.assign(std=grouped["map"].std().fillna(0.0), seeds=grouped.size()).reset_index()
@@ -187,6 +244,7 @@ def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataF
                                 "parameter": parameter,
                                 "value": value,
                                 "metric": found.metric,
+                                "rule": found.rule,
                                 "score": found.measured / unit,
                                 "std": (found.std or 0.0) / unit,
                             }
@@ -195,16 +253,18 @@ def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataF
 
 
 def _epochs(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
-    """Return the median, shortest and longest seconds of an epoch by data set and row."""
+    """Return the median, shortest and longest seconds of an epoch by data set and row, over all seeds."""
     import pandas as pd
 
     facts = dict(zip(results.key, results.facts, strict=True))
-    rows = []
+    epochs: dict[tuple[str, str], list[float]] = {}
     for job in jobs:
-        seconds = [
-            record["seconds"] for record in json.loads(facts[job.key])["history"] if "seconds" in record
-        ]
-        if seconds:
-            spread = {"seconds": float(np.median(seconds)), "low": min(seconds), "high": max(seconds)}
-            rows.append({"dataset": job.dataset, "method": job.row, "epochs": len(seconds), **spread})
-    return pd.DataFrame(rows)
+        history = json.loads(facts[job.key])["history"]
+        seconds = [record["seconds"] for record in history if "seconds" in record]
+        epochs.setdefault((job.dataset, job.row), []).extend(seconds)
+    rows = [
+        (*place, len(seconds), float(np.median(seconds)), min(seconds), max(seconds))
+        for place, seconds in epochs.items()
+        if seconds
+    ]
+    return pd.DataFrame(rows, columns=["dataset", "method", "epochs", "seconds", "low", "high"])

@@ -16,6 +16,7 @@ from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError
+from labelwise.experiments._compare import RULE_METRICS
 from labelwise.experiments._figures import keep_columns, model_columns
 from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "judge", "measure"]
 
-_RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _CLASSIFIER = ("tune", "image_size", "epochs", "batch_size", "learning_rate", "precision", "patience")
 _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
 Labels = NDArray[np.int8]
@@ -64,13 +64,12 @@ def measure(job: Job, data: Source) -> Measured:
     columns = model_columns(figure, model, dataset, (X, observed), (X_test, scores))
     if columns is not None and data.keep is not None:
         keep_columns(columns, Path(data.keep), job.key)
-    epochs = len(model.history_)
     facts |= {
         "kind": dataset.kind,
         "n_train": len(observed),
         "n_known": int((observed >= 0).sum()),
         "fit_and_score_seconds": round(spent, 2),
-        "epochs": epochs,
+        "epochs": len(model.history_),
         "best_epoch": model.best_epoch_,
         "hyperparameters": model.hyperparameters_,
         "budget": model.budget_,
@@ -81,8 +80,9 @@ def measure(job: Job, data: Source) -> Measured:
     }
     if dataset.kind == "features" and "backbone" in job.options:
         facts["notes"].append("features as they are, not the backbone of the paper: a head alone was trained")
-    if epochs:
-        measurements.append(Measurement("seconds_per_epoch", model.seconds_ / epochs))
+    seconds = [record["seconds"] for record in model.history_ if "seconds" in record]
+    if seconds:
+        measurements.append(Measurement("seconds_per_epoch", float(np.median(seconds))))
     return Measured(measurements, facts)
 
 
@@ -101,13 +101,13 @@ def judge(
     empty = "zero" if protocol == "published" else "omit"
     found = metrics.evaluate(truth, scores, own, label_names=label_names, empty_labels=empty)  # type: ignore[arg-type]
     measurements = [
-        Measurement(name, found[name], found.rule if name in _RULE_METRICS else "") for name in found
+        Measurement(name, found[name], found.rule if name in RULE_METRICS else "") for name in found
     ]
     done = {found.rule}
     for rule in (metrics.Threshold(0.5), metrics.OracleCardinality()):
         if rule.name not in done:
-            by_rule = metrics.evaluate(truth, scores, rule, empty_labels=empty, metrics=_RULE_METRICS)  # type: ignore[arg-type]
-            measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in _RULE_METRICS]
+            by_rule = metrics.evaluate(truth, scores, rule, empty_labels=empty, metrics=RULE_METRICS)  # type: ignore[arg-type]
+            measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in RULE_METRICS]
     facts = {
         "rule": found.rule,
         "n_test": found.n_items,

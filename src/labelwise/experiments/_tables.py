@@ -6,32 +6,29 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from labelwise.experiments._compare import Compared
+from labelwise.experiments._compare import NAMES, RULE_METRICS, Compared, setting_of
 from labelwise.experiments._spec import Spec
 
 __all__ = ["to_html", "to_markdown"]
 
-_NAMES = {
-    "map": "mAP",
-    "micro_f1": "micro-F1",
-    "macro_f1": "macro-F1",
-    "hamming_loss": "Hamming loss",
-    "one_error": "one-error",
-}
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
-    "div{overflow-x:auto}table{border-collapse:collapse;margin:.5rem 0 1.5rem}"
-    "th,td{padding:.25rem .7rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap}"
-    "th:first-child,td:first-child{text-align:left}"
+    "p{max-width:50rem}div{overflow-x:auto}svg{max-width:100%;height:auto}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.25rem .7rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap;"
+    "vertical-align:top}.word{text-align:left}small{display:block;opacity:.75}"
     "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
 )
 
 
 @dataclass(frozen=True)
 class _Grid:
+    """A table: the heads of its columns of words and of numbers, and lines of words and of (number, small print)."""
+
     title: str
-    head: list[str]
-    body: list[list[str]]
+    words: list[str]
+    numbers: list[str]
+    body: list[tuple[list[str], list[tuple[str, str]]]]
 
 
 def to_markdown(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
@@ -41,25 +38,27 @@ def to_markdown(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ())
     """
     lines = [f"# {spec.title}", "", *_between([*_words(spec, rows), *words]), ""]
     for grid in _grids(spec, rows):
-        lines += [f"## {grid.title}", "", f"| {' | '.join(grid.head)} |", "|---" * len(grid.head) + "|"]
-        lines += [f"| {' | '.join(cells)} |" for cells in grid.body]
+        head = [*grid.words, *grid.numbers]
+        lines += [f"## {grid.title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        for words_, cells in grid.body:
+            told = [f"{number} ({small})" if small else number for number, small in cells]
+            lines.append(f"| {' | '.join([*words_, *told])} |")
         lines.append("")
     return "\n".join(lines)
 
 
-def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
-    """Return the same tables as one page that needs no other file."""
+def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = (), figure: str = "") -> str:
+    """Return the same tables as one page that needs no other file; ``figure`` is an SVG to show before them."""
     parts = [
         f"<h1>{escape(spec.title)}</h1>",
         *(f"<p>{escape(word)}</p>" for word in [*_words(spec, rows), *words]),
+        figure,
     ]
     for grid in _grids(spec, rows):
-        head = "".join(f"<th>{escape(cell)}</th>" for cell in grid.head)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(c)}</td>" for c in cells) + "</tr>" for cells in grid.body
-        )
+        head = _cells("th", grid.words, [(name, "") for name in grid.numbers])
+        body = "".join(_cells("td", *line) for line in grid.body)
         parts.append(
-            f"<h2>{escape(grid.title)}</h2><div><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f"<h2>{escape(grid.title)}</h2><div><table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
         )
     return (
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(spec.title)}</title>'
@@ -67,17 +66,25 @@ def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> 
     )
 
 
+def _cells(tag: str, words: Iterable[str], numbers: Iterable[tuple[str, str]]) -> str:
+    parts = [f'<{tag} class="word">{escape(word)}</{tag}>' for word in words]
+    for number, small in numbers:
+        parts.append(
+            f"<{tag}>{escape(number)}" + (f"<small>{escape(small)}</small>" if small else "") + f"</{tag}>"
+        )
+    return f"<tr>{''.join(parts)}</tr>"
+
+
 def _words(spec: Spec, rows: Sequence[Compared]) -> list[str]:
-    protocol = rows[0].protocol if rows else "honest"
     unit = "In percent. " if spec.percent else ""
     words = [
         f"{spec.paper}.",
-        f"{unit}Protocol of the measured numbers: {protocol}. A cell: printed → measured ± standard deviation over "
-        "seeds (difference, seeds). A difference is given only under the decision rule of the printed number.",
+        f"{unit}A cell: printed → measured ± standard deviation over seeds (difference, seeds). A difference is given "
+        "only under the decision rule of the printed number; a metric without a rule needs none.",
     ]
     if spec.note:
         words.append(spec.note)
-    if any(row.metric in ("micro_f1", "macro_f1", "hamming_loss") for row in rows):
+    if any(row.metric in RULE_METRICS for row in rows):
         words.append(
             "oracle_cardinality reads the number of labels of each test item from the truth: only mAP and one-error, "
             "which need no rule, compare all rows."
@@ -88,7 +95,7 @@ def _words(spec: Spec, rows: Sequence[Compared]) -> list[str]:
 
 def _notes(rows: Iterable[Compared]) -> list[str]:
     notes = {
-        f"{row.row}, {_column(row, True)}, {_NAMES.get(row.metric, row.metric)}: {row.note}."
+        f"{row.row}, {_column(row, True)}, {NAMES.get(row.metric, row.metric)}: {row.note}."
         for row in rows
         if row.note
     }
@@ -111,45 +118,54 @@ def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
                 continue
             columns = list(dict.fromkeys(_column(row, several, dataset) for row in mine))
             by_place = {(_line(row), _column(row, several, dataset)): row for row in mine}
-            title = _NAMES.get(metric, metric.replace("_", " "))
+            title = NAMES.get(metric, metric.replace("_", " "))
+            ruled = any(row.rule for row in mine)
+            # The protocols of a row stand below each other.
+            order = list(dict.fromkeys(row.row for row in mine))
+            lines = sorted(dict.fromkeys(map(_line, mine)), key=lambda line: order.index(line[0]))
             body = [
-                [line, *(_cell(by_place.get((line, column)), spec.percent) for column in columns)]
-                for line in dict.fromkeys(map(_line, mine))
+                (
+                    [name, *([rule] if ruled else []), protocol],
+                    [
+                        _cell(by_place.get(((name, rule, protocol), column)), spec.percent)
+                        for column in columns
+                    ],
+                )
+                for name, rule, protocol in lines
             ]
-            grids.append(_Grid(f"{dataset}: {title}" if dataset else title, ["row", *columns], body))
+            words = ["row", *(["rule"] if ruled else []), "protocol"]
+            grids.append(_Grid(f"{dataset}: {title}" if dataset else title, words, columns, body))
     return grids
 
 
-def _line(row: Compared) -> str:
-    return row.row + (f" ({row.rule})" if row.rule else "")
+def _line(row: Compared) -> tuple[str, str, str]:
+    return row.row, row.rule, row.protocol
 
 
 def _column(row: Compared, several: bool, dataset: str | None = None) -> str:
     words = [] if dataset else [row.dataset]
     if several:
-        words.append(row.setting.replace("_", " "))
+        words.append(setting_of(row.setting))
     if row.fraction is not None:
         words.append(f"{row.fraction:.0%}")
     return ", ".join(words)
 
 
-def _cell(row: Compared | None, percent: bool) -> str:
+def _cell(row: Compared | None, percent: bool) -> tuple[str, str]:
+    """Return "printed → measured ± deviation", and "difference, seeds" for small print."""
     if row is None:
-        return ""
+        return "", ""
     digits = 2 if percent else 4
-    printed = "" if row.printed is None else f"{row.printed:.{digits}f}"
-    if row.printed is not None and row.printed_std is not None:
-        printed += f" ± {row.printed_std:.{digits}f}"
-    if not row.as_printed:
-        printed = ""
+    printed = ""
+    if row.printed is not None and row.as_printed:
+        spread = "" if row.printed_std is None else f" ± {row.printed_std:.{digits}f}"
+        printed = f"{row.printed:.{digits}f}{spread} → "
     if row.measured is None:
-        measured = row.state
-    else:
-        spread = "" if row.std is None else f" ± {row.std:.{digits}f}"
-        told = [] if row.difference is None else [f"{row.difference:+.{digits}f}".replace("-", "−")]
-        told.append(f"{row.seeds} seed{'s' if row.seeds > 1 else ''}")
-        measured = f"{row.measured:.{digits}f}{spread} ({', '.join(told)})"
-    return f"{printed} → {measured}" if printed else measured
+        return printed + row.state, ""
+    spread = "" if row.std is None else f" ± {row.std:.{digits}f}"
+    told = [] if row.difference is None else [f"{row.difference:+.{digits}f}".replace("-", "−")]
+    told.append(f"{row.seeds} seed{'s' if row.seeds > 1 else ''}")
+    return f"{printed}{row.measured:.{digits}f}{spread}", ", ".join(told)
 
 
 def _between(words: Iterable[str]) -> list[str]:

@@ -7,7 +7,7 @@ import io
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -101,13 +101,14 @@ def as_png_data_uri(figure: Figure, *, scale: float = 2.0) -> str:
     return _data_uri(file.getvalue())
 
 
-def save_figure(figure: Figure, path: Path, *, caption: str = "", scale: float = 2.0) -> None:
-    """Write the figure on white to ``path``, a PNG or SVG by its ending; the same figure gives the same bytes.
+def save_figure(
+    figure: Figure, path: Path, kind: Literal["png", "svg"], *, caption: str = "", scale: float = 2.0
+) -> None:
+    """Write the figure on white to ``path``; the same figure gives the same bytes.
 
     :param caption: small print below the figure: what it rests on.
     :param scale: pixels of a PNG to one of the figure's width.
     """
-    kind = path.suffix[1:]
     with drawing(), rc_context({"svg.fonttype": "path"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         if caption:

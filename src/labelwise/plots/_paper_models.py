@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import LogLocator, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from labelwise.plots._graph import label_graphs
 from labelwise.plots._paper_axes import (
@@ -76,6 +76,7 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
                 score.set_ylabel("mean score p", color=colour("muted"))
             lower.set_yscale("log")
             lower.yaxis.set_major_locator(LogLocator(numticks=5))
+            lower.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
             lower.minorticks_off()
             upper.set_xlabel("cosine of item and label", color=colour("muted"))
             lower.set_xlabel("size of the gradient, |p − y|", color=colour("muted"))
