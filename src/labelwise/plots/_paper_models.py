@@ -84,7 +84,7 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
                 title(upper, name)
         # Panels share their axes: limits are set when all is drawn.
         grid[0, 0].set_ylim(bottom=0)
-        grid[1, 0].set_ylim(bottom=1e-2)
+        grid[1, 0].set_ylim(bottom=5e-3)
         grid[1, 0].set_xlim(0, 1)
         grid[0, 0].set_ylabel("density", color=colour("muted"))
         grid[1, 0].set_ylabel("density (log)", color=colour("muted"))
