@@ -107,6 +107,8 @@ def test_tables_tell_numbers_misprints_failures_and_what_is_not_run(results):
     assert "| cap | learnt_thresholds | honest | 0.0500 ± 0.0000 (2 seeds) |  |" in text
     assert "printing error" in text
     assert "Not measured (2 numbers): out of luck" in text
+    one = to_markdown(spec, [row for row in rows if row.error][:1])
+    assert "Not measured (1 number): out of luck" in one
     assert "honest" in text
     assert "A word more." in text
     assert "<h1>Two rows &lt;on&gt; text</h1>" in page
@@ -230,6 +232,8 @@ def test_choices_and_places_that_do_not_exist_are_one_line(ohsumed, tmp_path):
         run_experiment(
             str(path), ohsumed, tmp_path / "out", rows=["cap"], protocol="published", leak_truth=True
         )
+    with pytest.raises(UserError, match="tiny lists no learning rates or batch sizes: leave search out"):
+        run_experiment(str(path), ohsumed, tmp_path / "out", search=True)
     with pytest.raises(UserError, match="nothing of tiny is left by this choice"):
         run_experiment(str(path), ohsumed, tmp_path / "out", seeds=[])
     (tmp_path / "empty").mkdir()

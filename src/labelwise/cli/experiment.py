@@ -139,9 +139,8 @@ def _show(found: Outcome) -> None:
     ]
     if parts:
         typer.echo(f"runs     {', '.join(parts)}")
-    errors = dict.fromkeys(row.error for row in found.rows if row.error)
-    for error in errors:
-        typer.echo(f"failed   {error}")
+    for error in dict.fromkeys(row.error for row in found.rows if row.error):
+        typer.echo(f"missing  {error}")
     for path in found.files:
         typer.echo(f"written  {path}")
 

@@ -85,6 +85,8 @@ def run_experiment(
         raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
     if leak_truth and not any("leak_truth" in job.hyperparameters for job in jobs):
         raise UserError(f"{spec.name} has no row that leak_truth concerns: leave it out")
+    if search and spec.search is None:
+        raise UserError(f"{spec.name} lists no learning rates or batch sizes: leave search out")
     if data is None:
         raise UserError(
             "give --data DIR, the folder with the sets; 'labelwise datasets' tells where they are published"

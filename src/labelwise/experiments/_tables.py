@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -99,11 +100,9 @@ def _notes(rows: Iterable[Compared]) -> list[str]:
         for row in rows
         if row.note
     }
-    errors: dict[str, int] = {}
-    for row in rows:
-        if row.error and row.state in ("failed", "stopped"):
-            errors[row.error] = errors.get(row.error, 0) + 1
-    return [*sorted(notes), *(f"Not measured ({count} numbers): {error}" for error, count in errors.items())]
+    errors = Counter(row.error for row in rows if row.error and row.state in ("failed", "stopped"))
+    lost = (f"Not measured ({n} number{'s' if n > 1 else ''}): {error}" for error, n in errors.items())
+    return [*sorted(notes), *lost]
 
 
 def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
