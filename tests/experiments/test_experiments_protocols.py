@@ -256,6 +256,21 @@ def test_a_search_keeps_the_best_by_validation(seen, monkeypatch):
     assert found.facts["validation_map"] == 0.7
 
 
+def test_a_test_picture_that_is_not_there_is_told_before_anything_is_trained(tmp_path, monkeypatch):
+    """Hours of training are not spent on a run that cannot be judged."""
+    parts = {
+        name: Part(("a",), labels(1, 3), contents=[str(tmp_path / f"{name}.jpg")])
+        for name in ("train", "test")
+    }
+    (tmp_path / "train.jpg").touch()
+    monkeypatch.setattr(
+        _measure, "read_dataset", lambda *_: Dataset("coco2014", "image", tuple("abc"), parts)
+    )
+    _measure._read.cache_clear()
+    with pytest.raises(UserError, match=r"coco2014: its test part lacks .*test.jpg; put back"):
+        measure(Job("COCO", "full", "bce", options={"backbone": "smallcnn"}), Source(str(tmp_path)))
+
+
 def test_features_are_not_searched(seen):
     options = {"backbone": "minilm", "search": {"learning_rate": [1e-3, 1e-4]}, "code": "cap"}
     run(Job("VOC", "full", "bce", protocol="published", options=options), seen)

@@ -15,7 +15,7 @@ from labelwise import metrics
 from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.data.datasets import Dataset, Part, read_dataset
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 from labelwise.experiments._compare import RULE_METRICS
 from labelwise.experiments._figures import keep_columns, model_columns
 from labelwise.experiments._hidden import hide, spml_split
@@ -226,4 +226,13 @@ def _items(dataset: Dataset, part: Part, job: Job) -> Any:
 
 @lru_cache(maxsize=1)
 def _read(name: str, directory: str) -> Dataset:
-    return read_dataset(name, Path(directory))
+    """Read a set, and make sure that its files are there before hours are spent on it."""
+    dataset = read_dataset(name, Path(directory))
+    for part in dataset.parts:
+        missing = dataset.missing_files(part)
+        if missing:
+            raise UserError(
+                f"{name}: its {part} part lacks {listed(missing, 1)}; put back what 'labelwise datasets {name} --data "
+                "DIR' counts as missing"
+            )
+    return dataset
