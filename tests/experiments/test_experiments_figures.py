@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from labelwise.analysis import theory
-from labelwise.experiments import collect, load_spec, run_experiment, spec_names
+from labelwise.experiments import Tally, collect, load_spec, run_experiment, spec_names
+from labelwise.experiments._experiment import write_tables
 from labelwise.experiments._figures import draw_figure, keep_columns, model_columns
 from labelwise.experiments._shards import write_shard
 
@@ -123,6 +124,24 @@ def test_a_sweep_has_a_row_for_every_value(done):
     np.testing.assert_allclose(data.margin, np.arange(8) / 10)
     np.testing.assert_allclose(data["map"], data.margin)
     assert (data.seeds == 1).all()
+
+
+def test_a_figure_shows_each_row_as_it_was_asked_for(tmp_path):
+    """A leak concerns BBAM alone: the others stand beside it, each under its protocol, of one seed."""
+    spec = load_spec("bbam-vdfd-methods")
+    rows = {"rows": ["cap", "bbam"]}
+    leaked = spec.jobs("published", extra={"leak_truth": True}, seeds=[2], **rows)
+    for job in [*spec.jobs("honest", **rows), *spec.jobs("published", seeds=[2, 3], **rows), *leaked]:
+        write_shard(tmp_path, finished(job, [("map", "", 0.5)], {}))
+        keep_columns(columns_of("vdfd_by_epoch"), tmp_path / "columns", job.key)
+    found = write_tables(spec, leaked, tmp_path, Tally(2, 0, 0, 0, 0))
+    data = pd.read_csv(tmp_path / "figure.csv")
+    assert data.groupby("run").protocol.unique().map(list).to_dict() == {
+        "cap": ["published"],
+        "bbam": ["published, leak_truth"],
+    }
+    assert len(data) == 2 * 4
+    assert "; protocol published and published, leak_truth; seed 2<" in found.files[4].read_text()
 
 
 def test_sensitivity_moves_one_parameter_at_a_time(done):

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 
 from labelwise.errors import UserError, near
 from labelwise.experiments._published import DATASETS, tables
-from labelwise.experiments._spec import Figure, Override, Spec, combinations
+from labelwise.experiments._spec import OF_RESULTS, Figure, Override, Spec, combinations
 
 __all__ = ["check"]
 
 _FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
 _SWEPT = {"margin_sweep": ("margin",), "scale_margin": ("scale", "margin"), "sensitivity": ()}
-_OF_RESULTS = {*_SWEPT, "fraction_curves", "epoch_seconds", "theory_curves"}
-"""Kinds of figures that rest on results; the others show one fitted model a row."""
 
 
 def check(spec: Spec) -> None:
@@ -101,7 +99,7 @@ def _check_figure(where: str, spec: Spec, figure: Figure) -> None:
         raise UserError(f"{where}{kind} needs rows that sweep {' or '.join(axes)}")
     if kind == "fraction_curves" and not any(setting.fractions for setting in spec.settings):
         raise UserError(f"{where}{kind} needs a setting with fractions")
-    if kind not in _OF_RESULTS:
+    if kind not in OF_RESULTS:
         for name, count in Counter(job.row for job in spec.jobs(seeds=spec.seeds[:1])).items():
             if count > 1:
                 raise UserError(

@@ -124,8 +124,9 @@ def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Ou
         raise UserError(mine.error[mine.status == "failed"].iloc[0])
     shown = _with_results(spec, jobs, results)
     rows, words = compare(spec, shown, results), _warnings(shown, results)
-    same = [job for job in shown if protocol_of(job) == protocol_of(jobs[0])]
-    figure = draw_figure(spec, same, results, out)
+    ways = {job.row: protocol_of(job) for job in jobs}
+    alike = [job for job in shown if protocol_of(job) == ways.get(job.row, protocol_of(jobs[0]))]
+    figure = draw_figure(spec, alike, results, out)
     svg = figure[1].read_text(encoding="utf-8") if figure else ""
     write_text(out / "table.md", to_markdown(spec, rows, words))
     write_text(out / "table.html", to_html(spec, rows, words, svg[svg.find("<svg") :]))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from labelwise.experiments._compare import NAMES, compare, protocol_of, setting_of
 from labelwise.experiments._job import Job
 from labelwise.experiments._shards import writing
-from labelwise.experiments._spec import Figure, Spec
+from labelwise.experiments._spec import OF_RESULTS, Figure, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -84,16 +84,21 @@ def keep_columns(columns: Columns, folder: Path, key: str) -> None:
 def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Path) -> list[Path]:
     """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` from the runs that are done; nothing without one.
 
-    The runs are of one protocol, which the data has in its last column.
+    Each row's runs are of one protocol, which the data has in its last column. A figure of models shows one seed.
     """
-    if spec.figure is None:
-        return []
     done = set(results.key[results.status == "done"])
     jobs = [job for job in jobs if job.key in done]
+    if spec.figure is None or not jobs:
+        return []
+    if spec.figure.kind not in OF_RESULTS:
+        jobs = [job for job in jobs if job.seed == jobs[0].seed]
     data = _collected(spec, spec.figure.kind, jobs, results, out)
     if data is None or not len(data):
         return []
-    data["protocol"] = protocol_of(jobs[0])
+    row = data.get(_BY.get(spec.figure.kind, "method"))
+    data["protocol"] = (
+        protocol_of(jobs[0]) if row is None else row.map({job.row: protocol_of(job) for job in jobs})
+    )
     return _drawn(spec.figure, data, out, _caption(jobs))
 
 
@@ -136,7 +141,7 @@ def _caption(jobs: Sequence[Job]) -> str:
     settings = [setting_of(name, *(found if len(found) == 1 else ())) for name, found in shares.items()]
     seeds = sorted({job.seed for job in jobs})
     return (
-        f"{', '.join(sets)}; {', '.join(settings)}; protocol {protocol_of(jobs[0])}; "
+        f"{', '.join(sets)}; {', '.join(settings)}; protocol {' and '.join(dict.fromkeys(map(protocol_of, jobs)))}; "
         f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
     )
 
@@ -173,20 +178,17 @@ def _shown(kind: str, data: pd.DataFrame) -> pd.DataFrame:
 def _collected(
     spec: Spec, kind: str, jobs: list[Job], results: pd.DataFrame, out: Path
 ) -> pd.DataFrame | None:
-    """Return the figure's rows, of one seed for figures of models and as means over seeds for curves."""
+    """Return the figure's rows: what models left, or means over seeds."""
     import pandas as pd
 
-    if not jobs:
-        return None
     if kind == "epoch_seconds":
         return _epochs(jobs, results)
     if kind == "sensitivity":
         return _sensitivity(spec, jobs, results)
     if kind in ("margin_sweep", "scale_margin", "fraction_curves"):
         return _sweep(jobs, results)
-    first = [job for job in jobs if job.seed == jobs[0].seed]
     parts = []
-    for job in first:
+    for job in jobs:
         path = out / "columns" / f"{job.key}.csv"
         if path.exists():
             part = pd.read_csv(path, keep_default_na=True)

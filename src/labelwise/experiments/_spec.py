@@ -12,6 +12,7 @@ from labelwise.errors import UserError, near
 from labelwise.experiments._job import Job
 
 __all__ = [
+    "OF_RESULTS",
     "Figure",
     "Override",
     "Row",
@@ -129,6 +130,17 @@ class Figure(_Strict):
     ]
     theory: Theory | None = None
     labels: list[str] = Field(default_factory=list)
+
+
+OF_RESULTS = {
+    "margin_sweep",
+    "scale_margin",
+    "fraction_curves",
+    "sensitivity",
+    "epoch_seconds",
+    "theory_curves",
+}
+"""Kinds of figures that rest on results; the others show one fitted model a row."""
 
 
 class Spec(_Strict):
