@@ -130,6 +130,11 @@ def test_percent_and_sweeps_are_shown(tmp_path):
     table = load_spec("hml-table2")
     text = to_markdown(table, compare(table, table.jobs(), collect(tmp_path)))
     assert "| hml | honest | 89.10 → not run | 70.70 → not run | 21.10 → not run | 46.70 → not run |" in text
+    poster = load_spec("em-apl-poster")
+    text = to_markdown(poster, compare(poster, poster.jobs(), collect(tmp_path)))
+    assert "| row | setting | protocol | VOC | COCO | NUS | CUB |" in text
+    assert "| bce | full | honest | 89.42 ± 0.27 → not run | 76.78" in text
+    text = to_markdown(table, compare(table, table.jobs(), collect(tmp_path)))
     assert "| epr | honest | 85.50 → not run | not run |" in text
 
 

@@ -96,7 +96,10 @@ def _words(spec: Spec, rows: Sequence[Compared]) -> list[str]:
 
 def _notes(rows: Iterable[Compared]) -> list[str]:
     notes = {
-        f"{row.row}, {_column(row, True)}, {NAMES.get(row.metric, row.metric)}: {row.note}."
+        ", ".join(
+            (row.row, row.dataset, setting_of(row.setting, row.fraction), NAMES.get(row.metric, row.metric))
+        )
+        + f": {row.note}."
         for row in rows
         if row.note
     }
@@ -115,39 +118,33 @@ def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
             mine = [row for row in rows if row.metric == metric and dataset in (None, row.dataset)]
             if not mine:
                 continue
-            columns = list(dict.fromkeys(_column(row, several, dataset) for row in mine))
-            by_place = {(_line(row), _column(row, several, dataset)): row for row in mine}
-            title = NAMES.get(metric, metric.replace("_", " "))
             ruled = any(row.rule for row in mine)
-            # The protocols of a row stand below each other.
+            heads = {"row": True, "setting": several, "rule": ruled, "protocol": True}
+            columns = list(dict.fromkeys(_column(row, wide) for row in mine))
+            by_place = {(_line(row), _column(row, wide)): row for row in mine}
+            # The rules and protocols of a row stand below each other.
             order = list(dict.fromkeys(row.row for row in mine))
-            lines = sorted(dict.fromkeys(map(_line, mine)), key=lambda line: order.index(line[0]))
             body = [
                 (
-                    [name, *([rule] if ruled else []), protocol],
-                    [
-                        _cell(by_place.get(((name, rule, protocol), column)), spec.percent)
-                        for column in columns
-                    ],
+                    [word for word, shown in zip(line, heads.values(), strict=True) if shown],
+                    [_cell(by_place.get((line, column)), spec.percent) for column in columns],
                 )
-                for name, rule, protocol in lines
+                for line in sorted(dict.fromkeys(map(_line, mine)), key=lambda line: order.index(line[0]))
             ]
-            words = ["row", *(["rule"] if ruled else []), "protocol"]
+            title = NAMES.get(metric, metric.replace("_", " "))
+            words = [head for head, shown in heads.items() if shown]
             grids.append(_Grid(f"{dataset}: {title}" if dataset else title, words, columns, body))
     return grids
 
 
-def _line(row: Compared) -> tuple[str, str, str]:
-    return row.row, row.rule, row.protocol
+def _line(row: Compared) -> tuple[str, str, str, str]:
+    return row.row, setting_of(row.setting), row.rule, row.protocol
 
 
-def _column(row: Compared, several: bool, dataset: str | None = None) -> str:
-    words = [] if dataset else [row.dataset]
-    if several:
-        words.append(setting_of(row.setting))
-    if row.fraction is not None:
-        words.append(f"{row.fraction:.0%}")
-    return ", ".join(words)
+def _column(row: Compared, wide: bool) -> str:
+    if not wide:
+        return row.dataset
+    return "all" if row.fraction is None else f"{row.fraction:.0%}"
 
 
 def _cell(row: Compared | None, percent: bool) -> tuple[str, str]:
