@@ -255,13 +255,10 @@ class Method(nn.Module):
         return Stage(name, epochs, **{**settings, **changes})
 
     def optimiser(self, **changes: Any) -> Optimiser:
-        """Return the default optimiser at the budget's learning rates, changed as given."""
+        """Return the default optimiser at the budget's rates, which ``rates`` join, changed as given."""
         rate = self.budget.backbone_rate
-        settings: dict[str, Any] = {
-            "learning_rate": self.budget.learning_rate,
-            "rates": {} if rate == 1.0 else {"backbone": rate},
-        }
-        return Optimiser(**{**settings, **changes})
+        rates = ({} if rate == 1.0 else {"backbone": rate}) | changes.pop("rates", {})
+        return Optimiser(**{"learning_rate": self.budget.learning_rate, "rates": rates, **changes})
 
     def start_labels(self) -> np.ndarray:
         """Return the labels (n, K) that the closed-form start is solved on: what the method believes at first."""

@@ -94,7 +94,8 @@ class MutualLabelEnhancement(Method):
 
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return Adamax, the backbone at a tenth of the rate."""
-        return super().optimiser(**{"name": "adamax", "rates": {"backbone": 0.1}, **changes})
+        rates = {"backbone": 0.1} if self.budget.backbone_rate == 1.0 else {}
+        return super().optimiser(**{"name": "adamax", "rates": rates, **changes})
 
     def start_labels(self) -> np.ndarray:
         """Return the labels with unknown as negative in the teaching rows."""
