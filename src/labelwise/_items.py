@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from labelwise import engine
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
-from labelwise.embedding import FeatureCache, embed
+from labelwise.embedding import Embedded, FeatureCache, embed
 from labelwise.errors import UserError
 from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing, build_tokenizer
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import BadItem
@@ -29,6 +30,7 @@ __all__ = [
     "as_items",
     "check_alike",
     "column_names",
+    "embedded",
     "is_source",
     "item_shape",
     "read_items",
@@ -189,10 +191,19 @@ def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> Re
         bad = settle(X.scan(), len(everything), on_bad)
         kept = np.setdiff1d(everything, [item.row for item in bad])
         return ReadItems(take(X, kept) if bad else X, kept, bad)
-    source = as_source(X)
+    found = embedded(model, model.embedder_, as_source(X), on_bad)
+    kept = np.setdiff1d(everything, [item.row for item in found.bad])
+    features = np.ascontiguousarray(found.features[kept]) if found.bad else found.features
+    return ReadItems(features, kept, tuple(found.bad))
+
+
+def embedded(
+    model: MultiLabelClassifier, backbone: nn.Module, source: Source, on_bad: str = "stop"
+) -> Embedded:
+    """Return the features that ``backbone`` has of every item of ``source``, kept on disk where ``model`` says so."""
     with engine.RichProgress("reading") if model.progress else nullcontext() as bar:
-        found = embed(
-            model.embedder_,
+        return embed(
+            backbone,
             source,
             device=model.device,
             progress=bar,
@@ -200,9 +211,6 @@ def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> Re
             on_bad=on_bad,
             name=model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         )
-    kept = np.setdiff1d(everything, [item.row for item in found.bad])
-    features = np.ascontiguousarray(found.features[kept]) if found.bad else found.features
-    return ReadItems(features, kept, tuple(found.bad))
 
 
 def settle(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:

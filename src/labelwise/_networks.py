@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from labelwise.methods import Method, Problem
-from labelwise.models import Network, Projection, build_backbone
+from labelwise.models import FeatureScaling, Network, Projection, build_backbone
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -36,7 +36,7 @@ def embedder_for(
     """
     if model.tune_ == "all" or model.backbone == "features" or len(shape) == 1:
         return None
-    probe = method(Problem(np.zeros((0, n_labels), np.int8), tune="head"), model.hyperparameters)
+    probe = method(Problem(np.zeros((0, n_labels), np.int8)), model.hyperparameters)
     if hasattr(probe.head(8), "read_maps"):
         return None
     with torch.random.fork_rng():
@@ -55,8 +55,20 @@ def network_for(
         else:
             backbone = build_backbone("features", shape)
         width = int(backbone.n_features)  # type: ignore[arg-type]
-        projection = Projection(width) if model.tune_ == "all" and method.spec.projection else None
-        head = method.head(width if projection is None else projection.n_features)
+        neck = _neck(width, method)
+        head = method.head(width if neck is None else neck.n_features)
     if model.tune_ == "head":
         backbone.requires_grad_(False)
-    return Network(backbone, head, projection)
+    return Network(backbone, head, neck)
+
+
+def _neck(width: int, method: Method) -> FeatureScaling | Projection | None:
+    """Return what stands between a backbone that trains and its head.
+
+    The closed form reads the features themselves: a random projection of them would cost it what it knows.
+    """
+    if method.problem.tune == "head":
+        return None
+    if method.starts_closed:
+        return FeatureScaling(width)
+    return Projection(width) if method.spec.projection else None

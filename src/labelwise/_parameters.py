@@ -26,6 +26,8 @@ def check_parameters(model: MultiLabelClassifier) -> None:
     """Refuse parameters that no part below looks at."""
     if model.tune not in (None, "head", "all"):
         raise UserError(f"tune={model.tune!r}: give 'head', 'all' or None")
+    if model.head_start not in (None, "ridge", "random"):
+        raise UserError(f"head_start={model.head_start!r}: give 'ridge', 'random' or None")
     if model.select not in ("last", "best"):
         raise UserError(f"select={model.select!r}: give 'last' or 'best'")
     if model.on_bad_item not in ("stop", "skip"):

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
 
 __all__ = ["restore_model", "save_model"]
 
-_PLAIN = ("budget_", "history_", "hyperparameters_", "rule_source_", "seconds_", "tune_", "best_epoch_")
+_PLAIN = (
+    "best_epoch_",
+    "budget_",
+    "head_start_",
+    "history_",
+    "hyperparameters_",
+    "rule_source_",
+    "seconds_",
+    "tune_",
+)
 
 
 def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
@@ -94,6 +103,7 @@ def _restore(
         backbone if backbone is not None else config["backbone"],
         hyperparameters=config["hyperparameters"],
         tune=config["tune"],
+        head_start=config["head_start"],
         strong_view=config["strong_view"],
         random_state=config["seed"],
     )
@@ -119,7 +129,8 @@ def _restore(
     model.summary_ = Summary.from_dict(config["labels"])
     model.validation_ = _optional(config["validation"], metrics.Evaluation.from_dict)
     model.notes_, model.solution_, model.held_out_ = tuple(config["notes"]), None, None
-    empty = Problem(np.zeros((0, len(model.label_names_)), np.int8), tune=config["tune"])
+    nothing = np.zeros((0, len(model.label_names_)), np.int8)
+    empty = Problem(nothing, tune=config["tune"], head_start=config["head_start"])
     method = get(config["method"])(empty, config["hyperparameters"])
     known = {} if config["architecture"] is None else {"architecture": config["architecture"]}
     rebuilt = {"pretrained": False, **known}

@@ -49,7 +49,9 @@ def choice_of(run: Trained, held: Held | None) -> Choice:
     """Return what ``held`` says of ``run``; without it, what a closed form says of its rows, each left out in turn."""
     if held is not None:
         X, labels = held
-        return Choice(run.best_epoch, run.scores(X), labels, run.scaling.kind if run.scaling else None)
+        return Choice(
+            run.best_epoch, run.scores(X), labels, run.solution.scaling.kind if run.solution else None
+        )
     if run.solution is not None and not run.history:
         scores = probabilities(run.solution.loo_scores).astype(np.float32)
         return Choice(scores=scores, labels=run.method.problem.labels)

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from labelwise import engine, metrics
 from labelwise._fitting import Choice, fingerprint
-from labelwise._items import is_source, take
+from labelwise._items import embedded, is_source, take
 from labelwise._networks import network_for
 from labelwise._parameters import budget_of, label_weights, resolve_prior
 from labelwise.annotations import Annotations, describe
 from labelwise.data import Source, as_source
 from labelwise.methods import Method, Problem
-from labelwise.models import SCALINGS, InputScaling, Network, RidgeSolution, solve_ridge
+from labelwise.models import SCALINGS, FeatureScaling, InputScaling, Network, RidgeSolution, solve_ridge
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -68,7 +68,7 @@ class Trained:
     """A run after an epoch or at its end, and what it takes to score items by it.
 
     :ivar shape: of one input of the network.
-    :ivar solution: the closed form on the training items, where the features are fixed.
+    :ivar solution: the closed form on the training items: where the features are fixed, or were before training.
     :ivar history: one record an epoch.
     :ivar best_epoch: the epoch that was taken, where one was chosen.
     """
@@ -107,6 +107,10 @@ def train(
     scaling, solution = _scale(model, lesson.X, method, choice.scaling)
     source = scaled_source(lesson.X, scaling, model.strong_view)
     network = network_for(model, source.shape, method, seed=seed)
+    if isinstance(network.neck, FeatureScaling):
+        features = embedded(model, network.backbone, source).features
+        solution = _solve(features, method, choice.scaling)
+        network.neck.take(solution.scaling)
     told = {k: v for k, v in model.get_params().items() if k not in _UNTOLD}
 
     def reached(network: Network, history: list[dict[str, Any]], best_epoch: int | None = None) -> Trained:
@@ -155,24 +159,30 @@ def _problem(model: MultiLabelClassifier, lesson: Lesson, method_class: type[Met
         seed,
         budget_of(model, method_class),
         lesson.truth,
+        model.head_start_,  # type: ignore[arg-type]
     )
 
 
 def _scale(
     model: MultiLabelClassifier, X: Any, method: Method, chosen: str | None
 ) -> tuple[InputScaling | None, RidgeSolution | None]:
-    """Scale features as the closed-form solution chooses on the known entries; pictures need no scaling.
+    """Scale features as the closed-form solution chooses on the known entries; pictures need no scaling."""
+    if is_source(X) or X.ndim != 2:
+        return None, None
+    if model.tune_ == "head" and (model.backbone == "features" or model.embedder_ is not None):
+        solution = _solve(X, method, chosen)
+        return solution.scaling, solution
+    return InputScaling.fit(X, "standardise"), None
+
+
+def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
+    """Return the closed form of what ``method`` believes at first, on ``features`` (n, D).
 
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
     take centred features: those of features that share a direction differ too little for a margin.
     """
-    if is_source(X) or X.ndim != 2:
-        return None, None
-    if model.tune_ == "head" and (model.backbone == "features" or model.embedder_ is not None):
-        choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
-        solution = solve_ridge(X, method.start_labels(), scalings=(chosen,) if chosen else choices)
-        return solution.scaling, solution
-    return InputScaling.fit(X, "standardise"), None
+    choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
+    return solve_ridge(features, method.start_labels(), scalings=(chosen,) if chosen else choices)
 
 
 def _settings(model: MultiLabelClassifier, seed: int, part: str, *, chooses: bool) -> engine.Settings:

@@ -70,6 +70,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     tune : {"head", "all"} or None
         Train the head alone or the whole network. None: the head for ``"features"`` and pretrained backbones, all
         otherwise. With ``"head"`` every picture or text is read by the backbone once, and its features are kept.
+    head_start : {"ridge", "random"} or None
+        What the head starts from: the closed form on the features as they are before training, or random weights.
+        None: the closed form for ``"features"``, pretrained and frozen backbones; random otherwise. Methods with heads
+        of their own (``mime``, ``drml``) always start at random.
     epochs, batch_size, learning_rate : number or None
         None takes the method's default for the way it tunes.
     backbone_learning_rate : float or None
@@ -132,6 +136,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         image_size: int | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
         tune: str | None = None,
+        head_start: str | None = None,
         epochs: int | None = None,
         batch_size: int | None = None,
         learning_rate: float | None = None,
@@ -162,6 +167,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.image_size = image_size
         self.hyperparameters = hyperparameters
         self.tune = tune
+        self.head_start = head_start
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -237,6 +243,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.preprocessing_ = sized(preprocessing_of(self.backbone), self.image_size)
         fixed = self.backbone == "features" or self.preprocessing_ is not None
         self.tune_ = self.tune or ("head" if fixed else "all")
+        closed = self.tune_ == "head" or self.preprocessing_ is not None
+        self.head_start_ = self.head_start or ("ridge" if closed else "random")
         X = as_items(self, X, items)
         check_lengths(X, labels.matrix)
         for name in ("feature_names_in_", "n_features_in_"):

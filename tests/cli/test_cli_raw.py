@@ -85,6 +85,7 @@ def test_the_whole_network_trains_and_comes_back_from_its_directory(lw, answer, 
     found = answer("evaluate", out, photos.folder / "test.csv")
     model = load(out / "model")
     assert (model.tune_, model.embedder_, model.budget_["backbone_rate"]) == ("all", None, 0.1)
+    assert (model.head_start_, model.head_start) == ("ridge", "ridge")
     paths = [str(photos.pictures / name) for name in photos.names[40:]]
     assert model.evaluate(paths, photos.labels[40:])["map"] == pytest.approx(
         found["figures"]["metrics"]["map"]

@@ -77,7 +77,7 @@ def test_a_backbone_that_runs_is_asked_for_a_twentieth_of_the_items():
 
     def run(n, **network):
         method = SimpleNamespace(spec=SimpleNamespace(head="cosine"))
-        parts = SimpleNamespace(**{"backbone": torch.nn.Flatten(), "projection": None, **network})
+        parts = SimpleNamespace(**{"backbone": torch.nn.Flatten(), "neck": None, **network})
         settings = SimpleNamespace(seed=0)
         return SimpleNamespace(labels=labels[:n], method=method, network=parts, settings=settings)
 

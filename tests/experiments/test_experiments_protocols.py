@@ -225,7 +225,13 @@ def test_pictures_take_the_specs_network_at_one_rate(seen, monkeypatch):
     }
     pictures = replace(dataset, kind="image", parts=parts)
     monkeypatch.setattr(_measure, "_read", lambda name, directory: pictures)
-    options = {"backbone": "hf/microsoft/resnet-50", "tune": "all", "image_size": 448, "learning_rate": 1e-5}
+    options = {
+        "backbone": "hf/microsoft/resnet-50",
+        "tune": "all",
+        "head_start": "random",
+        "image_size": 448,
+        "learning_rate": 1e-5,
+    }
     job = Job("VOC", "single_positive", "an", protocol="published", options={**options, "code": "spml"})
     told, _, _ = run(job, seen)
     assert {name: told[name] for name in options} == options

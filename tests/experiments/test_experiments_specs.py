@@ -257,3 +257,9 @@ def test_what_is_listed_twice_is_run_once():
     for wrong in (-1, 2**32):
         with pytest.raises(UserError, match=f"seeds={wrong}: give whole numbers from 0 to 4294967295"):
             spec.jobs(seeds=[0, wrong])
+
+
+def test_whole_networks_start_as_the_papers_do():
+    for name in spec_names():
+        training = load_spec(name).training
+        assert (training.tune == "all") == (training.head_start == "random"), name

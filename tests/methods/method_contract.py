@@ -5,12 +5,14 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 import torch
+from scipy.stats import spearmanr
 from sklearn.base import clone
+from torch import nn
 
 import labelwise as lw
 from labelwise.annotations import describe
 from labelwise.errors import UserError
-from labelwise.methods import SETTINGS, fitting, get
+from labelwise.methods import SETTINGS, Budget, Problem, fitting, get
 
 N, D, K = 96, 8, 4
 PRIOR = np.array([0.3, 0.25, 0.2, 0.35])
@@ -141,6 +143,58 @@ def check_loss_falls_from_a_random_start(method, setting, folder):
     course = [record["loss"] for record in fitted.history_ if record["stage"] == fitted.history_[0]["stage"]]
     assert len(course) > 2
     assert min(course[1:]) < course[0]
+
+
+class Backbone(nn.Module):
+    """A network of one's own, with batch norm, that somebody might have trained."""
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(11)
+            self.body = nn.Sequential(nn.Linear(D, 12), nn.BatchNorm1d(12), nn.Tanh())
+        self.body[1].running_mean += 0.3
+        self.body[1].running_var += 0.5
+        self.n_features = 12
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def check_a_whole_network_starts_at_the_closed_form_on_its_features(method, setting, folder):
+    X, Y, full = problem(setting)
+    options = {
+        "backbone": Backbone(),
+        "tune": "all",
+        "head_start": "ridge",
+        "epochs": 2,
+        "learning_rate": 1e-9,
+    }
+    fitted = model(method, **options).fit(X, Y, **truth(method, full))
+    if not get(method).spec.ridge_start:
+        assert fitted.solution_ is None
+        return
+    network, Z = fitted.network_.eval(), torch.from_numpy(fitted.scaling_.transform(X))
+    with torch.no_grad():
+        features, scores = network.backbone(Z).numpy(), network(Z).scores.numpy()
+    raw = fitted.solution_.predict(features)
+    for k in range(K):
+        assert spearmanr(raw[:, k], scores[:, k]).statistic > 0.9999
+    for name, value in Backbone().state_dict().items():
+        torch.testing.assert_close(network.backbone.state_dict()[name], value, atol=1e-6, rtol=0)
+    fitted.save(folder / "model")
+    loaded = lw.load(folder / "model", backbone=Backbone())
+    same(fitted, loaded)
+    np.testing.assert_array_equal(fitted.predict_proba(X), loaded.predict_proba(X))
+
+
+def check_a_backbone_has_its_own_rate(method, setting, folder):
+    _, Y, full = problem(setting)
+    budget = Budget(6, 16, 1e-3, backbone_rate=0.07)
+    seen = Problem(Y, setting, PRIOR, "all", 0, budget, full)
+    for stage in get(method)(seen).plan():
+        for optimiser in stage.optimisers.values():
+            assert optimiser.rates["backbone"] == 0.07
 
 
 def check_a_label_without_positives(method, setting, folder):

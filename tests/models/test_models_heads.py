@@ -7,7 +7,19 @@ import pytest
 import torch
 
 from labelwise.errors import UserError
-from labelwise.models import CosineHead, LinearHead, Projection, probabilities, solve_ridge, start_from_ridge
+from labelwise.metrics import PlattCalibration
+from labelwise.models import (
+    SCALINGS,
+    CosineHead,
+    FeatureScaling,
+    InputScaling,
+    LinearHead,
+    Projection,
+    probabilities,
+    scores_of_start,
+    solve_ridge,
+    start_from_ridge,
+)
 
 
 @pytest.mark.parametrize("constant", [False, True])
@@ -103,6 +115,65 @@ def test_started_weights_are_as_long_as_fresh_ones(start, constant):
     start_from_ridge(head, start[0])
     expected = np.sqrt((6 + constant) / 3) / 16  # the root mean square length of U(-1/16, 1/16) weights
     np.testing.assert_allclose(head.weight.detach().norm(dim=1), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [LinearHead, CosineHead])
+def test_slopes_and_middles_are_those_asked_for(start, kind):
+    solution, Z, raw = start
+    slope, middle = torch.tensor([2.0, 5.0, 9.0, 4.0]), torch.tensor([0.1, 0.4, 0.7, -0.2])
+    head = LinearHead(6, 4) if kind is LinearHead else CosineHead(6, 4, constant=True)
+    start_from_ridge(head, solution, slope=slope, middle=middle)
+    said = head(Z).detach().numpy()
+    for k in range(4):
+        for i in range(len(Z)):
+            away = raw[i, k] - float(middle[k])
+            if kind is LinearHead:
+                expected = float(slope[k]) * away
+            else:
+                z = np.append(Z[i].numpy(), 1.0)
+                w = np.append(solution.weight[k], solution.bias[k] - float(middle[k]))
+                expected = away / (np.linalg.norm(z) * np.linalg.norm(w))
+            assert said[i, k] == pytest.approx(expected, abs=2e-5)
+    if kind is CosineHead:
+        w = np.column_stack([solution.weight, solution.bias - middle.numpy()])
+        lengths = slope.numpy() * np.linalg.norm(w, axis=1)
+        np.testing.assert_allclose(head.weight.detach().norm(dim=1), lengths, rtol=1e-5)
+    foreseen = scores_of_start(head, solution, torch.from_numpy(raw).double(), slope=slope, middle=middle)
+    np.testing.assert_allclose(foreseen.numpy(), said, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_feature_scaling_is_the_fitted_scaling(kind):
+    rng = np.random.default_rng(1)
+    X = (rng.normal(size=(40, 5)) * [1, 2, 0, 5, 0.1] + 3).astype(np.float32)
+    scaling = InputScaling.fit(X, kind)
+    module = FeatureScaling(5)
+    torch.testing.assert_close(module(torch.from_numpy(X)), torch.from_numpy(X))
+    module.take(scaling)
+    other = FeatureScaling(5)
+    other.load_state_dict(module.state_dict())
+    for one in (module, other):
+        np.testing.assert_allclose(one(torch.from_numpy(X)).numpy(), scaling.transform(X), atol=2e-5)
+    zero = module(torch.from_numpy(scaling.mean).float()[None] if scaling.centred else torch.zeros(1, 5))
+    assert torch.isfinite(zero).all()
+    wide = torch.from_numpy(X).double().requires_grad_()
+    assert torch.autograd.gradcheck(module.double(), wide[:3])
+    with torch.autocast("cpu", torch.bfloat16):
+        assert FeatureScaling(5)(torch.ones(2, 5, dtype=torch.bfloat16)).dtype == torch.float32
+
+
+def test_calibration_of_the_solution_is_platts_on_its_left_out_outputs(start):
+    rng = np.random.default_rng(3)
+    X = rng.normal(size=(200, 6))
+    Y = (X @ rng.normal(size=(6, 3)) + rng.normal(size=(200, 3)) > 1).astype(np.int8)
+    solution = solve_ridge(X, Y)
+    found = solution.calibration(Y)
+    assert found == PlattCalibration.fit(Y, solution.loo_scores, input="logit")
+    positives = np.where(Y == 1, Y, np.int8(-1))
+    hidden = solve_ridge(X, positives)
+    assert hidden.calibration(positives) == PlattCalibration.fit(Y, hidden.loo_scores, input="logit")
+    one_class = np.where([[True, False, False]], Y, np.int8(-1))[:, :1].clip(1)
+    assert solve_ridge(X, one_class).calibration(one_class) is None
 
 
 def test_a_label_without_a_direction_keeps_its_weights(start):

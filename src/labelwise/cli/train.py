@@ -66,6 +66,13 @@ def train(
         int | None, _option("Side of the pictures in pixels [default: the backbone's].")
     ] = None,
     tune: Annotated[str | None, _option("Train the head alone or the whole network.", "head|all")] = None,
+    head_start: Annotated[
+        str | None,
+        _option(
+            "What the head starts from [default: ridge on features and pretrained backbones, else random].",
+            "ridge|random",
+        ),
+    ] = None,
     epochs: Annotated[int | None, _option("Passes over the data [default: the method's].")] = None,
     batch_size: Annotated[int | None, _option("Items a step [default: the method's].")] = None,
     learning_rate: Annotated[

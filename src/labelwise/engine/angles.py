@@ -36,9 +36,7 @@ class AngleWatch:
         self._inputs: list[Tensor] = []
         labels = run.labels
         known = np.flatnonzero((labels >= 0).any(1))
-        self._fixed = isinstance(run.network.backbone, Features) and isinstance(
-            run.network.projection, nn.Identity
-        )
+        self._fixed = isinstance(run.network.backbone, Features) and isinstance(run.network.neck, nn.Identity)
         most = _MOST if self._fixed else min(_MOST, len(labels) // _SHARE)
         wanted = run.method.spec.head == "cosine" and (self._fixed or most >= _LEAST)
         drawn = generator(run.settings.seed, "angles").permutation(known)[: most if wanted else 0]

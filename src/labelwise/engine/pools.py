@@ -83,7 +83,7 @@ def embed(
     if (
         stored is not None
         and isinstance(network.backbone, Features)
-        and isinstance(network.projection, nn.Identity)
+        and isinstance(network.neck, nn.Identity)
     ):
         return stored
     features: np.ndarray | None = None

@@ -21,9 +21,10 @@ from labelwise.engine.optimisers import build_optimiser, build_schedule, held_by
 from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
 from labelwise.engine.settings import Settings
+from labelwise.engine.starts import start_head
 from labelwise.errors import UserError, listed
 from labelwise.methods import Batch, Method, Stage
-from labelwise.models import Network, RidgeSolution, start_from_ridge
+from labelwise.models import Network, RidgeSolution
 from labelwise.targets import ItemState
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Run:
             isinstance(module, _BatchNorm)
             for part in self.network.children()
             if any(parameter.requires_grad for parameter in part.parameters())
+            and not (part is self.network.backbone and self.network.keeps_statistics)
             for module in part.modules()
         )
         self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
@@ -131,7 +133,7 @@ class Run:
         """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
         stage = self.stage
         if stage.ridge_start and restored is None:
-            start_from_ridge(self.network.head, self.pool("raw").ridge(), matched=True)  # type: ignore[arg-type]
+            start_head(self)
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
         for name, parameter in self._trainable.items():

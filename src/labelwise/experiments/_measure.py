@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "judge", "measure"]
 
-_CLASSIFIER = ("tune", "image_size", "epochs", "batch_size", "learning_rate", "precision", "patience")
+_CLASSIFIER = (
+    "tune",
+    "head_start",
+    "image_size",
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "precision",
+    "patience",
+)
 _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
 Labels = NDArray[np.int8]
 

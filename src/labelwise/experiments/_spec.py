@@ -54,6 +54,7 @@ class Training(_Strict):
 
     backbone: str | None = None
     tune: Literal["head", "all"] | None = None
+    head_start: Literal["ridge", "random"] | None = None
     image_size: int | None = Field(None, ge=16, le=2048)
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)

@@ -32,8 +32,9 @@ class Problem:
     """What a method may know of the labels it trains on.
 
     ``labels`` (n, K) int8 in {1, 0, -1}; ``prior`` (K,) the share of positives of each label, or None where nothing
-    identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``true_labels`` is set for an oracle only.
-    At inference only ``n_labels`` and ``tune`` matter, and ``labels`` has no rows.
+    identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``head_start`` is ``"ridge"`` (the closed form)
+    or ``"random"``, and None the former where only the head is tuned; ``true_labels`` is set for an oracle only.
+    At inference only ``n_labels``, ``tune`` and ``head_start`` matter, and ``labels`` has no rows.
     """
 
     labels: np.ndarray
@@ -43,6 +44,7 @@ class Problem:
     seed: int = 0
     budget: Budget | None = None
     true_labels: np.ndarray | None = None
+    head_start: Literal["ridge", "random"] | None = None
 
     @property
     def n_items(self) -> int:
@@ -229,6 +231,12 @@ class Method(nn.Module):
         return self.problem.truth(self.spec.id)
 
     @property
+    def starts_closed(self) -> bool:
+        """Whether the head starts as the closed-form solution on scaled features."""
+        asked = self.problem.head_start or ("ridge" if self.problem.tune == "head" else "random")
+        return self.spec.ridge_start and asked == "ridge"
+
+    @property
     def budget(self) -> Budget:
         """The problem's training budget, or the method's default for the way it tunes."""
         default = self.spec.head_budget if self.problem.tune == "head" else self.spec.full_budget
@@ -237,7 +245,8 @@ class Method(nn.Module):
     def head(self, n_features: int) -> nn.Module:
         """Return the head that this method trains, from features (B, D) to logits or cosines (B, K)."""
         if self.spec.head == "cosine":
-            return CosineHead(n_features, self.problem.n_labels, constant=self.problem.tune == "head")
+            constant = self.problem.tune == "head" or self.starts_closed
+            return CosineHead(n_features, self.problem.n_labels, constant=constant)
         return LinearHead(n_features, self.problem.n_labels)
 
     def plan(self) -> list[Stage]:
@@ -249,7 +258,7 @@ class Method(nn.Module):
         settings: dict[str, Any] = {
             "mixture": {"labelled": self.budget.batch_size},
             "optimisers": {"main": self.optimiser()},
-            "ridge_start": self.problem.tune == "head" and self.spec.ridge_start,
+            "ridge_start": self.starts_closed,
             "views": {},
         }
         return Stage(name, epochs, **{**settings, **changes})

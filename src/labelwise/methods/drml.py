@@ -106,7 +106,7 @@ class DualRelationLearning(Method):
         groups, size = self.problem.groups, self.budget.batch_size
         share = len(groups["complete"]) / max(self.problem.n_items, 1)
         complete = max(1, round(max(share, 1 / 4) * size))
-        body, classifiers = ("backbone", "projection", "head.projector"), ("head.first", "head.second")
+        body, classifiers = ("backbone", "neck", "head.projector"), ("head.first", "head.second")
         slow = self.budget.learning_rate * self.hp.adversarial_rate
         optimisers: dict[str, Optimiser] = {
             "fit": self.optimiser(name="adam", parameters=(*body, *classifiers)),

@@ -3,7 +3,14 @@
 from labelwise.models.arrays import MLP, Features, SmallCNN
 from labelwise.models.backbones import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.dual_relation import DualRelation
-from labelwise.models.heads import CosineHead, LinearHead, Projection, start_from_ridge
+from labelwise.models.heads import (
+    CosineHead,
+    FeatureScaling,
+    LinearHead,
+    Projection,
+    scores_of_start,
+    start_from_ridge,
+)
 from labelwise.models.images import ImageBackbone
 from labelwise.models.label_queries import LabelQueries
 from labelwise.models.network import Network, Outputs, masked_mean
@@ -30,6 +37,7 @@ __all__ = [
     "SCALINGS",
     "CosineHead",
     "DualRelation",
+    "FeatureScaling",
     "Features",
     "ImageBackbone",
     "ImagePreprocessing",
@@ -53,6 +61,7 @@ __all__ = [
     "preprocessing_of",
     "probabilities",
     "read_weights",
+    "scores_of_start",
     "solve_ridge",
     "start_from_ridge",
 ]

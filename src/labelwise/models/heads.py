@@ -8,8 +8,9 @@ from torch.nn.functional import pad
 
 from labelwise.errors import UserError
 from labelwise.models.ridge import RidgeSolution
+from labelwise.models.scaling import InputScaling
 
-__all__ = ["CosineHead", "LinearHead", "Projection", "start_from_ridge"]
+__all__ = ["CosineHead", "FeatureScaling", "LinearHead", "Projection", "scores_of_start", "start_from_ridge"]
 
 
 class LinearHead(nn.Linear):
@@ -55,22 +56,63 @@ class Projection(nn.Sequential):
         self.n_features = out
 
 
+class FeatureScaling(nn.Module):
+    """An ``InputScaling`` between a backbone that trains and its head: ``norm((z - mean) / scale)`` of (B, D).
+
+    It stays as it was fitted to the features before training, so that a whole network starts where the head on its
+    frozen features does. It scales nothing until ``take`` is called or its state is loaded. Buffers: ``mean`` and
+    ``inverse_scale`` (D,), and ``power``, 1 where rows are divided by their norm, else 0. Computed in float32 whatever
+    the autocast; a zero row stays 0.
+    """
+
+    mean: Tensor
+    inverse_scale: Tensor
+    power: Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.n_features = features
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("inverse_scale", torch.ones(features))
+        self.register_buffer("power", torch.zeros(()))
+
+    @torch.no_grad()
+    def take(self, scaling: InputScaling) -> None:
+        """Scale as ``scaling`` does, from now on."""
+        self.mean.copy_(torch.from_numpy(scaling.mean))
+        self.inverse_scale.copy_(torch.from_numpy(scaling.inverse_scale))
+        self.power.fill_(float(scaling.normed))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the scaled rows of ``features`` (B, D), float32 (float64 for float64 features)."""
+        with torch.autocast(features.device.type, enabled=False):
+            z = features if features.dtype == torch.float64 else features.float()
+            z = (z - self.mean) * self.inverse_scale
+            return torch.lerp(z, _unit(z), self.power.to(z.dtype))
+
+
 @torch.no_grad()
 def start_from_ridge(
-    head: LinearHead | CosineHead, solution: RidgeSolution, *, slope: float = 4.0, matched: bool = False
+    head: LinearHead | CosineHead,
+    solution: RidgeSolution,
+    *,
+    slope: float | Tensor | None = None,
+    middle: float | Tensor = 0.5,
 ) -> None:
     """Set the weights of ``head`` so that it starts as the ridge solution, over the scaled features.
 
-    ``LinearHead``: logits ``slope (raw - 1/2)``, so that probability 1/2 is at raw output 1/2; at slope 4 the
-    probability changes there as fast as the raw output. ``CosineHead(constant=True)``: ``W_k`` in the direction
-    of ``(w_k, b_k - 1/2)``, so that the cosine is 0 at raw output 1/2. ``CosineHead()`` without a constant takes
-    the direction of ``w_k`` alone and drops the intercept; a label whose ``w_k`` is 0 keeps its weights. The
-    ``matched=True`` puts ``solution.thresholds`` in the place of 1/2: with few or single positives raw outputs
-    stay far below 1/2, and a head that starts there is first pulled away from its solution. The
-    length of each ``W_k``, which cosines ignore but learning rates do not, is that of freshly drawn weights.
-    Raise UserError when the sizes differ.
+    ``LinearHead``: logits ``slope (raw - middle)``. ``CosineHead(constant=True)``: ``W_k`` in the direction of
+    ``(w_k, b_k - middle)``, so that the cosine is 0 at raw output ``middle``. ``CosineHead()`` without a constant takes
+    the direction of ``w_k`` alone and drops the intercept; a label whose ``w_k`` is 0 keeps its weights.
+
+    :param slope: a number or (K,). None: 4 for logits, so that at 1/2 the probability changes as fast as the raw
+        output. Cosines ignore the length of ``W_k`` but learning rates do not: with a slope it is that of a linear
+        head's weights, with None that of freshly drawn ones.
+    :param middle: a number or (K,), the raw output of logit or cosine 0. With few or single positives raw outputs stay
+        far below 1/2, and a head that starts there is first pulled away from its solution: ``solution.thresholds``
+        match the count of positives.
+    :raises UserError: when the sizes differ.
     """
-    middle = torch.from_numpy(solution.thresholds) if matched else 0.5
     weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
     constant = isinstance(head, CosineHead) and head.constant
     want = (head.weight.shape[0], head.weight.shape[1] - constant)
@@ -79,14 +121,35 @@ def start_from_ridge(
             f"the ridge solution has {weight.shape[0]} labels and {weight.shape[1]} features, the head"
             f" {want[0]} and {want[1]}; fit both to the same matrix"
         )
+    steep = torch.as_tensor(4.0 if slope is None else slope, dtype=torch.float32).reshape(-1, 1)
     if isinstance(head, LinearHead):
-        head.weight.copy_(slope * weight)
-        head.bias.copy_(slope * bias)
-    else:
-        direction = torch.cat([weight, bias[:, None]], dim=1) if constant else weight
-        length = (direction.shape[1] / 3) ** 0.5 / 16
-        start = length * _unit(direction).to(head.weight)
-        head.weight.copy_(torch.where(start.any(dim=1, keepdim=True), start, head.weight))
+        head.weight.copy_(steep * weight)
+        head.bias.copy_(steep[:, 0] * bias)
+        return
+    start = torch.cat([weight, bias[:, None]], dim=1) if constant else weight
+    start = steep * start if slope is not None else (start.shape[1] / 3) ** 0.5 / 16 * _unit(start)
+    start = start.to(head.weight)
+    head.weight.copy_(torch.where(start.any(dim=1, keepdim=True), start, head.weight))
+
+
+def scores_of_start(
+    head: LinearHead | CosineHead,
+    solution: RidgeSolution,
+    raw: Tensor,
+    *,
+    slope: float | Tensor,
+    middle: Tensor,
+) -> Tensor:
+    """Return what ``head``, started so, says of items whose raw outputs (n, K) it did not see: logits or cosines.
+
+    ``slope (raw - middle)``, or ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``: cosines take
+    features of unit length. Computed in the dtype of ``raw``.
+    """
+    if isinstance(head, LinearHead):
+        return slope * (raw - middle)
+    weight, bias = (torch.from_numpy(part).to(raw.dtype) for part in (solution.weight, solution.bias))
+    length = (weight.square().sum(1) + (bias - middle).square()).sqrt().clamp(min=1e-12)
+    return (raw - middle) / (2**0.5 * length)
 
 
 def _unit(x: Tensor) -> Tensor:

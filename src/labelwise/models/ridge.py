@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
+from labelwise.metrics import PlattCalibration
 from labelwise.models._entries import CRITERIA, count_thresholds, entries_of
 from labelwise.models._rows import rows_of
 from labelwise.models._selection import (
@@ -65,6 +66,18 @@ class RidgeSolution:
     def predict_proba(self, X: FeatureMatrix) -> npt.NDArray[np.float64]:
         """Return ``probabilities(self.predict(X))``, (n, K) in (0, 1)."""
         return probabilities(self.predict(X))
+
+    def calibration(self, Y: Array) -> PlattCalibration | None:
+        """Return Platt's calibration of the raw leave-one-out outputs by the labels ``Y`` (n, K) of the fit.
+
+        Without any known negative an unknown entry is absent, as in the fit. A label of one class, or of none, takes
+        the slope of all (``PlattCalibration.fit``); None where no label has both.
+        """
+        known = np.asarray(Y)
+        known = known if (known == 0).any() else np.maximum(known, 0)
+        if not ((known == 1).any(0) & (known == 0).any(0)).any():
+            return None
+        return PlattCalibration.fit(known, self.loo_scores, input="logit")
 
 
 def probabilities(raw: Array) -> npt.NDArray[np.float64]:

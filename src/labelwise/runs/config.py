@@ -42,6 +42,7 @@ class RunConfig(BaseModel):
     backbone_weights: str | None = None
     image_size: int | None = Field(None, ge=8)
     tune: Literal["head", "all"] | None = None
+    head_start: Literal["ridge", "random"] | None = None
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)

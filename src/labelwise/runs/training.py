@@ -182,6 +182,7 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
         image_size=config.image_size,
         hyperparameters=config.hyperparameters,
         tune=config.tune,
+        head_start=config.head_start,
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
