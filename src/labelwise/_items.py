@@ -16,7 +16,13 @@ from labelwise import engine
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
 from labelwise.embedding import Embedded, FeatureCache, embed
 from labelwise.errors import UserError
-from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing, build_tokenizer
+from labelwise.models import (
+    ImagePreprocessing,
+    Preprocessing,
+    TextPreprocessing,
+    build_tokenizer,
+    preprocessing_of,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -30,9 +36,11 @@ __all__ = [
     "as_items",
     "check_alike",
     "column_names",
+    "cut",
     "embedded",
     "is_source",
     "item_shape",
+    "prepared",
     "read_items",
     "sized",
     "take",
@@ -82,6 +90,35 @@ def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessin
     if short is not None:
         short = max(int(side), round(int(side) * short / max(preprocessing.size)))
     return replace(preprocessing, size=(int(side), int(side)), short_side=short)
+
+
+def cut(
+    backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
+) -> Preprocessing | None:
+    """Return ``preprocessing`` for at most ``length`` tokens of a text; None changes nothing.
+
+    A module of one's own has places for what its own preprocessing lets through.
+    """
+    if length is None:
+        return preprocessing
+    if not isinstance(preprocessing, TextPreprocessing):
+        raise UserError(f"max_length={length}: it goes with a pretrained backbone for texts; leave it out")
+    if not (isinstance(length, Integral) and length >= 3):
+        raise UserError(
+            f"max_length={length!r}: give a whole number of tokens from 3, the special ones included"
+        )
+    if isinstance(backbone, str):
+        return preprocessing_of(backbone, max_length=int(length))
+    if length > preprocessing.max_length:
+        raise UserError(
+            f"max_length={length}: this backbone reads at most {preprocessing.max_length} tokens; give fewer"
+        )
+    return replace(preprocessing, max_length=int(length))
+
+
+def prepared(model: MultiLabelClassifier) -> Preprocessing | None:
+    """Return how items are prepared for the backbone of ``model``: its own way, but for what was asked for."""
+    return cut(model.backbone, sized(preprocessing_of(model.backbone), model.image_size), model.max_length)
 
 
 def is_source(X: Any) -> bool:

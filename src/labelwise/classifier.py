@@ -23,8 +23,8 @@ from labelwise._items import (
     column_names,
     is_source,
     item_shape,
+    prepared,
     read_items,
-    sized,
 )
 from labelwise._networks import embedder_for
 from labelwise._parameters import check_parameters, resolve_prior
@@ -35,7 +35,7 @@ from labelwise.annotations import Annotations, describe, parse
 from labelwise.data import Source, check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get
-from labelwise.models import InputScaling, RidgeSolution, preprocessing_of
+from labelwise.models import InputScaling, RidgeSolution
 from labelwise.recommendation import recommend
 
 __all__ = ["MultiLabelClassifier", "load"]
@@ -65,6 +65,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         A file of weights for the backbone: safetensors, or what ``torch.save`` wrote of a state dict.
     image_size : int or None
         Side of the pictures in pixels, instead of the backbone's own.
+    max_length : int or None
+        Tokens that are read of a text at most, special ones included, instead of the backbone's own: 256 of
+        ``"minilm"``, of others as many as they have places for, up to 512.
     hyperparameters : dict or None
         The method's own; ``labelwise.methods.get(id).spec.hyperparameters`` lists them.
     tune : {"head", "all"} or None
@@ -134,6 +137,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         *,
         backbone_weights: str | Path | None = None,
         image_size: int | None = None,
+        max_length: int | None = None,
         hyperparameters: Mapping[str, Any] | None = None,
         tune: str | None = None,
         head_start: str | None = None,
@@ -165,6 +169,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.backbone = backbone
         self.backbone_weights = backbone_weights
         self.image_size = image_size
+        self.max_length = max_length
         self.hyperparameters = hyperparameters
         self.tune = tune
         self.head_start = head_start
@@ -240,7 +245,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
         columns = column_names(X)
         self._tokenizer: str | None = None
-        self.preprocessing_ = sized(preprocessing_of(self.backbone), self.image_size)
+        self.preprocessing_ = prepared(self)
         fixed = self.backbone == "features" or self.preprocessing_ is not None
         self.tune_ = self.tune or ("head" if fixed else "all")
         closed = self.tune_ == "head" or self.preprocessing_ is not None

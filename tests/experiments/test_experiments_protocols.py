@@ -10,6 +10,7 @@ from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
 from labelwise.experiments import Job, _measure, hide, load_spec, spml_split
 from labelwise.experiments._measure import Source, judge, measure
+from labelwise.experiments._spec import Training
 
 
 def official_single_positives(Y, seed=1200):
@@ -215,6 +216,22 @@ def test_features_take_a_head_and_its_own_budget(seen):
     assert told["backbone"] == "features"
     assert not {"tune", "epochs", "learning_rate"} & told.keys()
     assert any("head alone" in note for note in facts["notes"])
+
+
+def test_texts_are_read_as_far_as_the_spec_says(seen, monkeypatch):
+    dataset, _ = seen
+    parts = {
+        name: replace(part, features=None, contents=[f"{name} {i}" for i in range(len(part))])
+        for name, part in dataset.parts.items()
+    }
+    monkeypatch.setattr(_measure, "_read", lambda name, directory: replace(dataset, kind="text", parts=parts))
+    job = load_spec("bbam-text").jobs("honest", rows=["bbam"], datasets=["AAPD"], seeds=[1])[0]
+    told, _, _ = run(replace(job, dataset="VOC"), seen)
+    assert (told["backbone"], told["max_length"]) == ("hf/bert-base-uncased", 256)
+
+
+def test_all_that_a_spec_says_of_training_reaches_the_classifier():
+    assert set(_measure._CLASSIFIER) == Training.model_fields.keys() - {"backbone"}
 
 
 def test_pictures_take_the_specs_network_at_one_rate(seen, monkeypatch):

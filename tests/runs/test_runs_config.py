@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -58,6 +60,7 @@ def test_every_setting_survives_toml(tmp_path: Path):
             "precision": 16,
             "rule": 0.25,
             "learning_rate": 1e-7,
+            "max_length": 64,
             "hyperparameters": {"scale": 10, "margin_on": "both", "flag": True},
         }
     )
@@ -78,6 +81,22 @@ def test_options_win_over_the_file_and_sets_over_both(tmp_path: Path):
     )
     assert (config.seed, config.epochs, config.batch_size) == (1, 5, None)
     assert config.hyperparameters == {"a": 1, "b": 3, "c": "word"}
+
+
+def test_every_setting_is_an_option_of_the_command():
+    from labelwise.cli.train import train
+
+    otherwise = {"table", "hyperparameters"}
+    assert RunConfig.model_fields.keys() - otherwise <= inspect.signature(train).parameters.keys()
+
+
+def test_what_a_backbone_reads_of_an_item_reaches_the_classifier():
+    from labelwise.runs.training import _estimator
+
+    inputs = SimpleNamespace(validation=None, rule="auto", prior=None, label_weights=None)
+    config = RunConfig(backbone="minilm", image_size=32, max_length=64)
+    made = _estimator(SimpleNamespace(checkpoints=Path("run")), config, inputs, False)
+    assert (made.image_size, made.max_length) == (32, 64)
 
 
 def test_located_makes_paths_absolute_and_leaves_words():
@@ -106,6 +125,7 @@ def test_a_model_in_a_local_folder_is_located_too(tmp_path: Path, monkeypatch: p
         ({"epoch": 1}, "'epoch'; did you mean 'epochs'"),
         ({"epochs": 0}, "epochs=0"),
         ({"epochs": 1.5}, "epochs=1.5"),
+        ({"max_length": 2}, "max_length=2"),
         ({"seed": True}, "seed=True"),
         ({"strong_view": 1.0}, "strong_view=1.0"),
         ({"tune": "x"}, "'head' or 'all'"),

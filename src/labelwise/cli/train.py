@@ -65,6 +65,9 @@ def train(
     image_size: Annotated[
         int | None, _option("Side of the pictures in pixels [default: the backbone's].")
     ] = None,
+    max_length: Annotated[
+        int | None, _option("Tokens that are read of a text at most [default: the backbone's].")
+    ] = None,
     tune: Annotated[str | None, _option("Train the head alone or the whole network.", "head|all")] = None,
     head_start: Annotated[
         str | None,

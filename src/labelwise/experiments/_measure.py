@@ -32,6 +32,7 @@ _CLASSIFIER = (
     "tune",
     "head_start",
     "image_size",
+    "max_length",
     "epochs",
     "batch_size",
     "learning_rate",

@@ -56,6 +56,7 @@ class Training(_Strict):
     tune: Literal["head", "all"] | None = None
     head_start: Literal["ridge", "random"] | None = None
     image_size: int | None = Field(None, ge=16, le=2048)
+    max_length: int | None = Field(None, ge=3)
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)

@@ -41,6 +41,7 @@ class RunConfig(BaseModel):
     backbone: str | None = None
     backbone_weights: str | None = None
     image_size: int | None = Field(None, ge=8)
+    max_length: int | None = Field(None, ge=3)
     tune: Literal["head", "all"] | None = None
     head_start: Literal["ridge", "random"] | None = None
     epochs: int | None = Field(None, ge=1)

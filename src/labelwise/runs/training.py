@@ -180,6 +180,7 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
         config.backbone or BACKBONES[inputs.table.kind],
         backbone_weights=config.backbone_weights,
         image_size=config.image_size,
+        max_length=config.max_length,
         hyperparameters=config.hyperparameters,
         tune=config.tune,
         head_start=config.head_start,
