@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from labelwise._locks import held
 from labelwise.embedding import FeatureCache, embed
 from labelwise.embedding._entry import row_marks
 from labelwise.embedding._keys import backbone_digest
-from labelwise.embedding._lock import held
 from labelwise.errors import UserError
 
 CPU = {"device": "cpu", "precision": "32"}
@@ -249,6 +248,7 @@ import os, sys, time
 import torch
 sys.path.insert(0, {tests!r})
 from embedding_stand_ins import Convolution, Counted, Squares
+from labelwise._locks import held
 from labelwise.embedding import FeatureCache, embed
 
 class Halting(Squares):
@@ -303,18 +303,3 @@ def test_two_processes_share_one_pass(cache, tmp_path):
             assert second.stdout.read() == "0\n"
     (entry,) = cache.entries()
     assert entry.complete
-
-
-def test_a_lock_on_a_deleted_file_is_none(tmp_path):
-    path = tmp_path / "lock"
-    with held(path) as got:
-        assert got
-        with held(path, wait=False) as other:
-            assert not other
-        path.unlink()
-        with held(path, wait=False) as new:
-            assert new
-    began = time.monotonic()
-    with held(path) as again:
-        assert again
-    assert time.monotonic() - began < 1

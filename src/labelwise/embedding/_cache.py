@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._locks import held
 from labelwise.embedding._entry import FILES, Entry, read_meta, refused
-from labelwise.embedding._lock import held
 from labelwise.errors import UserError, near
 
 __all__ = ["CachedFeatures", "FeatureCache"]

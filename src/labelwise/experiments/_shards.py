@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
+from labelwise._locks import claimed
 from labelwise.errors import UserError
 
 __all__ = ["FORMAT", "locked", "read_shard", "read_shards", "write_shard", "write_text", "writing"]
@@ -89,36 +89,12 @@ def locked(out: Path) -> Iterator[None]:
     """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed."""
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("a+")
-    except OSError as error:
-        raise UserError(f"{out}: {error.strerror}: give --out a folder that can be written to") from None
-    with lock as file:
-        if not _take(file):
-            file.seek(0)
-            holder = file.read().strip()
-            raise UserError(
-                f"another run is writing to {out}{f' (process {holder})' if holder else ''}: wait for it, or give "
-                "another --out"
-            )
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with ExitStack() as stack:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            holder = stack.enter_context(claimed(out / ".lock"))
+        except OSError as error:
+            raise UserError(f"{out}: {error.strerror}: give --out a folder that can be written to") from None
+        if holder is not None:
+            raise UserError(f"another run is writing to {out} ({holder}): wait for it, or give another --out")
         yield
-
-
-def _take(file: IO[str]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            file.seek(1 << 20)
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

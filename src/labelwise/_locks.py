@@ -1,0 +1,120 @@
+"""One process at a time: lock files that the system releases when their holder ends, however it ends."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+__all__ = ["claimed", "held"]
+
+
+@contextmanager
+def held(path: Path, *, wait: bool = True, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
+    """Hold the lock file ``path``; yields whether it is held.
+
+    :param wait: False yields False at once where another process holds it.
+    :param on_wait: called once before waiting for another process.
+    :raises OSError: where the file cannot be opened.
+
+    Where the system has no such locks (some network folders) it counts as held: nobody is kept from working.
+    """
+    handle, got = _take(path, wait, on_wait)
+    try:
+        yield got
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[str | None]:
+    """Hold the lock file ``path`` in this process's name, and delete it afterwards; never waits.
+
+    Yields None where it is held, and otherwise who holds it, as in "process 4711 on mill".
+
+    :raises OSError: where the file cannot be opened.
+    """
+    handle, got = _take(path, wait=False)
+    try:
+        if not got:
+            yield os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
+            return
+        # The name is a courtesy, which a full disk may refuse.
+        with suppress(OSError):
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        try:
+            yield None
+        finally:
+            if _is(handle, path):
+                with suppress(OSError):
+                    path.unlink()
+    finally:
+        os.close(handle)
+
+
+def _take(path: Path, wait: bool, on_wait: Callable[[], None] | None = None) -> tuple[int, bool]:
+    """Return an open handle of ``path``, and whether it is locked."""
+    handle = _open(path)
+    try:
+        got = _lock(handle, wait=False)
+        if not got and wait:
+            if on_wait is not None:
+                on_wait()
+            got = _lock(handle, wait=True)
+        # Lock files get deleted: a lock on a deleted one keeps nobody out.
+        while got and not _is(handle, path):
+            stale, handle = handle, _open(path)
+            os.close(stale)
+            got = _lock(handle, wait=wait)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle, got
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _PAST_THE_TEXT = 1 << 20
+
+    def _lock(handle: int, *, wait: bool) -> bool:
+        os.lseek(handle, _PAST_THE_TEXT, os.SEEK_SET)
+        while not (got := _lock_a_byte(handle)) and wait:
+            time.sleep(0.1)
+        os.lseek(handle, 0, os.SEEK_SET)
+        return got
+
+    def _lock_a_byte(handle: int) -> bool:
+        try:
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def _lock(handle: int, *, wait: bool) -> bool:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except (BlockingIOError, PermissionError):
+            return False
+        except OSError:
+            return True
+        return True
+
+
+def _is(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False

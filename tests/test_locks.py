@@ -1,0 +1,67 @@
+"""Lock files: one holder at a time, who says so, and none once its process has ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from labelwise._locks import claimed, held
+
+HOLD = (
+    "import sys; from pathlib import Path; from labelwise._locks import claimed\n"
+    "with claimed(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+)
+
+
+def test_a_lock_on_a_deleted_file_is_none(tmp_path):
+    path = tmp_path / "lock"
+    with held(path) as got:
+        assert got
+        with held(path, wait=False) as other:
+            assert not other
+        path.unlink()
+        with held(path, wait=False) as new:
+            assert new
+    began = time.monotonic()
+    with held(path) as again:
+        assert again
+    assert time.monotonic() - began < 1
+
+
+def test_a_claim_tells_its_holder_and_leaves_no_file(tmp_path):
+    path = tmp_path / "lock"
+    with claimed(path) as first:
+        assert first is None
+        with claimed(path) as second:
+            assert second is not None
+            assert second.startswith(f"process {os.getpid()} on ")
+        assert path.exists()
+    assert not path.exists()
+
+
+def test_the_claim_of_another_file_in_its_place_is_left_alone(tmp_path):
+    path = tmp_path / "lock"
+    with claimed(path):
+        path.unlink()
+        path.write_text("theirs")
+    assert path.read_text() == "theirs"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills by a signal")
+def test_a_killed_process_holds_nothing(tmp_path):
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        with claimed(path) as holder:
+            assert f"process {process.pid} on " in holder
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert path.exists()
+    with claimed(path) as holder:
+        assert holder is None
