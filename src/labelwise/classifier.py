@@ -206,6 +206,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         items: Sequence[str] | None = None,
         true_labels: Any = None,
         on_epoch: OnEpoch | None = None,
+        on_read: Callable[[ReadItems], object] | None = None,
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
@@ -213,8 +214,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         a pretrained backbone a list of texts or of pictures' paths. ``label_names`` names the columns of Y; ``items``
         (n ids) names the items in messages; ``true_labels`` (n, K) is read by oracle methods alone. ``on_epoch`` is
         called after every epoch of the final run with the classifier as it is then, whose ``decision_scores`` and
-        ``score`` can be asked, and the number of epochs so far. Raises ``UserError``, a ``ValueError``, for input
-        that cannot be used.
+        ``score`` can be asked, and the number of epochs so far. ``on_read`` is called before any training with the
+        items as they were read, which can be scored in the place of ``X``. Raises ``UserError``, a ``ValueError``, for
+        input that cannot be used.
         """
         began = time.perf_counter()
         check_parameters(self)
@@ -225,7 +227,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.embedder_: nn.Module | None = embedder_for(
             self, self.item_shape_, method, len(labels.label_names)
         )
-        lesson = self._read_lesson(Lesson(X, labels, items, truth))
+        lesson = self._read_lesson(Lesson(X, labels, items, truth), on_read)
         self._describe(lesson.labels)
         pair = given_validation(self)
         choice = select(self, lesson, method)
@@ -268,10 +270,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.method_ = method.spec.id
         return method
 
-    def _read_lesson(self, lesson: Lesson) -> Lesson:
+    def _read_lesson(self, lesson: Lesson, on_read: Callable[[ReadItems], object] | None) -> Lesson:
         """Return the lesson as the network takes it, without the items that cannot be read."""
         read = read_items(self, lesson.X, scan=True)
         self.skipped_ = read.bad
+        if on_read is not None:
+            on_read(read)
         return lesson.rows(read.kept, read.X) if read.bad else replace(lesson, X=read.X)
 
     def _describe(self, labels: Annotations) -> None:

@@ -85,6 +85,34 @@ def test_a_frozen_backbone_reads_every_item_once_and_trains_as_on_its_features()
     assert np.abs(features.decision_scores(read.X) - scores).max() < 1e-6
 
 
+@pytest.mark.parametrize("tune", ["head", "all"])
+def test_what_fit_read_is_handed_out_and_scored_without_reading_it_again(tune):
+    read = []
+    model = MultiLabelClassifier("em", Pooled(), tune=tune, epochs=1, validation=0.25, cache=False)
+    model.fit(X, Y, on_read=read.append)
+    ((found),) = read
+    assert found.kept.tolist() == list(range(len(X)))
+    Pooled.seen.clear()
+    scores = model.decision_scores(found)
+    assert sum(Pooled.seen) == (0 if tune == "head" else len(X))
+    assert (scores == model.decision_scores(X)).all()
+
+
+def test_what_fit_read_has_no_rows_of_items_that_were_left_out(tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    paths = [tmp_path / f"{i}.png" for i in range(24)]
+    for i, path in enumerate(paths):
+        path.write_bytes(b"no picture") if i == 3 else Image.new("RGB", (40, 40), (i, 9 * i, 0)).save(path)
+    read = []
+    model = MultiLabelClassifier(
+        "ridge", "efficientnet-lite0", on_bad_item="skip", image_size=32, cache=False
+    )
+    model.fit(paths, LABELS[:24], on_read=read.append)
+    assert read[0].kept.tolist() == [i for i in range(24) if i != 3]
+    assert read[0].bad == model.skipped_
+    assert (model.decision_scores(read[0]) == model.decision_scores(paths)).all()
+
+
 def test_a_model_with_a_frozen_backbone_comes_back_from_its_directory(tmp_path):
     model = MultiLabelClassifier("ridge", Pooled(), tune="head").fit(X, Y)
     with torch.no_grad():

@@ -12,6 +12,7 @@ from labelwise.runs.directory import RunDirectory, digest
 from labelwise.runs.inputs import items_of, read_inputs
 
 if TYPE_CHECKING:
+    from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import Table
 
@@ -40,13 +41,14 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
         raise UserError(
             f"{table}, the table of {directory.path}, has changed: put it back to report on the run"
         )
-    inputs = read_inputs(config)
+    data = read_inputs(config).table
     why = json.loads(directory.evaluation.read_text(encoding="utf-8")).get("why_no_figures", [])
     model = load(directory.model)
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
     model.held_out_ = directory.held_out()
+    read = model.read(items_of(data), items=data.items)
     return write_run_report(
-        directory, config, model, inputs.table, why=why, memory=state.get("memory"), out=target
+        directory, config, model, data, read, why=why, memory=state.get("memory"), out=target
     )
 
 
@@ -55,6 +57,7 @@ def write_run_report(
     config: RunConfig,
     model: MultiLabelClassifier,
     table: Table,
+    read: ReadItems,
     *,
     why: Sequence[str] = (),
     memory: int | None = None,
@@ -64,13 +67,13 @@ def write_run_report(
 
     Items that cannot be read, where such are left out, stand in a list of their own.
 
+    :param read: the table's items as ``model`` reads them.
     :param why: sentences on what the labels cannot judge, where there are no figures.
     :param memory: bytes of memory that training held at most.
     """
     from labelwise.annotations import Annotations
     from labelwise.report import content_of, write_report
 
-    read = model.read(items_of(table), items=table.items)
     contents, kind = table.contents, table.kind if table.kind != "features" else None
     asked = {name: value for name, value in config.model_dump().items() if value not in (None, {}, [], ())}
     content = content_of(

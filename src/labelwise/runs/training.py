@@ -14,6 +14,7 @@ from labelwise.runs.directory import RunDirectory, digest, write_json
 from labelwise.runs.inputs import BACKBONES, Inputs, check_kind, items_of, read_inputs
 
 if TYPE_CHECKING:
+    from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
 
 __all__ = ["Outcome", "Stopped", "resume", "train"]
@@ -164,9 +165,16 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
 def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
     model = _estimator(run, config, inputs, progress)
     table = inputs.table
+    read: list[ReadItems] = []
     try:
-        model.fit(items_of(table), table.annotations, items=table.items, true_labels=inputs.true_labels)
-        return _finish(run, config, model, inputs) if _is_first() else None
+        model.fit(
+            items_of(table),
+            table.annotations,
+            items=table.items,
+            true_labels=inputs.true_labels,
+            on_read=read.append,
+        )
+        return _finish(run, config, model, inputs, read[0]) if _is_first() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"
         raise Stopped(f"{where}; 'labelwise train {run.path} --resume' goes on") from None
@@ -210,7 +218,9 @@ def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: b
     )
 
 
-def _finish(run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, inputs: Inputs) -> Outcome:
+def _finish(
+    run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, inputs: Inputs, read: ReadItems
+) -> Outcome:
     """Write the model, its figures, its history and the report; only then is the run finished."""
     from labelwise.metrics import judgeable
     from labelwise.report import peak_memory
@@ -228,7 +238,7 @@ def _finish(run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, i
     if model.held_out_ is not None:
         run.keep_held_out(*model.held_out_)
     memory = peak_memory()
-    write_run_report(run, config, model, table, why=why, memory=memory)
+    write_run_report(run, config, model, table, read, why=why, memory=memory)
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,
