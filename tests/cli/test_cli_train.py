@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tomllib
 
 import numpy as np
 import pytest
+
+from labelwise._locks import claimed
 
 FAST = ("--method", "bam", "--epochs", 2, "--device", "cpu")
 
@@ -282,6 +285,7 @@ def test_an_empty_out_is_used(lw, tables, tmp_path):
 
 def test_resume_refuses_other_settings_other_data_and_no_run(refused, trained, tables, tmp_path):
     assert "epochs" in refused("train", trained, "--resume", "--epochs", 9)
+    assert "images" in refused("train", trained, "--resume", "--images", tmp_path)
     assert "seed" in refused(
         "train", tables.semi, "--out", trained, "--device", "cpu", "--resume", "--seed", 3
     )
@@ -315,6 +319,16 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(lw, trained, tmp_
     assert lw("train", run, "--resume").exit_code == 0
     first, second = ((place / "model" / "weights.safetensors").read_bytes() for place in (trained, run))
     assert first == second
+
+
+def test_a_run_that_another_process_trains_is_left_alone(refused, trained, tmp_path):
+    run = shutil.copytree(trained, tmp_path / "busy")
+    state = json.loads((run / "state.json").read_text())
+    (run / "state.json").write_text(json.dumps({**state, "status": "training"}))
+    with claimed(run / ".lock"):
+        line = refused("train", run, "--resume")
+    assert f"{run} is being trained by process {os.getpid()} on " in line
+    assert json.loads((run / "state.json").read_text())["status"] == "training"
 
 
 def test_a_mistake_found_after_a_checkpoint_keeps_the_run(monkeypatch, refused, lw, tables, tmp_path):

@@ -33,7 +33,10 @@ def train(
         typer.Argument(metavar="FILE", help="A table, or with --resume a run.", show_default=False),
     ] = None,
     out: Annotated[str | None, _option("The run directory to make.", "DIR")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with an interrupted run.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Go on with an interrupted run; --images: where its pictures are now."),
+    ] = False,
     config: Annotated[str | None, _option("Settings; options given here win.", "TOML")] = None,
     print_config: Annotated[
         bool, typer.Option("--print-config", help="Print the settings for --config.")

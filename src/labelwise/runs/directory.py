@@ -7,7 +7,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._locks import claimed
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 
 __all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
 
 FORMAT = 1
-_CONFIG, _STATE, _HELD_OUT = "run.toml", "state.json", "held_out.npz"
+_CONFIG, _STATE, _HELD_OUT, _LOCK, _LEFT_OUT = (
+    "run.toml",
+    "state.json",
+    "held_out.npz",
+    ".lock",
+    "left_out.json",
+)
 
 
 @dataclass(frozen=True)
@@ -97,8 +105,33 @@ class RunDirectory:
             if self.path.is_dir():
                 self.path.rmdir()
             os.replace(draft, self.path)
+        except OSError:
+            # Another process may have been first.
+            self.check_free()
+            raise
         finally:
             shutil.rmtree(draft, ignore_errors=True)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep all other processes from training this run; however this one ends, the run is free then.
+
+        :raises UserError: at once, where another process trains it, or where the folder cannot be written to.
+        """
+        with ExitStack() as stack:
+            try:
+                holder = stack.enter_context(claimed(self.path / _LOCK))
+            except OSError as error:
+                self._check()
+                raise UserError(
+                    f"{self.path} cannot be written to ({error.strerror}): mend that, or train to another --out"
+                ) from None
+            if holder is not None:
+                raise UserError(
+                    f"{self.path} is being trained by {holder}: wait for it, or stop it and give this command again;"
+                    " nothing was changed"
+                )
+            yield
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -108,6 +141,21 @@ class RunDirectory:
         """Return what the run was asked."""
         self._check()
         return RunConfig.build({}, file=self.path / _CONFIG)
+
+    def change_config(self, config: RunConfig) -> None:
+        """Put ``config`` in the place of what the run was asked."""
+        _write(self.path / _CONFIG, config.to_toml())
+
+    def keep_left_out(self, reasons: Mapping[str, str]) -> None:
+        """Keep, beside the checkpoints, which items could not be read when training began, and why."""
+        self.checkpoints.mkdir(exist_ok=True)
+        write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
+
+    def left_out(self) -> dict[str, str] | None:
+        """Return what :meth:`keep_left_out` kept, or None."""
+        path = self.checkpoints / _LEFT_OUT
+        reasons: dict[str, str] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
+        return reasons
 
     def state(self) -> dict[str, Any]:
         """Return where the run stands."""
@@ -171,9 +219,13 @@ class RunDirectory:
 
 def write_json(path: Path, data: Any) -> None:
     """Write ``data`` as JSON beside ``path``, then rename it into place."""
+    _write(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
     draft = path.with_name(f".{path.name}.draft")
     try:
-        draft.write_text(json.dumps(data, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+        draft.write_text(text, encoding="utf-8")
         os.replace(draft, path)
     finally:
         draft.unlink(missing_ok=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest, write_json
 from labelwise.runs.inputs import BACKBONES, Inputs, check_kind, items_of, read_inputs
@@ -16,6 +18,7 @@ from labelwise.runs.inputs import BACKBONES, Inputs, check_kind, items_of, read_
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
+    from labelwise.data import Table
 
 __all__ = ["Outcome", "Stopped", "resume", "train"]
 
@@ -80,12 +83,13 @@ def train(
     config, inputs, reason = _resolve(config)
     if _is_first():
         run.create(config, _first_state(config, inputs, reason))
-    try:
-        return _train(run, config, inputs, progress)
-    except UserError:
-        if _is_first() and not _began(run):
-            run.remove()
-        raise
+    with _alone(run):
+        try:
+            return _train(run, config, inputs, progress)
+        except UserError:
+            if _is_first() and not _began(run):
+                run.remove()
+            raise
 
 
 def resume(
@@ -98,8 +102,10 @@ def resume(
 ) -> Outcome | None:
     """Go on with the run in ``out``, to the bit; a finished one is left as it is.
 
-    :param given: settings given again, as for :meth:`RunConfig.build`; they must be those of the run.
-    :raises UserError: where there is no run, its files have changed, or the settings differ.
+    :param given: settings given again, as for :meth:`RunConfig.build`; they must be those of the run, but for
+        ``images``, which says where its pictures are now.
+    :raises UserError: where there is no run, another process trains it, its files have changed, or the settings
+        differ.
     """
     run = RunDirectory(Path(out))
     base = run.config().model_dump()
@@ -111,12 +117,25 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
     chosen = {name: getattr(again, name) or getattr(config, name) for name in ("method", "backbone")}
     again = again.model_copy(update=chosen).located()
+    if again.images is not None and state["kind"] == "image":
+        # Pictures that moved are known again by their contents, which checkpoints hold a digest of.
+        config = config.model_copy(update={"images": again.images})
     if different := config.differences(again):
         raise UserError(
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
     if state["status"] == "finished":
         return _outcome(run, state, already_finished=True)
+    with _alone(run):
+        # Whoever held it until now may have finished it.
+        if (state := run.state())["status"] == "finished":
+            return _outcome(run, state, already_finished=True)
+        _check_files(run, config, state)
+        return _train(run, config, read_inputs(config), progress)
+
+
+def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any]) -> None:
+    """Refuse files that are not what they were when the run began."""
     for name, path in config.files().items():
         if not Path(path).is_file():
             raise UserError(f"{path}, the {name} of {run.path}, is gone: put it back to go on with the run")
@@ -124,7 +143,6 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
             raise UserError(
                 f"{path}, the {name} of {run.path}, has changed: put it back, or train to another --out"
             )
-    return _train(run, config, read_inputs(config), progress)
 
 
 def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
@@ -166,18 +184,51 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
     model = _estimator(run, config, inputs, progress)
     table = inputs.table
     read: list[ReadItems] = []
+
+    def take(items: ReadItems) -> None:
+        _check_left_out(run, table, items)
+        read.append(items)
+
     try:
         model.fit(
             items_of(table),
             table.annotations,
             items=table.items,
             true_labels=inputs.true_labels,
-            on_read=read.append,
+            on_read=take,
         )
         return _finish(run, config, model, inputs, read[0]) if _is_first() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"
-        raise Stopped(f"{where}; 'labelwise train {run.path} --resume' goes on") from None
+        moved = config.images is not None and config.images != run.config().images
+        images = f" --images {shlex.quote(str(config.images))}" if moved else ""
+        raise Stopped(f"{where}; 'labelwise train {run.path} --resume{images}' goes on") from None
+
+
+def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
+    """Note which items cannot be read as training begins, and refuse to go on with others, by name."""
+    if not _began(run):
+        if not _is_first():
+            return
+        # A disk that is full is told by the first checkpoint.
+        with suppress(OSError):
+            run.keep_left_out({item.item: item.reason for item in read.bad})
+        return
+    before, now = run.left_out(), {item.item for item in read.bad}
+    if before is None or before.keys() == now:
+        return
+    names = table.contents if table.kind == "image" and table.contents is not None else table.items
+    changes = [f"{names[item.row]} {item.reason}" for item in read.bad if item.item not in before]
+    mended = before.keys() - now
+    changes += [
+        f"{name} can be read now, and could not"
+        for name, item in zip(names, table.items, strict=True)
+        if item in mended
+    ]
+    raise UserError(
+        f"{run.path} was begun with other items: {listed(changes, 3)}; put them back as they were to go on with"
+        " the run, or train to another --out"
+    )
 
 
 def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
@@ -251,6 +302,8 @@ def _finish(
         "why_no_figures": list(why),
         "seconds": round(model.seconds_, 3),
     }
+    if config != run.config():
+        run.change_config(config)
     run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
     return _outcome(run, run.state())
@@ -270,6 +323,11 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
         already_finished=already_finished,
         **result,
     )
+
+
+def _alone(run: RunDirectory) -> AbstractContextManager[None]:
+    """Hold the run for this process, or as one of the processes of a distributed run, whose first one holds it."""
+    return run.alone() if _is_first() else nullcontext()
 
 
 def _began(run: RunDirectory) -> bool:
