@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -10,15 +10,16 @@ from torch import Tensor
 
 from labelwise._random import generator
 from labelwise.methods import Batch
-from labelwise.models import Outputs, RidgeSolution, scores_of_start, start_from_ridge
+from labelwise.models import CosineHead, LinearHead, Outputs, RidgeSolution, scores_of_start, start_from_ridge
 
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
 
 __all__ = ["start_head"]
 
-_ROWS = 20_000
-_WIDTH, _HALVINGS = 1.5, 30
+_ENTRIES = 1 << 22  # labels of items that a loss is asked about at once: some 300 MB
+_LOGITS, _LENGTH = 3.0, 0.75  # the first step: of a logit; of a cosine's intercept, in lengths of its weights
+_STEPS, _SHORTER = 60, 0.75
 
 
 def start_head(run: Run) -> None:
@@ -27,61 +28,64 @@ def start_head(run: Run) -> None:
     A head alone trains in steps so small that it stays by its start: its intercepts match the count of positives. A
     backbone is moved by whatever pulls all scores of a label one way, and unlearns what it knows: before a whole
     network is trained, slopes are calibrated and intercepts such that the method's loss, over the rows of its first
-    stage, has no gradient in them.
+    stage and as their first step finds it, has no gradient in them.
     """
-    solution, head = run.pool("raw").ridge(), run.network.head
-    matched = torch.from_numpy(solution.thresholds)
+    solution, head = run.pool("raw").ridge(), cast(LinearHead | CosineHead, run.network.head)
+    middle = torch.from_numpy(solution.thresholds)
     if run.method.problem.tune == "head":
-        start_from_ridge(head, solution, middle=matched)  # type: ignore[arg-type]
+        start_from_ridge(head, solution, middle=middle)
         return
-    calibration = solution.calibration(run.method.start_labels())
-    slope, middle = torch.full_like(matched, 4.0).double(), matched.double()
+    slope, calibration = torch.full_like(middle, 4.0), solution.calibration(run.method.start_labels())
     if calibration is not None:
-        slope = torch.tensor(calibration.slope, dtype=torch.float64)
-        middle = -torch.tensor(calibration.offset, dtype=torch.float64) / slope
+        slope, offset = torch.tensor(calibration.slope), torch.tensor(calibration.offset)
+        middle = -offset / slope
+    start_from_ridge(head, solution, slope=slope, middle=middle)
     middle = _balanced(run, solution, slope, middle)
-    start_from_ridge(head, solution, slope=slope.float(), middle=middle.float())  # type: ignore[arg-type]
+    start_from_ridge(head, solution, slope=slope, middle=middle)
 
 
 def _balanced(run: Run, solution: RidgeSolution, slope: Tensor, middle: Tensor) -> Tensor:
-    """Return the ``middle`` (K,) at which the loss pulls a label's scores up as much as down, by bisection.
+    """Return the ``middle`` (K,) at which the loss pulls a label's scores up as much as down.
 
-    The scores are those of rows left out in turn. Labels whose pull has one sign throughout keep their ``middle``;
-    so do all where the first stage draws several groups or views, whose loss is not that of single rows.
+    The scores are those of rows left out in turn. Each step goes against a label's pull and is shorter than the last,
+    by less than half, so that later ones can undo it: a loss may couple the labels. Labels whose pull never turns keep
+    their ``middle``; so do all where the first stage draws several groups or views, whose loss is not that of single
+    rows.
     """
-    stage = run.stage
+    stage, head, device = run.stage, cast(LinearHead | CosineHead, run.network.head), run.fabric.device
     group, *others = stage.mixture
     view, *more = stage.views.get(group, ("weak",))
     rows = run.method.problem.groups[group]
     if others or more or not stage.epochs or not len(rows):
         return middle
-    if len(rows) > _ROWS:
-        rows = np.sort(generator(run.settings.seed, "start").permutation(rows)[:_ROWS])
-    raw = torch.from_numpy(np.asarray(solution.loo_scores[rows])).double()
+    if stage.refresh:
+        run.refresh()
+    many = max(1, _ENTRIES // len(middle))
+    if len(rows) > many:
+        rows = np.sort(generator(run.settings.seed, "start").permutation(rows)[:many])
+    batch = _batch(run, rows, view)
+    raw = torch.from_numpy(solution.loo_scores[rows]).to(device)
 
     def pull(at: Tensor) -> Tensor:
-        scores = scores_of_start(run.network.head, solution, raw, slope=slope, middle=at)  # type: ignore[arg-type]
-        leaf = scores.float().to(run.fabric.device).requires_grad_()
-        outputs = Outputs(leaf.new_zeros(len(rows), 1), leaf)
-        loss = run.method.loss(_batch(run, rows, view, outputs))
-        return torch.autograd.grad(loss, leaf)[0].sum(0).double().cpu()
+        leaf = scores_of_start(head, solution, raw, slope=slope.to(device), middle=at.to(device))
+        leaf.requires_grad_()
+        batch.outputs[view] = Outputs(leaf.new_zeros(len(rows), 1), leaf)
+        return torch.autograd.grad(run.method.loss(batch), leaf)[0].sum(0).cpu()
 
-    low, high = middle - _WIDTH, middle + _WIDTH
-    turns = (pull(low) > 0) & (pull(high) < 0)
-    for _ in range(_HALVINGS):
-        centre = (low + high) / 2
-        down = pull(centre) > 0
-        low, high = torch.where(down, centre, low), torch.where(down, high, centre)
-    return torch.where(turns, (low + high) / 2, middle)
+    at, step = middle, _LOGITS / slope
+    if isinstance(head, CosineHead):
+        at, step = torch.from_numpy(solution.bias), _LENGTH * torch.from_numpy(solution.weight).norm(dim=1)
+    fell, rose = (torch.zeros(len(middle), dtype=torch.bool) for _ in range(2))
+    for _ in range(_STEPS):
+        pulled = pull(at)
+        fell, rose = fell | (pulled > 0), rose | (pulled < 0)
+        at, step = at + step * pulled.sign().nan_to_num(), step * _SHORTER
+    return torch.where(fell & rose, at, middle)
 
 
-def _batch(run: Run, rows: np.ndarray, view: str, outputs: Outputs) -> Batch:
-    """Return ``rows`` as one batch whose scores are known; what the loss writes is forgotten."""
+def _batch(run: Run, rows: np.ndarray, view: str) -> Batch:
+    """Return ``rows`` as one batch without inputs; what the loss writes is forgotten."""
     device = run.fabric.device
-
-    def forget(slot: str, values: Any) -> None:
-        pass
-
     return Batch(
         index=torch.from_numpy(rows),
         labels=torch.from_numpy(run.labels[rows]).to(device),
@@ -91,6 +95,5 @@ def _batch(run: Run, rows: np.ndarray, view: str, outputs: Outputs) -> Batch:
         stage=run.stage.name,
         epoch=1,
         label_weights=run.label_weights,
-        write=forget,
-        outputs={view: outputs},
+        write=lambda slot, values: None,
     )

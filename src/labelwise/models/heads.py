@@ -143,11 +143,11 @@ def scores_of_start(
     """Return what ``head``, started so, says of items whose raw outputs (n, K) it did not see: logits or cosines.
 
     ``slope (raw - middle)``, or ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``: cosines take
-    features of unit length. Computed in the dtype of ``raw``.
+    features of unit length. Computed in the dtype and on the device of ``raw``, where ``slope`` and ``middle`` are too.
     """
     if isinstance(head, LinearHead):
         return slope * (raw - middle)
-    weight, bias = (torch.from_numpy(part).to(raw.dtype) for part in (solution.weight, solution.bias))
+    weight, bias = (torch.from_numpy(part).to(raw) for part in (solution.weight, solution.bias))
     length = (weight.square().sum(1) + (bias - middle).square()).sqrt().clamp(min=1e-12)
     return (raw - middle) / (2**0.5 * length)
 
