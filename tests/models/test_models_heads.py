@@ -162,6 +162,17 @@ def test_feature_scaling_is_the_fitted_scaling(kind):
         assert FeatureScaling(5)(torch.ones(2, 5, dtype=torch.bfloat16)).dtype == torch.float32
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_long_rows_of_half_precision_keep_their_direction(dtype):
+    # the squared norm, 2048 * 300^2, is beyond float16
+    module, z = FeatureScaling(2048), torch.linspace(-300, 300, 2048).to(dtype)[None]
+    module.take(InputScaling.fit(z.double().numpy(), "l2"))
+    with torch.autocast("cpu", dtype):
+        out = module(z)
+    assert out.dtype == torch.float32
+    torch.testing.assert_close(out, z.float() / z.float().norm())
+
+
 def test_calibration_of_the_solution_is_platts_on_its_left_out_outputs(start):
     rng = np.random.default_rng(3)
     X = rng.normal(size=(200, 6))
@@ -174,6 +185,10 @@ def test_calibration_of_the_solution_is_platts_on_its_left_out_outputs(start):
     assert hidden.calibration(positives) == PlattCalibration.fit(Y, hidden.loo_scores, input="logit")
     one_class = np.where([[True, False, False]], Y, np.int8(-1))[:, :1].clip(1)
     assert solve_ridge(X, one_class).calibration(one_class) is None
+    # a complete row beside positives alone: only it is fair to both classes, and it holds one
+    unfair = np.where(np.arange(len(Y))[:, None] == 0, np.int8(0), positives)
+    unfair[(unfair == 1).all(1), 0] = -1
+    assert solve_ridge(X, unfair).calibration(unfair) is None
 
 
 def test_a_label_without_a_direction_keeps_its_weights(start):

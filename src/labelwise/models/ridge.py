@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
-from labelwise.metrics import PlattCalibration
+from labelwise.metrics import PlattCalibration, judgeable
 from labelwise.models._entries import CRITERIA, count_thresholds, entries_of
 from labelwise.models._rows import rows_of
 from labelwise.models._selection import (
@@ -71,11 +71,11 @@ class RidgeSolution:
         """Return Platt's calibration of the raw leave-one-out outputs by the labels ``Y`` (n, K) of the fit.
 
         Without any known negative an unknown entry is absent, as in the fit. A label of one class, or of none, takes
-        the slope of all (``PlattCalibration.fit``); None where no label has both.
+        the slope of all (``PlattCalibration.fit``); None where no label has both in rows that are fair to both.
         """
         known = np.asarray(Y)
         known = known if (known == 0).any() else np.maximum(known, 0)
-        if not ((known == 1).any(0) & (known == 0).any(0)).any():
+        if not judgeable(known).calibration:
             return None
         return PlattCalibration.fit(known, self.loo_scores, input="logit")
 
