@@ -108,8 +108,8 @@ def train(
     source = scaled_source(lesson.X, scaling, model.strong_view)
     network = network_for(model, source.shape, method, seed=seed)
     if isinstance(network.neck, FeatureScaling):
-        features = embedded(model, network.backbone, source).features
-        solution = _solve(features, method, choice.scaling)
+        # No name for the features: they would lie in memory until the training ends.
+        solution = _solve(embedded(model, network.backbone, source).features, method, choice.scaling)
         network.neck.take(solution.scaling)
     told = {k: v for k, v in model.get_params().items() if k not in _UNTOLD}
 
