@@ -11,7 +11,7 @@ import numpy as np
 
 from labelwise.annotations import Summary
 from labelwise.errors import UserError, near
-from labelwise.methods import Budget, Method
+from labelwise.methods import Budget, Method, get
 from labelwise.targets import expected_prior
 
 if TYPE_CHECKING:
@@ -28,6 +28,10 @@ def check_parameters(model: MultiLabelClassifier) -> None:
         raise UserError(f"tune={model.tune!r}: give 'head', 'all' or None")
     if model.head_start not in (None, "ridge", "random"):
         raise UserError(f"head_start={model.head_start!r}: give 'ridge', 'random' or None")
+    if model.head_start == "ridge" and model.method is not None and not get(model.method).spec.ridge_start:
+        raise UserError(
+            f"head_start='ridge': method {model.method!r} has a head of its own, which starts at random: leave it out"
+        )
     if model.select not in ("last", "best"):
         raise UserError(f"select={model.select!r}: give 'last' or 'best'")
     if model.on_bad_item not in ("stop", "skip"):
