@@ -9,6 +9,7 @@ import pytest
 SCRIPT = """
 import os, sys
 import numpy as np
+import torch
 import labelwise as lw
 
 if __name__ == "__main__":
@@ -18,6 +19,11 @@ if __name__ == "__main__":
     Y = (X @ rng.normal(size=(20, 5)) + rng.normal(size=(300, 5)) > 2).astype(np.int8)
     Y = lw.simulate.semi_supervised(Y, labelled_fraction=0.4, seed=1)
     options = dict(device="cpu", validation=None, learning_rate=1e-2, epochs=3)
+    if "--whole" in sys.argv:
+        torch.manual_seed(0)
+        body = torch.nn.Sequential(torch.nn.Linear(20, 12), torch.nn.BatchNorm1d(12), torch.nn.Tanh())
+        body.n_features = 12
+        options |= dict(backbone=body, tune="all", head_start="ridge", learning_rate=1e-3)
     model = lw.MultiLabelClassifier(method, devices=devices, **options).fit(X, Y)
     if os.environ.get("LOCAL_RANK", "0") == "0":
         np.save(out, model.decision_scores(X))
@@ -25,15 +31,17 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["hml", "bbam"])
+@pytest.mark.parametrize("method", ["hml", "bbam", "hml --whole", "epr --whole", "role --whole"])
 def test_two_processes_equal_one(method, tmp_path):
+    """A whole network from the closed form too: its loss is asked by both, and batch norm keeps its statistics."""
     script = tmp_path / "script.py"
     script.write_text(SCRIPT)
+    name, *whole = method.split()
     scores = []
     for devices in (1, 2):
         out = tmp_path / f"{devices}.npy"
         subprocess.run(
-            [sys.executable, str(script), method, str(devices), str(out)],
+            [sys.executable, str(script), name, str(devices), str(out), *whole],
             check=True,
             timeout=240,
             capture_output=True,
