@@ -298,6 +298,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def _become(self, run: Trained) -> None:
         self.network_, self.trained_method_, self.input_shape_ = run.network, run.method, run.shape
         self.scaling_: InputScaling | None = run.scaling
+        self.head_start_ = "ridge" if run.method.starts_closed else "random"
         self.solution_: RidgeSolution | None = run.solution
         self.hyperparameters_, self.budget_ = run.method.hyperparameters, asdict(run.method.budget)
         self.history_ = run.history

@@ -7,6 +7,7 @@ import weakref
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -283,3 +284,11 @@ def test_a_directory_that_does_not_say_how_its_head_started_is_refused(tmp_path)
     artifact.write(tmp_path / "model", {k: v for k, v in config.items() if k != "head_start"}, arrays)
     with pytest.raises(UserError, match="has no entry 'head_start'"):
         lw.load(tmp_path / "model", backbone=Backbone())
+
+
+def test_a_head_of_its_own_kind_says_that_it_began_at_random(tmp_path):
+    fitted = lw.MultiLabelClassifier("mime", epochs=1, device="cpu").fit(X, Y)
+    assert fitted.head_start_ == "random"
+    fitted.save(tmp_path / "model")
+    again = clone(lw.load(tmp_path / "model"))
+    assert again.fit(X, Y).head_start_ == "random"
