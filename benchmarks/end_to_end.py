@@ -180,32 +180,32 @@ def summary(found: list[dict[str, str]]) -> dict[str, object]:
     }
 
 
+def table(setting: str, found: list[dict[str, str]]) -> list[str]:
+    """Return the lines of a setting's table."""
+    lines = [
+        f"### {setting[0].upper()}{setting[1:]}",
+        "",
+        "| method | frozen | whole | random head | epochs | whole, s | memory, MB |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for method in METHODS:
+        cells = {(row["tune"], row["start"]): row for row in found if row["method"] == method}
+        if ("all", "ridge") in cells:
+            maps = [cells[way]["map"] if way in cells else "–" for way in WAYS]
+            rest = [cells["all", "ridge"][name] for name in ("epochs", "seconds", "memory_mb")]
+            lines.append("| " + " | ".join((f"`{method}`", *maps, *rest)) + " |")
+    return lines
+
+
 def write_page() -> None:
-    """Write the table of the page from the results."""
+    """Write the tables of the page from the results."""
     found = rows()
     lines = ["# Fine-tuning whole networks on pictures", "", INTRODUCTION.format(**summary(found)), ""]
-    for size, seeds in sorted({(row["size"], row["device"]) for row in found}):
-        lines += [
-            f"## {size} pixels, device {seeds}",
-            "",
-            "| setting | method | frozen | whole | random head | epochs | whole, s | memory, MB |",
-            "|---|---|---:|---:|---:|---:|---:|---:|",
-        ]
-        mine = [row for row in found if (row["size"], row["device"]) == (size, seeds)]
+    for size, device in sorted({(row["size"], row["device"]) for row in found}):
+        lines += [f"## {size} pixels, device {device}", ""]
         for setting in SETTINGS:
-            for method in METHODS:
-                cells = {
-                    (r["tune"], r["start"]): r
-                    for r in mine
-                    if (r["setting"], r["method"]) == (setting, method)
-                }
-                if ("all", "ridge") not in cells:
-                    continue
-                maps = [cells[way]["map"] if way in cells else "–" for way in WAYS]
-                whole = cells["all", "ridge"]
-                rest = [whole[name] for name in ("epochs", "seconds", "memory_mb")]
-                lines.append("| " + " | ".join((setting, f"`{method}`", *maps, *rest)) + " |")
-        lines.append("")
+            mine = [r for r in found if (r["size"], r["device"], r["setting"]) == (size, device, setting)]
+            lines += [*table(setting, mine), ""]
     PAGE.write_text("\n".join(lines), encoding="utf-8")
 
 
