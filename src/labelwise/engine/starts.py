@@ -39,6 +39,7 @@ def start_head(run: Run) -> None:
     if calibration is not None:
         slope, offset = torch.tensor(calibration.slope), torch.tensor(calibration.offset)
         middle = -offset / slope
+    # A refresh, which the balance may need, asks the head.
     start_from_ridge(head, solution, slope=slope, middle=middle)
     middle = _balanced(run, solution, slope, middle)
     start_from_ridge(head, solution, slope=slope, middle=middle)

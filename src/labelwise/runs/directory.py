@@ -23,13 +23,8 @@ from labelwise.runs.config import RunConfig
 __all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
 
 FORMAT = 1
-_CONFIG, _STATE, _HELD_OUT, _LOCK, _LEFT_OUT = (
-    "run.toml",
-    "state.json",
-    "held_out.npz",
-    ".lock",
-    "left_out.json",
-)
+_CONFIG, _STATE, _HELD_OUT = "run.toml", "state.json", "held_out.npz"
+_LOCK, _LEFT_OUT = ".lock", "left_out.json"
 
 
 @dataclass(frozen=True)
