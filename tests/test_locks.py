@@ -65,3 +65,29 @@ def test_a_killed_process_holds_nothing(tmp_path):
     assert path.exists()
     with claimed(path) as holder:
         assert holder is None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
+def test_no_lock_is_taken_through_a_link_nor_writes_to_a_file_of_other_names(tmp_path):
+    victim, folder = tmp_path / "victim", tmp_path / "run"
+    victim.write_text("mine")
+    folder.mkdir()
+    (folder / "lock").symlink_to(victim)
+    for hold in (claimed, held):
+        with pytest.raises(OSError, match="link"), hold(folder / "lock"):
+            pass
+    (folder / "lock").unlink()
+    (folder / "lock").hardlink_to(victim)
+    with claimed(folder / "lock") as holder:
+        assert holder is None
+    assert victim.read_text() == "mine"
+    os.mkfifo(folder / "pipe")
+    with pytest.raises(OSError, match="no file"), claimed(folder / "pipe"):
+        pass
+
+
+def test_a_folder_is_locked_by_itself(tmp_path):
+    with held(tmp_path) as first, held(tmp_path, wait=False) as second:
+        assert first
+        assert not second
+    assert list(tmp_path.iterdir()) == []

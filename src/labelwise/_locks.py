@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["claimed", "held"]
+__all__ = ["claimed", "held", "try_lock"]
 
 
 @contextmanager
 def held(path: Path, *, wait: bool = True, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
-    """Hold the lock file ``path``; yields whether it is held.
+    """Hold the lock file ``path``, or a folder by itself; yields whether it is held.
 
     :param wait: False yields False at once where another process holds it.
     :param on_wait: called once before waiting for another process.
-    :raises OSError: where the file cannot be opened.
+    :raises OSError: where the file cannot be opened, or is a link.
 
     Where the system has no such locks (some network folders) it counts as held: nobody is kept from working.
     """
@@ -43,10 +45,11 @@ def claimed(path: Path) -> Iterator[str | None]:
         if not got:
             yield os.read(handle, 200).decode("utf-8", "replace").strip() or "another process"
             return
-        # The name is a courtesy, which a full disk may refuse.
+        # The name is a courtesy, which a full disk may refuse, and no reason to write to a file of other names.
         with suppress(OSError):
-            os.ftruncate(handle, 0)
-            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+            if os.fstat(handle).st_nlink == 1:
+                os.ftruncate(handle, 0)
+                os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
         try:
             yield None
         finally:
@@ -78,13 +81,27 @@ def _take(path: Path, wait: bool, on_wait: Callable[[], None] | None = None) -> 
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Return a handle of the lock file, made where there is none; of a folder that is locked itself, one to read."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY)
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    handle = os.open(path, flags, 0o644)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise OSError(errno.EINVAL, "it is no file: remove it", str(path))
+    return handle
 
 
 if sys.platform == "win32":
     import msvcrt
 
     _PAST_THE_TEXT = 1 << 20
+
+    def try_lock(handle: int) -> bool | None:
+        """Lock a file's handle without waiting; None where the system has no locks that others may ignore."""
+        return None
 
     def _lock(handle: int, *, wait: bool) -> bool:
         os.lseek(handle, _PAST_THE_TEXT, os.SEEK_SET)
@@ -103,13 +120,20 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+    def try_lock(handle: int) -> bool | None:
+        """Lock a file's handle without waiting; None where the system has no locks that others may ignore."""
+        return _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
     def _lock(handle: int, *, wait: bool) -> bool:
+        return _flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB)) is not False
+
+    def _flock(handle: int, how: int) -> bool | None:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(handle, how)
         except (BlockingIOError, PermissionError):
             return False
         except OSError:
-            return True
+            return None
         return True
 
 

@@ -1,0 +1,263 @@
+"""Files and folders that are written whole or not at all, and never through a link."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from labelwise._locks import try_lock
+from labelwise.errors import UserError
+
+__all__ = [
+    "CannotWrite",
+    "append",
+    "check_no_links",
+    "clear_drafts",
+    "is_draft",
+    "is_link",
+    "open_own",
+    "own_folder",
+    "replacing",
+    "replacing_folder",
+    "sync_folder",
+    "write",
+]
+
+_DRAFT = ".draft"
+_LONGEST_NAME = 200
+_A_DAY = 86_400
+_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
+
+
+class CannotWrite(UserError):
+    """A file or folder that cannot be written; ``path`` is its place, ``reason`` the operating system's words."""
+
+    def __init__(self, path: Path, error: OSError) -> None:
+        self.path, self.reason = path, error.strerror or str(error) or type(error).__name__
+        mend = "free some space" if error.errno in _FULL else "mend that, or give another place"
+        super().__init__(f"{path} cannot be written ({self.reason}): {mend}")
+
+
+def is_link(path: Path) -> bool:
+    """Return whether ``path`` itself is a link, whatever it leads to; on Windows a junction too."""
+    return path.is_symlink() or bool(getattr(path, "is_junction", bool)())
+
+
+def is_draft(name: str) -> bool:
+    """Return whether a file or folder of that name is one that :func:`replacing` has not finished."""
+    return name.startswith(".") and name.endswith(_DRAFT)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield an empty draft beside ``path``, which is flushed to disk and takes its place at the end.
+
+    A link at ``path`` is replaced, not followed. Where the block fails, the draft goes and ``path`` stays as it was.
+    Drafts that killed processes left of the same file are cleared.
+
+    :raises CannotWrite: for every refusal of the operating system, with the name ``path``.
+    """
+    with _named(path):
+        clear_drafts(path.parent, path.name)
+        draft, handle = _begun(path, _new_file)
+    try:
+        with _named(path, draft):
+            yield draft
+        with _named(path):
+            _sync(draft)
+            os.replace(draft, path)
+            sync_folder(path.parent)
+    finally:
+        if handle is not None:
+            os.close(handle)
+        with suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty draft folder beside ``path``; it takes that place at the end, where nothing or an empty folder is.
+
+    All that is in it is flushed to disk first. Where the block fails, the draft goes.
+
+    :raises CannotWrite: for every refusal of the operating system, also where ``path`` is there and not empty.
+    """
+    with _named(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        clear_drafts(path.parent, path.name)
+        draft, handle = _begun(path, _new_folder)
+    try:
+        with _named(path, draft):
+            yield draft
+        with _named(path):
+            for folder, _, names in os.walk(draft):
+                for name in names:
+                    _sync(Path(folder, name))
+                sync_folder(Path(folder))
+            if os.name == "nt" and path.is_dir():
+                path.rmdir()
+            os.replace(draft, path)
+            sync_folder(path.parent)
+    finally:
+        if handle is not None:
+            os.close(handle)
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write(path: Path, data: str | bytes) -> None:
+    """Write a file, text as UTF-8, whole or not at all; see :func:`replacing`."""
+    with replacing(path) as draft:
+        if isinstance(data, bytes):
+            draft.write_bytes(data)
+        else:
+            draft.write_text(data, encoding="utf-8", newline="\n")
+
+
+def append(path: Path, text: str) -> None:
+    """Add ``text`` to a file of our own, which is made where there is none.
+
+    :raises CannotWrite: also for what is no file of one name: a link, a folder, a pipe.
+    """
+    with _named(path):
+        handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        with os.fdopen(handle, "ab") as file:
+            file.write(text.encode())
+
+
+def open_own(path: Path, flags: int) -> int:
+    """Return a handle of the regular file ``path`` that has no other name: to write to it changes nothing elsewhere.
+
+    :raises OSError: for links, hard links, folders, pipes, devices, and where the system refuses.
+    """
+    if is_link(path):
+        raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
+    handle = os.open(path, flags | _FLAGS | getattr(os, "O_NONBLOCK", 0), 0o666)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+        os.close(handle)
+        what = "it is no file" if found.st_nlink < 2 else "it is one file with another name elsewhere"
+        raise OSError(errno.EMLINK, f"{what}: remove it", str(path))
+    return handle
+
+
+def own_folder(path: Path) -> None:
+    """Make the folder ``path`` where there is none; its parents must be there.
+
+    :raises CannotWrite: also where a link or a file has its name.
+    """
+    with _named(path):
+        if is_link(path):
+            raise OSError(errno.ELOOP, "it is a link: remove it")
+        path.mkdir(exist_ok=True)
+
+
+def check_no_links(folder: Path, what: str) -> None:
+    """Raise ``UserError`` where anything below ``folder`` is a link; ``what`` says what the folder is.
+
+    Nobody writes through links that came with a folder from elsewhere.
+    """
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            if is_link(path := Path(place, name)):
+                raise UserError(f"{path} is a link: {what} has files of its own only; remove the link")
+
+
+def clear_drafts(folder: Path, name: str | None = None) -> None:
+    """Delete the drafts in ``folder`` (of the file ``name``) that nobody is writing any more."""
+    start = "." if name is None else _prefix(name)
+    with suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if entry.name.startswith(start) and is_draft(entry.name):
+                _clear(Path(entry.path))
+
+
+def _clear(draft: Path) -> None:
+    with suppress(OSError):
+        if is_link(draft):
+            draft.unlink()
+            return
+        handle = os.open(draft, os.O_RDONLY | _FLAGS | getattr(os, "O_NONBLOCK", 0))
+        try:
+            free = try_lock(handle)
+            old = time.time() - os.fstat(handle).st_mtime > _A_DAY
+        finally:
+            os.close(handle)
+        if free or (free is None and old):
+            if draft.is_dir():
+                shutil.rmtree(draft, ignore_errors=True)
+            else:
+                draft.unlink()
+
+
+def sync_folder(path: Path) -> None:
+    """Flush the names in a folder to disk, where the system can."""
+    if os.name == "nt":
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        # Some network folders know no such thing.
+        with suppress(OSError):
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDWR | _FLAGS)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _prefix(name: str) -> str:
+    encoded = os.fsencode(name)
+    return f".{name}." if len(encoded) <= _LONGEST_NAME else f".{hashlib.sha256(encoded).hexdigest()[:32]}."
+
+
+def _begun(path: Path, make: Callable[[Path], int]) -> tuple[Path, int | None]:
+    """Return a new draft and a handle that locks it, which tells others who clear drafts that somebody is at work."""
+    while True:
+        draft = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
+        handle = make(draft)
+        if os.name == "nt":  # which renames no file that is open, nor deletes one
+            os.close(handle)
+            return draft, None
+        # Whoever clears drafts may have met this one before it was locked.
+        if try_lock(handle) is not False and draft.exists():
+            return draft, handle
+        os.close(handle)
+
+
+def _new_file(draft: Path) -> int:
+    return os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | _FLAGS, 0o666)
+
+
+def _new_folder(draft: Path) -> int:
+    draft.mkdir()
+    return os.open(draft if os.name != "nt" else os.devnull, os.O_RDONLY)
+
+
+@contextmanager
+def _named(path: Path, draft: Path | None = None) -> Iterator[None]:
+    """Turn refusals of the operating system into ``CannotWrite`` of ``path``.
+
+    While a ``draft`` is written, those that name another file are of that file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if draft is not None and error.filename is not None:
+            about = Path(os.fsdecode(error.filename))
+            if about != path and not about.is_relative_to(draft):
+                raise
+        raise CannotWrite(path, error) from error
