@@ -45,8 +45,8 @@ class Decision:
 
     rule: metrics.Rule
     source: str
-    calibration: metrics.PlattCalibration | None
-    evaluation: metrics.Evaluation | None
+    calibration: metrics.PlattCalibration | None = None
+    evaluation: metrics.Evaluation | None = None
 
 
 def hold_out(

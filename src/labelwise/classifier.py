@@ -15,7 +15,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._fitting import Choice, learn_decision, notes_on
+from labelwise._fitting import Choice, Decision, learn_decision, notes_on
 from labelwise._items import (
     ReadItems,
     as_items,
@@ -213,11 +213,33 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         ``X`` is an array (n, D) of features or (n, C, H, W) of pictures, a frame, a sparse matrix, a source, or with
         a pretrained backbone a list of texts or of pictures' paths. ``label_names`` names the columns of Y; ``items``
         (n ids) names the items in messages; ``true_labels`` (n, K) is read by oracle methods alone. ``on_epoch`` is
-        called after every epoch of the final run with the classifier as it is then, whose ``decision_scores`` and
-        ``score`` can be asked, and the number of epochs so far. ``on_read`` is called before any training with the
-        items as they were read, which can be scored in the place of ``X``. Raises ``UserError``, a ``ValueError``, for
-        input that cannot be used.
+        called after every epoch of the final run with a classifier as it is then, which can be asked and saved like
+        any (its rule is one half), and the number of epochs so far. ``on_read`` is called before any training with the
+        items as they were read, which can be scored in the place of ``X``. A fit that is refused or interrupted leaves
+        this classifier as it was. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
         """
+        fresh = self._unfitted()
+        fresh._fit(X, Y, label_names, items, true_labels, on_epoch, on_read)
+        # A single assignment: whatever interrupts it finds the old state or the new one.
+        self.__dict__ = fresh.__dict__
+        return self
+
+    def _unfitted(self) -> Self:
+        """Return a twin that shares the parameters and has not been fitted."""
+        twin = object.__new__(type(self))
+        twin.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted(name)}
+        return twin
+
+    def _fit(
+        self,
+        X: Any,
+        Y: Any,
+        label_names: Sequence[str] | None,
+        items: Sequence[str] | None,
+        true_labels: Any,
+        on_epoch: OnEpoch | None,
+        on_read: Callable[[ReadItems], object] | None,
+    ) -> None:
         began = time.perf_counter()
         check_parameters(self)
         labels = parse(Y, label_names=label_names)
@@ -232,16 +254,20 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         pair = given_validation(self)
         choice = select(self, lesson, method)
         final = train(
-            self, lesson, method, part="final", held=pair, choice=choice, on_epoch=self._shown(on_epoch)
+            self,
+            lesson,
+            method,
+            part="final",
+            held=pair,
+            choice=choice,
+            on_epoch=self._shown(on_epoch, began),
         )
         if choice.scores is None:
             choice = choice_of(final, pair)
         self._become(final)
-        self.best_epoch_: int | None = choice.epochs
-        self._decide(choice, lesson)
+        self._settle(choice, self._decide(choice, lesson))
         self.notes_ = notes_on(self)
         self.seconds_ = time.perf_counter() - began
-        return self
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
@@ -254,8 +280,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.head_start_ = self.head_start or ("ridge" if closed else "random")
         X = as_items(self, X, items)
         check_lengths(X, labels.matrix)
-        for name in ("feature_names_in_", "n_features_in_"):
-            self.__dict__.pop(name, None)
         if columns is not None:
             self.feature_names_in_ = columns
         if not is_source(X) and X.ndim == 2:
@@ -284,13 +308,15 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.classes_ = np.arange(len(labels.label_names))
         self.prior_ = resolve_prior(self.prior, self.summary_)
 
-    def _shown(self, on_epoch: OnEpoch | None) -> Callable[[Trained, int], None] | None:
+    def _shown(self, on_epoch: OnEpoch | None, began: float) -> Callable[[Trained, int], None] | None:
         """Return a run's view of ``on_epoch``, which sees this classifier as the run has trained it so far."""
         if on_epoch is None:
             return None
 
         def show(run: Trained, epoch: int) -> None:
             self._become(run)
+            self._settle(Choice(), Decision(metrics.Threshold(0.5), "one half, until the training ends"))
+            self.notes_, self.seconds_ = notes_on(self), time.perf_counter() - began
             on_epoch(self, epoch)
 
         return show
@@ -303,11 +329,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.hyperparameters_, self.budget_ = run.method.hyperparameters, asdict(run.method.budget)
         self.history_ = run.history
 
-    def _decide(self, choice: Choice, lesson: Lesson) -> None:
-        self.held_out_: tuple[np.ndarray, np.ndarray] | None = None
-        if choice.scores is not None and choice.labels is not None:
-            self.held_out_ = choice.labels, choice.scores
-        decision = learn_decision(
+    def _decide(self, choice: Choice, lesson: Lesson) -> Decision:
+        return learn_decision(
             choice,
             self.rule,
             calibrate=self.calibrate,
@@ -315,6 +338,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             label_names=self.label_names_,
             scores_of_all=lambda: self._scores(lesson.X),
         )
+
+    def _settle(self, choice: Choice, decision: Decision) -> None:
+        self.best_epoch_: int | None = choice.epochs
+        self.held_out_: tuple[np.ndarray, np.ndarray] | None = None
+        if choice.scores is not None and choice.labels is not None:
+            self.held_out_ = choice.labels, choice.scores
         self.rule_, self.rule_source_ = decision.rule, decision.source
         self.calibration_, self.validation_ = decision.calibration, decision.evaluation
 
@@ -385,6 +414,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if not hasattr(self, "network_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
         save_model(self, path)
+
+
+def _is_fitted(name: str) -> bool:
+    """Return whether an attribute is a result of ``fit`` and no parameter."""
+    return name.endswith("_") or name == "_tokenizer"
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
