@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import (
-    Images,
-    ItemColumn,
-    Json,
-    LabelsColumn,
-    OnBadItem,
-    Run,
-    Separator,
-    Table,
-    Unlisted,
-)
+from labelwise.cli._options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
 from labelwise.cli._show import figures, per_label, print_json, progress, show_skipped, table
 
 __all__ = ["evaluate"]
 
 
+@table_options(*LABELS, *FORM)
 def evaluate(
     run: Run,
     file: Table,
+    columns: dict[str, Any],
     rule: Annotated[
         str | None,
         typer.Option(
@@ -35,10 +27,6 @@ def evaluate(
     out: Annotated[
         str | None, typer.Option(metavar="JSON", help="Write the result there.", show_default=False)
     ] = None,
-    labels_column: LabelsColumn = None,
-    item_column: ItemColumn = None,
-    separator: Separator = None,
-    unlisted: Unlisted = None,
     images: Images = None,
     on_bad_item: OnBadItem = None,
     json: Json = False,
@@ -51,10 +39,7 @@ def evaluate(
         file,
         rule=rule,
         out=out,
-        labels_column=labels_column,
-        item_column=item_column,
-        separator=separator,
-        unlisted=unlisted,
+        **columns,
         images=images,
         on_bad_item=on_bad_item,
         progress=progress() and not json,

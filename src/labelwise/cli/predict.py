@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import Images, ItemColumn, Json, OnBadItem, Run, Table
+from labelwise.cli._options import FORM, Images, Json, OnBadItem, Run, Table, table_options
 from labelwise.cli._show import print_json, progress, show_skipped
 
 __all__ = ["predict"]
 
 
+@table_options(*FORM)
 def predict(
     run: Run,
     file: Table,
@@ -19,7 +20,7 @@ def predict(
         str,
         typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
     ],
-    item_column: ItemColumn = None,
+    columns: dict[str, Any],
     images: Images = None,
     on_bad_item: OnBadItem = None,
     json: Json = False,
@@ -31,7 +32,7 @@ def predict(
         run,
         file,
         out,
-        item_column=item_column,
+        **columns,
         images=images,
         on_bad_item=on_bad_item,
         progress=progress() and not json,

@@ -6,17 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import (
-    FeatureColumns,
-    Images,
-    ItemColumn,
-    Json,
-    LabelColumns,
-    LabelsColumn,
-    OnBadItem,
-    Separator,
-    Unlisted,
-)
+from labelwise.cli._options import Images, Json, OnBadItem, table_options
 from labelwise.cli._show import print_json, progress, show_outcome
 from labelwise.errors import UserError
 
@@ -27,7 +17,9 @@ def _option(help: str, metavar: str | None = None) -> Any:
     return typer.Option(help=help, metavar=metavar, show_default=False)
 
 
+@table_options()
 def train(
+    columns: dict[str, Any],
     source: Annotated[
         str | None,
         typer.Argument(metavar="FILE", help="A table, or with --resume a run.", show_default=False),
@@ -43,12 +35,6 @@ def train(
     ] = False,
     images: Images = None,
     on_bad_item: OnBadItem = None,
-    labels_column: LabelsColumn = None,
-    label_columns: LabelColumns = None,
-    feature_columns: FeatureColumns = None,
-    item_column: ItemColumn = None,
-    separator: Separator = None,
-    unlisted: Unlisted = None,
     method: Annotated[
         str | None, _option("See 'labelwise methods' [default: chosen from the labels].")
     ] = None,
@@ -144,7 +130,7 @@ def train(
     options = dict(locals())
     from labelwise import runs
 
-    given = {name: value for name, value in options.items() if name in runs.RunConfig.model_fields}
+    given = {name: value for name, value in options.items() if name in runs.RunConfig.model_fields} | columns
     if print_config:
         asked = runs.RunConfig.build({**given, "table": source}, file=config, sets=set_ or ())
         typer.echo(asked.to_toml(), nl=False)

@@ -8,6 +8,7 @@ from labelwise.data._check import check_lengths
 from labelwise.data._digits import DIGIT_NAMES, digits_canvases
 from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data._images import ImageSource
+from labelwise.data._options import TableOptions
 from labelwise.data._sources import ArraySource, Scaling, Source, as_source
 from labelwise.data._strong import StrongView
 from labelwise.data._table import Table, read_table
@@ -26,6 +27,7 @@ __all__ = [
     "Source",
     "StrongView",
     "Table",
+    "TableOptions",
     "Texts",
     "as_source",
     "check_lengths",

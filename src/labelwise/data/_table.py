@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from labelwise.annotations import Annotations, names_in, parse_names
 from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
 from labelwise.data._formats import read_columns
+from labelwise.data._options import TableOptions
 from labelwise.data._paths import resolve_inside
 from labelwise.errors import UserError, listed, near
 
@@ -61,18 +62,14 @@ class Table:
 
 def read_table(
     path: str | Path,
+    options: TableOptions | None = None,
     *,
-    labels_column: str | None = None,
-    label_columns: Sequence[str] | str | None = None,
-    feature_columns: Sequence[str] | str | None = None,
-    item_column: str | None = None,
-    unlisted: Literal["unknown", "absent"] = "unknown",
     label_names: Sequence[str] | None = None,
     require_labels: bool = True,
-    separator: str | None = None,
     expect: tuple[Sequence[str], Sequence[str]] | None = None,
     images: str | Path | None = None,
     kind: str | None = None,
+    **given: Any,
 ) -> Table:
     """Read a table from CSV, TSV, Parquet or JSONL (UTF-8, with or without a byte order mark).
 
@@ -87,7 +84,8 @@ def read_table(
     that begin with ``feature_`` or ``x_``, and those that hold a list of numbers in each row, and all others
     are labels; with the labels named and no column so called, all others are features.
 
-    :param unlisted: what a name that a row of ``labels_column`` does not list means.
+    :param options: what the user says of the table; each field of :class:`TableOptions` can be given as a keyword
+        too, which wins.
     :param label_names: the labels and their order in ``labels_column``; by default the names that occur.
     :param require_labels: False reads a file without labels, and the label columns that it does have.
     :param expect: (feature names, label names) of a trained model: the table gets these columns in this
@@ -99,6 +97,10 @@ def read_table(
         by default the table's own. Whether the files are there is seen when they are read.
     :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
     """
+    asked = (options or TableOptions()).changed(given)
+    labels_column, label_columns = asked.labels_column, asked.label_columns
+    feature_columns, item_column = asked.feature_columns, asked.item_column
+    unlisted, separator = asked.unlisted or "unknown", asked.separator
     path = Path(path)
     columns = read_columns(path)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))

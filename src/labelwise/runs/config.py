@@ -8,6 +8,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from labelwise.data import TableOptions
 from labelwise.errors import UserError, near
 from labelwise.runs import toml
 
@@ -17,10 +18,11 @@ __all__ = ["RunConfig"]
 class RunConfig(BaseModel):
     """Everything that ``train`` takes; a setting left at None is chosen from the data or by the method.
 
-    ``table``, ``images`` and its columns: see :func:`labelwise.data.read_table`. ``backbone``: by default that for the
-    table's items (``features``, ``efficientnet-lite0`` or ``minilm``). ``prior``: the mean number of labels per item,
-    or a JSON or CSV file with the share of positives of each label; ``label_weights``: ``"balanced"`` or such a
-    file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label of its items.
+    ``table``, ``images``; its columns and cells: see :class:`labelwise.data.TableOptions`. ``backbone``: by default
+    that for the table's items (``features``, ``efficientnet-lite0`` or ``minilm``). ``prior``: the mean number of
+    labels per item, or a JSON or CSV file with the share of positives of each label; ``label_weights``:
+    ``"balanced"`` or such a file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label
+    of its items.
     ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
     ``"auto"``, a threshold, or a rule as results name it (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
     the working directory. The rest: see :class:`labelwise.MultiLabelClassifier`, whose ``random_state`` is ``seed``.
@@ -35,8 +37,18 @@ class RunConfig(BaseModel):
     label_columns: list[str] | None = None
     feature_columns: list[str] | None = None
     item_column: str | None = None
+    text_column: str | None = None
+    image_suffix: str | None = None
+    label_value: str | None = None
     separator: str | None = None
-    unlisted: Literal["unknown", "absent"] = "unknown"
+    name_key: str | None = None
+    unlisted: Literal["unknown", "absent"] | None = None
+    minus_one: Literal["unknown", "absent"] = "unknown"
+    empty: Literal["unknown", "absent"] = "unknown"
+    delimiter: str | None = None
+    max_rows: int | None = Field(None, ge=1)
+    impute: Literal["mean", "median", "most_frequent"] | None = None
+    encode: Literal["onehot"] | None = None
     method: str | None = None
     backbone: str | None = None
     backbone_weights: str | None = None
@@ -114,6 +126,10 @@ class RunConfig(BaseModel):
         """Return TOML that :meth:`build` reads back into the same configuration."""
         return toml.dumps(self.model_dump())
 
+    def table_options(self) -> TableOptions:
+        """Return what is said of the table's columns and cells."""
+        return TableOptions(**{name: getattr(self, name) for name in TableOptions.names()})
+
     def located(self) -> Self:
         """Return the configuration with absolute paths, which mean the same from every working directory."""
         folders = {name: getattr(self, name) for name in _FOLDERS if getattr(self, name) is not None}
@@ -134,7 +150,11 @@ class RunConfig(BaseModel):
 
     def differences(self, other: RunConfig) -> list[str]:
         """Return "name: mine, not theirs" for each setting that differs."""
-        mine, theirs = self.model_dump(), other.model_dump()
+        mine, theirs = (
+            # What is not said is "unknown", and runs of earlier versions wrote that word.
+            {**config.model_dump(), "unlisted": config.unlisted or "unknown"}
+            for config in (self, other)
+        )
         return [
             f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]
         ]

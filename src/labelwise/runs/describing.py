@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from labelwise.annotations import describe as describe_labels
 from labelwise.data import read_table
 from labelwise.metrics import Judgeable, judgeable
 from labelwise.recommendation import Recommendation, recommend
-from labelwise.runs.inputs import as_unlisted
 
 __all__ = ["Description", "describe"]
 
@@ -72,28 +70,12 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(
-    table: str | Path,
-    *,
-    labels_column: str | None = None,
-    label_columns: Sequence[str] | None = None,
-    feature_columns: Sequence[str] | None = None,
-    item_column: str | None = None,
-    separator: str | None = None,
-    unlisted: str | None = None,
-    images: str | None = None,
-) -> Description:
-    """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it."""
-    data = read_table(
-        table,
-        labels_column=labels_column,
-        label_columns=label_columns,
-        feature_columns=feature_columns,
-        item_column=item_column,
-        separator=separator,
-        unlisted="unknown" if unlisted is None else as_unlisted(unlisted),
-        images=images,
-    )
+def describe(table: str | Path, *, images: str | None = None, **given: Any) -> Description:
+    """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it.
+
+    ``given``: fields of :class:`labelwise.data.TableOptions`.
+    """
+    data = read_table(table, images=images, **given)
     summary = describe_labels(data.annotations)
     return Description(
         table=str(table),

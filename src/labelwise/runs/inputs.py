@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 __all__ = [
     "BACKBONES",
     "Inputs",
-    "as_unlisted",
     "check_kind",
     "check_some",
     "items_of",
@@ -56,16 +55,7 @@ def read_inputs(config: RunConfig) -> Inputs:
     """
     if config.table is None:
         raise UserError("no table: give one, as in 'labelwise train photos.csv --out runs/first'")
-    table = read_table(
-        config.table,
-        labels_column=config.labels_column,
-        label_columns=config.label_columns,
-        feature_columns=config.feature_columns,
-        item_column=config.item_column,
-        unlisted=config.unlisted,
-        separator=config.separator,
-        images=config.images,
-    )
+    table = read_table(config.table, config.table_options(), images=config.images)
     if table.kind != "features" and config.backbone in _FOR_FEATURES:
         raise UserError(
             f"{table.path.name} has a column of {table.kind}s, and backbone {config.backbone!r} takes features: give "
@@ -129,37 +119,26 @@ def read_for_model(
     feature_names: Sequence[str],
     label_names: Sequence[str],
     *,
-    labels_column: str | None = None,
-    item_column: str | None = None,
-    separator: str | None = None,
-    unlisted: str | None = None,
+    given: Mapping[str, Any] | None = None,
     images: str | None = None,
     kind: str | None = None,
 ) -> Table:
     """Read another table for a model: the columns that it was trained on, in its order, and items of its ``kind``.
 
-    The form of the labels is the configuration's where it is not given; without ``label_names`` none are read.
+    :param given: options of :class:`labelwise.data.TableOptions` that differ from the configuration's.
+    :param label_names: without any, no labels are read.
     """
+    options = config.table_options().changed(given or {})
+    if not label_names:
+        options = replace(options, labels_column=None, label_columns=None, label_value=None)
     return read_table(
         path,
-        labels_column=(labels_column or config.labels_column) if label_names else None,
-        item_column=item_column or config.item_column,
-        separator=separator or config.separator,
-        unlisted=config.unlisted if unlisted is None else as_unlisted(unlisted),
+        options,
         require_labels=bool(label_names),
         expect=(feature_names, label_names),
         images=images or config.images,
         kind=kind,
     )
-
-
-def as_unlisted(text: str) -> Literal["unknown", "absent"]:
-    """Return ``text``, which is "unknown" or "absent", or raise ``UserError``."""
-    if text == "unknown":
-        return "unknown"
-    if text == "absent":
-        return "absent"
-    raise UserError(f"unlisted (--unlisted) is {text!r}: it is 'unknown' or 'absent'")
 
 
 def items_of(table: Table) -> Any:

@@ -69,17 +69,15 @@ def evaluate(
     *,
     rule: str | None = None,
     out: str | Path | None = None,
-    labels_column: str | None = None,
-    item_column: str | None = None,
-    separator: str | None = None,
-    unlisted: str | None = None,
     images: str | None = None,
     on_bad_item: str | None = None,
     progress: bool = False,
+    **given: Any,
 ) -> Judgement:
     """Judge the model of a finished run on the known labels of ``table``, by ``rule`` or the model's own.
 
     The table needs the columns that the model was trained on, in any order. ``out``: write the result there as JSON.
+    ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
 
     :raises UserError: for a run that is not finished, a table without these columns, and one without a known
         positive.
@@ -98,10 +96,7 @@ def evaluate(
         config,
         features,
         labels,
-        labels_column=labels_column,
-        item_column=item_column,
-        separator=separator,
-        unlisted=unlisted,
+        given=given,
         images=images,
         kind=state["kind"],
     )

@@ -47,15 +47,16 @@ def predict(
     table: str | Path,
     out: str | Path,
     *,
-    item_column: str | None = None,
     images: str | None = None,
     on_bad_item: str | None = None,
     progress: bool = False,
+    **given: Any,
 ) -> Predictions:
     """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
 
     The table needs the columns that the model was trained on, in any order; its labels are not read. The
     predicted names are a list, in CSV one text separated by ``;`` (or ``|`` where a name holds ``;``).
+    ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
 
     :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
         cannot be written.
@@ -70,7 +71,7 @@ def predict(
         config,
         state["feature_names"],
         [],
-        item_column=item_column,
+        given=given,
         images=images,
         kind=state["kind"],
     )

@@ -1,0 +1,113 @@
+"""How a table is to be read: everything that its user says of its columns and cells, in one object."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, Self
+
+from labelwise.errors import UserError
+
+__all__ = ["TableOptions"]
+
+_WORDS: dict[str, tuple[str, ...]] = {
+    "unlisted": ("unknown", "absent"),
+    "minus_one": ("unknown", "absent"),
+    "empty": ("unknown", "absent"),
+    "impute": ("mean", "median", "most_frequent"),
+    "encode": ("onehot",),
+}
+_LISTS = ("label_columns", "feature_columns")
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """What a user says of a table; whatever is None is found by looking, and told.
+
+    :ivar labels_column: the column of label names.
+    :ivar label_columns, feature_columns: names and glob patterns (``"label_*"``); one text or several.
+    :ivar label_value: the column of states (1, 0) in the long format, where a row holds one item and one label.
+    :ivar item_column: the column of item ids.
+    :ivar text_column: the column of texts.
+    :ivar image_suffix: the ending of the pictures' files (``".jpg"``) where the table's names have none.
+    :ivar separator: what separates names in ``labels_column``; ``" "`` stands for any whitespace.
+    :ivar name_key: the key of the name where ``labels_column`` holds lists of objects.
+    :ivar unlisted: what a name is that a row of ``labels_column`` does not list; None: "unknown".
+    :ivar minus_one, empty: what -1 and an empty cell of a label are.
+    :ivar delimiter: what separates the fields of a text table.
+    :ivar max_rows: the most rows that are read; a table that holds more is refused.
+    :ivar impute: how empty cells of numeric features are filled: "mean", "median" or "most_frequent" of the column.
+    :ivar encode: how columns of words become features: "onehot".
+    """
+
+    labels_column: str | None = None
+    label_columns: Sequence[str] | str | None = None
+    label_value: str | None = None
+    feature_columns: Sequence[str] | str | None = None
+    item_column: str | None = None
+    text_column: str | None = None
+    image_suffix: str | None = None
+    separator: str | None = None
+    name_key: str | None = None
+    unlisted: Literal["unknown", "absent"] | None = None
+    minus_one: Literal["unknown", "absent"] = "unknown"
+    empty: Literal["unknown", "absent"] = "unknown"
+    delimiter: str | None = None
+    max_rows: int | None = None
+    impute: Literal["mean", "median", "most_frequent"] | None = None
+    encode: Literal["onehot"] | None = None
+
+    def __post_init__(self) -> None:
+        for name, words in _WORDS.items():
+            value = getattr(self, name)
+            if value not in (*words, None) or (value is None and name in ("minus_one", "empty")):
+                raise UserError(f"{name} ({_flag(name)}) is {value!r}: it is {' or '.join(map(repr, words))}")
+        for name in (
+            "labels_column",
+            "label_value",
+            "item_column",
+            "text_column",
+            "image_suffix",
+            "name_key",
+        ):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise UserError(f"{name} ({_flag(name)}) is {value!r}: give one name, as text")
+        for name in _LISTS:
+            value = getattr(self, name)
+            if value is None or isinstance(value, str):
+                continue
+            if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
+                raise UserError(f"{name} ({_flag(name)}) is {value!r}: give names of columns, as texts")
+            object.__setattr__(self, name, tuple(value))
+        if self.max_rows is not None and (
+            isinstance(self.max_rows, bool) or not isinstance(self.max_rows, int) or self.max_rows < 1
+        ):
+            raise UserError(f"max_rows (--max-rows) is {self.max_rows!r}: give a whole number from 1")
+        if self.labels_column is not None and self.label_columns is not None:
+            raise UserError(
+                "give labels_column (one column of names) or label_columns (one column per label), not both"
+            )
+        if self.label_value is not None and self.labels_column is None:
+            raise UserError(
+                f"label_value (--label-value) {self.label_value!r} holds the states of the names in another column:"
+                " name that one with --labels-column"
+            )
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the options' names."""
+        return tuple(field.name for field in fields(cls))
+
+    def changed(self, given: Mapping[str, Any]) -> Self:
+        """Return the options with those of ``given`` that are not None; one form of labels takes the other's place."""
+        changes = {name: value for name, value in given.items() if value is not None}
+        if changes.get("label_columns") is not None and "labels_column" not in changes:
+            changes |= {"labels_column": None, "label_value": None}
+        if changes.get("labels_column") is not None and "label_columns" not in changes:
+            changes["label_columns"] = None
+        return replace(self, **changes)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
