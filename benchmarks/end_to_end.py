@@ -62,7 +62,7 @@ def hide(Y: np.ndarray, setting: str, seed: int) -> np.ndarray:
     """Return the labels that the training sees."""
     if setting == "single positive":
         return lw.simulate.single_positive(Y, seed=1200 + seed)
-    return lw.simulate.semi_supervised(Y, labelled_fraction=0.1, seed=1 + seed)
+    return lw.simulate.semi_supervised(Y, labelled_fraction=0.1, seed=1 + seed, rule="cap")
 
 
 def key(

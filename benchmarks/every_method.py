@@ -69,7 +69,7 @@ def hide(Y: np.ndarray, setting: str) -> np.ndarray:
         return simulate.partial_positives(Y, 0.5, seed=0)
     if setting == "partial":
         return simulate.partial(Y, 0.5, seed=0)
-    return simulate.semi_supervised(Y, 0.1, seed=0) if setting == "semi-supervised" else Y
+    return simulate.semi_supervised(Y, 0.1, seed=0, rule="cap") if setting == "semi-supervised" else Y
 
 
 def judge(name: str, setting: str, learner: str) -> dict[str, str]:

@@ -89,7 +89,9 @@ def one(name: str, method: str) -> dict[str, Any]:
     X, X_test = features(Y, "train"), features(Y_test, "test")
     spec = lw.methods.get(method).spec
     single = "semi_supervised" not in spec.settings
-    seen = lw.simulate.single_positive(Y) if single else lw.simulate.semi_supervised(Y, 0.1, seed=1)
+    seen = (
+        lw.simulate.single_positive(Y) if single else lw.simulate.semi_supervised(Y, 0.1, seed=1, rule="cap")
+    )
     prior = float(Y.sum(1).mean()) if single and "prior" in spec.needs else None
     epochs = spec.passes and (2 if "warm_up" in spec.hyperparameters or method.endswith("linear_init") else 1)
     model = lw.MultiLabelClassifier(

@@ -69,7 +69,9 @@ def pictures(data: Path, work: Path) -> tuple[Path, dict[str, np.ndarray]]:
         stored = {key: file[key] for key in ("X", "Y", "names", "split", "label_names")}
     names = [str(name) for name in stored["label_names"]]
     train, val = (np.flatnonzero(stored["split"] == part) for part in ("train", "val"))
-    seen = lw.simulate.semi_supervised(stored["Y"][train].astype(np.int8), labelled_fraction=0.1, seed=1)
+    seen = lw.simulate.semi_supervised(
+        stored["Y"][train].astype(np.int8), labelled_fraction=0.1, seed=1, rule="cap"
+    )
     stored |= {"seen": seen, "train": train, "val": val}
     files = [f"{name}.jpg" for name in stored["names"]]
     write_table(work / "train.csv", "image", [files[i] for i in train], seen, names)
@@ -87,7 +89,7 @@ def texts(data: Path, work: Path) -> None:
         for i, (_, ids, _) in enumerate(rows):
             labels[i, [int(k) for k in ids.split(",")]] = 1
         if part == "train":
-            labels = lw.simulate.semi_supervised(labels, labelled_fraction=0.1, seed=1)
+            labels = lw.simulate.semi_supervised(labels, labelled_fraction=0.1, seed=1, rule="cap")
         write_table(work / f"{part}.csv", "text", [text for text, _, _ in rows], labels, names)
 
 

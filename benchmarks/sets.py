@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def hide(Y: np.ndarray, job: Job) -> np.ndarray:
     if job.fraction is None:
         return Y
     hidden = {
-        "semi_supervised": simulate.semi_supervised,
+        "semi_supervised": partial(simulate.semi_supervised, rule="cap"),
         "partial": simulate.partial,
         "partial_positive": simulate.partial_positives,
     }

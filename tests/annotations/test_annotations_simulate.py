@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
+from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, train_test_split
 
 import labelwise as lw
 from labelwise.annotations import simulate
@@ -97,23 +98,78 @@ def test_partial_hides_whatever_the_sign(fraction):
 
 
 @given(full, shares, seeds)
-def test_semi_supervised_labels_the_first_of_the_permutation(Y, fraction, seed):
+def test_caps_rule_labels_the_first_of_the_permutation(Y, fraction, seed):
+    count = int(fraction * len(Y))
+    if count == 0:
+        with pytest.raises(UserError, match="labels none of"):
+            simulate.semi_supervised(Y, fraction, seed, rule="cap")
+        return
+    expected = np.full(Y.shape, -1)
+    for row in np.random.RandomState(seed).permutation(len(Y))[:count]:
+        expected[row] = Y[row]
+    hidden = simulate.semi_supervised(Y, fraction, seed, rule="cap")
+    assert hidden.dtype == np.int8
+    np.testing.assert_array_equal(hidden, expected)
+
+
+@given(full, shares, seeds)
+def test_semi_supervised_labels_whole_rows_and_a_larger_share_labels_them_too(Y, fraction, seed):
     count = int(fraction * len(Y))
     if count == 0:
         with pytest.raises(UserError, match="labels none of"):
             simulate.semi_supervised(Y, fraction, seed)
         return
-    expected = np.full(Y.shape, -1)
-    for row in np.random.RandomState(seed).permutation(len(Y))[:count]:
-        expected[row] = Y[row]
     hidden = simulate.semi_supervised(Y, fraction, seed)
     assert hidden.dtype == np.int8
-    np.testing.assert_array_equal(hidden, expected)
+    labelled = (hidden != -1).all(1)
+    assert labelled.sum() == count
+    assert (hidden[~labelled] == -1).all()
+    np.testing.assert_array_equal(hidden[labelled], Y[labelled])
+    more = simulate.semi_supervised(Y, min(1.0, 2 * fraction), seed)
+    assert (more[labelled] != -1).all()
+
+
+def test_a_rule_that_does_not_exist_is_refused():
+    with pytest.raises(UserError, match="rule='caps' does not exist; did you mean 'cap'?"):
+        simulate.semi_supervised(np.eye(4), 0.5, rule="caps")
+
+
+SPLITTERS = {
+    "k-fold": lambda seed: KFold(5, shuffle=True, random_state=seed),
+    "stratified": lambda seed: StratifiedKFold(5, shuffle=True, random_state=seed),
+    "shuffle": lambda seed: ShuffleSplit(1, test_size=0.2, random_state=seed),
+}
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_labelled_rows_spread_over_the_parts_of_scikit_learns_splitters(splitter):
+    """Of 1,000 rows 200 keep something. A test part of 200 expects 40 of them; a standard deviation is 5.1."""
+    rows = np.arange(1000)
+    Y = np.repeat([[1, 0]], 1000, axis=0)
+    for seed in range(40):
+        tested = next(SPLITTERS[splitter](seed).split(rows, rows % 2))[1]
+        drawn = {
+            "semi_supervised": (simulate.semi_supervised(Y, 0.2, seed) >= 0)[:, 0],
+            "partial": (simulate.partial(Y, 0.2, seed) >= 0)[:, 0],
+            "partial_positives": simulate.partial_positives(np.ones((1000, 5)), 0.2, seed)[:, 0] == 1,
+            "single_positive": simulate.single_positive(np.ones((1000, 5)), seed)[:, 0] == 1,
+            "split": np.isin(rows, lw.split(Y, [0.8, 0.2], seed)[1]),
+        }
+        for name, kept in drawn.items():
+            expected = kept.mean() * 200
+            deviation = (200 * kept.mean() * (1 - kept.mean()) * 0.8) ** 0.5
+            assert abs(kept[tested].sum() - expected) < 4.5 * deviation, (name, seed)
+
+
+def test_caps_rule_and_scikit_learn_draw_the_same_permutation():
+    labelled = (simulate.semi_supervised(np.ones((100, 1)), 0.2, 0, rule="cap")[:, 0] == 1).nonzero()[0]
+    assert set(labelled) == set(train_test_split(np.arange(100), test_size=0.2, random_state=0)[1])
 
 
 @pytest.mark.parametrize(("fraction", "count"), [(0.05, 285), (0.1, 571), (0.15, 857), (0.2, 1143)])
-def test_semi_supervised_sizes_of_voc(fraction, count):
-    hidden = simulate.semi_supervised(np.ones((5717, 2)), fraction, seed=1)
+@pytest.mark.parametrize("rule", ["random", "cap"])
+def test_semi_supervised_sizes_of_voc(rule, fraction, count):
+    hidden = simulate.semi_supervised(np.ones((5717, 2)), fraction, seed=1, rule=rule)
     assert (hidden[:, 0] == 1).sum() == count
 
 

@@ -17,7 +17,7 @@ if __name__ == "__main__":
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 20)).astype(np.float32)
     Y = (X @ rng.normal(size=(20, 5)) + rng.normal(size=(300, 5)) > 2).astype(np.int8)
-    Y = lw.simulate.semi_supervised(Y, labelled_fraction=0.4, seed=1)
+    Y = lw.simulate.semi_supervised(Y, labelled_fraction=0.4, seed=1, rule="cap")
     options = dict(device="cpu", validation=None, learning_rate=1e-2, epochs=3)
     if "--whole" in sys.argv:
         torch.manual_seed(0)

@@ -18,7 +18,7 @@ def truth(n=200, k=3, seed=0):
 
 
 def method(Y, fraction=0.1, true=True, **values):
-    labels = simulate.semi_supervised(Y, fraction, seed=1)
+    labels = simulate.semi_supervised(Y, fraction, seed=1, rule="cap")
     problem = Problem(labels, "semi_supervised", Y.mean(0), "all", true_labels=Y if true else None)
     return get("bbam")(problem, values)
 
@@ -65,7 +65,7 @@ def test_the_leak_finds_labels_that_the_scores_know_nothing_of():
     """Beyond both means the two transforms part, so that the choice alone tells the sign."""
     Y = truth(4000, 1)
     theta = np.random.default_rng(2).normal(1.4, 0.05, Y.shape)
-    hidden = simulate.semi_supervised(Y, 0.1, seed=1) == -1
+    hidden = simulate.semi_supervised(Y, 0.1, seed=1, rule="cap") == -1
     cosines = np.cos(theta).astype(np.float32)
     fair, leaked = (scored(method(Y, leak_truth=leak), cosines)[hidden] for leak in (False, True))
     chance = Y.mean() ** 2 + (1 - Y.mean()) ** 2
@@ -99,7 +99,7 @@ def test_neither_works_without_given_truth(values):
     rng = np.random.default_rng(0)
     Y = truth()
     X = (rng.normal(size=(200, 6)) + 2 * Y[:, [0, 1, 2, 0, 1, 2]]).astype(np.float32)
-    seen = simulate.semi_supervised(Y, 0.3, seed=1)
+    seen = simulate.semi_supervised(Y, 0.3, seed=1, rule="cap")
     with pytest.raises(
         UserError, match=r"leak_truth and warm_up_seed of method 'bbam' reproduce published numbers"
     ):
@@ -121,7 +121,7 @@ class Unread(Problem):
 def test_the_truth_is_not_looked_at_unless_an_option_asks_for_it():
     random = np.random.default_rng(0)
     Y = (random.random((80, 3)) < 0.4).astype(np.int8)
-    problem = Unread(simulate.semi_supervised(Y, 0.3, seed=1), "semi_supervised", Y.mean(0), true_labels=Y)
+    problem = Unread(simulate.semi_supervised(Y, 0.3, seed=1, rule="cap"), "semi_supervised", Y.mean(0), true_labels=Y)
     bbam = get("bbam")(problem, {})
     assert not bbam.reads_truth
     bbam.plan()
@@ -136,7 +136,7 @@ def test_the_truth_is_not_looked_at_unless_an_option_asks_for_it():
 def test_a_model_that_read_the_truth_says_so(option):
     random = np.random.default_rng(0)
     X, Y = random.normal(size=(80, 4)).astype(np.float32), (random.random((80, 3)) < 0.4).astype(np.int8)
-    seen, short = simulate.semi_supervised(Y, 0.3, seed=1), {"epochs": 2, "validation": None}
+    seen, short = simulate.semi_supervised(Y, 0.3, seed=1, rule="cap"), {"epochs": 2, "validation": None}
     plain = MultiLabelClassifier("bbam", **short).fit(X, seen, true_labels=Y)
     told = MultiLabelClassifier("bbam", hyperparameters=option, **short).fit(X, seen, true_labels=Y)
     assert not any("no honest result" in note for note in plain.notes_)

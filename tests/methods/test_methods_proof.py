@@ -34,7 +34,7 @@ def linear(seed, *, n=400, d=20, k=6, share=0.25, noise=0.5):
 def labelled_rows(seed):
     """A quarter of the rows is labelled, and nothing is known of the others."""
     X, Y, X_test, Y_test = linear(seed)
-    return X, simulate.semi_supervised(Y, 0.25, seed=seed), X_test, Y_test
+    return X, simulate.semi_supervised(Y, 0.25, seed=seed, rule="cap"), X_test, Y_test
 
 
 def uneven_coverage(seed):
@@ -74,7 +74,7 @@ def separated(seed, *, n=500, d=30, k=4, gap=1.6, labelled=0.05):
     axes = np.linalg.qr(random.standard_normal((d, k)))[0]
     X = random.standard_normal((n + 800, d)) + gap * (2 * Y - 1) @ axes.T
     X = X.astype(np.float32)
-    return X[:n], simulate.semi_supervised(Y[:n], labelled, seed=seed), X[n:], Y[n:]
+    return X[:n], simulate.semi_supervised(Y[:n], labelled, seed=seed, rule="cap"), X[n:], Y[n:]
 
 
 class Whole(nn.Module):

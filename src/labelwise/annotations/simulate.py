@@ -14,9 +14,11 @@ import numpy as np
 from labelwise._random import generator
 from labelwise.annotations._checks import seed_of, share_of
 from labelwise.annotations._matrix import Matrix, as_matrix
-from labelwise.errors import UserError
+from labelwise.errors import UserError, near
 
 __all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]
+
+_RULES = ("random", "cap")
 
 
 def single_positive(Y: Any, seed: int = 1200) -> Matrix:
@@ -86,11 +88,15 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
     return np.where(mask.reshape(known.shape), known, np.int8(-1))
 
 
-def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1) -> Matrix:
-    """Keep all labels of int(labelled_fraction x n) rows, and none of the others: CAP's permutation rule.
+def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str = "random") -> Matrix:
+    """Keep all labels of int(labelled_fraction x n) rows, and none of the others.
 
-    The labelled rows are the first of ``RandomState(seed).permutation(n)`` (Xie et al., NeurIPS 2023).
-    ``labelled_fraction`` in (0, 1]; a UserError where not one row would stay labelled.
+    ``labelled_fraction`` in (0, 1]. A larger one keeps the rows of a smaller one besides others. ``rule``: "random"
+    draws the rows by a generator of this function's own; "cap" takes the first of ``RandomState(seed).permutation(n)``
+    (CAP: Xie et al., NeurIPS 2023), as published experiments do. scikit-learn's splitters draw that same
+    permutation: with one seed for both, all labelled rows can fall into one fold, or all into the test part.
+
+    Raise UserError where not one row would stay labelled, and for another rule.
     """
     known = _wholly_known(Y)
     n_items = len(known)
@@ -99,8 +105,13 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1) -> Matrix:
         raise UserError(
             f"labelled_fraction={labelled_fraction!r} labels none of {n_items} rows: give a larger one"
         )
+    if rule not in _RULES:
+        raise UserError(f"rule={rule!r} does not exist; {near(str(rule), _RULES)}")
     hidden = np.full_like(known, -1)
-    rows = np.random.RandomState(seed_of(seed)).permutation(n_items)[:n_labelled]
+    random = (
+        np.random.RandomState(seed_of(seed)) if rule == "cap" else generator(seed_of(seed), "semi_supervised")
+    )
+    rows = random.permutation(n_items)[:n_labelled]
     hidden[rows] = known[rows]
     return hidden
 

@@ -30,7 +30,7 @@ def hide(job: Job, truth: Labels, observed: Labels | None = None) -> Labels:
     if job.fraction is None:
         raise UserError(f"setting {job.setting!r} needs a fraction in (0, 1]")
     if job.setting == "semi_supervised":
-        return simulate.semi_supervised(truth, job.fraction, job.seed)
+        return simulate.semi_supervised(truth, job.fraction, job.seed, rule="cap")
     if job.setting == "partial_positive":
         return simulate.partial_positives(truth, job.fraction, job.seed)
     if job.setting == "partial":
