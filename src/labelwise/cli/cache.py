@@ -18,9 +18,7 @@ __all__ = ["cache"]
 def cache(
     keys: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[KEY]...", help="Entries, by the beginnings of their keys.", show_default=False
-        ),
+        typer.Argument(metavar="KEY", help="Entries, by the beginnings of their keys.", show_default=False),
     ] = None,
     clear: Annotated[
         bool, typer.Option("--clear", help="Delete the entries that are named, or all of them.")

@@ -21,7 +21,7 @@ _COUNTS = ("labels", "cardinality", "without_positive", "unknown", "missing_file
 
 def datasets(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One set, in full.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="One set, in full.", show_default=False)
     ] = None,
     data: Annotated[
         str | None,

@@ -20,7 +20,7 @@ __all__ = ["experiment"]
 def experiment(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME]", help="An experiment (--list), or a TOML file.", show_default=False),
+        typer.Argument(metavar="NAME", help="An experiment of --list, or a TOML file.", show_default=False),
     ] = None,
     data: Annotated[
         str | None,

@@ -14,7 +14,7 @@ __all__ = ["methods"]
 
 def methods(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One method, in full.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="One method, in full.", show_default=False)
     ] = None,
     json: Json = False,
 ) -> None:

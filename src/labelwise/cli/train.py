@@ -57,7 +57,13 @@ def train(
     max_length: Annotated[
         int | None, _option("Tokens that are read of a text at most [default: the backbone's].")
     ] = None,
-    tune: Annotated[str | None, _option("Train the head alone or the whole network.", "head|all")] = None,
+    tune: Annotated[
+        str | None,
+        _option(
+            "Train the head alone or the whole network [default: head on features and pretrained backbones, else all].",
+            "head|all",
+        ),
+    ] = None,
     head_start: Annotated[
         str | None,
         _option(
@@ -104,7 +110,7 @@ def train(
         bool | None,
         typer.Option(
             "--calibrate/--no-calibrate",
-            help="Calibrate probabilities where that is identified.",
+            help="Calibrate probabilities where that is identified [default: calibrate].",
             show_default=False,
         ),
     ] = None,
@@ -117,7 +123,7 @@ def train(
         bool | None,
         typer.Option(
             "--cache/--no-cache",
-            help="Keep the features of pictures and texts for the next run.",
+            help="Keep the features of pictures and texts for the next run [default: cache].",
             show_default=False,
         ),
     ] = None,

@@ -26,5 +26,6 @@ def needs(extra: str, backbone: str) -> Iterator[None]:
         if not isinstance(error, ImportError):
             raise
         raise UserError(
-            f'backbone {backbone!r} needs an extra: pip install "labelwise[{extra}]" ({words:.120})'
+            f"backbone {backbone!r} needs an extra: in the checkout of labelwise, pip install '.[{extra}]'"
+            f" ({words:.120})"
         ) from error
