@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["UserError", "listed", "near"]
+__all__ = ["UserError", "listed", "near", "shown"]
 
 
 class UserError(ValueError):
@@ -32,3 +32,13 @@ def listed(values: Iterable[object], most: int = 5) -> str:
     items = [str(value) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def shown(value: object, most: int = 60) -> str:
+    """Return what a message shows of a value that may be anything: its ``repr``, cut, or its type's name."""
+    try:
+        # A text is cut first, since its repr may be four times as long.
+        text = repr(value[: most + 1] if isinstance(value, str | bytes) else value)
+    except Exception:  # a repr is the value's own code, and refuses, among others, numbers of 5,000 digits
+        return f"a value of type {type(value).__name__}"
+    return text if len(text) <= most else text[: most - 3] + "..."

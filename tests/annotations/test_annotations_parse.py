@@ -79,7 +79,13 @@ def test_sparse_entries_that_are_not_stored_are_unlisted(make, unlisted, state):
 
 def test_a_stored_zero_is_irrelevant():
     Y = sp.csr_matrix((np.array([1.0, 0.0]), ([0, 1], [0, 0])), shape=(2, 1))
-    np.testing.assert_array_equal(as_matrix(Y), [[1], [0]])
+    np.testing.assert_array_equal(as_matrix(Y, unlisted="unknown"), [[1], [0]])
+
+
+@pytest.mark.parametrize("read", [parse, as_matrix])
+def test_a_sparse_matrix_must_say_what_its_unstored_entries_are(read):
+    with pytest.raises(UserError, match="unlisted='absent' where every label that applies is stored"):
+        read(sp.csr_matrix(np.eye(2)))
 
 
 def test_an_entry_stored_twice_is_refused():
@@ -94,7 +100,7 @@ def test_round_trip_through_every_container(matrix):
     known = matrix != -1
     sparse = sp.coo_matrix((matrix[known], np.nonzero(known)), shape=matrix.shape)
     for Y in (matrix.tolist(), floats, floats.astype(object), pd.DataFrame(floats), sparse, sparse.tocsc()):
-        assert_states(parse(Y), matrix)
+        assert_states(parse(Y, unlisted="unknown"), matrix)
 
 
 def test_names_come_from_the_frame_the_argument_or_the_place():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import operator
 from typing import Any
 
-from labelwise.errors import UserError
+import numpy as np
 
-UNLISTED = {"unknown": -1, "absent": 0}
+from labelwise.errors import UserError, shown
+
+_MEANINGS = {"unknown": -1, "absent": 0}
 
 
 def seed_of(seed: Any) -> int:
@@ -17,7 +19,7 @@ def seed_of(seed: Any) -> int:
     except TypeError:
         value = -1
     if not 0 <= value < 2**32:
-        raise UserError(f"seed must be a whole number from 0 to 2**32 - 1, not {seed!r}")
+        raise UserError(f"seed must be a whole number from 0 to 2**32 - 1, not {shown(seed)}")
     return value
 
 
@@ -28,19 +30,19 @@ def share_of(argument: str, value: Any) -> float:
     except (TypeError, ValueError):
         share = -1.0
     if not 0.0 < share <= 1.0:
-        raise UserError(f"{argument} must be above 0 and at most 1, not {value!r}")
+        raise UserError(f"{argument} must be above 0 and at most 1, not {shown(value)}")
     return share
 
 
-def state_of_unlisted(unlisted: str) -> int:
-    """Return the state of an entry that the input does not list."""
-    if unlisted not in UNLISTED:
-        raise UserError(f"unlisted must be 'unknown' or 'absent', not {unlisted!r}")
-    return UNLISTED[unlisted]
+def state_of(argument: str, meaning: Any) -> int:
+    """Return the state that an option's "unknown" or "absent" stands for."""
+    if isinstance(meaning, str) and meaning in _MEANINGS:
+        return _MEANINGS[meaning]
+    raise UserError(f"{argument} must be 'unknown' or 'absent', not {shown(meaning)}")
 
 
 def missing(value: Any) -> bool:
-    """Return whether a cell is empty: None, NaN, or pandas' NA or NaT (known by their names)."""
-    if value is None or type(value).__name__ in {"NAType", "NaTType"}:
+    """Return whether a cell is empty: None, NaN, NumPy's masked, pandas' NA or NaT (known by their names)."""
+    if value is None or type(value).__name__ in {"NAType", "NaTType", "MaskedConstant"}:
         return True
-    return isinstance(value, float) and value != value  # noqa: PLR0124
+    return isinstance(value, float | np.floating) and bool(value != value)  # noqa: PLR0124

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations._matrix import Matrix
+from labelwise.annotations._readers import Matrix
 from labelwise.annotations._parse import parse
 from labelwise.errors import listed
 
@@ -31,7 +31,7 @@ class Summary:
     ``positives_per_row``: mean number of known positives of all rows. ``share_unknown``: of all n x K
     entries, in [0, 1]. ``negatives_known``: whether any negative is. ``prior_identified``: whether
     :meth:`priors` has a number for every label. ``not_identified``: sentences on what these annotations
-    cannot tell.
+    cannot tell. ``notes``: sentences on what was guessed when the labels were read.
     """
 
     n_items: int
@@ -55,6 +55,7 @@ class Summary:
     prior_identified: bool
     not_identified: tuple[str, ...]
     _priors: npt.NDArray[np.float64] | None = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     def priors(self) -> npt.NDArray[np.float64] | None:
         """Return each label's share of relevant items, (K,) float64 in [0, 1]; None if no negative is known.
@@ -81,7 +82,8 @@ class Summary:
         """Return the summary that :meth:`to_dict` wrote."""
         facts: dict[str, Any] = {}
         for name in cls.__dataclass_fields__:
-            if not name.startswith("_"):
+            # Records of earlier versions have no notes.
+            if not name.startswith("_") and (name != "notes" or name in data):
                 value = data[name]
                 counts = name in {"positives", "negatives", "unknown"}
                 facts[name] = (
@@ -120,12 +122,20 @@ class Summary:
         lines += [
             f"{'unclear' if not place else '':<10}{text}" for place, text in enumerate(self.not_identified)
         ]
+        lines += [f"{'read as' if not place else '':<10}{text}" for place, text in enumerate(self.notes)]
         return "\n".join(lines)
 
 
-def describe(Y: Any, label_names: Sequence[str] | None = None) -> Summary:
-    """Return the facts of ``Y``, which is anything that :func:`labelwise.annotations.parse` reads."""
-    annotations = parse(Y, label_names=label_names)
+def describe(
+    Y: Any,
+    label_names: Sequence[str] | None = None,
+    *,
+    unlisted: str | None = None,
+    minus_one: str = "unknown",
+    empty: str = "unknown",
+) -> Summary:
+    """Return the facts of ``Y``, which is anything that :func:`labelwise.annotations.parse` reads by these options."""
+    annotations = parse(Y, label_names=label_names, unlisted=unlisted, minus_one=minus_one, empty=empty)
     matrix, names = annotations.matrix, annotations.label_names
     n_items, n_labels = matrix.shape
     positive, negative = matrix == 1, matrix == 0
@@ -167,6 +177,7 @@ def describe(Y: Any, label_names: Sequence[str] | None = None) -> Summary:
         prior_identified=priors is not None and not priors_missing,
         not_identified=_unclear(setting, without_positive, without_negative, priors_missing),
         _priors=priors,
+        notes=annotations.notes,
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing, state_of_unlisted
+from labelwise.annotations._checks import missing, state_of
+from labelwise.annotations._codes import Codes
 from labelwise.annotations._matrix import Annotations, name_list
 from labelwise.errors import UserError, near
 
@@ -28,6 +29,9 @@ def parse_names(
     label_names: Sequence[str] | None = None,
     separator: str | None = None,
     extra: str = "refuse",
+    minus_one: str = "unknown",
+    empty: str = "unknown",
+    name_key: str | None = None,
 ) -> Annotations:
     """Read one cell of label names a row; the package's page says how cells are read.
 
@@ -41,7 +45,8 @@ def parse_names(
     Raises UserError for a cell that cannot be read, a name that ``label_names`` has not, no name at all, or
     text that only spaces could separate when neither ``separator`` nor ``label_names`` say whether they do.
     """
-    absent = state_of_unlisted(unlisted)
+    absent = state_of("unlisted", unlisted)
+    codes = Codes.named(minus_one, empty)
     if extra not in ("refuse", "ignore"):
         raise UserError(f"extra={extra!r}: it is 'refuse' or 'ignore'")
     if isinstance(values, str):
@@ -63,7 +68,7 @@ def parse_names(
     matrix = np.full((len(rows), len(chosen)), absent, dtype=np.int8)
     for row, names in enumerate(rows):
         if names is None:
-            matrix[row] = -1
+            matrix[row] = codes.empty
             continue
         for name in names:
             if name not in place:

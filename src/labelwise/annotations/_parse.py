@@ -2,52 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing, state_of_unlisted
-from labelwise.annotations._matrix import (
-    Annotations,
-    as_matrix,
-    choose,
-    from_frame,
-    from_sparse,
-    is_frame,
-    name_list,
-)
+from labelwise.annotations._checks import missing, state_of
+from labelwise.annotations._codes import Codes
+from labelwise.annotations._matrix import Annotations, choose, name_list
 from labelwise.annotations._names import parse_names
+from labelwise.annotations._readers import is_frame, read_states, to_known
 
 
-def parse(Y: Any, *, label_names: Sequence[str] | None = None, unlisted: str = "unknown") -> Annotations:
+def parse(
+    Y: Any,
+    *,
+    label_names: Sequence[str] | None = None,
+    unlisted: str | None = None,
+    minus_one: str = "unknown",
+    empty: str = "unknown",
+    separator: str | None = None,
+    name_key: str | None = None,
+) -> Annotations:
     """Read annotations of any kind; the package's page says how.
 
-    ``Y``: an (n, K) array, masked array, nested list, pandas frame or scipy sparse matrix with entries 1, 0,
-    and -1, NaN, None or NA for unknown; or n cells of label names (a list or Series of lists or of joined
-    names, see :func:`parse_names`). ``label_names``: K names; for a frame, for names and for Annotations they
-    choose and order the labels. ``unlisted``: what a sparse matrix's unstored entry, or a name that a row
-    does not list, is: ``"unknown"`` or ``"absent"``; it changes nothing elsewhere.
+    ``Y``: an (n, K) array, masked array, torch tensor, nested list, pandas or polars frame or scipy sparse
+    matrix with entries 1, 0, and -1, NaN, None or NA for unknown; or n cells of label names (a list or Series
+    of lists or of joined names, see :func:`parse_names`). ``label_names``: K names; for a frame, for names and
+    for Annotations they choose and order the labels. ``unlisted``: what a sparse matrix's unstored entry, or a
+    name that a row does not list, is: ``"unknown"`` or ``"absent"``; None is "unknown" for names, and refused
+    for a sparse matrix; it changes nothing elsewhere. ``minus_one``: what -1 means, and ``empty``: what NaN,
+    None, NA, a masked entry or an empty cell means, ``"unknown"`` or ``"absent"``. ``separator`` and
+    ``name_key`` are those of :func:`parse_names`.
+
+    The ``notes`` of the result say what was guessed: a separator, codes that look like another convention, names
+    that look like syntax or like each other.
 
     Raises UserError, in one line, for an empty matrix, a wrong shape, a value outside the three states (with
-    its row and label), names that are double, unknown or of another number than the labels.
+    its row and label), names that are double, unknown or of another number than the labels, or hold control
+    characters.
     """
-    state_of_unlisted(unlisted)
+    codes = Codes.named(minus_one, empty)
+    if unlisted is not None:
+        state_of("unlisted", unlisted)
     if isinstance(Y, Annotations):
         names, places = choose(Y.label_names, label_names)
-        return Y if places is None else Annotations(np.ascontiguousarray(Y.matrix[:, places]), names)
-    if hasattr(Y, "tocoo"):
-        matrix = from_sparse(Y, unlisted=unlisted)
-    elif is_frame(Y):
+        return Y if places is None else Annotations(np.ascontiguousarray(Y.matrix[:, places]), names, Y.notes)
+    Y = to_known(Y)
+    if is_frame(Y):
         names, places = choose(Y.columns, label_names)
-        return Annotations(from_frame(Y if places is None else Y.iloc[:, places]), names)
+        matrix = read_states(Y if places is None else Y.iloc[:, places], "Y", unlisted, codes)
     elif _holds_names(Y):
-        return parse_names(Y, unlisted=unlisted, label_names=label_names)
+        return parse_names(
+            Y,
+            unlisted=unlisted or "unknown",
+            label_names=label_names,
+            separator=separator,
+            minus_one=minus_one,
+            empty=empty,
+            name_key=name_key,
+        )
     else:
-        matrix = as_matrix(Y)
-    if label_names is None:
-        return Annotations(matrix, tuple(f"label_{column}" for column in range(matrix.shape[1])))
-    return Annotations(matrix, name_list(label_names))
+        matrix = read_states(Y, "Y", unlisted, codes)
+        names = (
+            tuple(f"label_{column}" for column in range(matrix.shape[1]))
+            if label_names is None
+            else name_list(label_names)
+        )
+    return Annotations(matrix, names, codes.notes())
 
 
 def _holds_names(Y: Any) -> bool:
@@ -57,12 +79,12 @@ def _holds_names(Y: Any) -> bool:
     if not isinstance(Y, np.ndarray | list | tuple) and not hasattr(Y, "iloc"):
         return False
     for cell in Y:
-        if isinstance(cell, str | set | frozenset):
+        if isinstance(cell, str | set | frozenset | Mapping):
             return True
         if isinstance(cell, list | tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1):
             for value in cell:
                 if not missing(value):
-                    return isinstance(value, str)
+                    return isinstance(value, str | Mapping)
         elif not missing(cell):
             return False
     return False

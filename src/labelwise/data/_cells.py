@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +23,15 @@ _STATES = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "-0.0": 0, "false": 0}
 
 @dataclass(frozen=True)
 class Columns:
-    """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages."""
+    """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages.
+
+    :ivar notes: sentences on what was guessed of the file.
+    """
 
     path: Path
     data: dict[str, Any]
     rows: int
+    notes: list[str] = field(default_factory=list)
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return "file: row 3 (line 4), column 'x'" for a message; the line where the format has lines."""

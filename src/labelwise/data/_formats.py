@@ -14,7 +14,7 @@ from labelwise.errors import UserError, listed, near
 __all__ = ["read_columns"]
 
 
-def read_columns(path: Path) -> Columns:
+def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
     """Read a CSV, TSV, Parquet or JSONL file.
 
     :raises UserError: for a file that is missing, of another format, empty, ragged, not UTF-8, with two

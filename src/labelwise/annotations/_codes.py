@@ -1,0 +1,107 @@
+"""What a code such as 1, -1, yes or an empty cell means, and which codes look like another convention."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise.annotations._checks import state_of
+
+__all__ = ["Codes", "code_of"]
+
+_EMPTY = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", "nat"))
+_WORDS = {"true": "1", "false": "0", "yes": "yes", "no": "no", "y": "yes", "n": "no", "?": "?"}
+_NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})(e[+-]?\d{1,2})?", re.ASCII)
+
+
+def code_of(text: str) -> str | None:
+    """Return the code that a cell of a label spells: "1", "0", "-1", "yes", "no", "?", "empty", or None.
+
+    Case and blanks around it do not count; a number counts by its exact value, so that ``1.000000`` is "1" and
+    ``0.9999999999999999999`` is none.
+    """
+    word = text.strip().lower()
+    if word in _EMPTY:
+        return "empty"
+    if word in _WORDS:
+        return _WORDS[word]
+    if _NUMBER.fullmatch(word) is None:
+        return None
+    number = Decimal(word)
+    return str(int(number)) if number in (1, 0, -1) else None
+
+
+_KEYS = {"one": "1", "zero": "0", "minus": "-1", "empty": "empty"}
+
+
+@dataclass
+class Codes:
+    """What -1 and an empty cell mean, and the codes that were seen.
+
+    :ivar minus_one: the state of -1: -1 (unknown) or 0 (absent).
+    :ivar empty: that of an empty cell: NaN, None, NA, a masked entry, nothing.
+    :ivar seen: the codes that occurred, as :func:`code_of` names them; None where nobody asks.
+    """
+
+    minus_one: int = -1
+    empty: int = -1
+    seen: set[str] | None = field(default_factory=set)
+
+    @classmethod
+    def named(cls, minus_one: Any, empty: Any) -> Codes:
+        """Return the codes that the options "unknown" and "absent" name, or raise ``UserError``."""
+        return cls(state_of("minus_one", minus_one), state_of("empty", empty))
+
+    def see(self, **masks: npt.NDArray[np.bool_]) -> None:
+        """Note which codes occur, by the mask of each: ``one``, ``zero``, ``minus``, ``empty``."""
+        if self.seen is not None:
+            self.seen.update(_KEYS[name] for name, mask in masks.items() if mask.any())
+
+    def state(self, code: str) -> int:
+        """Return the state of a code of :func:`code_of`."""
+        states = {"1": 1, "yes": 1, "0": 0, "no": 0, "-1": self.minus_one, "empty": self.empty, "?": -1}
+        return states[code]
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence on each code seen that another convention writes for something else."""
+        found = []
+        seen = self.seen or set()
+        if self.minus_one == -1 and {"1", "-1"} <= seen and "0" not in seen:
+            found.append(
+                "Only 1 and -1 occur as states, and -1 is read as unknown. Where -1 says that a label does not apply,"
+                " as in CelebA, give minus_one='absent' (--minus-one absent)."
+            )
+        elif self.minus_one == self.empty == -1 and {"1", "0", "-1", "empty"} <= seen:
+            found.append(
+                "1, 0, -1 and empty cells occur, and both -1 and empty are read as unknown. In CheXpert -1 is"
+                " uncertain and an empty cell was not mentioned: minus_one='absent' (--minus-one absent) and"
+                " empty='absent' (--empty absent) read them as irrelevant."
+            )
+        elif self.empty == -1 and {"1", "empty"} <= seen and not seen & {"0", "no", "-1"}:
+            found.append(
+                "Only 1 and empty cells occur as states, and an empty cell is read as unknown. Where it says that a"
+                " label does not apply, give empty='absent' (--empty absent)."
+            )
+        if seen & {"yes", "no"}:
+            found.append("yes (y) is read as 1 and no (n) as 0.")
+        return tuple(found)
+
+
+def hint_of(values: Iterable[Any]) -> str:
+    """Return what to write where the values of a label are those of another convention, or nothing."""
+    numbers = set()
+    for value in values:
+        text = str(value)
+        if code_of(text) not in ("empty", "?"):
+            numbers.add(text.strip().removesuffix(".0"))
+        if len(numbers) > 2:
+            return ""
+    if numbers == {"1", "2"}:
+        return "; 1 and 2 occur alone: if they mean yes and no, or no and yes, write 1 and 0"
+    return ""

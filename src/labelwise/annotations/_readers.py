@@ -1,0 +1,253 @@
+"""How arrays, nested lists, frames, tensors and sparse matrices become label states."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise.annotations._checks import missing, state_of
+from labelwise.annotations._codes import Codes
+from labelwise.errors import UserError, shown
+
+Matrix = npt.NDArray[np.int8]
+_STATES = (1, 0, -1)
+
+
+def read_states(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
+    """Return the states of anything but names that ``parse`` reads; see ``as_matrix``."""
+    if is_sparse(Y):
+        return _from_sparse(Y, argument, unlisted, codes)
+    if is_frame(Y):
+        return _from_frame(Y, argument, codes)
+    return _from_array(Y, argument, codes)
+
+
+def is_sparse(Y: Any) -> bool:
+    """Return whether ``Y`` is a scipy sparse matrix or array."""
+    return hasattr(Y, "tocoo") and hasattr(Y, "shape")
+
+
+def is_frame(Y: Any) -> bool:
+    """Return whether ``Y`` is a pandas frame, without importing pandas."""
+    return hasattr(Y, "iloc") and hasattr(Y, "columns")
+
+
+def is_columns(Y: Any) -> bool:
+    """Return whether ``Y`` is a frame of another library that hands out Arrow columns, such as polars."""
+    return hasattr(Y, "__arrow_c_stream__") and hasattr(Y, "columns") and not hasattr(Y, "iloc")
+
+
+def to_known(Y: Any, argument: str = "Y") -> Any:
+    """Return a torch tensor as a NumPy array, and a polars frame or series as pandas; all else as it is."""
+    if is_columns(Y) or type(Y).__module__.partition(".")[0] == "polars":
+        if not hasattr(Y, "to_pandas"):
+            raise UserError(f"{argument} is a {type(Y).__name__}: collect it to a frame first")
+        if not hasattr(Y, "columns"):
+            return np.array([*Y.to_list(), None], dtype=object)[:-1]
+        import pandas as pd
+
+        # Column by column through Python objects: null stays null, whatever the type beside it.
+        columns = [
+            Y[name].to_list() if hasattr(Y[name], "to_list") else Y[name].to_pylist() for name in _names(Y)
+        ]
+        frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
+        frame.columns = pd.Index(_names(Y), dtype=object)
+        return frame
+    if type(Y).__module__.partition(".")[0] == "torch" and hasattr(Y, "detach"):
+        if str(Y.layout) != "torch.strided":
+            raise UserError(f"{argument} is a sparse tensor: give a dense one, or a scipy sparse matrix")
+        values = Y.detach().cpu()
+        return (values.float() if values.is_floating_point() else values).numpy()
+    return Y
+
+
+def _names(Y: Any) -> list[str]:
+    return list(Y.column_names if hasattr(Y, "column_names") else Y.columns)
+
+
+def _from_array(Y: Any, argument: str, codes: Codes) -> Matrix:
+    if isinstance(Y, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(Y)
+        matrix = _from_array(np.where(mask, 0, np.ma.getdata(Y)), argument, codes).copy()
+        codes.see(empty=mask)
+        matrix[mask] = codes.empty
+        return matrix
+    try:
+        values = np.asarray(Y)
+    except ValueError:
+        raise UserError(f"{argument} {_ragged(Y)}: give every row one entry for each label") from None
+    except Exception as error:
+        # An object's own __array__ may raise anything.
+        raise UserError(
+            f"{argument} is {shown(Y)}, which does not become an array ({shown(str(error))}): give rows of 1, 0 and -1"
+        ) from None
+    check_shape(values.shape, argument)
+    states, bad = _states(values, codes)
+    if bad >= 0:
+        row, column = divmod(bad, values.shape[1])
+        refuse(values[row, column], row, column, argument)
+    return states
+
+
+def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
+    """Return the dense matrix of a scipy sparse matrix; a stored 0 is irrelevant."""
+    check_shape(Y.shape, argument)
+    _check_compressed(Y, argument)
+    try:
+        stored = Y.tocoo()
+        rows, columns = np.asarray(stored.row), np.asarray(stored.col)
+        values = np.asarray(stored.data)
+        whole = rows.shape == columns.shape == values.shape
+        inside = whole and not (
+            rows.size
+            and (
+                rows.min() < 0 or columns.min() < 0 or rows.max() >= Y.shape[0] or columns.max() >= Y.shape[1]
+            )
+        )
+    except Exception as error:  # what scipy raises of a matrix whose parts were changed by hand
+        raise UserError(
+            f"{argument} is a sparse matrix that scipy cannot read: {shown(str(error))}"
+        ) from None
+    if not inside:
+        raise UserError(
+            f"{argument} is a sparse matrix with an index outside its shape {Y.shape}: make it anew"
+        )
+    states, bad = _states(values, codes)
+    if bad >= 0:
+        refuse(values[bad], int(rows[bad]), int(columns[bad]), argument)
+    places, counts = np.unique(rows.astype(np.int64) * Y.shape[1] + columns, return_counts=True)
+    if counts.size and counts.max() > 1:
+        row, column = divmod(int(places[counts.argmax()]), Y.shape[1])
+        raise UserError(f"{argument} stores row {row}, label {column} more than once: store each entry once")
+    if unlisted is None:
+        raise UserError(
+            f"{argument} is a sparse matrix, and an entry that it does not store can mean two things: give"
+            " unlisted='absent' where every label that applies is stored, or unlisted='unknown' where only those are"
+            " that somebody noted"
+        )
+    matrix = np.full(Y.shape, state_of("unlisted", unlisted), dtype=np.int8)
+    matrix[rows, columns] = states
+    return matrix
+
+
+def _check_compressed(Y: Any, argument: str) -> None:
+    """Refuse a CSR, CSC or BSR matrix whose parts do not fit: scipy reads past their ends and crashes."""
+    kind = getattr(Y, "format", None)
+    if kind not in ("csr", "csc", "bsr"):
+        return
+    indptr, indices, data = (np.asarray(part) for part in (Y.indptr, Y.indices, Y.data))
+    block = (1, 1)
+    if kind == "bsr" and data.ndim == 3:
+        block = (max(1, data.shape[1]), max(1, data.shape[2]))
+    major, minor = Y.shape[::-1] if kind == "csc" else (Y.shape[0] // block[0], Y.shape[1] // block[1])
+    whole = indptr.dtype.kind in "iu" and indices.dtype.kind in "iu" and indptr.ndim == indices.ndim == 1
+    if not (
+        whole
+        and len(indptr) == major + 1
+        and indptr[0] == 0
+        and not (np.diff(indptr.astype(np.int64)) < 0).any()
+        and indptr[-1] <= min(len(indices), len(data))
+    ):
+        raise UserError(
+            f"{argument} is a {kind.upper()} matrix whose indptr does not fit its indices and data: make it anew"
+        )
+    used = indices[: indptr[-1]]
+    if used.size and (used.min() < 0 or used.max() >= minor):
+        raise UserError(
+            f"{argument} is a sparse matrix with an index outside its shape {Y.shape}: make it anew"
+        )
+
+
+def _from_frame(frame: Any, argument: str, codes: Codes) -> Matrix:
+    """Return the matrix of a pandas frame of numbers, bools, nullable or Arrow types, or objects."""
+    check_shape(frame.shape, argument)
+    kinds = {dtype.kind if isinstance(dtype, np.dtype) else "?" for dtype in frame.dtypes}
+    if len(kinds) == 1 and kinds <= set("biuf"):
+        states, bad = _states(frame.to_numpy(), codes)
+        if bad < 0:
+            return states
+    matrix = np.empty(frame.shape, dtype=np.int8)
+    for column, name in enumerate(frame.columns):
+        series = frame.iloc[:, column]
+        numeric = series.dtype.kind in "biuf"
+        values = (
+            series.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else series.to_numpy(dtype=object)
+        )
+        states, bad = _states(values, codes)
+        if bad >= 0:
+            refuse(series.iloc[bad], bad, name, argument)
+        matrix[:, column] = states
+    return matrix
+
+
+def check_shape(shape: tuple[int, ...], argument: str) -> None:
+    """Refuse what is not a matrix with at least one row and one label."""
+    if len(shape) != 2:
+        hint = "for a single label, reshape it to (n, 1)" if len(shape) == 1 else "give one row an item"
+        raise UserError(f"{argument} must be (items, labels), not {len(shape)}-dimensional: {hint}")
+    if 0 in shape:
+        raise UserError(
+            f"{argument} is empty ({shape[0]} items, {shape[1]} labels): give at least one of each"
+        )
+
+
+def refuse(value: Any, row: int, label: object, argument: str) -> None:
+    """Raise the UserError for an entry outside the three states."""
+    value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.void) else value
+    names = (
+        "; names of labels are read by labelwise.annotations.parse_names" if isinstance(value, str) else ""
+    )
+    raise UserError(
+        f"{argument} holds {shown(value)} at row {row} (counted from 0), label {shown(str(label))}: write 1 for "
+        f"relevant, 0 for irrelevant, -1 or NaN for unknown{names}"
+    )
+
+
+def _states(values: npt.NDArray[Any], codes: Codes) -> tuple[Matrix, int]:
+    """Return the states of ``values`` in C order, and the flat index of the first that is none, or -1."""
+    kind = values.dtype.kind
+    if kind == "b":
+        codes.see(one=values, zero=~values)
+        return values.astype(np.int8, order="C"), -1
+    if kind in "iu":
+        if values.size and (values.min() < -1 or values.max() > 1):
+            return np.empty(0, np.int8), int(((values < -1) | (values > 1)).argmax())
+        states = np.ascontiguousarray(values, dtype=np.int8)
+        if codes.seen is not None:
+            codes.see(one=states == 1, zero=states == 0, minus=states == -1)
+        return (states if codes.minus_one == -1 else np.maximum(states, np.int8(0))), -1
+    if kind == "f":
+        unknown, ones, zeros, minus = np.isnan(values), values == 1, values == 0, values == -1
+        wrong = ~(unknown | ones | zeros | minus)
+        if wrong.any():
+            return np.empty(0, np.int8), int(wrong.argmax())
+        codes.see(one=ones, zero=zeros, minus=minus, empty=unknown)
+        states = ones.astype(np.int8, order="C")
+        states[minus], states[unknown] = codes.minus_one, codes.empty
+        return states, -1
+    flat = np.empty(values.size, dtype=np.int8)
+    for place, value in enumerate(values.ravel().tolist()):
+        if missing(value):
+            code = "empty"
+        elif isinstance(value, Real | np.bool_) and value in _STATES:
+            code = str(_STATES[_STATES.index(value)])
+        else:
+            return flat, place
+        if codes.seen is not None:
+            codes.seen.add(code)
+        flat[place] = codes.state(code)
+    return flat.reshape(values.shape), -1
+
+
+def _ragged(rows: Any) -> str:
+    try:
+        lengths = [len(row) if hasattr(row, "__len__") else 0 for row in rows]
+    except Exception:  # an object that only looks like rows
+        return "does not hold one value an entry"
+    odd = next((row for row, length in enumerate(lengths) if length != lengths[0]), None)
+    if odd is None:
+        return "does not hold one value an entry"
+    return f"has {lengths[0]} entries in row 0 and {lengths[odd]} in row {odd} (counted from 0)"
