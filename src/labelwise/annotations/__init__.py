@@ -41,17 +41,22 @@ likewise the rows that are known to have none and the rows that nobody labelled.
 from __future__ import annotations
 
 from labelwise.annotations import simulate
+from labelwise.annotations._codes import Codes, code_of, hint_of
 from labelwise.annotations._describe import Summary, describe
-from labelwise.annotations._matrix import Annotations, as_matrix
+from labelwise.annotations._matrix import Annotations, as_matrix, check_label_names
 from labelwise.annotations._names import names_in, parse_names
 from labelwise.annotations._parse import parse
 from labelwise.annotations._split import split
 
 __all__ = [
     "Annotations",
+    "Codes",
     "Summary",
     "as_matrix",
+    "check_label_names",
+    "code_of",
     "describe",
+    "hint_of",
     "names_in",
     "parse",
     "parse_names",

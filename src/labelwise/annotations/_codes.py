@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from labelwise.annotations._checks import state_of
 
-__all__ = ["Codes", "code_of"]
+__all__ = ["Codes", "code_of", "hint_of"]
 
 _EMPTY = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", "nat"))
-_WORDS = {"true": "1", "false": "0", "yes": "yes", "no": "no", "y": "yes", "n": "no", "?": "?"}
+_WORDS = {"true": "1", "false": "0", "yes": "yes", "no": "no", "?": "?"}
 _NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})(e[+-]?\d{1,2})?", re.ASCII)
 
 
@@ -89,7 +89,7 @@ class Codes:
                 " label does not apply, give empty='absent' (--empty absent)."
             )
         if seen & {"yes", "no"}:
-            found.append("yes (y) is read as 1 and no (n) as 0.")
+            found.append("yes is read as 1 and no as 0.")
         return tuple(found)
 
 

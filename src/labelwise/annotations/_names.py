@@ -83,7 +83,11 @@ def parse_names(
 
 
 def names_in(
-    values: Iterable[Any], *, label_names: Sequence[str] | None = None, separator: str | None = None
+    values: Iterable[Any],
+    *,
+    label_names: Sequence[str] | None = None,
+    separator: str | None = None,
+    name_key: str | None = None,
 ) -> Names:
     """Return the names that occur in cells of names, sorted; see :func:`parse_names`."""
     chosen = None if label_names is None else name_list(label_names)

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.annotations import Codes, code_of, hint_of
 from labelwise.data._lines import line_of
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, shown
 
 __all__ = ["Columns"]
-
-_UNKNOWN_WORDS = ("", "?", "-1", "-1.0", "na", "n/a", "nan", "null", "none", "<na>")
-_STATES = {"1": 1, "1.0": 1, "true": 1, "0": 0, "0.0": 0, "-0.0": 0, "false": 0} | dict.fromkeys(
-    _UNKNOWN_WORDS, -1
-)
 
 
 @dataclass(frozen=True)
@@ -59,30 +55,42 @@ class Columns:
         values = self.data[name].to_pylist()
         return [value if value is None or isinstance(value, list | str) else str(value) for value in values]
 
-    def states(self, name: str) -> NDArray[np.int8]:
-        """Return a label column as states (n,) int8 in {1, 0, -1}; empty, null and NaN are unknown."""
+    def states(self, name: str, codes: Codes | None = None) -> NDArray[np.int8]:
+        """Return a label column as states (n,) int8 in {1, 0, -1}.
+
+        :param codes: what -1 and an empty cell (empty, null, NaN) mean, unknown by default; it notes the codes seen.
+        :raises UserError: for a cell that is no state, or a column that cannot hold any.
+        """
         import pyarrow as pa
         import pyarrow.compute as pc
 
+        codes = codes or Codes()
+        column = self.data[name]
         try:
-            texts = pc.utf8_lower(pc.utf8_trim_whitespace(self.data[name].cast(pa.string())))
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+            if pa.types.is_float16(column.type):
+                column = column.cast(pa.float32())
+            texts = column.cast(pa.string())
+        except (pa.ArrowException, OSError):
             raise UserError(
-                f"{self.path.name}: column {name!r} holds {self.data[name].type}, not label states"
+                f"{self.path.name}: column {name!r} holds {str(column.type)[:60]}, not label states"
             ) from None
         encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
-        words = encoded.dictionary.to_pylist()
-        codes = encoded.indices.to_numpy(zero_copy_only=False)
-        states: NDArray[np.int8] = np.array([_STATES.get(word, -2) for word in words], dtype=np.int8)[codes]
+        words = [code_of(word) for word in encoded.dictionary.to_pylist()]
+        if codes.seen is not None:
+            codes.seen.update(word for word in words if word is not None)
+        places = encoded.indices.to_numpy(zero_copy_only=False)
+        table = [-2 if word is None else codes.state(word) for word in words]
+        states: NDArray[np.int8] = np.array(table, dtype=np.int8)[places]
         wrong = np.flatnonzero(states == -2)
         if len(wrong):
             row, more = int(wrong[0]), len(wrong) - 1
-            value = str(self.data[name][row].as_py()).strip()[:40]
+            value = shown(str(self.data[name][row].as_py()).strip())
             raise UserError(
-                f"{self.where(row, name)}: {value!r} is no label state"
+                f"{self.where(row, name)}: {value} is no label state"
                 + (f" ({more} more)" if more else "")
                 + "; write 1 (relevant), 0 (irrelevant) or nothing (unknown), or name the label columns"
                 " (--label-columns) or the feature columns (--feature-columns)"
+                + hint_of(encoded.dictionary.to_pylist())
             )
         return states
 

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.annotations import Annotations, names_in, parse_names
+from labelwise.annotations import Annotations, Codes, names_in, parse_names
 from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
 from labelwise.data._formats import read_columns
@@ -100,9 +100,8 @@ def read_table(
     asked = (options or TableOptions()).changed(given)
     labels_column, label_columns = asked.labels_column, asked.label_columns
     feature_columns, item_column = asked.feature_columns, asked.item_column
-    unlisted, separator = asked.unlisted or "unknown", asked.separator
     path = Path(path)
-    columns = read_columns(path)
+    columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))
     if expect is not None:
         feature_columns = _sources(columns, expect[0], vectors) or None
@@ -135,14 +134,13 @@ def read_table(
         features=features,
         feature_names=feature_names,
         labels=(
-            _annotations(columns, roles.labels, roles.labels if expect is None else tuple(expect[1]))
+            _annotations(columns, roles.labels, roles.labels if expect is None else tuple(expect[1]), asked)
             if labels_column is None
             else _named(
                 columns,
                 labels_column,
-                unlisted,
+                asked,
                 label_names,
-                separator,
                 require_labels,
                 "refuse" if expect is None else "ignore",
             )
@@ -151,7 +149,7 @@ def read_table(
         path=path,
         extra_labels=()
         if expect is None or labels_column is None
-        else _extra(columns, labels_column, tuple(expect[1]), separator),
+        else _extra(columns, labels_column, tuple(expect[1]), asked),
     )
 
 
@@ -201,22 +199,24 @@ def _features(columns: Columns, roles: Roles) -> tuple[NDArray[np.float32] | Non
     return np.hstack(blocks), tuple(names)
 
 
-def _annotations(columns: Columns, present: Sequence[str], label_names: Sequence[str]) -> Annotations | None:
+def _annotations(
+    columns: Columns, present: Sequence[str], label_names: Sequence[str], asked: TableOptions
+) -> Annotations | None:
     if not label_names:
         return None
     matrix = np.full((columns.rows, len(label_names)), -1, dtype=np.int8)
     place = {name: k for k, name in enumerate(label_names)}
+    codes = Codes.named(asked.minus_one, asked.empty)
     for name in present:
-        matrix[:, place[name]] = columns.states(name)
-    return Annotations(matrix, tuple(label_names))
+        matrix[:, place[name]] = columns.states(name, codes)
+    return Annotations(matrix, tuple(label_names), codes.notes())
 
 
 def _named(
     columns: Columns,
     name: str,
-    unlisted: str,
+    asked: TableOptions,
     label_names: Sequence[str] | None,
-    separator: str | None,
     require: bool,
     extra: str,
 ) -> Annotations | None:
@@ -225,7 +225,14 @@ def _named(
         return None
     try:
         return parse_names(
-            cells, unlisted=unlisted, label_names=label_names, separator=separator, extra=extra
+            cells,
+            unlisted=asked.unlisted or "unknown",
+            label_names=label_names,
+            separator=asked.separator,
+            extra=extra,
+            minus_one=asked.minus_one,
+            empty=asked.empty,
+            name_key=asked.name_key,
         )
     except UserError as error:
         row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
@@ -234,10 +241,10 @@ def _named(
         raise UserError(f"{columns.where(int(row[1]), name)}{row[2]}") from None
 
 
-def _extra(
-    columns: Columns, name: str, label_names: tuple[str, ...], separator: str | None
-) -> tuple[str, ...]:
-    found = names_in(columns.names(name), label_names=label_names, separator=separator)
+def _extra(columns: Columns, name: str, label_names: tuple[str, ...], asked: TableOptions) -> tuple[str, ...]:
+    found = names_in(
+        columns.names(name), label_names=label_names, separator=asked.separator, name_key=asked.name_key
+    )
     return tuple(label for label in found if label not in set(label_names))
 
 
