@@ -100,6 +100,12 @@ ROOMS: dict[str, tuple[str, str]] = {
         "An experiment's file, choice of rows or folder of results is not what the runner expects. "
         "`labelwise experiment --list` shows what there is.",
     ),
+    "_files": (
+        "Files that cannot be written",
+        "Every file is written beside its place, flushed to disk and renamed, so that the one before it is "
+        "whole whatever happens. Nothing is written through a link: a folder that came from elsewhere may "
+        "hold one that leads to a file of yours.",
+    ),
     "demo": (
         "The demonstration",
         "The folder for its report cannot be used.",
