@@ -25,6 +25,7 @@ __all__ = [
     "is_link",
     "open_own",
     "own_folder",
+    "read_bytes",
     "replacing",
     "replacing_folder",
     "sync_folder",
@@ -147,6 +148,23 @@ def open_own(path: Path, flags: int) -> int:
         what = "it is no file" if found.st_nlink < 2 else "it is one file with another name elsewhere"
         raise OSError(errno.EMLINK, f"{what}: remove it", str(path))
     return handle
+
+
+def read_bytes(path: Path, most: int) -> bytes:
+    """Return the bytes of a regular file of ``most`` bytes at most; links at ``path`` itself are not followed.
+
+    :raises OSError: with words for all else: a link, a folder, a pipe (never waits), a longer file.
+    """
+    if is_link(path):
+        raise OSError(errno.ELOOP, "it is a link", str(path))
+    handle = os.open(path, os.O_RDONLY | _FLAGS | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise OSError(errno.EINVAL, "it is no file", str(path))
+        if found.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {most:,}", str(path))
+        return file.read()
 
 
 def own_folder(path: Path) -> None:
