@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from labelwise.annotations import Summary
 from labelwise.errors import UserError, near
 from labelwise.methods import Budget, Method, get
+from labelwise.models import preprocessing_of
 from labelwise.targets import expected_prior
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["budget_of", "check_parameters", "label_weights", "resolve_prior"]
+__all__ = ["budget_of", "check_parameters", "label_weights", "resolve_prior", "tuning_of"]
 
 _PRETRAINED_RATE = 0.1
 
@@ -39,6 +42,14 @@ def check_parameters(model: MultiLabelClassifier) -> None:
     seed = model.random_state
     if not (seed is None or (isinstance(seed, Integral) and seed >= 0)):
         raise UserError(f"random_state={seed!r}: give a whole number from 0")
+
+
+def tuning_of(tune: Any, backbone: str | nn.Module) -> Literal["head", "all"]:
+    """Return what is trained: as given, else the head alone where the features are fixed or pretrained."""
+    if tune is not None:
+        return "all" if tune == "all" else "head"
+    fixed = backbone == "features" or preprocessing_of(backbone) is not None
+    return "head" if fixed else "all"
 
 
 def budget_of(model: MultiLabelClassifier, method: type[Method]) -> Budget:

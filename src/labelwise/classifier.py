@@ -27,10 +27,11 @@ from labelwise._items import (
     read_items,
 )
 from labelwise._networks import embedder_for
-from labelwise._parameters import check_parameters, resolve_prior
+from labelwise._parameters import check_parameters, resolve_prior, tuning_of
 from labelwise._saving import restore_model, save_model
 from labelwise._selection import choice_of, given_validation, select
 from labelwise._training import Lesson, Trained, scaled_source, train
+from labelwise._unused import unused_settings
 from labelwise.annotations import Annotations, describe, parse
 from labelwise.data import Source, check_lengths
 from labelwise.errors import UserError
@@ -266,7 +267,15 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             choice = choice_of(final, pair)
         self._become(final)
         self._settle(choice, self._decide(choice, lesson))
-        self.notes_ = notes_on(self)
+        arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
+        unused = unused_settings(
+            self,
+            final.method,
+            X,
+            arguments=[name for name, value in arguments.items() if value is not None],
+            chooses=choice.scores is not None,
+        )
+        self.notes_ = (*unused, *notes_on(self))
         self.seconds_ = time.perf_counter() - began
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
@@ -274,8 +283,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         columns = column_names(X)
         self._tokenizer: str | None = None
         self.preprocessing_ = prepared(self)
-        fixed = self.backbone == "features" or self.preprocessing_ is not None
-        self.tune_ = self.tune or ("head" if fixed else "all")
+        self.tune_ = tuning_of(self.tune, self.backbone)
         closed = self.tune_ == "head" or self.preprocessing_ is not None
         self.head_start_ = self.head_start or ("ridge" if closed else "random")
         X = as_items(self, X, items)
@@ -289,7 +297,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _choose_method(self, labels: Annotations) -> type[Method]:
         summary = describe(labels.matrix, labels.label_names)
-        method = get(self.method or recommend(summary).method)
+        method = get(self.method or recommend(summary, self.tune_).method)
         method.spec.accept(summary.setting, fitting(summary.setting))
         self.method_ = method.spec.id
         return method

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
@@ -23,21 +24,41 @@ class Recommendation:
         return "\n".join(lines + [f"  or {name}: {reason}" for name, reason in self.alternatives])
 
 
-def recommend(summary: Summary) -> Recommendation:
+def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recommendation:
     """Return the method to begin with for labels as ``describe`` found them.
 
     ``ridge`` is the answer on fixed features in every setting: in this library's measurements no published loss beats
-    a tuned closed form there by more than it risks. The alternatives are what to compare it with. Raises
-    ``UserError`` where no positive is known, since nothing can be learnt then.
+    a tuned closed form there by more than it risks. The alternatives are what to compare it with. With ``tune="all"``
+    it is a method that trains, by steps that move the whole network. Raises ``UserError`` where no positive is known,
+    since nothing can be learnt then.
     """
     if not summary.positives.any():
         raise UserError(
             "no entry is known to be relevant, so there is nothing to learn: label some items first"
         )
-    base = "closed form with input scaling and strength chosen by leave-one-out: seconds, and hard to beat on features"
-    return Recommendation("ridge", base, _ALTERNATIVES[summary.setting])
+    others = _ALTERNATIVES[summary.setting]
+    if tune == "head":
+        return Recommendation("ridge", _CLOSED_FORM, others)
+    method, reason = _WHOLE_NETWORK[summary.setting]
+    return Recommendation(method, reason, tuple(pair for pair in others if pair[0] != method))
 
 
+_CLOSED_FORM = "closed form with input scaling and strength chosen by leave-one-out: seconds, and hard to beat on features"
+_POSITIVES = (
+    "trains the whole network, which a closed form cannot, and says nothing of unknown entries at first: it gained "
+    "from that in every measurement here"
+)
+# Sums over the whole batch would forbid accumulate, which whole networks are the ones to need.
+_WHOLE_NETWORK = {
+    "full": ("bce", "trains the whole network, which a closed form cannot, by the loss of complete labels"),
+    "single_positive": ("em_apl", _POSITIVES),
+    "partial_positive": ("em_apl", _POSITIVES),
+    "partial": (
+        "ignore_unknown",
+        "trains the whole network, which a closed form cannot, on exactly what is known",
+    ),
+    "semi_supervised": ("em_apl", _POSITIVES),
+}
 _ALTERNATIVES: dict[str, tuple[tuple[str, str], ...]] = {
     "full": (("bam", "a margin helps rare labels"), ("bce", "the standard loss, with any backbone")),
     "single_positive": (

@@ -142,7 +142,7 @@ def training_of(model: MultiLabelClassifier) -> Training:
     unclear = summary["not_identified"] if isinstance(summary, Mapping) else summary.not_identified
     settings: dict[str, Any] = {
         "backbone": model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
-        "trained": {"head": "the head alone", "all": "the whole network"}[model.tune_],
+        "trained": _trained(model),
         **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
         "input scaling": None if model.scaling_ is None else model.scaling_.kind,
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
@@ -161,6 +161,16 @@ def training_of(model: MultiLabelClassifier) -> Training:
         seconds=float(model.seconds_),
         versions=_versions(),
     )
+
+
+def _trained(model: MultiLabelClassifier) -> str:
+    """Return in words which weights the training moved."""
+    if not get(model.method_).spec.passes:
+        return "the head alone, solved in closed form on features that stay as they were"
+    if model.tune_ == "all" and next(model.network_.backbone.parameters(), None) is not None:
+        return "the whole network"
+    projects = next(model.network_.neck.parameters(), None) is not None
+    return "the projection of the features and the head" if projects else "the head alone"
 
 
 def _results(

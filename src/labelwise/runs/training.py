@@ -147,6 +147,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
 
 def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     """Read the inputs, choose the method where none is given, and refuse hyper-parameters that it does not have."""
+    from labelwise._parameters import tuning_of
     from labelwise.annotations import describe
     from labelwise.methods import fitting, get
     from labelwise.recommendation import recommend
@@ -156,13 +157,14 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     inputs = read_inputs(config)
     check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
-    advice = recommend(summary)
+    backbone = config.backbone or BACKBONES[inputs.table.kind]
+    advice = recommend(summary, tuning_of(config.tune, backbone))
     method = config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))
     spec.resolve(config.hyperparameters)
     reason = advice.reason if method == advice.method else None
-    chosen = {"method": method, "backbone": config.backbone or BACKBONES[inputs.table.kind]}
+    chosen = {"method": method, "backbone": backbone}
     return config.model_copy(update=chosen).located(), inputs, reason
 
 

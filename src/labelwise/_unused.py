@@ -1,0 +1,84 @@
+"""Settings that were given and could not matter, each named with the reason: nothing is ignored in silence."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+from labelwise.data import ImageFiles
+from labelwise.methods import Method
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["given_parameters", "unused_settings"]
+
+_STEPS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "backbone_learning_rate",
+    "head_start",
+    "label_weights",
+    "strong_view",
+    "patience",
+    "select",
+    "accumulate",
+    "precision",
+    "on_epoch",
+)
+"""What only training steps read."""
+
+
+def given_parameters(model: MultiLabelClassifier) -> frozenset[str]:
+    """Return the names of the parameters whose values are not the defaults."""
+    signature = inspect.signature(type(model).__init__)
+    given = set()
+    for name, value in model.get_params(deep=False).items():
+        default = signature.parameters[name].default
+        nothing = isinstance(value, Mapping) and not value
+        if value is not default and not nothing and not (type(value) is type(default) and value == default):
+            given.add(name)
+    return frozenset(given)
+
+
+def unused_settings(
+    model: MultiLabelClassifier, method: Method, X: Any, *, arguments: Collection[str], chooses: bool
+) -> tuple[str, ...]:
+    """Return one sentence for each reason for which something that was given did nothing in a fit.
+
+    :param method: as it was trained.
+    :param X: the training items, before a frozen backbone read them.
+    :param arguments: the names of the arguments of ``fit`` that were given.
+    :param chooses: whether an epoch could be chosen on rows that the model did not see.
+    """
+    given, told = {*given_parameters(model), *arguments}, list[str]()
+
+    def say(names: Collection[str], reason: str, unused: bool) -> None:
+        found = [name for name in names if name in given]
+        if unused and found:
+            told.append(f"not used: {', '.join(found)}, since {reason}")
+            given.difference_update(found)
+
+    spec, whole = method.spec, model.tune_ == "all"
+    stages = method.plan()
+    views = {view for stage in stages for group in stage.views.values() for view in group}
+    closed = f"method {spec.id!r} is solved in closed form, without training steps"
+    say(_STEPS, closed, not any(stage.epochs for stage in stages))
+    say(("tune",), f"{closed}: the backbone stays as it was", whole and not spec.passes)
+    weightless = next(model.network_.backbone.parameters(), None) is None
+    say(("tune", "backbone_learning_rate"), "this backbone has no weights to train", whole and weightless)
+    say(("backbone_learning_rate",), "the head alone is trained (tune='head')", not whole)
+    say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not chooses)
+    say(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
+    say(("strong_view",), "it is for rows of features alone", model.scaling_ is None)
+    files = isinstance(X, ImageFiles)
+    say(("image_size",), "pictures in arrays keep the size that they have", not files)
+    say(("picture_cache",), "the items are no files of pictures", not files)
+    say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
+    say(("on_bad_item",), "these items need no reading that could fail", not hasattr(X, "scan"))
+    asked = "prior" in spec.needs or model.rule_.name == "prior_matched"
+    say(("prior",), f"neither method {spec.id!r} nor the rule ({model.rule_source_}) reads it", not asked)
+    say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
+    return tuple(told)
