@@ -125,6 +125,10 @@ def read_table(
         require_labels=require_labels,
         kind=kind,
     )
+    if images is not None and roles.kind != "image":
+        raise UserError(
+            f"{path.name} has no column of pictures: leave out images (--images), or name the column 'image'"
+        )
     features, feature_names = _features(columns, roles)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
