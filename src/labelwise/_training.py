@@ -155,7 +155,7 @@ def _problem(model: MultiLabelClassifier, lesson: Lesson, method_class: type[Met
         lesson.labels.matrix,
         facts.setting,
         model.prior_ if own is None else own,
-        model.tune_,  # type: ignore[arg-type]
+        model.tune_,
         seed,
         budget_of(model, method_class),
         lesson.truth,

@@ -43,7 +43,10 @@ def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recomm
     return Recommendation(method, reason, tuple(pair for pair in others if pair[0] != method))
 
 
-_CLOSED_FORM = "closed form with input scaling and strength chosen by leave-one-out: seconds, and hard to beat on features"
+_CLOSED_FORM = (
+    "closed form with input scaling and strength chosen by leave-one-out: "
+    "seconds, and hard to beat on features"
+)
 _POSITIVES = (
     "trains the whole network, which a closed form cannot, and says nothing of unknown entries at first: it gained "
     "from that in every measurement here"
