@@ -309,7 +309,7 @@ def test_10_000_columns_in_a_few_seconds(tmp_path: Path, kind: str) -> None:
         ("t.jsonl", b'{"text": "x", "\\udc00": 1}\n', "half a character"),
         ("t.jsonl", b"[" * 200_000, "line 1 is JSON that nests too deep"),
         ("t.jsonl", b'{"text": "x", "a": ' + b"1" * 10_000 + b"}", "holds a number too long"),
-        ("t.csv", b'text,a\n"hi,1\nyou,0\n', "row 1 .line 2. has 1 fields"),
+        ("t.csv", b'text,a\n"hi,1\nyou,0\n', "row 1 .line 2.: a quote .*opens that never closes"),
     ],
 )
 def test_tables_in_other_encodings(tmp_path: Path, name: str, content: bytes, message: str) -> None:

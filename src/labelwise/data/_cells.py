@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Codes, code_of, hint_of
-from labelwise.data._lines import line_of
 from labelwise.errors import UserError, listed, shown
 
 __all__ = ["Columns"]
@@ -22,16 +22,18 @@ class Columns:
     """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages.
 
     :ivar notes: sentences on what was guessed of the file.
+    :ivar line_of: gives the line of the file on which a row begins; None where the format has no lines.
     """
 
     path: Path
     data: dict[str, Any]
     rows: int
     notes: list[str] = field(default_factory=list)
+    line_of: Callable[[int], int | None] | None = None
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return "file: row 3 (line 4), column 'x'" for a message; the line where the format has lines."""
-        line = line_of(self.path, row)
+        line = None if self.line_of is None else self.line_of(row)
         place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
         return place + (f", column {name!r}" if name is not None else "")
 

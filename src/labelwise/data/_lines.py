@@ -1,63 +1,178 @@
-"""The lines of a text table: which ending means what, and on which line a row stands."""
+"""The bytes of a table's file: which ending means what, unpacked within a bound, and that they are UTF-8."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+import codecs
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from labelwise.errors import UserError
+from labelwise.annotations import check_label_names
+from labelwise.errors import UserError, listed, shown
 
-__all__ = ["FORMATS", "check_utf8", "delimiter", "line_of", "records"]
+__all__ = [
+    "FORMATS",
+    "MOST_ROWS",
+    "bytes_of",
+    "check_names",
+    "check_rows",
+    "check_utf8",
+    "kind_of",
+    "most_bytes",
+]
 
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", ".pq": "Parquet"}
-FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL"}
+FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON"}
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+MOST_ROWS = 50_000_000
+"""The rows that a table may have where ``max_rows`` says no other number."""
+_MOST_BYTES, _TIMES = 4 << 30, 50
+_PIECE = 1 << 24
 
 
-def delimiter(path: Path) -> str:
-    """Return a tab for TSV; for CSV a comma, or a semicolon where the header has only these."""
-    if FORMATS[path.suffix.lower()] == "TSV":
-        return "\t"
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        header = file.readline()
-    return ";" if ";" in header and "," not in header else ","
+def kind_of(path: Path) -> tuple[str, str | None]:
+    """Return (format, ending of the packer or None) of a table by its name; "a.csv.gz" is ("CSV", ".gz")."""
+    suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
+    packer = suffixes.pop() if suffixes and suffixes[-1] in PACKED else None
+    kind = FORMATS.get(suffixes[-1]) if suffixes else None
+    if kind is None:
+        ending = "".join(path.suffixes[-2:] if packer else path.suffixes[-1:])
+        raise UserError(
+            f"{path.name}: unknown ending {ending!r}; a table ends in {', '.join(FORMATS)}, packed or not"
+            f" ({', '.join(PACKED)})"
+        )
+    if kind == "Parquet" and packer:
+        raise UserError(
+            f"{path.name}: Parquet packs its columns itself; unpack the file and give it without {packer}"
+        )
+    return kind, packer
 
 
-def records(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Yield (line on which the record begins, fields) of each record that is not blank, the header first."""
-    limit = csv.field_size_limit(2**31 - 1)
+def most_bytes(size: int) -> int:
+    """Return the bytes that a file of ``size`` bytes may unpack or decode to: 4 GiB, or 50 times its size."""
+    return max(_MOST_BYTES, _TIMES * size)
+
+
+def check_rows(path: Path, rows: int, max_rows: int | None) -> None:
+    """Refuse more rows than ``max_rows`` (None: ``MOST_ROWS``)."""
+    most = MOST_ROWS if max_rows is None else max_rows
+    if rows > most:
+        raise UserError(
+            f"{path.name} has {rows:,} rows, more than {most:,}; give max_rows (--max-rows) if they are meant"
+        )
+
+
+def bytes_of(path: Path, packer: str | None) -> bytes:
+    """Return a file's content, unpacked, without a byte order mark.
+
+    :raises UserError: for a file that cannot be read, is damaged or cut short, or unpacks to more than
+        :func:`most_bytes`.
+    """
     try:
-        with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-            reader = csv.reader(file, delimiter=delimiter(path))
-            before = 0
-            for fields in reader:
-                if fields:
-                    yield before + 1, fields
-                before = reader.line_num
-    finally:
-        csv.field_size_limit(limit)
+        raw = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from None
+    if packer is not None and raw:
+        raw = _unpacked(path, raw, packer, most_bytes(len(raw)))
+    return raw.removeprefix(codecs.BOM_UTF8)
 
 
-def line_of(path: Path, row: int) -> int | None:
-    """Return the line of the file on which a data row (from 0) begins."""
-    kind = FORMATS[path.suffix.lower()]
-    if kind == "Parquet":
-        return None
-    if kind == "JSONL":
-        with path.open("rb") as file:
-            lines = (number for number, line in enumerate(file, 1) if line.strip())
-            return next((number for index, number in enumerate(lines) if index == row), None)
-    return next((line for index, (line, _) in enumerate(records(path)) if index == row + 1), None)
-
-
-def check_utf8(path: Path) -> None:
-    """Raise ``UserError`` that names the first line that is not UTF-8."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
+def _unpacked(path: Path, raw: bytes, packer: str, most: int) -> bytes:
+    pieces = []
+    total = 0
+    try:
+        for piece in _pieces(raw, packer):
+            total += len(piece)
+            if total > most:
                 raise UserError(
-                    f"{path.name}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at"
-                    f" {error.start + 1}); save the file as UTF-8"
-                ) from None
+                    f"{path.name} unpacks to more than {most:,} bytes, {most // len(raw)} times its size; unpack it"
+                    " first if that is meant"
+                )
+            pieces.append(piece)
+    except UserError:
+        raise
+    except Exception as error:  # each packer has errors of its own
+        raise UserError(
+            f"{path.name} is damaged or cut short: {shown(str(error), 120)}; pack it anew"
+        ) from None
+    return b"".join(pieces)
+
+
+def _pieces(raw: bytes, packer: str) -> Iterator[bytes]:
+    """Yield what each stream of a packed file holds; the end of the file must be the end of a stream."""
+    import bz2
+    import lzma
+    import zlib
+
+    if packer == ".zst":
+        import pyarrow as pa
+
+        with pa.CompressedInputStream(pa.BufferReader(raw), "zstd") as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
+        return
+    makers: dict[str, Callable[[], Any]] = {
+        ".gz": lambda: zlib.decompressobj(wbits=31),
+        ".bz2": bz2.BZ2Decompressor,
+        ".xz": lzma.LZMADecompressor,
+    }
+    while raw:
+        stream = makers[packer]()
+        while not stream.eof:
+            piece = stream.decompress(raw, _PIECE)
+            # zlib hands back what it has not looked at; the others keep it.
+            raw = getattr(stream, "unconsumed_tail", b"")
+            if not piece and not raw and not stream.eof and getattr(stream, "needs_input", True):
+                raise EOFError("the file ends in the middle")
+            yield piece
+        raw = stream.unused_data.lstrip(b"\0")
+
+
+def check_utf8(path: Path, data: bytes) -> None:
+    """Raise ``UserError`` that names the first line that is not UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _PIECE):
+            decoder.decode(data[start : start + _PIECE], final=start + _PIECE >= len(data))
+        return
+    except UnicodeDecodeError:
+        pass
+    for number, line in enumerate(data.split(b"\n"), 1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(
+                f"{path.name}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at"
+                f" {error.start + 1}){_looks_like(data)}; save the file as UTF-8"
+            ) from None
+
+
+def _looks_like(data: bytes) -> str:
+    """Return what a file looks like whose ending says otherwise, for a message."""
+    magic = {
+        b"\x1f\x8b": "packed by gzip: name it .gz",
+        b"PK\x03\x04": "an Excel or zip file",
+        b"PAR1": "Parquet: name it .parquet",
+        b"\xff\xfe": "UTF-16",
+        b"\xfe\xff": "UTF-16",
+    }
+    return next((f"; it looks like {what}" for start, what in magic.items() if data.startswith(start)), "")
+
+
+def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
+    """Refuse column names that are double, or hold control characters or half a character."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"{path.name}{place}: columns named more than once: {listed(map(shown, twice))}; rename them"
+        )
+    for number, name in enumerate(names, 1):
+        try:
+            check_label_names([name])
+            name.encode()
+        except (UserError, UnicodeEncodeError):
+            raise UserError(
+                f"{path.name}{place}: the name of column {number}, {shown(name)}, holds a control character or half"
+                " a character (a lone surrogate); rename it"
+            ) from None

@@ -1,0 +1,284 @@
+"""Reading CSV and TSV so that every row of the file is a row of the table, or the file is refused."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from labelwise.data._cells import Columns
+from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
+from labelwise.errors import UserError, shown
+
+__all__ = ["read_delimited"]
+
+_WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+_SPELT = {"\\t": "\t", "tab": "\t"}
+_SAMPLE = 1 << 16
+_LINE = re.compile(rb"[^\r\n]+")
+_END = re.compile(rb"\r\n|\r|\n")
+_BLANK = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
+_ESCAPED = re.compile(rb'\\([\\"])')
+
+
+class _UnclearQuote(Exception):
+    """A quote that opens on a line and never closes, or closes in the middle of a field."""
+
+    def __init__(self, line: int, never_closes: bool) -> None:
+        super().__init__(line)
+        self.line, self.never_closes = line, never_closes
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """How a file separates its fields, and what a quote in it is."""
+
+    delimiter: str
+    quoted: bool = True
+    escaped: bool = False
+
+    def plain(self, data: bytes) -> bytes:
+        """Return the file's content with quotes doubled that a backslash escapes."""
+        if not self.escaped:
+            return data
+        return _ESCAPED.sub(lambda match: b'""' if match[1] == b'"' else b"\\", data)
+
+    def records(self, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield (its first line, its last, its fields) of each record that is not blank, the header first.
+
+        :raises _UnclearQuote: for a quote that does not close, or is followed by text.
+        """
+        if not self.quoted:
+            number, end = 1, 0
+            for match in _LINE.finditer(data):
+                number += len(_END.findall(data, end, match.start()))
+                end = match.start()
+                yield number, number, match.group().decode().split(self.delimiter)
+            return
+        limit = csv.field_size_limit(2**31 - 1)
+        try:
+            text = io.TextIOWrapper(io.BytesIO(self.plain(data)), "utf-8", newline="")
+            reader = csv.reader(text, delimiter=self.delimiter, strict=True)
+            before = 0
+            for fields in reader:
+                if fields:
+                    yield before + 1, reader.line_num, fields
+                before = reader.line_num
+        except csv.Error as error:
+            raise _UnclearQuote(before + 1, "end of data" in str(error)) from None
+        finally:
+            csv.field_size_limit(limit)
+
+
+@dataclass
+class _Scan:
+    """What a first reading of a file finds: names, rows, the first record of several lines, the first fault."""
+
+    names: list[str]
+    rows: int = 0
+    lines: tuple[int, int] | None = None
+    fault: str | None = None
+    fault_line: int = 0
+
+
+def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> Columns:
+    """Read a CSV or TSV file.
+
+    The rows that Arrow reads are counted against the rows that are in the file.
+
+    :raises UserError: for what is not UTF-8, ragged, or quoted in a way that leaves its rows unclear.
+    """
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    kind, packer = kind_of(path)
+    data = bytes_of(path, packer)
+    check_utf8(path, data)
+    notes: list[str] = []
+    delimiter = _delimiter(path, data, "\t" if kind == "TSV" else ",", delimiter, notes)
+    scan, dialect = _understand(path, data, delimiter, notes)
+    if not scan.names:
+        raise UserError(
+            f"{path.name} is empty; give a table with a row of column names and at least one item"
+        )
+    names = [name.strip() for name in scan.names]
+    check_names(path, names)
+    check_rows(path, scan.rows, max_rows)
+    places = [str(place) for place in range(len(names))]
+    plain = dialect.plain(data)
+    try:
+        table = arrow.read_csv(
+            io.BytesIO(plain),
+            # A record must lie within two blocks.
+            read_options=arrow.ReadOptions(column_names=places, block_size=1 << 24),
+            parse_options=arrow.ParseOptions(
+                delimiter=delimiter,
+                quote_char='"' if dialect.quoted else False,
+                newlines_in_values=dialect.quoted,
+            ),
+            convert_options=arrow.ConvertOptions(
+                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+            ),
+        )
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{path.name} does not parse: {shown(str(error), 200)}") from None
+    header = [column[0].as_py() for column in table.columns] if table.num_rows else []
+    if table.num_rows != scan.rows + 1 or header != scan.names:
+        raise UserError(
+            f"{path.name}: {table.num_rows - 1:,} rows were read where the file has {scan.rows:,}; its quotes or line"
+            " ends are not those of CSV: save it anew"
+        )
+    if len(names) == 1 and b'"' not in data and (blank := len(_BLANK.findall(data.strip(b"\r\n")))):
+        notes.append(
+            f'Empty lines ({blank}) are no rows: an empty cell of a table of one column is written "".'
+        )
+
+    def line_of(row: int) -> int | None:
+        records = dialect.records(bytes_of(path, packer))
+        return next((line for index, (line, _, _) in enumerate(records) if index == row + 1), None)
+
+    columns = [column.slice(1) for column in table.columns]
+    return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of)
+
+
+def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tuple[_Scan, _Dialect]:
+    """Return what a file holds and by which dialect; refuse one that no dialect reads, or two read differently."""
+    bare = _Dialect(delimiter, quoted=False)
+    unquoted = _scan_lines(data, delimiter)
+    if b'"' not in data:
+        if unquoted.fault:
+            raise UserError(f"{path.name}: {unquoted.fault}")
+        return unquoted, bare
+    quoted = _scan(data, _Dialect(delimiter))
+    # Quotes around a name of a column say that they are quotes of CSV everywhere.
+    may_be_text = unquoted.fault is None and not any('"' in name for name in unquoted.names)
+    if quoted.fault is None:
+        if quoted.lines and may_be_text:
+            first, last = quoted.lines
+            raise UserError(
+                f'{path.name}: line {first} opens a quote (") that line {last} closes, and each line between could be'
+                " a row of its own; quote the names of the columns too if it is one text, or take the quotes out"
+            )
+        return quoted, _Dialect(delimiter)
+    if b'\\"' in data:
+        escaped = _Dialect(delimiter, escaped=True)
+        scan = _scan(data, escaped)
+        if scan.fault is None:
+            notes.append(
+                'A backslash before a quote (\\") is read as the quote alone, and \\\\ as one backslash.'
+            )
+            return scan, escaped
+    # Tables with tabs are often written without quoting; those with commas cannot be.
+    if delimiter == "\t" and may_be_text:
+        notes.append(
+            f'Quotes (") are read as part of the texts, one row a line: line {quoted.fault_line} has one that is no'
+            " quote of CSV."
+        )
+        return unquoted, bare
+    raise UserError(f"{path.name}: {quoted.fault}")
+
+
+def _scan(data: bytes, dialect: _Dialect) -> _Scan:
+    """Read a file by the rules of CSV."""
+    found = _Scan([])
+    try:
+        for line, last, fields in dialect.records(data):
+            if not found.names:
+                found.names, found.fault_line = fields, line
+                if any(name.strip().startswith('"') for name in fields):
+                    found.fault = (
+                        f"line {line}: the name of a column begins with a quote;"
+                        " take out the space before the quote"
+                    )
+                    return found
+                continue
+            found.rows += 1
+            if len(fields) != len(found.names):
+                found.fault, found.fault_line = _ragged(found, line, len(fields)), line
+                return found
+            if last > line and found.lines is None:
+                found.lines = (line, last)
+    except _UnclearQuote as unclear:
+        found.fault_line = unclear.line
+        what = (
+            "never closes" if unclear.never_closes else "closes in the middle of a field, there or further on"
+        )
+        found.fault = (
+            f'row {found.rows + 1} (line {unclear.line}): a quote (") opens that {what}; write a quote within a quoted'
+            ' text twice ("")'
+        )
+    return found
+
+
+def _scan_lines(data: bytes, delimiter: str) -> _Scan:
+    """Count a file's lines as rows, whatever the quotes in them."""
+    found = _Scan([])
+    separator = delimiter.encode()
+    for match in _LINE.finditer(data):
+        fields = match.group().count(separator) + 1
+        if not found.names:
+            found.names = match.group().decode().split(delimiter)
+            continue
+        found.rows += 1
+        if fields != len(found.names):
+            line = len(_END.findall(data, 0, match.start())) + 1
+            found.fault, found.fault_line = _ragged(found, line, fields), line
+            break
+    return found
+
+
+def _ragged(found: _Scan, line: int, fields: int) -> str:
+    wanted = len(found.names)
+    return (
+        f"row {found.rows} (line {line}) has {fields} fields, the header has {wanted}; mend or quote the row"
+    )
+
+
+def _delimiter(path: Path, data: bytes, usual: str, given: str | None, notes: list[str]) -> str:
+    """Return what separates the fields: what was given, or what the first lines agree on, told if not ``usual``."""
+    if given is not None:
+        found = _SPELT.get(given, given) if isinstance(given, str) else ""
+        if len(found) != 1 or not found.isascii() or found in '"\r\n\0' or found.isalnum():
+            raise UserError(
+                f"delimiter (--delimiter) is {shown(given)}: give one character such as ';', '|', ',' or 'tab'"
+            )
+        return found
+    sample = data[:_SAMPLE].decode("utf-8", errors="ignore")
+    if len(data) > _SAMPLE:
+        # The last line may be cut.
+        sample = sample[: max(sample.rfind("\n"), sample.rfind("\r")) + 1] or sample
+    fields = {mark: _fields(sample, mark) for mark in _WORDS}
+    agreed = [mark for mark, (count, agree) in fields.items() if agree and count > 1]
+    most = max(agreed, key=lambda mark: fields[mark][0], default=None)
+    if most is None:
+        # No line agrees with the header: the rows are refused with the delimiter that the header shows.
+        most = usual if fields[usual][0] > 1 else max(_WORDS, key=lambda mark: fields[mark][0])
+        most = most if fields[most][0] > 1 else usual
+    rivals = [mark for mark in agreed if mark != usual and fields[mark][0] >= fields[most][0]]
+    if (usual in agreed and rivals) or len(rivals) > 1:
+        both = sorted({*rivals, *([usual] if usual in agreed else [])})
+        raise UserError(
+            f"{path.name}: its fields could be separated by {' or '.join(_WORDS[mark] for mark in both)}; say which"
+            " with delimiter (--delimiter)"
+        )
+    found = usual if usual in agreed else most
+    if found != usual:
+        notes.append(
+            f"Fields are separated by {_WORDS[found]}, as the first lines show (--delimiter says otherwise)."
+        )
+    return found
+
+
+def _fields(sample: str, mark: str) -> tuple[int, bool]:
+    """Return the fields of the header, and whether all other records of a sample have as many."""
+    counts = [len(line.split(mark)) for line in re.split("[\r\n]+", sample) if line]
+    if not counts:
+        return 0, False
+    if len(set(counts)) == 1:
+        return counts[0], True
+    # A cut quote at the end of a sample swallows its rest, hence not the strict reader.
+    records = [len(row) for row in csv.reader(io.StringIO(sample, newline=""), delimiter=mark) if row]
+    return records[0], len(set(records[:-1] if len(records) > 2 else records)) == 1

@@ -1,0 +1,275 @@
+"""Every row of a file is a row of the table, or the file is refused with the line."""
+
+from __future__ import annotations
+
+import bz2
+import csv
+import gzip
+import io
+import json
+import lzma
+import time
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from labelwise.data import read_table
+from labelwise.data._formats import read_columns
+from labelwise.errors import UserError
+
+QUOTE = '"'
+
+
+def columns(path: Path, content: str | bytes, **options: Any) -> Any:
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read_columns(path, **options)
+
+
+def reviews(opening: tuple[int, ...] = (), closing: tuple[int, ...] = (), mark: str = "\t") -> str:
+    """Return thirty reviews, unquoted, of which some begin or end with a quote."""
+    rows = [f"{QUOTE * (i in opening)}review {i}{QUOTE * (i in closing)}{mark}good" for i in range(30)]
+    return "\n".join([f"text{mark}mood", *rows]) + "\n"
+
+
+@pytest.mark.parametrize("opening", [(3, 9), (3, 9, 20), (3,)])
+def test_unquoted_texts_that_begin_with_a_quote(tmp_path: Path, opening: tuple[int, ...]) -> None:
+    found = columns(tmp_path / "t.tsv", reviews(opening))
+    assert found.rows == 30
+    assert [i for i, text in enumerate(found.strings("text")) if text.startswith('"')] == list(opening)
+    assert any("line 5" in note and "part of the texts" in note for note in found.notes)
+    assert found.where(29) == "t.tsv: row 30 (line 31)"
+    with pytest.raises(UserError, match=r"row 4 \(line 5\): a quote"):
+        columns(tmp_path / "t.csv", reviews(opening, mark=","))
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv"])
+def test_rows_between_two_quotes_are_not_swallowed(tmp_path: Path, ending: str) -> None:
+    mark = "," if ending == "csv" else "\t"
+    rows = [f"{i}{mark}{QUOTE * (i == 4)}review {i}{QUOTE * (i == 19)}" for i in range(30)]
+    with pytest.raises(UserError, match=r"line 6 opens a quote .* that line 21 closes"):
+        columns(tmp_path / f"t.{ending}", "\n".join([f"id{mark}text", *rows]))
+
+
+def test_a_text_of_several_lines_is_one_row(tmp_path: Path) -> None:
+    found = columns(tmp_path / "t.csv", 'id,text\n1,"one\ntwo"\n2,"say ""hi"", you"\n')
+    assert found.strings("text") == ["one\ntwo", 'say "hi", you']
+    assert found.notes == []
+    # Each of its lines could be a row, but for the quotes around the names.
+    found = columns(tmp_path / "t.csv", '"text","tag"\n"dear, all\nbye",a\n"c",b\n')
+    assert found.strings("text") == ["dear, all\nbye", "c"]
+
+
+def test_quotes_that_a_backslash_escapes(tmp_path: Path) -> None:
+    found = columns(tmp_path / "t.csv", 'id,text\n1,"he said \\"hi\\", ok"\n2,"C:\\\\tmp"\n3,plain\n')
+    assert found.strings("text") == ['he said "hi", ok', "C:\\tmp", "plain"]
+    assert any("backslash" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('a,b\n1,"x\n2,y\n', r"row 1 \(line 2\): a quote .* never closes"),
+        ('a,b\n1,x\n\n2,"x" y\n3,"z"\n', r"row 2 \(line 4\): a quote .* closes in the middle of a field"),
+        ('a, "b"\n1, "x"\n', "line 1: the name of a column begins with a quote"),
+        ("a\0,b\n1,2\n", "name of column 1, .*control character"),
+        ("a,b\x1b[31m\n1,2\n", "name of column 2, .*control character"),
+        (b"a,\xff\n1,2\n", r"line 1 is not UTF-8 \(byte 0xff at 3\)"),
+        (b"a,b\n1,2\n3,\xc3(\n", r"line 3 is not UTF-8"),
+        ("a,b\n1,2\n3,4,\n", r"row 2 \(line 3\) has 3 fields, the header has 2"),
+        (gzip.compress(b"a,b\n1,2\n"), "it looks like packed by gzip: name it .gz"),
+    ],
+)
+def test_what_leaves_the_rows_unclear_is_refused_with_its_line(
+    tmp_path: Path, content: str | bytes, message: str
+) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        columns(tmp_path / "t.csv", content)
+    assert str(caught.value).isprintable()
+
+
+def test_nul_in_cells_and_mixed_line_ends_lose_no_row(tmp_path: Path) -> None:
+    found = columns(tmp_path / "t.csv", 'a,b\r1,x\0y\r\n3,"\0"\n\r\n5,6')
+    assert (found.rows, found.data["a"].to_pylist()) == (3, ["1", "3", "5"])
+    assert found.data["b"].to_pylist() == ["x\0y", "\0", "6"]
+    assert [found.line_of(row) for row in range(3)] == [2, 3, 5]
+
+
+def test_empty_lines_of_one_column_are_told(tmp_path: Path) -> None:
+    assert columns(tmp_path / "t.csv", "text\na\n\nb\n").notes == [
+        'Empty lines (1) are no rows: an empty cell of a table of one column is written "".'
+    ]
+    assert columns(tmp_path / "t.csv", 'text\na\n""\nb\n').rows == 3
+
+
+@pytest.mark.parametrize(
+    ("mark", "word"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars (|)"), (",", None)]
+)
+def test_the_delimiter_is_guessed_and_told(tmp_path: Path, mark: str, word: str | None) -> None:
+    text = "\n".join(
+        mark.join(row) for row in [("id", "text", "tags"), ("1", "hi", "a"), ("2", "b, c", "d")][:2]
+    )
+    found = columns(tmp_path / "t.csv", text)
+    assert list(found.data) == ["id", "text", "tags"]
+    assert found.notes == (
+        []
+        if word is None
+        else [f"Fields are separated by {word}, as the first lines show (--delimiter says otherwise)."]
+    )
+    assert columns(tmp_path / "t.csv", text, delimiter=mark).notes == []
+
+
+def test_a_delimiter_that_could_be_two_is_asked(tmp_path: Path) -> None:
+    text = "id;price,euro;x\n1;2,50;1\n2;3,75;0\n"
+    with pytest.raises(UserError, match=r"commas or semicolons; say which with delimiter \(--delimiter\)"):
+        columns(tmp_path / "t.csv", text)
+    assert list(columns(tmp_path / "t.csv", text, delimiter=";").data) == ["id", "price,euro", "x"]
+    assert list(columns(tmp_path / "t.csv", "a\tb\n1\t2\n", delimiter="\\t").data) == ["a", "b"]
+    for wrong in ("", "ab", '"', "\n", "é", "x"):
+        with pytest.raises(UserError, match="delimiter"):
+            columns(tmp_path / "t.csv", text, delimiter=wrong)
+    with pytest.raises(UserError, match="JSONL, which has no delimiter"):
+        columns(tmp_path / "t.jsonl", "{}", delimiter=",")
+    table = read_table(tmp_path / "t.csv", delimiter=";", label_columns="x", feature_columns="id")
+    assert table.annotations.matrix.tolist() == [[1], [0]]
+
+
+PACKERS = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "zst": lambda data: pa.compress(data, codec="zstd", asbytes=True),
+}
+
+
+@pytest.mark.parametrize("packer", PACKERS)
+def test_packed_files(tmp_path: Path, packer: str) -> None:
+    pack = PACKERS[packer]
+    content = "".join(f"{i},{i * i}\n" for i in range(3000)).encode()
+    found = columns(tmp_path / f"t.csv.{packer}", pack(b"a,b\n" + content) + pack(b"x,y\n"))
+    assert (found.rows, found.data["b"].to_pylist()[-1]) == (3001, "y")
+    assert found.where(3000) == f"t.csv.{packer}: row 3001 (line 3002)"
+    assert columns(tmp_path / f"t.jsonl.{packer}", pack(b'{"a": 1}\n{"a": 2}')).rows == 2
+    assert columns(tmp_path / f"t.json.{packer}", pack(b'[{"a": 1}, {"a": 2}]')).rows == 2
+    for broken in (pack(content)[:-3], b"no " + pack(content), pack(content) + b"more"):
+        with pytest.raises(UserError, match="is damaged or cut short"):
+            columns(tmp_path / f"t.csv.{packer}", broken)
+
+
+def test_what_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1 << 20)
+    with pytest.raises(UserError, match="unpacks to more than"):
+        columns(tmp_path / "t.csv.xz", lzma.compress(b"a,b\n" + b"1,2\n" * 3_000_000))
+
+
+def test_a_json_array_of_objects(tmp_path: Path) -> None:
+    rows = [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]
+    found = columns(tmp_path / "t.json", json.dumps(rows, indent=1))
+    assert (found.data["a"].to_pylist(), found.data["b"].to_pylist()) == ([1, 2], ["x", "y"])
+    assert found.line_of(1) == 6
+    found = columns(tmp_path / "t.json", "\n".join(map(json.dumps, rows)))
+    assert (found.rows, len(found.notes)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("[1]", r"row 1 \(line 1\) is not a JSON object"),
+        ('{"a": [1]}', "is not an array of objects"),
+        ('[{"a": 1} {"a": 2}]', "followed by neither a comma"),
+        ('[{"a": 1},]', r"row 2 \(line 1\) is not JSON"),
+        ('[{"a": 1}', "followed by neither a comma"),
+        ('[{"a": 1}] x', "text follows the end"),
+        ("[" * 100_000, "nests too deep"),
+        ("[]", "no rows"),
+        ('[{"a": 1, "a": 2}]', "more than once: 'a'"),
+    ],
+)
+def test_json_that_is_no_array_of_objects(tmp_path: Path, content: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        columns(tmp_path / "t.json", content)
+
+
+def test_nan_beside_text_is_null_and_missing_keys_are_told(tmp_path: Path) -> None:
+    found = columns(tmp_path / "t.jsonl", '{"tags": NaN, "n": NaN}\n{"tags": "a", "n": 1, "typo": 2}\n')
+    assert found.names("tags") == [None, "a"]
+    assert found.states("n").tolist() == [-1, 1]
+    assert found.notes == ["Keys that not each of the 2 rows has, empty elsewhere: 'typo' in 1."]
+
+
+def one_value(value: str, times: int) -> pa.Array:
+    return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([value]))
+
+
+@pytest.mark.parametrize("form", ["flat", "list", "struct"])
+def test_a_long_value_repeated_without_end_is_refused(tmp_path: Path, form: str) -> None:
+    values = one_value("x" * 1_000_000, 100_000)
+    if form == "list":
+        values = pa.ListArray.from_arrays(pa.array([0, 50_000, 100_000], pa.int32()), values)
+    elif form == "struct":
+        values = pa.StructArray.from_arrays([values], ["bytes"])
+    parquet.write_table(pa.table({"text": values}), tmp_path / "t.parquet")
+    assert (tmp_path / "t.parquet").stat().st_size < 100_000
+    started = time.process_time()
+    with pytest.raises(UserError, match="decodes to more than 4,294,967,296 bytes"):
+        read_columns(tmp_path / "t.parquet")
+    assert time.process_time() - started < 2
+
+
+def test_rows_are_bounded_in_every_format(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"a": pa.nulls(60_000_000, pa.int8())}), tmp_path / "t.parquet")
+    with pytest.raises(
+        UserError, match=r"60,000,000 rows, more than 50,000,000; give max_rows \(--max-rows\)"
+    ):
+        read_columns(tmp_path / "t.parquet")
+    for name, content in (("t.csv", "a\n1\n2\n3\n"), ("t.jsonl", "{}\n{}\n{}"), ("t.json", "[{}, {}, {}]")):
+        with pytest.raises(UserError, match="has 3 rows, more than 2"):
+            columns(tmp_path / name, content, max_rows=2)
+        assert columns(tmp_path / name, content, max_rows=3).rows == 3
+
+
+def test_what_decodes_is_counted_whatever_the_metadata_promise(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parquet.write_table(pa.table({"a": pa.array(range(200_000))}), tmp_path / "t.parquet")
+    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1000)
+    monkeypatch.setattr("labelwise.data._lines._TIMES", 0.5)
+    with pytest.raises(UserError, match="decodes to more than"):
+        read_columns(tmp_path / "t.parquet")
+    monkeypatch.setattr("labelwise.data._parquet._promised", lambda *_: [])
+    with pytest.raises(UserError, match="decodes to more than"):
+        read_columns(tmp_path / "t.parquet")
+
+
+CELLS = st.text(st.sampled_from('ab ,;\t"\\\n\r\0é|'), max_size=6)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 3).flatmap(
+        lambda n: st.lists(st.lists(CELLS, min_size=n, max_size=n), min_size=1, max_size=5)
+    ),
+    st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]),
+    st.sampled_from([",", "\t", ";"]),
+)
+def test_what_csv_writes_is_read_back_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[list[str]], quoting: Any, mark: str
+) -> None:
+    file = io.StringIO(newline="")
+    csv.writer(file, delimiter=mark, quoting=quoting).writerows(
+        [[f"c{i}" for i in range(len(rows[0]))], *rows]
+    )
+    path = tmp_path_factory.getbasetemp() / "written.csv"
+    try:
+        found = columns(path, file.getvalue(), delimiter=mark)
+    except UserError:
+        # With quotes around every field, names included, nothing is unclear.
+        assert quoting != csv.QUOTE_ALL
+        return
+    assert [
+        list(row) for row in zip(*(column.to_pylist() for column in found.data.values()), strict=True)
+    ] == rows
