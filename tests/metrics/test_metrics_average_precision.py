@@ -2,9 +2,10 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import sparse
 from sklearn.metrics import average_precision_score
 
 from labelwise.errors import UserError
@@ -16,10 +17,10 @@ from labelwise.metrics import (
 
 
 def slow_average_precision(y, s):
-    """Sum over positives of precision at their score, from the definition; None without a positive."""
+    """Sum over positives of precision at their score, from the definition; None unless both classes are known."""
     known = [(yi, si) for yi, si in zip(y, s, strict=True) if yi >= 0]
     relevant = [si for yi, si in known if yi == 1]
-    if not relevant:
+    if not relevant or len(relevant) == len(known):
         return None
     total = 0.0
     for cut in relevant:
@@ -41,6 +42,7 @@ def judged(draw, states=(-1, 0, 1)):
 @given(judged())
 def test_masked_average_precision_is_the_slow_loop(case):
     Y, scores = case
+    assume((Y == 0).any() or not (Y == 1).any())
     found = average_precision(Y, scores)
     for k in range(Y.shape[1]):
         expected = slow_average_precision(Y[:, k], scores[:, k])
@@ -51,10 +53,14 @@ def test_masked_average_precision_is_the_slow_loop(case):
 @given(judged(states=(0, 1)))
 def test_full_average_precision_is_scikit_learns(case):
     Y, scores = case
+    assume((Y == 0).any())
     found = average_precision(Y, scores)
-    for k in np.flatnonzero(Y.any(axis=0)):
+    both = Y.any(axis=0) & ~Y.all(axis=0)
+    for k in np.flatnonzero(both):
         assert found[k] == pytest.approx(average_precision_score(Y[:, k], scores[:, k]), abs=1e-12)
-    assert np.isnan(found[~Y.any(axis=0)]).all()
+    assert np.isnan(found[~both]).all()
+    mean = mean_average_precision(Y, scores)
+    assert mean == pytest.approx(found[both].mean()) if both.any() else np.isnan(mean)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
@@ -80,6 +86,45 @@ def test_observed_average_precision_counts_unknown_as_absent_in_items_with_label
     scores = np.array([[0.5, 0.4], [0.6, 0.3], [0.1, 0.9], [0.99, 0.99]])
     # Label 0: its positive ranks second of three; label 1: first and third of three. Item 3 tells nothing.
     np.testing.assert_allclose(observed_average_precision(Y, scores), [1 / 2, (1 + 2 / 3) / 2])
+
+
+def test_labels_without_a_known_negative_leave_the_mean():
+    random = np.random.default_rng(0)
+    Y, noise = (random.random((300, 6)) < 0.2).astype(int), random.random((300, 6))
+    confirmed = Y.copy()
+    confirmed[:, 3:][Y[:, 3:] == 0] = -1
+    assert np.isnan(average_precision(confirmed, noise)[3:]).all()
+    for empty in ("omit", "zero"):
+        assert mean_average_precision(confirmed, noise, empty_labels=empty) == pytest.approx(
+            mean_average_precision(Y[:, :3], noise[:, :3])
+        )
+
+
+@pytest.mark.parametrize("metric", [average_precision, mean_average_precision])
+def test_noise_is_never_perfect_for_want_of_negatives(metric):
+    """Positives alone, -1 for absent, and a sparse truth all look perfect where nothing is known to be absent."""
+    random = np.random.default_rng(1)
+    T, noise = (random.random((200, 4)) < 0.3).astype(int), random.random((200, 4))
+    truth = metric(T, noise)
+    refused = {
+        "no known negative .* observed_average_precision": np.where(T == 1, 1, -1),
+        "minus_one='absent' where -1 says": 2 * T - 1,
+        "unlisted": sparse.csr_matrix(T),
+    }
+    for message, given_ in refused.items():
+        with pytest.raises(UserError, match=message) as caught:
+            metric(given_, noise)
+        assert "\n" not in str(caught.value)
+    np.testing.assert_array_equal(metric(2 * T - 1, noise, minus_one="absent"), truth)
+    np.testing.assert_array_equal(metric(sparse.csr_matrix(T), noise, unlisted="absent"), truth)
+    np.testing.assert_array_equal(metric(np.where(T == 1, 1, np.nan), noise, empty="absent"), truth)
+    assert np.mean(truth) < 0.5
+
+
+def test_observed_average_precision_is_undefined_where_all_that_is_judged_is_positive():
+    """One label, positives alone: every item with a known entry is positive, and any score would do."""
+    Y = np.array([[1], [-1], [1]])
+    assert np.isnan(observed_average_precision(Y, [[0.1], [0.9], [0.2]])).all()
 
 
 def test_nan_labels_are_unknown():

@@ -43,7 +43,6 @@ def test_full_data_agrees_with_scikit_learn(case):
         "micro_f1": sk.f1_score(Y, predicted, average="micro", zero_division=0),
         "macro_f1": sk.f1_score(Y, predicted, average="macro", zero_division=0),
         "hamming_loss": sk.hamming_loss(Y, predicted),
-        "map": sk.average_precision_score(Y[:, has], scores[:, has]) * has.mean(),
         "coverage": (sk.coverage_error(Y, scores) * n - some.sum()) / (n * n_labels),
         "ranking_loss": sk.label_ranking_loss(Y, scores),
         "label_ranking_ap": sk.label_ranking_average_precision_score(Y, scores),
@@ -52,10 +51,14 @@ def test_full_data_agrees_with_scikit_learn(case):
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=1e-12), name
     if both.any():
+        # One-class labels: none relevant counts as 0, all relevant is left out, since any score would do.
+        ap = sk.average_precision_score(Y[:, both], scores[:, both]) * both.sum() / (both | ~has).sum()
+        assert found["map"] == pytest.approx(ap, abs=1e-12)
         auc = np.mean([sk.roc_auc_score(Y[:, k], scores[:, k]) for k in np.flatnonzero(both)])
         assert found["macro_auc"] == pytest.approx(auc, abs=1e-12)
     else:
         assert np.isnan(found["macro_auc"])
+        assert np.isnan(found["map"]) or found["map"] == 0
 
 
 def slow_ranking(Y, scores):
@@ -81,11 +84,16 @@ def slow_ranking(Y, scores):
             shares = [sum(s[j] >= s[k] for j in relevant) / depth[k] for k in relevant]
             row["label_ranking_ap"] = sum(shares) / len(shares)
         for k in (1, 3, 5):
+            if k >= len(y):
+                # All labels lie within the depth, so that nothing is chosen.
+                row[f"precision_at_{k}"] = row[f"recall_at_{k}"] = np.nan
+                continue
             hits = sum(y[j] == 1 for j in order[:k])
             row[f"precision_at_{k}"] = hits / min(k, len(known))
             row[f"recall_at_{k}"] = hits / len(relevant) if relevant else np.nan
         rows.append(row)
-    return {name: np.nanmean([row[name] for row in rows]) for name in rows[0]}
+    values = {name: [row[name] for row in rows if not np.isnan(row[name])] for name in rows[0]}
+    return {name: np.mean(row) if row else np.nan for name, row in values.items()}
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,7 +102,7 @@ def test_masked_ranking_metrics_are_the_slow_loops(case):
     Y, scores = case
     found = evaluate(Y, scores)
     for name, value in slow_ranking(Y, scores).items():
-        assert found[name] == pytest.approx(value, abs=1e-12), name
+        assert found[name] == pytest.approx(value, abs=1e-12, nan_ok=True), name
 
 
 @settings(max_examples=100, deadline=None)
@@ -102,17 +110,23 @@ def test_masked_ranking_metrics_are_the_slow_loops(case):
 def test_masked_decision_metrics_are_the_slow_loops(case):
     Y, scores = case
     found = evaluate(Y, scores, Threshold(0.25))
-    known = Y >= 0
+    # A label of which positives alone are known among unknown entries is no part of any figure.
+    rows = (Y >= 0).any(axis=1)
+    measured = [set(Y[rows, k]) != {1, -1} for k in range(Y.shape[1])]
+    known = (Y >= 0) & measured
     y, p = Y[known], (scores >= 0.25)[known]
     hits = sum(a == 1 and b for a, b in zip(y, p, strict=True))
+    if not ((y == 1).any() or p.any()):
+        assert np.isnan(found["micro_f1"])
+        return
     assert found["micro_f1"] == pytest.approx(2 * hits / ((y == 1).sum() + p.sum()), abs=1e-12)
     assert found["hamming_loss"] == pytest.approx(np.mean((y == 1) != p), abs=1e-12)
     f1 = []
     for k in range(Y.shape[1]):
         m = Y[:, k] >= 0
-        if (Y[m, k] == 1).any():
+        if (Y[m, k] == 1).any() and measured[k]:
             f1.append(sk.f1_score(Y[m, k], scores[m, k] >= 0.25, zero_division=0))
-    assert found["macro_f1"] == pytest.approx(np.mean(f1), abs=1e-12)
+    assert found["macro_f1"] == pytest.approx(np.mean(f1) if f1 else np.nan, abs=1e-12, nan_ok=True)
     assert found.n_unknown == (Y == -1).sum()
     assert found.n_items_left_out == (Y == -1).all(axis=1).sum()
     assert found.n_items + found.n_items_left_out == len(Y)
@@ -120,10 +134,12 @@ def test_masked_decision_metrics_are_the_slow_loops(case):
 
 def test_unknown_entries_change_nothing_but_the_counts():
     rng = np.random.default_rng(1)
-    Y, scores = (rng.random((30, 5)) < 0.3).astype(int), rng.random((30, 5))
-    padded = evaluate(np.vstack([Y, np.full((4, 5), -1)]), np.vstack([scores, rng.random((4, 5))]))
+    Y, scores = (rng.random((30, 6)) < 0.3).astype(int), rng.random((30, 6))
+    padded = evaluate(np.vstack([Y, np.full((4, 6), -1)]), np.vstack([scores, rng.random((4, 6))]))
     assert dict(padded) == dict(evaluate(Y, scores))
-    assert (padded.n_unknown, padded.n_items, padded.n_items_left_out) == (20, 30, 4)
+    assert (padded.n_unknown, padded.n_items, padded.n_items_left_out) == (24, 30, 4)
+    assert padded.n_items_partly_known == 0
+    assert padded.notes == ()
 
 
 def test_blocks_of_rows_change_nothing(monkeypatch):
@@ -156,12 +172,16 @@ def test_labels_without_a_class_are_named_and_left_out_or_zero():
     Y = np.array([[1, 0, 1], [0, 0, 1], [1, 0, -1]])
     scores = np.array([[0.9, 0.1, 0.8], [0.1, 0.2, 0.6], [0.8, 0.1, 0.2]])
     found = evaluate(Y, scores, label_names=["cat", "dog", "cow"])
-    assert found.labels_left_out == found.labels_without_positive == ("dog",)
+    assert found.labels_without_positive == ("dog",)
     assert found.labels_without_negative == ("cow",)
+    assert found.labels_left_out == ("dog", "cow")
     assert found["map"] == found["macro_f1"] == found["macro_auc"] == 1.0
     zero = evaluate(Y, scores, label_names=["cat", "dog", "cow"], empty_labels="zero")
-    assert zero["map"] == zero["macro_f1"] == pytest.approx(2 / 3)
-    assert zero.labels_left_out == ()
+    # The cow is positive wherever it is known: nothing of it can be judged, under either protocol.
+    assert zero["map"] == zero["macro_f1"] == pytest.approx(1 / 2)
+    assert zero.labels_left_out == ("cow",)
+    assert (found.n_labels_judged, zero.n_labels_judged) == (1, 2)
+    assert "mAP is the mean of 1 of 3 labels" in str(found)
     assert "no known positive, left out of macro averages: dog" in str(found)
     assert "no known positive, counted as 0: dog" in str(zero)
     assert "left out: 1 unknown entries" in str(found)
@@ -175,7 +195,11 @@ def test_result_is_a_frozen_mapping_that_goes_to_json():
     assert tuple(found) == METRICS
     assert len(found) == len(METRICS)
     data = json.loads(json.dumps(found.to_dict(), allow_nan=False))
-    assert data["metrics"] == {**found}
+    assert data["metrics"] == {name: None if np.isnan(value) else value for name, value in found.items()}
+    again = Evaluation.from_dict(data)
+    assert again.notes == found.notes != ()
+    earlier = {key: value for key, value in data.items() if not key.startswith(("n_items_p", "n_labels", "notes"))}
+    assert Evaluation.from_dict(earlier).n_items_partly_known == 0
     assert data["rule"] == "threshold(0.5)"
     assert data["per_label"]["average_precision"][2] is None
     assert data["per_label"]["positives"] == [1, 2, 0]
@@ -183,6 +207,78 @@ def test_result_is_a_frozen_mapping_that_goes_to_json():
     np.testing.assert_array_equal(found.per_label.average_precision, average_precision(Y, scores))
     with pytest.raises(AttributeError):
         found.rule = "other"
+
+
+def test_labels_of_positives_alone_leave_every_figure():
+    """A partly verified table: half of the labels were only ever confirmed. Scores are noise."""
+    random = np.random.default_rng(0)
+    Y, noise = (random.random((400, 8)) < 0.2).astype(int), random.random((400, 8))
+    confirmed = Y.copy()
+    confirmed[:, 4:][Y[:, 4:] == 0] = -1
+    found, half = evaluate(confirmed, noise), evaluate(Y[:, :4], noise[:, :4])
+    for name in ("map", "micro_f1", "macro_f1", "hamming_loss", "macro_auc"):
+        assert found[name] == pytest.approx(half[name], abs=1e-12), name
+    assert found["micro_auc"] == pytest.approx(0.5, abs=0.05)
+    assert found.n_labels_judged == 4
+    assert found.labels_left_out == ("4", "5", "6", "7")
+    assert np.isnan(found.per_label.average_precision[4:]).all()
+    assert np.isnan(found.per_label.f1[4:]).all()
+
+
+def test_a_label_that_every_item_has_keeps_its_f1():
+    Y, scores = np.array([[1, 1], [0, 1], [1, 1]]), np.array([[0.9, 0.9], [0.1, 0.2], [0.8, 0.7]])
+    found = evaluate(Y, scores)
+    assert found["macro_f1"] == pytest.approx((1 + 4 / 5) / 2)
+    assert found["micro_f1"] == pytest.approx(2 * 4 / (5 + 4))
+    assert found["map"] == 1.0
+    assert found.n_labels_judged == 1
+
+
+def test_metrics_of_partly_known_items_say_what_they_rest_on():
+    random = np.random.default_rng(5)
+    Y, scores = (random.random((90, 6)) < 0.3).astype(int), random.random((90, 6))
+    Y[:40, 1] = -1
+    found = evaluate(Y, scores)
+    assert found.n_items_partly_known == 40
+    assert any("90 items, of which 40 are partly known" in note for note in found.notes)
+    assert "40 are partly known" in str(found)
+    assert not any("partly" in note for note in evaluate(Y, scores, metrics=["map", "micro_f1"]).notes)
+
+
+def test_depths_that_take_in_every_label_have_no_value():
+    random = np.random.default_rng(6)
+    found = evaluate((random.random((50, 3)) < 0.4).astype(int), random.random((50, 3)))
+    for name in ("precision_at_3", "recall_at_3", "precision_at_5", "recall_at_5"):
+        assert np.isnan(found[name])
+        assert name not in str(found)
+    assert 0 < found["recall_at_1"] < 1
+    assert any("only 3 labels" in note for note in found.notes)
+
+
+def test_positives_beside_fully_known_items_are_pointed_out():
+    random = np.random.default_rng(7)
+    Y, scores = (random.random((60, 4)) < 0.4).astype(int), random.random((60, 4))
+    Y[20:][Y[20:] == 0] = -1
+    alone = ((Y[20:] == 1).any(axis=1) & (Y[20:] == -1).any(axis=1)).sum()
+    assert any(f"{alone} items hold nothing but positives" in note for note in evaluate(Y, scores).notes)
+
+
+def test_logits_rank_where_float32_probabilities_tie():
+    """Logits from 20 to 40: their sigmoids are 1 in float32, and from 37 on in float64."""
+    random = np.random.default_rng(8)
+    Y = (random.random((200, 4)) < 0.4).astype(int)
+    logits = (20 + 20 * random.random((200, 4)) * (0.5 + 0.5 * Y)).astype(np.float32)
+    p = 1 / (1 + np.exp(-logits))
+    assert (p == 1).all()
+    found, tied = evaluate(Y, logits, input="logit"), evaluate(Y, p)
+    raw = evaluate(Y, logits, metrics=[name for name in METRICS if name not in ("micro_f1", "macro_f1")])
+    for name in ("map", "macro_auc", "one_error", "label_ranking_ap"):
+        assert found[name] == raw[name]
+    assert found["map"] > tied["map"] + 0.2
+    assert found["micro_f1"] == tied["micro_f1"]
+    assert evaluate(Y, logits, TopK(1), input="logit")["micro_f1"] > 0.3
+    with pytest.raises(UserError, match="did you mean 'logit'"):
+        evaluate(Y, logits, input="logits")
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise._random import generator
 from labelwise.errors import UserError, near
-from labelwise.metrics._average_precision import average_precision, mean_over_labels
-from labelwise.metrics._inputs import Floats, Labels, Scores, check_pair
+from labelwise.metrics._average_precision import each_average_precision, mean_over_labels
+from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair
+from labelwise.metrics._judgeable import check_negatives
 
 Metric = Literal["map", "average_precision"] | Callable[[Labels, Scores], Any]
 
@@ -55,20 +56,25 @@ def bootstrap(
     seed: int = 0,
     *,
     level: float = 0.95,
+    **meanings: Unpack[Meanings],
 ) -> Interval:
     """Return a metric with a percentile interval from ``n`` resamplings of the items.
 
     Args:
         Y_true: (n_items, K) of 1, 0 and -1.
         scores: (n_items, K) finite.
-        metric: ``"map"`` (labels without a known positive in a replicate left out of it),
+        metric: ``"map"`` (labels of which a replicate holds one class alone are left out of it),
             ``"average_precision"`` (per label), or a function of (Y, scores) that returns a number or an
             array, called once a replicate.
         n: replicates; replicate r depends on (seed, r) only.
         seed: of the resampling.
         level: share of replicates within [low, high].
+        **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
+
+    Raises:
+        UserError: AP is asked where positives are known and no negative is; bad values by row and label.
     """
-    Y, s = check_pair(Y_true, scores)
+    Y, s = check_pair(Y_true, scores, **meanings)
     if n < 1:
         raise UserError(f"n is {n}: give at least 1 replicate")
     if not 0 < level < 1:
@@ -78,10 +84,12 @@ def bootstrap(
         drawn = (_draw(len(Y), seed, r) for r in range(n))
         replicates = np.array([metric(Y[rows], s[rows]) for rows in drawn], dtype=np.float64)
     elif metric in ("map", "average_precision"):
-        value, replicates = average_precision(Y, s), _resampled_average_precision(Y, s, n, seed)
+        check_negatives(Y)
+        value, replicates = each_average_precision(Y, s), _resampled_average_precision(Y, s, n, seed)
         if metric == "map":
-            value = np.asarray(mean_over_labels(value, "omit"))
-            replicates = np.array([mean_over_labels(row, "omit") for row in replicates])
+            some = (Y == 1).any(axis=0)
+            value = np.asarray(mean_over_labels(value, some, "omit"))
+            replicates = np.array([mean_over_labels(row, some, "omit") for row in replicates])
     else:
         raise UserError(f"there is no bootstrap of {metric!r}: {near(metric, ('map', 'average_precision'))}")
     low, high = _quantiles(replicates, (1 - level) / 2), _quantiles(replicates, (1 + level) / 2)
@@ -98,7 +106,7 @@ def _quantiles(replicates: Floats, q: float) -> Floats:
 
 
 def _resampled_average_precision(Y: Labels, scores: Scores, n: int, seed: int) -> Floats:
-    """Return AP (n, K) of each replicate; NaN where a replicate holds no known positive of a label."""
+    """Return AP (n, K) of each replicate; NaN where a replicate does not hold both classes of a label."""
     n_items, n_labels = Y.shape
     # Chunks of replicates bound the counts whatever n is; float32 holds them, and their sums, exactly.
     size = max(1, (1 << 21) // n_items)
@@ -129,6 +137,6 @@ def _weighted_average_precision(y: Labels, s: Scores, counts: NDArray[np.float32
 
     gained, false = mass(1), np.cumsum(mass(0), axis=0)
     hits = np.cumsum(gained, axis=0)
-    total = hits[-1]
+    total, negatives = hits[-1], counts[y == 0].sum(axis=0)
     precision = hits / np.maximum(hits + false, 1)
-    return np.where(total > 0, (gained * precision).sum(axis=0) / np.maximum(total, 1), np.nan)
+    return np.where((total > 0) & (negatives > 0), (gained * precision).sum(axis=0) / np.maximum(total, 1), np.nan)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, cast
+from typing import Any, Unpack, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise.errors import UserError, listed, near
-from labelwise.metrics._inputs import Floats, Labels, Scores, check_pair, check_scores, label_name
+from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair, check_scores, label_name
 from labelwise.metrics._judgeable import judgeable
-
-Input = Literal["probability", "logit"]
+from labelwise.metrics._rules import Input, check_input
 
 _CLIP = 1e-12
 _LEAST_SLOPE = 1e-3
@@ -45,7 +44,7 @@ class PlattCalibration:
                 " positive slope"
                 " and a finite offset"
             )
-        _check_input(self.input)
+        check_input(self.input)
         object.__setattr__(self, "slope", tuple(slope.tolist()))
         object.__setattr__(self, "offset", tuple(offset.tolist()))
         object.__setattr__(self, "pooled", pooled)
@@ -59,6 +58,7 @@ class PlattCalibration:
         input: Input = "probability",
         shrinkage: float = 3.0,
         label_names: Sequence[str] | None = None,
+        **meanings: Unpack[Meanings],
     ) -> PlattCalibration:
         """Fit on the known entries of the rows that ``judgeable(Y)`` names.
 
@@ -75,14 +75,16 @@ class PlattCalibration:
             input: ``"probability"`` or ``"logit"``.
             shrinkage: weight of the pooled fit, greater than 0.
             label_names: K names, for messages.
+            **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in
+                ``labelwise.annotations.parse``.
 
         Raises:
             UserError: no label has both classes known, so the share of positives is not identified.
         """
         if not (np.isfinite(shrinkage) and shrinkage > 0):
             raise UserError(f"shrinkage is {shrinkage}: give a number greater than 0")
-        labels, s = check_pair(Y, scores, "Y", label_names)
-        x = _logits(s, _check_input(input), label_names)
+        labels, s = check_pair(Y, scores, "Y", label_names, **meanings)
+        x = _logits(s, check_input(input), label_names)
         can = judgeable(labels)
         if not can.calibration:
             raise UserError(
@@ -111,11 +113,21 @@ class PlattCalibration:
         from scipy.special import expit
 
         s = check_scores(scores)
-        if s.shape[1] != len(self.slope):
+        self._check_width(s)
+        return cast(Floats, expit(self.logits(_logits(s, self.input))))
+
+    def logits(self, logits: ArrayLike) -> Floats:
+        """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores, whatever
+        ``input`` is: the same line, and no two that differ are tied."""
+        x = check_scores(logits, "logits")
+        self._check_width(x)
+        return np.asarray(x * np.array(self.slope) + np.array(self.offset))
+
+    def _check_width(self, scores: Scores) -> None:
+        if scores.shape[1] != len(self.slope):
             raise UserError(
-                f"scores has {s.shape[1]} labels but the calibration was fitted on {len(self.slope)}"
+                f"scores has {scores.shape[1]} labels but the calibration was fitted on {len(self.slope)}"
             )
-        return cast(Floats, expit(_logits(s, self.input) * np.array(self.slope) + np.array(self.offset)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the calibration as plain JSON data."""
@@ -140,12 +152,6 @@ def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
         raise
     except (TypeError, ValueError) as error:
         raise UserError(f"the calibration cannot be read from {listed(fields)}: {error}") from None
-
-
-def _check_input(value: str) -> Input:
-    if value not in ("probability", "logit"):
-        raise UserError(f"input is {value!r}: {near(str(value), ('probability', 'logit'))}")
-    return cast(Input, value)
 
 
 def _logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:

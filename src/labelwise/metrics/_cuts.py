@@ -60,8 +60,8 @@ def label_cuts(Y: Labels, scores: Scores, k: int) -> Cuts:
 
 
 def cut_average_precision(c: Cuts) -> float:
-    """Return AP = sum over cuts of (R_i - R_{i-1}) P_i, as scikit-learn has it; NaN without a positive."""
-    if not c.n_positive:
+    """Return AP = sum over cuts of (R_i - R_{i-1}) P_i, as scikit-learn has it; NaN unless both classes are known."""
+    if not (c.n_positive and c.n_negative):
         return float("nan")
     gained = np.diff(c.true_positives, prepend=0)
     precision = c.true_positives / (c.true_positives + c.false_positives)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,21 +11,15 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError, near
 from labelwise.metrics._average_precision import EmptyLabels, mean_over_labels
 from labelwise.metrics._cuts import cut_auc, cut_average_precision, cuts, label_cuts
-from labelwise.metrics._inputs import Labels, Scores, check_names, check_pair
-from labelwise.metrics._items import DEPTHS, ranking_metrics
+from labelwise.metrics._inputs import Labels, Meanings, Scores, check_names, check_pair
+from labelwise.metrics._items import ITEM_METRICS, ranking_metrics
+from labelwise.metrics._judgeable import check_judgeable, judgeable, positives_alone
 from labelwise.metrics._result import Evaluation, PerLabel
-from labelwise.metrics._rules import Rule, Threshold
+from labelwise.metrics._rules import Input, Rule, Threshold, check_input, decide
 
 _RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _LABEL_METRICS = ("map", "macro_auc")
-_ITEM_METRICS = (
-    "one_error",
-    "coverage",
-    "ranking_loss",
-    "label_ranking_ap",
-    *(f"{name}_at_{k}" for name in ("precision", "recall") for k in DEPTHS),
-)
-METRICS = ("map", *_RULE_METRICS, *_ITEM_METRICS[:4], "micro_auc", "macro_auc", *_ITEM_METRICS[4:])
+METRICS = ("map", *_RULE_METRICS, *ITEM_METRICS[:4], "micro_auc", "macro_auc", *ITEM_METRICS[4:])
 """The names of all metrics, in the order of a result."""
 
 
@@ -36,6 +31,8 @@ def evaluate(
     label_names: Sequence[str] | None = None,
     empty_labels: EmptyLabels = "omit",
     metrics: Iterable[str] | None = None,
+    input: Input = "probability",
+    **meanings: Unpack[Meanings],
 ) -> Evaluation:
     """Judge ``scores`` on the known entries of ``Y_true``.
 
@@ -43,21 +40,27 @@ def evaluate(
         Y_true: (n, K) of 1, 0 and -1. Unknown entries are left out of every metric, items without a known
             entry altogether; both are counted in the result.
         scores: (n, K) finite; probabilities where ``rule`` is the default threshold of .5.
+        input: ``"logit"`` where ``scores`` are logits and ``rule`` one for probabilities: everything ranks by the
+            logits, which are not tied where float32 probabilities are.
         rule: the decision rule behind micro-F1, macro-F1 and the Hamming loss; applied to the items judged.
         label_names: K names for the per-label table; numbers by default.
         empty_labels: labels without a known positive are left out of mAP and macro-F1 and listed
             (``"omit"``), or count as 0 (``"zero"``, the published protocol).
         metrics: names out of ``METRICS`` to compute; all by default.
+        **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
 
     Returns:
         A mapping from metric name to a fraction in [0, 1] (NaN where undefined), with counts and per-label
-        arrays. macro_auc is always over the labels with both classes known.
+        arrays; ``notes`` say what the figures rest on. Labels that cannot be judged leave every mean: mAP and
+        macro_auc those without a known negative, the others those of which positives alone are known while other
+        entries are unknown.
 
     Raises:
         UserError: nothing can be judged because no positive or no negative is known; bad values by row and
             label.
     """
-    Y, s = check_pair(Y_true, scores, label_names=label_names)
+    Y, s = check_pair(Y_true, scores, label_names=label_names, **meanings)
+    check_input(input)
     names = check_names(label_names, Y.shape[1]) or tuple(str(k) for k in range(Y.shape[1]))
     wanted = _wanted(metrics)
     unknown = Y < 0
@@ -65,18 +68,19 @@ def evaluate(
     n_unknown, n_items = int(unknown.sum()), int(rows.sum())
     if n_items < len(Y):
         Y, s = Y[rows], s[rows]
+    check_judgeable(Y)
     positives, negatives = (Y == 1).sum(axis=0), (Y == 0).sum(axis=0)
-    _check_judgeable(int(positives.sum()), int(negatives.sum()))
-
+    measured = ~positives_alone(Y)
     per_label = PerLabel(positives, negatives, unknown.sum(axis=0))
     found: dict[str, float] = {}
     if wanted & set(_LABEL_METRICS):
         _add_label_metrics(Y, s, empty_labels, per_label, found)
     if "micro_auc" in wanted:
-        found["micro_auc"] = cut_auc(cuts(s[Y == 1], s[Y == 0]))
+        found["micro_auc"] = cut_auc(cuts(s[(Y == 1) & measured], s[Y == 0]))
     if wanted & set(_RULE_METRICS):
-        _add_rule_metrics(Y, rule.apply(s, Y), empty_labels, per_label, found)
-    if wanted & set(_ITEM_METRICS):
+        predicted = decide(rule, s, Y) if input == "logit" else rule.apply(s, Y)
+        _add_rule_metrics(Y, predicted, measured, empty_labels, per_label, found)
+    if wanted & set(ITEM_METRICS):
         found |= ranking_metrics(Y, s)
     return Evaluation(
         figures={name: found[name] for name in METRICS if name in wanted},
@@ -87,6 +91,8 @@ def evaluate(
         empty_labels=empty_labels,
         label_names=names,
         per_label=per_label,
+        n_items_partly_known=int((Y < 0).any(axis=1).sum()),
+        n_items_positive_alone=int((~judgeable(Y).rows).sum()),
     )
 
 
@@ -97,16 +103,6 @@ def _wanted(metrics: Iterable[str] | None) -> set[str]:
     return wanted
 
 
-def _check_judgeable(n_positive: int, n_negative: int) -> None:
-    if not n_positive:
-        raise UserError("Y_true has no known positive (1), so nothing can be judged: give labelled items")
-    if not n_negative:
-        raise UserError(
-            "Y_true has no known negative (0), so every score would look perfect: give fully labelled items,"
-            " or use observed_average_precision"
-        )
-
-
 def _add_label_metrics(
     Y: Labels, s: Scores, empty_labels: EmptyLabels, per_label: PerLabel, found: dict[str, float]
 ) -> None:
@@ -114,21 +110,28 @@ def _add_label_metrics(
     for k in range(Y.shape[1]):
         c = label_cuts(Y, s, k)
         per_label.average_precision[k], per_label.auc[k] = cut_average_precision(c), cut_auc(c)
-    found["map"] = mean_over_labels(per_label.average_precision, empty_labels)
-    found["macro_auc"] = mean_over_labels(per_label.auc, "omit")
+    some = per_label.positives > 0
+    found["map"] = mean_over_labels(per_label.average_precision, some, empty_labels)
+    found["macro_auc"] = mean_over_labels(per_label.auc, some, "omit")
 
 
 def _add_rule_metrics(
-    Y: Labels, predicted: Labels, empty_labels: EmptyLabels, per_label: PerLabel, found: dict[str, float]
+    Y: Labels,
+    predicted: Labels,
+    measured: NDArray[np.bool_],
+    empty_labels: EmptyLabels,
+    per_label: PerLabel,
+    found: dict[str, float],
 ) -> None:
     said = (predicted == 1) & (Y >= 0)
     hits, calls = (said & (Y == 1)).sum(axis=0), said.sum(axis=0)
     sizes = per_label.positives + calls
     with np.errstate(invalid="ignore"):
         f1 = np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 0.0)
-    per_label.predicted, per_label.f1 = calls, np.where(per_label.positives > 0, f1, np.nan)
-    found["micro_f1"] = float(2 * hits.sum() / sizes.sum())
-    found["macro_f1"] = mean_over_labels(per_label.f1, empty_labels)
-    found["hamming_loss"] = float(
-        (sizes - 2 * hits).sum() / (per_label.positives + per_label.negatives).sum()
-    )
+    some = per_label.positives > 0
+    per_label.predicted, per_label.f1 = calls, np.where(some & measured, f1, np.nan)
+    known = (per_label.positives + per_label.negatives)[measured].sum()
+    hits, sizes = hits[measured], sizes[measured]
+    found["micro_f1"] = float(2 * hits.sum() / sizes.sum()) if sizes.any() else float("nan")
+    found["macro_f1"] = mean_over_labels(per_label.f1, some, empty_labels)
+    found["hamming_loss"] = float((sizes - 2 * hits).sum() / known)

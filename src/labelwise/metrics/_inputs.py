@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,18 @@ from labelwise.errors import UserError, listed
 Labels: TypeAlias = NDArray[np.int8]
 Scores: TypeAlias = NDArray[np.floating[Any]]
 Floats: TypeAlias = NDArray[np.float64]
+
+
+class Meanings(TypedDict, total=False):
+    """What the codes of a label matrix mean, each ``"unknown"`` or ``"absent"``; see ``labelwise.annotations.parse``."""
+
+    unlisted: str | None
+    """An entry that a sparse matrix does not store; it has to be said there."""
+    minus_one: str
+    """-1; unknown where it is not said."""
+    empty: str
+    """NaN, None, NA or a masked entry; unknown where it is not said."""
+
 
 # Work on an (n, K) matrix goes by blocks of rows of about this many entries, so that temporaries stay small.
 BLOCK_ENTRIES = 1 << 19
@@ -68,10 +80,14 @@ def check_scores(
 
 
 def check_pair(
-    Y: ArrayLike, scores: ArrayLike, argument: str = "Y_true", label_names: Sequence[str] | None = None
+    Y: ArrayLike,
+    scores: ArrayLike,
+    argument: str = "Y_true",
+    label_names: Sequence[str] | None = None,
+    **meanings: Unpack[Meanings],
 ) -> tuple[Labels, Scores]:
     """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape."""
-    labels = as_matrix(Y, argument=argument)
+    labels = as_matrix(Y, argument=argument, **meanings)
     names = check_names(label_names, labels.shape[1])
     if np.shape(scores) != labels.shape:
         raise UserError(

@@ -7,6 +7,14 @@ import numpy as np
 from labelwise.metrics._inputs import Floats, Labels, Scores, row_blocks
 
 DEPTHS = (1, 3, 5)
+ITEM_METRICS = (
+    "one_error",
+    "coverage",
+    "ranking_loss",
+    "label_ranking_ap",
+    *(f"{name}_at_{k}" for name in ("precision", "recall") for k in DEPTHS),
+)
+"""The names of the metrics that rank the labels of each item, in the order of a result."""
 
 
 def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
@@ -30,6 +38,8 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
         - ``precision_at_k``: relevant among the top k / min(k, m_i), ties by the lower label index;
         - ``recall_at_k``: relevant among the top k / P_i, over items with a relevant label (NaN when there
           are none).
+
+        At a depth of at least the number of labels nothing is chosen, and both are NaN.
     """
     n, n_labels = Y.shape
     totals = dict.fromkeys(("one_error", "coverage", "ranking_loss", "label_ranking_ap"), 0.0)
@@ -53,8 +63,12 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
             precision[i] += (found / np.minimum(k, m)).sum()
             recall[i] += (found[some] / p[some]).sum()
     result = {name: total / n for name, total in totals.items()}
-    result |= {f"precision_at_{k}": float(precision[i] / n) for i, k in enumerate(DEPTHS)}
-    recall_means: Floats = recall / n_relevant_items if n_relevant_items else np.full(len(DEPTHS), np.nan)
+    trivial = np.array([k >= n_labels for k in DEPTHS])
+    precision_means: Floats = np.where(trivial, np.nan, precision / n)
+    result |= {f"precision_at_{k}": float(precision_means[i]) for i, k in enumerate(DEPTHS)}
+    recall_means: Floats = np.where(
+        trivial | (n_relevant_items == 0), np.nan, recall / max(n_relevant_items, 1)
+    )
     return result | {f"recall_at_{k}": float(recall_means[i]) for i, k in enumerate(DEPTHS)}
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.annotations import as_matrix
+from labelwise.errors import UserError
+from labelwise.metrics._inputs import Labels, Meanings
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,15 +38,44 @@ class Judgeable:
         return "\n".join(self.words)
 
 
-def judgeable(Y: ArrayLike) -> Judgeable:
-    """Return what can be measured on ``Y`` (n, K) of 1, 0 and -1.
+def check_negatives(Y: Labels, argument: str = "Y_true") -> None:
+    """Refuse labels of which positives are known and no negative is: every score would look perfect on them."""
+    if (Y == 1).any() and not (Y == 0).any():
+        code = ", or minus_one='absent' where -1 says that a label does not apply" if (Y == -1).any() else ""
+        raise UserError(
+            f"{argument} has no known negative (0), so every score would look perfect: give fully labelled items"
+            f"{code}, or use observed_average_precision"
+        )
+
+
+def check_judgeable(Y: Labels, argument: str = "Y_true") -> None:
+    """Refuse labels of which no positive, or no negative, is known."""
+    if not (Y == 1).any():
+        raise UserError(
+            f"{argument} has no known positive (1), so nothing can be judged: give labelled items"
+        )
+    check_negatives(Y, argument)
+
+
+def positives_alone(Y: Labels) -> NDArray[np.bool_]:
+    """Return the labels (K,) whose known entries are all positive while others are unknown, on items with a known one.
+
+    Their precision, F1 and calibration would look perfect; those of a label that is positive in every item are true.
+    """
+    judged = Y[(Y >= 0).any(axis=1)]
+    negative, unknown = (judged == 0).any(axis=0), (judged == -1).any(axis=0)
+    return np.asarray((judged == 1).any(axis=0) & ~negative & unknown)
+
+
+def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
+    """Return what can be measured on ``Y`` (n, K) of 1, 0 and -1; ``meanings`` say what other codes mean.
 
     Where every known entry is positive, AP, F1, thresholds and calibration on known entries mean nothing:
     only observed AP is left, under its assumption. Where fully known items stand beside items with positives
     only, the fully known ones are a fair sample of both classes and the others are not, so only the former
     are measured on.
     """
-    labels = as_matrix(Y)
+    labels = as_matrix(Y, **meanings)
     n, n_labels = labels.shape
     known = labels >= 0
     full: NDArray[np.bool_] = np.asarray(known.all(axis=1))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.metrics._inputs import Floats, check_pair
+from labelwise.metrics._inputs import Floats, Meanings, check_pair
+from labelwise.metrics._judgeable import check_negatives, positives_alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +33,18 @@ class Reliability:
         return float(self.counts @ gaps / self.counts.sum())
 
 
-def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10) -> Reliability:
-    """Return the reliability diagram of ``p`` (n, K) in [0, 1] over the known entries of ``Y``."""
+def reliability(
+    Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]
+) -> Reliability:
+    """Return the reliability diagram of ``p`` (n, K) in [0, 1] over the known entries of ``Y``.
+
+    Labels of which positives alone are known are left out, since the share of positives there is 1 whatever it is in
+    truth. ``meanings``: ``unlisted``, ``minus_one``, ``empty``, as in ``labelwise.annotations.parse``. Raises
+    ``UserError`` where positives are known and no negative is.
+    """
     if bins < 1:
         raise UserError(f"bins is {bins}: give at least 1")
-    labels, s = check_pair(Y, p, "Y")
+    labels, s = check_pair(Y, p, "Y", **meanings)
     known = labels >= 0
     y, p_known = labels[known], s[known].astype(np.float64)
     if not len(y):
@@ -43,6 +52,10 @@ def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10) -> Reliability:
     if p_known.min() < 0 or p_known.max() > 1:
         row, k = np.argwhere(known & ((s < 0) | (s > 1)))[0]
         raise UserError(f"p holds {s[row, k]:g} at row {row}, label {k}: give probabilities in [0, 1]")
+    if (alone := positives_alone(labels)).any():
+        check_negatives(labels, "Y")
+        known &= ~alone
+        y, p_known = labels[known], s[known].astype(np.float64)
     edges = np.linspace(0, 1, bins + 1)
     bin_of = np.clip(np.searchsorted(edges, p_known, "right") - 1, 0, bins - 1)
     counts = np.bincount(bin_of, minlength=bins)
@@ -58,9 +71,12 @@ def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10) -> Reliability:
     )
 
 
-def expected_calibration_error(Y: ArrayLike, p: ArrayLike, bins: int = 10) -> float:
+def expected_calibration_error(
+    Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]
+) -> float:
     """Return the expected calibration error of ``p`` (n, K) over known entries of all labels, in [0, 1].
 
-    ECE = sum_b n_b / n |share of positives_b - mean probability_b|, over ``bins`` bins of equal width.
+    ECE = sum_b n_b / n |share of positives_b - mean probability_b|, over ``bins`` bins of equal width; what is left
+    out and refused is what :func:`reliability` leaves out and refuses.
     """
-    return reliability(Y, p, bins).expected_calibration_error
+    return reliability(Y, p, bins, **meanings).expected_calibration_error

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from labelwise.errors import listed
 from labelwise.metrics._inputs import Floats
+from labelwise.metrics._items import DEPTHS, ITEM_METRICS
 
 
 @dataclass(eq=False)
@@ -24,11 +25,11 @@ class PerLabel:
     unknown: NDArray[np.int64]
     """Entries left out."""
     average_precision: Floats | None = None
-    """In [0, 1]; NaN without a known positive."""
+    """In [0, 1]; NaN unless both classes are known."""
     auc: Floats | None = None
     """In [0, 1]; NaN unless both classes are known."""
     f1: Floats | None = None
-    """In [0, 1] under the decision rule; NaN without a known positive."""
+    """In [0, 1] under the decision rule; NaN without a known positive, and where positives alone are known."""
     predicted: NDArray[np.int64] | None = None
     """Known entries that the decision rule predicts."""
 
@@ -51,6 +52,10 @@ class Evaluation(Mapping[str, float]):
     """What became of labels without a known positive: ``omit`` or ``zero``."""
     label_names: tuple[str, ...]
     per_label: PerLabel
+    n_items_partly_known: int = 0
+    """Items judged of which some entries are unknown."""
+    n_items_positive_alone: int = 0
+    """Items judged that hold nothing but positives, beside fully known ones that hold all known negatives."""
 
     @property
     def labels_without_positive(self) -> tuple[str, ...]:
@@ -59,13 +64,47 @@ class Evaluation(Mapping[str, float]):
 
     @property
     def labels_without_negative(self) -> tuple[str, ...]:
-        """Labels without a known negative: their AP is 1 whatever the scores."""
+        """Labels without a known negative: left out of mAP, since their AP would be 1 whatever the scores."""
         return self._named((self.per_label.negatives == 0) & (self.per_label.positives > 0))
 
     @property
     def labels_left_out(self) -> tuple[str, ...]:
-        """Labels that mAP and macro-F1 leave out."""
-        return self.labels_without_positive if self.empty_labels == "omit" else ()
+        """Labels that mAP leaves out."""
+        empty = self.empty_labels == "omit"
+        return self._named(
+            ((self.per_label.positives == 0) & empty)
+            | ((self.per_label.negatives == 0) & (self.per_label.positives > 0))
+        )
+
+    @property
+    def n_labels_judged(self) -> int:
+        """Labels that mAP is the mean of."""
+        return len(self.label_names) - len(self.labels_left_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the figures rest on, and which of them say less than they seem to."""
+        notes = []
+        if self.labels_left_out and "map" in self:
+            notes.append(f"mAP is the mean of {self.n_labels_judged} of {len(self.label_names)} labels.")
+        ranked = [name for name in self if name in ITEM_METRICS]
+        if self.n_items_partly_known and ranked:
+            notes.append(
+                f"{listed(ranked, 2)} rest on the known entries of {self.n_items:,} items, of which"
+                f" {self.n_items_partly_known:,} are partly known: they cannot be compared with those of wholly known"
+                " items."
+            )
+        if trivial := [k for k in DEPTHS if k >= len(self.label_names) and f"recall_at_{k}" in self]:
+            notes.append(
+                f"Precision and recall at {listed(trivial)} are left out, since there are only"
+                f" {len(self.label_names)} labels."
+            )
+        if self.n_items_positive_alone:
+            notes.append(
+                f"{self.n_items_positive_alone:,} items hold nothing but positives beside fully known ones, which"
+                " makes precision look high: judge the rows of judgeable(Y) alone."
+            )
+        return tuple(notes)
 
     def _named(self, mask: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(self.label_names[k] for k in np.flatnonzero(mask))
@@ -88,10 +127,14 @@ class Evaluation(Mapping[str, float]):
             "n_items": self.n_items,
             "n_items_left_out": self.n_items_left_out,
             "n_unknown": self.n_unknown,
+            "n_items_partly_known": self.n_items_partly_known,
+            "n_items_positive_alone": self.n_items_positive_alone,
+            "n_labels_judged": self.n_labels_judged,
             "empty_labels": self.empty_labels,
             "labels_left_out": list(self.labels_left_out),
             "labels_without_positive": list(self.labels_without_positive),
             "labels_without_negative": list(self.labels_without_negative),
+            "notes": list(self.notes),
             "per_label": {
                 "name": list(self.label_names),
                 **{key: [_plain(value) for value in values.tolist()] for key, values in arrays.items()},
@@ -110,13 +153,17 @@ class Evaluation(Mapping[str, float]):
         told = {
             key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
         }
+        # Records of earlier versions do not count these.
+        later = ("n_items_partly_known", "n_items_positive_alone")
+        told |= {key: data[key] for key in later if key in data}
         return cls(
             figures=figures, label_names=tuple(data["per_label"]["name"]), per_label=PerLabel(**table), **told
         )
 
     def __str__(self) -> str:
         width = max(map(len, self.figures), default=0)
-        lines = [f"{name:<{width}}  {value:.4f}" for name, value in self.figures.items()]
+        shown = {name: value for name, value in self.figures.items() if not self._is_trivial(name)}
+        lines = [f"{name:<{width}}  {value:.4f}" for name, value in shown.items()]
         lines.append(f"rule: {self.rule}; {self.n_items} items, {len(self.label_names)} labels")
         if self.n_unknown:
             lines.append(
@@ -126,8 +173,13 @@ class Evaluation(Mapping[str, float]):
             said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
             lines.append(f"no known positive, {said}: {listed(self.labels_without_positive)}")
         if self.labels_without_negative:
-            lines.append(f"no known negative, AP says nothing: {listed(self.labels_without_negative)}")
-        return "\n".join(lines)
+            lines.append(f"no known negative, left out of mAP: {listed(self.labels_without_negative)}")
+        return "\n".join([*lines, *self.notes])
+
+    def _is_trivial(self, name: str) -> bool:
+        """Return whether a figure's depth takes in all labels, so that it has no value."""
+        depth = name.rpartition("_at_")[2]
+        return depth.isdigit() and int(depth) >= len(self.label_names)
 
 
 def _plain(value: float) -> float | None:

@@ -9,13 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics._inputs import Labels, Scores, check_pair, check_scores, row_blocks
+
+
+Input = Literal["probability", "logit"]
+"""What scores are: ``probability`` in [0, 1], or ``logit``, any finite number."""
 
 
 class Rule(Protocol):
@@ -60,10 +64,15 @@ class Threshold:
 
 @dataclass(frozen=True)
 class PerLabelThreshold:
-    """Predict label k where its score is at least ``values[k]``; infinity means never (``null`` in JSON)."""
+    """Predict label k where its score is at least ``values[k]``; infinity means never (``null`` in JSON).
+
+    ``logits`` are the same thresholds for logits, where they are known: a float32 probability cannot tell logits above
+    16.6 apart.
+    """
 
     values: Sequence[float]
     name: str = "per_label_threshold"
+    logits: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         values = np.atleast_1d(np.asarray(self.values, dtype=np.float64))
@@ -78,16 +87,43 @@ class PerLabelThreshold:
                 " or infinity for never"
             )
         object.__setattr__(self, "values", tuple(values.tolist()))
+        if self.logits is not None:
+            logits = np.atleast_1d(np.asarray(self.logits, dtype=np.float64))
+            if logits.shape != values.shape or np.isnan(logits).any() or (logits == -np.inf).any():
+                raise UserError(
+                    f"PerLabelThreshold got logits {listed(logits.ravel())}: give one number per label, or"
+                    " infinity for never"
+                )
+            object.__setattr__(self, "logits", tuple(logits.tolist()))
+
+    @classmethod
+    def at_logits(cls, logits: ArrayLike, name: str) -> PerLabelThreshold:
+        """Return the rule with these thresholds (K,) for logits, and for float32 probabilities of the same scores."""
+        at = np.asarray(logits, dtype=np.float64)
+        # Rounded as the probabilities are, so that a score at its threshold stays there.
+        values = np.where(np.isinf(at), np.inf, probability_of(at))
+        return cls(cast(Sequence[float], values), name=name, logits=cast(Sequence[float], at))
 
     def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
         """Return 1 where score >= the label's threshold, (n, K) int8."""
         s = _check_width(check_scores(scores), len(self.values), self.name)
         return (s >= np.array(self.values)).astype(np.int8)
 
+    def apply_to_logits(self, logits: ArrayLike) -> Labels:
+        """Return 1 where the logit is at least the label's threshold, (n, K) int8."""
+        if self.logits is None:
+            return self.apply(probability_of(check_scores(logits)))
+        s = _check_width(check_scores(logits), len(self.values), self.name)
+        return (s >= np.array(self.logits)).astype(np.int8)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the rule as plain JSON data."""
-        values = [None if np.isinf(value) else value for value in self.values]
-        return {"rule": "per_label_threshold", "values": values, "name": self.name}
+        plain: dict[str, Any] = {"values": self.values, "logits": self.logits}
+        for key, values in plain.items():
+            if values is not None:
+                plain[key] = [None if np.isinf(value) else value for value in values]
+        logits = {} if self.logits is None else {"logits": plain["logits"]}
+        return {"rule": "per_label_threshold", "values": plain["values"], "name": self.name, **logits}
 
 
 @dataclass(frozen=True)
@@ -126,18 +162,23 @@ class PriorMatched:
         return np.ascontiguousarray(highest(s.T, self.counts(len(s))).T)
 
     @classmethod
-    def fit(cls, scores: ArrayLike, prior: Sequence[float]) -> PerLabelThreshold:
+    def fit(
+        cls, scores: ArrayLike, prior: Sequence[float], *, input: Input = "probability"
+    ) -> PerLabelThreshold:
         """Return the thresholds that match ``prior`` on ``scores`` (n, K), under this rule's name.
 
         The threshold of label k is its round(prior_k n)-th highest score, infinity (never) when that count
-        is 0.
+        is 0. ``input`` says whether scores are probabilities or logits.
         """
+        check_input(input)
         rule = cls(prior)
         s = _check_width(check_scores(scores), len(rule.prior), rule.name)
         values = np.full(s.shape[1], np.inf)
         for k, count in enumerate(rule.counts(len(s))):
             if count:
                 values[k] = np.partition(s[:, k], len(s) - count)[len(s) - count]
+        if input == "logit":
+            return PerLabelThreshold.at_logits(values, rule.name)
         return PerLabelThreshold(cast(Sequence[float], values), name=rule.name)
 
     def to_dict(self) -> dict[str, Any]:
@@ -218,14 +259,38 @@ def rule_from_dict(data: Mapping[str, Any]) -> Rule:
     if kind not in _RULES:
         raise UserError(f"there is no decision rule {kind!r}: {near(str(kind), _RULES)}")
     fields = {key: value for key, value in data.items() if key != "rule"}
-    if kind == "per_label_threshold" and isinstance(fields.get("values"), list):
-        fields["values"] = [np.inf if value is None else value for value in fields["values"]]
+    for key in ("values", "logits") if kind == "per_label_threshold" else ():
+        if isinstance(fields.get(key), list):
+            fields[key] = [np.inf if value is None else value for value in fields[key]]
     try:
         return cast(Rule, _RULES[kind](**fields))
     except UserError:
         raise
     except (TypeError, ValueError) as error:
         raise UserError(f"the decision rule {kind!r} cannot be read from {listed(fields)}: {error}") from None
+
+
+def decide(rule: Rule, logits: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
+    """Apply a rule for probabilities to their logits (n, K), which are not tied where float32 probabilities are."""
+    if isinstance(rule, PerLabelThreshold):
+        return rule.apply_to_logits(logits)
+    if isinstance(rule, TopK | PriorMatched | OracleCardinality):
+        return rule.apply(logits, Y_true)
+    return rule.apply(probability_of(check_scores(logits)), Y_true)
+
+
+def check_input(value: str) -> Input:
+    """Return what scores are said to be, or refuse it."""
+    if value not in ("probability", "logit"):
+        raise UserError(f"input is {value!r}: {near(str(value), ('probability', 'logit'))}")
+    return cast(Input, value)
+
+
+def probability_of(logits: Scores) -> NDArray[np.float32]:
+    """Return 1 / (1 + exp(-logits)), float32, as ``predict_proba`` gives it."""
+    from scipy.special import expit
+
+    return np.asarray(expit(logits.astype(np.float64)), dtype=np.float32)
 
 
 def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] | None = None) -> Labels:

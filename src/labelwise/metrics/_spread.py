@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise.errors import UserError
-from labelwise.metrics._inputs import Floats, check_pair
+from labelwise.metrics._inputs import Floats, Meanings, check_pair
 
 
-def vdfd(values: ArrayLike, Y: ArrayLike) -> Floats:
+def vdfd(values: ArrayLike, Y: ArrayLike, **meanings: Unpack[Meanings]) -> Floats:
     """Return the variance difference between a label's positives and negatives, over known entries.
 
     VDFD_k = var{v_ik : y_ik = 1} - var{v_ik : y_ik = 0}, variances unbiased (n - 1).
@@ -17,11 +19,12 @@ def vdfd(values: ArrayLike, Y: ArrayLike) -> Floats:
     Args:
         values: (n, K) finite: angles (radians) or scores.
         Y: (n, K) of 1, 0 and -1.
+        **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
 
     Returns:
         (K,) float64, signed; NaN for a label with fewer than two known entries of either class.
     """
-    labels, v = check_pair(Y, values, "Y")
+    labels, v = check_pair(Y, values, "Y", **meanings)
 
     def variance(state: int) -> Floats:
         mask = labels == state
