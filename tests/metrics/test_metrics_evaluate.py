@@ -198,7 +198,9 @@ def test_result_is_a_frozen_mapping_that_goes_to_json():
     assert data["metrics"] == {name: None if np.isnan(value) else value for name, value in found.items()}
     again = Evaluation.from_dict(data)
     assert again.notes == found.notes != ()
-    earlier = {key: value for key, value in data.items() if not key.startswith(("n_items_p", "n_labels", "notes"))}
+    earlier = {
+        key: value for key, value in data.items() if not key.startswith(("n_items_p", "n_labels", "notes"))
+    }
     assert Evaluation.from_dict(earlier).n_items_partly_known == 0
     assert data["rule"] == "threshold(0.5)"
     assert data["per_label"]["average_precision"][2] is None

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from labelwise.errors import UserError
-from labelwise.models import InputScaling, probabilities, solve_ridge
+from labelwise.models import InputScaling, logits, probabilities, solve_ridge
 from labelwise.models import ridge as ridge_module
 from labelwise.models._decomposition import decompose
 from labelwise.models._entries import criterion_values, entries_of
@@ -256,6 +256,25 @@ def test_label_weights_move_the_criterion_only():
     first = solve_ridge(Z, Y, scalings=["l2"], lambdas=[0.1, 1.0], label_weights=np.array([1.0, 0, 0]))
     single = solve_ridge(Z, Y[:, :1], scalings=["l2"], lambdas=[0.1, 1.0])
     assert [row["value"] for row in first.table] == pytest.approx([row["value"] for row in single.table])
+
+
+def test_logits_are_those_of_the_probabilities_and_never_tied():
+    raw = np.linspace(-6, 7, 1301)
+    found = logits(raw)
+    for r, z in zip(raw[400:900:7], found[400:900:7], strict=True):
+        p = (
+            r
+            if 0.1 <= r <= 0.9
+            else 0.1 * np.exp(10 * (r - 0.1))
+            if r < 0.1
+            else 1 - 0.1 * np.exp(10 * (0.9 - r))
+        )
+        assert z == pytest.approx(np.log(p / (1 - p)), abs=1e-6)
+    np.testing.assert_allclose(1 / (1 + np.exp(-found)), probabilities(raw), atol=1e-14)
+    assert (np.diff(found) > 0).all()
+    # Far from one half the probabilities are 1 in float64 already.
+    assert (np.diff(probabilities(raw[-100:])) == 0).any()
+    np.testing.assert_allclose(found, -logits(1 - raw), atol=1e-9)
 
 
 def test_probabilities_are_strictly_monotone_and_keep_one_half():

@@ -1,6 +1,6 @@
 """The training loop, checkpoints, averaged weights, progress."""
 
-from labelwise.engine.loop import Criterion, Interrupted, Result, score, train
+from labelwise.engine.loop import Criterion, Interrupted, Result, logits, score, train
 from labelwise.engine.progress import Progress, RichProgress, Silent
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings
@@ -14,6 +14,7 @@ __all__ = [
     "Run",
     "Settings",
     "Silent",
+    "logits",
     "score",
     "train",
 ]

@@ -22,9 +22,9 @@ from labelwise.engine.settings import Settings
 from labelwise.engine.threads import step_threads
 from labelwise.errors import UserError
 from labelwise.methods import Method
-from labelwise.models import Network, RidgeSolution
+from labelwise.models import Network, Outputs, RidgeSolution
 
-__all__ = ["Criterion", "Interrupted", "Result", "score", "train"]
+__all__ = ["Criterion", "Interrupted", "Result", "logits", "score", "train"]
 
 Criterion = Callable[[Network, Method], float]
 
@@ -204,11 +204,33 @@ def _farewell(run: Run) -> str:
 
 def score(network: Network, method: Method, source: Source, device: torch.device | None = None) -> np.ndarray:
     """Return the method's scores (n, K) float32 in [0, 1] of every item, from the weak view."""
+    return _of_outputs(network, method, source, device, lambda outputs: method.score(outputs).float())
+
+
+def logits(
+    network: Network, method: Method, source: Source, device: torch.device | None = None
+) -> np.ndarray:
+    """Return the logits (n, K) of :func:`score`, float32 or float64 by the method: they are not tied near 1."""
+
+    def wide(outputs: Outputs) -> torch.Tensor:
+        found = method.logits(outputs)
+        return found if found.dtype == torch.float64 else found.float()
+
+    return _of_outputs(network, method, source, device, wide)
+
+
+def _of_outputs(
+    network: Network,
+    method: Method,
+    source: Source,
+    device: torch.device | None,
+    function: Callable[[Outputs], torch.Tensor],
+) -> np.ndarray:
     from labelwise.engine.pools import outputs_in_chunks
 
     where = device or next(iter(network.state_dict().values())).device
     parts = []
     for _, outputs in outputs_in_chunks(network, source, where, rows=1024):
         with torch.inference_mode():
-            parts.append(method.score(outputs).float().cpu().numpy())
+            parts.append(function(outputs).cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, method.problem.n_labels), np.float32)

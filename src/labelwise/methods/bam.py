@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from labelwise import losses
@@ -54,6 +53,6 @@ class BinaryAngularMargin(NegativeByAssumption):
         )
         return self.mean(values, batch)
 
-    def score(self, outputs: Outputs) -> Tensor:
-        """Return sigmoid(s (cos theta - m/2)): 1/2 midway between the negatives' boundary 0 and the positives' m."""
-        return torch.sigmoid(self.hp.scale * (outputs.scores.float() - self.hp.margin / 2))
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return s (cos theta - m/2): 0 midway between the negatives' boundary 0 and the positives' m."""
+        return self.hp.scale * (outputs.scores.float() - self.hp.margin / 2)

@@ -298,9 +298,15 @@ class Method(nn.Module):
     def after_step(self, network: nn.Module) -> None:
         """Hold parameters within their bounds after an update."""
 
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return the logits (B, K) of the scores: they order items where float32 scores near 1 are tied."""
+        if type(self).score is not Method.score:
+            return torch.logit(self.score(outputs).double(), eps=1e-15)
+        return outputs.scores.float()
+
     def score(self, outputs: Outputs) -> Tensor:
         """Return scores (B, K) in [0, 1] for the decision rules."""
-        return torch.sigmoid(outputs.scores.float())
+        return torch.sigmoid(self.logits(outputs))
 
     def mean(
         self,

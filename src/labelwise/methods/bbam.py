@@ -220,7 +220,7 @@ class BalancedAngularMargin(SelfTraining):
             values = losses.balanced_binary_angular_margin(batch.scores, self.target(batch), lines, **margin)
         return self.masked_mean(values, batch)
 
-    def score(self, outputs: Outputs) -> Tensor:
-        """Return sigmoid(s (cos(psi_n / 2 + psi_p / 2) - m/2)); the released code leaves s and m out."""
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return s (cos(psi_n / 2 + psi_p / 2) - m/2); the released code leaves s and m out."""
         cosines = losses.balanced_cosine(outputs.scores, self.angles)
-        return torch.sigmoid(self.hp.scale * (cosines - self.hp.margin / 2))
+        return self.hp.scale * (cosines - self.hp.margin / 2)

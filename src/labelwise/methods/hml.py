@@ -73,8 +73,6 @@ class HypersphericalLearning(NegativeByAssumption):
         self.scale.clamp_(1.0, 64.0)
         self.margin.clamp_(0.0, torch.pi / 4)
 
-    def score(self, outputs: Outputs) -> Tensor:
-        """Return sigmoid(s cos(theta + m))."""
-        return torch.sigmoid(
-            losses.hyperspherical_logits(outputs.scores, scale=self.scale, margin=self.margin)
-        )
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return s cos(theta + m)."""
+        return losses.hyperspherical_logits(outputs.scores, scale=self.scale, margin=self.margin)

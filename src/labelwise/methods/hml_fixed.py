@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from labelwise import losses
@@ -55,7 +54,7 @@ class HypersphericalMargin(NegativeByAssumption):
         )
         return self.mean(values, batch)
 
-    def score(self, outputs: Outputs) -> Tensor:
-        """Return sigmoid(s cos(theta + m)), without m unless it applied to both signs."""
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return s cos(theta + m), without m unless it applied to both signs."""
         margin = self.hp.margin if self.hp.margin_on == "both" else 0.0
-        return torch.sigmoid(losses.hyperspherical_logits(outputs.scores, scale=self.hp.scale, margin=margin))
+        return losses.hyperspherical_logits(outputs.scores, scale=self.hp.scale, margin=margin)

@@ -8,7 +8,7 @@ from torch import Tensor
 from labelwise.methods.base import Method, Pool
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, MethodSpec
-from labelwise.models import Outputs, probabilities, start_from_ridge
+from labelwise.models import Outputs, logits, probabilities, start_from_ridge
 
 __all__ = ["Ridge"]
 
@@ -37,6 +37,11 @@ class Ridge(Method):
     def fit(self, pool: Pool) -> None:
         """Set the head to the solution on the pool's features."""
         start_from_ridge(pool.network.head, pool.ridge(), slope=_SLOPE)  # type: ignore[arg-type]
+
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return the logits of the regression's output squeezed into (0, 1) without changing its order."""
+        raw = outputs.scores.double() / _SLOPE + 0.5
+        return torch.from_numpy(logits(raw.cpu().numpy())).to(outputs.scores.device)
 
     def score(self, outputs: Outputs) -> Tensor:
         """Return the regression's output, squeezed into (0, 1) without changing its order."""

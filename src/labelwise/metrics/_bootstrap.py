@@ -139,4 +139,6 @@ def _weighted_average_precision(y: Labels, s: Scores, counts: NDArray[np.float32
     hits = np.cumsum(gained, axis=0)
     total, negatives = hits[-1], counts[y == 0].sum(axis=0)
     precision = hits / np.maximum(hits + false, 1)
-    return np.where((total > 0) & (negatives > 0), (gained * precision).sum(axis=0) / np.maximum(total, 1), np.nan)
+    return np.where(
+        (total > 0) & (negatives > 0), (gained * precision).sum(axis=0) / np.maximum(total, 1), np.nan
+    )

@@ -17,7 +17,7 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class Meanings(TypedDict, total=False):
-    """What the codes of a label matrix mean, each ``"unknown"`` or ``"absent"``; see ``labelwise.annotations.parse``."""
+    """What the codes of a label matrix mean, ``"unknown"`` or ``"absent"``; see ``labelwise.annotations.parse``."""
 
     unlisted: str | None
     """An entry that a sparse matrix does not store; it has to be said there."""

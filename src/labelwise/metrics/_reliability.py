@@ -33,9 +33,7 @@ class Reliability:
         return float(self.counts @ gaps / self.counts.sum())
 
 
-def reliability(
-    Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]
-) -> Reliability:
+def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]) -> Reliability:
     """Return the reliability diagram of ``p`` (n, K) in [0, 1] over the known entries of ``Y``.
 
     Labels of which positives alone are known are left out, since the share of positives there is 1 whatever it is in

@@ -22,7 +22,7 @@ from labelwise.models.preprocessing import (
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, probabilities, solve_ridge
+from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
 from labelwise.models.texts import TextBackbone
 from labelwise.models.tokenizer import Tokenizer, build_tokenizer
@@ -56,6 +56,7 @@ __all__ = [
     "build_backbone",
     "build_tokenizer",
     "load_weights",
+    "logits",
     "masked_mean",
     "preprocessing_from_dict",
     "preprocessing_of",

@@ -25,7 +25,7 @@ from labelwise.models._selection import (
 )
 from labelwise.models.scaling import SCALINGS, FeatureMatrix, InputScaling
 
-__all__ = ["LAMBDA_GRID", "RidgeSolution", "probabilities", "solve_ridge"]
+__all__ = ["LAMBDA_GRID", "RidgeSolution", "logits", "probabilities", "solve_ridge"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -91,6 +91,16 @@ def probabilities(raw: Array) -> npt.NDArray[np.float64]:
     low = _TAIL * np.exp((np.minimum(r, _TAIL) - _TAIL) / _TAIL)
     high = _TAIL * np.exp((np.minimum(1.0 - r, _TAIL) - _TAIL) / _TAIL)
     return np.where(r < _TAIL, low, np.where(r > 1.0 - _TAIL, 1.0 - high, r))
+
+
+def logits(raw: Array) -> npt.NDArray[np.float64]:
+    """Return log(p / (1 - p)) of ``p = probabilities(raw)``, float64, without going through a p that rounds to 1."""
+    r = np.asarray(raw, dtype=np.float64)
+    # By symmetry: the nearer tail's log is known exactly, and its complement is no smaller than 1/2.
+    near = np.minimum(r, 1.0 - r)
+    log_near = np.where(near < _TAIL, np.log(_TAIL) + (near - _TAIL) / _TAIL, np.log(np.maximum(near, _TAIL)))
+    size = np.log1p(-np.exp(log_near)) - log_near
+    return np.where(r < 0.5, -size, size)
 
 
 def solve_ridge(
