@@ -55,7 +55,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 def figures(record: Mapping[str, Any]) -> None:
     """Print the figures of ``Evaluation.to_dict``, with the rule's name and what was left out."""
     rule, by_rule = record["rule"], ("micro_f1", "macro_f1", "hamming_loss")
-    rows = [(name, value, rule if name in by_rule else "") for name, value in record["metrics"].items()]
+    rows = [
+        (name, value, rule if name in by_rule else "")
+        for name, value in record["metrics"].items()
+        if value is not None or "_at_" not in name
+    ]
     table(("metric", "value", "decision rule"), rows)
     typer.echo(f"{record['n_items']:,} items judged; rule: {rule}")
     if record["n_unknown"]:
@@ -65,7 +69,9 @@ def figures(record: Mapping[str, Any]) -> None:
     if names := record["labels_without_positive"]:
         typer.echo(f"no known positive, left out of macro averages: {', '.join(names)}")
     if names := record["labels_without_negative"]:
-        typer.echo(f"no known negative, their AP says nothing: {', '.join(names)}")
+        typer.echo(f"no known negative, left out of mAP: {', '.join(names)}")
+    for note in record.get("notes", ()):
+        typer.echo(note)
 
 
 def per_label(record: Mapping[str, Any]) -> None:

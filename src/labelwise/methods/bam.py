@@ -55,4 +55,5 @@ class BinaryAngularMargin(NegativeByAssumption):
 
     def logits(self, outputs: Outputs) -> Tensor:
         """Return s (cos theta - m/2): 0 midway between the negatives' boundary 0 and the positives' m."""
-        return self.hp.scale * (outputs.scores.float() - self.hp.margin / 2)
+        logits: Tensor = self.hp.scale * (outputs.scores.float() - self.hp.margin / 2)
+        return logits

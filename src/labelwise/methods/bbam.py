@@ -223,4 +223,5 @@ class BalancedAngularMargin(SelfTraining):
     def logits(self, outputs: Outputs) -> Tensor:
         """Return s (cos(psi_n / 2 + psi_p / 2) - m/2); the released code leaves s and m out."""
         cosines = losses.balanced_cosine(outputs.scores, self.angles)
-        return self.hp.scale * (cosines - self.hp.margin / 2)
+        logits: Tensor = self.hp.scale * (cosines - self.hp.margin / 2)
+        return logits

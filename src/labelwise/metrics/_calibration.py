@@ -114,7 +114,7 @@ class PlattCalibration:
 
         s = check_scores(scores)
         self._check_width(s)
-        return cast(Floats, expit(self.logits(_logits(s, self.input))))
+        return np.asarray(expit(self.logits(_logits(s, self.input))))
 
     def logits(self, logits: ArrayLike) -> Floats:
         """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores, whatever

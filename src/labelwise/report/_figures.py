@@ -114,6 +114,7 @@ def results_view(results: Results) -> dict[str, Any]:
         told.append(
             f"Labels without a relevant item among those judged, {fate}: {words.names_in_words(without)}."
         )
+    told += facts.get("notes", ())
     return {
         "words": [" ".join(words.sentence(text) for text in told if text)],
         "figures": [
