@@ -33,19 +33,25 @@ __all__ = [
 ]
 
 _DRAFT = ".draft"
+_EARLIER = ".draft-"
+"""How earlier versions began the names of a checkpoint's drafts."""
 _LONGEST_NAME = 200
 _A_DAY = 86_400
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
-class CannotWrite(UserError):
-    """A file or folder that cannot be written; ``path`` is its place, ``reason`` the operating system's words."""
+class CannotWrite(UserError, OSError):
+    """A file or folder that cannot be written: ``filename`` is its place, ``strerror`` the operating system's words."""
 
     def __init__(self, path: Path, error: OSError) -> None:
-        self.path, self.reason = path, error.strerror or str(error) or type(error).__name__
+        reason = error.strerror or str(error) or type(error).__name__
         mend = "free some space" if error.errno in _FULL else "mend that, or give another place"
-        super().__init__(f"{path} cannot be written ({self.reason}): {mend}")
+        super().__init__(f"{path} cannot be written ({reason}): {mend}")
+        self.errno, self.strerror, self.filename = error.errno, reason, str(path)
+
+    def __str__(self) -> str:
+        return str(self.args[0])
 
 
 def is_link(path: Path) -> bool:
@@ -55,7 +61,7 @@ def is_link(path: Path) -> bool:
 
 def is_draft(name: str) -> bool:
     """Return whether a file or folder of that name is one that :func:`replacing` has not finished."""
-    return name.startswith(".") and name.endswith(_DRAFT)
+    return name.startswith(".") and (name.endswith(_DRAFT) or name.startswith(_EARLIER))
 
 
 @contextmanager

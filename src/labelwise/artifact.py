@@ -63,8 +63,6 @@ def write(path: str | Path, config: Mapping[str, Any], tensors: Mapping[str, np.
                 if not _is_model(target):
                     raise
         _write_over(target, weights, text + "\n")
-    except CannotWrite as error:
-        raise UserError(f"the model could not be written to {target}: {error.reason}") from error
     except OSError as error:
         raise UserError(f"the model could not be written to {target}: {error.strerror or error}") from error
 

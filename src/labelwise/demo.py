@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import write
 from labelwise._random import generator
 from labelwise.errors import UserError
 
@@ -122,7 +123,7 @@ def run(
         report = write_report(_content(data, trained, rows, facts, seed), out / "report.html")
     facts["seconds"] = round(time.perf_counter() - began, 2)
     result = DemoResult(report, out / "results.json", rows, facts)
-    result.results.write_text(json.dumps(result.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write(result.results, json.dumps(result.to_dict(), indent=2) + "\n")
     if open_report:
         import webbrowser
 

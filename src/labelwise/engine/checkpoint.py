@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from labelwise._files import clear_drafts, replacing, replacing_folder
 from labelwise.errors import UserError
 
 __all__ = ["Checkpoint", "latest", "save"]
@@ -55,37 +55,29 @@ def save(
 
     stage, epoch, step = position
     final = directory / f"step-{stage:03d}-{epoch:06d}-{step:09d}"
-    draft = directory / f".draft-{os.getpid()}"
     items_file = directory / f"items-{meta['items_version']:012d}.safetensors"
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        for left in directory.glob(".draft-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        draft.mkdir()
+        clear_drafts(directory)
         if items and (items_sha256 is None or not items_file.exists()):
-            save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft / "items")
-            _sync(draft / "items")
-            items_sha256 = _digest(draft / "items")
-            os.replace(draft / "items", items_file)
+            with replacing(items_file) as draft:
+                save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft)
+                items_sha256 = _digest(draft)
         whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-        save_tensors(whole, draft / "tensors.safetensors")
-        record = {
-            "format": _FORMAT,
-            "meta": dict(meta),
-            "items_file": items_file.name if items else None,
-            "items_sha256": items_sha256,
-            "tensors_sha256": _digest(draft / "tensors.safetensors"),
-        }
-        text = json.dumps(record)
-        checksum = hashlib.sha256(text.encode()).hexdigest()
-        (draft / "checkpoint.json").write_text(f"{checksum}\n{text}\n", encoding="utf-8")
-        for name in ("tensors.safetensors", "checkpoint.json"):
-            _sync(draft / name)
-        shutil.rmtree(final, ignore_errors=True)
-        os.replace(draft, final)
-        _sync(directory)
+        with replacing_folder(final) as draft:
+            save_tensors(whole, draft / "tensors.safetensors")
+            record = {
+                "format": _FORMAT,
+                "meta": dict(meta),
+                "items_file": items_file.name if items else None,
+                "items_sha256": items_sha256,
+                "tensors_sha256": _digest(draft / "tensors.safetensors"),
+            }
+            text = json.dumps(record)
+            checksum = hashlib.sha256(text.encode()).hexdigest()
+            (draft / "checkpoint.json").write_text(f"{checksum}\n{text}\n", encoding="utf-8")
+            shutil.rmtree(final, ignore_errors=True)
     except (OSError, SafetensorError) as error:
-        shutil.rmtree(draft, ignore_errors=True)
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
             f"the checkpoint of step {step} of epoch {epoch + 1} could not be written to {directory} ({reason}); "
@@ -154,14 +146,3 @@ def _prune(directory: Path, newest: Path) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sync(path: Path) -> None:
-    """Flush a file or a folder to disk, where the system can."""
-    if path.is_dir() and os.name == "nt":
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from labelwise._files import append, write
 from labelwise.errors import UserError
 
 __all__ = ["History"]
@@ -29,22 +30,22 @@ class History:
         record |= self._noted
         self._noted = {}
         self.records.append(record)
-        self._write([record], "a")
+        self._write([record], append)
 
     def replace(self, records: list[dict[str, Any]]) -> None:
         """Set all records, as after a resume, and rewrite the file."""
         self.records = list(records)
-        self._write(self.records, "w")
+        self._write(self.records, write)
 
-    def _write(self, records: list[dict[str, Any]], mode: str) -> None:
+    def _write(self, records: list[dict[str, Any]], put: Callable[[Path, str], None]) -> None:
         if self._path is None:
             return
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open(mode, encoding="utf-8") as file:
-                file.writelines(json.dumps(record) + "\n" for record in records)
+            text = "".join(json.dumps(record) + "\n" for record in records)
+            put(self._path, text)
         except OSError as error:
             raise UserError(
-                f"{self._path} could not be written ({error.strerror or error}): free some space and run the "
-                "same again (--resume on the command line)"
+                f"{self._path} could not be written ({error.strerror or error}): mend that and run the same again"
+                " (--resume on the command line)"
             ) from error

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
+from labelwise._files import clear_drafts
 from labelwise.errors import UserError
 from labelwise.experiments._job import Job
 from labelwise.experiments._shards import locked, read_shard, write_shard
@@ -80,8 +81,8 @@ def run_jobs(
     out = Path(out)
     wanted = list({job.key: job for job in jobs}.values())
     with locked(out):
-        for draft in (out / "shards").glob(".*.draft"):
-            draft.unlink()
+        clear_drafts(out)
+        clear_drafts(out / "shards")
         todo = [job for job in wanted if not _settled(out, job, time_cap)]
         chosen = todo[:limit]
         counts = {"done": 0, "capped": 0, "failed": 0}

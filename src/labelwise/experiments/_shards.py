@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from labelwise._files import check_no_links, replacing
 from labelwise._locks import claimed
 from labelwise.errors import UserError
 
@@ -62,23 +62,18 @@ def write_shard(out: Path, shard: Mapping[str, Any]) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all, to last through a power cut."""
-    with writing(path) as draft, draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with writing(path) as draft:
+        draft.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Yield a draft's path, which takes the place of ``path`` at the end; ``UserError`` where it cannot be written."""
-    draft = path.with_name(f".{path.name}.draft")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield draft
-        os.replace(draft, path)
+        with replacing(path) as draft:
+            yield draft
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink(missing_ok=True)
         raise UserError(
             f"{path}: {error.strerror or error}: what is done is kept; mend this and give the same command again"
         ) from None
@@ -86,9 +81,13 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed."""
+    """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed.
+
+    Links in it are refused: what is written there would go elsewhere.
+    """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder")
+    check_no_links(out, "a folder of results")
     with ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)

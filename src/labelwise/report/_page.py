@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from labelwise._files import write
 from labelwise.report._content import ReportContent
 
 __all__ = ["write_report"]
@@ -23,12 +23,7 @@ def write_report(content: ReportContent, path: Path | str) -> Path:
     path = Path(path)
     page = render(content)
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(page, encoding="utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write(path, page)
     return path
 
 

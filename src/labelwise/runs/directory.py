@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import (
+    CannotWrite,
+    check_no_links,
+    clear_drafts,
+    is_link,
+    own_folder,
+    replacing,
+    replacing_folder,
+    write,
+)
 from labelwise._locks import claimed
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
@@ -55,7 +64,8 @@ class RunDirectory:
 
     def keep_held_out(self, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
         """Keep the labels and scores of items that the model did not see, for later reports."""
-        np.savez_compressed(self.path / _HELD_OUT, labels=labels, scores=scores)
+        with replacing(self.path / _HELD_OUT) as draft, draft.open("wb") as file:
+            np.savez_compressed(file, labels=labels, scores=scores)
 
     def held_out(self) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
         """Return what :meth:`keep_held_out` kept, or None."""
@@ -83,6 +93,11 @@ class RunDirectory:
             )
         if self.path.is_file():
             raise UserError(f"{self.path} is a file: give --out a folder that does not exist yet")
+        if is_link(self.path):
+            raise UserError(
+                f"{self.path} is a link: give --out a folder that does not exist yet, or"
+                f" {os.path.realpath(self.path)} itself"
+            )
         if self.path.is_dir() and (inside := sorted(entry.name for entry in self.path.iterdir())):
             raise UserError(
                 f"{self.path} is not empty ({listed(inside)}): give --out a new or an empty folder"
@@ -91,28 +106,25 @@ class RunDirectory:
     def create(self, config: RunConfig, state: dict[str, Any]) -> None:
         """Make the folder with its configuration and state, whole or not at all."""
         self.check_free()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{self.path.name}-", dir=self.path.parent))
         try:
-            (draft / _CONFIG).write_text(config.to_toml(), encoding="utf-8")
-            write_json(draft / _STATE, {"format": FORMAT, **state})
-            draft.chmod(0o755)
-            if self.path.is_dir():
-                self.path.rmdir()
-            os.replace(draft, self.path)
-        except OSError:
+            with replacing_folder(self.path) as draft:
+                write(draft / _CONFIG, config.to_toml())
+                write_json(draft / _STATE, {"format": FORMAT, **state})
+        except CannotWrite:
             # Another process may have been first.
             self.check_free()
             raise
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Keep all other processes from training this run; however this one ends, the run is free then.
 
-        :raises UserError: at once, where another process trains it, or where the folder cannot be written to.
+        What a killed process left half written is deleted.
+
+        :raises UserError: at once, where another process trains it, where the folder cannot be written to, or where
+            there are links in it, which may have come with it from elsewhere.
         """
+        self.check_links()
         with ExitStack() as stack:
             try:
                 holder = stack.enter_context(claimed(self.path / _LOCK))
@@ -126,7 +138,13 @@ class RunDirectory:
                     f"{self.path} is being trained by {holder}: wait for it, or stop it and give this command again;"
                     " nothing was changed"
                 )
+            clear_drafts(self.path)
+            clear_drafts(self.checkpoints)
             yield
+
+    def check_links(self) -> None:
+        """Raise ``UserError`` where anything in the folder is a link."""
+        check_no_links(self.path, "a run")
 
     def remove(self) -> None:
         """Delete the folder."""
@@ -139,11 +157,11 @@ class RunDirectory:
 
     def change_config(self, config: RunConfig) -> None:
         """Put ``config`` in the place of what the run was asked."""
-        _write(self.path / _CONFIG, config.to_toml())
+        write(self.path / _CONFIG, config.to_toml())
 
     def keep_left_out(self, reasons: Mapping[str, str]) -> None:
         """Keep, beside the checkpoints, which items could not be read when training began, and why."""
-        self.checkpoints.mkdir(exist_ok=True)
+        own_folder(self.checkpoints)
         write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
 
     def left_out(self) -> dict[str, str] | None:
@@ -175,7 +193,7 @@ class RunDirectory:
 
     def write_history(self, records: list[dict[str, Any]]) -> None:
         """Write the course of the training, one JSON line an epoch."""
-        self.history.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
+        write(self.history, "".join(json.dumps(record) + "\n" for record in records))
 
     def figures(self) -> dict[str, Any] | None:
         """Return the validation figures of a finished run, or None where nothing could be judged."""
@@ -213,17 +231,8 @@ class RunDirectory:
 
 
 def write_json(path: Path, data: Any) -> None:
-    """Write ``data`` as JSON beside ``path``, then rename it into place."""
-    _write(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
+    """Write ``data`` as JSON, whole or not at all."""
+    write(path, json.dumps(data, indent=2, allow_nan=False) + "\n")
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path], endings: Sequence[str]) -> Path:

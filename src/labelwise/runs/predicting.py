@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import replacing
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import check_some, items_of, read_for_model
 
@@ -83,12 +83,8 @@ def predict(
     items = [data.items[i] for i in X.kept]
     probabilities = model.predict_proba(X)
     chosen = model.rule_.apply(probabilities)
-    draft = target.with_name(f".{target.name}.draft")
-    try:
+    with replacing(target) as draft:
         _WRITERS[target.suffix.lower()](draft, items, model.label_names_, probabilities, chosen)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)
     return Predictions(
         run=str(run),
         table=str(table),

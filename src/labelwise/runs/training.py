@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelwise._files import CannotWrite
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest, write_json
@@ -126,6 +127,7 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
         )
     if state["status"] == "finished":
         return _outcome(run, state, already_finished=True)
+    run.check_links()
     with _alone(run):
         # Whoever held it until now may have finished it.
         if (state := run.state())["status"] == "finished":
@@ -213,7 +215,7 @@ def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
         if not _is_first():
             return
         # A disk that is full is told by the first checkpoint.
-        with suppress(OSError):
+        with suppress(CannotWrite):
             run.keep_left_out({item.item: item.reason for item in read.bad})
         return
     before, now = run.left_out(), {item.item for item in read.bad}
