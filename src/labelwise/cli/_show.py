@@ -12,7 +12,16 @@ import typer
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
-__all__ = ["figures", "per_label", "print_json", "progress", "show_outcome", "show_skipped", "table"]
+__all__ = [
+    "figures",
+    "per_label",
+    "print_json",
+    "progress",
+    "show_notes",
+    "show_outcome",
+    "show_skipped",
+    "table",
+]
 
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
@@ -93,10 +102,11 @@ def show_outcome(outcome: Outcome) -> None:
     say = typer.echo
     if outcome.already_finished:
         say(f"{outcome.run} is finished; nothing was left to do")
+    for place, role in enumerate(outcome.roles):
+        say(f"{'columns' if not place else '':<9}{role}")
     say(f"data     {outcome.n_items:,} items, {outcome.n_labels:,} labels, setting {outcome.setting}")
     say(f"method   {outcome.method}" + (f": {outcome.reason}" if outcome.reason else ""))
-    for place, note in enumerate(outcome.notes):
-        say(f"{'notes' if not place else '':<9}{note}")
+    show_notes(outcome.notes)
     show_skipped(outcome.skipped)
     if outcome.figures is not None:
         say("judged on labelled rows that the model did not see:")
@@ -109,6 +119,12 @@ def show_outcome(outcome: Outcome) -> None:
     say(f"time     {outcome.seconds:.1f} s")
     say(f"next     labelwise evaluate {outcome.run} test.csv")
     say(f"         labelwise predict {outcome.run} new.csv --out predictions.csv")
+
+
+def show_notes(notes: Sequence[str]) -> None:
+    """Print what was guessed."""
+    for place, note in enumerate(notes):
+        typer.echo(f"{'notes' if not place else '':<9}{note}")
 
 
 def show_skipped(skipped: Sequence[tuple[str, str]], most: int = 10) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from labelwise.cli._options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
-from labelwise.cli._show import figures, per_label, print_json, progress, show_skipped, table
+from labelwise.cli._show import figures, per_label, print_json, progress, show_notes, show_skipped, table
 
 __all__ = ["evaluate"]
 
@@ -49,6 +49,7 @@ def evaluate(
         return
     for sentence in found.words:
         typer.echo(sentence)
+    show_notes(found.notes)
     if found.evaluation is not None:
         record = found.evaluation.to_dict()
         figures(record)

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import FORM, Images, Json, OnBadItem, Run, Table, table_options
-from labelwise.cli._show import print_json, progress, show_skipped
+from labelwise.cli._options import FORM, Images, Json, OnBadItem, Run, table_options
+from labelwise.cli._show import print_json, progress, show_notes, show_skipped
 
 __all__ = ["predict"]
 
@@ -15,12 +15,27 @@ __all__ = ["predict"]
 @table_options(*FORM)
 def predict(
     run: Run,
-    file: Table,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A table, '-' for standard input, or a folder of pictures.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[
         str,
         typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
     ],
     columns: dict[str, Any],
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="A column of the table to write too, or a pattern ('*'); repeat it.",
+            show_default=False,
+        ),
+    ] = None,
     images: Images = None,
     on_bad_item: OnBadItem = None,
     json: Json = False,
@@ -34,6 +49,7 @@ def predict(
         out,
         **columns,
         images=images,
+        keep=keep or (),
         on_bad_item=on_bad_item,
         progress=progress() and not json,
     )
@@ -46,5 +62,6 @@ def predict(
         else "scores (not calibrated: the labels do not allow it)"
     )
     typer.echo(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
+    show_notes(found.notes)
     show_skipped(found.skipped)
     typer.echo(f"written: {found.out}")

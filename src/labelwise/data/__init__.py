@@ -9,6 +9,8 @@ from labelwise.data._digits import DIGIT_NAMES, digits_canvases
 from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data._images import ImageSource
 from labelwise.data._options import TableOptions
+from labelwise.data._paths import list_pictures
+from labelwise.data._preparation import Preparation
 from labelwise.data._sources import ArraySource, Scaling, Source, as_source
 from labelwise.data._strong import StrongView
 from labelwise.data._table import Table, read_table
@@ -23,6 +25,7 @@ __all__ = [
     "BadItem",
     "ImageFiles",
     "ImageSource",
+    "Preparation",
     "Scaling",
     "Source",
     "StrongView",
@@ -33,6 +36,7 @@ __all__ = [
     "check_lengths",
     "digits_canvases",
     "digits_features",
+    "list_pictures",
     "read_table",
     "refuse_too_many",
     "views_of",

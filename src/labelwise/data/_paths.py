@@ -1,17 +1,25 @@
-"""Where the pictures of a table lie: inside one folder, links followed."""
+"""Where the pictures of a table lie: inside one folder, links followed, and under which of a file's names."""
 
 from __future__ import annotations
 
 import os
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 
-__all__ = ["resolve_inside"]
+__all__ = ["find_pictures", "is_picture_name", "list_pictures", "names_files", "resolve_inside"]
 
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+://|^data:", re.IGNORECASE)
+_PICTURE = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
+
+
+def is_picture_name(value: str | None) -> bool:
+    """Return whether a text ends as a picture's file does."""
+    return value is not None and _PICTURE.search(value) is not None
 
 
 def resolve_inside(
@@ -49,3 +57,111 @@ def resolve_inside(
             )
         found.append(real)
     return found
+
+
+class _Listing:
+    """The names in a folder, by their composed form, and those of pictures by their name without the ending."""
+
+    def __init__(self, folder: str, inside: str) -> None:
+        self.names: dict[str, list[str]] = {}
+        self.stems: dict[str, list[str]] = {}
+        try:
+            # Names are looked up inside the pictures' folder alone.
+            kept = (os.path.realpath(folder) + os.sep).startswith(inside)
+            names = sorted(os.listdir(folder)) if kept else []
+        except (OSError, ValueError):
+            names = []
+        for name in names:
+            self.names.setdefault(_composed(name), []).append(name)
+            if is_picture_name(name):
+                self.stems.setdefault(_composed(_PICTURE.sub("", name)), []).append(name)
+
+
+def find_pictures(
+    paths: Sequence[str], folder: str | Path, suffix: str | None, where: Callable[[int], str]
+) -> tuple[list[str], list[str]]:
+    """Return the names of the files that a table's ``paths`` mean, and sentences on what differs.
+
+    A name that is no file's may lack its ending (``suffix``, or found by looking), or be spelt in another form of
+    Unicode, as some systems store it. A name that is not found so stays as it is.
+
+    :raises UserError: where several files differ in their ending alone, and for a wrong ``suffix``.
+    """
+    if suffix is not None:
+        suffix = suffix if suffix.startswith(".") else f".{suffix}"
+        if not is_picture_name(suffix):
+            raise UserError(
+                f"image_suffix (--image-suffix) is {suffix!r}: give the ending of a picture's file, such as .jpg"
+            )
+    base = os.path.realpath(folder)
+    inside = base.rstrip(os.sep) + os.sep
+    listings: dict[str, _Listing] = {}
+    found, endings, spelt = [], Counter[str](), 0
+    for row, path in enumerate(paths):
+        if _ADDRESS.match(path) or "\0" in path or not path:
+            found.append(path)
+            continue
+        given = path if suffix is None or path.lower().endswith(suffix.lower()) else path + suffix
+        full = os.path.join(base, given)
+        if os.path.lexists(full) and not (suffix is None and os.path.isdir(full)):
+            found.append(given)
+            continue
+        parent, name = os.path.split(full)
+        if parent not in listings:
+            listings[parent] = _Listing(parent, inside)
+        same = listings[parent].names.get(_composed(name), [])
+        longer = listings[parent].stems.get(_composed(name), []) if suffix is None else []
+        same = [one for one in same if one not in (name,)]
+        if len(same or longer) > 1:
+            raise UserError(
+                f"{where(row)}: {path[:80]!r} can be {listed(map(repr, same or longer))}: say which by image_suffix"
+                " (--image-suffix .jpg), or write the whole name"
+            )
+        if not (same or longer):
+            found.append(given)
+            continue
+        chosen = (same or longer)[0]
+        spelt += _composed(name) != name or bool(same)
+        if longer and not same:
+            endings[os.path.splitext(chosen)[1]] += 1
+        found.append(os.path.join(os.path.dirname(given), chosen))
+    notes = []
+    if endings:
+        shown = listed(f"{ending} ({count:,})" for ending, count in endings.most_common())
+        notes.append(f"the pictures' names have no ending; found by looking in {folder}: {shown}")
+    if spelt:
+        notes.append(
+            f"{spelt:,} of the pictures' names are spelt in another form of Unicode than their files"
+        )
+    return found, notes
+
+
+def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bool:
+    """Return whether nearly all values name pictures' files in ``folder``, with or without their ending.
+
+    :param named: the user named the folder, so that files without an ending count too.
+    """
+    if not values or any(_ADDRESS.match(value) or "\0" in value for value in values):
+        return False
+    try:
+        found, _ = find_pictures(values, folder, None, str)
+    except UserError:
+        return True
+    hits = [(named or is_picture_name(path)) and os.path.isfile(os.path.join(folder, path)) for path in found]
+    return sum(hits) >= 0.9 * len(hits)
+
+
+def list_pictures(folder: Path) -> list[str]:
+    """Return the pictures' files in a folder and those below it, as sorted relative paths; no link is followed."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = os.path.join(place, name)
+            if is_picture_name(name) and not name.startswith(".") and os.path.isfile(path):
+                found.append(os.path.relpath(path, folder))
+    return sorted(found)
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

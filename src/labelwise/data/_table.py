@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.annotations import Annotations, Codes, names_in, parse_names
+from labelwise.annotations import Annotations
+from labelwise.data import _looks as looks
 from labelwise.data._cells import Columns
 from labelwise.data._columns import Roles, assign_roles
+from labelwise.data._contents import empty_contents, read_contents
+from labelwise.data._files import BadItem
 from labelwise.data._formats import read_columns
+from labelwise.data._labels import read_labels
+from labelwise.data._long import Groups
 from labelwise.data._options import TableOptions
-from labelwise.data._paths import resolve_inside
+from labelwise.data._paths import names_files
+from labelwise.data._preparation import Preparation
 from labelwise.errors import UserError, listed, near
 
 __all__ = ["Table", "read_table"]
@@ -32,10 +38,16 @@ class Table:
     :ivar feature_names: the D feature names; empty for images and texts.
     :ivar labels: the label states (n, K) and the K label names, or None where the file has none;
         ``annotations`` is the same, and refuses where there are none.
-    :ivar contents: the n texts as the file has them, or the n images' absolute paths with links followed;
-        None for features.
+    :ivar contents: the n texts as the file has them, or the n images: absolute paths with links followed, or the
+        bytes of those that the file holds; None for features.
     :ivar path: the file.
     :ivar extra_labels: names in the column of label names that a trained model does not know; they were left out.
+    :ivar roles: sentences on every column's role, and why it has it.
+    :ivar notes: sentences on what was guessed, filled or left out.
+    :ivar content_column: the column of the contents; None for features.
+    :ivar preparation: how columns of words and empty cells were made into features, where that was asked for.
+    :ivar left_out: rows without their picture or text, where such are left out.
+    :ivar kept: columns that were asked for as the file has them, each an Arrow array of n values.
     """
 
     items: list[str]
@@ -43,9 +55,15 @@ class Table:
     features: NDArray[np.float32] | None
     feature_names: tuple[str, ...]
     labels: Annotations | None
-    contents: list[str] | None
+    contents: list[Any] | None
     path: Path
     extra_labels: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    content_column: str | None = None
+    preparation: Preparation | None = None
+    left_out: tuple[BadItem, ...] = ()
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -66,190 +84,307 @@ def read_table(
     *,
     label_names: Sequence[str] | None = None,
     require_labels: bool = True,
+    require_items: bool = True,
     expect: tuple[Sequence[str], Sequence[str]] | None = None,
+    preparation: Preparation | None = None,
     images: str | Path | None = None,
     kind: str | None = None,
+    on_bad_item: str = "stop",
+    keep: Sequence[str] = (),
     **given: Any,
 ) -> Table:
     """Read a table from CSV, TSV, Parquet or JSONL (UTF-8, with or without a byte order mark).
 
-    Item ids come from ``item_column``, else from a column ``id``, ``item`` or ``image``, else from the index
-    column that pandas writes, else they are the row numbers 1..n.
+    Item ids come from ``item_column``, else from a column ``id``, ``item`` or ``image``, else from an index
+    column (``Unnamed: 0``, ``index``, one without a name), else they are the row numbers 1..n.
 
-    Labels are one column per label (1 relevant, 0 irrelevant, empty, null, NaN or -1 unknown) or one column
+    Labels are one column per label (1 relevant, 0 irrelevant, empty, null, NaN or -1 unknown), one column
     of label names (``labels_column``: a list, or a string that ``separator`` splits; an empty cell is a row
-    that nobody labelled). ``label_columns`` and ``feature_columns`` take names and glob patterns
-    (``"label_*"``). Where they are not given: beside an ``image`` or ``text`` column every other column is a
-    label; else the features are the columns called feature, feat, f, x, dim, emb or v with a number, those
-    that begin with ``feature_`` or ``x_``, and those that hold a list of numbers in each row, and all others
-    are labels; with the labels named and no column so called, all others are features.
+    that nobody labelled), or one row for each item and label (``labels_column`` and ``label_value``).
+    ``label_columns`` and ``feature_columns`` take names and glob patterns (``"label_*"``). Where they are not
+    given: beside an ``image`` or ``text`` column every other column is a label; else the features are the
+    columns called feature, feat, f, x, dim, emb or v with a number, those that begin with ``feature_`` or
+    ``x_``, and those that hold a list of numbers in each row, and all others are labels. A column that holds 1,
+    0 or nothing in each row is a label even where its name says otherwise (``feature_request``, ``text``). With
+    the labels named and no column of features so called, a column of pictures' names or of sentences is the
+    content, else all others are features. ``roles`` of the table says what became of every column.
 
     :param options: what the user says of the table; each field of :class:`TableOptions` can be given as a keyword
         too, which wins.
     :param label_names: the labels and their order in ``labels_column``; by default the names that occur.
     :param require_labels: False reads a file without labels, and the label columns that it does have.
+    :param require_items: False reads a file of labels alone, without features, pictures or texts.
     :param expect: (feature names, label names) of a trained model: the table gets these columns in this
         order, whatever their order in the file; other columns are ignored. With ``require_labels=False`` a
-        label that is not in the file is unknown throughout.
+        label that is not in the file is unknown throughout. What ``options`` name beside them and the file has not
+        is looked for anew.
+    :param preparation: how a trained model's features were made of columns of words and empty cells.
     :param kind: that of the items that a trained model takes ("features", "image" or "text"), where a table has more
         than one.
     :param images: the folder at which the relative paths of an image column start, and which no path may leave;
         by default the table's own. Whether the files are there is seen when they are read.
+    :param on_bad_item: "skip" leaves rows without their picture or text out, up to 5%.
+    :param keep: names and patterns of columns that the table hands on as they are.
     :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
     """
-    asked = (options or TableOptions()).changed(given)
-    labels_column, label_columns = asked.labels_column, asked.label_columns
-    feature_columns, item_column = asked.feature_columns, asked.item_column
     path = Path(path)
+    given = {name: value for name, value in given.items() if value is not None}
+    asked = (options or TableOptions()).changed(given)
     columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
-    vectors = frozenset(name for name in columns.data if columns.is_vector(name))
+    notes = list(columns.notes)
     if expect is not None:
-        feature_columns = _sources(columns, expect[0], vectors) or None
-        label_names = tuple(expect[1])
-        if labels_column is None:
-            label_columns = _present(columns, label_names, require_labels)
-    if not require_labels and labels_column is not None and labels_column not in columns.data:
-        labels_column, label_columns = None, []
-    example = (
-        columns.strings(item_column)[0] if item_column in columns.data and item_column is not None else None
-    )
+        asked = _for_model(columns, asked, given, expect, preparation, require_labels, notes)
+    if not require_labels and asked.labels_column is not None and asked.labels_column not in columns.data:
+        asked = replace(asked, labels_column=None, label_value=None, label_columns=())
+    folder = path.parent if images is None else Path(images)
     roles = assign_roles(
-        list(columns.data),
-        file=path.name,
-        vectors=vectors,
-        labels_column=labels_column,
-        label_columns=label_columns,
-        feature_columns=feature_columns,
-        item_column=item_column,
-        item_example=example,
-        require_labels=require_labels,
+        columns,
+        asked,
         kind=kind,
+        expected=expect is not None,
+        require_labels=require_labels,
+        require_items=require_items,
+        finds_pictures=lambda name: names_files(
+            looks.sample(columns, name)[:20], folder, named=images is not None
+        ),
     )
+    notes += roles.notes
     if images is not None and roles.kind != "image":
         raise UserError(
-            f"{path.name} has no column of pictures: leave out images (--images), or name the column 'image'"
+            f"{path.name} has no column of pictures: leave out images (--images), or name the column 'image' or by"
+            " item_column (--item-column)"
         )
-    features, feature_names = _features(columns, roles)
+    features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
-    return Table(
-        items=_items(columns, roles.item),
+    items, groups = _items(columns, roles, asked)
+    contents = (
+        None if roles.content is None else read_contents(columns, roles, asked.image_suffix, folder, notes)
+    )
+    found = read_labels(
+        columns,
+        asked,
+        roles.labels,
+        groups,
+        label_names=label_names,
+        known=None if expect is None else tuple(expect[1]),
+        require=require_labels,
+    )
+    notes += found.notes
+    if groups is not None:
+        features, contents = _one_row_each(columns, groups, roles, asked, features, contents, notes)
+    table = Table(
+        items=items,
         kind=roles.kind,
         features=features,
         feature_names=feature_names,
-        labels=(
-            _annotations(columns, roles.labels, roles.labels if expect is None else tuple(expect[1]), asked)
-            if labels_column is None
-            else _named(
-                columns,
-                labels_column,
-                asked,
-                label_names,
-                require_labels,
-                "refuse" if expect is None else "ignore",
-            )
-        ),
-        contents=None if roles.content is None else _contents(columns, roles, images),
+        labels=found.annotations,
+        contents=contents,
         path=path,
-        extra_labels=()
-        if expect is None or labels_column is None
-        else _extra(columns, labels_column, tuple(expect[1]), asked),
+        extra_labels=found.extra,
+        roles=roles.told,
+        notes=(*notes, *(() if found.annotations is None else found.annotations.notes)),
+        content_column=roles.content,
+        preparation=preparation,
+        kept=_kept(columns, keep, groups),
     )
+    rows = None if groups is None else groups.first
+    return table if contents is None else _with_contents(columns, table, rows, on_bad_item)
 
 
-def _items(columns: Columns, name: str | None) -> list[str]:
+def _for_model(
+    columns: Columns,
+    asked: TableOptions,
+    given: Mapping[str, Any],
+    expect: tuple[Sequence[str], Sequence[str]],
+    preparation: Preparation | None,
+    require_labels: bool,
+    notes: list[str],
+) -> TableOptions:
+    """Return the options under which a table gives a trained model its columns."""
+    features, labels = expect
+    gone = [
+        option
+        for option in ("item_column", "text_column")
+        if option not in given and getattr(asked, option) not in (None, *columns.data)
+    ]
+    for option in gone:
+        notes.append(
+            f"there is no column {getattr(asked, option)!r}, the {option} of training; it is done without"
+        )
+    if "item_column" in gone:
+        asked = replace(asked, item_column=None)
+    if "text_column" in gone:
+        asked = replace(asked, text_column=None)
+    vectors = frozenset(name for name in columns.data if columns.is_vector(name))
+    sources = _sources(columns, features, vectors) if preparation is None else list(preparation.columns)
+    asked = replace(asked, feature_columns=tuple(sources) or None)
+    absent = asked.labels_column is not None and asked.labels_column not in columns.data
+    if absent and "labels_column" not in given and labels and all(name in columns.data for name in labels):
+        notes.append(f"there is no column {asked.labels_column!r}; each label has a column of its own")
+        asked = replace(asked, labels_column=None, label_value=None)
+    if asked.labels_column is None:
+        wanted = asked.label_columns if "label_columns" in given else None
+        present = _present(columns, labels, require_labels, wanted, notes)
+        asked = replace(asked, label_columns=tuple(present))
+    return asked
+
+
+def _items(columns: Columns, roles: Roles, asked: TableOptions) -> tuple[list[str], Groups | None]:
+    """Return the ids, all different, and the rows of each item where a row holds one item and one label."""
+    name = roles.item
     if name is None:
-        return [str(row) for row in range(1, columns.rows + 1)]
-    values = columns.strings(name)
-    first: dict[str, int] = {}
-    repeated: dict[str, int] = {}
-    for row, value in enumerate(values):
-        if value is None:
-            raise UserError(f"{columns.where(row, name)}: an item without an id; give it one")
-        if first.setdefault(value, row) != row:
-            repeated.setdefault(value, row)
-    if repeated:
-        value, row = next(iter(repeated.items()))
-        more = f"; {len(repeated)} ids occur more than once: {listed(repeated)}" if len(repeated) > 1 else ""
+        if asked.label_value is not None:
+            raise UserError(
+                f"{columns.path.name}: --label-value says that an item has several rows, and no column names the"
+                " items; name it by item_column (--item-column)"
+            )
+        return [str(row) for row in range(1, columns.rows + 1)], None
+    values = _ids(columns, name)
+    empty = next((row for row, value in enumerate(values) if value is None), None)
+    if empty is not None:
+        raise UserError(f"{columns.where(empty, name)}: an item without an id; give it one")
+    ids = [str(value) for value in values]
+    groups = Groups(ids)
+    if len(groups.items) == len(ids):
+        return ids, groups if asked.label_value is not None else None
+    if asked.labels_column is None:
+        row, *_ = again = groups.repeats()
+        first = int(groups.first[groups.of_row[row]]) + 1
+        twice = list(dict.fromkeys(ids[place] for place in again))
+        more = f"; {len(twice)} ids occur more than once: {listed(twice)}" if len(twice) > 1 else ""
         raise UserError(
-            f"{columns.where(row, name)}: item {value!r} is already in row {first[value] + 1}{more};"
-            " keep one row of each"
+            f"{columns.where(row, name)}: item {ids[row]!r} is already in row {first}{more};"
+            " give each row an id of its own, or each item one row with all its labels"
         )
-    return list(first)
+    return groups.items, groups
 
 
-def _contents(columns: Columns, roles: Roles, images: str | Path | None) -> list[str]:
-    name = str(roles.content)
-    values = columns.strings(name)
-    if None in values:
-        raise UserError(
-            f"{columns.where(values.index(None), name)}: empty; give the item its {name} or drop the row"
-        )
-    contents = [str(value) for value in values]
-    if roles.kind == "text":
-        return contents
-    folder = columns.path.parent if images is None else images
-    return resolve_inside(contents, folder, lambda row: columns.where(row, name), "images (--images)")
+def _ids(columns: Columns, name: str) -> list[str | None]:
+    """Return the ids as text: the path of a picture that the file holds, whole numbers without a point."""
+    import pyarrow.types as kinds
+
+    column = columns.data[name]
+    if looks.holds_paths(columns, name):
+        return [None if cell is None else cell["path"] for cell in column.to_pylist()]
+    if kinds.is_floating(column.type):
+        numbers = column.to_pylist()
+        whole = [int(value) if value is not None and value.is_integer() else value for value in numbers]
+        return [None if value is None or value != value else str(value) for value in whole]  # noqa: PLR0124
+    return columns.strings(name)
 
 
-def _features(columns: Columns, roles: Roles) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
+def _features(
+    columns: Columns,
+    roles: Roles,
+    asked: TableOptions,
+    preparation: Preparation | None,
+    notes: list[str],
+) -> tuple[NDArray[np.float32] | None, tuple[str, ...], Preparation | None]:
     if not roles.features:
-        return None, ()
-    blocks, names = [], []
+        return None, (), preparation
+    if preparation is None and (asked.impute or asked.encode):
+        preparation = Preparation.fit(columns, roles.features, asked.impute, asked.encode)
+    if preparation is not None:
+        features, names, told = preparation.apply(columns)
+        notes += told
+        return features, names, preparation
+    blocks, found = [], []
     for name in roles.features:
         block = columns.numbers(name)
         blocks.append(block.reshape(columns.rows, -1))
-        names += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
-    return np.hstack(blocks), tuple(names)
+        found += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
+    return np.hstack(blocks), tuple(found), None
 
 
-def _annotations(
-    columns: Columns, present: Sequence[str], label_names: Sequence[str], asked: TableOptions
-) -> Annotations | None:
-    if not label_names:
-        return None
-    matrix = np.full((columns.rows, len(label_names)), -1, dtype=np.int8)
-    place = {name: k for k, name in enumerate(label_names)}
-    codes = Codes.named(asked.minus_one, asked.empty)
-    for name in present:
-        matrix[:, place[name]] = columns.states(name, codes)
-    return Annotations(matrix, tuple(label_names), codes.notes())
-
-
-def _named(
+def _one_row_each(
     columns: Columns,
-    name: str,
+    groups: Groups,
+    roles: Roles,
     asked: TableOptions,
-    label_names: Sequence[str] | None,
-    require: bool,
-    extra: str,
-) -> Annotations | None:
-    cells = columns.names(name)
-    if not require and label_names is None and not any(cells):
-        return None
-    try:
-        return parse_names(
-            cells,
-            unlisted=asked.unlisted or "unknown",
-            label_names=label_names,
-            separator=asked.separator,
-            extra=extra,
-            minus_one=asked.minus_one,
-            empty=asked.empty,
-            name_key=asked.name_key,
-        )
-    except UserError as error:
-        row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
-        if row is None:
-            raise UserError(f"{columns.path.name}, column {name!r}: {error}") from None
-        raise UserError(f"{columns.where(int(row[1]), name)}{row[2]}") from None
-
-
-def _extra(columns: Columns, name: str, label_names: tuple[str, ...], asked: TableOptions) -> tuple[str, ...]:
-    found = names_in(
-        columns.names(name), label_names=label_names, separator=asked.separator, name_key=asked.name_key
+    features: NDArray[np.float32] | None,
+    contents: list[Any] | None,
+    notes: list[str],
+) -> tuple[NDArray[np.float32] | None, list[Any] | None]:
+    """Return the features and contents of each item's first row, the same in all of its rows."""
+    if len(groups.items) == len(groups.of_row):
+        return features, contents
+    if asked.label_value is None:
+        _refuse_states(columns, groups, roles, asked)
+    checked: dict[str, list[Any]] = {
+        name: columns.data[name].to_pylist() if columns.is_vector(name) else columns.strings(name)
+        for name in roles.features
+    }
+    if contents is not None:
+        checked[str(roles.content)] = contents
+    for name, values in checked.items():
+        row = groups.differing(values)
+        if row is not None:
+            item = groups.items[groups.of_row[row]]
+            raise UserError(
+                f"{columns.where(row, name)}: item {item!r} has another value in row"
+                f" {int(groups.first[groups.of_row[row]]) + 1}; give each item an id of its own, or name another column"
+                " by item_column (--item-column)"
+            )
+    notes.append(
+        f"{len(groups.of_row):,} rows hold {len(groups.items):,} items: a row is one item and one label, and the rows"
+        " of an item are read together"
     )
-    return tuple(label for label in found if label not in set(label_names))
+    first = groups.first
+    return (
+        None if features is None else np.ascontiguousarray(features[first]),
+        None if contents is None else [contents[row] for row in first.tolist()],
+    )
+
+
+def _refuse_states(columns: Columns, groups: Groups, roles: Roles, asked: TableOptions) -> None:
+    """Refuse rows of pairs beside a column that seems to say of each whether it applies."""
+    named = {roles.item, asked.labels_column, roles.content}
+    for name in columns.data:
+        if name in named or columns.is_vector(name) or not looks.holds_states(columns, name):
+            continue
+        values = columns.strings(name)
+        if groups.differing(values) is not None or any(value in ("0", "0.0") for value in values):
+            row = groups.repeats()[0]
+            raise UserError(
+                f"{columns.where(row, roles.item)}: item {groups.items[groups.of_row[row]]!r} is already in row"
+                f" {int(groups.first[groups.of_row[row]]) + 1}: a row seems to hold one item and one label, with its"
+                f" state in {name!r}; if so give --label-value {name!r}"
+            )
+
+
+def _kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for pattern in patterns:
+        hits = [name for name in columns.data if name == pattern or fnmatchcase(name, pattern)]
+        if not hits:
+            raise UserError(
+                f"{columns.path.name}: keep (--keep) names {pattern!r}, which is no column;"
+                f" {near(pattern, columns.data)}"
+            )
+        found |= {name: columns.data[name] for name in hits}
+    return found if groups is None else {name: column.take(groups.first) for name, column in found.items()}
+
+
+def _with_contents(columns: Columns, table: Table, rows: NDArray[np.int64] | None, on_bad_item: str) -> Table:
+    """Return the table without the rows that have no picture or text, or refuse them."""
+    contents = table.contents or []
+    where = lambda place: place if rows is None else int(rows[place])  # noqa: E731
+    left_out = empty_contents(columns, table.items, contents, str(table.content_column), where, on_bad_item)
+    if not left_out:
+        return table
+    kept = [place for place, value in enumerate(contents) if value]
+    labels = table.labels
+    if labels is not None:
+        labels = replace(labels, matrix=np.ascontiguousarray(labels.matrix[kept]))
+    return replace(
+        table,
+        items=[table.items[place] for place in kept],
+        contents=[contents[place] for place in kept],
+        labels=labels,
+        left_out=left_out,
+        kept={name: column.take(kept) for name, column in table.kept.items()},
+    )
 
 
 def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:
@@ -277,12 +412,35 @@ def _align(
     return np.ascontiguousarray(features[:, [place[name] for name in wanted]]), wanted
 
 
-def _present(columns: Columns, label_names: Sequence[str], require: bool) -> list[str]:
-    missing = [name for name in label_names if name not in columns.data]
+def _present(
+    columns: Columns,
+    label_names: Sequence[str],
+    require: bool,
+    wanted: Sequence[str] | str | None,
+    notes: list[str],
+) -> list[str]:
+    """Return the model's label columns that the file has, of those that are ``wanted`` where that is said."""
+    patterns = [wanted] if isinstance(wanted, str) else wanted
+    there = [
+        name
+        for name in columns.data
+        if patterns is None or any(name == one or fnmatchcase(name, one) for one in patterns)
+    ]
+    for pattern in patterns or ():
+        if not any(name == pattern or fnmatchcase(name, pattern) for name in columns.data):
+            raise UserError(
+                f"{columns.path.name}: label_columns (--label-columns) names {pattern!r}, which is no column;"
+                f" {near(pattern, columns.data)}"
+            )
+    missing = [name for name in label_names if name not in there]
     if missing and require:
         others = [name for name in columns.data if name not in label_names]
+        hint = "" if patterns is None else " or are not named by --label-columns"
         raise UserError(
             f"{columns.path.name}: the model's label columns {listed(map(repr, missing))} are not in the"
-            f" file; {near(missing[0], others)}"
+            f" file{hint}; {near(missing[0], others)}"
         )
-    return [name for name in label_names if name in columns.data]
+    extra = [name for name in there if name not in set(label_names)] if patterns is not None else []
+    if extra:
+        notes.append(f"left out, since the model does not know these labels: {listed(map(repr, extra))}")
+    return [name for name in label_names if name in there]

@@ -11,6 +11,7 @@ from labelwise.annotations import describe as describe_labels
 from labelwise.data import read_table
 from labelwise.metrics import Judgeable, judgeable
 from labelwise.recommendation import Recommendation, recommend
+from labelwise.runs.sources import opened
 
 __all__ = ["Description", "describe"]
 
@@ -19,7 +20,8 @@ __all__ = ["Description", "describe"]
 class Description:
     """A table: its items, features and labels, what can be measured on it, and a method to begin with.
 
-    ``advice`` is None where no positive is known, since nothing can be learnt then.
+    ``advice`` is None where no positive is known, since nothing can be learnt then. ``roles`` says what every column is
+    and why, ``notes`` what was guessed.
     """
 
     table: str
@@ -28,6 +30,8 @@ class Description:
     summary: Summary
     judgeable: Judgeable
     advice: Recommendation | None
+    roles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -36,6 +40,8 @@ class Description:
             "table": self.table,
             "kind": self.kind,
             "n_features": self.n_features,
+            "roles": list(self.roles),
+            "notes": list(self.notes),
             "labels": self.summary.to_dict(),
             "judgeable": {
                 "average_precision": judged.average_precision,
@@ -60,7 +66,14 @@ class Description:
 
     def __str__(self) -> str:
         holds = f"{self.n_features:,} features" if self.kind == "features" else f"a column of {self.kind}s"
-        lines = [f"{Path(self.table).name}: {holds}", str(self.summary)]
+        if self.kind == "features" and not self.n_features:
+            holds = "labels alone, no features, pictures or texts to train on"
+        lines = [f"{Path(self.table).name}: {holds}"]
+        lines += [f"{'columns' if not place else '':<10}{role}" for place, role in enumerate(self.roles)]
+        # The summary has its own of them.
+        notes = [note for note in self.notes if note not in self.summary.notes]
+        lines += [f"{'noted' if not place else '':<10}{note}" for place, note in enumerate(notes)]
+        lines.append(str(self.summary))
         lines += [
             f"{'judged' if not place else '':<10}{words}" for place, words in enumerate(self.judgeable.words)
         ]
@@ -75,7 +88,8 @@ def describe(table: str | Path, *, images: str | None = None, **given: Any) -> D
 
     ``given``: fields of :class:`labelwise.data.TableOptions`.
     """
-    data = read_table(table, images=images, **given)
+    with opened(table) as path:
+        data = read_table(path, images=images, require_items=False, **given)
     summary = describe_labels(data.annotations)
     return Description(
         table=str(table),
@@ -84,4 +98,6 @@ def describe(table: str | Path, *, images: str | None = None, **given: Any) -> D
         summary=summary,
         judgeable=judgeable(data.annotations.matrix),
         advice=recommend(summary) if summary.positives.any() else None,
+        roles=data.roles,
+        notes=data.notes,
     )

@@ -5,28 +5,35 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from labelwise.data import Table, read_table
+from labelwise.data import Preparation, Table, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
+from labelwise.runs.directory import RunDirectory
 from labelwise.runs.named_values import read_named_values
 
 if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import BadItem
     from labelwise.metrics import Rule
 
 __all__ = [
     "BACKBONES",
     "Inputs",
+    "ModelColumns",
     "check_kind",
     "check_some",
     "items_of",
+    "left_out",
     "parse_rule",
     "read_for_model",
     "read_inputs",
+    "read_model",
+    "told_of",
 ]
 
 BACKBONES = {"features": "features", "image": "efficientnet-lite0", "text": "minilm"}
@@ -46,6 +53,52 @@ class Inputs:
     prior: Any
     label_weights: Any
     rule: Any
+    notes: tuple[str, ...] = ()
+    """Sentences on what was guessed of the tables."""
+
+
+@dataclass(frozen=True)
+class ModelColumns:
+    """What a model was trained on, for which other tables are read."""
+
+    kind: str
+    feature_names: tuple[str, ...]
+    label_names: tuple[str, ...]
+    content_column: str | None = None
+    preparation: Preparation | None = None
+
+    @classmethod
+    def of(cls, table: Table) -> Self:
+        """Return the columns of a training table."""
+        return cls(
+            table.kind,
+            table.feature_names,
+            table.annotations.label_names,
+            table.content_column,
+            table.preparation,
+        )
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the columns that a run's state names; those of earlier versions say less."""
+        made = state.get("preparation")
+        return cls(
+            state["kind"],
+            tuple(state["feature_names"]),
+            tuple(state["label_names"]),
+            state.get("content_column"),
+            None if made is None else Preparation.from_dict(made),
+        )
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what :meth:`from_state` reads."""
+        return {
+            "kind": self.kind,
+            "feature_names": list(self.feature_names),
+            "label_names": list(self.label_names),
+            "content_column": self.content_column,
+            "preparation": None if self.preparation is None else self.preparation.to_dict(),
+        }
 
 
 def read_inputs(config: RunConfig) -> Inputs:
@@ -55,7 +108,11 @@ def read_inputs(config: RunConfig) -> Inputs:
     """
     if config.table is None:
         raise UserError("no table: give one, as in 'labelwise train photos.csv --out runs/first'")
-    table = read_table(config.table, config.table_options(), images=config.images)
+    table = read_table(
+        config.table, config.table_options(), images=config.images, on_bad_item=config.on_bad_item
+    )
+    columns = ModelColumns.of(table)
+    notes = list(table.notes)
     if table.kind != "features" and config.backbone in _FOR_FEATURES:
         raise UserError(
             f"{table.path.name} has a column of {table.kind}s, and backbone {config.backbone!r} takes features: give "
@@ -81,10 +138,14 @@ def read_inputs(config: RunConfig) -> Inputs:
         weights = read_named_values(weights, names, setting="label_weights (--label-weights)")
     validation: Any = None if config.validation == "none" else config.validation
     if isinstance(validation, str) and validation != "auto":
-        held = read_for_model(validation, config, table.feature_names, names, kind=table.kind)
+        held = read_for_model(validation, config, columns)
+        notes += told_of(held, "validation")
         validation = (items_of(held), held.annotations)
-    truth = None if config.true_labels is None else _true_labels(config.true_labels, config, table)
-    return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule))
+    truth = None
+    if config.true_labels is not None:
+        truth, told = _true_labels(config.true_labels, config, table, columns)
+        notes += told
+    return Inputs(table, validation, truth, prior, weights, parse_rule(config.rule), tuple(notes))
 
 
 def check_kind(backbone: str | None, table: Table) -> None:
@@ -101,44 +162,103 @@ def check_kind(backbone: str | None, table: Table) -> None:
         )
 
 
-def _true_labels(path: str, config: RunConfig, table: Table) -> np.ndarray:
-    """Return the labels (n, K) of the table's items, in its order, from another table that knows them."""
-    known = read_for_model(path, config, table.feature_names, table.annotations.label_names)
+def _true_labels(
+    path: str, config: RunConfig, table: Table, columns: ModelColumns
+) -> tuple[np.ndarray, list[str]]:
+    """Return the labels (n, K) of the table's items, in its order, from another table that knows them, and notes."""
+    known = read_for_model(path, config, columns)
     rows = {item: row for row, item in enumerate(known.items)}
-    missing = [item for item in table.items if item not in rows]
+    if not rows.keys() >= set(table.items):
+        # Some programs write whole numbers with a point.
+        rows = {_whole(item): row for item, row in rows.items()} | rows
+    found = [rows.get(item, rows.get(_whole(item))) for item in table.items]
+    missing = [item for item, row in zip(table.items, found, strict=True) if row is None]
     if missing:
         raise UserError(
             f"true_labels (--true-labels) {path} has no row for {listed(missing)} of {table.path.name}"
         )
-    return known.annotations.matrix[[rows[item] for item in table.items]]
+    chosen = [row for row in found if row is not None]
+    return known.annotations.matrix[chosen], told_of(known, "true labels")
+
+
+def _whole(item: str) -> str:
+    return re.sub(r"^([+-]?\d+)\.0+$", r"\1", item)
+
+
+def told_of(table: Table, what: str) -> list[str]:
+    """Return what is to be said of a table that was read for a model: ``what`` it is of the run."""
+    notes = [f"{what}, {table.path.name}: {note}" for note in table.notes]
+    if table.extra_labels:
+        notes.append(f"{what}, {table.path.name}: {left_out(table.extra_labels)}")
+    return notes
+
+
+def left_out(labels: Sequence[str]) -> str:
+    """Return a sentence on labels that a model does not know."""
+    return f"Left out, since the model does not know them: {listed(labels)}."
 
 
 def read_for_model(
-    path: str,
+    path: str | Path,
     config: RunConfig,
-    feature_names: Sequence[str],
-    label_names: Sequence[str],
+    columns: ModelColumns,
     *,
     given: Mapping[str, Any] | None = None,
+    labels: bool = True,
     images: str | None = None,
-    kind: str | None = None,
+    on_bad_item: str | None = None,
+    keep: Sequence[str] = (),
 ) -> Table:
-    """Read another table for a model: the columns that it was trained on, in its order, and items of its ``kind``.
+    """Read another table for a model: the columns that it was trained on, in its order, and items of its kind.
 
     :param given: options of :class:`labelwise.data.TableOptions` that differ from the configuration's.
-    :param label_names: without any, no labels are read.
+    :param labels: whether labels are read.
+    :param keep: columns to hand on.
     """
-    options = config.table_options().changed(given or {})
-    if not label_names:
+    options, given = config.table_options(), dict(given or {})
+    if not labels:
         options = replace(options, labels_column=None, label_columns=None, label_value=None)
+    if options.text_column is None and columns.kind == "text":
+        options = replace(options, text_column=columns.content_column)
+    if options.item_column is None and columns.kind == "image":
+        options = replace(options, item_column=columns.content_column)
     return read_table(
         path,
         options,
-        require_labels=bool(label_names),
-        expect=(feature_names, label_names),
-        images=images or config.images,
-        kind=kind,
+        require_labels=labels,
+        expect=(columns.feature_names, columns.label_names if labels else ()),
+        preparation=columns.preparation,
+        images=images or (config.images if columns.kind == "image" else None),
+        kind=columns.kind,
+        on_bad_item=on_bad_item or config.on_bad_item,
+        keep=keep,
+        **given,
     )
+
+
+def read_model(
+    directory: RunDirectory, state: Mapping[str, Any]
+) -> tuple[MultiLabelClassifier, ModelColumns]:
+    """Return a finished run's model and its columns; labels and features are known by name, never by place.
+
+    :raises UserError: where the model is of another run, with other labels or features.
+    """
+    from labelwise.classifier import load
+
+    model, columns = load(directory.model), ModelColumns.from_state(state)
+    own = getattr(model, "feature_names_in_", None)
+    features = columns.feature_names if own is None else tuple(map(str, own))
+    for what, mine, known in (
+        ("labels", columns.label_names, model.label_names_),
+        ("features", columns.feature_names, features),
+    ):
+        if set(mine) != set(known):
+            other = sorted(set(mine) ^ set(known))
+            raise UserError(
+                f"{directory.model} is the model of another run: its {what} differ from those of {directory.path} in"
+                f" {listed(map(repr, other))}; put the run's own model back"
+            )
+    return model, replace(columns, label_names=tuple(model.label_names_), feature_names=features)
 
 
 def items_of(table: Table) -> Any:

@@ -8,9 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError
 from labelwise.runs.directory import RunDirectory, check_output, write_json
-from labelwise.runs.inputs import check_some, items_of, parse_rule, read_for_model
+from labelwise.runs.inputs import (
+    check_some,
+    items_of,
+    left_out,
+    parse_rule,
+    read_for_model,
+    read_model,
+)
+from labelwise.runs.sources import opened, pictures_of
 
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation
@@ -27,6 +35,7 @@ class Judgement:
         models and its level is biased. None otherwise.
     :ivar words: sentences on what could be judged.
     :ivar skipped: the items that could not be read, each with the reason.
+    :ivar notes: sentences on what was guessed of the table.
     """
 
     run: str
@@ -37,6 +46,7 @@ class Judgement:
     observed: np.ndarray | None
     words: tuple[str, ...]
     skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def observed_map(self) -> float | None:
@@ -59,6 +69,7 @@ class Judgement:
             "figures": None if self.evaluation is None else self.evaluation.to_dict(),
             "observed": observed,
             "words": list(self.words),
+            "notes": list(self.notes),
             "skipped": [list(pair) for pair in self.skipped],
         }
 
@@ -83,31 +94,24 @@ def evaluate(
         positive.
     """
     from labelwise import metrics
-    from labelwise.classifier import load
 
     if out is not None:
         check_output(out, [table], (".json",))
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
     chosen = None if rule is None else parse_rule(rule)
-    features, labels = state["feature_names"], state["label_names"]
-    data = read_for_model(
-        str(table),
-        config,
-        features,
-        labels,
-        given=given,
-        images=images,
-        kind=state["kind"],
-    )
+    model, columns = read_model(directory, state)
+    labels = columns.label_names
+    policy = on_bad_item or config.on_bad_item
+    folder = pictures_of(table, columns.kind, images or config.images)
+    with opened(table) as path:
+        data = read_for_model(path, config, columns, given=given, images=folder, on_bad_item=policy)
     judged = metrics.judgeable(data.annotations.matrix)
     if not (judged.average_precision or judged.observed_average_precision):
         raise UserError(
             f"{data.path.name}: no entry is known to be relevant, so nothing can be judged; give labels"
         )
-    model = load(directory.model).set_params(
-        on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
-    )
+    model.set_params(on_bad_item=policy, cache=config.cache, progress=progress)
     rows, items = np.flatnonzero(judged.rows), items_of(data)
     chosen_items = [items[i] for i in rows] if isinstance(items, list) else items[rows]
     X = model.read(chosen_items, items=[data.items[i] for i in rows])
@@ -125,13 +129,10 @@ def evaluate(
         tuple(labels),
         evaluation,
         observed,
-        (*judged.words, *_left_out(data.extra_labels)),
-        tuple((item.item, item.reason) for item in X.bad),
+        (*judged.words, *([left_out(data.extra_labels)] if data.extra_labels else [])),
+        tuple((item.item, item.reason) for item in (*data.left_out, *X.bad)),
+        data.notes,
     )
     if out is not None:
         write_json(check_output(out, [table], (".json",)), found.to_dict())
     return found
-
-
-def _left_out(labels: tuple[str, ...]) -> list[str]:
-    return [f"Left out, since the model does not know them: {listed(labels)}."] if labels else []

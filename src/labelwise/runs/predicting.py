@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._files import replacing
+from labelwise.data import Table
+from labelwise.errors import UserError, listed
 from labelwise.runs.directory import RunDirectory, check_output
-from labelwise.runs.inputs import check_some, items_of, read_for_model
+from labelwise.runs.inputs import ModelColumns, check_some, items_of, read_for_model, read_model
+from labelwise.runs.sources import opened, pictures_of, read_folder
 
 __all__ = ["Predictions", "predict"]
 
@@ -25,6 +28,7 @@ class Predictions:
 
     :ivar calibrated: whether the scores are calibrated probabilities.
     :ivar skipped: the items that could not be read, each with the reason; the file does not have them.
+    :ivar notes: sentences on what was guessed of the table, and on columns that had to be renamed.
     """
 
     run: str
@@ -36,6 +40,7 @@ class Predictions:
     rule: str
     calibrated: bool
     skipped: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -49,113 +54,160 @@ def predict(
     *,
     images: str | None = None,
     on_bad_item: str | None = None,
+    keep: Sequence[str] = (),
     progress: bool = False,
     **given: Any,
 ) -> Predictions:
     """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
 
-    The table needs the columns that the model was trained on, in any order; its labels are not read. The
-    predicted names are a list, in CSV one text separated by ``;`` (or ``|`` where a name holds ``;``).
-    ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
+    The table needs the columns that the model was trained on, in any order; its labels are not read. ``table`` may be
+    ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it. The predicted names are a list,
+    in CSV one text separated by ``;`` (or ``|`` where a name holds ``;``). ``keep``: names and patterns of the table's
+    columns that are written too, behind the item. ``given``: fields of :class:`labelwise.data.TableOptions` that differ
+    from what the run was asked.
 
     :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
         cannot be written.
     """
-    from labelwise.classifier import load
-
     target = check_output(out, [table], tuple(_WRITERS))
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
-    data = read_for_model(
-        str(table),
-        config,
-        state["feature_names"],
-        [],
-        given=given,
-        images=images,
-        kind=state["kind"],
-    )
-    model = load(directory.model).set_params(
-        on_bad_item=on_bad_item or config.on_bad_item, cache=config.cache, progress=progress
-    )
+    model, columns = read_model(directory, state)
+    policy = on_bad_item or config.on_bad_item
+    if Path(table).is_dir():
+        data = _folder(Path(table), columns, keep, given)
+    else:
+        folder = pictures_of(table, columns.kind, images or config.images)
+        with opened(table) as path:
+            data = read_for_model(
+                path,
+                config,
+                columns,
+                given=given,
+                labels=False,
+                images=folder,
+                on_bad_item=policy,
+                keep=keep,
+            )
+    model.set_params(on_bad_item=policy, cache=config.cache, progress=progress)
     X = model.read(items_of(data), items=data.items)
     check_some(X.bad, len(data), data)
-    items = [data.items[i] for i in X.kept]
     probabilities = model.predict_proba(X)
     chosen = model.rule_.apply(probabilities)
+    labels = model.label_names_
+    header, renamed = _header(labels, list(data.kept))
+    rows = _Rows(
+        header,
+        [data.items[i] for i in X.kept],
+        [column.take(X.kept) for column in data.kept.values()],
+        probabilities,
+        [[labels[int(k)] for k in np.flatnonzero(row)] for row in chosen],
+        next((mark for mark in ";|" if not any(mark in name for name in labels)), ";"),
+    )
     with replacing(target) as draft:
-        _WRITERS[target.suffix.lower()](draft, items, model.label_names_, probabilities, chosen)
+        _WRITERS[target.suffix.lower()](draft, rows)
     return Predictions(
         run=str(run),
         table=str(table),
         out=str(target),
-        n_items=len(items),
-        n_labels=len(model.label_names_),
+        n_items=len(rows.items),
+        n_labels=len(labels),
         labels_per_item=float(chosen.sum(axis=1).mean()),
         rule=model.rule_.name,
         calibrated=model.calibration_ is not None,
-        skipped=tuple((item.item, item.reason) for item in X.bad),
+        skipped=tuple((item.item, item.reason) for item in (*data.left_out, *X.bad)),
+        notes=(*data.notes, *renamed),
     )
 
 
-Writer = Callable[[Path, Sequence[str], Sequence[str], NDArray[np.float32], NDArray[np.int8]], None]
+def _folder(folder: Path, columns: ModelColumns, keep: Sequence[str], given: Mapping[str, Any]) -> Table:
+    """Return a folder's pictures, for a model that takes pictures."""
+    if columns.kind != "image":
+        raise UserError(f"{folder} is a folder, and the model takes {columns.kind}: give a table of them")
+    named = [f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None]
+    if keep or named:
+        raise UserError(
+            f"{folder} is a folder, which has no columns: leave out {listed(named or ['--keep'])}"
+        )
+    return read_folder(folder)
 
 
-def _write_csv(
-    path: Path,
-    items: Sequence[str],
-    labels: Sequence[str],
-    probabilities: NDArray[np.float32],
-    chosen: NDArray[np.int8],
-) -> None:
-    mark = next((mark for mark in ";|" if not any(mark in name for name in labels)), ";")
+@dataclass(frozen=True)
+class _Rows:
+    """What is written: ids, kept columns (Arrow), probabilities (n, K), predicted names, and their separator in CSV."""
+
+    header: list[str]
+    items: list[str]
+    kept: list[Any]
+    probabilities: NDArray[np.float32]
+    names: list[list[str]]
+    mark: str
+
+    def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], NDArray[np.float32], list[str]]]:
+        kept = zip(*(column.to_pylist() for column in self.kept), strict=True)
+        others = kept if self.kept else iter([()] * len(self.items))
+        return zip(self.items, others, self.probabilities, self.names, strict=True)
+
+
+def _write_csv(path: Path, rows: _Rows) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(_header(labels))
-        for item, row, names in zip(items, probabilities, _names(labels, chosen), strict=True):
-            writer.writerow([item, *map(str, row), mark.join(names)])
+        writer.writerow(rows.header)
+        for item, kept, row, names in rows:
+            writer.writerow([item, *map(_cell, kept), *map(str, row), rows.mark.join(names)])
 
 
-def _write_jsonl(
-    path: Path,
-    items: Sequence[str],
-    labels: Sequence[str],
-    probabilities: NDArray[np.float32],
-    chosen: NDArray[np.int8],
-) -> None:
-    header = _header(labels)
+def _write_jsonl(path: Path, rows: _Rows) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for item, row, names in zip(items, probabilities, _names(labels, chosen), strict=True):
+        for item, kept, row, names in rows:
             # The shortest text that reads back as the same float32.
-            values = [float(str(value)) for value in row]
-            file.write(
-                json.dumps(dict(zip(header, [item, *values, names], strict=True)), ensure_ascii=False) + "\n"
-            )
+            values = [item, *kept, *(float(str(value)) for value in row), names]
+            record = dict(zip(rows.header, values, strict=True))
+            file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
 
-def _write_parquet(
-    path: Path,
-    items: Sequence[str],
-    labels: Sequence[str],
-    probabilities: NDArray[np.float32],
-    chosen: NDArray[np.int8],
-) -> None:
+def _write_parquet(path: Path, rows: _Rows) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
-    columns = [pa.array(items, pa.string()), *(pa.array(column) for column in probabilities.T)]
-    columns.append(pa.array(_names(labels, chosen), pa.list_(pa.string())))
-    parquet.write_table(pa.table(columns, names=_header(labels)), path)
+    columns = [
+        pa.array(rows.items, pa.string()),
+        *rows.kept,
+        *(pa.array(column) for column in rows.probabilities.T),
+        pa.array(rows.names, pa.list_(pa.string())),
+    ]
+    parquet.write_table(pa.table(columns, names=rows.header), path)
 
 
-_WRITERS: dict[str, Writer] = {".parquet": _write_parquet, ".csv": _write_csv, ".jsonl": _write_jsonl}
+_WRITERS: dict[str, Callable[[Path, _Rows], None]] = {
+    ".parquet": _write_parquet,
+    ".csv": _write_csv,
+    ".jsonl": _write_jsonl,
+}
 
 
-def _header(labels: Sequence[str]) -> list[str]:
-    """Return the column names; ours give way (``item_``) where a label has them."""
-    item, predicted = (name if name not in labels else f"{name}_" for name in ("item", "predicted"))
-    return [item, *labels, predicted]
+def _cell(value: Any) -> Any:
+    """Return a kept value for a cell of CSV: lists and objects as JSON."""
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return "" if value is None else value
 
 
-def _names(labels: Sequence[str], chosen: NDArray[np.int8]) -> list[list[str]]:
-    return [[labels[int(k)] for k in np.flatnonzero(row)] for row in chosen]
+def _header(labels: Sequence[str], kept: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the column names, all different, and what was renamed; the labels' names stay, the others give way."""
+    used = set(labels)
+
+    def free(name: str, suffix: str) -> str:
+        while name in used:
+            name += suffix
+        used.add(name)
+        return name
+
+    item, predicted = free("item", "_"), free("predicted", "_")
+    others = [free(name, "_given") for name in kept]
+    renamed = [
+        f"the column {name!r} is written as {other!r}"
+        for name, other in zip(("item", "predicted", *kept), (item, predicted, *others), strict=True)
+        if name != other
+    ]
+    return [item, *others, *labels, predicted], renamed

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest
-from labelwise.runs.inputs import items_of, read_inputs
+from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
-    from labelwise.data import Table
 
 __all__ = ["report", "write_run_report"]
 
@@ -26,8 +26,6 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     :raises UserError: for a run that is not finished, or whose table is gone or has changed.
     """
     import json
-
-    from labelwise.classifier import load
 
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
@@ -41,14 +39,15 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
         raise UserError(
             f"{table}, the table of {directory.path}, has changed: put it back to report on the run"
         )
-    data = read_inputs(config).table
+    inputs = read_inputs(config)
+    data = inputs.table
     why = json.loads(directory.evaluation.read_text(encoding="utf-8")).get("why_no_figures", [])
-    model = load(directory.model)
+    model, _ = read_model(directory, state)
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
     model.held_out_ = directory.held_out()
     read = model.read(items_of(data), items=data.items)
     return write_run_report(
-        directory, config, model, data, read, why=why, memory=state.get("memory"), out=target
+        directory, config, model, inputs, read, why=why, memory=state.get("memory"), out=target
     )
 
 
@@ -56,7 +55,7 @@ def write_run_report(
     run: RunDirectory,
     config: RunConfig,
     model: MultiLabelClassifier,
-    table: Table,
+    inputs: Inputs,
     read: ReadItems,
     *,
     why: Sequence[str] = (),
@@ -74,6 +73,7 @@ def write_run_report(
     from labelwise.annotations import Annotations
     from labelwise.report import content_of, write_report
 
+    table = inputs.table
     contents, kind = table.contents, table.kind if table.kind != "features" else None
     asked = {name: value for name, value in config.model_dump().items() if value not in (None, {}, [], ())}
     content = content_of(
@@ -86,7 +86,13 @@ def write_run_report(
         contents=None if contents is None else [contents[i] for i in read.kept],
         kind=kind,
         configuration=asked,
-        skipped=read.bad,
+        skipped=(*table.left_out, *read.bad),
         memory=memory,
     )
+    columns = f"The table's columns: {'; '.join(table.roles)}."
+    content = replace(content, summary_words=(columns, *map(_sentence, inputs.notes)))
     return write_report(content, out or run.report)
+
+
+def _sentence(note: str) -> str:
+    return note[:1].upper() + note[1:] + ("" if note.endswith((".", "?", "!")) else ".")

@@ -10,11 +10,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from labelwise._files import CannotWrite
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest, write_json
-from labelwise.runs.inputs import BACKBONES, Inputs, check_kind, items_of, read_inputs
+from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, items_of, read_inputs
 
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
@@ -41,6 +43,7 @@ class Outcome:
     :ivar skipped: the items that could not be read, each with the reason.
     :ivar seconds: wall time of the training that finished the run.
     :ivar already_finished: whether nothing was left to do.
+    :ivar roles: sentences on what each column of the table is, and why; empty for runs of earlier versions.
     """
 
     run: str
@@ -59,6 +62,7 @@ class Outcome:
     model: str
     report: str
     already_finished: bool = False
+    roles: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -177,9 +181,8 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
         "labelwise": __version__,
         "status": "training",
         "reason": reason,
-        "kind": inputs.table.kind,
-        "feature_names": list(inputs.table.feature_names),
-        "label_names": list(inputs.table.annotations.label_names),
+        **ModelColumns.of(inputs.table).to_state(),
+        "roles": list(inputs.table.roles),
         "files": {name: digest(Path(path)) for name, path in config.files().items()},
     }
 
@@ -221,7 +224,10 @@ def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
     before, now = run.left_out(), {item.item for item in read.bad}
     if before is None or before.keys() == now:
         return
-    names = table.contents if table.kind == "image" and table.contents is not None else table.items
+    names = [
+        content if isinstance(content, str) and table.kind == "image" else item
+        for item, content in zip(table.items, table.contents or table.items, strict=True)
+    ]
     changes = [f"{names[item.row]} {item.reason}" for item in read.bad if item.item not in before]
     mended = before.keys() - now
     changes += [
@@ -287,13 +293,16 @@ def _finish(
     why = (
         () if figures else (*judged.words, *(["No rows were held out."] if judged.average_precision else []))
     )
+    if table.feature_names:
+        # Known by name from here on, so that no other model can take its place by the number of its features.
+        model.feature_names_in_ = np.array(table.feature_names, dtype=object)
     model.save(run.model)
     write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
     run.write_history(model.history_)
     if model.held_out_ is not None:
         run.keep_held_out(*model.held_out_)
     memory = peak_memory()
-    write_run_report(run, config, model, table, read, why=why, memory=memory)
+    write_run_report(run, config, model, inputs, read, why=why, memory=memory)
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,
@@ -301,8 +310,8 @@ def _finish(
         "n_labels": len(model.label_names_),
         "rule": model.rule_.name,
         "rule_source": model.rule_source_,
-        "notes": list(model.notes_),
-        "skipped": [[item.item, item.reason] for item in model.skipped_],
+        "notes": list(dict.fromkeys((*inputs.notes, *model.notes_))),
+        "skipped": [[item.item, item.reason] for item in (*table.left_out, *model.skipped_)],
         "why_no_figures": list(why),
         "seconds": round(model.seconds_, 3),
     }
@@ -324,6 +333,7 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
         skipped=tuple((item, why) for item, why in result.pop("skipped")),
         model=str(run.model),
         report=str(run.report),
+        roles=tuple(state.get("roles", ())),
         already_finished=already_finished,
         **result,
     )

@@ -1,0 +1,174 @@
+"""From a table's columns to its label states: one column a label, one of names, or one row for each pair."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from labelwise.annotations import Annotations, Codes, names_in, parse_names
+from labelwise.data._cells import Columns
+from labelwise.data._long import Groups, from_pairs, joined
+from labelwise.data._options import TableOptions
+from labelwise.errors import UserError, listed, near
+
+__all__ = ["Labels", "read_labels"]
+
+_LEAST_ROWS = 20
+_EMPTY_SHARE, _SEVERAL_SHARE = 0.25, 0.25
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was read: the states, or None where there are none; names that a model does not know; what was guessed."""
+
+    annotations: Annotations | None
+    extra: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def read_labels(
+    columns: Columns,
+    options: TableOptions,
+    present: Sequence[str],
+    groups: Groups | None,
+    *,
+    label_names: Sequence[str] | None,
+    known: Sequence[str] | None,
+    require: bool,
+) -> Labels:
+    """Return the label states of a table's items.
+
+    :param present: the label columns that the file has.
+    :param groups: the rows of each item, where an item may have several.
+    :param label_names: the labels in a column of names, and their order; any other name is refused.
+    :param known: the labels of a trained model, which leaves others out.
+    :param require: whether labels must be there.
+    """
+    if options.labels_column is None:
+        names = tuple(present if known is None else known)
+        return Labels(_from_columns(columns, options, present, names) if names else None)
+    name, labels = options.labels_column, label_names if known is None else known
+    cells = columns.names(name)
+    if not require and labels is None and not any(cells):
+        return Labels(None)
+    extra = () if known is None else _extra(columns, name, cells, tuple(known), options)
+    how = "refuse" if known is None else "ignore"
+    try:
+        if groups is not None and options.label_value is not None:
+            codes = Codes.named(options.minus_one, options.empty)
+            found = from_pairs(
+                groups,
+                _one_name_each(columns, name),
+                columns.states(options.label_value, codes),
+                unlisted=0 if options.unlisted == "absent" else -1,
+                label_names=labels,
+                extra=how,
+                where=lambda row: columns.where(row, name),
+            )
+        else:
+            found = _parsed(cells, options, labels, how)
+            if groups is not None:
+                found = joined(groups, found)
+    except UserError as error:
+        row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
+        if row is not None:
+            raise UserError(f"{columns.where(int(row[1]), name)}{row[2]}") from None
+        if str(error).startswith(columns.path.name):
+            raise
+        raise UserError(f"{columns.path.name}, column {name!r}: {error}") from None
+    tagged = _tagged(found, columns.path.name) if known is None and options.unlisted is None else ()
+    return Labels(found, extra, tagged)
+
+
+def _parsed(
+    cells: Sequence[Any], options: TableOptions, labels: Sequence[str] | None, extra: str
+) -> Annotations:
+    return parse_names(
+        cells,
+        unlisted=options.unlisted or "unknown",
+        label_names=labels,
+        separator=options.separator,
+        extra=extra,
+        minus_one=options.minus_one,
+        empty=options.empty,
+        name_key=options.name_key,
+    )
+
+
+def _from_columns(
+    columns: Columns, options: TableOptions, present: Sequence[str], names: tuple[str, ...]
+) -> Annotations:
+    matrix = np.full((columns.rows, len(names)), -1, dtype=np.int8)
+    place = {name: k for k, name in enumerate(names)}
+    codes = Codes.named(options.minus_one, options.empty)
+    for name in present:
+        matrix[:, place[name]] = columns.states(name, codes)
+    return Annotations(matrix, names, codes.notes())
+
+
+def _one_name_each(columns: Columns, name: str) -> list[str | None]:
+    """Return the one name of each row; a list of one name counts as that."""
+    cells = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in columns.names(name)]
+    wrong = next((row for row, cell in enumerate(cells) if isinstance(cell, list) and cell), None)
+    if wrong is not None:
+        raise UserError(
+            f"{columns.where(wrong, name)}: several names, and --label-value has one state; write a row for each"
+        )
+    return [(str(cell).strip() or None) if cell else None for cell in cells]
+
+
+def _extra(
+    columns: Columns, name: str, cells: Sequence[Any], known: tuple[str, ...], options: TableOptions
+) -> tuple[str, ...]:
+    """Return the names that a model does not know; refuse those that are its own in another spelling.
+
+    Read as another label, such a name would make its row say "no" to the label that it means.
+    """
+    if options.label_value is not None:
+        found: Sequence[str] = sorted({cell for cell in _one_name_each(columns, name) if cell is not None})
+    else:
+        found = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
+    strange = [label for label in found if label not in set(known)]
+    spelt = {_folded(label): label for label in known}
+    for label in strange:
+        if _folded(label) in spelt:
+            row = next((row for row, cell in enumerate(cells) if _mentions(cell, label)), None)
+            place = f"{columns.path.name}, column {name!r}" if row is None else columns.where(row, name)
+            raise UserError(
+                f"{place}: the label {label!r} is {spelt[_folded(label)]!r} in the training table; write it so"
+                " everywhere"
+            )
+    if strange and len(strange) == len(found):
+        raise UserError(
+            f"{columns.path.name}, column {name!r}: none of its names is a label of the model"
+            f" ({listed(map(repr, strange))}); {near(strange[0], known)}"
+        )
+    return tuple(strange)
+
+
+def _mentions(cell: Any, label: str) -> bool:
+    return label in (cell if isinstance(cell, list) else str(cell))
+
+
+def _folded(name: str) -> str:
+    """Return a name without its case, its form of Unicode, blanks, hyphens and underscores."""
+    return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _tagged(found: Annotations, file: str) -> tuple[str, ...]:
+    """Return a note where some rows list several labels and many none: the lists may be complete."""
+    counts = (found.matrix == 1).sum(axis=1)
+    tagged, empty = int((counts > 0).sum()), int((found.matrix == -1).all(axis=1).sum())
+    several = int((counts > 1).sum())
+    if len(counts) < _LEAST_ROWS or empty < _EMPTY_SHARE * len(counts) or several < _SEVERAL_SHARE * tagged:
+        return ()
+    return (
+        f"{tagged:,} rows of {file} list {counts[counts > 0].mean():.1f} labels each, and {empty:,} list none. If the"
+        f" {tagged:,} lists are complete, give --unlisted absent: what they do not list is then known not to apply, the"
+        " empty rows stay unknown, and thresholds can be learnt. Without it no negative is known.",
+    )

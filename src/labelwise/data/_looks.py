@@ -1,0 +1,157 @@
+"""What a column's cells look like, whatever its name: states, row numbers, texts, names of pictures, pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from labelwise.annotations import code_of
+from labelwise.data._cells import Columns
+from labelwise.data._paths import is_picture_name
+
+__all__ = [
+    "counts_rows",
+    "holds_paths",
+    "holds_pictures",
+    "holds_states",
+    "holds_texts",
+    "holds_words",
+    "is_whole",
+    "names_pictures",
+    "sample",
+]
+
+_SAID = frozenset(("1", "0", "yes", "no"))
+_ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+:", re.IGNORECASE)
+_SAMPLE = 500
+_MOST = 0.9
+_FEW_WORDS, _FEW_LETTERS = 3, 12
+
+
+def is_whole(value: str) -> bool:
+    """Return whether a text is a whole number, also one written as ``3.0``."""
+    return re.fullmatch(r"[+-]?\d+(\.0*)?", value) is not None
+
+
+def holds_states(columns: Columns, name: str) -> bool:
+    """Return whether every cell of a column is a label state, and one at least says yes or no."""
+    import pyarrow.types as kinds
+
+    kind = columns.data[name].type
+    if (
+        kinds.is_nested(kind)
+        or kinds.is_binary(kind)
+        or any(code_of(c) is None for c in sample(columns, name))
+    ):
+        return False
+    known: dict[str, str | None] = {}
+    for value in _each(columns, name):
+        text = "" if value is None else str(value)
+        if text not in known:
+            known[text] = code_of(text)
+            if known[text] is None:
+                return False
+    return not _SAID.isdisjoint(known.values())
+
+
+def holds_words(columns: Columns, name: str) -> bool:
+    """Return whether a column is of text, and its cells are no numbers, as far as a sample tells."""
+    return _is_text(columns, name) and any(not _is_number(cell) for cell in sample(columns, name))
+
+
+def counts_rows(columns: Columns, name: str) -> bool:
+    """Return whether a column counts its rows, from 0 or from 1."""
+    first = None
+    for row, value in enumerate(_each(columns, name)):
+        text = "" if value is None else str(value).strip()
+        if not is_whole(text):
+            return False
+        number = int(float(text))
+        first = number if first is None else first
+        if first not in (0, 1) or number != first + row:
+            return False
+    return first is not None
+
+
+def holds_texts(columns: Columns, name: str) -> bool:
+    """Return whether a column's cells are texts to be read: sentences, mostly different ones."""
+    if not _is_text(columns, name):
+        return False
+    cells = sample(columns, name)
+    if not cells or _share(map(is_picture_name, cells)) > 1 - _MOST:
+        return False
+    letters = _share(sum(map(str.isalpha, cell)) >= 0.5 * len(cell.replace(" ", "")) for cell in cells)
+    # Languages that write without blanks have long words of letters that are not Latin.
+    wordy = [
+        len(cell.split()) >= _FEW_WORDS or (len(cell) >= _FEW_LETTERS and not cell.isascii())
+        for cell in cells
+    ]
+    different = len(set(cells)) >= 0.5 * len(cells)
+    return letters >= _MOST and _share(wordy) >= 0.5 and different
+
+
+def names_pictures(columns: Columns, name: str) -> bool:
+    """Return whether a column's cells end as pictures' files do."""
+    cells = sample(columns, name) if _is_text(columns, name) else []
+    return bool(cells) and _share(map(is_picture_name, cells)) >= _MOST and not _ADDRESS.match(cells[0])
+
+
+def holds_pictures(columns: Columns, name: str) -> bool:
+    """Return whether a column holds pictures' bytes, alone or as ``{"bytes": ..., "path": ...}``."""
+    import pyarrow.types as kinds
+
+    kind = columns.data[name].type
+    if kinds.is_struct(kind):
+        fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+        return "bytes" in fields and _is_binary(fields["bytes"])
+    return _is_binary(kind)
+
+
+def holds_paths(columns: Columns, name: str) -> bool:
+    """Return whether a column of pictures names a path with each."""
+    import pyarrow.types as kinds
+
+    kind = columns.data[name].type
+    return kinds.is_struct(kind) and "path" in [kind.field(i).name for i in range(kind.num_fields)]
+
+
+def _is_binary(kind: Any) -> bool:
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind))
+
+
+def _is_text(columns: Columns, name: str) -> bool:
+    import pyarrow.types as kinds
+
+    kind = columns.data[name].type
+    return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _each(columns: Columns, name: str, step: int = 4096) -> Iterable[Any]:
+    """Yield a column's cells, a part at a time: most columns say in their first cells what they are not."""
+    column = columns.data[name]
+    for start in range(0, columns.rows, step):
+        yield from column.slice(start, step).to_pylist()
+
+
+def sample(columns: Columns, name: str) -> Sequence[str]:
+    """Return some hundred cells that are not empty, from all over the column, as stripped text."""
+    column, step = columns.data[name], max(1, columns.rows // _SAMPLE)
+    values = (column[row].as_py() for row in range(0, columns.rows, step))
+    texts = (str(value).strip() for value in values if value is not None)
+    return [text for text in texts if text]
+
+
+def _share(flags: Iterable[bool]) -> float:
+    found = list(flags)
+    return sum(found) / len(found) if found else 0.0

@@ -1,0 +1,192 @@
+"""Features from columns with empty cells and columns of words, by scikit-learn's own imputer and encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.data import _looks as looks
+from labelwise.data._cells import Columns
+from labelwise.errors import UserError, listed
+
+__all__ = ["Preparation"]
+
+_EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
+_MOST_CATEGORIES = 1000
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a training table's feature columns were found to hold; other tables are made into features by it.
+
+    :ivar columns: the feature columns, in order.
+    :ivar impute: how empty cells of numbers are filled, or None.
+    :ivar values: by column of numbers, what an empty cell is filled with.
+    :ivar categories: by column of words, the words, each of which is a feature.
+    """
+
+    columns: tuple[str, ...]
+    impute: str | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def fit(cls, columns: Columns, names: Sequence[str], impute: str | None, encode: str | None) -> Self:
+        """Learn what the columns ``names`` hold.
+
+        :raises UserError: for a column without a value, and one of words that are no categories.
+        """
+        from sklearn.impute import SimpleImputer
+        from sklearn.preprocessing import OneHotEncoder
+
+        values: dict[str, float] = {}
+        categories: dict[str, Sequence[str]] = {}
+        for name in names:
+            if columns.is_vector(name):
+                continue
+            if encode is not None and looks.holds_words(columns, name):
+                encoder = OneHotEncoder(handle_unknown="ignore").fit(_words(columns, name))
+                found = [str(word) for word in encoder.categories_[0]]
+                if len(found) > min(_MOST_CATEGORIES, max(20, columns.rows // 2)):
+                    raise UserError(
+                        f"{columns.path.name}: column {name!r} holds {len(found):,} different words, which are no"
+                        " categories; leave it out by naming the feature columns (--feature-columns), or give it as"
+                        " --text-column"
+                    )
+                categories[name] = found
+            elif impute is not None:
+                column = _numbers(columns, name)
+                if np.isnan(column).all():
+                    raise UserError(
+                        f"{columns.path.name}: column {name!r} is empty in all rows; leave it out by naming the"
+                        " feature columns (--feature-columns)"
+                    )
+                values[name] = float(SimpleImputer(strategy=impute).fit(column).statistics_[0])
+        return cls(tuple(names), impute, values, categories)
+
+    def apply(self, columns: Columns) -> tuple[NDArray[np.float32], tuple[str, ...], list[str]]:
+        """Return features (n, D) float32, their D names, and sentences on what was filled and what is not known.
+
+        :raises UserError: for a column that is missing, and cells that are neither empty nor numbers.
+        """
+        missing = [name for name in self.columns if name not in columns.data]
+        if missing:
+            raise UserError(
+                f"{columns.path.name}: the model's feature columns {listed(map(repr, missing))} are not in the file"
+            )
+        blocks: list[NDArray[np.float32]] = []
+        names: list[str] = []
+        filled, unknown = Counts(), Counts()
+        for name in self.columns:
+            if name in self.categories:
+                block = self._encoded(columns, name, unknown)
+                labels = [f"{name}={word or '(empty)'}" for word in self.categories[name]]
+            elif name in self.values:
+                block, labels = self._filled(columns, name, filled), [name]
+            else:
+                numbers = columns.numbers(name)
+                block = numbers.reshape(columns.rows, -1)
+                labels = [name] if numbers.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
+            blocks.append(block.astype(np.float32, copy=False))
+            names += labels
+        notes = []
+        if filled:
+            notes.append(
+                f"empty cells filled by the {str(self.impute).replace('_', ' ')} of training: {filled}"
+            )
+        if unknown:
+            notes.append(
+                f"words that training did not have count as none of a column's categories: {unknown}"
+            )
+        return np.hstack(blocks), tuple(names), notes
+
+    def _encoded(self, columns: Columns, name: str, unknown: Counts) -> NDArray[Any]:
+        from sklearn.preprocessing import OneHotEncoder
+
+        known = list(self.categories[name])
+        encoder = OneHotEncoder(
+            categories=[np.array(known, dtype=object)], handle_unknown="ignore", sparse_output=False
+        ).fit(np.array([[known[0]]], dtype=object))
+        words = _words(columns, name)
+        strange = ~np.isin(words[:, 0].astype(str), known)
+        unknown.add(name, int(strange.sum()), sorted({str(word) for word in words[strange, 0]}))
+        block: NDArray[Any] = encoder.transform(words)
+        return block
+
+    def _filled(self, columns: Columns, name: str, filled: Counts) -> NDArray[Any]:
+        from sklearn.impute import SimpleImputer
+
+        column = _numbers(columns, name)
+        filled.add(name, int(np.isnan(column).sum()))
+        # One row of the value that was learnt: its mean, median and most frequent value are that.
+        imputer = SimpleImputer(strategy=self.impute).fit(np.array([[self.values[name]]]))
+        block: NDArray[Any] = imputer.transform(column)
+        if not (np.abs(block) <= np.finfo(np.float32).max).all():
+            columns.numbers(name)
+        return block
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Return the preparation that :meth:`to_dict` wrote."""
+        try:
+            return cls(
+                tuple(map(str, data["columns"])),
+                data["impute"],
+                {str(name): float(value) for name, value in data["values"].items()},
+                {str(name): tuple(map(str, words)) for name, words in data["categories"].items()},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise UserError(
+                "the run's record of how its features were made is damaged: train again to another --out"
+            ) from None
+
+
+class Counts:
+    """How many cells of which columns, for a sentence."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def add(self, name: str, count: int, examples: Sequence[str] = ()) -> None:
+        """Count ``count`` cells of column ``name``; none is not told."""
+        if count:
+            self._parts.append(f"{name!r} ({count:,}{': ' + listed(examples, 3) if examples else ''})")
+
+    def __bool__(self) -> bool:
+        return bool(self._parts)
+
+    def __str__(self) -> str:
+        return listed(self._parts)
+
+
+def _words(columns: Columns, name: str) -> NDArray[np.object_]:
+    values = [value or "" for value in columns.strings(name)]
+    return np.array([["" if value.lower() in _EMPTY else value] for value in values], dtype=object)
+
+
+def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
+    """Return a column (n, 1) of numbers, NaN where a cell is empty."""
+    numbers = np.full((columns.rows, 1), np.nan)
+    for row, value in enumerate(columns.strings(name)):
+        if value is None or value.lower() in _EMPTY:
+            continue
+        try:
+            numbers[row] = float(value)
+        except ValueError:
+            raise UserError(
+                f"{columns.where(row, name)}: the feature is {value[:40]!r}, not a number; mend it, give"
+                " --encode onehot where the column holds words, or name the feature columns (--feature-columns)"
+            ) from None
+        if not np.isfinite(numbers[row]):
+            raise UserError(
+                f"{columns.where(row, name)}: the feature is infinite; mend it or leave the cell empty"
+            )
+    return numbers
