@@ -15,6 +15,10 @@ class UserError(ValueError):
         super().__init__(" ".join(message.split()))
 
 
+class Notice(UserWarning):
+    """Something that a user should know though nothing failed; one line. The command line prints it on stderr."""
+
+
 def near(name: str, options: Iterable[object]) -> str:
     """Return a clause that lists the options nearest to a misspelt name, for the end of a message.
 

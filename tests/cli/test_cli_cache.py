@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +16,13 @@ from labelwise.embedding import FeatureCache
 
 @pytest.fixture
 def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
-    """A cache of two entries, "a..." and "b...", the second unfinished."""
+    """A cache of two entries, "a..." with three items and "b..." with one."""
     monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path))
     cache = FeatureCache()
     for key, rows in (("a" * 32, 3), ("b" * 32, 1)):
-        meta = {"format": 1, "backbone": "minilm", "kind": "text", "precision": "32"}
-        with cache.open(key, "space", np.arange(48, dtype=np.uint8).reshape(3, 16) + len(key), meta) as entry:
-            entry.begin(4)
-            entry.write(np.arange(rows), np.ones((rows, 4), np.float32))
-            entry.close()
+        meta = {"backbone": "minilm", "kind": "text", "precision": "32"}
+        with cache.open(key, np.arange(48, dtype=np.uint8).reshape(3, 16), meta) as store:
+            store.write(np.arange(rows), np.ones((rows, 4), np.float32))
     return cache
 
 
@@ -31,7 +33,8 @@ def test_list(lw, answer, kept, tmp_path):
     assert "minilm" in shown.stdout
     record = answer("cache")
     assert record["directory"] == str(tmp_path / "features")
-    assert {entry["key"][0] for entry in record["entries"]} == {"a", "b"}
+    assert {entry["key"][0]: entry["items"] for entry in record["entries"]} == {"a": 3, "b": 1}
+    assert {entry["state"] for entry in record["entries"]} == {"kept"}
     assert record["bytes"] == sum(entry["bytes"] for entry in record["entries"]) == kept.nbytes
 
 
@@ -49,3 +52,37 @@ def test_clear_one_then_all(lw, answer, refused, kept):
 def test_keys_alone_delete_nothing(refused, kept):
     assert "--clear" in refused("cache", "aaa")
     assert len(kept.entries()) == 2
+
+
+def test_what_is_damaged_or_outdated_is_said_and_nothing_of_it_reaches_the_terminal(lw, kept):
+    (kept.directory / ("a" * 32) / "meta.json").write_text("{")
+    earlier = {"format": 1, "backbone": "mini\x1b[2Jlm", "items": 10**400, "features": True}
+    (kept.directory / ("b" * 32) / "meta.json").write_text(json.dumps(earlier))
+    shown = lw("cache").stdout
+    assert "damaged" in shown
+    assert "outdated" in shown
+    assert "\x1b" not in shown
+    assert "2 entries deleted" in lw("cache", "--clear").stdout
+
+
+def test_a_note_is_one_line_on_stderr(tmp_path, monkeypatch):
+    """The cache that cannot be written: the run goes on, and JSON stays JSON."""
+    (tmp_path / "full").write_text("")
+    monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path / "full"))
+    code = (
+        "from labelwise.cli import app\nfrom labelwise.embedding import FeatureCache, embed\n"
+        "from embedding_stand_ins import Convolution, Squares\n"
+        "@app.command()\ndef try_():\n    embed(Convolution(), Squares(range(3)), cache=FeatureCache(), device='cpu')\n"
+        "    print('{}')\napp(['try-'])"
+    )
+    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1] / "embedding")])
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert (done.returncode, done.stdout) == (0, "{}\n"), done.stderr
+    assert done.stderr.startswith("note: the feature cache cannot be written at ")
+    assert done.stderr.count("\n") == 1

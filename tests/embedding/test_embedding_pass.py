@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from labelwise.embedding import embed
-from labelwise.embedding._batches import bucketed, in_order
+from labelwise.embedding._batches import bucketed, in_order, shaped
 from labelwise.embedding._device import choose_device, choose_precision
 from labelwise.errors import UserError
 
@@ -156,11 +159,64 @@ def test_batches_hold_each_row_once_and_keep_to_their_budget():
     random = np.random.default_rng(0)
     rows, lengths = random.permutation(500)[:300], random.integers(1, 90, 300)
     of = dict(zip(rows.tolist(), lengths.tolist(), strict=True))
-    for batches in (bucketed(rows, lengths, 256), bucketed(rows, lengths, 256, 10), in_order(rows, 7)):
-        assert sorted(np.concatenate(batches)) == sorted(rows)
+    made = (
+        bucketed(rows, lengths, 256),
+        bucketed(rows, lengths, 256, 10),
+        shaped(rows, lengths, 90, 256),
+        shaped(rows, lengths, 90, 256, 10),
+        in_order(rows, 7),
+    )
+    for batches in made:
+        assert sorted(np.concatenate([batch.rows for batch in batches])) == sorted(rows)
     for batch in bucketed(rows, lengths, 256):
-        assert len(batch) == 1 or len(batch) * max(of[row] for row in batch.tolist()) <= 256
-    assert bucketed(rows[:0], lengths[:0], 256) == []
+        assert len(batch.rows) == 1 or len(batch.rows) * max(of[row] for row in batch.rows.tolist()) <= 256
+    for batch in shaped(rows, lengths, 90, 256):
+        assert len(batch.rows) <= batch.size
+        assert batch.size == 1 or batch.size * batch.width <= 256
+        assert max(of[row] for row in batch.rows.tolist()) <= batch.width
+    assert bucketed(rows[:0], lengths[:0], 256) == shaped(rows[:0], lengths[:0], 90, 256) == []
+
+
+@given(st.lists(st.integers(0, 600), min_size=1, max_size=30), st.integers(0, 30))
+def test_the_shape_of_a_text_is_its_own(lengths, other):
+    longest = max(*lengths, other)
+    alone = {
+        length: (batch.size, batch.width)
+        for length in lengths
+        for batch in shaped(np.zeros(1, int), np.array([length]), longest, 512)
+    }
+    for batch in shaped(np.arange(len(lengths)), np.array(lengths), longest, 512):
+        for row in batch.rows.tolist():
+            assert alone[lengths[row]] == (batch.size, batch.width)
+            assert lengths[row] <= batch.width <= min(max(4, lengths[row] * 5 // 4 + 3), max(longest, 4))
+
+
+class Shaped(nn.Module):
+    """Features that show the shape of the batch and the threads, as the last digits of a network's do."""
+
+    def forward(self, batch):
+        shape = torch.tensor([[*batch.shape[:2], torch.get_num_threads()]], dtype=torch.float32)
+        return shape.expand(len(batch), 3) + batch.float().flatten(1).sum(1, keepdim=True)
+
+
+def test_a_picture_is_computed_in_one_shape_whatever_comes_with_it(stand_ins):
+    whole = embed(Shaped(), stand_ins.Squares(range(21)), device="cpu", precision="32").features
+    for numbers in ([20], [3, 4], list(range(11))):
+        part = embed(Shaped(), stand_ins.Squares(numbers), device="cpu", precision="32").features
+        assert np.array_equal(part, whole[numbers])
+    some = embed(Shaped(), stand_ins.Squares(range(21), bad=[2]), device="cpu", precision="32", on_bad="skip")
+    assert np.array_equal(np.delete(some.features, 2, 0), np.delete(whole, 2, 0))
+
+
+def test_a_text_is_computed_in_one_shape_whatever_comes_with_it(stand_ins):
+    texts = stand_ins.Words(60)
+    texts.tokenizer = SimpleNamespace(pad_id=0, preprocessing=SimpleNamespace(max_length=40))
+    whole = embed(Shaped(), texts, device="cpu", precision="32").features
+    for rows in ([7], [3, 50, 20], list(range(30))):
+        part = stand_ins.Words(60)
+        part.ids, part.lengths = [part.ids[row] for row in rows], part.lengths[rows]
+        part.tokenizer = texts.tokenizer
+        assert np.array_equal(embed(Shaped(), part, device="cpu", precision="32").features, whole[rows])
 
 
 @pytest.mark.cuda

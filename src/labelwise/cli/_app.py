@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from labelwise.errors import UserError
+from labelwise.errors import Notice, UserError
 
 __all__ = ["app"]
 
@@ -27,6 +27,8 @@ class OneLineErrors(TyperGroup):
             with warnings.catch_warnings():
                 if not debug:
                     warnings.simplefilter("ignore")
+                    warnings.simplefilter("always", Notice)
+                    warnings.showwarning = _notice
                 code = super().main(args, *rest, **{**extra, "standalone_mode": False})
         except Exception as error:
             # Errors of the command line's own parser have format_message, in typer and in click alike.
@@ -72,6 +74,17 @@ def _explain(error: Exception) -> int:
         return 2
     _say(f"error: unexpected {type(error).__name__}: {error}; the same command with --debug shows where")
     return 1
+
+
+def _notice(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: Any = None,
+    line: Any = None,
+) -> None:
+    _say(f"note: {message}")
 
 
 def _say(line: str) -> None:

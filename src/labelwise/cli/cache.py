@@ -73,7 +73,7 @@ def _entries(count: int) -> str:
 
 
 def _row(entry: CachedFeatures) -> tuple[object, ...]:
-    state = "" if entry.complete else "unfinished"
+    state = "" if entry.state == "kept" else entry.state
     shape = (entry.backbone, f"{entry.items:,}", f"{entry.features:,}", _size(entry.bytes))
     return (entry.key[:8], *shape, _minute(entry.created), _minute(entry.used), state)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,21 +15,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise import _files
 from labelwise._locks import held
-from labelwise.embedding._entry import FILES, Entry, read_meta, refused
+from labelwise.embedding._store import FILES, Store, count_rows, read_meta, width_of
 from labelwise.errors import UserError, near
 
 __all__ = ["CachedFeatures", "FeatureCache"]
 
 _NAME = re.compile(r"[0-9a-f]{32}")
+_EARLIER = ("features.npy", "marks.npy", "digests.npy", "meta.json.draft")
+"""What entries of the first format are made of: one a list of items, in place of one a backbone."""
 
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """One entry of the cache.
+    """One entry of the cache: the features of items by one backbone, preprocessing and precision.
 
-    ``bytes`` is what it takes on disk; ``items`` and ``features`` its shape (0 where the entry is damaged);
-    ``created`` and ``used`` are ISO times, UTC; ``complete`` is False for one that a later run will go on with.
+    ``bytes`` is what it takes on disk; ``items`` and ``features`` its shape (0 where it cannot be read);
+    ``created`` and ``used`` are ISO times, UTC. ``state`` is "kept"; "outdated" for an entry of an earlier version,
+    which is no longer read; or "damaged" for one that the next run makes anew. ``complete`` says that it is kept.
     """
 
     key: str
@@ -40,20 +45,26 @@ class CachedFeatures:
     bytes: int
     created: str
     used: str
-    complete: bool
+    state: str
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is read."""
+        return self.state == "kept"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain data."""
-        return asdict(self)
+        return {**asdict(self), "complete": self.complete}
 
 
 class FeatureCache:
-    """Features on disk, one folder an entry, named by a digest of items, backbone, preprocessing and precision.
+    """Features on disk: one folder for a backbone, preprocessing and precision, its items known by their content.
 
     :param directory: where; None stands for ``$LABELWISE_CACHE``, else ``labelwise`` in the user's cache folder
         (``$XDG_CACHE_HOME`` or ``~/.cache``). Entries lie in its subfolder ``features``.
 
-    Nothing in it can execute: arrays are read without pickle, the rest is JSON. Several processes may use it at once.
+    Nothing in it can execute: numbers and JSON. Several processes may use it at once, and one that may not write to it
+    reads it. Links in it are not followed.
     """
 
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
@@ -81,45 +92,62 @@ class FeatureCache:
         gone: list[CachedFeatures] = []
         busy: list[CachedFeatures] = []
         for entry in dict.fromkeys(chosen):
-            lock = self.directory / f"{entry.key}.lock"
-            with held(lock, wait=False) as free:
-                if not free:
+            with ExitStack() as stack:
+                locks = [self._lock(entry.key), *self.directory.glob(f"{entry.key}-*.lock")]
+                for link in filter(_files.is_link, locks):
+                    link.unlink()
+                if not all(stack.enter_context(held(lock, wait=False)) for lock in locks):
                     busy.append(entry)
                     continue
                 if _delete(self.directory / entry.key):
                     gone.append(entry)
-                lock.unlink(missing_ok=True)
+                for lock in locks:
+                    lock.unlink(missing_ok=True)
         return gone, busy
 
     @contextmanager
     def open(
         self,
-        key: str,
         space: str,
         digests: NDArray[np.uint8],
         meta: dict[str, Any],
         on_wait: Callable[[], None] | None = None,
-    ) -> Iterator[Entry]:
-        """Yield the entry ``key`` for writing, alone; rows that other entries of the space hold are taken over.
+    ) -> Iterator[Store]:
+        """Yield the features of items in a space, those on disk read, the others to be computed and written.
 
-        :param meta: what it is, for those who list it.
-        :param on_wait: called once where another process holds the entry.
-        :raises UserError: when the folder cannot be written to.
+        :param space: the digest of all that decides an item's features but the item.
+        :param digests: (n, 16) uint8, the items' content.
+        :param meta: what the space is, for those who list it.
+        :param on_wait: called once where another process computes the features of the same items, before it is waited
+            for; with nothing to compute there is nothing to wait for, and nothing is written.
         """
+        store = Store(self.directory / space, self._lock(space), {**meta, "created": _now()}, digests)
+        with suppress(OSError):
+            os.utime(store.folder / "meta.json")
         with ExitStack() as stack:
-            try:
-                self.directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(held(self.directory / f"{key}.lock", on_wait=on_wait))
-                whole = {**meta, "key": key, "space": space, "items": len(digests), "created": _now()}
-                entry = Entry(self.directory / key, whole, digests)
-            except OSError as error:
-                raise refused(error) from error
-            for folder in self._folders() if entry.features is None else ():
-                other = read_meta(folder)
-                if folder.name != key and other is not None and other.get("space") == space:
-                    entry.take_from(folder)
-            stack.callback(entry.flush)
-            yield entry
+            if len(store.pending):
+                self._note_earlier(store)
+                items = hashlib.blake2b(digests.tobytes(), digest_size=8).hexdigest()
+                try:
+                    self.directory.mkdir(parents=True, exist_ok=True)
+                    for left in self.directory.glob(f"{space}-*.lock"):
+                        _clear_lock(left)
+                    stack.enter_context(_alone(self.directory / f"{space}-{items}.lock", store, on_wait))
+                except OSError as error:
+                    store.give_up(error)
+            yield store
+
+    def _lock(self, space: str) -> Path:
+        return self.directory / f"{space}.lock"
+
+    def _note_earlier(self, store: Store) -> None:
+        """Say once, where a space begins, that entries of an earlier version are no longer read."""
+        earlier = [] if store.folder.exists() else [e for e in self.entries() if e.state == "outdated"]
+        if earlier:
+            store.notes.append(
+                f"the feature cache {self.directory} holds entries of an earlier version ({len(earlier):,}), which"
+                " are no longer read: 'labelwise cache' lists them, and with --clear deletes them"
+            )
 
     def _folders(self) -> list[Path]:
         if not self.directory.is_dir():
@@ -139,9 +167,38 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
+@contextmanager
+def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iterator[None]:
+    """Hold a pass's lock, and read what the process that held it before has stored."""
+    waited = False
+
+    def waiting() -> None:
+        nonlocal waited
+        waited = True
+        if on_wait is not None:
+            on_wait()
+
+    with held(lock, on_wait=waiting):
+        if waited:
+            store.look()
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                lock.unlink()
+
+
+def _clear_lock(lock: Path) -> None:
+    """Delete a pass's lock that nobody holds: its process was killed."""
+    with suppress(OSError), held(lock, wait=False) as free:
+        if free:
+            lock.unlink()
+
+
 def _described(folder: Path) -> CachedFeatures | None:
     """Return what an entry is, or None where another process has deleted it meanwhile."""
-    meta = read_meta(folder) or {}
+    meta = read_meta(folder)
+    width = width_of(meta, folder.name)
     try:
         size, used = 0, folder.stat().st_mtime
         paths = list(folder.iterdir())
@@ -154,22 +211,29 @@ def _described(folder: Path) -> CachedFeatures | None:
             continue
         size += state.st_size
         used = state.st_mtime if path.name == "meta.json" else used
+    meta = meta or {}
+    earlier = width is None and meta.get("format") == 1
     return CachedFeatures(
         key=folder.name,
-        backbone=str(meta.get("backbone", "damaged")),
-        kind=str(meta.get("kind", "")),
-        precision=str(meta.get("precision", "")),
-        items=_count(meta.get("items")),
-        features=_count(meta.get("features")),
+        backbone=_words(meta.get("backbone", "damaged")),
+        kind=_words(meta.get("kind", "")),
+        precision=_words(meta.get("precision", "")),
+        items=count_rows(folder, width) if width else _count(meta.get("items")) if earlier else 0,
+        features=width or (_count(meta.get("features")) if earlier else 0),
         bytes=size,
-        created=str(meta.get("created", "")),
+        created=_words(meta.get("created", "")),
         used=datetime.fromtimestamp(used, UTC).isoformat(timespec="seconds"),
-        complete=meta.get("complete") is True,
+        state="kept" if width else "outdated" if earlier else "damaged",
     )
 
 
+def _words(value: object) -> str:
+    """Return what a record says as words for a terminal, whoever wrote it."""
+    return "".join(c if c.isprintable() else "?" for c in value[:200]) if isinstance(value, str) else ""
+
+
 def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int and 0 <= value < 2**63 else 0
 
 
 def _match(key: str, entries: Sequence[CachedFeatures]) -> CachedFeatures:
@@ -184,7 +248,8 @@ def _delete(folder: Path) -> bool:
     """Delete the files of an entry, and its folder when nothing else is in it; return whether it was there."""
     if not folder.is_dir():
         return False
-    for name in (*FILES, "meta.json.draft"):
+    _files.clear_drafts(folder)
+    for name in (*FILES, *_EARLIER):
         (folder / name).unlink(missing_ok=True)
     if not any(folder.iterdir()):
         folder.rmdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,22 +15,22 @@ from numpy.typing import NDArray
 from torch import nn
 
 from labelwise.data import BadItem, Source, refuse_too_many
-from labelwise.embedding._batches import bucketed, in_order
+from labelwise.embedding._batches import Batch, bucketed, in_order, shaped
 from labelwise.embedding._device import choose_device, choose_precision
-from labelwise.embedding._keys import FORMAT, backbone_digest, entry_key, item_digests, space_key
+from labelwise.embedding._keys import backbone_digest, item_digests, space_key
 from labelwise.embedding._pipeline import copies, stream
-from labelwise.errors import UserError, near
+from labelwise.errors import Notice, UserError, near
 
 if TYPE_CHECKING:
     from labelwise.embedding._cache import FeatureCache
-    from labelwise.embedding._entry import Entry
+    from labelwise.embedding._store import Store
     from labelwise.engine import Progress
 
 __all__ = ["Embedded", "embed"]
 
 ITEMS = {"cpu": 8, "other": 128}
-TOKENS = {"cpu": 1024, "other": 32768}
-_MOST_WORKERS = 8
+TOKENS = {"cpu": 512, "other": 8192}
+_MOST_WORKERS = {"cpu": 64, "other": 4}
 
 
 class Embedded(NamedTuple):
@@ -61,6 +62,10 @@ def embed(
 ) -> Embedded:
     """Return a backbone's features of every item's plain view, in evaluation mode and without gradients.
 
+    On one machine an item's features are the same to the bit whatever else is embedded: batches are filled up to one
+    shape an item, and on the CPU computed by one thread each. That holds for all but texts whose tokenizer has no
+    ``pad_id`` and ``preprocessing``.
+
     :param backbone: returns (B, D) for a batch of the source; it is left as it is.
     :param source: n items. Where it has ``lengths``, items of like length are computed together.
     :param device: "auto", or a torch device.
@@ -68,14 +73,16 @@ def embed(
         it in hardware. Features are float32 either way.
     :param batch_size: items at a time; None suits the device (for texts, by their padded tokens).
     :param progress: is told of each batch.
-    :param cache: where features are kept. What is there is not computed again, an interrupted pass goes on where it
-        stopped, and items are recognised by their content in whatever table they come. The features are then
-        memory-mapped; changes to them stay in memory. None, or a source without ``digests``, keeps nothing.
+    :param cache: where features are kept, item by item: what is there is not computed again, in whatever table and
+        place it comes, and an interrupted pass goes on where it stopped. Items of equal content are computed once.
+        Features past 256 MB lie in a file of the cache's folder that ends with them. A cache that cannot be read or
+        written (a full disk, no rights) costs its help and no more: a ``Notice`` says so. None, or a source without
+        ``digests``, keeps nothing.
     :param on_bad: "stop" raises at an item that cannot be used; "skip" goes on, up to 5% of the items (two in any
         case), and gives them in ``bad``.
     :param name: what the backbone is called where the cache is listed.
-    :raises UserError: for bad items as said, a backbone whose output is not (B, D) or not finite, a cache that cannot
-        be written, and arguments out of range.
+    :raises UserError: for bad items as said, a backbone whose output is not (B, D) or not finite, and arguments out of
+        range.
     """
     if on_bad not in ("stop", "skip"):
         raise UserError(f"on_bad={on_bad!r} does not exist; {near(on_bad, ('stop', 'skip'))}")
@@ -94,9 +101,7 @@ def embed(
         "source": _source_record(source),
         "precision": exact,
     }
-    space = space_key(**recipe)
     meta = {
-        "format": FORMAT,
         "backbone": name or type(backbone).__name__,
         "kind": str(kind or ""),
         "precision": exact,
@@ -107,8 +112,11 @@ def embed(
         if progress is not None:
             progress.stage("waiting for another run that embeds the same items", 1, 0)
 
-    with cache.open(entry_key(space, digests), space, digests, meta, waiting) as entry:
-        return job.into(entry)
+    with cache.open(space_key(**recipe), digests, meta, waiting) as store:
+        found = job.into(store)
+    for note in store.notes:
+        warnings.warn(Notice(note), stacklevel=2)
+    return found
 
 
 class _Pass:
@@ -127,6 +135,7 @@ class _Pass:
         self.backbone, self.source, self.device, self.precision = backbone, source, device, precision
         self.batch_size, self.progress, self.skip = batch_size, progress, skip
         self.bad: list[BadItem] = []
+        self.twins: dict[int, list[int]] = {}
 
     def in_memory(self) -> Embedded:
         """Compute all items."""
@@ -139,15 +148,15 @@ class _Pass:
             features = np.zeros((len(self.source), self._width()), np.float32)
         return Embedded(features, self._sorted_bad())
 
-    def into(self, entry: Entry) -> Embedded:
-        """Compute what an entry of the cache lacks, and return its features."""
-        for index, rows in self.results(entry.pending):
-            entry.write(index, rows)
-        bad = self._sorted_bad()
-        features = entry.close([item.row for item in bad])
+    def into(self, store: Store) -> Embedded:
+        """Compute what the cache lacks, and return the features of all items."""
+        self.twins = store.twins
+        for index, rows in self.results(store.pending):
+            store.write(index, rows)
+        features = store.close()
         if features is None:
             features = np.zeros((len(self.source), self._width()), np.float32)
-        return Embedded(features, bad)
+        return Embedded(features, self._sorted_bad())
 
     def results(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (items, their features (b, D) float32) until all of ``rows`` are done or known to be bad."""
@@ -166,43 +175,66 @@ class _Pass:
             if self.progress is not None:
                 self.progress.step(len(done.rows) + len(done.bad), float("nan"))
 
-    def _batches(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-        where = self.device.type if self.device.type == "cpu" else "other"
+    def _batches(self, rows: NDArray[np.int64]) -> list[Batch]:
+        where = self._where()
         lengths = getattr(self.source, "lengths", None)
         if lengths is None:
             return in_order(rows, self.batch_size or ITEMS[where])
-        return bucketed(rows, np.asarray(lengths)[rows], TOKENS[where], self.batch_size)
+        lengths, longest = np.asarray(lengths)[rows], self._longest()
+        if longest is None:
+            return bucketed(rows, lengths, TOKENS[where], self.batch_size)
+        return shaped(rows, lengths, longest, TOKENS[where], self.batch_size)
+
+    def _longest(self) -> int | None:
+        """Return the most tokens that a text may be padded to; None where it is not known how to pad."""
+        tokenizer = getattr(self.source, "tokenizer", None)
+        longest = getattr(getattr(tokenizer, "preprocessing", None), "max_length", None)
+        return longest if isinstance(getattr(tokenizer, "pad_id", None), int) else None
+
+    def _where(self) -> str:
+        return self.device.type if self.device.type == "cpu" else "other"
 
     def _workers(self, batches: int) -> tuple[int, int]:
         """Return how many threads compute batches, and how many threads each of them may use.
 
         On the CPU, batches side by side on one core each are faster than one batch on all cores, by far where other
-        programs run; on a device, the second thread fetches while the first one computes.
+        programs run; and sums that several threads share are rounded otherwise. On a device, the second thread fetches
+        while the first one computes.
         """
-        cores = torch.get_num_threads() if self.device.type == "cpu" else min(os.cpu_count() or 1, 4)
-        workers = max(1, min(cores, _MOST_WORKERS, batches))
-        return workers, max(1, cores // workers)
+        on_cpu = self.device.type == "cpu"
+        cores = torch.get_num_threads() if on_cpu else min(os.cpu_count() or 1, 4)
+        workers = max(1, min(cores, _MOST_WORKERS[self._where()], batches))
+        return workers, 1 if on_cpu else max(1, cores // workers)
 
     @contextmanager
-    def _session(self, module: nn.Module) -> Iterator[Callable[[NDArray[np.int64]], Done]]:
+    def _session(self, module: nn.Module) -> Iterator[Callable[[Batch], Done]]:
         half = self.precision == "bf16"
         # Not inference_mode: under it, autocast casts the weights anew for every batch.
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            yield lambda index: self._work(module, index)
+            yield lambda job: self._work(module, job)
 
-    def _work(self, module: nn.Module, index: NDArray[np.int64]) -> Done:
-        kept, batch, bad = self._load(index)
+    def _work(self, module: nn.Module, job: Batch) -> Done:
+        kept, batch, bad = self._load(job.rows)
         if batch is None:
             return Done(kept, None, bad)
+        batch = self._filled(batch, job)
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         out = module(batch.to(self.device, non_blocking=True))
-        if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(kept):
+        if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(batch):
             got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
             raise UserError(
-                f"the backbone returned {got} for {len(kept)} items: it must return a tensor (B, D)"
+                f"the backbone returned {got} for {len(batch)} items: it must return a tensor (B, D)"
             )
-        return Done(kept, out.float().cpu().numpy(), bad)
+        return Done(kept, out[: len(kept)].float().cpu().numpy(), bad)
+
+    def _filled(self, batch: torch.Tensor, job: Batch) -> torch.Tensor:
+        """Return the batch in the shape that it is computed in: padded, and filled up with its last item."""
+        if job.width is not None and batch.shape[1] < job.width:
+            pad_id = self.source.tokenizer.pad_id  # type: ignore[attr-defined]
+            batch = torch.nn.functional.pad(batch, (0, job.width - batch.shape[1]), value=pad_id)
+        missing = 0 if job.size is None else job.size - len(batch)
+        return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing > 0 else batch
 
     def _load(self, index: NDArray[np.int64]) -> tuple[NDArray[np.int64], torch.Tensor | None, list[BadItem]]:
         try:
@@ -231,7 +263,9 @@ class _Pass:
         return bad
 
     def _note(self, bad: Sequence[BadItem]) -> None:
-        self.bad.extend(bad)
+        for item in bad:
+            rows = (item.row, *self.twins.get(item.row, ()))
+            self.bad.extend(BadItem(row, _name(self.source, row), item.reason) for row in rows)
         if bad:
             refuse_too_many(self.bad, len(self.source))
 

@@ -14,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-__all__ = ["FORMAT", "backbone_digest", "entry_key", "item_digests", "space_key"]
+from labelwise.embedding._store import FORMAT
 
-FORMAT = 1
+__all__ = ["backbone_digest", "item_digests", "space_key"]
+
 _SIZE = 16
 _LIBRARIES = ("torch", "transformers", "timm")
 
 
 def backbone_digest(backbone: nn.Module) -> str:
     """Return a digest of a module's parameters and buffers, its structure as printed, its plain attributes, and the
-    code of its classes.
+    code of its classes. Of this library's classes it is the ``version``, so that they can be moved and reworded.
 
     The code of torch, transformers and timm is left out, and so are the private attributes of their modules, some of
     which tell how a model was loaded: their structure is printed whole.
@@ -32,7 +33,7 @@ def backbone_digest(backbone: nn.Module) -> str:
     digest.update(re.sub(r"0x[0-9a-f]+", "", repr(backbone)).encode())
     for kind in sorted({type(module) for module in backbone.modules()}, key=lambda t: t.__qualname__):
         if not _is_of_library(kind):
-            digest.update(f"{kind.__module__}.{kind.__qualname__}\n{_code(kind)}".encode())
+            digest.update(_identity(kind).encode())
     for name, module in backbone.named_modules():
         of_library = _is_of_library(type(module))
         plain = {
@@ -68,11 +69,6 @@ def space_key(**parts: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
 
 
-def entry_key(space: str, digests: NDArray[np.uint8]) -> str:
-    """Return the name of an entry: the items, in their order, in a space."""
-    return hashlib.blake2b(space.encode() + digests.tobytes(), digest_size=_SIZE).hexdigest()
-
-
 def _is_of_library(kind: type) -> bool:
     return kind.__module__.partition(".")[0] in _LIBRARIES
 
@@ -85,8 +81,15 @@ def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, bool | int | float | str)
 
 
-def _code(kind: type) -> str:
+def _identity(kind: type) -> str:
+    """Return what says that two classes compute the same: the versions of ours, the code of others."""
+    if kind.__module__.partition(".")[0] == "labelwise" and "version" in vars(kind):
+        versions = [
+            f"{each.__qualname__} {vars(each)['version']}" for each in kind.__mro__ if "version" in vars(each)
+        ]
+        return ", ".join(versions) + "\n"
     try:
-        return inspect.getsource(kind)
+        code = inspect.getsource(kind)
     except (OSError, TypeError):
-        return ""
+        code = ""
+    return f"{kind.__module__}.{kind.__qualname__}\n{code}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,8 @@ __all__ = ["TimmImages", "timm", "timm_preprocessing"]
 
 class TimmImages(ImageBackbone):
     """A timm model: its own pooled output where that is as wide as its places, else the mean over these."""
+
+    version: ClassVar[int] = 1
 
     def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the places of the last features, and the model's pooling of them or None."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import Protocol, cast
+from typing import ClassVar, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +27,8 @@ class Backbone(Protocol):
 class Features(nn.Module):
     """The identity on feature vectors; arrays of more dimensions are flattened to (B, n_features)."""
 
+    version: ClassVar[int] = 1
+
     def __init__(self, input_shape: Sequence[int]) -> None:
         super().__init__()
         self.n_features = prod(input_shape)
@@ -41,6 +43,8 @@ class MLP(nn.Sequential):
 
     ``layer`` by default, so that a batch of one item works and no statistics are carried.
     """
+
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -74,6 +78,8 @@ class SmallCNN(nn.Module):
     Blocks of two 3 x 3 convolutions with GroupNorm and GELU; the map is halved after each block while its
     shorter side is above ``smallest``. Features are the mean over the last map.
     """
+
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -114,6 +120,8 @@ class SmallCNN(nn.Module):
 
 class Wrapped(nn.Module):
     """Any module: its output is flattened to (B, n_features), a number found by one forward pass of zeros."""
+
+    version: ClassVar[int] = 1
 
     def __init__(self, module: nn.Module, input_shape: Sequence[int]) -> None:
         super().__init__()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,8 @@ _POOLINGS = ("auto", "pooler", "mean")
 
 class HubImages(ImageBackbone):
     """A transformers model of pictures: its ``pooler_output``, or the mean over ``last_hidden_state``."""
+
+    version: ClassVar[int] = 1
 
     def __init__(self, *arguments: Any, pooling: str, **keywords: Any) -> None:
         self.pooling = pooling

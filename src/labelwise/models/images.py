@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,9 @@ class ImageBackbone(nn.Module):
     ``mean`` and ``std`` (3,), in units of 0..255, are buffers, so that they travel with the weights. ``read`` says
     what the model makes of normalised pictures.
     """
+
+    # Raised when equal weights give other features: the feature cache knows the class by it.
+    version: ClassVar[int] = 1
 
     pixel_mean: Tensor
     pixel_std: Tensor
@@ -108,6 +111,8 @@ def as_places(maps: Tensor) -> Tensor:
 
 class EfficientNetLite0(ImageBackbone):
     """EfficientNet-Lite0: 1,280 features, the mean of a map of 7 x 7 for 224 x 224 pixels; (rgb - 127) / 128."""
+
+    version: ClassVar[int] = 1
 
     def __init__(self, model: nn.Module, preprocessing: ImagePreprocessing) -> None:
         super().__init__(model, preprocessing, mean=[127.0] * 3, std=[128.0] * 3, n_features=1280)

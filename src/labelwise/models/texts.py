@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,6 +23,9 @@ class TextBackbone(nn.Module):
     Features are the mean over the other tokens' last states, or the model's own ``pooler_output`` where ``pooling``
     is "pooler"; divided by their Euclidean norm where ``unit``. A text without a token gets zeros.
     """
+
+    # Raised when equal weights give other features: the feature cache knows the class by it.
+    version: ClassVar[int] = 1
 
     def __init__(
         self,
