@@ -313,27 +313,22 @@ def test_a_full_disk_loses_no_run(stand_ins, cache, monkeypatch, name):
     right = embed(stand_ins.convolution, source, **CPU).features
     source.fetched.clear()
     room = {"meta.json": 0, "rows.bin": 8, "items.bin": 8}[name]
-    write, whole = _store._write, _store._files.write
+    write = _store._files.write
 
-    def limited(file, at, content):
-        if file.name_ == name and at + len(content) > room * (20 if name == "rows.bin" else 24):
-            raise OSError(28, "No space left on device", str(cache.directory / name))
-        write(file, at, content)
+    class Limited(_store.FileIO):
+        def write(self, content):
+            (folder,) = (path for path in cache.directory.iterdir() if path.is_dir())
+            ours = os.path.samestat(os.fstat(self.fileno()), (folder / name).stat())
+            if ours and self.tell() + len(content) > room * (20 if name == "rows.bin" else 24):
+                raise OSError(28, "No space left on device")
+            return super().write(content)
 
     def refused(path, data):
         if name == "meta.json":
             raise _store._files.CannotWrite(path, OSError(28, "No space left on device"))
-        whole(path, data)
+        write(path, data)
 
-    opened = _store._opened
-
-    def named(path, flags=os.O_RDONLY):
-        file = opened(path, flags)
-        file.name_ = path.name
-        return file
-
-    monkeypatch.setattr(_store, "_opened", named)
-    monkeypatch.setattr(_store, "_write", limited)
+    monkeypatch.setattr(_store, "FileIO", Limited)
     monkeypatch.setattr(_store._files, "write", refused)
     with pytest.warns(Notice, match=rf"{name} \(No space left on device\): this run goes on") as told:
         found = embed(stand_ins.convolution, source, cache=cache, batch_size=4, **CPU).features

@@ -111,12 +111,12 @@ class Store:
         if self._writable and rows.shape[1]:
             try:
                 rows = self._append(index, rows)
-            except (OSError, _files.CannotWrite) as error:
+            except OSError as error:
                 self.give_up(error)
         features[index] = rows
         self._missing[index] = False
 
-    def give_up(self, error: OSError | UserError) -> None:
+    def give_up(self, error: OSError) -> None:
         """Keep nothing more, and say why."""
         self._writable = False
         self.notes.append(
@@ -199,8 +199,8 @@ class Store:
                 kept = np.ascontiguousarray(rows[new], "<f4")
                 records = np.empty(len(new), _RECORD)
                 records["digest"], records["mark"] = self._names[index[new]], self._marks(index[new], kept)
-                _write(stored, count * width * 4, kept.tobytes())
-                _write(items, count * _RECORD.itemsize, records.tobytes())
+                _write(self.folder / "rows.bin", stored, count * width * 4, kept.tobytes())
+                _write(self.folder / "items.bin", items, count * _RECORD.itemsize, records.tobytes())
         self._seen = count + len(new)
         return rows
 
@@ -297,11 +297,15 @@ def _rows(file: FileIO, places: NDArray[np.int64], width: int) -> NDArray[np.flo
     return rows.astype(np.float32, copy=False)
 
 
-def _write(file: FileIO, at: int, content: bytes) -> None:
+def _write(path: Path, file: FileIO, at: int, content: bytes) -> None:
     file.seek(at)
     rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) :]
+    try:
+        while rest:
+            rest = rest[file.write(rest) :]
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _firsts(names: NDArray[np.bytes_], known: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -332,10 +336,6 @@ def _spans(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS, n))
 
 
-def _where(error: OSError | UserError) -> str:
-    if isinstance(error, _files.CannotWrite):
-        return f"at {error.path} ({error.reason})"
-    if isinstance(error, OSError):
-        place = f"at {error.filename} " if error.filename else ""
-        return f"{place}({error.strerror or error})"
-    return f"({error})"
+def _where(error: OSError) -> str:
+    place = f"at {error.filename} " if error.filename else ""
+    return f"{place}({error.strerror or error})"
