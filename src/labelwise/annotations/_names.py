@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import ast
-import json
-import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from html import unescape
 from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing, state_of
-from labelwise.annotations._codes import Codes
+from labelwise.annotations._cells import CellReader, Names, Numbers, States
+from labelwise.annotations._checks import state_of
+from labelwise.annotations._codes import Codes, code_of
 from labelwise.annotations._matrix import Annotations, name_list
-from labelwise.errors import UserError, near
+from labelwise.annotations._separators import has_entity, split_texts
+from labelwise.errors import UserError, listed, near, shown
 
-_QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
-_LIST = re.compile(rf"\[\s*(?:{_QUOTED}(?:\s*,\s*{_QUOTED})*\s*,?\s*)?\]", re.DOTALL)
-_SEPARATORS = (";", "|", ",")
+__all__ = ["name_notes", "names_in", "parse_names"]
 
-Names = tuple[str, ...]
+_MISSING = frozenset(
+    ("nan", "NaN", "NAN", "null", "NULL", "Null", "None", "NA", "N/A", "<NA>", "NaT", "#N/A")
+)
+"""What programs write for a missing value; as a whole cell of text it says nothing, unless it is a known name."""
+
+_SYNTAX = frozenset('[]{}<>"')
 
 
 def parse_names(
@@ -35,28 +40,25 @@ def parse_names(
 ) -> Annotations:
     """Read one cell of label names a row; the package's page says how cells are read.
 
-    ``values``: n cells, each a list (tuple, set, array) of names, text of joined names, or empty.
-    ``unlisted``: what a label is that a row does not list, ``"unknown"`` (-1) or ``"absent"`` (0; an empty
-    cell is still all unknown, an empty list is all 0). ``label_names``: the labels, in order; by default all
-    names that occur, sorted. ``separator``: between the names of a text; by default the first of ``;`` ``|``
-    ``,`` that occurs in the column; ``" "`` stands for any whitespace. ``extra``: what to do with a name that
-    ``label_names`` has not, ``"refuse"`` or ``"ignore"`` (the row counts as one that somebody labelled).
+    ``values``: n cells, each a list (tuple, set, array) of names, a dict of states by name, a list of objects,
+    text of joined names, text that spells any of these, or empty. ``unlisted``: what a label is that a row does
+    not list, ``"unknown"`` (-1) or ``"absent"`` (0; an empty list is all 0). ``empty``: what all labels of a row
+    are whose cell is empty, and a label whose state is. ``minus_one``: what the state -1 means. ``label_names``:
+    the labels, in order; by default all names that occur, sorted. ``separator``: between the names of a text; by
+    default it is found in the column; ``" "`` stands for any whitespace. ``name_key``: the key of the name where
+    cells hold objects. ``extra``: what to do with a name that ``label_names`` has not, ``"refuse"`` or
+    ``"ignore"`` (the row counts as one that somebody labelled).
 
     Raises UserError for a cell that cannot be read, a name that ``label_names`` has not, no name at all, or
-    text that only spaces could separate when neither ``separator`` nor ``label_names`` say whether they do.
+    text that may be one name or several.
     """
     absent = state_of("unlisted", unlisted)
     codes = Codes.named(minus_one, empty)
     if extra not in ("refuse", "ignore"):
-        raise UserError(f"extra={extra!r}: it is 'refuse' or 'ignore'")
-    if isinstance(values, str):
-        raise UserError(f"values must be one cell of names a row, not the text {values!r}")
-    if separator == "":
-        raise UserError(
-            "separator must not be empty: give ';', or ' ' for any whitespace, or None to have it found"
-        )
+        raise UserError(f"extra={shown(extra)}: it is 'refuse' or 'ignore'")
     chosen = None if label_names is None else name_list(label_names)
-    rows = _rows(list(values), chosen, separator)
+    notes: list[str] = []
+    rows = _rows(values, chosen, separator, name_key, notes, by_place=extra == "refuse")
     if chosen is None:
         chosen = tuple(sorted({name for row in rows if row for name in row}))
     if not rows or not chosen:
@@ -75,11 +77,13 @@ def parse_names(
                 if extra == "ignore":
                     continue
                 raise UserError(
-                    f"row {row} (counted from 0) has the label {name!r}, which label_names has not: "
-                    + near(name, chosen)
+                    f"row {row} (counted from 0) has the label {shown(name)}, which label_names has not: "
+                    + near(name[:100], chosen)
                 )
-            matrix[row, place[name]] = 1
-    return Annotations(matrix, chosen)
+            matrix[row, place[name]] = codes.state(names[name]) if isinstance(names, dict) else 1
+    if codes.seen is not None:
+        codes.seen.update(code for row in rows if isinstance(row, dict) for code in row.values())
+    return Annotations(matrix, chosen, (*notes, *codes.notes(), *name_notes(chosen)))
 
 
 def names_in(
@@ -91,72 +95,142 @@ def names_in(
 ) -> Names:
     """Return the names that occur in cells of names, sorted; see :func:`parse_names`."""
     chosen = None if label_names is None else name_list(label_names)
-    return tuple(sorted({name for row in _rows(list(values), chosen, separator) if row for name in row}))
+    rows = _rows(values, chosen, separator, name_key, [], by_place=False)
+    return tuple(sorted({name for row in rows if row for name in row}))
 
 
-def _rows(cells: list[Any], label_names: Names | None, separator: str | None) -> list[Names | None]:
-    """Return each row's names; None where nothing is said."""
-    rows: list[Names | None] = []
+def name_notes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return sentences on label names that look like syntax, like a missing value, or like each other."""
+    notes = []
+    odd = [name for name in names if set(name) & _SYNTAX or "'" in (name[:1], name[-1:]) or has_entity(name)]
+    if odd:
+        notes.append(
+            f"Names with brackets, braces, quotes or entities: {listed(map(shown, odd))}. Are they names, or syntax"
+            " that was not read?"
+        )
+    empty = [name for name in names if name and code_of(name) == "empty"]
+    if empty:
+        notes.append(f"{listed(map(shown, empty))} is read as a label, not as a missing value.")
+    alike = defaultdict(list)
+    for name in names:
+        alike[_folded(name)].append(name)
+    groups = [" and ".join(map(shown, group)) for group in alike.values() if len(group) > 1]
+    if groups:
+        notes.append(
+            f"Names that differ in case, blanks or encoding alone, each a label of its own: {listed(groups)}."
+        )
+    return tuple(notes)
+
+
+def _folded(name: str) -> str:
+    """Return a name without what may differ by mistake: case, blanks, invisible characters, forms of Unicode."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", unescape(name)).casefold())
+    return "".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())
+
+
+def _rows(
+    values: Iterable[Any],
+    label_names: Names | None,
+    separator: str | None,
+    name_key: str | None,
+    notes: list[str],
+    by_place: bool,
+) -> list[Names | States | None]:
+    """Return each row's names or states by name; None where nothing is said.
+
+    ``by_place``: lists of 1 and 0 may be read as the states of ``label_names``, in their order.
+    """
+    if isinstance(values, str | bytes):
+        raise UserError(f"values must be one cell of names a row, not the text {shown(values)}")
+    if separator is not None and not (isinstance(separator, str) and separator):
+        raise UserError(
+            f"separator must not be empty, and must be a text, not {shown(separator)}: give ';', or ' ' for any"
+            " whitespace, or None to have it found"
+        )
+    try:
+        cells = list(values)
+    except Exception:  # whatever is no list
+        raise UserError(f"values must be one cell of names a row, not {shown(values)}") from None
+    rows: list[Names | States | None] = []
     texts: dict[int, str] = {}
+    numbers: dict[int, tuple[Any, ...]] = {}
+    gone: dict[str, int] = defaultdict(int)
+    known = frozenset(label_names or ())
+    reader = CellReader(name_key)
     for row, cell in enumerate(cells):
-        rows.append(None)
-        if missing(cell):
-            continue
-        if isinstance(cell, str):
-            text = cell.strip()
-            if text.startswith("[") and text.endswith("]"):
-                rows[row] = _names(_listed(text, row), row)
-            elif text:
-                texts[row] = text
-        elif isinstance(cell, list | tuple | set | frozenset | np.ndarray):
-            rows[row] = _names(cell, row)
-        else:
-            raise UserError(
-                f"row {row} (counted from 0) holds {cell!r}: give a list of names, or names joined by ';'"
-            )
-    between = _separator(texts, label_names) if separator is None else separator
-    for row, text in texts.items():
-        parts = text.split() if between.isspace() else text.split(between) if between else [text]
-        rows[row] = tuple(name for part in parts if (name := part.strip())) or None
+        said = reader.read(cell, row)
+        rows.append(said if isinstance(said, tuple | dict) else None)
+        if isinstance(said, Numbers):
+            numbers[row] = said.values
+        elif isinstance(said, str):
+            if said in _MISSING and said not in known:
+                gone[said] += 1
+            else:
+                texts[row] = said
+    notes.extend(reader.notes())
+    if gone:
+        words = listed(f"{shown(word)} ({count:,})" for word, count in gone.items())
+        notes.append(
+            f"Cells that say {words} are read as empty; where that is the name of a label, list it (as in"
+            f' ["{next(iter(gone))}"]) or give label_names.'
+        )
+    split = split_texts(texts, label_names, separator, reader.choices, notes)
+    if split and not any(rows) and not numbers and _spell_states(split):
+        # Texts such as "1,0,1" are lists of states too.
+        numbers, split = {row: tuple(map(int, names)) for row, names in split.items()}, {}
+    for row, names in split.items():
+        rows[row] = names or None
+    for row, found in _numbers(numbers, label_names, by_place, any(rows)).items():
+        rows[row] = found
+    if any(rows) and {name for row in rows if row for name in row} <= {"0", "1"}:
+        notes.append(
+            "The names are 0 and 1 alone: give a column of states, rather than names, as a label column"
+            " (--label-columns)."
+        )
     return rows
 
 
-def _names(cell: Iterable[Any], row: int) -> Names | None:
-    """Return the names of a list; a list of blanks is an empty cell that someone has split."""
-    values = list(cell)
-    for value in values:
-        if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | np.integer):
+def _spell_states(split: dict[int, Names]) -> bool:
+    return all(names and set(names) <= {"0", "1", "-1"} for names in split.values()) and any(
+        len(names) > 1 for names in split.values()
+    )
+
+
+def _numbers(
+    cells: dict[int, tuple[Any, ...]], label_names: Names | None, by_place: bool, others: bool
+) -> dict[int, Names | States]:
+    """Return what lists of numbers say: the names 3 and 5, or a state for each label in its place.
+
+    They are states where all are 1, 0 or -1 and no list of ids would look so: all of one length, or with repeats.
+    """
+    states = {row: tuple(code_of(shown(value)) for value in values) for row, values in cells.items()}
+    hot = not others and all(code in ("1", "0", "-1") for codes in states.values() for code in codes)
+    lengths = {len(values) for values in cells.values()}
+    repeats = any(len(set(codes)) < len(codes) for codes in states.values())
+    ids = label_names is not None and {"0", "1"} <= set(label_names) and lengths != {len(label_names)}
+    if cells and hot and not ids and (repeats or len(lengths) == 1):
+        row = next(iter(cells))
+        if len(lengths) > 1:
+            row = next(row for row in cells if len(cells[row]) != len(cells[next(iter(cells))]))
             raise UserError(
-                f"row {row} (counted from 0) lists {value!r}, which is not a label name: give text"
+                f"row {row} (counted from 0) lists {len(cells[row])} states where another row lists"
+                f" {len(cells[next(iter(cells))])}: give one for each label"
             )
-    names = tuple(name for value in values if (name := str(value).strip()))
-    return names if names or not values else None
-
-
-def _listed(text: str, row: int) -> list[Any]:
-    """Return the list that a text such as ``["cat", 'dog']`` or ``[3, 5]`` spells, in JSON or Python."""
-    try:
-        return list(json.loads(text))
-    except ValueError:
-        if _LIST.fullmatch(text):
-            return list(ast.literal_eval(text))
-    raise UserError(
-        f'row {row} (counted from 0) holds {text!r}, which is no list of names: write ["cat", "dog"]'
-    )
-
-
-def _separator(texts: dict[int, str], label_names: Names | None) -> str:
-    """Return the separator of a column of texts; empty where each text is one name."""
-    for separator in _SEPARATORS:
-        if any(separator in text for text in texts.values()):
-            return separator
-    spaced = {row: text for row, text in texts.items() if len(text.split()) > 1}
-    if not spaced:
-        return ""
-    if label_names is not None:
-        return "" if set(texts.values()) <= set(label_names) else " "
-    row, text = next(iter(spaced.items()))
-    raise UserError(
-        f"row {row} (counted from 0) holds {text!r}, one name or several? "
-        "Give separator=' ' to split at spaces, or separator=';' to keep each cell as one name"
-    )
+        if label_names is None or not by_place or lengths != {len(label_names)}:
+            count = next(iter(lengths))
+            raise UserError(
+                f"row {row} (counted from 0) holds {shown(list(cells[row]))}, states without the names of their"
+                f' labels: write the names that apply, as in ["cat", "dog"], states by name, as in {{"cat": 1}}, or one'
+                f" column for each label (in Python, label_names may give {count} names)"
+            )
+        return {
+            row: {name: code or "" for name, code in zip(label_names, codes, strict=True)}
+            for row, codes in states.items()
+        }
+    for row, values in cells.items():
+        for value in values:
+            if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
+                raise UserError(
+                    f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
+                )
+    return {row: tuple(str(value) for value in values) for row, values in cells.items()}

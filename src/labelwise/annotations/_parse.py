@@ -10,7 +10,7 @@ import numpy as np
 from labelwise.annotations._checks import missing, state_of
 from labelwise.annotations._codes import Codes
 from labelwise.annotations._matrix import Annotations, choose, name_list
-from labelwise.annotations._names import parse_names
+from labelwise.annotations._names import name_notes, parse_names
 from labelwise.annotations._readers import is_frame, read_states, to_known
 
 
@@ -69,7 +69,7 @@ def parse(
             if label_names is None
             else name_list(label_names)
         )
-    return Annotations(matrix, names, codes.notes())
+    return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 
 def _holds_names(Y: Any) -> bool:

@@ -39,9 +39,30 @@ class Columns:
 
     def strings(self, name: str) -> list[str | None]:
         """Return a column as stripped strings; null and nothing but blanks are None."""
-        values = self.data[name].to_pylist()
-        texts = (None if value is None else str(value).strip() for value in values)
+        import pyarrow.types as kinds
+
+        column = self.data[name]
+        if kinds.is_nested(column.type):
+            raise UserError(f"{self.path.name}: column {name!r} holds {str(column.type)[:60]}, not text")
+        texts = (None if value is None else str(value).strip() for value in self._values(name))
         return [text or None for text in texts]
+
+    def _values(self, name: str) -> list[Any]:
+        """Return a column as Python objects, bytes as the text that they hold."""
+        import pyarrow as pa
+
+        column = self.data[name]
+        try:
+            if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+                column = column.cast(pa.large_string())
+            values = column.to_pylist()
+        except Exception:  # times beyond Python's, bytes that are no text
+            raise UserError(
+                f"{self.path.name}: column {name!r} holds {str(column.type)[:60]} that cannot be read as text"
+            ) from None
+        return (
+            [dict(value) if value else value for value in values] if pa.types.is_map(column.type) else values
+        )
 
     def is_vector(self, name: str) -> bool:
         """Return whether a column holds a list of numbers in each row (an embedding)."""
@@ -53,9 +74,14 @@ class Columns:
         return bool(kinds.is_floating(kind.value_type) or kinds.is_integer(kind.value_type))
 
     def names(self, name: str) -> list[Any]:
-        """Return a column of label names: a string, a list, or None."""
-        values = self.data[name].to_pylist()
-        return [value if value is None or isinstance(value, list | str) else str(value) for value in values]
+        """Return a column of label names: a string, a list, a dict, or None."""
+        values = self._values(name)
+        kept = (list, dict, str)
+        # NaN is the one value that differs from itself.
+        return [
+            None if value is None or value != value else value if isinstance(value, kept) else str(value)  # noqa: PLR0124
+            for value in values
+        ]
 
     def states(self, name: str, codes: Codes | None = None) -> NDArray[np.int8]:
         """Return a label column as states (n,) int8 in {1, 0, -1}.
@@ -86,7 +112,7 @@ class Columns:
         wrong = np.flatnonzero(states == -2)
         if len(wrong):
             row, more = int(wrong[0]), len(wrong) - 1
-            value = shown(str(self.data[name][row].as_py()).strip())
+            value = shown(texts[row].as_py().strip())
             raise UserError(
                 f"{self.where(row, name)}: {value} is no label state"
                 + (f" ({more} more)" if more else "")
@@ -126,13 +152,13 @@ class Columns:
         if numbers is not None and not numbers.null_count:
             return np.asarray(numbers.to_numpy(), dtype=np.float64)
         result = np.empty(self.rows)
-        for row, value in enumerate(column.to_pylist()):
+        for row, value in enumerate(self._values(name)):
             try:
                 result[row] = float(value)
-            except (TypeError, ValueError):
-                shown = "empty" if value is None or value == "" else f"{str(value)[:40]!r}, not a number"
+            except (TypeError, ValueError, OverflowError):
+                what = "empty" if value is None or value == "" else f"{shown(value)}, not a number"
                 raise UserError(
-                    f"{self.where(row, name)}: the feature is {shown}; mend it or name the feature columns"
+                    f"{self.where(row, name)}: the feature is {what}; mend it or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from labelwise.annotations import Annotations, Codes, names_in, parse_names
+from labelwise.annotations import Annotations, Codes, name_notes, names_in, parse_names
 from labelwise.data._cells import Columns
 from labelwise.data._long import Groups, from_pairs, joined
 from labelwise.data._options import TableOptions
@@ -70,6 +70,7 @@ def read_labels(
                 extra=how,
                 where=lambda row: columns.where(row, name),
             )
+            found = replace(found, notes=(*codes.notes(), *name_notes(found.label_names)))
         else:
             found = _parsed(cells, options, labels, how)
             if groups is not None:
@@ -108,7 +109,7 @@ def _from_columns(
     codes = Codes.named(options.minus_one, options.empty)
     for name in present:
         matrix[:, place[name]] = columns.states(name, codes)
-    return Annotations(matrix, names, codes.notes())
+    return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 
 def _one_name_each(columns: Columns, name: str) -> list[str | None]:

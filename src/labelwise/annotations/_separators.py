@@ -1,0 +1,178 @@
+"""How the texts of a column become names: one separator for the whole column, found by looking at all its cells."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from html.entities import html5
+
+from labelwise.errors import UserError, listed, shown
+
+__all__ = ["split_texts"]
+
+Names = tuple[str, ...]
+_SEPARATORS = (";", "|", ",")
+_JOINERS = "/#&+~\\"
+_TAGS = re.compile(r"(?:<[^<>]+>)+")
+_STATES = re.compile("[01]{3,}")
+_HASHES = re.compile(r"#[^\s#;|,]+(?:[\s;|,]+#[^\s#;|,]+)*")
+_ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|(?P<name>[A-Za-z][A-Za-z0-9]{1,30}));")
+
+
+def split_texts(
+    texts: Mapping[int, str], label_names: Names | None, separator: str | None, single: bool, notes: list[str]
+) -> dict[int, Names]:
+    """Return the names of each row's text, and note how they were found.
+
+    :param texts: the texts by row, stripped, none empty.
+    :param label_names: the names that are expected, where they are known.
+    :param separator: what separates names; ``" "`` stands for any whitespace; None: found, as below.
+    :param single: each text is one name, since other cells of the column are lists of a tool that writes so.
+    :raises UserError: that begins with the row, where it stays unclear whether a text is one name or several.
+
+    ``<a><b>`` and ``#a #b`` are lists of tags where every text of the column is one. Otherwise the separator is
+    that of ``;`` ``|`` ``,`` under which the column has the fewest different names (the most known ones, if
+    ``label_names`` are given), then the one in most cells, then the first; the semicolon of ``&amp;`` is none.
+    """
+    if not texts:
+        return {}
+    if separator is not None:
+        return {row: _parts(text, separator) for row, text in texts.items()}
+    if single:
+        return {row: (text,) for row, text in texts.items()}
+    tags = _tags(texts, label_names, notes)
+    if tags is not None:
+        return tags
+    known = frozenset(label_names or ())
+    if known and all(text in known for text in texts.values()):
+        return {row: (text,) for row, text in texts.items()}
+    cells = {
+        mark: sum(len(_parts(text, mark, keep=True)) > 1 for text in texts.values()) for mark in _SEPARATORS
+    }
+    found = [mark for mark in _SEPARATORS if cells[mark]]
+    if not found:
+        return _whole(texts, known, notes)
+
+    def cost(mark: str) -> tuple[int, int, int]:
+        names = {name for text in texts.values() for name in _parts(text, mark)}
+        return len(names - known), -cells[mark], _SEPARATORS.index(mark)
+
+    best = min(found, key=cost)
+    names = {row: _parts(text, best) for row, text in texts.items()}
+    notes.append(
+        f"Names in a cell are separated by {best!r}, which {cells[best]:,} of {len(texts):,} cells hold (--separator"
+        " says otherwise)."
+    )
+    for mark in found:
+        if mark != best:
+            text = next(text for text in texts.values() if len(_parts(text, mark, keep=True)) > 1)
+            notes.append(
+                f"{mark!r}, which occurs in {cells[mark]:,} cells, is read as part of a name, as in {shown(text)}."
+            )
+    _tell_missing(names, notes)
+    return names
+
+
+def _parts(text: str, mark: str, keep: bool = False) -> Names:
+    """Return the parts of a text, stripped, without blank ones unless ``keep``; an entity's semicolon stays."""
+    if mark.isspace():
+        return tuple(text.split())
+    if mark == ";" and "&" in text:
+        parts, start = [], 0
+        entities = [match.span() for match in _ENTITY.finditer(text) if _is_entity(match)]
+        for place, character in enumerate(text):
+            if character == ";" and not any(low <= place < high for low, high in entities):
+                parts.append(text[start:place])
+                start = place + 1
+        parts.append(text[start:])
+    else:
+        parts = text.split(mark)
+    return tuple(parts) if keep else tuple(name for part in parts if (name := part.strip()))
+
+
+def _is_entity(match: re.Match[str]) -> bool:
+    return match["name"] is None or f"{match['name']};" in html5
+
+
+def has_entity(name: str) -> bool:
+    """Return whether a name holds an HTML entity such as ``&amp;``."""
+    return any(_is_entity(match) for match in _ENTITY.finditer(name))
+
+
+def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str]) -> dict[int, Names] | None:
+    """Return the names of a column of ``<a><b>`` or ``#a #b``, None where it is none."""
+    if all(_TAGS.fullmatch(text) for text in texts.values()):
+        notes.append("Cells such as <a><b> are read as the names a and b.")
+        return {row: tuple(dict.fromkeys(text[1:-1].split("><"))) for row, text in texts.items()}
+    for row, text in texts.items():
+        if text.count("><") and _TAGS.fullmatch(text):
+            raise UserError(
+                f"row {row} (counted from 0) holds {shown(text)}, and other cells are written otherwise: write all as"
+                " <a><b>, or all as a;b"
+            )
+    if all(_HASHES.fullmatch(text) for text in texts.values()) and any(
+        text.count("#") > 1 for text in texts.values()
+    ):
+        bare = not any(name.startswith("#") for name in label_names or ())
+        notes.append(
+            f"Cells such as #a #b are read as the names {'a and b' if bare else '#a and #b'} (--separator says"
+            " otherwise)."
+        )
+        split: Callable[[str], Sequence[str]] = re.compile(r"#[^\s#;|,]+").findall
+        return {row: tuple(name[bare:] for name in split(text)) for row, text in texts.items()}
+    return None
+
+
+def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) -> dict[int, Names]:
+    """Return each text as one name, where none holds a separator; refuse texts that look like several names."""
+    spaced = next((row for row, text in texts.items() if len(text.split()) > 1), None)
+    if spaced is not None and known:
+        return {row: tuple(text.split()) for row, text in texts.items()}
+    if spaced is not None:
+        raise UserError(
+            f"row {spaced} (counted from 0) holds {shown(texts[spaced])}, one name or several? Give separator=' '"
+            " (--separator ' ') to split at spaces, or separator=';' to keep each cell as one name"
+        )
+    whole = set(texts.values())
+    if (
+        len(whole) > 1
+        and len({len(text) for text in whole}) == 1
+        and all(_STATES.fullmatch(text) for text in whole)
+    ):
+        row, text = next(iter(texts.items()))
+        raise UserError(
+            f"row {row} (counted from 0) holds {shown(text)}, as if {len(text)} states without the names of their"
+            " labels: write the names that apply, or one column for each label; separator=';' keeps each cell as a name"
+        )
+    for mark in _JOINERS:
+        joined = {text: _parts(text, mark, keep=True) for text in whole if mark in text}
+        if not joined or not all(all(part.strip() for part in parts) for parts in joined.values()):
+            continue
+        others = whole - set(joined)
+        met = {part for parts in joined.values() for part in parts if part in others}
+        if met and all(met & set(parts) for parts in joined.values()):
+            row = next(row for row, text in texts.items() if text in joined)
+            alone = listed(map(shown, sorted(met)))
+            raise UserError(
+                f"row {row} (counted from 0) holds {shown(texts[row])}, one name or several? Other cells hold {alone}"
+                f" alone. Give separator={mark!r} (--separator) to split there, or separator=';' to keep each cell as"
+                " one name"
+            )
+    notes.append("Each cell is one name: none holds ';', '|' or ',' (--separator says otherwise).")
+    return {row: (text,) for row, text in texts.items()}
+
+
+def _tell_missing(names: Mapping[int, Names], notes: list[str]) -> None:
+    """Note a name that consists of other names and spaces: a separator may be missing."""
+    words = {name for row in names.values() for name in row if len(name.split()) == 1}
+    found = next(
+        (
+            name
+            for row in names.values()
+            for name in row
+            if len(name.split()) > 1 and set(name.split()) <= words
+        ),
+        None,
+    )
+    if found is not None:
+        notes.append(f"{shown(found)} is one name, and its words are names too: is a separator missing?")
