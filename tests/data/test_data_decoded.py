@@ -177,3 +177,37 @@ def test_killed_and_shared(tmp_path: Path, paths: list[Path]) -> None:
     assert len(list(cache.iterdir())) == 1
     for pixels, expected in zip(kept(ImageFiles(paths, SMALL, cache=cache)), truth, strict=True):
         np.testing.assert_array_equal(pixels, expected)
+
+
+@pytest.mark.parametrize("how", ["link", "hard link", "link to all"])
+@pytest.mark.parametrize("name", ["pixels.bin", "done.bin", "shapes.npy"])
+def test_nothing_is_written_through_links_in_a_cache(
+    tmp_path: Path, paths: list[Path], how: str, name: str
+) -> None:
+    ImageFiles(paths, SMALL, cache=tmp_path / "cache", workers=0).scan()
+    (folder,) = (tmp_path / "cache").iterdir()
+    mine = tmp_path / "mine"
+    folder.rename(mine)
+    (mine / "done.bin").write_bytes(bytes(4 * len(paths)))
+    before = {path.name: path.read_bytes() for path in mine.iterdir()}
+    if how == "link to all":
+        folder.symlink_to(mine)
+    else:
+        folder.mkdir()
+        for path in mine.iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        (folder / name).unlink()
+        (folder / name).symlink_to(mine / name) if how == "link" else (folder / name).hardlink_to(mine / name)
+    assert not ImageFiles(paths, SMALL, cache=tmp_path / "cache", workers=0).scan()
+    assert {path.name: path.read_bytes() for path in mine.iterdir()} == before
+
+
+def test_a_header_of_the_cache_that_lies_makes_no_room(tmp_path: Path, paths: list[Path]) -> None:
+    cache = tmp_path / "cache"
+    ImageFiles(paths, SMALL, cache=cache, workers=0).scan()
+    (folder,) = cache.iterdir()
+    header = (folder / "shapes.npy").read_bytes().replace(b"(%d, 2)" % len(paths), b"(9999999999999, 2)")
+    (folder / "shapes.npy").write_bytes(header)
+    assert not ImageFiles(paths, SMALL, cache=cache, workers=0).scan()
+    np.save(folder / "shapes.npy", np.full((len(paths), 2), 2**31 - 1, np.int32))
+    assert not ImageFiles(paths, SMALL, cache=cache, workers=0).scan()

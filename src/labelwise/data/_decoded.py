@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import tempfile
 import threading
 import zlib
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import clear_drafts, is_link, open_own, replacing_folder
 from labelwise.data._decode import Unusable, measure
 from labelwise.data._workers import Workers
 from labelwise.errors import UserError
@@ -58,32 +58,40 @@ class DecodedPictures:
         most_pixels: int,
         workers: Workers,
     ) -> None:
-        self.side = side
+        self.side, self._most_pixels = side, most_pixels
         self.folder = folder / _key(paths, side, interpolation, most_pixels)
         if not self._found(len(paths)):
             shapes = _shapes(paths, side, most_pixels, workers)
             try:
                 _lay_out(self.folder, shapes)
+                self._load(len(paths))
             except OSError as error:
                 raise UserError(
-                    f"cache: {folder} cannot be written ({error.strerror}); give another folder"
+                    f"cache: {folder} cannot be written ({error.strerror or error}); give another folder"
                 ) from None
-            self._load(len(paths))
 
     def _found(self, n: int) -> bool:
         """Open what is there and return whether it is whole; what is damaged is deleted."""
         try:
             self._load(n)
-        except (FileNotFoundError, NotADirectoryError, ValueError, EOFError):
-            # Whoever has it open keeps what it has.
+        except (OSError, ValueError, EOFError):
+            # Whoever has it open keeps what it has; of a link, what it leads to stays.
+            if is_link(self.folder):
+                self.folder.unlink()
             shutil.rmtree(self.folder, ignore_errors=True)
             return False
         return True
 
     def _load(self, n: int) -> None:
-        self._shapes: NDArray[np.int32] = np.load(self.folder / "shapes.npy", allow_pickle=False)
-        if self._shapes.shape != (n, 2) or self._shapes.dtype != np.int32 or (self._shapes < 0).any():
+        if is_link(self.folder):
+            raise NotADirectoryError("a link")
+        # Mapped first: a header that lies of its size would have room made for it.
+        shapes = np.load(self.folder / "shapes.npy", allow_pickle=False, mmap_mode="r" if n else None)
+        if shapes.shape != (n, 2) or shapes.dtype != np.int32 or (shapes < 0).any():
             raise ValueError("the shapes are of other pictures")
+        self._shapes: NDArray[np.int32] = np.array(shapes)
+        if (self._shapes.astype(np.float64).prod(axis=1) > self._most_pixels).any():
+            raise ValueError("the shapes are of no pictures")
         ends = np.cumsum(3 * self._shapes.astype(np.int64).prod(axis=1))
         self._starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
         self._open()
@@ -91,8 +99,10 @@ class DecodedPictures:
     def _open(self) -> None:
         total = int(self._starts[-1])
         self._pixels = np.memmap(self.folder / "pixels.bin", np.uint8, "r", shape=(total,)) if total else None
-        self._done = np.memmap(self.folder / "done.bin", "<u4", "r+", shape=(max(len(self._shapes), 1),))
-        self._file = (self.folder / "pixels.bin").open("r+b", buffering=0)
+        # Written in place, so never through a link nor to a file of another name.
+        with os.fdopen(open_own(self.folder / "done.bin", os.O_RDWR), "r+b") as done:
+            self._done = np.memmap(done, "<u4", "r+", shape=(max(len(self._shapes), 1),))
+        self._file = os.fdopen(open_own(self.folder / "pixels.bin", os.O_RDWR), "r+b", buffering=0)
         self._lock = threading.Lock()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -175,18 +185,14 @@ def _shapes(paths: Sequence[str], side: int, most_pixels: int, workers: Workers)
 
 def _lay_out(folder: Path, shapes: NDArray[np.int32]) -> None:
     """Make the folder with all its files at once; of two processes that do, the first one's stays."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix="making-", dir=folder.parent))
     try:
-        np.save(made / "shapes.npy", shapes)
-        with (made / "pixels.bin").open("wb") as file:
-            file.truncate(3 * int(shapes.astype(np.int64).prod(axis=1).sum()))
-        # Written out, since it is mapped: a full disk would end the process at the first check sum.
-        (made / "done.bin").write_bytes(bytes(4 * max(len(shapes), 1)))
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+        with replacing_folder(folder) as made:
+            clear_drafts(folder.parent)
+            np.save(made / "shapes.npy", shapes)
+            with (made / "pixels.bin").open("wb") as file:
+                file.truncate(3 * int(shapes.astype(np.int64).prod(axis=1).sum()))
+            # Written out, since it is mapped: a full disk would end the process at the first check sum.
+            (made / "done.bin").write_bytes(bytes(4 * max(len(shapes), 1)))
+    except OSError:
+        if not folder.is_dir():
+            raise
