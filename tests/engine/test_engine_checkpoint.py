@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import resource
 
@@ -199,3 +200,51 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
     (tmp_path / ".draft-99999" / "tensors.safetensors").write_bytes(b"half")
     save(tmp_path)
     assert not list(tmp_path.glob(".draft*"))
+
+
+def tamper(folder, change):
+    """Change a checkpoint's record and give it the checksum of what it is now."""
+    path = folder / "checkpoint.json"
+    record = json.loads(path.read_text().partition("\n")[2])
+    change(record)
+    text = json.dumps(record)
+    path.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
+
+
+@pytest.mark.parametrize("value", [None, [], "x", [10**9, 0, 0], [["a"]], [None, None]])
+@pytest.mark.parametrize(
+    "entry", ["position", "partial", "best", "history", "optimisers", "items_version", None]
+)
+def test_a_checkpoint_that_was_tampered_with_is_one_line(tmp_path, entry, value):
+    with pytest.raises(Stop):
+        run("em_apl", tmp_path, on_step=stop_at(3), settings={"checkpoint_seconds": 0.0})
+
+    def change(record):
+        if entry is None:
+            record["meta"] = value
+        elif value is None:
+            del record["meta"][entry]
+        else:
+            record["meta"][entry] = value
+
+    for folder in folders(tmp_path):
+        tamper(tmp_path / folder, change)
+    try:
+        run("em_apl", tmp_path)
+    except UserError as error:
+        assert str(tmp_path) in str(error)
+    else:
+        assert (entry, value) in [("history", [])]
+
+
+def test_the_items_of_a_checkpoint_are_beside_it(tmp_path):
+    save(tmp_path / "elsewhere")
+    save(tmp_path / "run")
+    (theirs,) = (tmp_path / "elsewhere").glob("items-*")
+
+    def change(record):
+        record["items_file"] = f"../elsewhere/{theirs.name}"
+
+    tamper(tmp_path / "run" / folders(tmp_path / "run")[0], change)
+    with pytest.raises(UserError, match="whole"):
+        checkpoint.latest(tmp_path / "run")

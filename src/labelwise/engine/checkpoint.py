@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from labelwise.errors import UserError
 __all__ = ["Checkpoint", "latest", "save"]
 
 _FORMAT = 1
+_ITEMS = re.compile(r"items-\d{12}\.safetensors")
 
 
 @dataclass(frozen=True)
@@ -101,13 +103,15 @@ def latest(directory: Path) -> Checkpoint | None:
                 continue
             items: dict[str, np.ndarray] = {}
             if record["items_file"]:
+                if not _ITEMS.fullmatch(record["items_file"]):
+                    continue
                 path = directory / record["items_file"]
                 if _digest(path) != record["items_sha256"]:
                     continue
                 items = load_arrays(path)
             tensors = load_tensors(folder / "tensors.safetensors")
             return Checkpoint(tensors, record["meta"], items, record["items_sha256"])
-        except (OSError, KeyError, ValueError, SafetensorError):
+        except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError):
             continue
     if found:
         raise UserError(f"no checkpoint in {directory} is whole: delete the folder and train again")
@@ -120,7 +124,7 @@ def _record(folder: Path) -> dict[str, Any]:
     if hashlib.sha256(text.rstrip("\n").encode()).hexdigest() != checksum:
         raise ValueError("checksum")
     record: dict[str, Any] = json.loads(text)
-    if record["format"] != _FORMAT:
+    if record["format"] != _FORMAT or not isinstance(record["meta"], dict):
         raise ValueError("format")
     return record
 
@@ -136,7 +140,7 @@ def _prune(directory: Path, newest: Path) -> None:
     for folder in kept:
         try:
             named.add(_record(folder)["items_file"])
-        except (OSError, KeyError, ValueError):
+        except (OSError, LookupError, TypeError, ValueError, RecursionError):
             continue
     for path in directory.glob("items-*.safetensors"):
         if path.name not in named:

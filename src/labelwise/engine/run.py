@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from labelwise._files import check_no_links
 from labelwise.data import Source
 from labelwise.engine import checkpoint, snapshot
 from labelwise.engine.averaging import Averaged
@@ -57,6 +58,8 @@ class Run:
         self._drawer = Drawer(source, settings.seed)
         self.labels = np.ascontiguousarray(method.problem.labels)
         own = settings.directory
+        if own is not None:
+            check_no_links(own, "a folder of checkpoints")
         if own is not None and fabric.world_size > 1:
             own = own / f"rank-{fabric.global_rank}"
         self.state = ItemState(method.slots(), *self.labels.shape, budget=settings.memory, directory=own)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -54,23 +55,46 @@ def restore_run(run: Run, found: Checkpoint) -> None:
         f"the run in {run.settings.directory} was started with other data, labels or settings: give another "
         "output directory, or start it again with the same ones"
     )
-    if found.meta["fingerprint"] != run.fingerprint:
+    if found.meta.get("fingerprint") != run.fingerprint:
         raise another
     try:
         run.network.load_state_dict(_under(found.tensors, "network."))
         run.method.load_state_dict(_under(found.tensors, "method."))
-        run.state.restore(found.items, found.meta["items_version"])
-    except (RuntimeError, KeyError, ValueError):
+        run.state.restore(found.items, int(found.meta["items_version"]))
+    except (RuntimeError, LookupError, TypeError, ValueError):
         raise another from None
-    run.best = _under(found.tensors, "best.")
-    run.history.replace(found.meta["history"])
-    run.stage_index, run.epoch, run.step = found.meta["position"]
-    run.loss_sum, run.loss_items = found.meta["partial"]
-    run.best_score, run.stale = found.meta["best"]
+    with _readable(run):
+        run.best = _under(found.tensors, "best.")
+        run.stage_index, run.epoch, run.step = map(int, found.meta["position"])
+        loss_sum, loss_items = found.meta["partial"]
+        run.loss_sum, run.loss_items = float(loss_sum), int(loss_items)
+        best_score, stale = found.meta["best"]
+        run.best_score, run.stale = float(best_score), int(stale)
+        records = [dict(record) for record in found.meta["history"]]
+        if not (0 <= run.stage_index < len(run.plan) and min(run.epoch, run.step) >= 0):
+            raise ValueError("a position outside the plan")
+    run.history.replace(records)
 
 
 def restore_stage(run: Run, found: Checkpoint) -> None:
     """Set what a stage builds at its beginning: optimisers, schedules, the average; and the random generators."""
+    with _readable(run):
+        _restore_stage(run, found)
+
+
+@contextmanager
+def _readable(run: Run) -> Iterator[None]:
+    """Turn what a checkpoint that was tampered with does to those who read it into one line."""
+    try:
+        yield
+    except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise UserError(
+            f"the checkpoint in {run.settings.directory} does not hold what a run needs ({error!s:.120}): delete the"
+            " folder and train again"
+        ) from None
+
+
+def _restore_stage(run: Run, found: Checkpoint) -> None:
     for name, optimiser in run.optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(found.tensors, f"optimiser.{name}.").items():
