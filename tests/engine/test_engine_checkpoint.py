@@ -211,9 +211,17 @@ def tamper(folder, change):
     path.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}\n")
 
 
-@pytest.mark.parametrize("value", [None, [], "x", [10**9, 0, 0], [["a"]], [None, None]])
 @pytest.mark.parametrize(
-    "entry", ["position", "partial", "best", "history", "optimisers", "items_version", None]
+    ("entry", "value"),
+    [
+        ("position", None),
+        ("position", [10**9, 0, 0]),
+        ("best", [[], 0]),
+        ("history", ["a"]),
+        ("optimisers", []),
+        ("items_version", [1]),
+        (None, "x"),
+    ],
 )
 def test_a_checkpoint_that_was_tampered_with_is_one_line(tmp_path, entry, value):
     with pytest.raises(Stop):
@@ -229,12 +237,8 @@ def test_a_checkpoint_that_was_tampered_with_is_one_line(tmp_path, entry, value)
 
     for folder in folders(tmp_path):
         tamper(tmp_path / folder, change)
-    try:
+    with pytest.raises(UserError, match=str(tmp_path)):
         run("em_apl", tmp_path)
-    except UserError as error:
-        assert str(tmp_path) in str(error)
-    else:
-        assert (entry, value) in [("history", [])]
 
 
 def test_the_items_of_a_checkpoint_are_beside_it(tmp_path):
