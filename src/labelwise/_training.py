@@ -32,6 +32,7 @@ Held = tuple[Any, np.ndarray]
 _CENTRED = ("standardise_l2", "centre_l2")
 _TITLES = {"selection": "choosing on held-out rows"}
 _UNTOLD = ("directory", "progress", "cache", "picture_cache", "on_bad_item")
+_CODES = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +112,12 @@ def train(
         # No name for the features: they would lie in memory until the training ends.
         solution = _solve(embedded(model, network.backbone, source).features, method, choice.scaling)
         network.neck.take(solution.scaling)
-    told = {k: v for k, v in model.get_params().items() if k not in _UNTOLD}
+    # Parameters of later versions at their defaults leave the fingerprints of earlier ones as they were.
+    told = {
+        k: v
+        for k, v in model.get_params().items()
+        if k not in _UNTOLD and (k not in _CODES or v != _CODES[k])
+    }
 
     def reached(network: Network, history: list[dict[str, Any]], best_epoch: int | None = None) -> Trained:
         return Trained(network, method, tuple(source.shape), scaling, solution, history, best_epoch)
@@ -182,7 +188,11 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
     take centred features: those of features that share a direction differ too little for a margin.
     """
     choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
-    return solve_ridge(features, method.start_labels(), scalings=(chosen,) if chosen else choices)
+    scalings = [
+        InputScaling.in_unit(features) if kind == "none" else kind
+        for kind in ([chosen] if chosen else choices)
+    ]
+    return solve_ridge(features, method.start_labels(), scalings=scalings)
 
 
 def _settings(model: MultiLabelClassifier, seed: int, part: str, *, chooses: bool) -> engine.Settings:

@@ -90,6 +90,9 @@ def decompose(rows: Rows, weights: Array | None = None) -> Decomposition:
     dual = rows.n < rows.d
     matrix = rows.gram(centre, s) if dual else rows.covariance(centre, s)
     e, basis = eigh(matrix, overwrite_a=True, check_finite=False, driver="evd")
-    # the null space carries no information, and its eigenvalues are rounding of either sign
-    kept = e > max(e[-1], 0.0) * 1e-13 * max(matrix.shape) if e.size else np.zeros(0, dtype=bool)
+    # the null space carries no information: its eigenvalues are rounding, of the sums or of the rows themselves
+    kept = np.zeros(0, dtype=bool)
+    if e.size:
+        noise = np.square(basis).T @ rows.rounding(s, by_row=dual)
+        kept = e > np.maximum(max(e[-1], 0.0) * 1e-13 * max(matrix.shape), noise)
     return Decomposition(rows, s, centre, e[kept], np.ascontiguousarray(basis[:, kept]), dual)

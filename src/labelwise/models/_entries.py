@@ -82,18 +82,25 @@ def count_thresholds(scores: Array, entries: Entries) -> Array:
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
     """Return each label's criterion (K,) over entries of positive weight: higher is better, NaN is undefined.
 
-    ``average_precision`` needs a positive and a negative; ``squared_error`` is minus the weighted mean
-    square.
+    ``average_precision`` needs a positive and a negative, and takes equal scores together: their order is that of the
+    rows, which must not count; ``squared_error`` is minus the weighted mean square.
     """
     known = weights > 0
     if criterion == "squared_error":
         total = weights.sum(axis=0)
         error = -(weights * (scores - targets) ** 2).sum(axis=0)
         return np.asarray(np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0))
-    order = np.argsort(np.where(known, -scores, np.inf), axis=0, kind="stable")
-    hits = np.take_along_axis(targets * known, order, axis=0)
-    precision = np.cumsum(hits, axis=0) / np.arange(1, len(hits) + 1)[:, None]
-    positives, total = hits.sum(axis=0), known.sum(axis=0)
+    # labels first: sorts and sums then run along memory
+    keys = np.ascontiguousarray(np.where(known, -scores, np.inf).T)
+    order = np.argsort(keys, axis=1, kind="stable")
+    ranked = np.take_along_axis(keys, order, axis=1)
+    hits = np.take_along_axis(np.ascontiguousarray((targets * known).T), order, axis=1)
+    positives, total = hits.sum(axis=1), known.sum(axis=0)
+    last = np.ones(hits.shape, dtype=bool)
+    last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
+    ends, found = np.flatnonzero(last), np.flatnonzero(hits)
+    ends = ends[np.searchsorted(ends, found)]
+    precision = np.cumsum(hits, axis=1).ravel()[ends] / (ends % hits.shape[1] + 1)
+    area = np.bincount(found // hits.shape[1], precision, minlength=len(hits))
     both = (positives > 0) & (positives < total)
-    area = (precision * hits).sum(axis=0)
     return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))

@@ -52,6 +52,40 @@ class Rows:
             total += self.A[block].astype(np.float64, copy=False).T @ weights[block]
         return total
 
+    def rounding(self, weights: Array, *, by_row: bool) -> Array:
+        """Return what rounding adds to the squares of each column (D,), or of each row (n,), at most; float64.
+
+        Dense rows were rounded when they were scaled, each entry relative to itself; sums over implicit ones cancel.
+        """
+        if self.u is not None and self.m is not None:
+            squares = self.A.multiply(self.A)
+            own = np.asarray(squares.sum(axis=1)).ravel() + self.u**2 * (self.m @ self.m)
+            if by_row:
+                return np.asarray(weights * own * 2.0**-46)
+            return np.asarray((squares.T @ weights + (weights @ self.u**2) * self.m**2) * 2.0**-46)
+        unit = float(np.finfo(self.A.dtype).eps) ** 2
+        if by_row:
+            parts = [np.square(self.A[block], dtype=np.float64).sum(axis=1) for block in self.blocks()]
+            return np.asarray(weights * np.concatenate(parts) * unit)
+        total = np.zeros(self.d)
+        for block in self.blocks():
+            total += weights[block] @ np.square(self.A[block], dtype=np.float64)
+        return total * unit
+
+    def mean_square(self) -> float:
+        """Return the mean squared norm of the rows about their mean, 0 where it is lost in rounding."""
+        ones = np.ones(self.n)
+        centre = self.sum(ones) / max(self.n, 1)
+        if self.u is not None and self.m is not None:
+            own = np.asarray(self.A.multiply(self.A).sum(axis=1)).ravel()
+            total = float((own - 2 * self.u * (self.A @ self.m) + self.u**2 * (self.m @ self.m)).sum())
+            total -= self.n * float(centre @ centre)
+        else:
+            total = sum(
+                float(np.square(self.A[block] - centre, dtype=np.float64).sum()) for block in self.blocks()
+            )
+        return total / max(self.n, 1) if total > self.rounding(ones, by_row=False).sum() else 0.0
+
     def covariance(self, centre: Array, weights: Array) -> Array:
         """Return ``sum_i weights_i (z_i - centre)(z_i - centre)^T`` (D, D)."""
         if self.u is not None and self.m is not None:

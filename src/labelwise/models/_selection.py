@@ -50,7 +50,7 @@ class Trial:
     @property
     def values(self) -> Array:
         """The criterion of each lambda (L,): the weighted mean over labels, 0 where no label has one."""
-        return np.asarray(self.each @ self.importance)
+        return _means(self.each, self.importance)
 
 
 def try_scaling(
@@ -72,13 +72,35 @@ def try_scaling(
     mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
     rest = total - S
     shift = np.divide(S * (T - mean), rest, out=np.zeros_like(T), where=rest > 0)
-    each = np.stack([criterion_values(loo[:, labels] + shift, T, S, criterion) for loo in scores])
+    ranks = criterion == "average_precision"
+    each = np.stack(
+        [
+            criterion_values(
+                _steps(loo[:, labels], shift - mean) if ranks else loo[:, labels] + shift, T, S, criterion
+            )
+            for loo in scores
+        ]
+    )
     defined = np.isfinite(each).all(axis=0) & (importance[labels] > 0)
     share = importance[labels][defined]
     each = each[:, defined]
     share = share / share.sum() if share.size else share
-    top = np.argsort(-(each @ share), kind="stable")[:average]
+    top = np.argsort(-_means(each, share), kind="stable")[:average]
     return Trial(scaling, grid, each, share, top, scores[top].mean(axis=0))
+
+
+def _means(each: Array, share: Array) -> Array:
+    """Return the weighted means over labels (L,); those that differ by the rounding of a sum alone are equal."""
+    return np.round(each @ share, 12)
+
+
+def _steps(scores: Array, shift: Array) -> Array:
+    """Return float32 ``scores + shift`` (m, labels) in steps of their rounding, so that none of it ranks items.
+
+    ``shift`` holds minus a label's mean: scores that say nothing but the mean are 0, and no boundary of steps.
+    """
+    step = np.abs(scores).max(axis=0, initial=0.0).astype(np.float64) * 2.0**-23
+    return np.round((scores + shift) / np.where(step > 0, step, 1.0))
 
 
 def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
@@ -112,7 +134,7 @@ def leave_one_out(
     for labels, index, part, s in _groups(rows, entries):
         found = decompose(part, s)
         if grid is None:
-            grid = np.asarray(LAMBDA_GRID) * max(found.mean_square, 1e-12)
+            grid = np.asarray(LAMBDA_GRID) * (found.mean_square or rows.mean_square() or 1.0)
         known = entries.targets[np.ix_(index, labels)]
         scores = found.leave_one_out(known, grid, np.float32)
         if len(labels) == len(entries.group) and len(index) == rows.n:

@@ -38,9 +38,10 @@ _BLOCK = 1 << 22  # entries of a float64 block: 32 MB
 class InputScaling:
     """A fitted scaling ``z = norm((x - mean) / scale)``, each step present or absent by ``kind``.
 
-    ``none`` leaves x alone; ``standardise`` subtracts the mean and divides by the standard deviation (divisor
-    n; a constant column becomes 0); ``l2`` divides each row by its Euclidean norm (a zero row stays 0);
-    ``centre_l2`` subtracts the mean and then does so; ``standardise_l2`` standardises and then does so.
+    ``none`` leaves x alone (``in_unit``: but for one factor); ``standardise`` subtracts the mean and divides by the
+    standard deviation (divisor n; a constant column becomes 0, whatever it is later); ``l2`` divides each row by its
+    Euclidean norm (a zero row stays 0); ``centre_l2`` subtracts the mean and then does so; ``standardise_l2``
+    standardises and then does so.
 
     Attributes: ``kind``; ``n_features`` D; ``mean`` (D,) and ``inverse_scale`` (D,), float64 (0 and 1 where
     unused).
@@ -57,12 +58,26 @@ class InputScaling:
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
         d = int(X.shape[1])
-        mean, scale = np.zeros(d), np.ones(d)
+        mean, inverse = np.zeros(d), np.ones(d)
         if kind in _CENTRED:
             mean, deviation = _moments(X)
             if kind in _DIVIDED:
-                scale = np.where(deviation > 0, deviation, 1.0)
-        return cls(kind, d, mean, 1.0 / scale)
+                inverse = np.divide(1.0, deviation, out=np.zeros(d), where=deviation > 0)
+        return cls(kind, d, mean, inverse)
+
+    @classmethod
+    def in_unit(cls, X: FeatureMatrix) -> InputScaling:
+        """Return the kind ``none`` with one factor for all, after which the mean squared norm of a row is 1.
+
+        Steps of training are of a size of their own, so that the unit of the features must not matter to them.
+        """
+        n, d = int(X.shape[0]), int(X.shape[1])
+        step = max(1, _BLOCK // max(1, d))
+        blocks = (X[start : start + step] for start in range(0, n, step))
+        stored = [_CSR(X).data] if sp.issparse(X) else blocks
+        square = sum(float(np.square(block, dtype=np.float64).sum()) for block in stored)
+        factor = np.sqrt(n / square) if square > 0 else 1.0
+        return cls("none", d, np.zeros(d), np.full(d, factor))
 
     @property
     def centred(self) -> bool:
@@ -89,10 +104,12 @@ class InputScaling:
             z = np.array(block.toarray() if sparse else block, dtype=np.float64)
             if self.centred:
                 z -= self.mean
+            if self._rescales:
                 z *= self.inverse_scale
             if self.normed:
                 norm = np.sqrt(np.einsum("ij,ij->i", z, z))
-                z *= _inverse(norm)[:, None]
+                # a row that is the mean but for rounding has no direction
+                z *= _inverse(norm, norm > 1e-12 * self._middle)[:, None]
             out[start : start + step] = z
         return out
 
@@ -103,20 +120,22 @@ class InputScaling:
         """
         self._check(X)
         A = _CSR(X, dtype=np.float64)
-        m = np.zeros(self.n_features)
-        if self.centred:
+        if self._rescales:
             A = _CSR(A.multiply(self.inverse_scale[None, :]))
-            m = self.mean * self.inverse_scale
+        m = self.mean * self.inverse_scale
         u = np.ones(A.shape[0])
         if self.normed:
-            squared = np.asarray(A.multiply(A).sum(axis=1)).ravel() - 2 * (A @ m) + m @ m
-            u = _inverse(np.sqrt(np.maximum(squared, 0.0)))
+            own, middle = np.asarray(A.multiply(A).sum(axis=1)).ravel(), m @ m
+            squared = np.maximum(own - 2 * (A @ m) + middle, 0.0)
+            # these sums cancel: what is left of a row that is the mean is rounding of either sign
+            u = _inverse(np.sqrt(squared), squared > (1e-13 * (own + middle) if self.centred else 0.0))
             A = _CSR(A.multiply(u[:, None]))
         return A, u, m
 
     def state(self) -> dict[str, Array]:
-        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); none if not centred."""
-        return {"mean": self.mean, "inverse_scale": self.inverse_scale} if self.centred else {}
+        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); none if neither is used."""
+        used = self.centred or self._rescales
+        return {"mean": self.mean, "inverse_scale": self.inverse_scale} if used else {}
 
     def config(self) -> dict[str, Any]:
         """Return the rest, fit for JSON: ``kind`` and ``n_features``."""
@@ -136,6 +155,15 @@ class InputScaling:
             )
         return cls(kind, d, mean, inverse)
 
+    @property
+    def _rescales(self) -> bool:
+        return bool((self.inverse_scale != 1.0).any())
+
+    @property
+    def _middle(self) -> float:
+        """The norm of the scaled mean: what the rounding of a centred row is relative to."""
+        return float(np.linalg.norm(self.mean * self.inverse_scale))
+
     def _check(self, X: FeatureMatrix) -> None:
         if X.ndim != 2 or X.shape[1] != self.n_features:
             raise UserError(
@@ -144,9 +172,9 @@ class InputScaling:
             )
 
 
-def _inverse(norm: Array) -> Array:
+def _inverse(norm: Array, sure: Array) -> Array:
     """Return 1 / norm, and 0 where the norm is 0 or lost in rounding."""
-    return np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 1e-12)
+    return np.divide(1.0, norm, out=np.zeros_like(norm), where=sure & (norm > 0))
 
 
 def _moments(X: FeatureMatrix) -> tuple[Array, Array]:
