@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from labelwise import engine
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
 from labelwise.embedding import Embedded, FeatureCache, embed
-from labelwise.errors import UserError
+from labelwise.errors import UserError, listed
 from labelwise.models import (
     ImagePreprocessing,
     Preprocessing,
@@ -38,6 +38,7 @@ __all__ = [
     "column_names",
     "cut",
     "embedded",
+    "in_order",
     "is_source",
     "item_shape",
     "prepared",
@@ -196,18 +197,35 @@ def _words(X: Any) -> list[str] | None:
     )
 
 
-def check_alike(model: MultiLabelClassifier, X: Any, columns: NDArray[np.object_] | None) -> None:
-    """Refuse items, and names of their columns, that are not like those that the model was trained on."""
-    n_features, names = getattr(model, "n_features_in_", None), getattr(model, "feature_names_in_", None)
+def in_order(model: MultiLabelClassifier, X: Any) -> Any:
+    """Return a frame with the columns that ``model`` was trained on, in that order; anything else as it is.
+
+    :raises UserError: for columns that are missing, or that the model does not know.
+    """
+    columns, names = column_names(X), getattr(model, "feature_names_in_", None)
+    if columns is None or names is None or list(columns) == list(names):
+        return X
+    missing = [name for name in names if name not in set(columns)]
+    extra = [name for name in columns if name not in set(names)]
+    if missing or extra or len(columns) != len(names):
+        lacks = f"X lacks columns {listed(map(repr, missing))}" if missing else ""
+        beside = (
+            f"X has columns {listed(map(repr, extra))}, which the model was not trained on" if extra else ""
+        )
+        twice = "" if missing or extra else "X has columns of the same name"
+        raise UserError(
+            f"{'; '.join(filter(None, (lacks, beside, twice)))}: give the columns that it was trained on, "
+            f"{listed(map(repr, names))}"
+        )
+    return X[list(names)]
+
+
+def check_alike(model: MultiLabelClassifier, X: Any) -> None:
+    """Refuse items that are not like those that the model was trained on."""
+    n_features = getattr(model, "n_features_in_", None)
     if n_features is not None and (is_source(X) or X.ndim != 2 or X.shape[1] != n_features):
         raise UserError(
             f"X has {X.shape[1]} features, but MultiLabelClassifier is expecting {n_features} features as input"
-        )
-    if columns is not None and names is not None and list(columns) != list(names):
-        wrong = next(i for i, pair in enumerate(zip(columns, names, strict=True)) if pair[0] != pair[1])
-        raise UserError(
-            f"column {wrong} of X is {columns[wrong]!r}, the model was trained with {names[wrong]!r} there: give "
-            "the same columns in the same order"
         )
     shape, known = item_shape(X), tuple(model.item_shape_)
     if shape != known:

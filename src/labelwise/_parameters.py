@@ -63,10 +63,15 @@ def budget_of(model: MultiLabelClassifier, method: type[Method]) -> Budget:
             whole = "" if kind is Real else "whole "
             usual = getattr(default, name, "a tenth of learning_rate")
             raise UserError(f"{name}={value!r}: it is a {whole}number above 0 (default {usual})")
-    changes: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    # NumPy's numbers would not go into a model directory.
+    changes: dict[str, Any] = {
+        name: float(value) if name == "learning_rate" else int(value)
+        for name, value in given.items()
+        if value is not None
+    }
     budget = replace(default, **changes)
     if rate is not None:
-        return replace(budget, backbone_rate=rate / budget.learning_rate)
+        return replace(budget, backbone_rate=float(rate) / budget.learning_rate)
     return replace(budget, backbone_rate=1.0 if model.preprocessing_ is None else _PRETRAINED_RATE)
 
 

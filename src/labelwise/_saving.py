@@ -32,6 +32,12 @@ _PLAIN = (
     "seconds_",
     "tune_",
 )
+_LOCAL = frozenset(
+    {"backbone_weights", "picture_cache", "directory", "device", "devices", "nodes", "progress"}
+)
+_RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
+"""Parameters of one machine, and those that a model directory holds as they were resolved."""
+_NO_JSON: Any = object()
 
 
 def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
@@ -59,8 +65,9 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
         "feature_names": _optional(
             getattr(model, "feature_names_in_", None), lambda names: [str(n) for n in names]
         ),
+        "parameters": _parameters(model),
         "seed": int(model.random_state or 0),
-        "strong_view": model.strong_view,
+        "strong_view": float(model.strong_view),
         "scaling": _optional(model.scaling_, InputScaling.config),
         "rule": model.rule_.to_dict(),
         "calibration": _optional(model.calibration_, metrics.PlattCalibration.to_dict),
@@ -141,7 +148,43 @@ def _restore(
     for module, prefix in ((network, "network."), (method, "method.")):
         _load_state(module, _under(arrays, prefix), path)
     model.network_, model.trained_method_ = network.eval(), method.eval()
+    model.set_params(**_restored(model, config.get("parameters", {}), path))
     return model
+
+
+def _parameters(model: MultiLabelClassifier) -> dict[str, Any]:
+    """Return the parameters that JSON can hold and that mean the same on another machine."""
+    values = {n: v for n, v in model.get_params(deep=False).items() if n not in _LOCAL | _RESOLVED}
+    if hasattr(values["rule"], "to_dict"):
+        values["rule"] = values["rule"].to_dict()
+    if isinstance(values["validation"], tuple | list):
+        # Those are items of somebody's, and many.
+        del values["validation"]
+    plain = {name: _as_json(value) for name, value in values.items()}
+    return {name: value for name, value in plain.items() if value is not _NO_JSON}
+
+
+def _as_json(value: Any) -> Any:
+    """Return ``value`` as JSON holds it, and ``_NO_JSON`` where it cannot."""
+    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    if isinstance(value, Mapping):
+        value = {str(name): _as_json(inner) for name, inner in value.items()}
+        return _NO_JSON if _NO_JSON in value.values() else value
+    if isinstance(value, list | tuple):
+        value = [_as_json(inner) for inner in value]
+        return _NO_JSON if any(inner is _NO_JSON for inner in value) else value
+    return value if value is None or isinstance(value, bool | int | float | str) else _NO_JSON
+
+
+def _restored(model: MultiLabelClassifier, record: Any, path: str | Path) -> dict[str, Any]:
+    """Return the parameters of a record, those of them that ``model`` has."""
+    if not isinstance(record, Mapping):
+        raise UserError(f"the parameters in {path} are no record: copy the model again")
+    known = set(model.get_params(deep=False)) - _LOCAL - _RESOLVED
+    values = {name: value for name, value in record.items() if name in known}
+    if isinstance(values.get("rule"), Mapping):
+        values["rule"] = metrics.rule_from_dict(values["rule"])
+    return values
 
 
 def _optional(value: Any, change: Callable[[Any], Any]) -> Any:

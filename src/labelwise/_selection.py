@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from labelwise._fitting import Choice, hold_out
-from labelwise._items import as_items, read_items, take
+from labelwise._items import as_items, check_alike, in_order, read_items, take
 from labelwise._training import Held, Lesson, Trained, train
-from labelwise.annotations import parse
 from labelwise.data import check_lengths
+from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.models import probabilities
 
@@ -25,10 +25,14 @@ def given_validation(model: MultiLabelClassifier) -> Held | None:
     if not isinstance(model.validation, tuple | list):
         return None
     X, Y = model.validation
-    labels = parse(Y, label_names=model.label_names_).matrix
-    X = as_items(model, X)
-    check_lengths(X, labels)
-    read = read_items(model, X)
+    try:
+        labels = model._labels(Y, model.label_names_).matrix
+        X = as_items(model, in_order(model, X))
+        check_alike(model, X)
+        check_lengths(X, labels)
+        read = read_items(model, X)
+    except UserError as error:
+        raise UserError(f"validation: {error}") from error
     return read.X, labels[read.kept]
 
 

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+from labelwise.annotations import Annotations, holds_names
 from labelwise.data import ImageFiles
 from labelwise.methods import Method
 
@@ -44,12 +45,19 @@ def given_parameters(model: MultiLabelClassifier) -> frozenset[str]:
 
 
 def unused_settings(
-    model: MultiLabelClassifier, method: Method, X: Any, *, arguments: Collection[str], chooses: bool
+    model: MultiLabelClassifier,
+    method: Method,
+    X: Any,
+    labels: Collection[Any],
+    *,
+    arguments: Collection[str],
+    chooses: bool,
 ) -> tuple[str, ...]:
     """Return one sentence for each reason for which something that was given did nothing in a fit.
 
     :param method: as it was trained.
     :param X: the training items, before a frozen backbone read them.
+    :param labels: every ``Y`` that was given, as it was.
     :param arguments: the names of the arguments of ``fit`` that were given.
     :param chooses: whether an epoch could be chosen on rows that the model did not see.
     """
@@ -78,6 +86,10 @@ def unused_settings(
     say(("picture_cache",), "the items are no files of pictures", not files)
     say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
     say(("on_bad_item",), "these items need no reading that could fail", not hasattr(X, "scan"))
+    states = all(isinstance(Y, Annotations) for Y in labels)
+    say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
+    lists = any(hasattr(Y, "tocoo") or holds_names(Y) for Y in labels)
+    say(("unlisted",), "the labels are neither rows of names nor a sparse matrix", not lists)
     asked = "prior" in spec.needs or model.rule_.name == "prior_matched"
     say(("prior",), f"neither method {spec.id!r} nor the rule ({model.rule_source_}) reads it", not asked)
     say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)

@@ -21,6 +21,7 @@ from labelwise._items import (
     as_items,
     check_alike,
     column_names,
+    in_order,
     is_source,
     item_shape,
     prepared,
@@ -53,7 +54,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     """A multi-label classifier that learns from the labels you have.
 
     Every entry of ``Y`` is relevant (1), irrelevant (0) or unknown (-1, NaN or NA). Which entries are known decides
-    the setting; one ``fit`` serves all of them.
+    the setting; one ``fit`` serves all of them. Labels with names (a frame's columns, rows of names) are matched by
+    name in ``validation``, ``evaluate`` and ``score``.
 
     Parameters
     ----------
@@ -94,6 +96,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     prior : (K,) shares, one cardinality, or None
         The share of positives of each label, or the mean number of labels an item has, where the labels do not
         identify it.
+    unlisted : {"unknown", "absent"} or None
+        What a name means that a row of names does not list, and what a sparse ``Y`` does not store. None: unknown for
+        names; a sparse ``Y`` must say it.
+    minus_one, empty : {"unknown", "absent"}
+        What -1 means, and what NaN, None, NA, a masked entry or an empty cell means, wherever labels are given.
     label_weights : "balanced", (K,) weights, {name: weight} or None
         Weights of each label's known positives in the loss, against imbalance; ``"balanced"`` is the ratio of its
         other entries to them, at most 100.
@@ -150,6 +157,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         rule: Any = "auto",
         calibrate: bool = True,
         prior: Any = None,
+        unlisted: str | None = None,
+        minus_one: str = "unknown",
+        empty: str = "unknown",
         label_weights: Any = None,
         strong_view: float = 0.2,
         patience: int | None = None,
@@ -182,6 +192,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.rule = rule
         self.calibrate = calibrate
         self.prior = prior
+        self.unlisted = unlisted
+        self.minus_one = minus_one
+        self.empty = empty
         self.label_weights = label_weights
         self.strong_view = strong_view
         self.patience = patience
@@ -243,8 +256,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ) -> None:
         began = time.perf_counter()
         check_parameters(self)
-        labels = parse(Y, label_names=label_names)
-        truth = None if true_labels is None else parse(true_labels, label_names=label_names).matrix
+        labels = self._labels(Y, label_names)
+        truth = None if true_labels is None else self._labels(true_labels, labels.label_names).matrix
         X = self._begin(X, items, labels)
         method = self._choose_method(labels)
         self.embedder_: nn.Module | None = embedder_for(
@@ -272,11 +285,18 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             self,
             final.method,
             X,
+            [Y, *([] if pair is None else [self.validation[1]])],
             arguments=[name for name, value in arguments.items() if value is not None],
             chooses=choice.scores is not None,
         )
-        self.notes_ = (*unused, *notes_on(self))
+        self.notes_ = (*labels.notes, *unused, *notes_on(self))
         self.seconds_ = time.perf_counter() - began
+
+    def _labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
+        """Return ``Y`` as annotations of these labels, by name where it has names."""
+        return parse(
+            Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
+        )
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
@@ -311,7 +331,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return lesson.rows(read.kept, read.X) if read.bad else replace(lesson, X=read.X)
 
     def _describe(self, labels: Annotations) -> None:
-        self.summary_ = describe(labels.matrix, labels.label_names)
+        self.summary_ = describe(labels)
         self.label_names_ = labels.label_names
         self.classes_ = np.arange(len(labels.label_names))
         self.prior_ = resolve_prior(self.prior, self.summary_)
@@ -369,8 +389,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             return X
         if not hasattr(self, "network_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
-        columns, X = column_names(X), as_items(self, X, items)
-        check_alike(self, X, columns)
+        X = as_items(self, in_order(self, X), items)
+        check_alike(self, X)
         return read_items(self, X)
 
     def _scores(self, X: Any) -> np.ndarray:
@@ -391,7 +411,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:
         """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``."""
-        labels = parse(Y, label_names=self.label_names_).matrix
+        labels = self._labels(Y, self.label_names_).matrix
         X = self.read(X)
         check_lengths(X.X, labels)
         return metrics.evaluate(
@@ -400,7 +420,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def score(self, X: Any, Y: Any, sample_weight: None = None) -> float:
         """Return the mean average precision over labels, in [0, 1]."""
-        labels = parse(Y, label_names=self.label_names_).matrix
+        labels = self._labels(Y, self.label_names_).matrix
         return float(metrics.mean_average_precision(labels, self.decision_scores(X)))
 
     def _fitting_source(self, X: Any) -> Source:

@@ -128,9 +128,10 @@ def test_every_kind_of_input_gives_the_same():
         "bool": Y.astype(bool),
         "float": Y.astype(float),
         "list": Y.tolist(),
-        "sparse": sp.csr_matrix(Y),
         "frame": pd.DataFrame(Y, columns=list("abc")),
     }
+    sparse = model(unlisted="absent").fit(X, sp.csr_matrix(Y))
+    np.testing.assert_array_equal(sparse.predict_proba(X), want)
     for name, given in labels.items():
         np.testing.assert_array_equal(model().fit(X, given).predict_proba(X), want, err_msg=name)
     for given in (X.tolist(), np.asfortranarray(X), frame, nullable):
@@ -147,8 +148,13 @@ def test_names_of_columns_are_kept_and_compared():
     fitted = model().fit(frame, pd.DataFrame(Y, columns=["cat", "dog", "ox"]))
     assert fitted.feature_names_in_.tolist() == list("abcdef")
     assert fitted.label_names_ == ("cat", "dog", "ox")
-    with pytest.raises(UserError, match="column 0 of X is 'b'"):
-        fitted.predict(frame[list("bacdef")])
+    np.testing.assert_array_equal(fitted.predict_proba(frame[list("fbdcae")]), fitted.predict_proba(frame))
+    with pytest.raises(UserError, match=r"X lacks columns 'a'; X has columns 'g', which"):
+        fitted.predict(frame.rename(columns={"a": "g"}))
+    with pytest.raises(UserError, match="X lacks columns 'f'"):
+        fitted.predict(frame[list("abcde")])
+    with pytest.raises(UserError, match="columns of the same name"):
+        fitted.predict(frame[list("abcdeff")])
     fitted.fit(X, Y)
     assert not hasattr(fitted, "feature_names_in_")
 
