@@ -10,20 +10,24 @@ from torch import Tensor, nn
 
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
-from labelwise.methods.base import Batch, Problem, batch_sum
+from labelwise.methods.base import Batch, Problem
 from labelwise.methods.hml_fixed import MARGIN, SCALE
 from labelwise.methods.plan import Optimiser
+from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["HypersphericalLearning"]
+
+_OWN_RATE = 1e-3
 
 
 class HypersphericalLearning(NegativeByAssumption):
     """The hyperspherical loss, plus |sum over positives (1 - p) - sum over negatives p| that moves s and m alone.
 
     The balance term sees cosines without gradient, so that only the scale s and the margin m learn from it; the
-    cross-entropy sees s and m as constants, since it would otherwise inflate s (``bce_updates_scale`` lets it).
+    cross-entropy sees s and m as constants, since it would otherwise inflate s (``bce_updates_scale`` lets it). At a
+    head's rate of 1e-5 they would hardly move (by .01 in a thousand steps): they have a rate of their own.
     """
 
     spec = MethodSpec(
@@ -40,7 +44,12 @@ class HypersphericalLearning(NegativeByAssumption):
             "scale": SCALE,
             "margin": MARGIN,
             "adaptive_rate": Hyperparameter(
-                1.0, "learning rate of s and m as a multiple of the head's", low=0.0, high=1000.0
+                None,
+                "learning rate of s and m as a multiple of the head's; None: their own, .001 whatever the head's",
+                low=0.0,
+                high=1000.0,
+                optional=True,
+                source="ours: benchmarks/adaptive_rate.py; the paper names one Adam, that is 1",
             ),
             "bce_updates_scale": Hyperparameter(False, "let the cross-entropy move s and m as well"),
         },
@@ -53,7 +62,10 @@ class HypersphericalLearning(NegativeByAssumption):
 
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return the default optimiser with the adaptive parameters' rate."""
-        return super().optimiser(**{"rates": {"method.": self.hp.adaptive_rate}, **changes})
+        factor = self.hp.adaptive_rate
+        if factor is None:
+            factor = _OWN_RATE / self.budget.learning_rate
+        return super().optimiser(**{"rates": {"method.": factor}, **changes})
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean hyperspherical loss plus the balance of the batch, divided by the number of entries."""
@@ -64,8 +76,8 @@ class HypersphericalLearning(NegativeByAssumption):
             losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
         )
         positive = (batch.labels == 1).to(p.dtype)
-        balance = batch_sum(positive * (1 - p) - (1 - positive) * p).abs()
-        return self.mean(values, batch) + balance / values.numel()
+        balance = batch_mean(positive * (1 - p) - (1 - positive) * p).abs()
+        return self.mean(values, batch) + balance
 
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:
