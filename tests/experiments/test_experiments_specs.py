@@ -2,11 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from labelwise import methods
 from labelwise.errors import UserError
 from labelwise.experiments import DATASETS, load_spec, parse_spec, published, spec_names, tables
+from labelwise.methods import Budget, Problem
 
 FIGURES = {
     "hml-figure2", "hml-figure3", "hml-figure4", "hml-figure5", "hml-figure6", "em-apl-wasserstein", "em-apl-densities",
@@ -160,6 +162,25 @@ def test_bbams_published_runs_do_what_its_code_does(name):
             two = "vdfd" not in name and "text" not in name
             assert job.hyperparameters.get("warm_up_seed") == (1000 if two else None)
             assert (job.hyperparameters.get("statistics_from") == "raw") == ("vdfd" not in name)
+
+
+@pytest.mark.parametrize("name", [name for name in spec_names() if name.startswith("bbam-")])
+def test_bbams_published_batches_hold_as_many_labelled_items_as_its_code_s(name):
+    """4, 8, 16 and 32 of 64 pictures, of VOC's 32 half as many, 32 of 128 on AwA2; 4, 8, 12 and 16 of 64 texts."""
+    pictures, texts = {0.05: 4, 0.1: 8, 0.15: 16, 0.2: 32}, {0.05: 4, 0.1: 8, 0.15: 12, 0.2: 16}
+    for job in load_spec(name).jobs("published"):
+        if job.method != "bbam" or job.setting != "semi_supervised":
+            continue
+        n, size = 4000, job.options["batch_size"]
+        labels = np.full((n, 2), -1, np.int8)
+        labels[: round(job.labelled_fraction * n)] = np.arange(2)
+        budget = Budget(job.options["epochs"], size, 1e-4)
+        problem = Problem(labels, "semi_supervised", np.full(2, 0.5), "all", 0, budget, labels)
+        mixture = methods.get("bbam")(problem, job.hyperparameters).plan()[-1].mixture
+        wanted = (texts if "text" in name else pictures)[job.labelled_fraction] * size // 64
+        if job.dataset == "AWA":
+            wanted = 32
+        assert mixture == {"fair": wanted, "unfair": size - wanted}, job
 
 
 def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():

@@ -34,13 +34,16 @@ def check(spec: Spec) -> None:
     for name, row in spec.rows.items():
         at = f"{where}row {name}: "
         _known(at, "method", [row.method], methods.names())
-        _known(at, "dataset", [*(row.datasets or ()), *row.on], spec.datasets)
+        _known(at, "dataset", [*(row.datasets or ()), *row.on, *row.published.on], spec.datasets)
+        _known(at, "fraction", row.published.at, [f"{f:g}" for s in spec.settings for f in s.fractions])
         _known(at, "setting", row.settings or (), [setting.name for setting in spec.settings])
         method = methods.get(row.method).spec
         layers = [
             *spec.on.values(),
             *row.on.values(),
             row.published,
+            *row.published.at.values(),
+            *row.published.on.values(),
             Override(hyperparameters=row.hyperparameters),
         ]
         layers += [Override(hyperparameters=values) for values in combinations(row.sweep)]

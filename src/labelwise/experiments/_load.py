@@ -12,7 +12,17 @@ from pydantic import BaseModel, ValidationError
 
 from labelwise.errors import UserError, near
 from labelwise.experiments._check import check
-from labelwise.experiments._spec import Figure, Override, Row, Search, Setting, Spec, Theory, Training
+from labelwise.experiments._spec import (
+    Figure,
+    Override,
+    Published,
+    Row,
+    Search,
+    Setting,
+    Spec,
+    Theory,
+    Training,
+)
 
 __all__ = ["load_spec", "parse_spec", "spec_names"]
 
@@ -86,7 +96,8 @@ def _fields(place: Sequence[int | str]) -> list[str]:
         "theory": Theory,
         "rows": Row,
         "on": Override,
-        "published": Override,
+        "published": Published,
+        "at": Override,
     }
     for step in place:
         if step in inner and isinstance(step, str):

@@ -15,6 +15,7 @@ __all__ = [
     "OF_RESULTS",
     "Figure",
     "Override",
+    "Published",
     "Row",
     "Search",
     "Setting",
@@ -74,6 +75,19 @@ class Override(_Strict):
     training: Training = _DEFAULT
 
 
+class Published(Override):
+    """What the released code does otherwise: everywhere, at a fraction (``at."0.15"``), and on a data set (``on``)."""
+
+    at: dict[str, Override] = Field(default_factory=dict)
+    on: dict[str, Override] = Field(default_factory=dict)
+
+    def layers(self, dataset: str, fraction: float | None) -> list[Override]:
+        """Return what holds on a data set at a fraction, the more special last."""
+        nothing = Override()
+        special = "" if fraction is None else f"{fraction:g}"
+        return [self, self.at.get(special, nothing), self.on.get(dataset, nothing)]
+
+
 class Row(_Strict):
     """One row of a table: a method with hyper-parameters, and the source that they are from.
 
@@ -90,7 +104,7 @@ class Row(_Strict):
     rule: Literal["threshold(0.5)", "oracle_cardinality"] = "threshold(0.5)"
     training: Training = _DEFAULT
     on: dict[str, Override] = Field(default_factory=dict)
-    published: Override = Override()
+    published: Published = Published()
 
 
 class Search(_Strict):
@@ -250,7 +264,7 @@ class Spec(_Strict):
             self.on.get(dataset, Override()),
             Override(hyperparameters=row.hyperparameters, training=row.training),
             row.on.get(dataset, Override()),
-            *([row.published] if protocol == "published" else []),
+            *(row.published.layers(dataset, fraction) if protocol == "published" else []),
             Override(hyperparameters=dict(values)),
         ]
         known = methods.get(row.method).spec.hyperparameters

@@ -40,6 +40,16 @@ SHARED = {
         high=100.0,
         source="released code: 1 for every entry",
     ),
+    "labelled_share": Hyperparameter(
+        None,
+        "share of a batch that fair rows take in the second stage; None: 1.25 times their share of all rows, at least "
+        "1/16 and at most 1/2",
+        low=0.0,
+        high=1.0,
+        optional=True,
+        source="released codes: 1/16, 1/8, 3/16 and 1/4 at 5 to 20% labelled; BBAM 1/4 and 1/2 at 15 and 20%, and 1/4 "
+        "on AwA2",
+    ),
     "ema_decay": Hyperparameter(
         0.9997, "decay of the averaged weights", low=0.0, high=0.99999, source="released code"
     ),
@@ -51,17 +61,18 @@ class SelfTraining(Method):
     """Two stages: a warm-up, then all rows with class-aware pseudo-labels, renewed before every epoch.
 
     The warm-up trains on the known entries of the fair rows (with semi-supervised labels: the labelled rows), or on
-    all rows where no negative is known (unknown then counts as negative). In the second stage fair rows take 1.25
-    times their share of a batch, at least 1/16 and at most half of it (the released codes: 4 of 64 at 5% labelled, 8
-    at 10%, 12 at 15%, 16 to 32 at 20%). Views are strong, and the weights are averaged. A whole network is trained
-    with weight decay 1e-4 and a one-cycle schedule.
+    all rows where no negative is known (unknown then counts as negative). In the second stage fair rows take
+    ``labelled_share`` of a batch. Views are strong, and the weights are averaged. A whole network is trained with
+    weight decay 1e-4 and a one-cycle schedule.
     """
 
     def plan(self) -> list[Stage]:
         """Return the two stages, without those of no epochs."""
         problem, size = self.problem, self.budget.batch_size
         warm = round(self.hp.warm_up * self.budget.epochs)
-        share = min(0.5, max(1 / 16, 1.25 * len(problem.groups["fair"]) / max(problem.n_items, 1)))
+        share = self.hp.labelled_share
+        if share is None:
+            share = min(0.5, max(1 / 16, 1.25 * len(problem.groups["fair"]) / max(problem.n_items, 1)))
         labelled = max(1, round(share * size))
         first = "fair" if self._has_fair_rows else problem.teaching_group
         strong = ("strong",)
