@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from torch import nn
 
+from labelwise._random import torch_seeded
 from labelwise.methods import Method, Problem
 from labelwise.models import FeatureScaling, Network, Projection, build_backbone
 
@@ -39,8 +39,7 @@ def embedder_for(
     probe = method(Problem(np.zeros((0, n_labels), np.int8)), model.hyperparameters)
     if hasattr(probe.head(8), "read_maps"):
         return None
-    with torch.random.fork_rng():
-        torch.manual_seed(int(model.random_state or 0))
+    with torch_seeded(int(model.random_state or 0)):
         return backbone_for(model, shape).requires_grad_(False).eval()
 
 
@@ -48,8 +47,7 @@ def network_for(
     model: MultiLabelClassifier, shape: Sequence[int], method: Method, *, seed: int, **rebuilt: Any
 ) -> Network:
     """Return a new network for inputs of ``shape``, which are features already where there is an embedder."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch_seeded(seed):
         if model.embedder_ is None:
             backbone = backbone_for(model, shape, **rebuilt)
         else:

@@ -345,6 +345,14 @@ class TestMime:
                 count += 1
         assert float(method.loss(batch)) == pytest.approx(total / count, rel=1e-6)
 
+    def test_an_items_noise_is_its_own_whatever_else_is_in_the_batch(self):
+        method = build("mime", np.full((40, K), -1, np.int8), "single_positive")
+        whole = method.noise(mime_batch(np.full((40, K), -1, np.int8)))
+        some = mime_batch(np.full((3, K), -1, np.int8))
+        some.index = torch.tensor([31, 4, 7])
+        torch.testing.assert_close(method.noise(some), whole[[31, 4, 7]], rtol=0, atol=0)
+        assert len(whole.unique(dim=0)) == 40
+
     def test_noise_is_a_mean_of_samples_and_a_function_of_epoch_and_items(self):
         labels = np.full((2000, K), -1, np.int8)
         method = build("mime", labels, "single_positive", samples=10)
@@ -411,11 +419,10 @@ class TestDrml:
                     distance.append(abs(float(first[i, k]) - float(second[i, k])))
         assert len(errors[0]) == 9
         mean = {j: sum(v) / len(v) for j, v in errors.items()}
-        assert float(method.classifiers_error(batch)) == pytest.approx(mean[0] + mean[1], rel=1e-6)
+        whole = mean[0] + mean[1] + 0.2 * mean[2]
+        assert float(method.whole_error(batch)) == pytest.approx(whole, rel=1e-6)
         assert float(method.relation_error(batch)) == pytest.approx(mean[2], rel=1e-5)
-        assert float(method.discrepancy(batch)) == pytest.approx(
-            0.5 * sum(distance) / len(distance), rel=1e-6
-        )
+        assert float(method.discrepancy(batch)) == pytest.approx(0.5 * sum(distance), rel=1e-6)
 
     def test_a_batch_without_unknown_entries_has_no_discrepancy(self):
         labels = np.maximum(self.LABELS, 0)

@@ -20,9 +20,9 @@ def queries(features=6, labels=3, **options):
 
 
 def latent(head, memory):
-    """mu and log-variance from the decoder on given places."""
+    """mu and log sigma from the decoder on given places: the statistic is halved, then clamped to [-6, 6]."""
     h = head.decoder(head.queries.expand(len(memory), -1, -1), memory)
-    return head.mean(h).double(), head.log_deviation(h).double().clamp(-6, 6)
+    return head.mean(h).double(), (head.log_deviation(h).double() / 2).clamp(-6, 6)
 
 
 def test_outputs_spread_and_divergence_are_those_of_the_gaussian():
@@ -30,11 +30,12 @@ def test_outputs_spread_and_divergence_are_those_of_the_gaussian():
     with torch.no_grad():
         head.log_deviation.weight.mul_(20)
         output, (spread, divergence) = head(x)
-        mu, log_variance = latent(head, head.split(x).reshape(4, 4, 32))
-    assert (log_variance.abs() == 6).any()
+        mu, log_sigma = latent(head, head.split(x).reshape(4, 4, 32))
+    assert (log_sigma.abs() == 6).any()
+    assert ((log_sigma.abs() > 3) & (log_sigma.abs() < 6)).any()
     for b in range(4):
         for k in range(3):
-            w, m, lv = head.weight[k].double(), mu[b, k], log_variance[b, k]
+            w, m, lv = head.weight[k].detach().double(), mu[b, k], 2 * log_sigma[b, k]
             torch.testing.assert_close(output[b, k].double(), w @ m + head.bias[k], rtol=1e-5, atol=1e-6)
             want = sum(float(w[j]) ** 2 * float(lv[j].exp()) for j in range(5)) ** 0.5
             np.testing.assert_allclose(float(spread[b, k]), want, rtol=1e-5)
@@ -47,8 +48,8 @@ def test_the_drawn_output_has_the_distribution_of_ten_samples_averaged():
     head, x = queries(), torch.randn(1, 6)
     with torch.no_grad():
         output, (spread, _) = head(x)
-        mu, log_variance = latent(head, head.split(x).reshape(1, 4, 32))
-        z = mu + (log_variance / 2).exp() * torch.randn(20000, 10, 3, 5, dtype=torch.float64)
+        mu, log_sigma = latent(head, head.split(x).reshape(1, 4, 32))
+        z = mu + log_sigma.exp() * torch.randn(20000, 10, 3, 5, dtype=torch.float64)
         drawn = (z.mean(1) * head.weight).sum(-1) + head.bias
     np.testing.assert_allclose(drawn.mean(0), output[0], atol=0.02)
     np.testing.assert_allclose(drawn.std(0), spread[0] / 10**0.5, rtol=0.03)

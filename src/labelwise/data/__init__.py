@@ -15,6 +15,7 @@ from labelwise.data._sources import ArraySource, Scaling, Source, as_source
 from labelwise.data._strong import StrongView
 from labelwise.data._table import Table, read_table
 from labelwise.data._texts import Texts, views_of
+from labelwise.data._views import normal_numbers
 
 if TYPE_CHECKING:
     from labelwise.data._patches import digits_features
@@ -37,6 +38,7 @@ __all__ = [
     "digits_canvases",
     "digits_features",
     "list_pictures",
+    "normal_numbers",
     "read_table",
     "refuse_too_many",
     "views_of",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from functools import lru_cache
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from labelwise.errors import UserError, near
 
-__all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "streams", "uniform"]
+__all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "normal_numbers", "streams", "uniform"]
 
 VIEWS = ("plain", "weak", "strong")
 _GAMMA = 0x9E3779B97F4A7C15
@@ -81,3 +82,16 @@ class NormalTable:
         """Return float32 of the same shape, each a function of its number."""
         values: NDArray[np.float32] = self._quantiles.take(numbers >> np.uint16(4))
         return values
+
+
+@lru_cache(maxsize=1)
+def _table() -> NormalTable:
+    return NormalTable()
+
+
+def normal_numbers(
+    index: NDArray[np.int64], count: int, *, purpose: str, seed: int, epoch: int
+) -> NDArray[np.float32]:
+    """Return ``count`` standard normal numbers of each item, (b, count), a function of (purpose, seed, epoch, item)."""
+    key = (int(seed) << 32) ^ zlib.crc32(purpose.encode())
+    return _table()(bits(streams(index, seed=key, epoch=epoch), count))

@@ -71,8 +71,14 @@ def join_lone(batches: list[dict[str, np.ndarray]], stage: Stage) -> list[dict[s
 def lay_out(
     members: Mapping[str, np.ndarray], stage: Stage, *, rank: int, world: int
 ) -> tuple[np.ndarray, dict[str, slice]]:
-    """Return a rank's share of a batch: its items (b,) int64, group after group, and the rows that each view covers."""
-    parts = {name: index[rank::world] for name, index in members.items()}
+    """Return a rank's share of a batch: its items (b,) int64, group after group, and the rows that each view covers.
+
+    A rank takes every ``world``-th item of the whole batch, so that no two shares differ by more than one item.
+    """
+    parts, place = {}, 0
+    for name, index in members.items():
+        parts[name] = index[(rank - place) % world :: world]
+        place += len(index)
     views: dict[str, list[tuple[int, int]]] = {}
     start = 0
     for name, part in parts.items():

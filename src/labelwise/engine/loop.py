@@ -81,7 +81,7 @@ def train(
         progress=progress,
         items=items,
     )
-    with _reproducible(settings.seed), _stop_requests() as stop_requested:
+    with _stop_requests() as stop_requested:
 
         def pause() -> None:
             stop = stop_requested() and run.between_updates
@@ -95,7 +95,8 @@ def train(
             run.begin_stage(restored)
             restored = None
             if run.stage.epochs == 0:
-                method.fit(run.pool("raw"))
+                with run.torch_seeded("fit"):
+                    method.fit(run.pool("raw"))
                 pause()
             while run.epoch < run.stage.epochs and not _done(run, stop_after):
                 began = time.perf_counter()
@@ -165,14 +166,6 @@ def _fabric(settings: Settings) -> Any:
     if settings.devices > 1 or settings.nodes > 1:
         fabric.launch()
     return fabric
-
-
-@contextmanager
-def _reproducible(seed: int) -> Iterator[None]:
-    """Seed torch's own generators (dropout) for the run, and give the caller's state back afterwards."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        yield
 
 
 @contextmanager

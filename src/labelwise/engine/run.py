@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise._files import check_no_links
+from labelwise._random import number, torch_seeded
 from labelwise.data import Source
 from labelwise.engine import checkpoint, snapshot
 from labelwise.engine.averaging import Averaged
@@ -24,7 +27,7 @@ from labelwise.engine.progress import Progress, Silent
 from labelwise.engine.settings import Settings
 from labelwise.engine.starts import start_head
 from labelwise.errors import UserError, listed
-from labelwise.methods import Batch, Method, Stage
+from labelwise.methods import Batch, Method, Stage, head_rate
 from labelwise.models import Network, RidgeSolution
 from labelwise.targets import ItemState
 
@@ -92,6 +95,13 @@ class Run:
             and not (part is self.network.backbone and self.network.keeps_statistics)
             for module in part.modules()
         )
+        if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
+            warnings.warn(
+                "batch norm takes its statistics from each process's part of a batch: what is trained differs from "
+                "what one process trains; use devices=1, a large batch_size, or head_start='ridge', which keeps the "
+                "statistics of a pretrained backbone",
+                stacklevel=2,
+            )
         self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
         self._items_saved: tuple[int, str | None] | None = None
         self._seen = np.empty(0, np.int64)
@@ -136,7 +146,8 @@ class Run:
         """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
         stage = self.stage
         if stage.ridge_start and restored is None:
-            start_head(self)
+            with self.torch_seeded("start"):
+                start_head(self)
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
         for name, parameter in self._trainable.items():
@@ -194,9 +205,16 @@ class Run:
             self._composed = place, join_lone(batches, self.stage) if self._norms_batches else batches
         return self._composed[1]
 
+    def torch_seeded(self, what: str) -> AbstractContextManager[None]:
+        """Let torch's own generators (dropout's) start from a seed that depends on the place in the run alone."""
+        place = self.stage_index, self.epoch, self.fabric.global_rank
+        start = number(self.settings.seed, what, *place) + self.step
+        return torch_seeded(start, self.fabric.device)
+
     def refresh(self) -> None:
         """Let the method change its item state from the stored features of the raw or the averaged network."""
-        self.method.refresh(self.pool)
+        with self.torch_seeded("refresh"):
+            self.method.refresh(self.pool)
 
     def pool(self, which: str) -> StoredPool:
         """Return all items as the ``"averaged"`` or the ``"raw"`` network sees them, features taken on demand."""
@@ -317,7 +335,11 @@ class Run:
         batch = self.batch(members)
         self._seen = batch.index.numpy()
         try:
-            loss = float(self.method.step(batch, self))
+            with self.torch_seeded("step"):
+                value = self.method.step(batch, self)
+            if self.fabric.world_size > 1:
+                value = cast(Tensor, self.fabric.all_reduce(value, reduce_op="mean"))
+            loss = float(value)
         except FloatingPointError:
             raise UserError(
                 self._not_finite("the loss is not a number", self.step + 1, batch.inputs)
@@ -326,9 +348,10 @@ class Run:
             self.averaged.update(self.network)
         self._updated = False
         self.step += 1
-        self.loss_sum += loss * len(batch.index)
-        self.loss_items += len(batch.index)
-        self.progress.step(len(batch.index), loss)
+        items = sum(map(len, members.values()))
+        self.loss_sum += loss * items
+        self.loss_items += items
+        self.progress.step(items, loss)
 
     def _check_finite(self) -> None:
         """Refuse to go on with, or to save, weights that are not numbers."""
@@ -359,7 +382,7 @@ class Run:
         self._check_finite()
         record: dict[str, Any] = {"stage": self.stage.name, "epoch": self.epoch + 1}
         record["loss"] = self.loss_sum / max(self.loss_items, 1)
-        record["learning_rate"] = next(iter(self.optimisers.values())).param_groups[0]["lr"]
+        record["learning_rate"] = head_rate(self)
         record["items_per_second"] = round(self.loss_items / max(seconds, 1e-9), 1)
         record["seconds"] = round(seconds, 3)
         if validation is not None:

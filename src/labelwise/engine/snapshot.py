@@ -23,9 +23,6 @@ def take(run: Run, finished: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     tensors = {f"network.{k}": v for k, v in run.network.state_dict().items()}
     tensors |= {f"method.{k}": v for k, v in run.method.state_dict().items()}
     tensors |= {f"best.{k}": v for k, v in run.best.items()}
-    tensors["random.cpu"] = torch.get_rng_state()
-    if run.fabric.device.type == "cuda":
-        tensors["random.cuda"] = torch.cuda.get_rng_state(run.fabric.device)
     meta: dict[str, Any] = {
         "fingerprint": run.fingerprint,
         "items_version": run.state.version,
@@ -77,7 +74,7 @@ def restore_run(run: Run, found: Checkpoint) -> None:
 
 
 def restore_stage(run: Run, found: Checkpoint) -> None:
-    """Set what a stage builds at its beginning: optimisers, schedules, the average; and the random generators."""
+    """Set what a stage builds at its beginning: optimisers, schedules, the average."""
     with _readable(run):
         _restore_stage(run, found)
 
@@ -107,9 +104,6 @@ def _restore_stage(run: Run, found: Checkpoint) -> None:
         run.averaged.network.load_state_dict(_under(found.tensors, "averaged."))
         run.averaged.updates = found.meta["averaged_updates"]
     run.fabric.strategy.precision.load_state_dict(found.meta["precision"])
-    torch.set_rng_state(found.tensors["random.cpu"])
-    if "random.cuda" in found.tensors:
-        torch.cuda.set_rng_state(found.tensors["random.cuda"], run.fabric.device)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 
 from labelwise.errors import UserError, near
-from labelwise.methods.base import Batch, Method, Pool, Problem, Trainer, batch_sum
+from labelwise.methods.base import Batch, Method, Pool, Problem, Trainer, head_rate
 from labelwise.methods.plan import Group, Optimiser, Stage
+from labelwise.methods.ranks import batch_mean, batch_sum, own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = [
@@ -22,11 +23,15 @@ __all__ = [
     "Problem",
     "Stage",
     "Trainer",
+    "batch_mean",
     "batch_sum",
     "fitting",
     "get",
+    "head_rate",
     "names",
+    "own_rows",
     "register",
+    "whole_batch",
 ]
 
 _CLASSES: dict[str, str | type[Method]] = {

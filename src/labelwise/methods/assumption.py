@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from labelwise.methods.base import Method
-from labelwise.methods.plan import Stage
 
 __all__ = ["NegativeByAssumption"]
 
@@ -15,11 +14,6 @@ class NegativeByAssumption(Method):
 
     The teaching rows are all rows where no negative is known, and otherwise those with a known entry.
     """
-
-    def plan(self) -> list[Stage]:
-        """Return the one stage."""
-        mixture = {self.problem.teaching_group: self.budget.batch_size}
-        return [self.stage("train", self.budget.epochs, mixture=mixture)]
 
     def start_labels(self) -> np.ndarray:
         """Return the labels with unknown as negative in the teaching rows."""

@@ -19,12 +19,13 @@ from torch import Tensor, nn
 from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Budget, MethodSpec
 from labelwise.metrics import judgeable
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.targets import ItemState, Slot
 
-__all__ = ["Batch", "Method", "Pool", "Problem", "Trainer", "batch_sum"]
+__all__ = ["Batch", "Method", "Pool", "Problem", "Trainer", "head_rate"]
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,16 @@ class Trainer(Protocol):
         """Step the optimisers of these names (all without any) and clear every gradient."""
 
 
+def head_rate(trainer: Trainer) -> float:
+    """Return the head's present learning rate: a backbone and a method's own parameters may have others."""
+    groups = [group for optimiser in trainer.optimisers.values() for group in optimiser.param_groups]
+    head = {id(parameter) for parameter in trainer.network.head.parameters()}
+    for group in groups:
+        if any(id(parameter) in head for parameter in group["params"]):
+            return float(group["lr"])
+    return float(groups[0]["lr"])
+
+
 class Pool(Protocol):
     """All training items as one network in evaluation mode sees them, from stored weak-view features."""
 
@@ -189,21 +200,6 @@ class Pool(Protocol):
 
     def ridge(self) -> RidgeSolution:
         """Return the closed-form solution on these features, solved once."""
-
-
-def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
-    """Sum over the whole batch: over the entries here (along ``dim``) and, in a distributed run, over all ranks.
-
-    The gradient of a function of this sum, averaged over ranks as data-parallel training does, equals the gradient
-    on the undivided batch.
-    """
-    total = values.sum() if dim is None else values.sum(dim)
-    if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
-        return total
-    whole = total.detach().clone()
-    torch.distributed.all_reduce(whole)
-    scaled = total * torch.distributed.get_world_size()
-    return scaled + (whole - scaled).detach()
 
 
 class Method(nn.Module):
@@ -250,13 +246,13 @@ class Method(nn.Module):
         return LinearHead(n_features, self.problem.n_labels)
 
     def plan(self) -> list[Stage]:
-        """Return the stages; by default one, over the items that carry labels."""
+        """Return the stages; by default one, over the rows that teach."""
         return [self.stage("train", self.budget.epochs)]
 
     def stage(self, name: str, epochs: int, **changes: Any) -> Stage:
-        """Return a stage over the labelled items with the budget's batches and optimiser, changed as given."""
+        """Return a stage over the teaching rows with the budget's batches and optimiser, changed as given."""
         settings: dict[str, Any] = {
-            "mixture": {"labelled": self.budget.batch_size},
+            "mixture": {self.problem.teaching_group: self.budget.batch_size},
             "optimisers": {"main": self.optimiser()},
             "ridge_start": self.starts_closed,
             "views": {},
@@ -315,11 +311,16 @@ class Method(nn.Module):
         weights: Tensor | None = None,
         over: Literal["entries", "weights"] = "entries",
     ) -> Tensor:
-        """Reduce (B, K) losses to their mean over all entries, or over the sum of the weights.
+        """Reduce (B, K) losses to their mean over all entries of the batch, or over the sum of the weights.
 
-        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives.
+        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives. The batch
+        is the undivided one: over several processes every one of them has to call this.
         """
         if batch.label_weights is not None:
             given = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
             weights = given if weights is None else weights * given
-        return reduce(values, weights, how="mean" if over == "entries" else "weighted")
+        if ranks() == 1:
+            return reduce(values, weights, how="mean" if over == "entries" else "weighted")
+        if over == "weights":
+            return batch_mean(values, weights)
+        return batch_mean(values if weights is None else values * weights)

@@ -12,6 +12,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.base import Batch, Method, Problem, Trainer
 from labelwise.methods.plan import Stage
+from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Hyperparameter
 
 __all__ = ["SHARED", "Consistency"]
@@ -70,9 +71,12 @@ class Consistency(Method):
         ]
 
     def weak_scores(self, batch: Batch, trainer: Trainer, learnt: Tensor) -> Tensor:
-        """Return the weak view's outputs of the whole batch without gradient, given those of its labelled rows."""
+        """Return the weak view's outputs of the whole batch without gradient, given those of its labelled rows.
+
+        Processes wait for each other in a forward pass, so that one without further rows makes it too.
+        """
         rest = batch.inputs["weak"][len(learnt) :]
-        if not len(rest):
+        if not len(rest) and ranks() == 1:
             return learnt.detach()
         with torch.no_grad():
             seen = replace(batch, inputs={"weak": rest}, outputs={})
@@ -100,8 +104,8 @@ class Consistency(Method):
         rows = batch.rows["strong"]
         unknown = batch.labels[rows] == -1
         labels, weights = self.pseudo(torch.sigmoid(weak[rows].float()), unknown)
-        values = losses.soft_targets(strong, labels) * weights * unknown
-        return float(self.hp.unlabelled_weight) * values.sum() / unknown.sum().clamp(min=1)
+        values = losses.soft_targets(strong, labels) * weights
+        return float(self.hp.unlabelled_weight) * batch_mean(values, unknown)
 
     def pseudo(self, p: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
         """Return labels and weights (b, K) from the weak view's probabilities; the statistics move on ``unknown``."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from labelwise import targets
 from labelwise.methods.base import Batch, Method, Pool, Trainer
 from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
 from labelwise.models import DualRelation
 
@@ -22,11 +23,12 @@ class DualRelationLearning(Method):
 
     The original: a projector P on fixed features, classifiers C1 and C2, a relation network C_R on vec(f1 f2^T) whose
     output is the score; squared errors, each with its own Adam. A: C1 + C2 + .2 C_R over P, C1, C2 (rate 1e-4).
-    B: C1 + C2 - DA over C1, C2 (1e-5), where DA = 1e-5 |f1 - f2|_1 on unlabelled items. C: DA over P (1e-5).
+    B: C1 + C2 + .2 C_R - DA over C1, C2 (1e-5), where DA = 1e-5 |f1 - f2|_1, summed over a batch's unlabelled items and
+    their labels. C: DA over P (1e-5).
     D: C_R over C_R (1e-3). After a third of the rounds, in each the unlabelled items of least |f1 - f2|^2 join the
     labelled ones with C_R's output as soft labels.
 
-    Ours: errors are means over the known entries, DA's distance that over the entries of incomplete rows. The rates
+    Ours: errors are means over the known entries, DA's sum is over the rows that lack an entry. The rates
     are multiples of the learning rate, which is higher, for fewer epochs of a head an eighth as wide; D has A's rate,
     since ten times it would leave the relation network without gradient. An item joins for good with the labels
     that it then gets, its known entries apart; half of the incomplete items have joined by the end, in equal parts
@@ -158,12 +160,13 @@ class DualRelationLearning(Method):
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
         """Take the four steps; the loss is that of the first."""
         trainer.forward(batch)
-        loss = self.classifiers_error(batch) + float(self.hp.relation_weight) * self.relation_error(batch)
+        loss = self.whole_error(batch)
         trainer.backward(loss)
         trainer.update("fit")
-        if bool((batch.labels == -1).any()):
+        # Every batch holds an incomplete item where there is one, though not every process's part of it.
+        if len(self.problem.groups["incomplete"]):
             trainer.forward(batch)
-            trainer.backward(self.classifiers_error(batch) - self.discrepancy(batch))
+            trainer.backward(self.whole_error(batch) - self.discrepancy(batch))
             trainer.update("part")
             trainer.forward(batch)
             trainer.backward(self.discrepancy(batch))
@@ -173,10 +176,11 @@ class DualRelationLearning(Method):
         trainer.update("relate")
         return loss.detach()
 
-    def classifiers_error(self, batch: Batch) -> Tensor:
-        """Return the sum of both classifiers' squared errors."""
+    def whole_error(self, batch: Batch) -> Tensor:
+        """Return the sum of both classifiers' squared errors and ``relation_weight`` times the relation network's."""
         first, second = self._outputs(batch)[1:]
-        return self.squared_error(batch, first) + self.squared_error(batch, second)
+        classifiers = self.squared_error(batch, first) + self.squared_error(batch, second)
+        return classifiers + float(self.hp.relation_weight) * self.relation_error(batch)
 
     def relation_error(self, batch: Batch) -> Tensor:
         """Return the relation network's squared error."""
@@ -191,12 +195,10 @@ class DualRelationLearning(Method):
         return self.mean(values, batch, weights=used.to(p.dtype), over="weights")
 
     def discrepancy(self, batch: Batch) -> Tensor:
-        """Return ``discrepancy_weight`` times the mean of |f1 - f2| over the entries of incomplete rows."""
+        """Return ``discrepancy_weight`` times the sum of |f1 - f2| over the entries of incomplete rows."""
         relation, first, second = self._outputs(batch)
         incomplete = (batch.labels == -1).any(1, keepdim=True).to(first.dtype)
-        distance = ((first - second).abs() * incomplete).sum() / (incomplete.sum() * first.shape[1]).clamp(
-            min=1
-        )
+        distance = batch_sum((first - second).abs() * incomplete)
         # Data-parallel training waits for a gradient of every parameter: the relation network's is zero.
         return float(self.hp.discrepancy_weight) * distance + 0.0 * relation.sum()
 

@@ -56,14 +56,7 @@ class EntropyMaximizationWithNegatives(Method):
 
     def plan(self) -> list[Stage]:
         """One stage with a refresh before every epoch."""
-        return [
-            self.stage(
-                "train",
-                self.budget.epochs,
-                mixture={self.problem.teaching_group: self.budget.batch_size},
-                refresh=True,
-            )
-        ]
+        return [self.stage("train", self.budget.epochs, refresh=True)]
 
     def slots(self) -> dict[str, targets.Slot]:
         """Soft negative labels, NaN where there is none: a probability of exactly 0 is a label like any other."""

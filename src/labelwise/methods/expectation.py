@@ -9,8 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Method, batch_sum
+from labelwise.methods.base import Method
 from labelwise.methods.plan import Stage
+from labelwise.methods.ranks import batch_sum, ranks
 
 __all__ = ["ExpectedPositives", "excess"]
 
@@ -41,25 +42,25 @@ class ExpectedPositives(Method):
 
 def excess(probabilities: Tensor, expected: float) -> float:
     """Return the batch's mean number of predicted positives minus ``expected``, over all ranks."""
-    rows = len(probabilities) if _ranks() == 1 else float(batch_sum(torch.ones_like(probabilities[:, 0])))
-    return float(batch_sum(probabilities)) / rows - expected
+    return float(batch_sum(probabilities)) / rows_of(probabilities) - expected
 
 
-def _ranks() -> int:
-    parallel = torch.distributed.is_available() and torch.distributed.is_initialized()
-    return torch.distributed.get_world_size() if parallel else 1
+def rows_of(values: Tensor) -> float:
+    """Return the number of rows of the whole batch."""
+    return len(values) if ranks() == 1 else float(batch_sum(values.new_tensor(float(len(values)))))
 
 
 class _Balance(torch.autograd.Function):
     """R of logits with its gradient in closed form, 2 (excess) p (1 - p) / (K^2 rows): half its parts' time.
 
-    Gradients are averaged over ranks: with the rows of one rank, that average is the gradient on the whole batch.
+    Gradients are averaged over ranks: with a rank's even share of the rows, that average is the gradient on the whole
+    batch, whatever share each rank holds.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, expected: float) -> Tensor:
         p = torch.sigmoid(logits if logits.dtype == torch.float64 else logits.float())
-        rows, labels = p.shape
+        rows, labels = rows_of(p) / ranks(), p.shape[1]
         over = excess(p, expected)
         if ctx.needs_input_grad[0]:
             slope = torch.addcmul(p, p, p, value=-1).mul_(2 * over / (rows * labels**2))

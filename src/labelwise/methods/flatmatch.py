@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from labelwise.methods.base import Batch, Problem, Trainer, batch_sum
+from labelwise.methods.base import Batch, Problem, Trainer
 from labelwise.methods.consistency import SHARED, Consistency
+from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
 
 __all__ = ["FlatMatch", "frozen_statistics"]

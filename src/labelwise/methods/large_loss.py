@@ -10,6 +10,7 @@ from torch import Tensor
 
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Problem
+from labelwise.methods.ranks import own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Hyperparameter
 
 __all__ = ["LARGE_LOSS", "PAPER", "RATE", "LargeLoss"]
@@ -30,8 +31,7 @@ class LargeLoss(NegativeByAssumption):
 
     The share is of the batch's *unknown* entries, and what it leaves of an entry is carried to the next batch, so that
     batches of any size lose the same share. The released code takes it of all entries and rounds up, which in the
-    smallest batches is another rule; the published descriptions leave it open. Over several processes each ranks its
-    own part of a batch.
+    smallest batches is another rule; the published descriptions leave it open.
     """
 
     carried: Tensor
@@ -45,13 +45,14 @@ class LargeLoss(NegativeByAssumption):
         return min(1.0, float(self.hp.rate) * (epoch - 1))
 
     def largest(self, scores: Tensor, among: Tensor, share: float) -> Tensor:
-        """Return a mask (B, K) of the ``share`` of the entries ``among`` whose loss is the largest.
+        """Return a mask (B, K) of the ``share`` of the entries ``among`` whose loss is the largest in the whole batch.
 
         The loss -log(1 - p) of an assumed negative rises with its score, so that scores rank as losses do.
         """
-        chosen = torch.zeros_like(among)
         if not share:
-            return chosen
+            return torch.zeros_like(among)
+        scores, among = whole_batch(scores), whole_batch(among)
+        chosen = torch.zeros_like(among)
         present = int(torch.count_nonzero(among))
         due = float(self.carried) + share * present
         count = min(int(due + 1e-6), present)
@@ -59,4 +60,4 @@ class LargeLoss(NegativeByAssumption):
         if count:
             ranked = scores.detach().masked_fill(~among, -torch.inf).flatten()
             chosen.view(-1)[ranked.topk(count, sorted=False).indices] = True
-        return chosen
+        return own_rows(chosen)

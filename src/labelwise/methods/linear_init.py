@@ -12,7 +12,7 @@ __all__ = ["LINEAR_INIT", "LinearInit"]
 
 LINEAR_INIT = {
     "linear_share": Hyperparameter(
-        0.7,
+        5 / 7,
         "share of the epochs spent on the head alone",
         low=0.0,
         high=1.0,

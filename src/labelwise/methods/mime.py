@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise import losses, targets
-from labelwise._random import generator
+from labelwise.data import normal_numbers
 from labelwise.methods.base import Batch, Method, Pool
 from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
@@ -29,8 +28,8 @@ class MutualLabelEnhancement(Method):
     positive for good; nothing becomes negative. Adamax, backbone at a tenth of the rate.
 
     Ours: the output is linear in z, so that the mean of S samples is one normal number a label, of deviation
-    sqrt(sum w^2 sigma^2 / S): that is drawn, from a generator keyed by (seed, epoch, the batch's items). Scores take
-    the mean instead of samples. On feature vectors the decoder attends to a learnt split of the vector into 4 places;
+    sqrt(sum w^2 sigma^2 / S): that is drawn, as a function of (seed, epoch, item). Scores take the mean instead of
+    samples. On feature vectors the decoder attends to a learnt split of the vector into 4 places;
     a head on fixed features is 32 wide (256 for a whole network). Where negatives are known, a wholly unknown
     row is an unlabelled item: it counts from the epoch in which it gets a positive on.
     """
@@ -130,7 +129,6 @@ class MutualLabelEnhancement(Method):
 
     def noise(self, batch: Batch) -> Tensor:
         """Return the mean of ``samples`` standard normal numbers for each entry, (B, K) float32."""
-        key = zlib.crc32(batch.index.numpy().tobytes())
-        random = generator(self.problem.seed, "noise", batch.epoch, key)
-        drawn = random.standard_normal(tuple(batch.labels.shape), dtype=np.float32)
+        index, labels = batch.index.numpy(), batch.labels.shape[1]
+        drawn = normal_numbers(index, labels, purpose="noise", seed=self.problem.seed, epoch=batch.epoch)
         return torch.from_numpy(drawn / np.float32(self.hp.samples) ** np.float32(0.5))

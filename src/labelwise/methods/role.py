@@ -13,8 +13,9 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise._random import generator
-from labelwise.methods.base import Batch, Pool, Problem, Trainer
+from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
 from labelwise.methods.expectation import ExpectedPositives, excess
+from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = ["OnlineLabelEstimation"]
@@ -107,13 +108,13 @@ class OnlineLabelEstimation(ExpectedPositives):
         classifier = losses.soft_targets(batch.scores, targets_of(q, y))
         estimator = losses.soft_targets(theta, targets_of(p.detach(), y))
         weights = times(y).to(classifier.dtype)
-        terms = self.mean(classifier, batch, weights=weights) + losses.reduce(estimator, weights)
+        terms = self.mean(classifier, batch, weights=weights) + batch_mean(estimator * weights)
         return (terms + self.balance(batch.scores) + self.balance(theta)) / 2
 
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
         """Move the classifier, and the estimates of the batch's rows."""
         trainer.forward(batch)
-        rate = self.hp.estimator_rate * trainer.optimisers["main"].param_groups[0]["lr"]
+        rate = float(self.hp.estimator_rate) * head_rate(trainer)
         self.updates += 1
         if self.hp.dense:
             make_up(batch.state, int(self.updates), rate)

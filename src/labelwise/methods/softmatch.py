@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Batch, Problem, Trainer, batch_sum
+from labelwise.methods.base import Batch, Problem, Trainer
 from labelwise.methods.consistency import SHARED, Consistency
+from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
 
 __all__ = ["SoftMatch"]

@@ -18,8 +18,8 @@ class LabelQueries(nn.Module):
     ``width`` numbers. Where the network gives maps, ``read_maps`` drops that split for a linear map of C to
     ``width``.
 
-    A transformer decoder makes h (B, K, width) of the queries; linear maps give the mean mu and log-deviation l
-    (clamped to [-6, 6]; sigma = exp(l / 2)) of ``latent`` numbers z ~ N(mu, sigma^2); label k's output is
+    A transformer decoder makes h (B, K, width) of the queries; linear maps give the mean mu and log-variance l
+    (sigma = exp(clamp(l / 2, -6, 6))) of ``latent`` numbers z ~ N(mu, sigma^2); label k's output is
     ``w_k . z + b_k``. Returned are its mean ``w_k . mu + b_k`` (B, K), and as parts its standard deviation
     ``sqrt(sum_j w_kj^2 sigma_j^2)`` (B, K), and the divergence ``-1/2 mean_j(1 + 2 log sigma - mu^2 - sigma^2)`` of
     each label's z from a standard normal (B, K), in float32.
@@ -68,7 +68,7 @@ class LabelQueries(nn.Module):
         queries = self.queries.expand(len(features), -1, -1).to(memory.dtype)
         h = self.decoder(queries, memory, memory_key_padding_mask=empty)
         mu = self.mean(h).float()
-        log_variance = self.log_deviation(h).float().clamp(-6.0, 6.0)
+        log_variance = self.log_deviation(h).float().clamp(-12.0, 12.0)  # log sigma in [-6, 6]
         variance = log_variance.exp()
         output = (mu * self.weight).sum(2) + self.bias
         spread = (variance * self.weight**2).sum(2).clamp(min=1e-12).sqrt()
