@@ -16,6 +16,7 @@ from torch import nn
 
 import labelwise as lw
 from labelwise import methods
+from labelwise.methods import Problem
 
 N, D, K = 46, 5, 3
 RATE = 0.01
@@ -45,10 +46,20 @@ def cases():
     """Yield (method, labels) over the registry: with known negatives, and with positives alone, where it may be."""
     for name in methods.names():
         settings = methods.get(name).spec.settings
-        known = "partial" in settings
-        yield from ((name, case) for case in ("partial", "few gaps") if known)
-        yield from ((name, case) for case in ("full",) if not known)
-        yield from ((name, case) for case in ("single_positive",) if case in settings)
+        if "partial" not in settings:
+            yield name, "full"
+            continue
+        yield name, "partial"
+        if mixes(name):
+            yield name, "few gaps"
+        if "single_positive" in settings:
+            yield name, "single_positive"
+
+
+def mixes(name):
+    """Whether a batch of the method is put together from several groups of items."""
+    problem = Problem(labels("partial", items()[1]), "partial", np.full(K, 0.4), true_labels=items()[1])
+    return any(len(stage.mixture) > 1 for stage in methods.get(name)(problem).plan())
 
 
 def trained(devices):
