@@ -164,6 +164,10 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
                 "pictures, 'minilm' for texts, or an array of features"
             )
         if isinstance(preprocessing, TextPreprocessing):
+            if not all(isinstance(word, str) for word in words):
+                raise UserError(
+                    "X holds bytes, and this backbone reads texts: decode them, as in text.decode('utf-8')"
+                )
             return Texts(words, build_tokenizer(preprocessing, model._tokenizer), items=items)
         decoded = None if model.picture_cache is None or model.tune_ == "head" else Path(model.picture_cache)
         return ImageFiles(words, preprocessing, items=items, cache=decoded)
@@ -180,8 +184,8 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
     return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
 
 
-def _words(X: Any) -> list[str] | None:
-    """Return ``X`` as a list of texts or paths, or None where it is anything else."""
+def _words(X: Any) -> list[Any] | None:
+    """Return ``X`` as a list of texts, paths or pictures' bytes, or None where it is anything else."""
     if isinstance(X, str | bytes | Path):
         raise UserError(f"X is one {type(X).__name__}: give a list with one text or path an item")
     if getattr(X, "ndim", 1) != 1 or hasattr(X, "tocsr"):
@@ -190,11 +194,9 @@ def _words(X: Any) -> list[str] | None:
     if kind not in "OUT":
         return None
     values = list(X)
-    return (
-        [str(value) for value in values]
-        if all(isinstance(v, str | Path) for v in values) and values
-        else None
-    )
+    if not values or not all(isinstance(value, str | Path | bytes) for value in values):
+        return None
+    return [value if isinstance(value, bytes) else str(value) for value in values]
 
 
 def in_order(model: MultiLabelClassifier, X: Any) -> Any:

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack
-from io import BufferedReader
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -30,11 +30,15 @@ class Unusable(Exception):
     """A file that is no picture; the message is a clause, such as "is empty (0 bytes)"."""
 
 
-def open_regular(path: str | Path) -> BufferedReader:
-    """Open a regular file to read.
+def open_regular(path: str | Path | bytes) -> BufferedReader | BytesIO:
+    """Open a regular file to read; bytes are what a file holds, and never its name.
 
     :raises Unusable: for what is missing, forbidden, a folder, a pipe, a socket or a device (never waits).
     """
+    if isinstance(path, bytes):
+        if not path:
+            raise Unusable("is empty (0 bytes)")
+        return BytesIO(path)
     try:
         # Looked at first, since to open a device can do something; opened without waiting, since a pipe can
         # take the file's place in between.
@@ -58,8 +62,8 @@ def open_regular(path: str | Path) -> BufferedReader:
     return file
 
 
-def decode(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> Image:
-    """Return the picture in a JPEG, PNG, WebP, GIF, BMP or TIFF file as an RGB image, turned as its EXIF says.
+def decode(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Image:
+    """Return the picture in a JPEG, PNG, WebP, GIF, BMP or TIFF file, or in its bytes, as RGB, turned as its EXIF says.
 
     The content decides on the format, not the name. Of an animation the first frame counts; transparent
     pixels lie on white; 16-bit grey is scaled to 8 bits. The size is checked before anything is decoded.
@@ -77,7 +81,7 @@ def decode(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> Image:
             raise Unusable(f"is damaged or cut short ({_said(error)})") from None
 
 
-def measure(path: str | Path, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
+def measure(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
     """Return the height and width that ``decode`` will give, from the file's header alone.
 
     :raises Unusable: for a file whose header cannot be read.

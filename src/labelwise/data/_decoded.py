@@ -51,7 +51,7 @@ class DecodedPictures:
     def __init__(
         self,
         folder: Path,
-        paths: Sequence[str],
+        paths: Sequence[str | bytes],
         *,
         side: int,
         interpolation: str,
@@ -158,9 +158,12 @@ def _short_shape(shape: tuple[int, int], side: int) -> tuple[int, int]:
     return height, width
 
 
-def _key(paths: Sequence[str], side: int, interpolation: str, most_pixels: int) -> str:
+def _key(paths: Sequence[str | bytes], side: int, interpolation: str, most_pixels: int) -> str:
     digest = hashlib.blake2b(f"{_VERSION} {side} {interpolation} {most_pixels}\n".encode(), digest_size=16)
     for path in paths:
+        if isinstance(path, bytes):
+            digest.update(hashlib.blake2b(path, digest_size=16).digest())
+            continue
         try:
             status = os.stat(path)
             size, time = status.st_size, status.st_mtime_ns
@@ -170,7 +173,7 @@ def _key(paths: Sequence[str], side: int, interpolation: str, most_pixels: int) 
     return "decoded-" + digest.hexdigest()
 
 
-def _shapes(paths: Sequence[str], side: int, most_pixels: int, workers: Workers) -> NDArray[np.int32]:
+def _shapes(paths: Sequence[str | bytes], side: int, most_pixels: int, workers: Workers) -> NDArray[np.int32]:
     shapes = np.zeros((len(paths), 2), dtype=np.int32)
 
     def look(row: int) -> None:

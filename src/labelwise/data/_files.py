@@ -63,10 +63,10 @@ class ImageFiles:
     function of (seed, epoch, item), whatever the batch and the number of workers; ``source[index]`` keeps the
     items' numbers.
 
-    :param paths: n files; what they hold decides on their format, not their names.
+    :param paths: n files, or the bytes of pictures; what they hold decides on their format, not their names.
     :param preprocessing: the size, and how a picture comes to it; ``models.preprocessing_of`` gives a backbone's.
     :param root: a folder: relative paths start there, and none may lead out of it, by links neither.
-    :param items: the n ids, for messages; by default the paths as given.
+    :param items: the n ids, for messages; by default the paths as given, or numbers from 0 for bytes.
     :param workers: threads that decode, >= 0; 0 decodes in the calling thread.
     :param strong: the strong view, or keywords of ``StrongView``.
     :param cache: a folder in which to keep the decoded pictures, with the shorter side at 256 pixels (or as
@@ -80,7 +80,7 @@ class ImageFiles:
 
     def __init__(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Iterable[str | os.PathLike[str] | bytes],
         preprocessing: ImagePreprocessing,
         *,
         root: str | Path | None = None,
@@ -90,13 +90,17 @@ class ImageFiles:
         cache: str | Path | None = None,
         most_pixels: int = MOST_PIXELS,
     ) -> None:
-        given = [os.fspath(path) for path in paths]
+        given = [path if isinstance(path, bytes) else os.fspath(path) for path in paths]
         if items is not None and len(items) != len(given):
             raise UserError(f"{len(given)} paths and {len(items)} items: give one id per path")
         if workers < 0:
             raise UserError(f"workers is {workers}: give a number of threads, or 0 for none")
-        self.items = [str(item) for item in items] if items is not None else given
-        self._paths = given if root is None else resolve_inside(given, root, self._where, "root")
+        named = [str(row) if isinstance(path, bytes) else path for row, path in enumerate(given)]
+        self.items = named if items is None else [str(item) for item in items]
+        self._paths: list[str | bytes] = given
+        if root is not None:
+            inside = iter(resolve_inside(_names(given), root, self._where, "root"))
+            self._paths = [path if isinstance(path, bytes) else next(inside) for path in given]
         self.preprocessing = preprocessing
         self.strong = strong if isinstance(strong, StrongView) else StrongView(**(strong or {}))
         self.most_pixels = most_pixels
@@ -129,8 +133,8 @@ class ImageFiles:
         return None if self._decoded is None else self._decoded.side
 
     @property
-    def paths(self) -> list[str]:
-        """The n files."""
+    def paths(self) -> list[str | bytes]:
+        """The n files, or what they hold."""
         return [self._paths[row] for row in self._rows.tolist()]
 
     def __len__(self) -> int:
@@ -211,7 +215,7 @@ class ImageFiles:
         self._workers.run(digest, len(self))
         return found
 
-    def _path(self, row: int) -> str:
+    def _path(self, row: int) -> str | bytes:
         return self._paths[int(self._rows[row])]
 
     def _where(self, row: int) -> str:
@@ -251,9 +255,13 @@ class ImageFiles:
         except Unusable as reason:
             mend = "put the file back" if str(reason) == "does not exist" else "replace the file"
             raise UserError(
-                f"item {self.items[row][:80]!r} (row {row}, counted from 0): {self._path(row)[:300]} {reason};"
+                f"item {self.items[row][:80]!r} (row {row}, counted from 0): {self._shown(row)} {reason};"
                 f" {mend}, drop the row, or skip such items (--on-bad-item skip)"
             ) from None
+
+    def _shown(self, row: int) -> str:
+        path = self._path(row)
+        return "its picture" if isinstance(path, bytes) else path[:300]
 
     def _pixels(self, row: int) -> Image:
         """Return a row's picture, by way of the cache."""
@@ -266,3 +274,7 @@ class ImageFiles:
             kept = shortened(image, self._decoded.side, self.preprocessing.interpolation)
             self._decoded.put(number, kept)
         return kept
+
+
+def _names(given: Sequence[str | bytes]) -> list[str]:
+    return [path for path in given if isinstance(path, str)]

@@ -11,8 +11,8 @@ __all__ = ["shortened", "thumbnail"]
 _SIDE, _LONGEST, _MOST_TEXT = 160, 480, 400
 
 
-def thumbnail(path: str | Path) -> str | None:
-    """Return the picture in a file with a short side of at most 160 pixels, or None where it cannot be read."""
+def thumbnail(path: str | Path | bytes) -> str | None:
+    """Return the picture in a file or its bytes with a short side of at most 160 pixels, None where it cannot be read."""
     from labelwise.data._decode import Unusable, decode
 
     try:
