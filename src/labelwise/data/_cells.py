@@ -134,7 +134,7 @@ class Columns:
             more = f"; rows {rows}" if len(wrong) > 1 else ""
             raise UserError(
                 f"{self.where(int(wrong[0]), name)}: a feature is NaN, infinite or beyond float32{more};"
-                " fill or drop these rows"
+                " fill or drop these rows, or give --impute mean (or median) for empty cells"
             )
         return numbers
 
@@ -156,9 +156,11 @@ class Columns:
             try:
                 result[row] = float(value)
             except (TypeError, ValueError, OverflowError):
-                what = "empty" if value is None or value == "" else f"{shown(value)}, not a number"
+                empty = value is None or not str(value).strip()
+                found = "empty" if empty else f"{shown(value)}, not a number"
+                how = "--impute mean (or median) to fill such cells" if empty else "--encode onehot for words"
                 raise UserError(
-                    f"{self.where(row, name)}: the feature is {what}; mend it or name the feature columns"
+                    f"{self.where(row, name)}: the feature is {found}; mend it, give {how}, or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result

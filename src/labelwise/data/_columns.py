@@ -218,10 +218,10 @@ class _Assignment:
         else:
             texts = {"text", *(n.lower() for n in (self.options.text_column,) if n is not None)}
             item = next((name for name in ids if name.lower() not in texts), None)
-            if item is not None and not looks.holds_pictures(self.columns, item):
-                self._tell(item, "item ids", "by name")
-            elif item is not None and not self._have_paths(item):
+            if item is not None and looks.holds_pictures(self.columns, item) and not self._have_paths(item):
                 item = None
+            if item is not None:
+                self._tell(item, "item ids", "by name")
         for name in index:
             why = "an index, which numbers the rows"
             if item is None and self._are_ids(name):
@@ -350,6 +350,9 @@ class _Assignment:
         vectors = {name for name in free if self.columns.is_vector(name)}
         numbered = [name for name in free if name in vectors or _NUMBERED.search(name)]
         worded = [name for name in free if name not in numbered and _WORDED.search(name)]
+        for name in [name for name in worded if self._counts(name)]:
+            self._leave(name, "it counts the rows")
+            worded.remove(name)
         if labels is None:
             numbered, worded = self._without_labels(numbered, worded, vectors)
         found = {*numbered, *worded}
@@ -397,7 +400,7 @@ class _Assignment:
         """Return as features all that is left, but for ids and row numbers, which tell a model nothing."""
         found = []
         for name in free:
-            if looks.counts_rows(self.columns, name) and self.columns.rows > 2:
+            if self._counts(name):
                 self._leave(name, "it counts the rows")
             elif _IDENTIFIER.search(name) and not self.columns.is_vector(name):
                 self._leave(name, "an id by its name")
@@ -411,6 +414,9 @@ class _Assignment:
                 self._tell(name, "features", "all that is left beside the labels")
                 found.append(name)
         return found
+
+    def _counts(self, name: str) -> bool:
+        return self.columns.rows > 2 and looks.counts_rows(self.columns, name)
 
     def _leave(self, name: str, why: str) -> None:
         self._tell(name, "not used", why)

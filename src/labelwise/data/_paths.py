@@ -121,7 +121,7 @@ def find_pictures(
             found.append(given)
             continue
         chosen = (same or longer)[0]
-        spelt += _composed(name) != name or bool(same)
+        spelt += not chosen.startswith(name)
         if longer and not same:
             endings[os.path.splitext(chosen)[1]] += 1
         found.append(os.path.join(os.path.dirname(given), chosen))

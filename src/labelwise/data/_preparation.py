@@ -71,13 +71,8 @@ class Preparation:
     def apply(self, columns: Columns) -> tuple[NDArray[np.float32], tuple[str, ...], list[str]]:
         """Return features (n, D) float32, their D names, and sentences on what was filled and what is not known.
 
-        :raises UserError: for a column that is missing, and cells that are neither empty nor numbers.
+        :raises UserError: for cells that are neither empty nor numbers.
         """
-        missing = [name for name in self.columns if name not in columns.data]
-        if missing:
-            raise UserError(
-                f"{columns.path.name}: the model's feature columns {listed(map(repr, missing))} are not in the file"
-            )
         blocks: list[NDArray[np.float32]] = []
         names: list[str] = []
         filled, unknown = Counts(), Counts()

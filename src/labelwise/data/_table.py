@@ -217,7 +217,12 @@ def _for_model(
     if "text_column" in gone:
         asked = replace(asked, text_column=None)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))
-    sources = _sources(columns, features, vectors) if preparation is None else list(preparation.columns)
+    sources = _sources(columns, features, vectors)
+    if preparation is not None:
+        sources = list(preparation.columns)
+        _check_there(
+            columns, "feature columns", [name for name in sources if name not in columns.data], sources
+        )
     asked = replace(asked, feature_columns=tuple(sources) or None)
     absent = asked.labels_column is not None and asked.labels_column not in columns.data
     if absent and "labels_column" not in given and labels and all(name in columns.data for name in labels):
@@ -398,11 +403,7 @@ def _align(
 ) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
     place = {name: i for i, name in enumerate(names)}
     missing = [name for name in wanted if name not in place]
-    if missing:
-        raise UserError(
-            f"{columns.path.name}: the model's feature columns {listed(map(repr, missing))} are not in the"
-            f" file; {near(missing[0], [name for name in columns.data if name not in wanted])}"
-        )
+    _check_there(columns, "feature columns", missing, wanted)
     if not wanted and features is not None:
         raise UserError(
             f"{columns.path.name}: the model needs an 'image' or a 'text' column, and there is none"
@@ -433,14 +434,21 @@ def _present(
                 f" {near(pattern, columns.data)}"
             )
     missing = [name for name in label_names if name not in there]
-    if missing and require:
-        others = [name for name in columns.data if name not in label_names]
-        hint = "" if patterns is None else " or are not named by --label-columns"
-        raise UserError(
-            f"{columns.path.name}: the model's label columns {listed(map(repr, missing))} are not in the"
-            f" file{hint}; {near(missing[0], others)}"
-        )
+    if require:
+        hint = "" if patterns is None else ", or are not named by --label-columns"
+        _check_there(columns, "label columns", missing, label_names, hint)
     extra = [name for name in there if name not in set(label_names)] if patterns is not None else []
     if extra:
         notes.append(f"left out, since the model does not know these labels: {listed(map(repr, extra))}")
     return [name for name in label_names if name in there]
+
+
+def _check_there(
+    columns: Columns, what: str, missing: Sequence[str], wanted: Sequence[str], hint: str = ""
+) -> None:
+    """Refuse a file without columns that a model was trained with."""
+    if missing:
+        raise UserError(
+            f"{columns.path.name}: the model's {what} {listed(map(repr, missing))} are not in the file{hint};"
+            f" {near(missing[0], [name for name in columns.data if name not in wanted])}"
+        )
