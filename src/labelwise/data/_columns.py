@@ -161,8 +161,7 @@ class _Assignment:
 
     def _is_different(self, name: str) -> bool:
         """Return whether no two cells are equal, as ids are; few rows may number themselves 0 and 1."""
-        values = self.columns.strings(name) if self.columns.rows <= 2 else [None]
-        return None not in values and len(set(values)) == len(values)
+        return self.columns.rows <= 2 and self._are_ids(name)
 
     def _tell(self, name: str, role: str, why: str) -> None:
         self.why[name] = (role, why)
@@ -175,18 +174,16 @@ class _Assignment:
         if name in ("", "__index_level_0__"):
             return True
         if _UNNAMED.match(name):
-            values = self.columns.strings(name)
-            whole = all(value is not None and looks.is_whole(value) for value in values)
-            return whole and (place == 0 or len(set(values)) == len(values))
+            return self._are_whole(name) and (place == 0 or self._are_ids(name))
         if name.lower() not in _INDEX:
             return False
-        return looks.counts_rows(self.columns, name) or self._numbers_rows(name)
+        # In a part of a larger table they count no more, and are whole numbers, no two alike.
+        part = self.columns.rows > 2 and self._are_whole(name) and self._are_ids(name)
+        return part or looks.counts_rows(self.columns, name)
 
-    def _numbers_rows(self, name: str) -> bool:
-        """Return whether a column holds whole numbers, no two alike: row numbers of a larger table."""
-        values = self.columns.strings(name)
-        whole = all(value is not None and looks.is_whole(value) for value in values)
-        return self.columns.rows > 2 and whole and len(set(values)) == len(values)
+    def _are_whole(self, name: str) -> bool:
+        values = [] if self._is_nested(name) else self.columns.strings(name)
+        return bool(values) and all(value is not None and looks.is_whole(value) for value in values)
 
     def _given_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
         if self.options.labels_column is not None:
@@ -232,8 +229,13 @@ class _Assignment:
         return item
 
     def _are_ids(self, name: str) -> bool:
-        values = self.columns.strings(name)
+        values = [None] if self._is_nested(name) else self.columns.strings(name)
         return None not in values and len(set(values)) == len(values)
+
+    def _is_nested(self, name: str) -> bool:
+        import pyarrow.types as kinds
+
+        return bool(kinds.is_nested(self.columns.data[name].type))
 
     def _have_paths(self, name: str) -> bool:
         """Return whether a column's pictures carry paths that can be ids."""

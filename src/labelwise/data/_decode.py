@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MOST_PIXELS", "Unusable", "decode", "measure", "open_regular"]
+__all__ = ["MOST_PIXELS", "Unusable", "begins_as_picture", "decode", "measure", "open_regular"]
 
 MOST_PIXELS = 89_478_485
 """The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
@@ -117,6 +117,11 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
         raise
     except Exception as error:
         raise Unusable(f"is damaged or cut short ({_said(error)})") from None
+
+
+def begins_as_picture(data: bytes) -> bool:
+    """Return whether a file's bytes begin as those of a picture that :func:`decode` reads."""
+    return _kind(data[:32]) is not None
 
 
 def _kind(start: bytes) -> Callable[[IO[bytes]], ImageFile] | None:

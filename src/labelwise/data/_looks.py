@@ -8,6 +8,7 @@ from typing import Any
 
 from labelwise.annotations import code_of
 from labelwise.data._cells import Columns
+from labelwise.data._decode import begins_as_picture
 from labelwise.data._paths import is_picture_name
 
 __all__ = [
@@ -98,14 +99,21 @@ def names_pictures(columns: Columns, name: str) -> bool:
 
 
 def holds_pictures(columns: Columns, name: str) -> bool:
-    """Return whether a column holds pictures' bytes, alone or as ``{"bytes": ..., "path": ...}``."""
+    """Return whether a column holds pictures' bytes, alone or as ``{"bytes": ..., "path": ...}``.
+
+    Bytes alone may be text, as some programs write it: what they begin with tells.
+    """
     import pyarrow.types as kinds
 
     kind = columns.data[name].type
     if kinds.is_struct(kind):
         fields = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
         return "bytes" in fields and _is_binary(fields["bytes"])
-    return _is_binary(kind)
+    if not _is_binary(kind):
+        return False
+    column, step = columns.data[name], max(1, columns.rows // 20)
+    cells = [column[row].as_py() for row in range(0, columns.rows, step)]
+    return any(begins_as_picture(cell) for cell in cells if cell)
 
 
 def holds_paths(columns: Columns, name: str) -> bool:
