@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, describe, load, recommend
-from labelwise.annotations import simulate
+from labelwise.annotations import parse, simulate
 from labelwise.errors import UserError
 from labelwise.methods import get
 from labelwise.models import ImagePreprocessing
@@ -92,6 +92,9 @@ CASES = [
     ("picture_cache", "folder", TRAINED, ROWS, "no files"),
     ("picture_cache", "folder", WHOLE, PHOTOS, "no files"),
     ("on_bad_item", "skip", TRAINED, ROWS, "no reading that could fail"),
+    ("unlisted", "absent", RIDGE, ROWS, "neither rows of names nor a sparse matrix"),
+    ("minus_one", "absent", RIDGE, (X, parse(Y)), "annotations"),
+    ("empty", "absent", RIDGE, (X, parse(Y)), "annotations"),
     ("prior", [0.5, 0.4, 0.3], RIDGE, ROWS, "neither"),
     ("prior", [0.5, 0.4, 0.3], {**TRAINED, "rule": 0.3}, ROWS, "neither"),
 ]
