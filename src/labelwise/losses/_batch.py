@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelwise.errors import UserError
 
-from ._check import check_pair
+from ._check import check_pair, mark_codes
 from ._cross_entropy import positives
 from ._pointwise import working_dtype
 
@@ -66,4 +66,6 @@ def gradient_balance(logits: Tensor, labels: Tensor) -> Tensor:
     """
     check_pair(logits, labels)
     dtype = working_dtype(logits)
-    return (positives(labels, dtype) - torch.sigmoid(logits.to(dtype))).sum().abs()
+    known = positives(labels, dtype)
+    mark_codes(known, labels)
+    return (known - torch.sigmoid(logits.to(dtype))).sum().abs()

@@ -1,7 +1,4 @@
-"""What every loss refuses: shapes that differ, whole-number scores, arguments out of their range.
-
-Values of labels are not looked at: that is done once, where data come in.
-"""
+"""What every loss refuses: shapes that differ, whole-number scores, codes that are none, arguments out of range."""
 
 from __future__ import annotations
 
@@ -12,11 +9,15 @@ from torch import Tensor
 
 from labelwise.errors import UserError, near
 
-__all__ = ["check_choice", "check_pair", "check_range", "parameter"]
+__all__ = ["check_choice", "check_pair", "check_range", "mark_codes", "parameter"]
 
 
 def check_pair(x: Tensor, y: Tensor | None) -> None:
-    """Refuse scores that are not floating-point, and labels of another shape or that require a gradient."""
+    """Refuse scores that are not floating-point; labels of another shape or that require a gradient; other codes.
+
+    Codes are 1, 0 and -1, and the fractions between 0 and 1. On an accelerator, where looking at them would wait for
+    everything before, ``mark_codes`` has the others give NaN.
+    """
     if not torch.is_floating_point(x):
         raise UserError(
             f"logits or cosines must be floating-point, got {x.dtype}: convert them with .float()"
@@ -30,6 +31,37 @@ def check_pair(x: Tensor, y: Tensor | None) -> None:
         raise UserError(f"labels or targets have shape {shapes}: both must be (B, K)")
     if y.requires_grad:
         raise UserError("targets are constants here and would get no gradient: pass targets.detach()")
+    if y.dtype.is_complex:
+        raise UserError(f"labels or targets are {y.dtype}: give 1, 0 and -1, or fractions")
+    if y.device.type == "cpu" and y.numel() and y.dtype != torch.bool:
+        _check_codes(y)
+
+
+def _check_codes(y: Tensor) -> None:
+    low, high = (float(end) for end in torch.aminmax(y))
+    if high <= 1 and (low >= 0 or (low >= -1 and not y.is_floating_point())):
+        return
+    wrong = _strange(y)
+    if bool(wrong.any()):
+        place = [int(index) for index in wrong.nonzero()[0]]
+        value = y[tuple(place)].item()
+        raise UserError(
+            f"labels or targets hold {value:g} at {place} (counted from 0): 1 is relevant, 0 irrelevant, -1 unknown,"
+            " and a soft target lies between 0 and 1"
+        )
+
+
+def mark_codes(value: Tensor, y: Tensor | None) -> None:
+    """Set the losses ``value`` of entries whose code is none to NaN, without waiting for the device."""
+    if y is not None and y.device.type != "cpu" and y.dtype != torch.bool:
+        value.masked_fill_(_strange(y), torch.nan)
+
+
+def _strange(y: Tensor) -> Tensor:
+    """Return where ``y`` is neither -1 nor in [0, 1], NaN included."""
+    wrong = y.clamp(0, 1) != y
+    # Without a sign there is no -1, and torch would take 255 for it.
+    return wrong if y.dtype == torch.uint8 else wrong & (y != -1)
 
 
 def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from labelwise.errors import UserError
 
-from ._check import check_pair
+from ._check import check_pair, mark_codes
 
 __all__ = ["Needs", "Pull", "Rule", "pointwise", "working_dtype"]
 
@@ -75,6 +75,7 @@ class _Pointwise(torch.autograd.Function):
             value[rows] = block
             if slope is not None and part is not None:
                 slope[rows] = part
+        mark_codes(value, y)
         ctx.pull = pull
         ctx.save_for_backward(slope, *((y, x, *parameters) if any(needs[1:]) else ()))
         ctx.dtype = x.dtype

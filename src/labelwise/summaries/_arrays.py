@@ -11,7 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 
-__all__ = ["Scores", "as_array", "as_counts", "as_ids", "as_mask", "as_scores", "refuse_nan", "row_blocks"]
+__all__ = [
+    "Scores",
+    "as_array",
+    "as_counts",
+    "as_ids",
+    "as_mask",
+    "as_scores",
+    "refuse_codes",
+    "refuse_nan",
+    "row_blocks",
+]
 
 Scores = NDArray[np.floating[Any]]
 
@@ -19,7 +29,12 @@ _BLOCK_ENTRIES = 1 << 19
 
 
 def as_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    """Return an array or tensor (any device or layout) as a numpy array, without a copy where possible."""
+    """Return an array or tensor (any device or layout) as a numpy array, without a copy where possible.
+
+    A masked array is refused where it masks anything: what lies under the mask would pass for a value.
+    """
+    if np.ma.is_masked(values):
+        raise UserError("a masked array masks entries: fill them (-1 for an unknown label) before giving it")
     if not isinstance(values, torch.Tensor):
         return np.asarray(values)
     tensor = values.detach()
@@ -39,6 +54,20 @@ def as_scores(name: str, values: ArrayLike | torch.Tensor, n_labels: int) -> Sco
     if array.dtype.kind not in "fiub":
         raise UserError(f"{name} has dtype {array.dtype}: give numbers.")
     return array.astype(np.float32 if array.dtype == np.float16 else np.float64)
+
+
+def refuse_codes(name: str, targets: NDArray[Any]) -> None:
+    """Raise a UserError for an entry of ``targets`` (b, K) that is neither 1, 0, -1 nor a fraction between 0 and 1."""
+    if targets.dtype.kind not in "fiub":
+        raise UserError(f"{name} has dtype {targets.dtype}: give 1, 0 or -1 (unknown).")
+    if targets.size == 0 or targets.min() >= 0 >= targets.max() - 1:
+        return
+    wrong = (np.clip(targets, 0, 1) != targets) & (targets != -1)
+    if wrong.any():
+        row, label = (int(index[0]) for index in np.nonzero(wrong))
+        raise UserError(
+            f"{name} is {targets[row, label]} in row {row}, label {label}: give 1, 0 or -1 (unknown)."
+        )
 
 
 def as_mask(

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.summaries._arrays import Scores, as_array, as_scores, refuse_nan, row_blocks
+from labelwise.summaries._arrays import Scores, as_array, as_scores, refuse_codes, refuse_nan, row_blocks
 
 __all__ = ["AngleMoments", "AngleStatistics"]
 
@@ -100,6 +100,7 @@ class AngleMoments:
         labels = as_array(targets)
         if labels.shape != values.shape:
             raise UserError(f"targets has shape {labels.shape}: give that of the angles, {values.shape}.")
+        refuse_codes("targets", labels)
         for rows in row_blocks(*values.shape):
             for side in (0, 1):
                 self._take_block(side, values[rows], labels[rows] == side, np.arange(rows.start, rows.stop))

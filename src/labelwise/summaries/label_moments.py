@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from labelwise.errors import UserError
-from labelwise.summaries._arrays import as_array, row_blocks
+from labelwise.summaries._arrays import as_array, refuse_codes, row_blocks
 
 __all__ = ["LabelMoments"]
 
@@ -42,6 +42,7 @@ class LabelMoments:
             raise UserError(
                 f"targets has shape {y.shape}: give ({len(z)}, {n_labels}), one column per label."
             )
+        refuse_codes("targets", y)
         for rows in row_blocks(len(z), n_features):
             positive = y[rows] == 1
             # Positives are few: a sparse product reads only their rows of the features.
