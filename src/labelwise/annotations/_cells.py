@@ -26,7 +26,8 @@ _QUOTED = r"""(?>'(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+")"""
 _LITERAL = re.compile(
     rf"(?>{_QUOTED}|[\[\](){{}},:\s]|[+-]?\d{{1,19}}(?:\.\d{{1,19}})?|True|False|None)++", re.DOTALL
 )
-_ADJACENT = re.compile(rf"{_QUOTED}\s*+['\"]", re.DOTALL)
+_TEXT = re.compile(_QUOTED, re.DOTALL)
+_ADJACENT = re.compile(r"\0\s*\0")
 _WRAPPED = re.compile(
     r"(?:frozenset|set|array|list)\(\s*([\[{(].*[\]})])?\s*(?:,\s*dtype=[\w'<>]+\s*)?\)", re.DOTALL
 )
@@ -71,13 +72,17 @@ class CellReader:
 
     def notes(self) -> list[str]:
         """Return sentences on what was guessed."""
-        if not self.keys:
-            return []
-        [key] = self.keys
-        left = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
-        return [
-            f"Of each object in a cell the text of {shown(key)} is the name{left} (--name-key says otherwise)."
-        ]
+        notes = []
+        if self.choices:
+            notes.append(
+                "Cells of choices, as Label Studio writes them, are lists; a text beside them is one name."
+            )
+        for key in self.keys:
+            left = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
+            notes.append(
+                f"Of each object in a cell the text of {shown(key)} is the name{left} (--name-key says otherwise)."
+            )
+        return notes
 
     def _spelt(self, text: str, row: int) -> Any:
         """Return the object that a text spells in JSON or Python, or the text."""
@@ -227,7 +232,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _literal(text: str) -> Any:
     """Return the object that a literal of Python spells, but for texts side by side, which Python would join."""
-    if _LITERAL.fullmatch(text) is None or _ADJACENT.search(re.sub(r"\\.", "_", text)):
+    if _LITERAL.fullmatch(text) is None or _ADJACENT.search(_TEXT.sub("\0", text)):
         raise ValueError("no literal")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -117,7 +117,7 @@ class Columns:
                 f"{self.where(row, name)}: {value} is no label state"
                 + (f" ({more} more)" if more else "")
                 + "; write 1 (relevant), 0 (irrelevant) or nothing (unknown), or name the label columns"
-                " (--label-columns) or the feature columns (--feature-columns)"
+                " (--label-columns), a column of names (--labels-column) or the feature columns (--feature-columns)"
                 + hint_of(encoded.dictionary.to_pylist())
             )
         return states
