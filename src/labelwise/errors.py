@@ -24,8 +24,8 @@ def near(name: str, options: Iterable[object]) -> str:
 
     ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; else all of them.
     """
-    names = [str(option) for option in options]
-    close = get_close_matches(name, names, n=3, cutoff=0.6)
+    names = [_short(option) for option in options]
+    close = get_close_matches(_short(name), names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
     return "there are: " + listed(names) if names else "there are none"
@@ -33,7 +33,7 @@ def near(name: str, options: Iterable[object]) -> str:
 
 def listed(values: Iterable[object], most: int = 5) -> str:
     """Return the first values of a list, joined by commas, and how many more there are."""
-    items = [str(value) for value in values]
+    items = [_short(value) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 
@@ -46,3 +46,10 @@ def shown(value: object, most: int = 60) -> str:
     except Exception:  # a repr is the value's own code, and refuses, among others, numbers of 5,000 digits
         return f"a value of type {type(value).__name__}"
     return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _short(value: object, most: int = 100) -> str:
+    """Return a text as a message may hold it: cut, and with no character that a terminal would obey."""
+    text = str(value)
+    text = text if len(text) <= most else text[: most - 3] + "..."
+    return text if text.isprintable() else repr(text)[1:-1]

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from labelwise.data import read_table
+from labelwise.data._footer import Footer, read_footer
 from labelwise.data._formats import read_columns
 from labelwise.errors import UserError
 
@@ -240,9 +241,33 @@ def test_what_decodes_is_counted_whatever_the_metadata_promise(
     monkeypatch.setattr("labelwise.data._lines._TIMES", 0.5)
     with pytest.raises(UserError, match="decodes to more than"):
         read_columns(tmp_path / "t.parquet")
-    monkeypatch.setattr("labelwise.data._parquet._promised", lambda *_: [])
+    monkeypatch.setattr("labelwise.data._parquet.read_footer", lambda _: Footer(200_000, ()))
     with pytest.raises(UserError, match="decodes to more than"):
         read_columns(tmp_path / "t.parquet")
+
+
+def test_the_footer_is_read_as_arrow_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    columns = {
+        "n": pa.array(range(1000), pa.int64()),
+        "tags": pa.array([["a", "b"]] * 1000),
+        "image": pa.array([{"bytes": b"x" * 9, "path": "p"}] * 1000),
+        "fixed": pa.array([b"12345"] * 1000, pa.binary(5)),
+        "yes": pa.array([True] * 1000),
+    }
+    parquet.write_table(pa.table(columns), path, row_group_size=300)
+    with parquet.ParquetFile(path) as file:
+        groups = [file.metadata.row_group(place) for place in range(file.metadata.num_row_groups)]
+        chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
+        footer = read_footer(path)
+        assert footer.rows == file.metadata.num_rows
+    assert [chunk.path for chunk in footer.chunks] == [chunk.path_in_schema for chunk in chunks]
+    for found, chunk in zip(footer.chunks, chunks, strict=True):
+        assert found.bytes >= chunk.total_uncompressed_size
+        if chunk.path_in_schema == "fixed":
+            assert found.bytes >= 5 * chunk.num_values
+        if "tags" in chunk.path_in_schema:
+            assert found.most_bytes == chunk.num_values * chunk.total_uncompressed_size
 
 
 CELLS = st.text(st.sampled_from('ab ,;\t"\\\n\r\0é|'), max_size=6)

@@ -16,7 +16,7 @@ from labelwise.annotations._checks import missing
 from labelwise.annotations._codes import code_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["CellReader", "Names", "Numbers", "States"]
+__all__ = ["CellReader", "Names", "Numbers", "States", "is_name"]
 
 Names = tuple[str, ...]
 States = dict[str, str]
@@ -32,6 +32,7 @@ _WRAPPED = re.compile(
     r"(?:frozenset|set|array|list)\(\s*([\[{(].*[\]})])?\s*(?:,\s*dtype=[\w'<>]+\s*)?\)", re.DOTALL
 )
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
+_MOST_ID = 10**18
 _IDS = frozenset(("id", "_id", "uuid", "guid", "key", "index", "idx"))
 
 
@@ -125,7 +126,7 @@ class CellReader:
                 tuple(value.item() if isinstance(value, np.generic) else value for value in values)
             )
         for value in values:
-            if isinstance(value, bool | np.bool_) or not isinstance(value, str | int | np.integer):
+            if not is_name(value):
                 raise UserError(
                     f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
                 )
@@ -221,6 +222,13 @@ class CellReader:
         self.keys.add(key)
         self.left_out |= {str(other) for other in keys - {key}}
         return tuple(dict.fromkeys(value[key].strip() for value in objects))
+
+
+def is_name(value: Any) -> bool:
+    """Return whether a value in a list is a label name: a text, or a whole number that is an id."""
+    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        return abs(int(value)) < _MOST_ID
+    return isinstance(value, str)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

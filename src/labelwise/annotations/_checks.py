@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -46,3 +48,20 @@ def missing(value: Any) -> bool:
     if value is None or type(value).__name__ in {"NAType", "NaTType", "MaskedConstant"}:
         return True
     return isinstance(value, float | np.floating) and bool(value != value)  # noqa: PLR0124
+
+
+@contextmanager
+def reading(argument: str, Y: Any) -> Iterator[None]:
+    """Turn what the code of a given object raises into ``UserError``.
+
+    What looks like an array, a frame, a tensor or a sparse matrix may be none, and may raise anything.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{argument} is a {type(Y).__name__} that cannot be read ({type(error).__name__}: {shown(str(error))}):"
+            " give rows of 1, 0 and -1, or of names"
+        ) from error

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from labelwise.annotations._checks import reading
 from labelwise.annotations._codes import Codes
 from labelwise.annotations._readers import Matrix, read_states, to_known
 from labelwise.errors import UserError, listed, near, shown
@@ -72,7 +73,8 @@ def as_matrix(
     if isinstance(Y, Annotations):
         return Y.matrix
     codes.seen = None
-    return read_states(to_known(Y, argument), argument, unlisted, codes)
+    with reading(argument, Y):
+        return read_states(to_known(Y, argument), argument, unlisted, codes)
 
 
 def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
@@ -107,7 +109,7 @@ def choose(own: Iterable[object], wanted: Sequence[str] | None) -> tuple[tuple[s
     for name in chosen:
         if (count := names.count(name)) != 1:
             why = near(name, names) if count == 0 else "it names several columns"
-            raise UserError(f"label_names: {name!r} is not one label of the input: {why}")
+            raise UserError(f"label_names: {shown(name)} is not one label of the input: {why}")
     return chosen, [names.index(name) for name in chosen]
 
 

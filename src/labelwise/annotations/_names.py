@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._cells import CellReader, Names, Numbers, States
+from labelwise.annotations._cells import CellReader, Names, Numbers, States, is_name
 from labelwise.annotations._checks import state_of
 from labelwise.annotations._codes import Codes, code_of
 from labelwise.annotations._matrix import Annotations, name_list
@@ -54,7 +54,7 @@ def parse_names(
     """
     absent = state_of("unlisted", unlisted)
     codes = Codes.named(minus_one, empty)
-    if extra not in ("refuse", "ignore"):
+    if not isinstance(extra, str) or extra not in ("refuse", "ignore"):
         raise UserError(f"extra={shown(extra)}: it is 'refuse' or 'ignore'")
     chosen = None if label_names is None else name_list(label_names)
     notes: list[str] = []
@@ -229,7 +229,7 @@ def _numbers(
         }
     for row, values in cells.items():
         for value in values:
-            if isinstance(value, bool) or not isinstance(value, int) or abs(value) >= 10**18:
+            if not is_name(value):
                 raise UserError(
                     f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
                 )

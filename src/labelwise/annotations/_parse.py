@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing, state_of
+from labelwise.annotations._checks import missing, reading, state_of
 from labelwise.annotations._codes import Codes
 from labelwise.annotations._matrix import Annotations, choose, name_list
 from labelwise.annotations._names import name_notes, parse_names
@@ -48,27 +48,28 @@ def parse(
     if isinstance(Y, Annotations):
         names, places = choose(Y.label_names, label_names)
         return Y if places is None else Annotations(np.ascontiguousarray(Y.matrix[:, places]), names, Y.notes)
-    Y = to_known(Y)
-    if is_frame(Y):
-        names, places = choose(Y.columns, label_names)
-        matrix = read_states(Y if places is None else Y.iloc[:, places], "Y", unlisted, codes)
-    elif holds_names(Y):
-        return parse_names(
-            Y,
-            unlisted=unlisted or "unknown",
-            label_names=label_names,
-            separator=separator,
-            minus_one=minus_one,
-            empty=empty,
-            name_key=name_key,
-        )
-    else:
-        matrix = read_states(Y, "Y", unlisted, codes)
-        names = (
-            tuple(f"label_{column}" for column in range(matrix.shape[1]))
-            if label_names is None
-            else name_list(label_names)
-        )
+    with reading("Y", Y):
+        Y = to_known(Y)
+        if is_frame(Y):
+            names, places = choose(Y.columns, label_names)
+            matrix = read_states(Y if places is None else Y.iloc[:, places], "Y", unlisted, codes)
+        elif holds_names(Y):
+            return parse_names(
+                Y,
+                unlisted=unlisted or "unknown",
+                label_names=label_names,
+                separator=separator,
+                minus_one=minus_one,
+                empty=empty,
+                name_key=name_key,
+            )
+        else:
+            matrix = read_states(Y, "Y", unlisted, codes)
+            names = (
+                tuple(f"label_{column}" for column in range(matrix.shape[1]))
+                if label_names is None
+                else name_list(label_names)
+            )
     return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from labelwise.annotations._checks import missing, state_of
 from labelwise.annotations._codes import Codes
+from labelwise.annotations._sparse import stored_entries
 from labelwise.errors import UserError, shown
 
 Matrix = npt.NDArray[np.int8]
@@ -79,11 +80,6 @@ def _from_array(Y: Any, argument: str, codes: Codes) -> Matrix:
         values = np.asarray(Y)
     except ValueError:
         raise UserError(f"{argument} {_ragged(Y)}: give every row one entry for each label") from None
-    except Exception as error:
-        # An object's own __array__ may raise anything.
-        raise UserError(
-            f"{argument} is {shown(Y)}, which does not become an array ({shown(str(error))}): give rows of 1, 0 and -1"
-        ) from None
     check_shape(values.shape, argument)
     states, bad = _states(values, codes)
     if bad >= 0:
@@ -95,30 +91,11 @@ def _from_array(Y: Any, argument: str, codes: Codes) -> Matrix:
 def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
     """Return the dense matrix of a scipy sparse matrix; a stored 0 is irrelevant."""
     check_shape(Y.shape, argument)
-    _check_compressed(Y, argument)
-    try:
-        stored = Y.tocoo()
-        rows, columns = np.asarray(stored.row), np.asarray(stored.col)
-        values = np.asarray(stored.data)
-        whole = rows.shape == columns.shape == values.shape
-        inside = whole and not (
-            rows.size
-            and (
-                rows.min() < 0 or columns.min() < 0 or rows.max() >= Y.shape[0] or columns.max() >= Y.shape[1]
-            )
-        )
-    except Exception as error:  # what scipy raises of a matrix whose parts were changed by hand
-        raise UserError(
-            f"{argument} is a sparse matrix that scipy cannot read: {shown(str(error))}"
-        ) from None
-    if not inside:
-        raise UserError(
-            f"{argument} is a sparse matrix with an index outside its shape {Y.shape}: make it anew"
-        )
+    rows, columns, values = stored_entries(Y, argument)
     states, bad = _states(values, codes)
     if bad >= 0:
         refuse(values[bad], int(rows[bad]), int(columns[bad]), argument)
-    places, counts = np.unique(rows.astype(np.int64) * Y.shape[1] + columns, return_counts=True)
+    places, counts = np.unique(rows * Y.shape[1] + columns, return_counts=True)
     if counts.size and counts.max() > 1:
         row, column = divmod(int(places[counts.argmax()]), Y.shape[1])
         raise UserError(f"{argument} stores row {row}, label {column} more than once: store each entry once")
@@ -131,34 +108,6 @@ def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
     matrix = np.full(Y.shape, state_of("unlisted", unlisted), dtype=np.int8)
     matrix[rows, columns] = states
     return matrix
-
-
-def _check_compressed(Y: Any, argument: str) -> None:
-    """Refuse a CSR, CSC or BSR matrix whose parts do not fit: scipy reads past their ends and crashes."""
-    kind = getattr(Y, "format", None)
-    if kind not in ("csr", "csc", "bsr"):
-        return
-    indptr, indices, data = (np.asarray(part) for part in (Y.indptr, Y.indices, Y.data))
-    block = (1, 1)
-    if kind == "bsr" and data.ndim == 3:
-        block = (max(1, data.shape[1]), max(1, data.shape[2]))
-    major, minor = Y.shape[::-1] if kind == "csc" else (Y.shape[0] // block[0], Y.shape[1] // block[1])
-    whole = indptr.dtype.kind in "iu" and indices.dtype.kind in "iu" and indptr.ndim == indices.ndim == 1
-    if not (
-        whole
-        and len(indptr) == major + 1
-        and indptr[0] == 0
-        and not (np.diff(indptr.astype(np.int64)) < 0).any()
-        and indptr[-1] <= min(len(indices), len(data))
-    ):
-        raise UserError(
-            f"{argument} is a {kind.upper()} matrix whose indptr does not fit its indices and data: make it anew"
-        )
-    used = indices[: indptr[-1]]
-    if used.size and (used.min() < 0 or used.max() >= minor):
-        raise UserError(
-            f"{argument} is a sparse matrix with an index outside its shape {Y.shape}: make it anew"
-        )
 
 
 def _from_frame(frame: Any, argument: str, codes: Codes) -> Matrix:

@@ -35,7 +35,7 @@ class Columns:
         """Return "file: row 3 (line 4), column 'x'" for a message; the line where the format has lines."""
         line = None if self.line_of is None else self.line_of(row)
         place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
-        return place + (f", column {name!r}" if name is not None else "")
+        return place + (f", column {shown(name)}" if name is not None else "")
 
     def strings(self, name: str) -> list[str | None]:
         """Return a column as stripped strings; null and nothing but blanks are None."""
@@ -43,7 +43,7 @@ class Columns:
 
         column = self.data[name]
         if kinds.is_nested(column.type):
-            raise UserError(f"{self.path.name}: column {name!r} holds {str(column.type)[:60]}, not text")
+            raise UserError(f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]}, not text")
         texts = (None if value is None else str(value).strip() for value in self._values(name))
         return [text or None for text in texts]
 
@@ -58,7 +58,7 @@ class Columns:
             values = column.to_pylist()
         except Exception:  # times beyond Python's, bytes that are no text
             raise UserError(
-                f"{self.path.name}: column {name!r} holds {str(column.type)[:60]} that cannot be read as text"
+                f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]} that cannot be read as text"
             ) from None
         return (
             [dict(value) if value else value for value in values] if pa.types.is_map(column.type) else values
@@ -100,7 +100,7 @@ class Columns:
             texts = column.cast(pa.string())
         except (pa.ArrowException, OSError):
             raise UserError(
-                f"{self.path.name}: column {name!r} holds {str(column.type)[:60]}, not label states"
+                f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]}, not label states"
             ) from None
         encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
         words = [code_of(word) for word in encoded.dictionary.to_pylist()]

@@ -12,7 +12,7 @@ from typing import Any
 
 from labelwise.data._cells import Columns
 from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, shown
 
 __all__ = ["read_json"]
 
@@ -42,7 +42,7 @@ def read_json(path: Path, max_rows: int | None) -> Columns:
     names = list(dict.fromkeys(name for row in rows for name in row))
     check_names(path, names)
     counts = Counter(name for row in rows for name in row)
-    partial = [f"{name!r} in {counts[name]:,}" for name in names if counts[name] < len(rows)]
+    partial = [f"{shown(name)} in {counts[name]:,}" for name in names if counts[name] < len(rows)]
     if partial:
         notes.append(f"Keys that not each of the {len(rows):,} rows has, empty elsewhere: {listed(partial)}.")
     columns = {name: _column(path, name, [row.get(name) for row in rows]) for name in names}
@@ -154,13 +154,13 @@ def _column(path: Path, name: str, values: list[Any]) -> Any:
                 text = json.dumps(text, ensure_ascii=False)
             except (RecursionError, ValueError):
                 raise UserError(
-                    f"{path.name}: row {row + 1}, column {name!r} nests too deep; mend it"
+                    f"{path.name}: row {row + 1}, column {shown(name)} nests too deep; mend it"
                 ) from None
         try:
             (text or "").encode()
         except UnicodeEncodeError:
             raise UserError(
-                f"{path.name}: row {row + 1}, column {name!r}: half a character (a lone surrogate such as"
+                f"{path.name}: row {row + 1}, column {shown(name)}: half a character (a lone surrogate such as"
                 " \\ud800); mend the text"
             ) from None
         texts.append(text)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from labelwise.data._cells import Columns
+from labelwise.data._footer import Footer, read_footer
 from labelwise.data._lines import check_names, check_rows, most_bytes
 from labelwise.errors import UserError, shown
 
 __all__ = ["read_parquet"]
 
 _BATCH = 1 << 16
-_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12, "BYTE_ARRAY": 4}
+_MOST_MEASURED = 1 << 28
 
 
 def read_parquet(path: Path, max_rows: int | None) -> Columns:
@@ -29,31 +31,32 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
 
     most = most_bytes(path.stat().st_size)
     try:
+        footer = read_footer(path)
+        check_rows(path, footer.rows, max_rows)
+        if sum(chunk.bytes for chunk in footer.chunks) > most:
+            raise _too_large(path, most)
+        _measure(path, footer, most)
         with parquet.ParquetFile(path) as file:
-            check_rows(path, file.metadata.num_rows, max_rows)
             names = list(file.schema_arrow.names)
             check_names(path, names)
-            suspects = _promised(path, file.metadata, most)
-        if suspects:
-            _measure(path, suspects, most)
-        with parquet.ParquetFile(path) as file:
-            batches, total, rows = [], 0, 0
+            batches, total = [], 0
             for batch in file.iter_batches(batch_size=_BATCH):
                 batch.validate(full=True)
-                total, rows = total + batch.nbytes, rows + batch.num_rows
+                total += batch.nbytes
                 if total > most:
                     raise _too_large(path, most)
                 batches.append(batch)
             table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-            promised = file.metadata.num_rows
     except UserError:
         raise
     except Exception as error:  # Arrow's own errors, and those of names and numbers that it cannot hand on
         raise UserError(
             f"{path.name} is not a Parquet file that can be read: {shown(str(error), 200)}"
         ) from None
-    if table.num_rows != promised:
-        raise UserError(f"{path.name} promises {promised:,} rows and holds {table.num_rows:,}; write it anew")
+    if table.num_rows != footer.rows:
+        raise UserError(
+            f"{path.name} promises {footer.rows:,} rows and holds {table.num_rows:,}; write it anew"
+        )
     data = dict(zip(names, table.columns, strict=True))
     for name, column in data.items():
         if pa.types.is_dictionary(column.type):
@@ -67,35 +70,22 @@ def _too_large(path: Path, most: int) -> UserError:
     )
 
 
-def _promised(path: Path, metadata: Any, most: int) -> list[str]:
-    """Refuse metadata that promise more than ``most`` bytes; return the columns that a dictionary could blow up."""
-    total = 0
-    worst: dict[str, int] = {}
-    for group in (metadata.row_group(place) for place in range(metadata.num_row_groups)):
-        for place in range(group.num_columns):
-            column = group.column(place)
-            kind = column.physical_type
-            width = metadata.schema.column(place).length if kind == "FIXED_LEN_BYTE_ARRAY" else _WIDTHS[kind]
-            total += max(
-                column.total_uncompressed_size, column.num_values * width // (8 if width == 1 else 1)
-            )
-            if kind == "BYTE_ARRAY" and {"PLAIN_DICTIONARY", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY"} & set(
-                column.encodings
-            ):
-                name = column.path_in_schema
-                worst[name] = worst.get(name, 0) + column.num_values * column.total_uncompressed_size
-    if total > most:
-        raise _too_large(path, most)
-    return [name for name, size in worst.items() if size > most]
-
-
-def _measure(path: Path, names: list[str], most: int) -> None:
-    """Refuse columns of texts that decode to more than ``most`` bytes, reading each value once, not each time."""
+def _measure(path: Path, footer: Footer, most: int) -> None:
+    """Refuse columns of texts that decode to more than ``most`` bytes, holding each value once, not each time."""
     from pyarrow import parquet
 
+    worst: Counter[str] = Counter()
+    for chunk in footer.chunks:
+        worst[chunk.path] += chunk.most_bytes
+    suspects = [name for name, size in worst.items() if size > most]
+    if not suspects:
+        return
+    # A value that takes over the beginning of another may be as long as its whole chunk.
+    longest = max((chunk.bytes for chunk in footer.chunks if chunk.shares), default=0)
+    rows = max(1, min(_BATCH, _MOST_MEASURED // longest)) if longest else _BATCH
     total = 0
-    with parquet.ParquetFile(path, read_dictionary=names) as file:
-        for batch in file.iter_batches(batch_size=_BATCH, columns=names):
+    with parquet.ParquetFile(path, read_dictionary=suspects) as file:
+        for batch in file.iter_batches(batch_size=rows, columns=suspects):
             total += sum(_size(column) for column in batch.columns)
             if total > most:
                 raise _too_large(path, most)
@@ -126,5 +116,5 @@ def _decoded(path: Path, name: str, column: Any, most: int) -> Any:
         return column.cast(column.type.value_type)
     except pa.ArrowException:
         raise UserError(
-            f"{path.name}: column {name!r} holds {str(column.type)[:60]}, which cannot be read"
+            f"{path.name}: column {shown(name)} holds {str(column.type)[:60]}, which cannot be read"
         ) from None
