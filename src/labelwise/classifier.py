@@ -409,6 +409,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         predicted: np.ndarray = self.rule_.apply(scores) if len(scores) else scores.astype(np.int8)
         return predicted
 
+    def predict_names(self, X: Any) -> list[list[str]]:
+        """Return the names of the predicted labels of each item, in the order of ``label_names_``."""
+        names = self.label_names_
+        return [[names[int(k)] for k in np.flatnonzero(row)] for row in self.predict(X)]
+
     def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:
         """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``."""
         labels = self._labels(Y, self.label_names_).matrix

@@ -217,6 +217,9 @@ class _Assignment:
             item = next((name for name in ids if name.lower() not in texts), None)
             if item is not None and looks.holds_pictures(self.columns, item) and not self._have_paths(item):
                 item = None
+            if item is not None and self.expected and self._repeats(item):
+                self.notes.append(f"{item!r} holds some ids twice; the items are known by their row numbers")
+                item = None
             if item is not None:
                 self._tell(item, "item ids", "by name")
         for name in index:
@@ -231,6 +234,10 @@ class _Assignment:
     def _are_ids(self, name: str) -> bool:
         values = [None] if self._is_nested(name) else self.columns.strings(name)
         return None not in values and len(set(values)) == len(values)
+
+    def _repeats(self, name: str) -> bool:
+        """Return whether a column of ids that nobody named is none where each row is an item."""
+        return self.options.labels_column is None and not self._is_nested(name) and not self._are_ids(name)
 
     def _is_nested(self, name: str) -> bool:
         import pyarrow.types as kinds
