@@ -8,12 +8,13 @@ from labelwise.errors import UserError, near
 from labelwise.methods.base import Batch, Method, Pool, Problem, Trainer, head_rate
 from labelwise.methods.plan import Group, Optimiser, Stage
 from labelwise.methods.ranks import batch_mean, batch_sum, own_rows, whole_batch
-from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
 __all__ = [
     "SETTINGS",
     "Batch",
     "Budget",
+    "Departure",
     "Group",
     "Hyperparameter",
     "Method",

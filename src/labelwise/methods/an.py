@@ -23,6 +23,7 @@ class AssumeNegative(Method):
         assumption="nearly every unknown entry is irrelevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        departures=(),
     )
 
     def plan(self) -> list[Stage]:

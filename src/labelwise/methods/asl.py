@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["Asymmetric"]
 
@@ -49,6 +49,21 @@ class Asymmetric(NegativeByAssumption):
                 True, "take the focusing weights as constants for the gradient", source="released recipe"
             ),
         },
+        departures=(
+            Departure(
+                "The mean over entries; the released loss is their sum.",
+                "One reduction for all methods; under Adam the learning rate does not change with it.",
+            ),
+            Departure(
+                "The exponent of positives is 0, as in the released recipe; the released class has 1.",
+                "The recipe is what the published figures are from.",
+                option="gamma_positive=1.0",
+            ),
+            Departure(
+                "Pictures are scaled as their backbone asks for; the recipe divides by 255 alone.",
+                "Pretrained weights expect what they were trained on.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

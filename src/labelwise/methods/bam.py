@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
@@ -40,6 +40,22 @@ class BinaryAngularMargin(NegativeByAssumption):
         head_budget=Budget(10, 64, 1e-5),
         projection=True,
         hyperparameters={"scale": ANGULAR_SCALE, "margin": ANGULAR_MARGIN, "margin_on": MARGIN_ON},
+        departures=(
+            Departure(
+                "The mean over entries; the released loss is their sum.",
+                "One reduction for all methods; under Adam the learning rate does not change with it.",
+            ),
+            Departure(
+                "The margin is subtracted for positives, as in the released code; the paper's slides "
+                "have it for both signs.",
+                "Published figures are the code's.",
+                option='margin_on="both"',
+            ),
+            Departure(
+                "Scores are sigmoid(s (cos - m/2)); the released code's are sigmoid(cos), without s and m.",
+                "One half is then midway between the boundaries of both signs; the ranking is the same.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.plan import Stage
-from labelwise.methods.spec import SETTINGS, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 __all__ = ["TrueNegatives"]
 
@@ -32,6 +32,13 @@ class TrueNegatives(Method):
         settings=frozenset(SETTINGS) - {"full"},
         passes=3,
         needs=frozenset({"true_labels"}),
+        departures=(
+            Departure(
+                "True negatives cost their cross-entropy, as the paper says; the released code "
+                "compares with a code that its files do not hold, and has none.",
+                "An oversight there.",
+            ),
+        ),
     )
 
     def plan(self) -> list[Stage]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch, Pool
-from labelwise.methods.semi_supervised import SHARED, SelfTraining
+from labelwise.methods.semi_supervised import DEPARTURES, SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = ["ClassAwarePseudoLabels"]
@@ -45,6 +45,7 @@ class ClassAwarePseudoLabels(SelfTraining):
         },
         head_budget=Budget(20, 64, 1e-4),
         full_budget=Budget(40, 64, 1e-3),
+        departures=DEPARTURES,
     )
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:

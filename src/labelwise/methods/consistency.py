@@ -13,9 +13,9 @@ from labelwise import losses
 from labelwise.methods.base import Batch, Method, Problem, Trainer
 from labelwise.methods.plan import Stage
 from labelwise.methods.ranks import batch_mean, ranks
-from labelwise.methods.spec import Hyperparameter
+from labelwise.methods.spec import Departure, Hyperparameter
 
-__all__ = ["SHARED", "Consistency"]
+__all__ = ["DEPARTURES", "SHARED", "Consistency"]
 
 SHARED = {
     "unlabelled_weight": Hyperparameter(
@@ -36,6 +36,28 @@ SHARED = {
     ),
 }
 """The hyper-parameters of the family."""
+
+
+DEPARTURES = (
+    Departure(
+        "Each label is a problem of two sides with statistics of its own; the original has "
+        "one label an item and a softmax.",
+        "How the comparisons adapted it is not published.",
+    ),
+    Departure(
+        "AdamW at a constant rate; the original: SGD with momentum and a cosine schedule.",
+        "One optimiser for all methods.",
+    ),
+    Departure(
+        "Running statistics and averaged weights have the decay min(decay, (1 + t) / (10 + t)).",
+        "Short runs would keep their starting values.",
+    ),
+    Departure(
+        "Batch norm sees each view by itself; the original joins all views in one pass.",
+        "One forward pass a view, for batches of any mixture.",
+    ),
+)
+"""The departures of the family."""
 
 
 class Consistency(Method):

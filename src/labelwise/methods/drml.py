@@ -12,7 +12,7 @@ from labelwise import targets
 from labelwise.methods.base import Batch, Method, Pool, Trainer
 from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.ranks import batch_sum
-from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import DualRelation
 
 __all__ = ["DualRelationLearning"]
@@ -90,6 +90,51 @@ class DualRelationLearning(Method):
         },
         head_budget=Budget(20, 64, 1e-2),
         full_budget=Budget(40, 64, 1e-3),
+        departures=(
+            Departure(
+                "The projector's second layer has a leaky ReLU too, and the relation network's hidden "
+                "one is leaky; the original's are linear and a ReLU.",
+                "Fewer units die at the higher learning rates of few epochs.",
+            ),
+            Departure(
+                "Errors are means over known entries and soft labels; the original has whole rows only.",
+                "Rows may have gaps.",
+            ),
+            Departure(
+                "Items that have joined stay among those on which the discrepancy is taken; the "
+                "original moves them.",
+                "A row that lacks an entry is still uncertain in it.",
+            ),
+            Departure(
+                "Half of the incomplete items have joined by the end, in equal parts; the original "
+                "takes 10 to 20 a round, or all below a distance.",
+                "A rule that holds for any number of items.",
+                option="joining",
+            ),
+            Departure(
+                "A joined item keeps the soft labels that it then gets; known entries are kept apart.",
+                "The original's are whole.",
+            ),
+            Departure(
+                "The relations' weight is .2, as released; the paper's is .5.",
+                "Published figures are the code's.",
+                option="relation_weight=0.5",
+            ),
+            Departure(
+                "The learning rate is higher, the head an eighth as wide, and step D has step A's "
+                "rate; the original: 1e-4, 1,024 units, ten times A's.",
+                "20 epochs instead of 15,000 batches.",
+                option="width=1024, relation_rate=10.0",
+            ),
+            Departure(
+                "Above 100 labels the relation network reads products of 100 learnt mixtures of labels.",
+                "K x K products do not fit.",
+            ),
+            Departure(
+                "A batch mixes complete and incomplete rows; the original draws 64 of each.",
+                "One batch a step.",
+            ),
+        ),
     )
 
     def head(self, n_features: int) -> nn.Module:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch, Method
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["ALPHA", "EntropyMaximization"]
 
@@ -30,6 +30,19 @@ class EntropyMaximization(Method):
         settings=frozenset(SETTINGS),
         passes=3,
         hyperparameters={"alpha": ALPHA},
+        departures=(
+            Departure(
+                "Training ends after the last epoch; the released code stops at the first epoch whose "
+                "validation score is no better.",
+                "Without held-out rows there is nothing to stop by.",
+                option="patience=1",
+            ),
+            Departure(
+                "Where negatives are known, a row without any known entry is left out; the released "
+                "code trains on every row.",
+                "It is an unlabelled item there, of which the loss would only say that nothing is known.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

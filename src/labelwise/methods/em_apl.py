@@ -12,7 +12,7 @@ from labelwise import losses, targets
 from labelwise.methods.base import Batch, Method, Pool
 from labelwise.methods.em import ALPHA
 from labelwise.methods.plan import Stage
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["EntropyMaximizationWithNegatives"]
 
@@ -52,6 +52,28 @@ class EntropyMaximizationWithNegatives(Method):
                 source="paper: 5 of 10 epochs on VOC and COCO",
             ),
         },
+        departures=(
+            Departure(
+                "Training ends after the last epoch; the released code stops at the first epoch whose "
+                "validation score is no better.",
+                "Without held-out rows there is nothing to stop by.",
+                option="patience=1",
+            ),
+            Departure(
+                "Where negatives are known, a row without any known entry is left out; the released "
+                "code trains on every row.",
+                "It is an unlabelled item there, of which the loss would only say that nothing is known.",
+            ),
+            Departure(
+                "Soft labels are taken from plain views; the released code scores the views of "
+                "training, mirrored at random.",
+                "A score that is kept for good should not hang on one draw.",
+            ),
+            Departure(
+                "An epoch of one batch gives soft labels like any other; the released code gives none.",
+                "Its way of joining batches needs two of them.",
+            ),
+        ),
     )
 
     def plan(self) -> list[Stage]:

@@ -8,7 +8,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.plan import Stage
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["EntropyMinimization"]
 
@@ -32,6 +32,17 @@ class EntropyMinimization(Method):
         hyperparameters={
             "alpha": Hyperparameter(0.1, "weight of the entropy of unknown entries", low=0.0, high=10.0)
         },
+        departures=(
+            Departure(
+                "Each label is a problem of two sides; the original has one label an item and a softmax.",
+                "Several labels an item have an entropy each.",
+            ),
+            Departure(
+                "The weight alpha is ours.",
+                "The comparison that names it for single positives publishes none.",
+                option="alpha",
+            ),
+        ),
     )
 
     def plan(self) -> list[Stage]:

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise.methods.base import Batch, Problem, Trainer
-from labelwise.methods.consistency import SHARED, Consistency
+from labelwise.methods.consistency import DEPARTURES, SHARED, Consistency
 from labelwise.methods.ranks import batch_sum
-from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["FlatMatch", "frozen_statistics"]
 
@@ -50,6 +50,17 @@ class FlatMatch(Consistency):
         },
         head_budget=Budget(20, 64, 1e-3),
         full_budget=Budget(40, 64, 1e-3),
+        departures=(
+            *DEPARTURES,
+            Departure(
+                "FreeMatch's fairness term is left out.",
+                "It pulls each label to equal shares of both sides, and labels are rare.",
+            ),
+            Departure(
+                "At the unmoved weights the strong views are not seen.",
+                "They change nothing there but the statistics of batch norm.",
+            ),
+        ),
     )
 
     mean_confidence: Tensor

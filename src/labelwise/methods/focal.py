@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["Focal"]
 
@@ -30,6 +30,16 @@ class Focal(NegativeByAssumption):
                 2.0, "focusing exponent; 0 is binary cross-entropy", low=0.0, high=10.0, source="paper: 2"
             )
         },
+        departures=(
+            Departure(
+                "The original's class weight (its alpha) is left out.",
+                "So it is in the comparisons on missing labels.",
+            ),
+            Departure(
+                "The mean over entries; the original divides by the number of positives.",
+                "One reduction for all methods; under Adam the learning rate does not change with it.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -14,7 +14,7 @@ from labelwise.methods.base import Batch, Problem
 from labelwise.methods.hml_fixed import MARGIN, SCALE
 from labelwise.methods.plan import Optimiser
 from labelwise.methods.ranks import batch_mean
-from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["HypersphericalLearning"]
@@ -53,6 +53,30 @@ class HypersphericalLearning(NegativeByAssumption):
             ),
             "bce_updates_scale": Hyperparameter(False, "let the cross-entropy move s and m as well"),
         },
+        departures=(
+            Departure(
+                "Scale and margin learn at a rate of their own; the paper names one Adam.",
+                "At the learning rates that suit a head or a pretrained backbone they would hardly move.",
+                option="adaptive_rate=1.0",
+            ),
+            Departure(
+                "The cross-entropy takes scale and margin as constants; the paper does not say.",
+                "It would inflate the scale.",
+                option="bce_updates_scale=True",
+            ),
+            Departure(
+                "Their bounds, 1 to 64 and 0 to pi/4, are ours, as is the start at 20 and .3.",
+                "The paper names neither.",
+            ),
+            Departure(
+                "The balance is divided by the number of a batch's entries.",
+                "So that it stands beside a mean; Adam does not see the factor.",
+            ),
+            Departure(
+                "The mean over entries; the paper's loss is a sum over labels.",
+                "One reduction for all methods; under Adam the learning rate does not change with it.",
+            ),
+        ),
     )
 
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:

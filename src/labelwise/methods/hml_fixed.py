@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 __all__ = ["MARGIN", "SCALE", "HypersphericalMargin"]
@@ -41,6 +41,16 @@ class HypersphericalMargin(NegativeByAssumption):
                 source="paper, table 5",
             ),
         },
+        departures=(
+            Departure(
+                "The mean over entries; the paper's loss is a sum over labels.",
+                "One reduction for all methods; under Adam the learning rate does not change with it.",
+            ),
+            Departure(
+                "Cosines are of the pooled features themselves; the paper does not say what they are of.",
+                "No code is published.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch, Method
-from labelwise.methods.spec import MethodSpec
+from labelwise.methods.spec import Departure, MethodSpec
 
 __all__ = ["IgnoreUnknown"]
 
@@ -21,6 +21,13 @@ class IgnoreUnknown(Method):
         assumption="known positives and known negatives, hidden without regard to their sign",
         settings=frozenset({"full", "partial", "semi_supervised"}),
         passes=3,
+        departures=(
+            Departure(
+                "The mean is over the known entries of a batch; the released code divides by all its "
+                "entries.",
+                "A batch with few known entries would otherwise take a smaller step.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

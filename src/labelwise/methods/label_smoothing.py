@@ -34,6 +34,7 @@ class LabelSmoothing(NegativeByAssumption):
         settings=frozenset(SETTINGS),
         passes=3,
         hyperparameters={"epsilon": EPSILON},
+        departures=(),
     )
 
     def loss(self, batch: Batch) -> Tensor:

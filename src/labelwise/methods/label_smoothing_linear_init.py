@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from labelwise.methods.label_smoothing import LabelSmoothing
-from labelwise.methods.linear_init import LINEAR_INIT, LinearInit
+from labelwise.methods.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
 from labelwise.methods.spec import Budget
 
 __all__ = ["LabelSmoothingLinearInit"]
@@ -23,4 +23,5 @@ class LabelSmoothingLinearInit(LinearInit, LabelSmoothing):
         title="Label smoothing with linear initialisation (AN-LS + LI)",
         hyperparameters={**LabelSmoothing.spec.hyperparameters, **LINEAR_INIT},
         full_budget=Budget(35, 64, 1e-3),
+        departures=DEPARTURES,
     )

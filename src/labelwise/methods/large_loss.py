@@ -11,9 +11,9 @@ from torch import Tensor
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Problem
 from labelwise.methods.ranks import own_rows, whole_batch
-from labelwise.methods.spec import SETTINGS, Hyperparameter
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter
 
-__all__ = ["LARGE_LOSS", "PAPER", "RATE", "LargeLoss"]
+__all__ = ["DEPARTURES", "LARGE_LOSS", "PAPER", "RATE", "LargeLoss"]
 
 PAPER = "Kim et al., Large Loss Matters in Weakly Supervised Multi-Label Classification, CVPR 2022"
 LARGE_LOSS = frozenset(SETTINGS) - {"full", "semi_supervised"}
@@ -24,6 +24,20 @@ RATE = Hyperparameter(
     high=0.5,
     source="released code: .1 to .5 per cent, searched",
 )
+
+
+DEPARTURES = (
+    Departure(
+        "The share is of a batch's unknown entries, and a remainder is carried on; the "
+        "released code takes it of all entries and rounds up.",
+        "Batches of any size lose the same share.",
+    ),
+    Departure(
+        "The head has the learning rate of everything; the released code gives it ten times the backbone's.",
+        "One budget a run.",
+    ),
+)
+"""The departures of the family."""
 
 
 class LargeLoss(NegativeByAssumption):

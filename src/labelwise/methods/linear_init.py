@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from labelwise.methods.base import Method
 from labelwise.methods.plan import Stage
-from labelwise.methods.spec import Hyperparameter
+from labelwise.methods.spec import Departure, Hyperparameter
 
-__all__ = ["LINEAR_INIT", "LinearInit"]
+__all__ = ["DEPARTURES", "LINEAR_INIT", "LinearInit"]
 
 LINEAR_INIT = {
     "linear_share": Hyperparameter(
@@ -27,6 +27,24 @@ LINEAR_INIT = {
     ),
 }
 """The hyper-parameters of the family."""
+
+
+DEPARTURES = (
+    Departure(
+        "The first stage hands its last head on; the paper's keeps that of the best validation score.",
+        "A choice in the middle of a run would need held-out rows that a final run does not have.",
+    ),
+    Departure(
+        "The rate of the second stage is a tenth of the first's; the paper searches it.",
+        "A default that works.",
+        option="second_rate",
+    ),
+    Departure(
+        "Both stages take batches of one size; the paper's first stage has its own (16, on CUB 8).",
+        "One budget a run.",
+    ),
+)
+"""The departures of the family."""
 
 
 class LinearInit(Method):

@@ -6,8 +6,8 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.base import Batch
-from labelwise.methods.large_loss import LARGE_LOSS, PAPER, RATE, LargeLoss
-from labelwise.methods.spec import MethodSpec
+from labelwise.methods.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.spec import Departure, MethodSpec
 
 __all__ = ["LargeLossPermanentCorrection"]
 
@@ -27,6 +27,14 @@ class LargeLossPermanentCorrection(LargeLoss):
         passes=3,
         whole_batch=True,
         hyperparameters={"rate": RATE},
+        departures=(
+            *DEPARTURES,
+            Departure(
+                "As many entries turn as are counted; the released comparison is strict, so that one "
+                "fewer turns, and none where one is counted.",
+                "An oversight there.",
+            ),
+        ),
     )
 
     def slots(self) -> dict[str, targets.Slot]:

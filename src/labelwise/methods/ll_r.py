@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.large_loss import LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import MethodSpec
 
 __all__ = ["LargeLossRejection"]
@@ -24,6 +24,7 @@ class LargeLossRejection(LargeLoss):
         passes=3,
         whole_batch=True,
         hyperparameters={"rate": RATE},
+        departures=DEPARTURES,
     )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -8,7 +8,7 @@ from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
 from labelwise.methods.label_smoothing import EPSILON
-from labelwise.methods.spec import SETTINGS, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 __all__ = ["NegativeLabelSmoothing"]
 
@@ -29,6 +29,13 @@ class NegativeLabelSmoothing(NegativeByAssumption):
         settings=frozenset(SETTINGS),
         passes=3,
         hyperparameters={"epsilon": EPSILON},
+        departures=(
+            Departure(
+                "The mass moved, .1, is ours.",
+                "A baseline without released code or coefficient.",
+                option="epsilon",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelwise.methods.base import Method, Pool
 from labelwise.methods.plan import Stage
-from labelwise.methods.spec import SETTINGS, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 from labelwise.models import Outputs, logits, probabilities, start_from_ridge
 
 __all__ = ["Ridge"]
@@ -28,6 +28,18 @@ class Ridge(Method):
         assumption="labels are near linear in the features",
         settings=frozenset(SETTINGS),
         passes=0,
+        departures=(
+            Departure(
+                "The solutions of the few best lambdas are averaged; ridge regression has one lambda.",
+                "A mean of linear models is one linear model, and hangs less on which lambda happens "
+                "to come first.",
+            ),
+            Departure(
+                "lambda and the scaling of features are chosen by the mean average precision of "
+                "leave-one-out outputs; Allen's criterion is their squared error.",
+                "Labels are ranked.",
+            ),
+        ),
     )
 
     def plan(self) -> list[Stage]:

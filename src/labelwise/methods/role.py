@@ -16,7 +16,7 @@ from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
 from labelwise.methods.expectation import ExpectedPositives, excess
 from labelwise.methods.ranks import batch_mean
-from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["OnlineLabelEstimation"]
 
@@ -70,6 +70,36 @@ class OnlineLabelEstimation(ExpectedPositives):
             ),
         },
         head_budget=Budget(25, 64, 1e-3),
+        departures=(
+            Departure(
+                "A known negative has a cross-entropy of its own, and rows without labels take part; "
+                "the original has observed positives only.",
+                "What is known is used, and what is expected needs no label.",
+            ),
+            Departure(
+                "kappa is the sum of the labels' priors; the paper prints one number for each of its sets.",
+                "The prior is given or estimated anyway.",
+                option="prior",
+            ),
+            Departure(
+                "A row's steps between its batches are made up in closed form when it is read next: "
+                "dense Adam but for its epsilon.",
+                "A step then reads and writes its batch's rows alone, whatever the number of items.",
+            ),
+            Departure(
+                "The estimates' gradient is taken times the number of a batch's entries.",
+                "Adam does not see the factor but for its epsilon, beside which gradients of single "
+                "entries are small.",
+            ),
+            Departure(
+                "The estimates start from draws of our generator; the released code draws from torch's.",
+                "An item's start then depends on the seed and its place alone.",
+            ),
+            Departure(
+                "The last, smaller batch of an epoch is kept; the released loaders drop it.",
+                "Every item is read in every epoch.",
+            ),
+        ),
     )
 
     updates: Tensor

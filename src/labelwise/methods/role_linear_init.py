@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labelwise.methods.linear_init import LINEAR_INIT, LinearInit
+from labelwise.methods.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
 from labelwise.methods.role import OnlineLabelEstimation
-from labelwise.methods.spec import Budget
+from labelwise.methods.spec import Budget, Departure
 
 __all__ = ["OnlineLabelEstimationLinearInit"]
 
@@ -23,4 +23,14 @@ class OnlineLabelEstimationLinearInit(LinearInit, OnlineLabelEstimation):
         title="ROLE with linear initialisation (ROLE + LI)",
         hyperparameters={**OnlineLabelEstimation.spec.hyperparameters, **LINEAR_INIT},
         full_budget=Budget(35, 64, 1e-3),
+        departures=(
+            *DEPARTURES,
+            *(OnlineLabelEstimation.spec.departures or ()),
+            Departure(
+                "The estimator's moments live on in the second stage; the released code makes a new "
+                "Adam for it.",
+                "One item state for the whole run; a new start would forget how far each estimate is "
+                "settled.",
+            ),
+        ),
     )

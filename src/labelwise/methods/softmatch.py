@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from labelwise.methods.base import Batch, Problem, Trainer
-from labelwise.methods.consistency import SHARED, Consistency
+from labelwise.methods.consistency import DEPARTURES, SHARED, Consistency
 from labelwise.methods.ranks import batch_sum
-from labelwise.methods.spec import Budget, Hyperparameter, MethodSpec
+from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 
 __all__ = ["SoftMatch"]
 
@@ -54,6 +54,18 @@ class SoftMatch(Consistency):
         },
         head_budget=Budget(20, 64, 1e-3),
         full_budget=Budget(40, 64, 1e-3),
+        departures=(
+            *DEPARTURES,
+            Departure(
+                "Probabilities are aligned to the labels' prior; the original aligns to equal shares.",
+                "Labels are rare.",
+                option="align=False",
+            ),
+            Departure(
+                "Mean and variance of the confidence are kept for each label and side.",
+                "Rare positives are less sure than negatives.",
+            ),
+        ),
     )
 
     mean_confidence: Tensor

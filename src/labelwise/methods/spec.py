@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from labelwise.errors import UserError, near
 
-__all__ = ["SETTINGS", "Budget", "Hyperparameter", "MethodSpec"]
+__all__ = ["SETTINGS", "Budget", "Departure", "Hyperparameter", "MethodSpec"]
 
 SETTINGS = ("full", "single_positive", "partial_positive", "partial", "semi_supervised")
 
@@ -86,6 +86,19 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Departure:
+    """Something that a method does otherwise than its paper or its released code.
+
+    ``what`` says what is done here and what is done there; ``why`` the reason; ``option`` what to set to get the other
+    way, beginning with the name of a hyper-parameter or of a parameter of the classifier, or None where there is none.
+    """
+
+    what: str
+    why: str
+    option: str | None = None
+
+
+@dataclass(frozen=True)
 class MethodSpec:
     """A registry entry.
 
@@ -93,7 +106,8 @@ class MethodSpec:
     positives of each label) and ``"true_labels"`` (an oracle). ``passes`` is the cost of an
     unlabelled item and epoch in forward passes, a backward counted as two, 0 for a closed form. ``whole_batch``:
     the loss holds sums over the batch, so gradient accumulation is refused. ``head_budget`` and ``full_budget``
-    are the defaults for a head on fixed features and for a whole network.
+    are the defaults for a head on fixed features and for a whole network. ``departures`` are from the paper and its
+    released code, beside those that all methods share: ``()`` says that there are none, None that nobody has said.
     """
 
     id: str
@@ -110,6 +124,7 @@ class MethodSpec:
     whole_batch: bool = False
     head_budget: Budget = Budget(10, 64, 1e-4)
     full_budget: Budget = Budget(10, 64, 1e-3)
+    departures: tuple[Departure, ...] | None = None
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return every hyper-parameter's value: the given ones, checked, and the defaults of the rest."""

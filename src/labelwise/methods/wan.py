@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
-from labelwise.methods.spec import SETTINGS, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 __all__ = ["WeakAssumeNegative"]
 
@@ -26,6 +26,13 @@ class WeakAssumeNegative(NegativeByAssumption):
         assumption="an unknown entry is more often irrelevant than relevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        departures=(
+            Departure(
+                "A known negative has weight 1, and so has an assumed one where there is one label; "
+                "the original has neither.",
+                "It is written for observed positives and unknown entries of many labels.",
+            ),
+        ),
     )
 
     def loss(self, batch: Batch) -> Tensor:
