@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from writing import place, script_parser
 
 RESULTS = Path(__file__).parent / "results" / "cached_start.csv"
 RUNS, BOUND = 5, 6.0
@@ -81,6 +82,7 @@ def first_step(data: Path, table: Path, out: Path, cache: Path) -> float:
 
 
 def main() -> None:
+    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     data = Path(os.environ["LABELWISE_DATA"])
     with tempfile.TemporaryDirectory() as folder:
         table, cache = Path(folder, "photos.csv"), Path(folder, "cache")
@@ -88,7 +90,7 @@ def main() -> None:
         cold = first_step(data, table, Path(folder, "cold"), cache)
         warm = [first_step(data, table, Path(folder, f"warm-{run}"), cache) for run in range(RUNS)]
     rows = [("empty", cold, ""), ("kept", median(warm), f"{BOUND:g}")]
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["cache", "seconds_to_first_step", "limit"])
         for name, seconds, limit in rows:

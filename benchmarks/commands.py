@@ -1,7 +1,8 @@
 """Time of whole commands: ``labelwise --help`` and ``labelwise demo``, each in a process of its own.
 
 ``python benchmarks/commands.py`` prints the median of five runs of the first (after one to warm the disk's cache) and
-one run of the second, in seconds, beside their bounds, and writes ``benchmarks/results/commands.csv``.
+one run of the second, in seconds, beside their bounds, and writes them as a table: with
+``--write``, ``benchmarks/results/commands.csv``.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+
+from writing import place, script_parser
 
 RESULTS = Path(__file__).parent / "results" / "commands.csv"
 MAIN = [sys.executable, "-c", "from labelwise.cli import main; main()"]
@@ -26,11 +29,12 @@ def seconds(*arguments: str) -> float:
 
 
 def main() -> None:
+    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     seconds("--help")
     rows = [("labelwise --help", statistics.median(seconds("--help") for _ in range(5)), 0.5)]
     with tempfile.TemporaryDirectory() as folder:
         rows.append(("labelwise demo", seconds("demo", "--out", f"{folder}/demo"), 120.0))
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["command", "seconds", "limit"])
         for name, spent, limit in rows:

@@ -1,8 +1,9 @@
 """What the published protocol adds to a figure: one thing switched at a time, on the sets of the local benchmark.
 
 ``python benchmarks/effects.py --out DIR [--seeds 3] [--workers 2]`` runs what is missing and writes
-``docs/results/local/effects.csv`` (``--table``): for each effect, set, setting and seed the mAP without and with it.
-The mAP alone, since calibration and thresholds are learnt anew on either side and would add their own noise.
+``DIR/page/effects.csv`` (``--table FILE``; ``--write``: ``docs/results/local/effects.csv``): for each effect, set,
+setting and seed the mAP without and with it. The mAP alone, since calibration and thresholds are learnt anew on either
+side and would add their own noise.
 
 - *label leak*: ``bbam`` whose pseudo-labels take the angle transform of an unlabelled item's true label;
 - *second split*: ``bbam`` whose warm-up learns from another draw of labelled rows (RandomState(1000 + seed); the
@@ -16,7 +17,6 @@ What the decision rule does needs no runs of its own: ``benchmarks/local.py`` ju
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Iterator
 from dataclasses import replace
@@ -28,6 +28,7 @@ import judging
 import numpy as np
 import sets
 from local import show
+from writing import place, script_parser
 
 from labelwise.experiments import Job, Measured, run_jobs
 from labelwise.experiments._shards import read_shards
@@ -108,15 +109,13 @@ def table(out: Path, seeds: int) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS, option="--table")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cap", type=float, default=300.0, help="seconds that a run may take")
-    parser.add_argument("--table", type=Path, default=RESULTS)
     options = parser.parse_args()
+    results = place(options, RESULTS, options.out / "page" / RESULTS.name)
     sets.read("goemotions", options.out / "embeddings")
     run_jobs(
         list(dict.fromkeys(job for _, _, without, job in pairs(options.seeds) for job in (*without, job))),
@@ -129,9 +128,8 @@ def main() -> None:
     )
     rows = table(options.out, options.seeds)
     if not rows:
-        raise SystemExit(f"no pair of runs under {options.out} is whole: {options.table} stays as it is")
-    options.table.parent.mkdir(parents=True, exist_ok=True)
-    with options.table.open("w", newline="") as file:
+        raise SystemExit(f"no pair of runs under {options.out} is whole: {results} stays as it is")
+    with results.open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

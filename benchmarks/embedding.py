@@ -22,6 +22,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from torch import Tensor, nn
+from writing import place, script_parser
 
 from labelwise.data import ImageFiles, Source, Texts
 from labelwise.embedding import embed
@@ -73,6 +74,7 @@ def embedding_rate(backbone: nn.Module, make: Callable[[], Source]) -> float:
 
 
 def main() -> None:
+    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     data, rows = Path(os.environ["LABELWISE_DATA"]), []
     for name, prepare in (("efficientnet-lite0", pictures), ("minilm", texts)):
         make, index = prepare(data)
@@ -96,7 +98,7 @@ def main() -> None:
         rows.append(row)
         under = "" if row["ratio"] >= BOUND else "  UNDER"
         print("  ".join(f"{key} {value}" for key, value in row.items()) + under, flush=True)
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -6,7 +6,8 @@ LABELWISE_DATA with one row in ten labelled, or with one positive a row, and jud
 the labels with a positive in both parts. ``frozen`` is the same method and the same labels with the backbone frozen at
 the same size. One seed and a few epochs on 128 pixels say which way things go, not how far. For single positives the
 methods that need a prior are given the training set's mean number of labels. Rows that the file holds are not
-computed again; ``--page`` only rewrites ``docs/results/end_to_end.md``.
+computed again; ``--page`` only rewrites the page.
+With ``--write`` the table and page are those that are committed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
+from writing import place, script_parser
 
 import labelwise as lw
 
@@ -122,16 +124,16 @@ def judge(
     return dict(zip(FIELDS, (*cells, f"{value:.4f}", f"{spent:.0f}", f"{memory:.0f}", "honest"), strict=True))
 
 
-def rows() -> list[dict[str, str]]:
+def rows(results: Path) -> list[dict[str, str]]:
     """Return the rows that the results hold."""
-    if not RESULTS.exists():
+    if not results.exists():
         return []
-    with RESULTS.open(newline="") as file:
+    with results.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--methods", nargs="*", default=METHODS)
     parser.add_argument("--settings", nargs="*", default=SETTINGS)
     parser.add_argument("--size", type=int, default=128)
@@ -141,8 +143,9 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder for decoded pictures")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
+    results = place(given, RESULTS)
     if not given.page:
-        done = {tuple(row[name] for name in KEY) for row in rows()}
+        done = {tuple(row[name] for name in KEY) for row in rows(results)}
         for seed in range(given.seeds):
             for setting in given.settings:
                 for method in given.methods:
@@ -152,14 +155,14 @@ def main() -> None:
                             continue
                         with ProcessPoolExecutor(1, get_context("spawn")) as process:
                             row = process.submit(judge, *run).result()
-                        new = not RESULTS.exists()
-                        with RESULTS.open("a", newline="") as file:
+                        new = not results.exists()
+                        with results.open("a", newline="") as file:
                             writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
                             if new:
                                 writer.writeheader()
                             writer.writerow(row)
                         print(*row.values(), flush=True)
-    write_page()
+    write_page(rows(results), PAGE if given.write else results.with_suffix(".md"))
 
 
 def summary(found: list[dict[str, str]]) -> dict[str, object]:
@@ -197,16 +200,15 @@ def table(setting: str, found: list[dict[str, str]]) -> list[str]:
     return lines
 
 
-def write_page() -> None:
-    """Write the tables of the page from the results."""
-    found = rows()
+def write_page(found: list[dict[str, str]], page: Path) -> None:
+    """Write the tables of the page from the rows of the results."""
     lines = ["# Fine-tuning whole networks on pictures", "", INTRODUCTION.format(**summary(found)), ""]
     for size, device in sorted({(row["size"], row["device"]) for row in found}):
         lines += [f"## {size} pixels, device {device}", ""]
         for setting in SETTINGS:
             mine = [r for r in found if (r["size"], r["device"], r["setting"]) == (size, device, setting)]
             lines += [*table(setting, mine), ""]
-    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    page.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

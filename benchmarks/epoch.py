@@ -2,12 +2,11 @@
 
 ``python benchmarks/epoch.py`` trains on 5,717 x 1,280 random features with 20 labels, 5% of the rows labelled, and
 prints the seconds of an epoch of each, the refresh apart, and their ratio: medians over interleaved rounds of one
-run. The figures go to ``benchmarks/results/epoch.csv``.
+run. ``--write``: ``benchmarks/results/epoch.csv``.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from dataclasses import replace
@@ -17,6 +16,7 @@ from statistics import median
 import numpy as np
 import torch
 from torch import Tensor
+from writing import place, script_parser
 
 from labelwise import losses
 from labelwise.data import ArraySource
@@ -25,6 +25,8 @@ from labelwise.engine.loop import _fabric
 from labelwise.engine.threads import step_threads
 from labelwise.methods import Batch, Problem, Stage, get
 from labelwise.models import Network, build_backbone
+
+RESULTS = Path(__file__).parent / "results" / "epoch.csv"
 
 N, D, K = 5717, 1280, 20
 
@@ -66,9 +68,8 @@ def epoch(run: Run) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "epoch.csv")
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     labels = np.full((N, K), -1, np.int8)
@@ -94,8 +95,7 @@ def main() -> None:
         "bound": 1.15,
     }
     print("  ".join(f"{name} {value}" for name, value in record.items()))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
+    with place(arguments, RESULTS).open("w", newline="") as file:
         writer = csv.DictWriter(file, record)
         writer.writeheader()
         writer.writerow(record)

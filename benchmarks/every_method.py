@@ -1,10 +1,10 @@
 """Every method in every label setting that it accepts, with default settings, on three sets of features.
 
-``python benchmarks/every_method.py [--sets ...] [--methods ...] [--jobs 2]`` writes ``docs/results/every_method.csv``
-and the tables ``docs/results/every_method.md``. The digits are embedded; scene and VOC12-animals are read from
-LABELWISE_DATA and left out without it; of each set at most 1,000 training and 1,000 test rows are taken, so that all
-runs take a quarter of an hour on two cores. Rows that the file already holds are not computed again: delete it, or
-the rows of a method that changed, to do so.
+``python benchmarks/every_method.py [--sets ...] [--methods ...] [--jobs 2] [--write]`` writes ``every_method.csv`` and
+the tables ``every_method.md``; with ``--write`` those of ``docs/results``. The digits are embedded; scene and
+VOC12-animals are read from LABELWISE_DATA and left out without it; of each set at most 1,000 training and 1,000 test
+rows are taken, so that all runs take a quarter of an hour on two cores. Rows that the file already holds are not
+computed again: delete it, or the rows of a method that changed, to do so.
 
 Labels are hidden by ``labelwise.simulate`` with seed 0. Each learner sees the same labels, its hyper-parameters and
 budget are its defaults, and nothing is chosen on test rows. Where no negative is known, methods that need a prior are
@@ -15,7 +15,6 @@ rows with a known entry, unknown as absent: the floor of a setting, and with ful
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import sys
@@ -28,6 +27,7 @@ from typing import Any
 
 import numpy as np
 from ridge import load, logistic
+from writing import place, script_parser
 
 SETS = ("digits", "scene", "voc12_animals")
 SETTINGS = {
@@ -40,7 +40,7 @@ SETTINGS = {
 ROWS = 1000
 LOGISTIC = ("logistic_standardised", "logistic_l2")
 FIELDS = ("set", "setting", "learner", "map", "micro_f1", "rule", "prior", "seconds", "protocol")
-FOLDER = Path(__file__).parents[1] / "docs" / "results"
+RESULTS = Path(__file__).parents[1] / "docs" / "results" / "every_method.csv"
 
 
 @cache
@@ -213,17 +213,13 @@ def shown(row: dict[str, str], bold: bool = False) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--methods", nargs="+", default=None)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--folder", type=Path, default=FOLDER)
     arguments = parser.parse_args()
     sets = [name for name in arguments.sets if name == "digits" or "LABELWISE_DATA" in os.environ]
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    path = arguments.folder / "every_method.csv"
+    path = place(arguments, RESULTS)
     rows = read(path)
     done = {(row["set"], row["setting"], row["learner"]) for row in rows}
     failed = []

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from ridge import SETTINGS, hide, load, mean_average_precision
+from writing import place, script_parser
 
 SETS = ("scene", "yeast", "voc12_animals", "ohsumed")
 ANGULAR = (1e-5, 3e-5, 1e-4, 3e-4)
@@ -40,6 +41,7 @@ def judge(name: str, setting: str, method: str, rate: float) -> float:
 
 
 def main() -> None:
+    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     runs = [
         (name, setting, method, rate)
         for name in SETS
@@ -49,7 +51,7 @@ def main() -> None:
     ]
     with ProcessPoolExecutor(2) as pool:
         values = list(pool.map(judge, *zip(*runs, strict=True)))
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["set", "setting", "method", "learning_rate", "map"])
         for run, value in zip(runs, values, strict=True):

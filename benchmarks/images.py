@@ -3,12 +3,11 @@
 Two threads each, batches of 64 at 224 x 224, medians of five rounds after one to warm the disk's cache; in a round each
 batch goes through all pipelines, so that the parts of a ratio share the machine's state. The pictures are VOC12's
 (``LABELWISE_DATA``), else JPEGs of the same size that are made for it. The weak and the strong view together, and the
-weak view from the cache of decoded pictures, have no bar. Writes ``benchmarks/results/images.csv``.
+weak view from the cache of decoded pictures, have no bar. ``--write``: ``benchmarks/results/images.csv``.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import statistics
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from writing import place, script_parser
 
 from labelwise.data import ImageFiles
 from labelwise.models import ImagePreprocessing
@@ -47,9 +47,10 @@ def bare(path: Path) -> Image.Image:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--pictures", type=int, default=640, help="number of pictures (default 640)")
-    count = parser.parse_args().pictures
+    given = parser.parse_args()
+    count, results = given.pictures, place(given, RESULTS)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as threads:
         kind, paths = pictures(Path(folder), count)
         preprocessing = ImagePreprocessing((SIZE, SIZE))
@@ -78,7 +79,7 @@ def main() -> None:
             if epoch:
                 for name, seconds in spent.items():
                     rates[name].append(len(paths) / seconds)
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["pipeline", "pictures", "kind", "workers", "pictures_per_second", "ratio", "bound"])
         for name, found in rates.items():

@@ -1,8 +1,8 @@
 """``docs/benchmark.md`` and the README's summary from the tables of the local benchmark: every number is computed here.
 
-``python benchmarks/local_page.py`` reads ``docs/results/local/*.csv``, which ``local_tables.py``, ``effects.py`` and
-``paper_size.py`` wrote, and the published numbers that the package ships. With ``--grid quick --out DIR`` (or full) it
-reads ``DIR/page`` and writes the page there.
+``python benchmarks/local_page.py --write`` reads ``docs/results/local/*.csv``, which ``local_tables.py``,
+``effects.py`` and ``paper_size.py`` wrote, and the published numbers that the package ships. With ``--out DIR [--grid
+default|quick|full]`` it reads ``DIR/page`` and writes the page there.
 """
 
 from __future__ import annotations
@@ -343,13 +343,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--grid", choices=GRIDS, default="default")
-    parser.add_argument("--out", type=Path, default=None, help="needed for another grid than the default one")
+    parser.add_argument("--out", type=Path, default=None, help="the folder of the runs")
     parser.add_argument("--folder", type=Path, default=None, help="the tables")
     parser.add_argument("--page", type=Path, default=None, help="the page to write")
+    parser.add_argument("--write", action="store_true", help="write what is committed, of the default grid")
     options = parser.parse_args()
-    if options.out is None and options.folder is None and options.grid != "default":
-        parser.error("--out is needed: the folder of the runs")
-    folder = folder_of(options.grid, options.out or Path(), options.folder)
+    if options.out is None and options.folder is None and not options.write:
+        parser.error("--out is needed: the folder of the runs; or --write, for the page that is committed")
+    folder = folder_of(options.grid, options.out or Path(), options.folder, options.write)
     where = FOLDER.parents[1] if folder == FOLDER else folder
     target = options.page or where / "benchmark.md"
     if not (folder / "cells.csv").exists():

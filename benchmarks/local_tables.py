@@ -1,7 +1,7 @@
 """Tables and figures of the local benchmark from the shards that are there.
 
-``python benchmarks/local_tables.py --out DIR [--grid default]`` writes into ``docs/results/local``, with another grid
-into ``DIR/page``:
+``python benchmarks/local_tables.py --out DIR [--grid default]`` writes into ``DIR/page``, and with ``--write`` into
+``docs/results/local``, which is committed and holds the default grid:
 ``runs.csv`` (every run), ``cells.csv`` (a learner on a set in a setting, over the seeds that every learner of the cell
 has, with the paired difference to the tuned floor and its interval over test items), ``methods.csv`` (a learner in a
 setting over the sets, with its interval over sets), ``ranks.csv``, ``missing.csv`` and the figures.
@@ -31,13 +31,14 @@ GROUPS = {"single positive": "single_positive", "labelled": "semi_supervised"}
 WORDS = {value: word for word, value in sets.KINDS.items()}
 
 
-def folder_of(grid: str, out: Path, folder: Path | None = None) -> Path:
-    """Return where a grid's tables go; what is committed holds the default grid and takes no other."""
-    if grid == "default":
-        return folder or FOLDER
-    if folder is not None and folder.resolve() == FOLDER.resolve():
-        raise SystemExit(f"{folder} holds the default grid: give another --folder for the {grid} one")
-    return folder or out / "page"
+def folder_of(grid: str, out: Path, folder: Path | None = None, write: bool = False) -> Path:
+    """Return where a grid's tables go: what is committed is written on request, and holds the default grid alone."""
+    committed = write or (folder is not None and folder.resolve() == FOLDER.resolve())
+    if committed and grid != "default":
+        raise SystemExit(f"{FOLDER} holds the default grid: give another --folder for the {grid} one")
+    if committed and not write:
+        raise SystemExit(f"{FOLDER} is committed: --write writes it")
+    return FOLDER if write else folder or out / "page"
 
 
 def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
@@ -274,8 +275,9 @@ def main() -> None:
     parser.add_argument("--grid", choices=GRIDS, default="default")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=None)
+    parser.add_argument("--write", action="store_true", help="write what is committed, of the default grid")
     options = parser.parse_args()
-    folder = folder_of(options.grid, options.out, options.folder)
+    folder = folder_of(options.grid, options.out, options.folder, options.write)
     if next(read_shards(options.out), None) is None:
         command = f"local.py --grid {options.grid} --out {options.out}"
         raise SystemExit(f"no run of the {options.grid} grid under {options.out}: run {command} first")

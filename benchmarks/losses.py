@@ -1,6 +1,6 @@
 """Forward and backward time of every loss at 4,096 x 1,000, relative to torch's binary cross-entropy with logits.
 
-    python benchmarks/losses.py            # prints the table and writes benchmarks/results/losses.csv
+    python benchmarks/losses.py            # --write: benchmarks/results/losses.csv
 
 Each timing of a loss follows one of binary cross-entropy, so that the two of a ratio share the machine's state;
 the table holds medians over the rounds. A time covers the loss, its mean and the backward pass into a leaf
@@ -10,7 +10,6 @@ operation, and these losses have more of them.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import statistics
 import time
@@ -20,6 +19,7 @@ from types import SimpleNamespace
 
 import torch
 from torch.nn import functional as F
+from writing import place, script_parser
 
 from labelwise import losses
 
@@ -100,10 +100,9 @@ def seconds(inputs: torch.Tensor, loss: Loss) -> float:
 
 def main() -> None:
     """Time all losses in interleaved rounds, print the table and write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default 5)")
     parser.add_argument("--threads", type=int, default=2, help="torch threads (default 2)")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     table = cases()
@@ -124,8 +123,7 @@ def main() -> None:
     for name in table:
         limit = LIMITS.get(name, "3.0")
         rows.append((name, statistics.median(times[name]) * 1e3, statistics.median(ratios[name]), limit))
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with arguments.out.open("w", newline="") as file:
+    with place(arguments, RESULTS).open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["loss", "rows", "labels", "machine", "milliseconds", "ratio", "limit"])
         for name, spent, ratio, limit in rows:

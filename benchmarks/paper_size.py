@@ -10,7 +10,7 @@ Each method trains one epoch of each of its stages, with 10% of the items labell
 takes no such labels), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall
 time of ``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which
 ``data_mb`` was there before. Rows are kept in ``DIR/paper_size.csv``: those that it holds are not computed again, and
-all of them are written to ``--table``, by default ``docs/results/local/paper_size.csv``.
+all of them are written to ``--table``, or with ``--write`` to ``docs/results/local/paper_size.csv``.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import sets
+from writing import place, script_parser
 
 from labelwise._random import generator
 
@@ -130,14 +131,11 @@ def write(path: Path, rows: list[dict[str, str]]) -> None:
 def main() -> None:
     import labelwise as lw
 
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS, option="--table")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--methods", nargs="+", default=None)
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds that a method may take")
     parser.add_argument("--out", type=Path, default=None)
-    parser.add_argument("--table", type=Path, default=RESULTS)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
@@ -171,7 +169,7 @@ def main() -> None:
                 raise SystemExit(f"{name}, {method}: {error.stderr.splitlines()[-1]}") from None
             print(*rows[-1].values(), sep="\t", flush=True)
             write(kept, rows)
-    write(options.table, rows)
+    write(place(options, RESULTS, options.out / "page" / RESULTS.name), rows)
 
 
 if __name__ == "__main__":

@@ -2,14 +2,13 @@
 
 ``python benchmarks/raw_items.py [--parts pictures texts tuned] [--work DIR]`` reads VOC12-animals and GoEmotions from
 LABELWISE_DATA, writes the tables that a user would have (paths and tags, or texts and labels; nine rows in ten without
-any label), runs the commands that ``docs/results/raw_items.md`` shows, and writes that page and
-``benchmarks/results/raw_items.csv``. For pictures the same labels are also trained on the stored EfficientNet-Lite0
-features: the two mAP should agree to .01.
+any label), runs the commands that ``docs/results/raw_items.md`` shows, and writes page and
+table: with ``--write``, those that are committed. For pictures the same labels are also trained on the stored
+EfficientNet-Lite0 features: the two mAP should agree to .01.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import gzip
 import json
@@ -21,6 +20,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from writing import place, script_parser
 
 import labelwise as lw
 
@@ -127,7 +127,7 @@ def train_and_judge(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--parts", nargs="*", default=["pictures", "texts", "tuned"])
     parser.add_argument("--work", type=Path)
     given = parser.parse_args()
@@ -165,10 +165,11 @@ def main() -> None:
             row = train_and_judge(folder, ["--backbone", "minilm"], method, "test.csv", f"runs/{method}", [])
             rows.append({"set": "GoEmotions", "method": method, **row})
             print(method, rows[-1]["map"], f"{row['seconds']:.1f} s", flush=True)
-    write(rows)
+    results = place(given, RESULTS)
+    write(rows, results, PAGE if given.write else results.with_suffix(".md"))
 
 
-def write(rows: list[dict]) -> None:
+def write(rows: list[dict], results: Path, page: Path) -> None:
     """Write the CSV and the page; sets that were not run again keep their rows."""
     fields = (
         "set",
@@ -183,14 +184,14 @@ def write(rows: list[dict]) -> None:
         "evaluate",
     )
     kept = []
-    if RESULTS.exists():
-        with RESULTS.open(newline="") as file:
+    if results.exists():
+        with results.open(newline="") as file:
             kept = [row for row in csv.DictReader(file) if row["set"] not in {r["set"] for r in rows}]
     short = [
         {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items() if k in fields} for row in rows
     ]
     everything = [*kept, *short]
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.DictWriter(file, fields, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(everything)
@@ -219,7 +220,7 @@ def write(rows: list[dict]) -> None:
             "```",
             "",
         ]
-    PAGE.write_text("\n".join(lines), encoding="utf-8")
+    page.write_text("\n".join(lines), encoding="utf-8")
 
 
 if __name__ == "__main__":

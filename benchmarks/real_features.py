@@ -11,7 +11,6 @@ Rows that the output file already holds are not computed again.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import statistics
@@ -23,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ridge import SETTINGS, hide, load, logistic, mean_average_precision
+from writing import place, script_parser
 
 LOGISTIC = ("logistic_standardised", "logistic_l2")
 METHODS = ("ridge", "bam", "cap", "bbam", "hml")
@@ -93,23 +93,21 @@ def table(rows: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--sets", nargs="+", default=["voc12_animals", "ohsumed"])
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     if "LABELWISE_DATA" not in os.environ:
         raise SystemExit("set LABELWISE_DATA to the folder with the real data")
-    rows = read(arguments.out)
+    results = place(arguments, RESULTS)
+    rows = read(results)
     with ProcessPoolExecutor(arguments.jobs) as pool:
-        tasks = [pool.submit(judge, *run) for run in missing(arguments.out, arguments.sets, arguments.seeds)]
+        tasks = [pool.submit(judge, *run) for run in missing(results, arguments.sets, arguments.seeds)]
         for task in as_completed(tasks):
             rows.append({key: str(value) for key, value in task.result().items()})
             rows.sort(key=lambda row: (row["set"], row["setting"], int(row["seed"]), row["learner"]))
-            with arguments.out.open("w", newline="") as file:
+            with results.open("w", newline="") as file:
                 writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(rows)

@@ -3,7 +3,7 @@
 82,081 stored features of 256 numbers, simulated around one direction per label from COCO's real label matrix
 (`LABELWISE_DATA`), 80 labels, 5% of the items labelled. Times are medians of five, interleaved in one run (`cpu` is
 processor time of all threads). Extra memory is how far a fresh process's resident set grows above features and labels.
-Writes `benchmarks/results/refresh.csv`.
+`--write`: `benchmarks/results/refresh.csv`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from writing import place, script_parser
 
 from labelwise._random import generator
 from labelwise.targets import balanced_refresh
@@ -95,6 +96,7 @@ def extra_memory(name: str) -> float:
 
 
 def main() -> None:
+    results_file = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     data = coco()
     results = [action(data) for action in CONTENDERS.values()]
     wall: dict[str, list[float]] = {name: [] for name in CONTENDERS}
@@ -108,14 +110,14 @@ def main() -> None:
     seconds = {name: statistics.median(values) for name, values in wall.items()}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         memory = dict(zip(CONTENDERS, pool.map(extra_memory, CONTENDERS, chunksize=1), strict=True))
-    with RESULTS.open("w", newline="") as file:
+    with results_file.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["refresh", "items", "features", "labels", "seconds", "cpu", "ratio", "extra_mb"])
         for name in CONTENDERS:
             times = [seconds[name], statistics.median(cpu[name]), seconds[name] / seconds["plain"]]
             shape = [*data[0].shape, len(data[2])]
             writer.writerow([name, *shape, *(f"{value:.3f}" for value in times), f"{memory[name]:.0f}"])
-    print(RESULTS.read_text(), end="")
+    print(results_file.read_text(), end="")
     equal = [float((ours == theirs).mean()) for ours, theirs in zip(*results, strict=True)]
     print(f"entries that agree: pseudo-labels {equal[0]:.6f}, kept {equal[1]:.6f}")
 

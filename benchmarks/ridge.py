@@ -11,7 +11,6 @@ three best lambdas. ``seconds`` is the wall time of the default fit.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import os
 import time
@@ -21,8 +20,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
+from writing import place, script_parser
 
 from labelwise.models import solve_ridge
+
+RESULTS = Path(__file__).parent / "results" / "ridge.csv"
 
 SETS = ("voc12_animals", "scene", "yeast", "ohsumed", "tmc2007-500")
 SETTINGS = ("10% labelled", "single positive")
@@ -133,15 +135,14 @@ def compare(sets: list[str], seeds: int, root: Path) -> Iterator[dict[str, Any]]
 
 def main() -> None:
     """Run the comparison, write the rows and print the means."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "ridge.csv")
     options = parser.parse_args()
     if "LABELWISE_DATA" not in os.environ:
         parser.error("LABELWISE_DATA is not set; point it at the folder of real data")
     records = []
-    with options.out.open("w", newline="") as file:
+    with place(options, RESULTS).open("w", newline="") as file:
         writer = csv.DictWriter(file, FIELDS)
         writer.writeheader()
         for record in compare(options.sets, options.seeds, Path(os.environ["LABELWISE_DATA"])):

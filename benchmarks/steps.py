@@ -14,7 +14,6 @@ state of an entry, beside its bound (``role`` keeps 4 bytes an item besides). Th
 
 from __future__ import annotations
 
-import argparse
 import csv
 import time
 from dataclasses import replace
@@ -24,6 +23,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from writing import place, script_parser
 
 from labelwise import losses
 from labelwise.data import ArraySource
@@ -32,6 +32,8 @@ from labelwise.engine.loop import _fabric
 from labelwise.engine.threads import step_threads
 from labelwise.methods import Budget, Method, Problem, get, names
 from labelwise.models import MLP, Network, build_backbone
+
+RESULTS = Path(__file__).parent / "results" / "steps.csv"
 
 Figures = tuple[float, float, float, int]
 N, D, K = 2048, 1280, 20
@@ -135,12 +137,9 @@ def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--methods", nargs="+", default=[m for m in names() if get(m).spec.passes])
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "steps.csv")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     source = ArraySource(np.random.default_rng(1).normal(size=(N, D)).astype(np.float32))
@@ -150,7 +149,7 @@ def main() -> None:
         shown = {key: value for key, value in rows[-1].items() if key != "why"}
         over = "" if rows[-1]["network_ratio"] <= rows[-1]["bound"] else "  OVER"
         print("  ".join(f"{key} {value}" for key, value in shown.items()) + over, flush=True)
-    with arguments.out.open("w", newline="") as file:
+    with place(arguments, RESULTS).open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)

@@ -128,8 +128,9 @@ def test_another_grid_than_the_default_never_writes_where_the_defaults_results_a
     write_runs(out, SMALL)
     for module in (local_tables, local_page):
         run_main(module, monkeypatch, "--grid", grid, "--out", out)
-        with pytest.raises(SystemExit, match=f"holds the default grid.*{grid}"):
-            run_main(module, monkeypatch, "--grid", grid, "--out", out, "--folder", committed)
+        for given in (("--folder", committed), ("--write",)):
+            with pytest.raises(SystemExit, match=f"holds the default grid.*{grid}"):
+                run_main(module, monkeypatch, "--grid", grid, "--out", out, *given)
     assert list(committed.iterdir()) == []
     assert not (committed.parents[1] / "benchmark.md").exists()
     assert {"runs.csv", "cells.csv", "gains.svg", "benchmark.md"} <= {
@@ -142,11 +143,17 @@ def test_another_grid_than_the_default_never_writes_where_the_defaults_results_a
     assert "GoEmotions" not in text.partition("## Summary")[0]
 
 
-def test_the_default_grid_writes_the_docs(narrow, committed, monkeypatch, tmp_path):
+def test_the_default_grid_writes_the_docs_on_request(narrow, committed, monkeypatch, tmp_path):
     monkeypatch.setitem(local.GRIDS, "default", SMALL)
     write_runs(tmp_path / "out", SMALL)
     for module in (local_tables, local_page):
         run_main(module, monkeypatch, "--out", tmp_path / "out")
+        with pytest.raises(SystemExit, match="is committed: --write writes it"):
+            run_main(module, monkeypatch, "--out", tmp_path / "out", "--folder", committed)
+    assert list(committed.iterdir()) == []
+    assert (tmp_path / "out" / "page" / "benchmark.md").exists()
+    for module in (local_tables, local_page):
+        run_main(module, monkeypatch, "--out", tmp_path / "out", "--write")
     assert "](results/local/gains.svg)" in (committed.parents[1] / "benchmark.md").read_text()
     assert (committed / "summary.txt").exists()
 
@@ -160,6 +167,7 @@ def test_no_runs_are_one_line(narrow, monkeypatch, tmp_path):
     ("options", "grid", "scripts"),
     [
         ((), "default", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
+        (("--write",), "default", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
         (("--quick",), "quick", ["local.py", "local_tables.py", "local_page.py"]),
         (("--grid", "quick"), "quick", ["local.py", "local_tables.py", "local_page.py"]),
         (("--grid", "full"), "full", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
@@ -173,10 +181,12 @@ def test_one_command_runs_each_part_in_its_own_folders(monkeypatch, tmp_path, op
     given = dict(ran)
     for script in ("local.py", "local_tables.py", "local_page.py"):
         assert given[script][:4] == ("--grid", grid, "--out", str(tmp_path))
-    folder = local_tables.FOLDER if grid == "default" else tmp_path / "page"
+    for script in ("local_tables.py", "local_page.py"):
+        assert given[script][4:] == (("--write",) if "--write" in options else ())
     for script, name in (("effects.py", "effects.csv"), ("paper_size.py", "paper_size.csv")):
         if script in scripts:
-            assert given[script][-2:] == ("--table", str(folder / name))
+            table = ("--table", str(tmp_path / "page" / name))
+            assert given[script][-1:] == ("--write",) if "--write" in options else given[script][-2:] == table
             assert str(tmp_path) in given[script][1]
 
 
