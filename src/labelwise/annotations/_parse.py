@@ -79,13 +79,14 @@ def holds_names(Y: Any) -> bool:
         return False
     if not isinstance(Y, np.ndarray | list | tuple) and not hasattr(Y, "iloc"):
         return False
-    for cell in Y:
-        if isinstance(cell, str | set | frozenset | Mapping):
-            return True
-        if isinstance(cell, list | tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1):
-            for value in cell:
-                if not missing(value):
-                    return isinstance(value, str | Mapping)
-        elif not missing(cell):
-            return False
+    with reading("Y", Y):
+        for cell in Y:
+            if isinstance(cell, str | set | frozenset | Mapping):
+                return True
+            if isinstance(cell, list | tuple) or (isinstance(cell, np.ndarray) and cell.ndim == 1):
+                for value in cell:
+                    if not missing(value):
+                        return isinstance(value, str | Mapping)
+            elif not missing(cell):
+                return False
     return False
