@@ -136,6 +136,12 @@ def test_codes_of_other_conventions_are_pointed_out(Y, words):
     assert parse(Y, minus_one="absent", empty="absent").notes == ()
 
 
+@pytest.mark.parametrize("Y", [[[1, 2], [2, 1]], np.array([[1.0, 2.0]])])
+def test_one_and_two_are_refused_with_a_hint(Y):
+    with pytest.raises(UserError, match="1 and 2 occur alone: if they mean yes and no"):
+        parse(Y)
+
+
 def test_summaries_keep_the_notes_and_old_ones_have_none():
     summary = describe([[1, -1], [-1, 1]])
     assert len(summary.notes) == 1

@@ -81,6 +81,7 @@ def test_quotes_that_a_backslash_escapes(tmp_path: Path) -> None:
         ("a,b\x1b[31m\n1,2\n", "name of column 2, .*control character"),
         (b"a,\xff\n1,2\n", r"line 1 is not UTF-8 \(byte 0xff at 3\)"),
         (b"a,b\n1,2\n3,\xc3(\n", r"line 3 is not UTF-8"),
+        ("sep=;\na;b\n1;2\n", "line 1 is a mark for Excel"),
         ("a,b\n1,2\n3,4,\n", r"row 2 \(line 3\) has 3 fields, the header has 2"),
         (gzip.compress(b"a,b\n1,2\n"), "it looks like packed by gzip: name it .gz"),
     ],
@@ -98,6 +99,11 @@ def test_nul_in_cells_and_mixed_line_ends_lose_no_row(tmp_path: Path) -> None:
     assert (found.rows, found.data["a"].to_pylist()) == (3, ["1", "3", "5"])
     assert found.data["b"].to_pylist() == ["x\0y", "\0", "6"]
     assert [found.line_of(row) for row in range(3)] == [2, 3, 5]
+
+
+def test_names_that_are_numbers_may_be_a_row(tmp_path: Path) -> None:
+    assert "if line 1 is a row" in columns(tmp_path / "t.csv", "0.12,-1.5e3,1\n0.5,2.0,0\n").notes[0]
+    assert columns(tmp_path / "t.csv", "0,1,2\n0.5,2.0,0\n").notes == []
 
 
 def test_empty_lines_of_one_column_are_told(tmp_path: Path) -> None:

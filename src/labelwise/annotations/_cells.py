@@ -31,6 +31,8 @@ _ADJACENT = re.compile(r"\0\s*\0")
 _WRAPPED = re.compile(
     r"(?:frozenset|set|array|list)\(\s*([\[{(].*[\]})])?\s*(?:,\s*dtype=[\w'<>]+\s*)?\)", re.DOTALL
 )
+_NUMPY = re.compile(rf"np\.\w+\(({_QUOTED}|[^()'\"]*)\)")
+_BARE = re.compile(rf"{_QUOTED}(?:\s*,\s*{_QUOTED})*", re.DOTALL)
 _BRACKETS = {"[": "]", "{": "}", "(": ")"}
 _MOST_ID = 10**18
 _IDS = frozenset(("id", "_id", "uuid", "guid", "key", "index", "idx"))
@@ -55,7 +57,7 @@ class CellReader:
         self.name_key = name_key
         self.keys: set[str] = set()
         self.left_out: set[str] = set()
-        self.choices = False
+        self.choices = self.quoted = False
 
     def read(self, cell: Any, row: int) -> Names | States | Numbers | str | None:
         """Return what a cell says; text that is no list comes back stripped, and None says nothing.
@@ -78,6 +80,8 @@ class CellReader:
             notes.append(
                 "Cells of choices, as Label Studio writes them, are lists; a text beside them is one name."
             )
+        if self.quoted:
+            notes.append("Quotes around the names in a cell are taken off.")
         for key in self.keys:
             left = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
             notes.append(
@@ -89,14 +93,18 @@ class CellReader:
         """Return the object that a text spells in JSON or Python, or the text."""
         wrapped = _WRAPPED.fullmatch(text) if text[:1] in "fsal" else None
         body = text if wrapped is None else wrapped[1] or "[]"
+        if body[:1] in ("'", '"') and _BARE.fullmatch(body):
+            self.quoted = True
+            body = f"[{body}]"
         if not body or _BRACKETS.get(body[0]) != body[-1]:
             return text
         try:
-            return json.loads(body, object_pairs_hook=_unique)
+            return _JSON.decode(body)
         except (ValueError, RecursionError, MemoryError):
             pass
         try:
-            return _literal(body)
+            # NumPy shows a text in a list as np.str_('cat').
+            return _literal(_NUMPY.sub(r"\1", body) if "np." in body else body)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             # Names in round brackets are names.
             if body[0] == "(":
@@ -236,6 +244,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a key occurs twice")
     return found
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _literal(text: str) -> Any:

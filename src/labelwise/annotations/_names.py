@@ -175,9 +175,14 @@ def _rows(
             f' ["{next(iter(gone))}"]) or give label_names.'
         )
     split = split_texts(texts, label_names, separator, reader.choices, notes)
-    if split and not any(rows) and not numbers and _spell_states(split):
+    spelt = (
+        {row: [code_of(name) for name in names] for row, names in split.items()}
+        if _may_be_states(split)
+        else {}
+    )
+    if spelt and not any(rows) and not numbers:
         # Texts such as "1,0,1" are lists of states too.
-        numbers, split = {row: tuple(map(int, names)) for row, names in split.items()}, {}
+        numbers, split = {row: tuple(int(code or 0) for code in codes) for row, codes in spelt.items()}, {}
     for row, names in split.items():
         rows[row] = names or None
     for row, found in _numbers(numbers, label_names, by_place, any(rows)).items():
@@ -190,10 +195,10 @@ def _rows(
     return rows
 
 
-def _spell_states(split: dict[int, Names]) -> bool:
-    return all(names and set(names) <= {"0", "1", "-1"} for names in split.values()) and any(
-        len(names) > 1 for names in split.values()
-    )
+def _may_be_states(split: dict[int, Names]) -> bool:
+    """Return whether the names of all cells are states, several in one at least."""
+    several = any(len(names) > 1 for names in split.values())
+    return several and all(code_of(name) in ("1", "0", "-1") for names in split.values() for name in names)
 
 
 def _numbers(

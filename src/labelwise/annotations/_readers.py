@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise.annotations._checks import missing, state_of
-from labelwise.annotations._codes import Codes
+from labelwise.annotations._codes import Codes, hint_of
 from labelwise.annotations._sparse import stored_entries
 from labelwise.errors import UserError, shown
 
@@ -84,7 +84,13 @@ def _from_array(Y: Any, argument: str, codes: Codes) -> Matrix:
     states, bad = _states(values, codes)
     if bad >= 0:
         row, column = divmod(bad, values.shape[1])
-        refuse(values[row, column], row, column, argument)
+        refuse(
+            values[row, column],
+            row,
+            column,
+            argument,
+            hint_of(np.unique(values)) if values.dtype.kind in "iuf" else "",
+        )
     return states
 
 
@@ -143,7 +149,7 @@ def check_shape(shape: tuple[int, ...], argument: str) -> None:
         )
 
 
-def refuse(value: Any, row: int, label: object, argument: str) -> None:
+def refuse(value: Any, row: int, label: object, argument: str, hint: str = "") -> None:
     """Raise the UserError for an entry outside the three states."""
     value = value.item() if isinstance(value, np.generic) and not isinstance(value, np.void) else value
     names = (
@@ -151,7 +157,7 @@ def refuse(value: Any, row: int, label: object, argument: str) -> None:
     )
     raise UserError(
         f"{argument} holds {shown(value)} at row {row} (counted from 0), label {shown(str(label))}: write 1 for "
-        f"relevant, 0 for irrelevant, -1 or NaN for unknown{names}"
+        f"relevant, 0 for irrelevant, -1 or NaN for unknown{names}{hint}"
     )
 
 

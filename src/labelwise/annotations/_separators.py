@@ -11,9 +11,20 @@ from labelwise.errors import UserError, listed, shown
 __all__ = ["split_texts"]
 
 Names = tuple[str, ...]
-_SEPARATORS = (";", "|", ",")
+_SEPARATORS = (
+    ";",
+    "|",
+    ",",
+    "\uff1b",
+    "\uff0c",
+    "\u3001",
+    "\u060c",
+    "\u061b",
+)  # the last five: those of Chinese and Arabic
 _JOINERS = "/#&+~\\"
-_TAGS = re.compile(r"(?:<[^<>]+>)+")
+_TAGS = re.compile(r"(?:<[^<>]+>[\s;|,]*)+")
+_TAG = re.compile(r"<([^<>]+)>")
+_PAIR = re.compile(r".*[^\s:=]\s*[:=]\s*(?:[+-]?[01](?:\.\d*)?|true|false|yes|no)", re.IGNORECASE)
 _STATES = re.compile("[01]{3,}")
 _HASHES = re.compile(r"#[^\s#;|,]+(?:[\s;|,]+#[^\s#;|,]+)*")
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|(?P<name>[A-Za-z][A-Za-z0-9]{1,30}));")
@@ -59,6 +70,7 @@ def split_texts(
 
     best = min(found, key=cost)
     names = {row: _parts(text, best) for row, text in texts.items()}
+    _refuse_pairs(texts, names, known)
     notes.append(
         f"Names in a cell are separated by {best!r}, which {cells[best]:,} of {len(texts):,} cells hold (--separator"
         " says otherwise)."
@@ -103,9 +115,9 @@ def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str])
     """Return the names of a column of ``<a><b>`` or ``#a #b``, None where it is none."""
     if all(_TAGS.fullmatch(text) for text in texts.values()):
         notes.append("Cells such as <a><b> are read as the names a and b.")
-        return {row: tuple(dict.fromkeys(text[1:-1].split("><"))) for row, text in texts.items()}
+        return {row: tuple(dict.fromkeys(_TAG.findall(text))) for row, text in texts.items()}
     for row, text in texts.items():
-        if text.count("><") and _TAGS.fullmatch(text):
+        if text.count("<") > 1 and _TAGS.fullmatch(text):
             raise UserError(
                 f"row {row} (counted from 0) holds {shown(text)}, and other cells are written otherwise: write all as"
                 " <a><b>, or all as a;b"
@@ -125,6 +137,7 @@ def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str])
 
 def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) -> dict[int, Names]:
     """Return each text as one name, where none holds a separator; refuse texts that look like several names."""
+    _refuse_pairs(texts, {row: (text,) for row, text in texts.items()}, known)
     spaced = next((row for row, text in texts.items() if len(text.split()) > 1), None)
     if spaced is not None and known:
         return {row: tuple(text.split()) for row, text in texts.items()}
@@ -160,6 +173,17 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
             )
     notes.append("Each cell is one name: none holds ';', '|' or ',' (--separator says otherwise).")
     return {row: (text,) for row, text in texts.items()}
+
+
+def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: frozenset[str]) -> None:
+    """Refuse a column in which every name ends with a state, as in ``cat:1, dog:0``."""
+    found = {name for row in names.values() for name in row}
+    if found and not found & known and all(_PAIR.fullmatch(name) for name in found):
+        row, text = next(iter(texts.items()))
+        raise UserError(
+            f"row {row} (counted from 0) holds {shown(text)}, names with states: write them as"
+            ' {"cat": 1, "dog": 0}, or, if that is how names look, as ["cat:1"]'
+        )
 
 
 def _tell_missing(names: Mapping[int, Names], notes: list[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from labelwise.data._cells import Columns
 from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
-from labelwise.errors import UserError, shown
+from labelwise.errors import UserError, listed, shown
 
 __all__ = ["read_delimited"]
 
@@ -19,6 +19,7 @@ _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 _SPELT = {"\\t": "\t", "tab": "\t"}
 _SAMPLE = 1 << 16
 _LINE = re.compile(rb"[^\r\n]+")
+_DECIMAL = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?", re.ASCII)
 _END = re.compile(rb"\r\n|\r|\n")
 _BLANK = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
 _ESCAPED = re.compile(rb'\\([\\"])')
@@ -98,6 +99,11 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
     data = bytes_of(path, packer)
     check_utf8(path, data)
     notes: list[str] = []
+    if excel := re.match(rb'"?sep=(.)"?[\r\n]', data, re.IGNORECASE):
+        raise UserError(
+            f"{path.name}: line 1 is a mark for Excel; take it out, and give delimiter (--delimiter)"
+            f" {shown(excel[1].decode(errors='replace'))} if it is needed"
+        )
     delimiter = _delimiter(path, data, "\t" if kind == "TSV" else ",", delimiter, notes)
     scan, dialect = _understand(path, data, delimiter, notes)
     if not scan.names:
@@ -130,6 +136,11 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
         raise UserError(
             f"{path.name}: {table.num_rows - 1:,} rows were read where the file has {scan.rows:,}; its quotes or line"
             " ends are not those of CSV: save it anew"
+        )
+    decimals = [name for name in names if _DECIMAL.fullmatch(name)]
+    if decimals and 2 * len(decimals) >= len(names):
+        notes.append(
+            f"The names of the columns are numbers ({listed(decimals, 3)}): if line 1 is a row, write names above it."
         )
     if len(names) == 1 and b'"' not in data and (blank := len(_BLANK.findall(data.strip(b"\r\n")))):
         notes.append(
