@@ -304,9 +304,7 @@ def test_a_folder_of_pictures_is_predicted_and_a_table_that_holds_its_pictures(t
     (folder / "notes.txt").write_text("no picture")
     tags = [["a"], ["b"], ["a", "b"]] * 4
     pq.write_table(pa.table({"image": cells, "tags": tags}), tmp_path / "t.parquet")
-    asked = config(
-        tmp_path / "t.parquet", labels_column="tags", unlisted="absent", image_size=32, validation="none"
-    )
+    asked = config(tmp_path / "t.parquet", labels_column="tags", image_size=32, validation="none")
     before = {path for path in tmp_path.rglob("*") if path.suffix in (".png", ".jpg")}
     runs.train(asked, tmp_path / "run")
     assert {path for path in tmp_path.rglob("*") if path.suffix in (".png", ".jpg")} == before

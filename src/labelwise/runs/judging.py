@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise.errors import UserError
+from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, check_output, write_json
 from labelwise.runs.inputs import (
     check_some,
@@ -116,6 +117,8 @@ def evaluate(
     chosen_items = [items[i] for i in rows] if isinstance(items, list) else items[rows]
     X = model.read(chosen_items, items=[data.items[i] for i in rows])
     check_some(X.bad, len(rows), data)
+    sketch = Sketch.load(directory.path)
+    copies = None if sketch is None else sketch.among(X.X)
     Y = data.annotations.matrix[rows][X.kept]
     evaluation = observed = None
     if judged.average_precision:
@@ -131,7 +134,7 @@ def evaluate(
         observed,
         (*judged.words, *([left_out(data.extra_labels)] if data.extra_labels else [])),
         tuple((item.item, item.reason) for item in (*data.left_out, *X.bad)),
-        data.notes,
+        (*data.notes, *([] if copies is None else [copies])),
     )
     if out is not None:
         write_json(check_output(out, [table], (".json",)), found.to_dict())

@@ -15,6 +15,7 @@ import numpy as np
 from labelwise._files import CannotWrite
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
+from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, digest, write_json
 from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, items_of, read_inputs
 
@@ -293,6 +294,11 @@ def _finish(
     why = (
         () if figures else (*judged.words, *(["No rows were held out."] if judged.average_precision else []))
     )
+    notes = list(dict.fromkeys((*inputs.notes, *model.notes_)))
+    sketch = Sketch.of(read.X)
+    if sketch is not None:
+        sketch.save(run.path)
+        notes += _copies(sketch, model, inputs)
     if table.feature_names:
         # Known by name from here on, so that no other model can take its place by the number of its features.
         model.feature_names_in_ = np.array(table.feature_names, dtype=object)
@@ -310,7 +316,7 @@ def _finish(
         "n_labels": len(model.label_names_),
         "rule": model.rule_.name,
         "rule_source": model.rule_source_,
-        "notes": list(dict.fromkeys((*inputs.notes, *model.notes_))),
+        "notes": notes,
         "skipped": [[item.item, item.reason] for item in (*table.left_out, *model.skipped_)],
         "why_no_figures": list(why),
         "seconds": round(model.seconds_, 3),
@@ -320,6 +326,17 @@ def _finish(
     run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
     return _outcome(run, run.state())
+
+
+def _copies(sketch: Sketch, model: MultiLabelClassifier, inputs: Inputs) -> list[str]:
+    """Return a note where the figures rest on near copies of training rows."""
+    if model.validation_ is None:
+        return []
+    if isinstance(inputs.validation, tuple):
+        note = sketch.among(inputs.validation[0], "training rows, among those of the validation table")
+    else:
+        note = sketch.among_themselves()
+    return [] if note is None else [note]
 
 
 def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool = False) -> Outcome:
