@@ -375,6 +375,7 @@ def _markdown(text: str) -> str:
 _CLASSIFIER = (
     "_fitting",
     "_items",
+    "_model_record",
     "_networks",
     "_parameters",
     "_saving",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +14,18 @@ import torch
 from torch import nn
 
 from labelwise import artifact, metrics
+from labelwise._model_record import check_record
 from labelwise._networks import backbone_for, network_for
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 from labelwise.methods import Problem, get
-from labelwise.models import InputScaling, TextPreprocessing, build_tokenizer, preprocessing_from_dict
+from labelwise.models import (
+    Allowance,
+    InputScaling,
+    TextPreprocessing,
+    build_tokenizer,
+    preprocessing_from_dict,
+)
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -88,10 +98,9 @@ def restore_model(
 ) -> MultiLabelClassifier:
     """Return the fitted classifier of a model directory; see ``labelwise.load``."""
     config, arrays = artifact.read(path)
-    try:
-        return _restore(make, path, backbone, config, arrays)
-    except KeyError as error:
-        raise UserError(f"the model.json in {path} has no entry {error}: copy the model again") from None
+    check_record(config, path)
+    _check_numbers(arrays, path)
+    return _restore(make, path, backbone, config, arrays)
 
 
 def _restore(
@@ -120,36 +129,92 @@ def _restore(
     model.label_names_ = tuple(config["label_names"])
     model.classes_ = np.arange(len(model.label_names_))
     model.input_shape_, model.item_shape_ = tuple(config["input_shape"]), tuple(config["item_shape"])
-    model.preprocessing_ = _optional(config["preprocessing"], preprocessing_from_dict)
+    read = partial(_read, path, config)
+    model.preprocessing_ = read("preprocessing", preprocessing_from_dict)
     model.skipped_, model.embedder_ = (), None
     model._tokenizer = config.get("tokenizer")
     if config["n_features"] is not None:
         model.n_features_in_ = config["n_features"]
     if config["feature_names"] is not None:
         model.feature_names_in_ = np.asarray(config["feature_names"], dtype=object)
-    model.scaling_ = _optional(
-        config["scaling"], lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
-    )
-    model.rule_ = metrics.rule_from_dict(config["rule"])
-    model.calibration_ = _optional(config["calibration"], metrics.calibration_from_dict)
-    model.prior_ = _optional(config["prior"], np.asarray)
-    model.summary_ = Summary.from_dict(config["labels"])
-    model.validation_ = _optional(config["validation"], metrics.Evaluation.from_dict)
+    model.rule_ = read("rule", _rule)
+    model.calibration_ = read("calibration", metrics.calibration_from_dict)
+    model.prior_ = read("prior", lambda values: np.asarray(values, np.float64))
+    model.summary_ = read("labels", Summary.from_dict)
+    model.validation_ = read("validation", metrics.Evaluation.from_dict)
     model.notes_, model.solution_, model.held_out_ = tuple(config["notes"]), None, None
     nothing = np.zeros((0, len(model.label_names_)), np.int8)
     empty = Problem(nothing, tune=config["tune"], head_start=config["head_start"])
-    method = get(config["method"])(empty, config["hyperparameters"])
-    known = {} if config["architecture"] is None else {"architecture": config["architecture"]}
-    rebuilt = {"pretrained": False, **known}
-    if config["frozen_backbone"]:
-        model.embedder_ = backbone_for(model, model.item_shape_, **rebuilt).requires_grad_(False).eval()
+    method = read("hyperparameters", partial(read("method", get), empty))
+    hub = config["backbone"].startswith("hf/") and backbone is None
+    rebuilt = {"pretrained": False, **({"architecture": config["architecture"]} if hub else {})}
+    with _allowance(path, config, arrays, backbone):
+        if config["frozen_backbone"]:
+            model.embedder_ = backbone_for(model, model.item_shape_, **rebuilt).requires_grad_(False).eval()
+        network = network_for(model, model.input_shape_, method, seed=0, **rebuilt)
+    if model.embedder_ is not None:
         _load_state(model.embedder_, _under(arrays, "embedder."), path)
-    network = network_for(model, model.input_shape_, method, seed=0, **rebuilt)
     for module, prefix in ((network, "network."), (method, "method.")):
         _load_state(module, _under(arrays, prefix), path)
     model.network_, model.trained_method_ = network.eval(), method.eval()
+    # The inputs' size is that of the weights by now.
+    model.scaling_ = read(
+        "scaling", lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
+    )
     model.set_params(**_restored(model, config.get("parameters", {}), path))
     return model
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Refuse weights that are not numbers, with which every score would be none; masks may be infinite."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            fine = np.isfinite(array) if name.startswith("scaling.") else ~np.isnan(array)
+            if not fine.all():
+                raise UserError(
+                    f"the weights in {path} hold numbers that are none ({name}): copy the model again"
+                )
+
+
+def _rule(record: Mapping[str, Any]) -> metrics.Rule:
+    """Return the decision rule of a record that says all that the rule is made of."""
+    rule = metrics.rule_from_dict(record)
+    if missing := [key for key in rule.to_dict() if key not in record]:
+        raise UserError(f"it lacks {missing[0]!r}")
+    return rule
+
+
+def _read(path: str | Path, config: Mapping[str, Any], entry: str, change: Callable[[Any], Any]) -> Any:
+    """Return what ``change`` makes of an entry, None for none; ``UserError`` naming the entry where it cannot."""
+    if config[entry] is None:
+        return None
+    try:
+        return change(config[entry])
+    except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
+        raise UserError(
+            f"the model.json in {path} cannot be used: entry {entry!r}: {error!s:.200}; copy the model again"
+        ) from None
+
+
+@contextmanager
+def _allowance(
+    path: str | Path, config: Mapping[str, Any], arrays: Mapping[str, np.ndarray], backbone: nn.Module | None
+) -> Iterator[None]:
+    """Build modules of no more than the weights hold; a module of the user's own may do as it likes."""
+    named = backbone is None and config["backbone"]
+    looks = config["preprocessing"] or {}
+    picture = 3 * math.prod(looks.get("size", ())) if named and "/" in named else 0
+    bound = (
+        nullcontext() if backbone is not None else Allowance([picture, *(a.size for a in arrays.values())])
+    )
+    try:
+        with bound:
+            yield
+    except Exception as error:  # of other libraries too, which make networks of what is written there
+        words = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(
+            f"the network that the model.json in {path} describes cannot be built: {words:.300}; copy the model again"
+        ) from error
 
 
 def _parameters(model: MultiLabelClassifier) -> dict[str, Any]:
@@ -176,14 +241,12 @@ def _as_json(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else _NO_JSON
 
 
-def _restored(model: MultiLabelClassifier, record: Any, path: str | Path) -> dict[str, Any]:
+def _restored(model: MultiLabelClassifier, record: Mapping[str, Any], path: str | Path) -> dict[str, Any]:
     """Return the parameters of a record, those of them that ``model`` has."""
-    if not isinstance(record, Mapping):
-        raise UserError(f"the parameters in {path} are no record: copy the model again")
     known = set(model.get_params(deep=False)) - _LOCAL - _RESOLVED
     values = {name: value for name, value in record.items() if name in known}
     if isinstance(values.get("rule"), Mapping):
-        values["rule"] = metrics.rule_from_dict(values["rule"])
+        values["rule"] = _read(path, values, "rule", _rule)
     return values
 
 
@@ -196,10 +259,15 @@ def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarra
 
 
 def _load_state(module: nn.Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    own = module.state_dict()
     try:
-        module.load_state_dict({name: torch.from_numpy(value) for name, value in arrays.items()})
-    except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        state = {name: torch.from_numpy(value) for name, value in arrays.items()}
+        for name in own.keys() & state.keys():
+            if state[name].dtype != own[name].dtype:
+                raise TypeError(f"{name} is {state[name].dtype}, not {own[name].dtype}")
+        module.load_state_dict(state)
+    except (RuntimeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:300]
         raise UserError(
             f"the weights in {path} do not fit its model.json ({reason}): copy the model again"
         ) from None

