@@ -93,7 +93,7 @@ def read_table(
     keep: Sequence[str] = (),
     **given: Any,
 ) -> Table:
-    """Read a table from CSV, TSV, Parquet or JSONL (UTF-8, with or without a byte order mark).
+    """Read a table from CSV, TSV, JSONL or a JSON array (UTF-8; packed by gzip, bzip2, xz or zstd too), or Parquet.
 
     Item ids come from ``item_column``, else from a column ``id``, ``item`` or ``image``, else from an index
     column (``Unnamed: 0``, ``index``, one without a name), else they are the row numbers 1..n.
