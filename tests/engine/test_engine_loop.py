@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from labelwise import engine, methods
 from labelwise.data import as_source
 from labelwise.engine.averaging import Averaged
 from labelwise.errors import UserError
-from labelwise.models import MLP
+from labelwise.models import MLP, Network
 from labelwise.targets import ItemState, Slot
 
 
@@ -434,3 +436,20 @@ def test_item_state_starts_as_declared_and_counts_its_changes(tmp_path):
         other.restore(state.arrays(), state.version)
         np.testing.assert_array_equal(other["age"], state["age"])
         assert other.version == 1
+
+
+def test_batch_norm_over_several_processes_is_warned_of():
+    """Its statistics are those of a process's part of a batch; one that keeps its statistics is no matter."""
+    X, _ = items()
+    for norms in (True, False):
+        _, method = make("an", tune="all")
+        body = nn.Sequential(nn.Linear(D, 4), nn.BatchNorm1d(4) if norms else nn.Tanh())
+        body.n_features = 4
+        fabric = SimpleNamespace(
+            device=torch.device("cpu"), world_size=2, global_rank=0, is_global_zero=True, strategy=None
+        )
+        network = Network(body, method.head(4))
+        with warnings.catch_warnings(record=True) as seen:
+            warnings.simplefilter("always")
+            engine.Run(network, method, as_source(X), engine.Settings(device="cpu"), fabric)
+        assert [("batch norm" in str(w.message)) for w in seen] == [True] * norms
