@@ -106,9 +106,16 @@ def test_a_column_that_counts_the_rows_is_left_out_and_told(tmp_path: Path, valu
     frame = pd.DataFrame({"nr": values, "a": DRAW.normal(size=30), "tags": ["p", "q"] * 15})
     table = read_table(saved(frame, tmp_path), labels_column="tags")
     assert table.feature_names == ("a",)
-    assert any("'nr' is no feature: it counts the rows" in note for note in table.notes)
+    assert any("'nr' is no feature and no label: it counts the rows" in note for note in table.notes)
     named = read_table(saved(frame, tmp_path), labels_column="tags", feature_columns=["nr", "a"])
     assert named.feature_names == ("nr", "a")
+
+
+def test_a_counter_beside_texts_is_no_label(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"nr": range(4), "mail": TEXTS, "late": [1, 0, 0, 1]})
+    table = read_table(saved(frame, tmp_path))
+    assert (table.contents, table.annotations.label_names) == (TEXTS, ("late",))
+    assert "not used: 'nr', it counts the rows" in table.roles
 
 
 def test_ids_of_other_things_are_no_features(tmp_path: Path) -> None:

@@ -139,6 +139,9 @@ class _Assignment:
         kind: Kind = "features" if content is None else self._kind_of(content)
         if labels is None:
             labels = [n for n in free if n not in features and n != content and n not in self.why]
+            for name in [name for name in labels if self._counts(name)]:
+                self._leave(name, "it counts the rows")
+                labels.remove(name)
             for name in labels:
                 self._tell(
                     name, "labels", "its cells are states" if name in self.stated else "all other columns"
@@ -429,7 +432,9 @@ class _Assignment:
 
     def _leave(self, name: str, why: str) -> None:
         self._tell(name, "not used", why)
-        self.notes.append(f"{name!r} is no feature: {why}; --feature-columns would make it one")
+        self.notes.append(
+            f"{name!r} is no feature and no label: {why}; --feature-columns would make it a feature"
+        )
 
     def _complete(
         self,
