@@ -11,7 +11,7 @@ import torch
 from engine_cases import Stop, assert_same, assert_same_items, course, run, steps_of, stop_at
 
 from labelwise import engine, methods
-from labelwise.engine import checkpoint
+from labelwise.engine import checkpoint, snapshot
 from labelwise.errors import UserError
 
 TRAINED = [m for m in methods.names() if methods.get(m).spec.passes]
@@ -217,3 +217,22 @@ def test_early_stopping_resumes(tmp_path):
 
 def _norm(network):
     return float(network.head.weight.detach().norm())
+
+
+def test_a_checkpoint_that_still_holds_torchs_generators_is_read(tmp_path, monkeypatch):
+    """Earlier versions kept their state; each step now starts them from its own place in the run."""
+    take = snapshot.take
+
+    def as_before(state, finished):
+        tensors, meta = take(state, finished)
+        return tensors | {"random.cpu": torch.get_rng_state()}, meta
+
+    options = {"make_options": {"tune": "all"}}
+    whole, _ = run("an", **options)
+    monkeypatch.setattr(snapshot, "take", as_before)
+    with pytest.raises(Stop):
+        run("an", tmp_path, on_step=stop_at(5, 4), **options)
+    before = torch.get_rng_state()
+    again, _ = run("an", tmp_path, **options)
+    assert_same(whole, again)
+    assert torch.equal(torch.get_rng_state(), before)
