@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import engine
-from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, refuse_too_many
+from labelwise._given import known_items, words_of
+from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, check_sparse, refuse_too_many
 from labelwise.embedding import Embedded, FeatureCache, embed
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, shown
 from labelwise.models import (
     ImagePreprocessing,
     Preprocessing,
@@ -157,53 +158,38 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
     preprocessing = model.preprocessing_
     if is_source(X):
         return X
-    if (words := _words(X)) is not None:
+    if (words := words_of(X, preprocessing)) is not None:
         if preprocessing is None:
             raise UserError(
                 "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
                 "pictures, 'minilm' for texts, or an array of features"
             )
+        if items is not None and len(items) != len(words):
+            raise UserError(f"items has {len(items)} ids, and X {len(words)} items: give one id an item")
         if isinstance(preprocessing, TextPreprocessing):
-            if not all(isinstance(word, str) for word in words):
-                raise UserError(
-                    "X holds bytes, and this backbone reads texts: decode them, as in text.decode('utf-8')"
-                )
             return Texts(words, build_tokenizer(preprocessing, model._tokenizer), items=items)
         decoded = None if model.picture_cache is None or model.tune_ == "head" else Path(model.picture_cache)
         return ImageFiles(words, preprocessing, items=items, cache=decoded)
     if hasattr(X, "tocsr"):
+        check_sparse(X)
         X = X.tocsr()
     elif not hasattr(X, "columns"):
         try:
             X = np.asarray(X)
-        except ValueError as error:
-            raise UserError(f"X is not an array: {error}") from None
+        except Exception as error:  # an object's own __array__ may raise anything
+            raise UserError(f"X is not an array: {shown(str(error), 200)}") from None
         if isinstance(preprocessing, ImagePreprocessing) and X.ndim in (3, 4):
             return ImageSource(X, mean=0.0, std=1.0)
     as_source(X)
     return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
 
 
-def _words(X: Any) -> list[Any] | None:
-    """Return ``X`` as a list of texts, paths or pictures' bytes, or None where it is anything else."""
-    if isinstance(X, str | bytes | Path):
-        raise UserError(f"X is one {type(X).__name__}: give a list with one text or path an item")
-    if getattr(X, "ndim", 1) != 1 or hasattr(X, "tocsr"):
-        return None
-    kind = getattr(getattr(X, "dtype", None), "kind", "O")
-    if kind not in "OUT":
-        return None
-    values = list(X)
-    if not values or not all(isinstance(value, str | Path | bytes) for value in values):
-        return None
-    return [value if isinstance(value, bytes) else str(value) for value in values]
-
-
 def in_order(model: MultiLabelClassifier, X: Any) -> Any:
-    """Return a frame with the columns that ``model`` was trained on, in that order; anything else as it is.
+    """Return a frame with the columns that ``model`` was trained on, in that order; else what ``known_items`` does.
 
     :raises UserError: for columns that are missing, or that the model does not know.
     """
+    X = known_items(X)
     columns, names = column_names(X), getattr(model, "feature_names_in_", None)
     if columns is None or names is None or list(columns) == list(names):
         return X

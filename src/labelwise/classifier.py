@@ -16,6 +16,7 @@ from torch import nn
 
 from labelwise import engine, metrics
 from labelwise._fitting import Choice, Decision, learn_decision, notes_on
+from labelwise._given import known_items
 from labelwise._items import (
     ReadItems,
     as_items,
@@ -300,6 +301,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
+        X = known_items(X)
         columns = column_names(X)
         self._tokenizer: str | None = None
         self.preprocessing_ = prepared(self)

@@ -64,6 +64,7 @@ from labelwise.annotations._describe import Summary, describe
 from labelwise.annotations._matrix import Annotations, as_matrix, check_label_names
 from labelwise.annotations._names import name_notes, names_in, parse_names
 from labelwise.annotations._parse import holds_names, parse
+from labelwise.annotations._sparse import stored_entries
 from labelwise.annotations._split import split
 
 __all__ = [
@@ -82,4 +83,5 @@ __all__ = [
     "parse_names",
     "simulate",
     "split",
+    "stored_entries",
 ]

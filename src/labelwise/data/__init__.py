@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelwise.data._check import check_lengths
+from labelwise.data._check import check_lengths, check_sparse
 from labelwise.data._digits import DIGIT_NAMES, digits_canvases
 from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data._images import ImageSource
@@ -35,6 +35,7 @@ __all__ = [
     "Texts",
     "as_source",
     "check_lengths",
+    "check_sparse",
     "digits_canvases",
     "digits_features",
     "list_pictures",

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.annotations import stored_entries
 from labelwise.errors import UserError, listed
 
-__all__ = ["as_matrix", "check_finite", "check_lengths"]
+__all__ = ["as_matrix", "check_finite", "check_lengths", "check_sparse"]
 
 _ROWS = 65_536
 
@@ -32,14 +33,28 @@ def _length(array: Any) -> int:
     return int(array.shape[0]) if hasattr(array, "shape") and not hasattr(array, "batch") else len(array)
 
 
+def check_sparse(X: Any) -> None:
+    """Refuse a sparse matrix whose parts do not fit each other: scipy reads past their ends and crashes.
+
+    :raises UserError: for that, and for one that is not two-dimensional.
+    """
+    if len(X.shape) != 2:
+        raise UserError(f"X has shape {tuple(X.shape)}: give (items, features)")
+    stored_entries(X, "X")
+
+
 def as_matrix(X: Any) -> Any:
     """Return ``X`` (n, D) as a C-ordered float32 array or a float32 CSR matrix, every stored entry finite.
 
-    :raises UserError: for text or objects, another number of dimensions, and NaN or infinity (rows named).
+    :raises UserError: for text or objects, another number of dimensions, no column, NaN or infinity (rows named), and
+        entries that are all below float32.
     """
     if hasattr(X, "tocsr"):
+        check_sparse(X)
         _check_dtype(X.dtype)
+        _check_columns(X.shape)
         matrix: Any = X.tocsr()
+        _check_size(matrix.data)
         with np.errstate(over="ignore"):
             matrix = matrix.astype(np.float32, copy=False)
         wrong = np.flatnonzero(~np.isfinite(matrix.data))
@@ -62,6 +77,8 @@ def as_matrix(X: Any) -> Any:
         raise UserError(
             f"X has shape {array.shape}: give (items, features), or images as (n, H, W) or (n, C, H, W)"
         )
+    _check_columns(array.shape)
+    _check_size(array)
     with np.errstate(over="ignore"):
         array = np.ascontiguousarray(array, dtype=np.float32)
     check_finite(array)
@@ -80,7 +97,31 @@ def check_finite(array: NDArray[np.float32]) -> None:
     _refuse(np.concatenate(wrong) if wrong else np.empty(0, dtype=np.int64))
 
 
+def _check_columns(shape: tuple[int, ...]) -> None:
+    if shape[1] == 0:
+        # In the words that scikit-learn's own checks look for.
+        raise UserError(
+            f"X has 0 feature(s) (shape={tuple(shape)}) while a minimum of 1 is required: give at least one column"
+        )
+
+
+def _check_size(values: NDArray[Any]) -> None:
+    """Refuse numbers that float32 would make 0, or nearly: all features would be lost without a word."""
+    if values.dtype.itemsize <= 4 or values.dtype.kind != "f" or not values.size:
+        return
+    largest = max(abs(float(values.max())), abs(float(values.min())))
+    smallest = float(np.finfo(np.float32).tiny)
+    if 0 < largest < smallest:
+        raise UserError(
+            f"X holds no number above {largest:g}, and float32 none below {smallest:.2g}: multiply it"
+        )
+
+
 def _check_dtype(dtype: np.dtype[Any]) -> None:
+    if dtype.kind == "c":
+        raise UserError(
+            f"X holds {dtype.name} values. Complex data not supported: give real and imaginary parts"
+        )
     if dtype.kind not in "fiub":
         raise UserError(
             f"X holds {dtype.name} values, not numbers; encode text and categories as numbers first"

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageSource"]
 
+_SLACK = 1e-3  # rounding, as of floats that were resized
+
 
 class ImageSource:
     """Images as an array (n, H, W), (n, C, H, W) or (n, H, W, C) with C of 1, 3 or 4; uint8, or floats in
@@ -96,6 +98,24 @@ class ImageSource:
         return scaled
 
 
+def _check_range(images: NDArray[np.float32]) -> None:
+    """Refuse floats outside 0..1: taken for a picture they are another one, and nothing else would tell."""
+    if not images.size:
+        return
+    low, high = float(images.min()), float(images.max())
+    if low >= -_SLACK and high <= 1 + _SLACK:
+        return
+    mend = (
+        "divide them by 255, or give uint8"
+        if low >= 0 and high <= 255
+        else "give them as they were before that"
+    )
+    raise UserError(
+        f"images hold floats from {low:.4g} to {high:.4g}, and 0..1 is what is read: {mend} (mean and deviation are"
+        " taken off later)"
+    )
+
+
 def _channels_first(images: NDArray[Any]) -> NDArray[Any]:
     if images.dtype != np.uint8 and images.dtype.kind != "f":
         raise UserError(f"images hold {images.dtype.name} values: give uint8 (0..255) or floats (0..1)")
@@ -108,4 +128,5 @@ def _channels_first(images: NDArray[Any]) -> NDArray[Any]:
     if images.dtype != np.uint8:
         images = images.astype(np.float32, copy=False)
         check_finite(images)
+        _check_range(images)
     return np.ascontiguousarray(images)
