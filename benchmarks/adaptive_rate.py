@@ -1,9 +1,9 @@
 """How the rate of `hml`'s scale and margin was chosen: ``python benchmarks/adaptive_rate.py``.
 
 Heads on real features from LABELWISE_DATA, trained on 65% of the *training* rows (of Ohsumed, of 5,000) and judged on
-the other 35% of them; no test row is read. Seed 0. Writes ``benchmarks/results/adaptive_rate.csv`` and prints, for each
-set, the rate that is best by mAP on all *other* sets, and what it comes to on this one beside a rate of 1, at which
-scale and margin hardly move.
+the other 35% of them; no test row is read. Seed 0. For each set it prints the rate that is best by mAP on all *other*
+sets, and what that comes to on this one beside a rate of 1, at which scale and margin hardly move. ``--write`` writes
+``benchmarks/results/adaptive_rate.csv``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 from ridge import SETTINGS, hide, load, mean_average_precision
+from writing import place, script_parser
 
 SETS = ("scene", "yeast", "ohsumed")
 RATES = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
@@ -45,13 +46,14 @@ def judge(name: str, setting: str, rate: float) -> tuple[float, float, float, fl
 
 
 def main() -> None:
+    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
     rows = []
     for name in SETS:
         for setting in SETTINGS:
             for rate in RATES:
                 rows.append((name, setting, rate, *judge(name, setting, rate)))
                 print(name, setting, f"{rate:g}", *(f"{value:.4f}" for value in rows[-1][3:]), flush=True)
-    with RESULTS.open("w", newline="") as file:
+    with results.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["set", "setting", "adaptive_rate", "map", "micro_f1", "scale", "margin"])
         writer.writerows([*row[:3], *(f"{value:.4f}" for value in row[3:])] for row in rows)
