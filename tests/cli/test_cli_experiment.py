@@ -110,3 +110,33 @@ def test_a_mistake_is_one_line(words, message, tmp_path):
     assert found.stderr.startswith("error: ")
     assert message in found.stderr
     assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--shard", "3/2"), "give two whole numbers, such as 1/4"),
+        (("--devices", "gpu"), "device 'gpu' does not exist"),
+        (("--merge", "nowhere"), "nowhere holds no results"),
+        (("--merge", "nowhere", "--shard", "1/2"), "give one of them"),
+    ],
+)
+def test_parts_and_devices_that_are_wrong_are_one_line(tree, options, words):
+    found = labelwise(tree / "mine.toml", "--data", tree, "--out", tree / "out", *options)
+    assert (found.returncode, found.stdout) == (2, "")
+    assert found.stderr.startswith("error: ")
+    assert words in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_two_parts_and_their_merge(tree):
+    for place in (1, 2):
+        part = ("--shard", f"{place}/2", "--devices", "cpu", "--out", tree / f"part-{place}", "--seeds", 0)
+        found = labelwise(tree / "mine.toml", "--data", tree, *part, "--seeds", 1, "--json")
+        assert found.returncode == 0, found.stderr
+        assert json.loads(found.stdout)["runs"]["done"] == 1
+    parts = ("--merge", tree / "part-1", "--merge", tree / "part-2", "--seeds", 0, "--seeds", 1)
+    found = labelwise(tree / "mine.toml", *parts, "--out", tree / "all", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["runs"] == {"before": 2, "done": 0, "capped": 0, "failed": 0, "left": 0}

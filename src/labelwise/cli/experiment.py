@@ -54,7 +54,38 @@ def experiment(
     limit: Annotated[
         int | None, typer.Option(metavar="N", help="Run at most so many runs this time.", show_default=False)
     ] = None,
-    workers: Annotated[int, typer.Option(metavar="N", help="Runs at a time, one thread each.")] = 2,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Runs at a time, one thread each [default: 2, or one for each of --devices].",
+            show_default=False,
+        ),
+    ] = None,
+    devices: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="cpu|cuda:N",
+            help="A device for the workers, by turns; repeat it [default: CUDA where there is one].",
+            show_default=False,
+        ),
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Run the I-th of N disjoint parts alone; --out is then experiments/NAME-I-of-N by default.",
+            show_default=False,
+        ),
+    ] = None,
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Run nothing, and take the results of a part's folder; repeat it.",
+            show_default=False,
+        ),
+    ] = None,
     time_cap: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="Stop a run that takes longer.", show_default=False),
@@ -93,6 +124,9 @@ def experiment(
             seeds=seeds,
             limit=limit,
             workers=workers,
+            devices=devices or (),
+            shard=shard,
+            merge=merge or (),
             time_cap=time_cap,
             search=search,
             leak_truth=leak_truth,

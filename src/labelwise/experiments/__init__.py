@@ -6,6 +6,7 @@ from labelwise.experiments._experiment import Outcome, run_experiment
 from labelwise.experiments._hidden import hide, spml_split
 from labelwise.experiments._job import Job, Measured, Measurement
 from labelwise.experiments._load import load_spec, parse_spec, spec_names
+from labelwise.experiments._parts import merge_results, part_of
 from labelwise.experiments._published import DATASETS, Published, published, tables
 from labelwise.experiments._results import collect, read_results
 from labelwise.experiments._runner import Tally, run_jobs
@@ -31,7 +32,9 @@ __all__ = [
     "estimate",
     "hide",
     "load_spec",
+    "merge_results",
     "parse_spec",
+    "part_of",
     "published",
     "read_results",
     "run_experiment",

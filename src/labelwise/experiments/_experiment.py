@@ -13,6 +13,7 @@ from labelwise.experiments._compare import Compared, compare, protocol_of
 from labelwise.experiments._figures import draw_figure, draw_theory
 from labelwise.experiments._job import Job
 from labelwise.experiments._load import load_spec
+from labelwise.experiments._parts import merge_results, part_of
 from labelwise.experiments._results import collect
 from labelwise.experiments._runner import Progress, Tally, run_jobs
 from labelwise.experiments._shards import locked, write_text
@@ -54,10 +55,13 @@ def run_experiment(
     datasets: Sequence[str] | None = None,
     seeds: Sequence[int] | None = None,
     limit: int | None = None,
-    workers: int = 2,
+    workers: int | None = None,
+    devices: Sequence[str] = (),
     time_cap: float | None = None,
     search: bool = False,
     leak_truth: bool = False,
+    shard: str | None = None,
+    merge: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Outcome:
     """Run what is missing of an experiment on the sets under ``data`` and write its tables to ``out``.
@@ -70,7 +74,13 @@ def run_experiment(
     lets BBAM's pseudo-labels see the truth, as the released code does, and is refused but under the published
     protocol and where no row has it.
 
-    :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed.
+    Several machines or devices share an experiment: ``shard`` "i/n" runs the i-th of n disjoint parts (``out`` is then
+    ``experiments/NAME-i-of-n`` by default), and ``merge``, their folders, puts the results of all into ``out`` and
+    runs nothing. ``devices`` ("cpu", "cuda:0", ...) are the workers' by turns, and ``workers`` as many by default,
+    else 2.
+
+    :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed;
+        parts that have a run twice, or with other results than ``out``.
     """
     spec = load_spec(name) if isinstance(name, str) else name
     if leak_truth and protocol != "published":
@@ -87,6 +97,16 @@ def run_experiment(
         raise UserError(f"{spec.name} has no row that leak_truth concerns: leave it out")
     if search and spec.search is None:
         raise UserError(f"{spec.name} lists no learning rates or batch sizes: leave search out")
+    mine = jobs if shard is None else part_of(jobs, shard)
+    if merge:
+        if shard is not None:
+            raise UserError("merge puts parts together and shard runs one: give one of them")
+        target = _target(spec, out)
+        there = merge_results(merge, target)
+        found = [there.get(key, "left") for key in dict.fromkeys(job.key for job in jobs)]
+        tally = Tally(found.count("done"), 0, *map(found.count, ("capped", "failed", "left")))
+        with locked(target):
+            return write_tables(spec, jobs, target, tally)
     if data is None:
         raise UserError(
             "give --data DIR, the folder with the sets; 'labelwise datasets' tells where they are published"
@@ -96,14 +116,15 @@ def run_experiment(
         raise UserError(
             f"--data {data}: there is no such folder; 'labelwise datasets' tells where each set is published"
         )
-    target = _target(spec, out)
+    target = _target(spec, out, "" if shard is None else f"-{shard.replace('/', '-of-')}")
     source = _source(folder, target if spec.figure else None)
     tally = run_jobs(
-        jobs,
+        mine,
         _MEASURE,
         target,
         data=source,
         workers=workers,
+        devices=devices,
         limit=limit,
         time_cap=time_cap,
         progress=progress,
@@ -112,8 +133,8 @@ def run_experiment(
         return write_tables(spec, jobs, target, tally)
 
 
-def _target(spec: Spec, out: str | Path | None) -> Path:
-    return Path(out) if out is not None else Path("experiments") / spec.name
+def _target(spec: Spec, out: str | Path | None, part: str = "") -> Path:
+    return Path(out) if out is not None else Path("experiments") / f"{spec.name}{part}"
 
 
 def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:

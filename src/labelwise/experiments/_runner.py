@@ -8,7 +8,7 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -17,6 +17,7 @@ from typing import Any
 
 from labelwise._files import clear_drafts
 from labelwise.errors import UserError
+from labelwise.experiments._devices import VISIBLE, visible_devices
 from labelwise.experiments._job import Job
 from labelwise.experiments._shards import locked, read_shard, write_shard
 from labelwise.experiments._worker import Execute, resolve, work
@@ -46,6 +47,7 @@ class Tally:
 class _Worker:
     process: Any
     connection: Connection
+    device: str | None = None
     job: Job | None = None
     began: float = 0.0
 
@@ -56,14 +58,16 @@ def run_jobs(
     out: str | Path,
     *,
     data: Any = None,
-    workers: int = 2,
+    workers: int | None = None,
+    devices: Sequence[str] = (),
     limit: int | None = None,
     time_cap: float | None = None,
     progress: Progress | None = None,
 ) -> Tally:
     """Run the jobs that have no shard under ``out/shards`` yet; the same call goes on where one was stopped.
 
-    ``execute(job, data)`` runs in ``workers`` processes of one thread each, started afresh (spawn), and returns a
+    ``execute(job, data)`` runs in ``workers`` processes (2, or one for each of ``devices``) of one thread each, started
+    afresh (spawn), each of which sees one of ``devices`` alone ("cpu", "cuda:0", ...), by turns; it returns a
     ``Measured``; it is a function at the top of a module or ``"package.module:name"``, and ``data`` is handed to it
     as it is. A job that raises, or whose process dies, is written down with its error and tried again by the next
     call; one that takes longer than ``time_cap`` seconds is stopped, and tried again when the cap is higher. At most
@@ -71,6 +75,8 @@ def run_jobs(
 
     :raises UserError: another run holds ``out``; a shard there has another format; arguments out of range.
     """
+    seen = [visible_devices(device) for device in devices]
+    workers = (len(seen) or 2) if workers is None else workers
     if workers < 1:
         raise UserError(f"workers={workers}: give a whole number from 1")
     if limit is not None and limit < 0:
@@ -87,7 +93,9 @@ def run_jobs(
         chosen = todo[:limit]
         counts = {"done": 0, "capped": 0, "failed": 0}
         try:
-            for finished, shard in enumerate(_answers(chosen, execute, data, workers, time_cap), start=1):
+            for finished, shard in enumerate(
+                _answers(chosen, execute, data, workers, time_cap, seen), start=1
+            ):
                 write_shard(out, shard)
                 counts[shard["status"]] += 1
                 if progress is not None:
@@ -109,14 +117,19 @@ def _settled(out: Path, job: Job, time_cap: float | None) -> bool:
 
 
 def _answers(
-    jobs: list[Job], execute: Execute | str, data: Any, workers: int, time_cap: float | None
+    jobs: list[Job],
+    execute: Execute | str,
+    data: Any,
+    workers: int,
+    time_cap: float | None,
+    devices: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield a shard for every job, as they come."""
     waiting = iter(jobs)
     crew: list[_Worker] = []
     try:
-        for _ in range(min(workers, len(jobs))):
-            crew.append(_hire(execute, data))
+        for place in range(min(workers, len(jobs))):
+            crew.append(_hire(execute, data, devices[place % len(devices)] if devices else None))
             _give(crew[-1], waiting)
         while busy := [worker for worker in crew if worker.job is not None]:
             pause = None if time_cap is None else _GRACE
@@ -133,22 +146,23 @@ def _answers(
                     continue
                 yield _shard(job, answer, time_cap)
                 if not worker.process.is_alive():
-                    worker.process, worker.connection = _renewed(execute, data)
+                    worker.process, worker.connection = _renewed(execute, data, worker.device)
                 _give(worker, waiting)
     finally:
         for worker in crew:
             _dismiss(worker)
 
 
-def _hire(execute: Execute | str, data: Any) -> _Worker:
-    return _Worker(*_renewed(execute, data))
+def _hire(execute: Execute | str, data: Any, device: str | None) -> _Worker:
+    return _Worker(*_renewed(execute, data, device), device)
 
 
-def _renewed(execute: Execute | str, data: Any) -> tuple[Any, Connection]:
+def _renewed(execute: Execute | str, data: Any, device: str | None) -> tuple[Any, Connection]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=work, args=(theirs, execute, data, os.getpid()), daemon=False)
-    with _one_thread(), _uninterrupted():
+    given = dict.fromkeys(_THREADS, "1") | ({} if device is None else {VISIBLE: device})
+    with _environment(given), _uninterrupted():
         process.start()
     theirs.close()
     return process, ours
@@ -213,10 +227,10 @@ def _check_portable(execute: Execute | str, data: Any) -> None:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Let processes started inside compute with one thread each."""
-    before = {name: os.environ.get(name) for name in _THREADS}
-    os.environ.update(dict.fromkeys(_THREADS, "1"))
+def _environment(given: Mapping[str, str]) -> Iterator[None]:
+    """Let processes started inside have these variables: one thread to compute with, and one device."""
+    before = {name: os.environ.get(name) for name in given}
+    os.environ.update(given)
     try:
         yield
     finally:

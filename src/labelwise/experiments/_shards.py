@@ -27,13 +27,14 @@ _PARTS = {
     "facts": dict,
 }
 """What a whole shard has at least."""
+_WORDS = ("dataset", "setting", "method", "row", "experiment", "protocol")
 
 
 def read_shard(path: Path) -> dict[str, Any] | None:
     """Return a shard, None for one that is not there or only partly written; ``UserError`` for another format."""
     try:
         shard = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(shard, dict) or "format" not in shard:
         return None
@@ -42,7 +43,27 @@ def read_shard(path: Path) -> dict[str, Any] | None:
             f"{path} has format {shard['format']!r}, this version of labelwise reads {FORMAT}: give another --out, or "
             "use the version that wrote it"
         )
-    return shard if all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()) else None
+    return shard if _is_whole(shard, path.stem) else None
+
+
+def _is_whole(shard: Mapping[str, Any], key: str) -> bool:
+    """Return whether a shard says all that is read of one, and of the run whose name the file has."""
+    if not all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()) or shard["key"] != key:
+        return False
+    job, measured = shard["job"], shard["measurements"]
+    return (
+        all(isinstance(job.get(name), str) for name in _WORDS)
+        and all(isinstance(job.get(name), dict) for name in ("hyperparameters", "options"))
+        and type(job.get("seed")) is int
+        and all(_is_number(job.get(name)) for name in ("labelled_fraction", "positives_fraction"))
+        and all(_is_number(shard.get(name)) for name in ("seconds", "memory_mb"))
+        and all(isinstance(one, dict) and _is_number(one.get("value")) for one in measured)
+        and all(isinstance(one.get(name), str) for one in measured for name in ("metric", "rule"))
+    )
+
+
+def _is_number(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def read_shards(out: str | Path) -> Iterator[dict[str, Any]]:
