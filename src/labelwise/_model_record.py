@@ -64,7 +64,7 @@ class _Scaling(_Record):
 
 
 class _Summary(_Record):
-    n_items: Count
+    n_items: Size
     n_labels: Size
     label_names: Names
     setting: str
@@ -103,6 +103,8 @@ class _Evaluation(_Record):
     n_items: Count
     n_items_left_out: Count
     n_unknown: Count
+    n_items_partly_known: Count = 0
+    n_items_positive_alone: Count = 0
     empty_labels: str
     notes: Names = []
     per_label: _PerLabel
@@ -116,6 +118,15 @@ class _Epoch(_Record):
     vdfd_balanced: float | None = None
 
 
+class _Parameters(_Record):
+    """Those that prediction reads; ``fit`` checks all of them."""
+
+    strong_view: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    on_bad_item: Literal["stop", "skip"] = "stop"
+    cache: bool = True
+    random_state: Count | None = 0
+
+
 class _Model(_Record):
     method: str
     backbone: str
@@ -125,11 +136,11 @@ class _Model(_Record):
     budget: dict[str, float]
     best_epoch: Count | None
     seed: Count
-    strong_view: float
+    strong_view: Annotated[float, Field(ge=0, lt=1)]
     seconds: float
     rule_source: str
     notes: Names
-    parameters: dict[str, Any] = {}
+    parameters: _Parameters | None = None
     history: list[_Epoch]
     label_names: Annotated[Names, Field(min_length=1)]
     feature_names: Names | None
@@ -211,6 +222,13 @@ def _check_sizes(model: _Model, path: str | Path) -> None:
             raise _wrong(path, entry, f"{len(values)} values for {len(names)} labels")
     if model.labels.label_names != names:
         raise _wrong(path, "labels.label_names", "they differ from label_names")
+    facts = model.labels
+    counts = zip(facts.positives, facts.negatives, facts.unknown, strict=True)
+    rows = facts.rows_fully_known + facts.rows_partly_known + facts.rows_unknown
+    if {facts.n_items, rows, *map(sum, counts)} != {facts.n_items} or facts.n_labels != len(names):
+        raise _wrong(
+            path, "labels", f"its counts are not those of {facts.n_items} items, {len(names)} labels"
+        )
     if model.feature_names is not None and len(model.feature_names) != model.n_features:
         raise _wrong(
             path, "feature_names", f"{len(model.feature_names)} names, n_features {model.n_features}"

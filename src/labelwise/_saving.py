@@ -161,7 +161,7 @@ def _restore(
     model.scaling_ = read(
         "scaling", lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
     )
-    model.set_params(**_restored(model, config.get("parameters", {}), path))
+    model.set_params(**_restored(model, config.get("parameters") or {}, path))
     return model
 
 

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-__all__ = ["UserError", "listed", "near", "shown"]
+__all__ = ["CONTROLS", "Notice", "UserError", "listed", "near", "printable", "shown"]
+
+CONTROLS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+"""What no terminal and no page gets as it is: control characters but for line ends and tabs, marks that turn the
+direction of text, and halves of characters and what is none, which XML or files cannot hold."""
 
 
 class UserError(ValueError):
     """A mistake in what the user gave (arguments, files, labels); one line that says how to mend it."""
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(printable(" ".join(message.split())))
 
 
 class Notice(UserWarning):
     """Something that a user should know though nothing failed; one line. The command line prints it on stderr."""
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with its ``CONTROLS`` written out, as in ``\\x1b``."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def near(name: str, options: Iterable[object]) -> str:

@@ -1,6 +1,8 @@
 """The report: everything given is shown, nothing is executed or fetched, every section may be left out."""
 
 import dataclasses
+import hashlib
+import json
 import re
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import labelwise as lw
+from labelwise.errors import CONTROLS
 from labelwise.report import (
     Column,
     Comparison,
@@ -16,7 +19,9 @@ from labelwise.report import (
     Example,
     ReportContent,
     Results,
+    Skipped,
     Training,
+    content_of,
     write_report,
 )
 
@@ -222,3 +227,47 @@ def test_failed_write_leaves_the_former_report(content, tmp_path, monkeypatch):
         write_report(content, path)
     assert path.read_bytes() == former
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
+
+
+CONTROL = "a\x1b[31m\x00\x9b\u202eb\ud800\uffff $\\frac{1}{0}$ <b>\r\nc"
+
+
+def test_control_characters_never_break_a_page_nor_get_into_it(fitted_by_name, tmp_path):
+    model, X, Y = fitted_by_name
+    names = [f"{CONTROL}{k}" for k in range(len(model.label_names_))]
+    record = json.loads((tmp_path / "model" / "model.json").read_text())
+    text = json.dumps(record)
+    for old, new in zip(record["label_names"], names, strict=True):
+        text = text.replace(json.dumps(old), json.dumps(new))
+    record = {**json.loads(text), "notes": [CONTROL], "rule_source": CONTROL}
+    for epoch in record["history"]:
+        epoch["stage"] = CONTROL
+    del record["sha256"]
+    record["sha256"] = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+    (tmp_path / "model" / "model.json").write_text(json.dumps(record))
+    loaded = lw.load(tmp_path / "model")
+    assert list(loaded.label_names_) == names
+    content = content_of(
+        loaded,
+        title=CONTROL,
+        configuration={"table": CONTROL, CONTROL: CONTROL},
+        labels=Y,
+        scores=loaded.predict_proba(X),
+    )
+    bad = [Skipped(0, CONTROL, CONTROL)]
+    example = Example(names, names, {CONTROL: names}, name=CONTROL, text=CONTROL)
+    content = dataclasses.replace(content, skipped=bad, examples=[example])
+    text = write_report(content, tmp_path / "r.html").read_bytes().decode("utf-8")
+    assert not CONTROLS.search(text)
+    assert r"a\x1b[31m\x00\x9b\u202eb\ud800\uffff $\frac{1}{0}$" in Page(text).text
+    assert "<b>" not in text
+
+
+@pytest.fixture
+def fitted_by_name(tmp_path):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(80, 6)).astype(np.float32)
+    Y = (X @ rng.normal(size=(6, 3)) > 0.3).astype(np.int8)
+    model = lw.MultiLabelClassifier("an", epochs=2).fit(X, Y, label_names=["xx", "yy", "zz"])
+    model.save(tmp_path / "model")
+    return model, X, Y

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from labelwise.cli._show import say
 from labelwise.errors import Notice, UserError
 
 __all__ = ["app"]
@@ -88,7 +89,7 @@ def _notice(
 
 
 def _say(line: str) -> None:
-    typer.echo(" ".join(line.split()), err=True)
+    say(" ".join(line.split()), err=True)
 
 
 app = typer.Typer(

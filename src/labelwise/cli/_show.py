@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from labelwise.errors import CONTROLS, printable
+
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
@@ -17,6 +19,7 @@ __all__ = [
     "per_label",
     "print_json",
     "progress",
+    "say",
     "show_notes",
     "show_outcome",
     "show_skipped",
@@ -29,7 +32,13 @@ _SHORT = 18
 
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON on stdout."""
-    typer.echo(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False))
+    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
+    typer.echo(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+
+
+def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:
+    """Print a text, with nothing in it that a terminal would obey; names, ids and paths may come from anybody."""
+    typer.echo(printable(str(text)) + end, err=err, nl=False)
 
 
 def progress() -> bool:
@@ -70,17 +79,17 @@ def figures(record: Mapping[str, Any]) -> None:
         if value is not None or "_at_" not in name
     ]
     table(("metric", "value", "decision rule"), rows)
-    typer.echo(f"{record['n_items']:,} items judged; rule: {rule}")
+    say(f"{record['n_items']:,} items judged; rule: {rule}")
     if record["n_unknown"]:
-        typer.echo(
+        say(
             f"left out: {record['n_unknown']:,} unknown entries, {record['n_items_left_out']:,} items without labels"
         )
     if names := record["labels_without_positive"]:
-        typer.echo(f"no known positive, left out of macro averages: {', '.join(names)}")
+        say(f"no known positive, left out of macro averages: {', '.join(names)}")
     if names := record["labels_without_negative"]:
-        typer.echo(f"no known negative, left out of mAP: {', '.join(names)}")
+        say(f"no known negative, left out of mAP: {', '.join(names)}")
     for note in record.get("notes", ()):
-        typer.echo(note)
+        say(note)
 
 
 def per_label(record: Mapping[str, Any]) -> None:
@@ -99,7 +108,6 @@ def per_label(record: Mapping[str, Any]) -> None:
 
 def show_outcome(outcome: Outcome) -> None:
     """Print what a training run came to, and what to do next."""
-    say = typer.echo
     if outcome.already_finished:
         say(f"{outcome.run} is finished; nothing was left to do")
     for place, role in enumerate(outcome.roles):
@@ -124,15 +132,15 @@ def show_outcome(outcome: Outcome) -> None:
 def show_notes(notes: Sequence[str]) -> None:
     """Print what was guessed."""
     for place, note in enumerate(notes):
-        typer.echo(f"{'notes' if not place else '':<9}{note}")
+        say(f"{'notes' if not place else '':<9}{note}")
 
 
 def show_skipped(skipped: Sequence[tuple[str, str]], most: int = 10) -> None:
     """Print which items could not be read, and why."""
     for place, (item, reason) in enumerate(skipped[:most]):
-        typer.echo(f"{'skipped' if not place else '':<9}{item}: {reason}")
+        say(f"{'skipped' if not place else '':<9}{' '.join(f'{item}: {reason}'.split())}")
     if len(skipped) > most:
-        typer.echo(f"{'':<9}and {len(skipped) - most:,} more")
+        say(f"{'':<9}and {len(skipped) - most:,} more")
 
 
 def _cell(value: object) -> str:
@@ -142,4 +150,4 @@ def _cell(value: object) -> str:
         return f"{value:.4f}"
     if isinstance(value, int):
         return f"{value:,}"
-    return "" if value is None else str(value)
+    return "" if value is None else printable(str(value))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, table
+from labelwise.cli._show import print_json, say, table
 
 if TYPE_CHECKING:
     from labelwise.embedding import CachedFeatures
@@ -46,9 +46,9 @@ def cache(
             }
             print_json(record)
             return
-        typer.echo(f"{_entries(len(gone))} deleted from {kept.directory}, {_size(freed)} freed")
+        say(f"{_entries(len(gone))} deleted from {kept.directory}, {_size(freed)} freed")
         for entry in busy:
-            typer.echo(f"{entry.key[:12]} is being written by a run, and stays")
+            say(f"{entry.key[:12]} is being written by a run, and stays")
         return
     entries = kept.entries()
     total = sum(entry.bytes for entry in entries)
@@ -65,7 +65,7 @@ def cache(
         columns = ("key", "backbone", "items", "width", "size", "made", "last used", "")
         rows = [_row(entry) for entry in entries]
         table(columns, rows)
-    typer.echo(f"{_entries(len(entries))} in {kept.directory}, {_size(total)}")
+    say(f"{_entries(len(entries))} in {kept.directory}, {_size(total)}")
 
 
 def _entries(count: int) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, table
+from labelwise.cli._show import print_json, say, table
 from labelwise.errors import UserError, near
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def datasets(
             (r["name"], r["kind"], r["n_labels"], *map(r["sizes"].get, _PARTS), r["licence"]) for r in records
         ]
         table(columns, rows)
-        typer.echo("published at")
+        say("published at")
         for r in records:
-            typer.echo(f"  {r['name']:<9}{r['url']}")
-        typer.echo("'labelwise datasets NAME' shows a tree's layout; with --data DIR it checks one")
+            say(f"  {r['name']:<9}{r['url']}")
+        say("'labelwise datasets NAME' shows a tree's layout; with --data DIR it checks one")
         return
     if name not in DATASETS:
         raise UserError(f"there is no set {name!r}; {near(name, DATASETS)}")
@@ -64,12 +64,12 @@ def datasets(
 
 
 def _describe(record: dict[str, Any]) -> None:
-    typer.echo(f"{record['name']}: {record['title']}, {record['n_labels']} labels")
+    say(f"{record['name']}: {record['title']}, {record['n_labels']} labels")
     sizes = ", ".join(f"{part} {size:,}" for part, size in record["sizes"].items())
     for key, value in (("sizes", sizes), *((key, record[key]) for key in ("licence", "url", "note"))):
-        typer.echo(f"{key:<9}{value}")
+        say(f"{key:<9}{value}")
     for place, line in enumerate(record["layout"]):
-        typer.echo(f"{'layout' if not place else '':<9}{line}")
+        say(f"{'layout' if not place else '':<9}{line}")
 
 
 def _count(found: Dataset, sizes: dict[str, int]) -> None:
@@ -89,4 +89,4 @@ def _count(found: Dataset, sizes: dict[str, int]) -> None:
     table(columns, rows)
     sample = next((path for part in found.parts for path in found.missing_files(part)), None)
     if sample is not None:
-        typer.echo(f"files missing: {sample}, for one")
+        say(f"files missing: {sample}, for one")

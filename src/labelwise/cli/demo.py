@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, progress, table
+from labelwise.cli._show import print_json, progress, say, table
 
 __all__ = ["demo"]
 
@@ -29,7 +29,7 @@ def demo(
         return
     columns = ("method", "what it is", "mAP", "gain over missing = no (95%)", "micro-F1", "hidden found", "s")
     table(columns, map(_cells, result.rows))
-    typer.echo(f"report: {result.report}")
+    say(f"report: {result.report}")
 
 
 def _cells(row: dict[str, Any]) -> tuple[object, ...]:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
-
 from labelwise.cli._options import Images, Json, Table, table_options
-from labelwise.cli._show import print_json
+from labelwise.cli._show import print_json, say
 
 __all__ = ["describe"]
 
@@ -21,4 +19,4 @@ def describe(file: Table, columns: dict[str, Any], images: Images = None, json: 
     if json:
         print_json(found.to_dict())
     else:
-        typer.echo(str(found))
+        say(str(found))

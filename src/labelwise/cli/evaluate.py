@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from labelwise.cli._options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
-from labelwise.cli._show import figures, per_label, print_json, progress, show_notes, show_skipped, table
+from labelwise.cli._show import figures, per_label, print_json, progress, say, show_notes, show_skipped, table
 
 __all__ = ["evaluate"]
 
@@ -48,7 +48,7 @@ def evaluate(
         print_json(found.to_dict())
         return
     for sentence in found.words:
-        typer.echo(sentence)
+        say(sentence)
     show_notes(found.notes)
     if found.evaluation is not None:
         record = found.evaluation.to_dict()
@@ -56,9 +56,9 @@ def evaluate(
         if per_label_:
             per_label(record)
     elif found.observed is not None:
-        typer.echo(f"observed mAP  {found.observed_map:.4f}")
+        say(f"observed mAP  {found.observed_map:.4f}")
         if per_label_:
             table(("label", "observed AP"), zip(found.label_names, found.observed.tolist(), strict=True))
     show_skipped(found.skipped)
     if out is not None:
-        typer.echo(f"written: {out}")
+        say(f"written: {out}")

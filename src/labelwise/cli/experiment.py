@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, progress, table
+from labelwise.cli._show import print_json, progress, say, table
 
 if TYPE_CHECKING:
     from labelwise.experiments import Outcome, Spec
@@ -172,11 +172,11 @@ def _show(found: Outcome) -> None:
         if count
     ]
     if parts:
-        typer.echo(f"runs     {', '.join(parts)}")
+        say(f"runs     {', '.join(parts)}")
     for error in dict.fromkeys(row.error for row in found.rows if row.error):
-        typer.echo(f"missing  {error}")
+        say(f"missing  {error}")
     for path in found.files:
-        typer.echo(f"written  {path}")
+        say(f"written  {path}")
 
 
 def _record(found: Outcome) -> dict[str, Any]:

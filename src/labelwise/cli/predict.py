@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from labelwise.cli._options import FORM, Images, Json, OnBadItem, Run, table_options
-from labelwise.cli._show import print_json, progress, show_notes, show_skipped
+from labelwise.cli._show import print_json, progress, say, show_notes, show_skipped
 
 __all__ = ["predict"]
 
@@ -61,7 +61,7 @@ def predict(
         if found.calibrated
         else "scores (not calibrated: the labels do not allow it)"
     )
-    typer.echo(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
+    say(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
     show_notes(found.notes)
     show_skipped(found.skipped)
-    typer.echo(f"written: {found.out}")
+    say(f"written: {found.out}")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from labelwise.cli._options import Json, Run
-from labelwise.cli._show import print_json
+from labelwise.cli._show import print_json, say
 
 __all__ = ["report"]
 
@@ -30,4 +30,4 @@ def report(
     if json:
         print_json({"run": run, "report": str(path)})
     else:
-        typer.echo(f"report   {path}")
+        say(f"report   {path}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from labelwise.cli._options import Images, Json, OnBadItem, table_options
-from labelwise.cli._show import print_json, progress, show_outcome
+from labelwise.cli._show import print_json, progress, say, show_outcome
 from labelwise.errors import UserError
 
 __all__ = ["train"]
@@ -139,7 +139,7 @@ def train(
     given = {name: value for name, value in options.items() if name in runs.RunConfig.model_fields} | columns
     if print_config:
         asked = runs.RunConfig.build({**given, "table": source}, file=config, sets=set_ or ())
-        typer.echo(asked.to_toml(), nl=False)
+        say(asked.to_toml(), end="")
         return
     if resume and out is None:
         if source is None:

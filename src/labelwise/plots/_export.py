@@ -15,6 +15,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from labelwise.errors import printable
 from labelwise.plots._style import PALETTE, colour, drawing
 
 __all__ = ["as_png_data_uri", "as_svg", "picture_data_uri", "save_figure"]
@@ -40,7 +41,8 @@ def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
         # The page's font draws the text; that matplotlib's own lacks a letter changes a width at most.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
-    root = ElementTree.fromstring(file.getvalue())
+    # Not all text in a figure passed through short(), and XML holds no control character.
+    root = ElementTree.fromstring(printable(file.getvalue()))
     for parent in list(root.iter()):
         for child in list(parent):
             if _local(child.tag) in ("metadata", "style"):
@@ -57,7 +59,7 @@ def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
     _, _, width, height = root.attrib["viewBox"].split()
     root.attrib = {
         "role": "img",
-        "aria-label": description,
+        "aria-label": printable(description),
         "viewBox": f"0 0 {width} {height}",
         "stroke-linejoin": "round",
         "style": f"display:block;width:100%;max-width:{float(width):g}px;height:auto",

@@ -11,6 +11,8 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from labelwise.errors import printable
+
 __all__ = ["PALETTE", "Colour", "bare", "colour", "drawing", "new_figure", "short", "stylesheet"]
 
 PIXELS_PER_INCH = 72
@@ -87,8 +89,11 @@ def bare(axes: Axes, *, grid: str = "x") -> None:
 
 
 def short(name: str, most: int) -> str:
-    """Return ``name`` on one line of at most ``most`` characters, its middle left out where it is longer."""
-    flat = " ".join(name.split())
+    """Return ``name`` on one line of at most ``most`` characters, its middle left out where it is longer.
+
+    Control characters are written out: no drawing can hold them.
+    """
+    flat = printable(" ".join(name.split()))
     if len(flat) <= most:
         return flat
     head = (most - 1) * 2 // 3

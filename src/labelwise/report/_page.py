@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise._files import write
+from labelwise.errors import printable
 from labelwise.report._content import ReportContent
 
 __all__ = ["write_report"]
@@ -38,6 +39,7 @@ def render(content: ReportContent) -> str:
         loader=FunctionLoader(_template),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -53,6 +55,11 @@ def render(content: ReportContent) -> str:
         version=__version__,
         **_views(content),
     )
+
+
+def _printable(value: Any) -> Any:
+    """Return a text as a page can hold it; what is marked as HTML was made here."""
+    return printable(value) if type(value) is str else value
 
 
 def _views(content: ReportContent) -> dict[str, Any]:

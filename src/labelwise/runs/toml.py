@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from labelwise.errors import UserError
+from labelwise.errors import CONTROLS, UserError
 
 __all__ = ["dumps", "parse_value", "read"]
 
@@ -58,8 +58,10 @@ def _value(value: Any) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, str):
-        # A JSON string is a TOML string but for DEL, which TOML wants escaped.
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UserError(f"{value!r} holds what is no character of UTF-8: rename it")
+        # A JSON string is a TOML string but for DEL, which TOML wants escaped, as terminals want other controls.
+        return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")
