@@ -144,7 +144,7 @@ def test_states_by_name(spell):
         ([[{"name": "sea", "slug": "s"}]], {}, "name_key (--name-key), such as 'name', 'slug'"),
         ([[{"name": "sea", "present": False}]], {}, "name_key (--name-key)"),
         ([[{"name": "sea"}], [{"title": "sun"}]], {}, "row 1 (counted from 0)"),
-        ([[{"name": 3}]], {"name_key": "name"}, "an object without a text under 'name'"),
+        ([[{"name": 3.5}]], {"name_key": "name"}, "an object without a name under 'name'"),
         (['[{"result":[]},{"result":[]}]'], {}, "2 annotations of one item: keep one"),
         (['[{"value":{"start":1,"labels":["a"]},"from_name":"q"}]'], {}, "a result that is no choice"),
         (

@@ -57,7 +57,7 @@ class CellReader:
         self.name_key = name_key
         self.keys: set[str] = set()
         self.left_out: set[str] = set()
-        self.choices = self.quoted = False
+        self.choices = self.quoted = self.read_any = False
 
     def read(self, cell: Any, row: int) -> Names | States | Numbers | str | None:
         """Return what a cell says; text that is no list comes back stripped, and None says nothing.
@@ -66,6 +66,7 @@ class CellReader:
         """
         if missing(cell):
             return None
+        self.read_any = True
         if isinstance(cell, str):
             text = cell.strip()
             value = self._spelt(text, row)
@@ -76,6 +77,8 @@ class CellReader:
     def notes(self) -> list[str]:
         """Return sentences on what was guessed."""
         notes = []
+        if self.name_key is not None and not self.keys and self.read_any:
+            notes.append(f"not used: name_key (--name-key) {self.name_key!r}, since no cell holds objects")
         if self.choices:
             notes.append(
                 "Cells of choices, as Label Studio writes them, are lists; a text beside them is one name."
@@ -213,7 +216,9 @@ class CellReader:
             if all(isinstance(value.get(key), str) and value[key].strip() for value in objects)
         ]
         key = self.name_key
-        if key is None:
+        if key is not None:
+            texts = [key] if all(_is_told(value.get(key)) for value in objects) else []
+        else:
             others = {str(other).lower() for other in keys - set(texts)}
             if len(texts) != 1 or not others <= _IDS or len(self.keys | set(texts)) > 1:
                 raise _refused(
@@ -225,16 +230,21 @@ class CellReader:
             key = texts[0]
         if key not in texts:
             raise _refused(
-                row, cell, f"an object without a text under {shown(key)}: give it one, or another name_key"
+                row, cell, f"an object without a name under {shown(key)}: give it one, or another name_key"
             )
         self.keys.add(key)
         self.left_out |= {str(other) for other in keys - {key}}
-        return tuple(dict.fromkeys(value[key].strip() for value in objects))
+        return tuple(dict.fromkeys(str(value[key]).strip() for value in objects))
+
+
+def _is_told(value: Any) -> bool:
+    return is_name(value) and bool(str(value).strip())
 
 
 def is_name(value: Any) -> bool:
     """Return whether a value in a list is a label name: a text, or a whole number that is an id."""
-    if isinstance(value, int | np.integer) and not isinstance(value, bool):
+    # To NumPy a span of time is an integer.
+    if isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64):
         return abs(int(value)) < _MOST_ID
     return isinstance(value, str)
 

@@ -24,8 +24,8 @@ class Annotations:
 
     ``matrix`` (n, K) int8 holds 1 (relevant), 0 (irrelevant) and -1 (unknown), C-contiguous, n and K at least
     1; it shares the memory of the array it was made from where that was such a matrix already.
-    ``label_names`` are K different strings without control characters. ``notes`` are sentences on what was
-    guessed when the labels were read. Anything else is a UserError.
+    ``label_names`` are K different strings, none blank or with control characters. ``notes`` are sentences on
+    what was guessed when the labels were read. Anything else is a UserError.
     """
 
     matrix: Matrix
@@ -34,6 +34,9 @@ class Annotations:
 
     def __post_init__(self) -> None:
         names = check_label_names(self.label_names)
+        for place, name in enumerate(names):
+            if not name.strip():
+                raise UserError(f"the label name number {place + 1} is empty: give it a name")
         matrix = as_matrix(self.matrix, argument="matrix")
         if matrix.shape[1] != len(names):
             raise UserError(

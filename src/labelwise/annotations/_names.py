@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 
 from labelwise.annotations._cells import CellReader, Names, Numbers, States, is_name
-from labelwise.annotations._checks import state_of
+from labelwise.annotations._checks import reading, state_of
 from labelwise.annotations._codes import Codes, code_of
 from labelwise.annotations._matrix import Annotations, name_list
+from labelwise.annotations._readers import is_sparse
 from labelwise.annotations._separators import has_entity, split_texts
 from labelwise.errors import UserError, listed, near, shown
 
@@ -24,7 +26,12 @@ _MISSING = frozenset(
 )
 """What programs write for a missing value; as a whole cell of text it says nothing, unless it is a known name."""
 
-_SYNTAX = frozenset('[]{}<>"')
+_SYNTAX = re.compile(r"""[\[\]{}"]|<.*>|^<|>$|^'|'$""", re.DOTALL)
+_STATES = frozenset(
+    spell(word) for word in ("0", "1", "true", "false", "yes", "no") for spell in (str, str.upper, str.title)
+)
+_DASHES = frozenset(("-", "--", "?", "."))
+"""What people write for a missing value; as names they are told."""
 
 
 def parse_names(
@@ -58,7 +65,8 @@ def parse_names(
         raise UserError(f"extra={shown(extra)}: it is 'refuse' or 'ignore'")
     chosen = None if label_names is None else name_list(label_names)
     notes: list[str] = []
-    rows = _rows(values, chosen, separator, name_key, notes, by_place=extra == "refuse")
+    with reading("values", values):
+        rows = _rows(values, chosen, separator, name_key, notes, by_place=extra == "refuse")
     if chosen is None:
         chosen = tuple(sorted({name for row in rows if row for name in row}))
     if not rows or not chosen:
@@ -95,20 +103,21 @@ def names_in(
 ) -> Names:
     """Return the names that occur in cells of names, sorted; see :func:`parse_names`."""
     chosen = None if label_names is None else name_list(label_names)
-    rows = _rows(values, chosen, separator, name_key, [], by_place=False)
-    return tuple(sorted({name for row in rows if row for name in row}))
+    with reading("values", values):
+        rows = _rows(values, chosen, separator, name_key, [], by_place=False)
+        return tuple(sorted({name for row in rows if row for name in row}))
 
 
 def name_notes(names: Sequence[str]) -> tuple[str, ...]:
     """Return sentences on label names that look like syntax, like a missing value, or like each other."""
     notes = []
-    odd = [name for name in names if set(name) & _SYNTAX or "'" in (name[:1], name[-1:]) or has_entity(name)]
+    odd = [name for name in names if _SYNTAX.search(name) or has_entity(name)]
     if odd:
         notes.append(
             f"Names with brackets, braces, quotes or entities: {listed(map(shown, odd))}. Are they names, or syntax"
             " that was not read?"
         )
-    empty = [name for name in names if name and code_of(name) == "empty"]
+    empty = [name for name in names if name in _DASHES or (name and code_of(name) == "empty")]
     if empty:
         notes.append(f"{listed(map(shown, empty))} is read as a label, not as a missing value.")
     alike = defaultdict(list)
@@ -148,9 +157,14 @@ def _rows(
             " whitespace, or None to have it found"
         )
     try:
-        cells = list(values)
+        # The rows of a sparse matrix are no names, and going through those of a damaged one crashes scipy.
+        cells = None if is_sparse(values) else list(values)
     except Exception:  # whatever is no list
         raise UserError(f"values must be one cell of names a row, not {shown(values)}") from None
+    if cells is None:
+        raise UserError(
+            "values must be one cell of names a row, not a sparse matrix: labelwise.parse reads it"
+        )
     rows: list[Names | States | None] = []
     texts: dict[int, str] = {}
     numbers: dict[int, tuple[Any, ...]] = {}
@@ -187,11 +201,14 @@ def _rows(
         rows[row] = names or None
     for row, found in _numbers(numbers, label_names, by_place, any(rows)).items():
         rows[row] = found
-    if any(rows) and {name for row in rows if row for name in row} <= {"0", "1"}:
+    occurring = sorted({name for row in rows if row for name in row})
+    if occurring and _STATES.issuperset(occurring):
         notes.append(
-            "The names are 0 and 1 alone: give a column of states, rather than names, as a label column"
-            " (--label-columns)."
+            f"The names are {' and '.join(occurring[:5])} alone: give a column of states, rather than names, as a label"
+            " column (--label-columns)."
         )
+    if occurring and separator is not None and not texts:
+        notes.append(f"not used: separator (--separator) {separator!r}, since no cell holds text to split")
     return rows
 
 

@@ -42,13 +42,16 @@ def split_texts(
     :raises UserError: that begins with the row, where it stays unclear whether a text is one name or several.
 
     ``<a><b>`` and ``#a #b`` are lists of tags where every text of the column is one. Otherwise the separator is
-    that of ``;`` ``|`` ``,`` under which the column has the fewest different names (the most known ones, if
-    ``label_names`` are given), then the one in most cells, then the first; the semicolon of ``&amp;`` is none.
+    that of ``;`` ``|`` ``,`` and their likes in Chinese, Japanese and Arabic under which the column has the fewest
+    different names (the most known ones, if ``label_names`` are given), then the one in most cells, then the first;
+    the semicolon of ``&amp;`` is none.
     """
     if not texts:
         return {}
     if separator is not None:
-        return {row: _parts(text, separator) for row, text in texts.items()}
+        given = {row: _parts(text, separator) for row, text in texts.items()}
+        _tell_given(texts, given, separator, notes)
+        return given
     if single:
         return {row: (text,) for row, text in texts.items()}
     tags = _tags(texts, label_names, notes)
@@ -184,6 +187,23 @@ def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: f
             f"row {row} (counted from 0) holds {shown(text)}, names with states: write them as"
             ' {"cat": 1, "dog": 0}, or, if that is how names look, as ["cat:1"]'
         )
+
+
+def _tell_given(
+    texts: Mapping[int, str], names: Mapping[int, Names], separator: str, notes: list[str]
+) -> None:
+    """Note a given separator that no cell holds, where others do: it may be that of another table."""
+    if separator.isspace() or any(separator in text for text in texts.values()):
+        return
+    for mark in _SEPARATORS:
+        count = sum(len(_parts(text, mark, keep=True)) > 1 for text in texts.values())
+        if count:
+            notes.append(
+                f"The separator {separator!r} (--separator) occurs in no cell, and {mark!r} in {count:,} of"
+                f" {len(texts):,}, where it is read as part of a name."
+            )
+            return
+    _tell_missing(names, notes)
 
 
 def _tell_missing(names: Mapping[int, Names], notes: list[str]) -> None:
