@@ -1,9 +1,9 @@
-"""The choices around a training run: what is held out, how scores become label sets, what there is to say."""
+"""The choices around a training run: what is held out, what that says, what there is to say."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,36 +17,36 @@ from labelwise.errors import UserError, listed
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = [
-    "Choice",
-    "Decision",
-    "fingerprint",
-    "hold_out",
-    "learn_decision",
-    "notes_on",
-]
+__all__ = ["ENOUGH_ROWS", "Choice", "Unseen", "fingerprint", "folds", "hold_out", "notes_on"]
 
-_ENOUGH_ROWS = 50
+ENOUGH_ROWS = 50
+"""Judgeable rows from which on a fifth of them is held out."""
+_FOLDS, _FEWEST_ROWS = 5, 10
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Unseen:
+    """Logits (m, K) and labels (m, K) of rows that the model which scored them did not see.
+
+    ``source`` says in words which rows they are.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
 class Choice:
-    """What held-out rows say: epochs to train, input scaling, and the scores of rows the model did not see."""
+    """What held-out rows say: epochs to train, input scaling, and how they score.
+
+    ``chooses``: whether a run was judged on them after every epoch.
+    """
 
     epochs: int | None = None
-    scores: np.ndarray | None = None
-    labels: np.ndarray | None = None
     scaling: str | None = None
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A decision rule, in words where it comes from, the calibration before it, and the held-out figures."""
-
-    rule: metrics.Rule
-    source: str
-    calibration: metrics.PlattCalibration | None = None
-    evaluation: metrics.Evaluation | None = None
+    unseen: Unseen | None = None
+    chooses: bool = False
 
 
 def hold_out(
@@ -65,7 +65,7 @@ def hold_out(
     if isinstance(validation, str):
         if validation != "auto":
             raise UserError(f"validation={validation!r}: give 'auto', a fraction, a pair (X, Y) or None")
-        if not can.thresholds or len(rows) < _ENOUGH_ROWS:
+        if not can.thresholds or len(rows) < ENOUGH_ROWS:
             return None
         validation = 0.2
     fraction = float(validation)
@@ -79,61 +79,19 @@ def hold_out(
     return taught, held
 
 
-def learn_decision(
-    choice: Choice,
-    rule: Any,
-    *,
-    calibrate: bool,
-    prior: np.ndarray | None,
-    label_names: Sequence[str],
-    scores_of_all: Callable[[], np.ndarray],
-) -> Decision:
-    """Choose calibration and decision rule from rows that the model did not see, and judge them there.
+def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return five pairs (rows to train on, rows left out) that leave every judgeable row out once, where these are few.
 
-    ``prior`` is the one the user gave, if any; it is matched on the scores of all training items.
+    Nothing where they are enough to hold some out, fewer than ten, or of one class: a rule learnt on a fifth of 40 rows
+    is a guess, and training five times on few labels is cheap.
     """
-    held, labels = choice.scores, choice.labels
-    can = None if labels is None else metrics.judgeable(labels)
-    calibration = None
-    if calibrate and held is not None and labels is not None and can is not None and can.calibration:
-        calibration = metrics.PlattCalibration.fit(labels, held, label_names=label_names)
-        held = calibration.apply(held)
-    chosen, source = _rule(rule, held, labels, can, prior, scores_of_all, calibration, label_names)
-    evaluation = None
-    if held is not None and labels is not None and can is not None and can.average_precision:
-        evaluation = metrics.evaluate(labels[can.rows], held[can.rows], chosen, label_names=label_names)
-    return Decision(chosen, source, calibration, evaluation)
-
-
-def _rule(
-    rule: Any,
-    held: np.ndarray | None,
-    labels: np.ndarray | None,
-    can: metrics.Judgeable | None,
-    prior: np.ndarray | None,
-    scores_of_all: Callable[[], np.ndarray],
-    calibration: metrics.PlattCalibration | None,
-    label_names: Sequence[str],
-) -> tuple[metrics.Rule, str]:
-    if not isinstance(rule, str):
-        if isinstance(rule, int | float):
-            return metrics.Threshold(float(rule)), "the given threshold"
-        return rule, "the given rule"
-    if rule != "auto":
-        raise UserError(f"rule={rule!r}: give 'auto', a threshold or a rule of labelwise.metrics")
-    if held is not None and labels is not None and can is not None and can.thresholds:
-        learnt = metrics.learn_thresholds(labels, held, label_names=label_names)
-        return learnt, (
-            "thresholds of the best F1 on rows that the model did not see; F1 and Hamming loss on these same rows "
-            "flatter a little"
-        )
-    if prior is not None:
-        scores = scores_of_all()
-        scores = scores if calibration is None else calibration.apply(scores)
-        return metrics.PriorMatched.fit(
-            scores, list(prior)
-        ), "matched to the given prior on the training items"
-    return metrics.Threshold(0.5), "one half, since no negative is known and no prior was given"
+    can = metrics.judgeable(labels)
+    rows = np.flatnonzero(can.rows)
+    if not can.thresholds or not _FEWEST_ROWS <= len(rows) < ENOUGH_ROWS:
+        return []
+    parts = [rows[part] for part in split(labels[rows], [1 / _FOLDS] * _FOLDS, seed=seed)]
+    pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]
+    return [(train, part) for train, part in pairs if metrics.judgeable(labels[train]).thresholds]
 
 
 def notes_on(model: MultiLabelClassifier) -> tuple[str, ...]:

@@ -18,8 +18,17 @@ from labelwise._networks import network_for
 from labelwise._parameters import budget_of, label_weights, resolve_prior
 from labelwise.annotations import Annotations, describe
 from labelwise.data import Source, as_source
+from labelwise.errors import UserError
 from labelwise.methods import Method, Problem
-from labelwise.models import SCALINGS, FeatureScaling, InputScaling, Network, RidgeSolution, solve_ridge
+from labelwise.models import (
+    SCALINGS,
+    FeatureScaling,
+    InputScaling,
+    Network,
+    RidgeSolution,
+    logits,
+    solve_ridge,
+)
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -82,9 +91,16 @@ class Trained:
     history: list[dict[str, Any]]
     best_epoch: int | None = None
 
-    def scores(self, X: Any) -> np.ndarray:
-        """Return scores (n, K) float32 in [0, 1] of items as the model takes them."""
-        return engine.score(self.network, self.method, scaled_source(X, self.scaling))
+    def logits(self, X: Any) -> np.ndarray:
+        """Return the logits of the scores (n, K) of items as the model takes them."""
+        return engine.logits(self.network, self.method, scaled_source(X, self.scaling))
+
+    @property
+    def left_out_logits(self) -> np.ndarray | None:
+        """The logits (n, K) of the training items, each as if it had not been seen; None unless in closed form."""
+        if self.solution is None or self.history:
+            return None
+        return logits(self.solution.loo_scores)
 
 
 def train(
@@ -126,14 +142,14 @@ def train(
         if on_epoch is not None:
             on_epoch(reached(run.evaluated, run.history.records), len(run.history.records))
 
-    title = _TITLES.get(part, method_class.spec.id)
+    title = _TITLES.get(part.partition("-")[0], method_class.spec.id)
     with engine.RichProgress(title) if model.progress else nullcontext() as bar:
         result = engine.train(
             network,
             method,
             source,
             _settings(model, seed, part, chooses=held is not None),
-            criterion=None if held is None else _criterion(scaled_source(held[0], scaling), held[1]),
+            criterion=_criterion(model, held, scaling),
             solution=solution,
             label_weights=label_weights(model.label_weights, model.summary_),
             fingerprint=fingerprint(told, lesson.X, lesson.labels.matrix, problem.true_labels, part),
@@ -209,11 +225,19 @@ def _settings(model: MultiLabelClassifier, seed: int, part: str, *, chooses: boo
     )
 
 
-def _criterion(source: Source, labels: np.ndarray) -> engine.Criterion:
-    """Return the mean average precision of a network, over known entries where some are unknown."""
-    measure = (
-        metrics.mean_average_precision
-        if metrics.judgeable(labels).average_precision
-        else lambda y, s: float(np.nanmean(metrics.observed_average_precision(y, s)))
+def _criterion(
+    model: MultiLabelClassifier, held: Held | None, scaling: InputScaling | None
+) -> engine.Criterion | None:
+    """Return how well a network ranks the held-out items; None without any, and where their labels cannot tell."""
+    if held is None:
+        return None
+    source, labels = scaled_source(held[0], scaling), held[1]
+    try:
+        metrics.ranking_score(labels, np.zeros(labels.shape), warn=False)
+    except UserError as error:
+        if model.patience is not None or model.select == "best":
+            raise UserError(f"the validation rows cannot choose an epoch: {error}") from None
+        return None
+    return lambda network, method: metrics.ranking_score(
+        labels, engine.logits(network, method, source), warn=False
     )
-    return lambda network, method: float(measure(labels, engine.score(network, method, source)))

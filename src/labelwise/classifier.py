@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._fitting import Choice, Decision, learn_decision, notes_on
+from labelwise._decision import Decision, learn_decision
+from labelwise._fitting import Choice, notes_on
 from labelwise._given import known_items
 from labelwise._items import (
     ReadItems,
@@ -39,7 +41,7 @@ from labelwise.data import Source, check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get
 from labelwise.models import InputScaling, RidgeSolution
-from labelwise.recommendation import recommend
+from labelwise.recommendation import check_positive, recommend
 
 __all__ = ["MultiLabelClassifier", "load"]
 
@@ -277,10 +279,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             choice=choice,
             on_epoch=self._shown(on_epoch, began),
         )
-        if choice.scores is None:
+        if choice.unseen is None:
             choice = choice_of(final, pair)
         self._become(final)
-        self._settle(choice, self._decide(choice, lesson))
+        decision = self._decide(choice, final, lesson)
+        self._settle(choice, decision)
         arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
         unused = unused_settings(
             self,
@@ -288,9 +291,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             X,
             [Y, *([] if pair is None else [self.validation[1]])],
             arguments=[name for name, value in arguments.items() if value is not None],
-            chooses=choice.scores is not None,
+            chooses=choice.chooses,
         )
-        self.notes_ = (*labels.notes, *unused, *notes_on(self))
+        self.notes_ = (*labels.notes, *unused, *notes_on(self), *decision.notes)
         self.seconds_ = time.perf_counter() - began
 
     def _labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
@@ -319,6 +322,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _choose_method(self, labels: Annotations) -> type[Method]:
         summary = describe(labels.matrix, labels.label_names)
+        check_positive(summary)
         method = get(self.method or recommend(summary, self.tune_).method)
         method.spec.accept(summary.setting, fitting(summary.setting))
         self.method_ = method.spec.id
@@ -359,33 +363,50 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.hyperparameters_, self.budget_ = run.method.hyperparameters, asdict(run.method.budget)
         self.history_ = run.history
 
-    def _decide(self, choice: Choice, lesson: Lesson) -> Decision:
+    def _decide(self, choice: Choice, run: Trained, lesson: Lesson) -> Decision:
+        def logits_of_all() -> np.ndarray:
+            left_out = run.left_out_logits
+            return self._logits(lesson.X) if left_out is None else left_out
+
         return learn_decision(
-            choice,
+            choice.unseen,
             self.rule,
             calibrate=self.calibrate,
             prior=self.prior_ if self.prior is not None else None,
-            label_names=self.label_names_,
-            scores_of_all=lambda: self._scores(lesson.X),
+            summary=self.summary_,
+            validation=self.validation,
+            logits_of_all=logits_of_all,
         )
 
     def _settle(self, choice: Choice, decision: Decision) -> None:
         self.best_epoch_: int | None = choice.epochs
         self.held_out_: tuple[np.ndarray, np.ndarray] | None = None
-        if choice.scores is not None and choice.labels is not None:
-            self.held_out_ = choice.labels, choice.scores
+        if choice.unseen is not None:
+            self.held_out_ = choice.unseen.labels, expit(choice.unseen.logits).astype(np.float32)
         self.rule_, self.rule_source_ = decision.rule, decision.source
         self.calibration_, self.validation_ = decision.calibration, decision.evaluation
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
-        return self._scores(self.read(X).X)
+        items = self.read(X).X
+        return engine.score(self.network_, self.trained_method_, self._as_source(items))
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits (n, K) float64 of ``predict_proba``, which rank items where probabilities near 1 are tied.
+
+        A float32 probability is 1 from a logit of 16.6 on. Everything here that ranks or decides does it by these.
+        """
+        items = self.read(X).X
+        logits = self._logits(items).astype(np.float64)
+        if self.calibration_ is None or not len(logits):
+            return logits
+        return self.calibration_.logits(logits)
 
     def read(self, X: Any, *, items: Sequence[str] | None = None) -> ReadItems:
         """Return ``X`` made ready to be scored, so that pictures and texts are read by the backbone once.
 
-        ``predict``, ``predict_proba``, ``decision_scores`` and ``evaluate`` take the result in the place of ``X``, with
-        one row for each item of ``result.kept``. ``items`` names the items in messages.
+        ``predict``, ``predict_proba``, ``decision_function`` and ``evaluate`` take the result in the place of ``X``,
+        with one row for each item of ``result.kept``. ``items`` names the items in messages.
         """
         if isinstance(X, ReadItems):
             return X
@@ -395,20 +416,20 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_alike(self, X)
         return read_items(self, X)
 
-    def _scores(self, X: Any) -> np.ndarray:
-        return engine.score(self.network_, self.trained_method_, self._as_source(X))
+    def _logits(self, X: Any) -> np.ndarray:
+        """Return the method's logits (n, K), before calibration, of items as the network takes them."""
+        return engine.logits(self.network_, self.trained_method_, self._as_source(X))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
-        scores = self.decision_scores(X)
-        if self.calibration_ is None or not len(scores):
-            return scores
-        return self.calibration_.apply(scores).astype(np.float32)
+        if self.calibration_ is None:
+            return self.decision_scores(X)
+        return np.asarray(expit(self.decision_function(X)), dtype=np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
-        scores = self.predict_proba(X)
-        predicted: np.ndarray = self.rule_.apply(scores) if len(scores) else scores.astype(np.int8)
+        logits = self.decision_function(X)
+        predicted: np.ndarray = metrics.decide(self.rule_, logits) if len(logits) else logits.astype(np.int8)
         return predicted
 
     def predict_names(self, X: Any) -> list[list[str]]:
@@ -417,18 +438,37 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return [[names[int(k)] for k in np.flatnonzero(row)] for row in self.predict(X)]
 
     def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:
-        """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``."""
-        labels = self._labels(Y, self.label_names_).matrix
-        X = self.read(X)
-        check_lengths(X.X, labels)
+        """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``.
+
+        Rows that hold nothing but positives beside fully known ones are not judged (``labelwise.metrics.judgeable``);
+        its notes say so.
+        """
+        labels, logits = self._judged(X, Y)
         return metrics.evaluate(
-            labels, self.predict_proba(X), rule or self.rule_, label_names=self.label_names_
+            labels,
+            logits,
+            rule or self.rule_,
+            label_names=self.label_names_,
+            input="logit",
+            fair_rows=True,
         )
 
     def score(self, X: Any, Y: Any, sample_weight: None = None) -> float:
-        """Return the mean average precision over labels, in [0, 1]."""
+        """Return the mean average precision over the labels of which both classes are known, in [0, 1].
+
+        Where none is, every score would look perfect: the mean of observed average precision, with unknown entries
+        counted as absent, takes its place, so that models can be compared, and
+        ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once. Raises ``UserError`` where no entry of ``Y``
+        is known to be relevant.
+        """
+        return metrics.ranking_score(*self._judged(X, Y))
+
+    def _judged(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return annotations ``Y`` (n, K) of items, and the logits of the items' probabilities."""
         labels = self._labels(Y, self.label_names_).matrix
-        return float(metrics.mean_average_precision(labels, self.decision_scores(X)))
+        X = self.read(X)
+        check_lengths(X.X, labels)
+        return labels, self.decision_function(X)
 
     def _fitting_source(self, X: Any) -> Source:
         """Return ``X``, read where it is not yet, as the source of batches that the network takes."""

@@ -8,7 +8,7 @@ from typing import Literal
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 
-__all__ = ["Recommendation", "recommend"]
+__all__ = ["Recommendation", "check_positive", "recommend"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,18 @@ class Recommendation:
         return "\n".join(lines + [f"  or {name}: {reason}" for name, reason in self.alternatives])
 
 
+def check_positive(summary: Summary) -> None:
+    """Refuse labels that teach nothing: no entry is known to be relevant."""
+    if summary.positives.any():
+        return
+    if summary.setting == "unlabelled":
+        raise UserError(
+            f"none of the {summary.n_items} items has a known label, so there is nothing to learn: label some items; if"
+            " they are part of a split, labelwise.annotations.split gives each part its share of the labelled ones"
+        )
+    raise UserError("no entry is known to be relevant, so there is nothing to learn: label some items first")
+
+
 def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recommendation:
     """Return the method to begin with for labels as ``describe`` found them.
 
@@ -32,10 +44,7 @@ def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recomm
     it is a method that trains, by steps that move the whole network. Raises ``UserError`` where no positive is known,
     since nothing can be learnt then.
     """
-    if not summary.positives.any():
-        raise UserError(
-            "no entry is known to be relevant, so there is nothing to learn: label some items first"
-        )
+    check_positive(summary)
     others = _ALTERNATIVES[summary.setting]
     if tune == "head":
         return Recommendation("ridge", _CLOSED_FORM, others)

@@ -260,9 +260,14 @@ def test_depths_that_take_in_every_label_have_no_value():
 def test_positives_beside_fully_known_items_are_pointed_out():
     random = np.random.default_rng(7)
     Y, scores = (random.random((60, 4)) < 0.4).astype(int), random.random((60, 4))
+    Y[20:, 0] = 0
     Y[20:][Y[20:] == 0] = -1
     alone = ((Y[20:] == 1).any(axis=1) & (Y[20:] == -1).any(axis=1)).sum()
     assert any(f"{alone} items hold nothing but positives" in note for note in evaluate(Y, scores).notes)
+    fair, full = evaluate(Y, scores, fair_rows=True), evaluate(Y[:20], scores[:20])
+    assert dict(fair) == dict(full)
+    assert (fair.n_items, fair.n_items_left_out) == (20, 40)
+    assert "they were left out" in fair.notes[-1]
 
 
 def test_logits_rank_where_float32_probabilities_tie():

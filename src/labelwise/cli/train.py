@@ -105,7 +105,9 @@ def train(
         str | None,
         _option("A share of the labelled rows, or a table [default: auto].", "auto|none|SHARE|FILE"),
     ] = None,
-    rule: Annotated[str | None, _option("auto, 0.5, 'threshold(0.5)' or 'top_k(3)' [default: auto].")] = None,
+    rule: Annotated[
+        str | None, _option("auto, micro-f1, macro-f1, shares, 0.5 or 'top_k(3)' [default: auto].")
+    ] = None,
     calibrate: Annotated[
         bool | None,
         typer.Option(

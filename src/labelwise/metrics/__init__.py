@@ -9,6 +9,7 @@ from labelwise.metrics._bootstrap import Interval, bootstrap
 from labelwise.metrics._calibration import PlattCalibration, calibration_from_dict
 from labelwise.metrics._evaluation import METRICS, evaluate
 from labelwise.metrics._judgeable import Judgeable, judgeable
+from labelwise.metrics._ranking_score import ObservedAveragePrecisionWarning, ranking_score
 from labelwise.metrics._reliability import Reliability, expected_calibration_error, reliability
 from labelwise.metrics._result import Evaluation, PerLabel
 from labelwise.metrics._rules import (
@@ -18,6 +19,7 @@ from labelwise.metrics._rules import (
     Rule,
     Threshold,
     TopK,
+    decide,
     rule_from_dict,
 )
 from labelwise.metrics._spread import vca, vdfd
@@ -28,6 +30,7 @@ __all__ = [
     "Evaluation",
     "Interval",
     "Judgeable",
+    "ObservedAveragePrecisionWarning",
     "OracleCardinality",
     "PerLabel",
     "PerLabelThreshold",
@@ -40,12 +43,14 @@ __all__ = [
     "average_precision",
     "bootstrap",
     "calibration_from_dict",
+    "decide",
     "evaluate",
     "expected_calibration_error",
     "judgeable",
     "learn_thresholds",
     "mean_average_precision",
     "observed_average_precision",
+    "ranking_score",
     "reliability",
     "rule_from_dict",
     "vca",

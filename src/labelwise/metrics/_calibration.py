@@ -84,7 +84,7 @@ class PlattCalibration:
         if not (np.isfinite(shrinkage) and shrinkage > 0):
             raise UserError(f"shrinkage is {shrinkage}: give a number greater than 0")
         labels, s = check_pair(Y, scores, "Y", label_names, **meanings)
-        x = _logits(s, check_input(input), label_names)
+        x = as_logits(s, check_input(input), label_names)
         can = judgeable(labels)
         if not can.calibration:
             raise UserError(
@@ -114,7 +114,7 @@ class PlattCalibration:
 
         s = check_scores(scores)
         self._check_width(s)
-        return np.asarray(expit(self.logits(_logits(s, self.input))))
+        return np.asarray(expit(self.logits(as_logits(s, self.input))))
 
     def logits(self, logits: ArrayLike) -> Floats:
         """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores, whatever
@@ -154,7 +154,7 @@ def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
         raise UserError(f"the calibration cannot be read from {listed(fields)}: {error}") from None
 
 
-def _logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:
+def as_logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:
     x = scores.astype(np.float64)
     if kind == "logit":
         return x

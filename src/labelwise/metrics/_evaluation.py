@@ -32,6 +32,7 @@ def evaluate(
     empty_labels: EmptyLabels = "omit",
     metrics: Iterable[str] | None = None,
     input: Input = "probability",
+    fair_rows: bool = False,
     **meanings: Unpack[Meanings],
 ) -> Evaluation:
     """Judge ``scores`` on the known entries of ``Y_true``.
@@ -47,6 +48,8 @@ def evaluate(
         empty_labels: labels without a known positive are left out of mAP and macro-F1 and listed
             (``"omit"``), or count as 0 (``"zero"``, the published protocol).
         metrics: names out of ``METRICS`` to compute; all by default.
+        fair_rows: leave out the items that hold nothing but positives beside fully known ones, which make precision
+            look high: judge the rows of ``judgeable(Y_true)`` alone.
         **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
 
     Returns:
@@ -65,6 +68,9 @@ def evaluate(
     wanted = _wanted(metrics)
     unknown = Y < 0
     rows: NDArray[np.bool_] = np.asarray((Y >= 0).any(axis=1))
+    n_alone = int((rows & ~judgeable(Y).rows).sum())
+    if fair_rows:
+        rows &= judgeable(Y).rows
     n_unknown, n_items = int(unknown.sum()), int(rows.sum())
     if n_items < len(Y):
         Y, s = Y[rows], s[rows]
@@ -92,7 +98,8 @@ def evaluate(
         label_names=names,
         per_label=per_label,
         n_items_partly_known=int((Y < 0).any(axis=1).sum()),
-        n_items_positive_alone=int((~judgeable(Y).rows).sum()),
+        n_items_positive_alone=n_alone,
+        fair_rows=fair_rows,
     )
 
 

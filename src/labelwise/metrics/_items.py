@@ -63,13 +63,12 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
             precision[i] += (found / np.minimum(k, m)).sum()
             recall[i] += (found[some] / p[some]).sum()
     result = {name: total / n for name, total in totals.items()}
-    trivial = np.array([k >= n_labels for k in DEPTHS])
-    precision_means: Floats = np.where(trivial, np.nan, precision / n)
-    result |= {f"precision_at_{k}": float(precision_means[i]) for i, k in enumerate(DEPTHS)}
-    recall_means: Floats = np.where(
-        trivial | (n_relevant_items == 0), np.nan, recall / max(n_relevant_items, 1)
-    )
-    return result | {f"recall_at_{k}": float(recall_means[i]) for i, k in enumerate(DEPTHS)}
+    result |= {f"precision_at_{k}": float(precision[i] / n) for i, k in enumerate(DEPTHS)}
+    recall_means: Floats = recall / n_relevant_items if n_relevant_items else np.full(len(DEPTHS), np.nan)
+    result |= {f"recall_at_{k}": float(recall_means[i]) for i, k in enumerate(DEPTHS)}
+    # One object, so that results without a value there compare equal.
+    trivial = [k for k in DEPTHS if k >= n_labels]
+    return result | {f"{name}_at_{k}": np.nan for name in ("precision", "recall") for k in trivial}
 
 
 def _ranked(Y: Labels, scores: Scores) -> tuple[Labels, np.ndarray, np.ndarray]:

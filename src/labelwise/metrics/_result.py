@@ -45,7 +45,7 @@ class Evaluation(Mapping[str, float]):
     n_items: int
     """Items judged."""
     n_items_left_out: int
-    """Items without a known entry."""
+    """Items without a known entry, and those that ``fair_rows`` leaves out."""
     n_unknown: int
     """Unknown entries left out, those of the items left out included."""
     empty_labels: str
@@ -55,7 +55,9 @@ class Evaluation(Mapping[str, float]):
     n_items_partly_known: int = 0
     """Items judged of which some entries are unknown."""
     n_items_positive_alone: int = 0
-    """Items judged that hold nothing but positives, beside fully known ones that hold all known negatives."""
+    """Items that hold nothing but positives, beside fully known ones that hold all known negatives."""
+    fair_rows: bool = False
+    """Whether those were left out."""
 
     @property
     def labels_without_positive(self) -> tuple[str, ...]:
@@ -102,7 +104,8 @@ class Evaluation(Mapping[str, float]):
         if self.n_items_positive_alone:
             notes.append(
                 f"{self.n_items_positive_alone:,} items hold nothing but positives beside fully known ones, which"
-                " makes precision look high: judge the rows of judgeable(Y) alone."
+                " makes precision look high: "
+                + ("they were left out." if self.fair_rows else "fair_rows=True leaves them out.")
             )
         return tuple(notes)
 
@@ -129,6 +132,7 @@ class Evaluation(Mapping[str, float]):
             "n_unknown": self.n_unknown,
             "n_items_partly_known": self.n_items_partly_known,
             "n_items_positive_alone": self.n_items_positive_alone,
+            "fair_rows": self.fair_rows,
             "n_labels_judged": self.n_labels_judged,
             "empty_labels": self.empty_labels,
             "labels_left_out": list(self.labels_left_out),
@@ -154,7 +158,7 @@ class Evaluation(Mapping[str, float]):
             key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
         }
         # Records of earlier versions do not count these.
-        later = ("n_items_partly_known", "n_items_positive_alone")
+        later = ("n_items_partly_known", "n_items_positive_alone", "fair_rows")
         told |= {key: data[key] for key in later if key in data}
         return cls(
             figures=figures, label_names=tuple(data["per_label"]["name"]), per_label=PerLabel(**table), **told
@@ -166,9 +170,7 @@ class Evaluation(Mapping[str, float]):
         lines = [f"{name:<{width}}  {value:.4f}" for name, value in shown.items()]
         lines.append(f"rule: {self.rule}; {self.n_items} items, {len(self.label_names)} labels")
         if self.n_unknown:
-            lines.append(
-                f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} wholly unknown items"
-            )
+            lines.append(f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} items")
         if self.labels_without_positive:
             said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
             lines.append(f"no known positive, {said}: {listed(self.labels_without_positive)}")

@@ -24,7 +24,8 @@ class RunConfig(BaseModel):
     ``"balanced"`` or such a file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label
     of its items.
     ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
-    ``"auto"``, a threshold, or a rule as results name it (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
+    ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it
+    (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
     the working directory. The rest: see :class:`labelwise.MultiLabelClassifier`, whose ``random_state`` is ``seed``.
     """
 

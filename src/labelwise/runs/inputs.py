@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -275,15 +275,16 @@ def check_some(bad: Sequence[BadItem], n_items: int, table: Table) -> None:
         )
 
 
-def parse_rule(text: str) -> Rule | Literal["auto"]:
-    """Return the decision rule that ``text`` names, or "auto".
+def parse_rule(text: str) -> Rule | str:
+    """Return the decision rule that ``text`` names, or the name of one that is learnt in training, such as "auto".
 
     A number is a threshold; otherwise a rule is written as results name it: ``threshold(0.5)``, ``top_k(3)``.
     """
+    from labelwise._decision import GOALS
     from labelwise.metrics import Threshold, TopK
 
-    if text == "auto":
-        return "auto"
+    if text in GOALS:
+        return text
     written = _RULE.fullmatch(text.replace(" ", ""))
     name, value = (written["name"], written["value"]) if written else ("threshold", text)
     try:
@@ -295,5 +296,5 @@ def parse_rule(text: str) -> Rule | Literal["auto"]:
         raise
     except ValueError:
         pass
-    options = ("auto", "0.5", "threshold(0.5)", "top_k(3)")
+    options = (*GOALS, "0.5", "threshold(0.5)", "top_k(3)")
     raise UserError(f"rule (--rule) {text!r} is none that can be chosen; {near(text, options)}")

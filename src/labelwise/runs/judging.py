@@ -101,6 +101,11 @@ def evaluate(
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
     chosen = None if rule is None else parse_rule(rule)
+    if isinstance(chosen, str) and chosen != "auto":
+        raise UserError(
+            f"rule (--rule) {chosen!r} is learnt while a model is trained ('labelwise train --rule {chosen}'): give a"
+            " threshold or top_k(3), or leave it out for the model's own"
+        )
     model, columns = read_model(directory, state)
     labels = columns.label_names
     policy = on_bad_item or config.on_bad_item
@@ -122,7 +127,7 @@ def evaluate(
     Y = data.annotations.matrix[rows][X.kept]
     evaluation = observed = None
     if judged.average_precision:
-        evaluation = model.evaluate(X, Y, rule=None if chosen == "auto" else chosen)
+        evaluation = model.evaluate(X, Y, rule=None if isinstance(chosen, str) else chosen)
     else:
         observed = metrics.observed_average_precision(Y, model.decision_scores(X))
     found = Judgement(

@@ -1,0 +1,181 @@
+"""How scores become label sets: the decision rule, in words where it comes from, and the calibration before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from labelwise import metrics
+from labelwise._fitting import ENOUGH_ROWS, Unseen
+from labelwise.annotations import Summary
+from labelwise.errors import UserError, listed, near, shown
+
+__all__ = ["GOALS", "Decision", "learn_decision"]
+
+GOALS = ("auto", "micro-f1", "macro-f1", "shares")
+"""The rules that are learnt in a fit, by name."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A decision rule, where it comes from, the calibration before it, the held-out figures, and what to know of it."""
+
+    rule: metrics.Rule
+    source: str
+    calibration: metrics.PlattCalibration | None = None
+    evaluation: metrics.Evaluation | None = None
+    notes: tuple[str, ...] = ()
+
+
+def learn_decision(
+    unseen: Unseen | None,
+    rule: Any,
+    *,
+    calibrate: bool,
+    prior: np.ndarray | None,
+    summary: Summary,
+    validation: Any,
+    logits_of_all: Callable[[], np.ndarray],
+) -> Decision:
+    """Choose calibration and decision rule from rows that the model did not see, and judge them there.
+
+    ``prior`` (K,) is the one the user gave, if any. Where no such row shows a label in both classes, shares of
+    positives are matched on ``logits_of_all``, those of the training items: the given ones, those of the known entries,
+    or, as a lower bound, those of the observed positives.
+    """
+    if isinstance(rule, str) and rule not in GOALS:
+        raise UserError(
+            f"rule={shown(rule)}: {near(rule, GOALS)} Or give a threshold or a rule of labelwise.metrics"
+        )
+    can = None if unseen is None else metrics.judgeable(unseen.labels)
+    calibration = None
+    if calibrate and unseen is not None and can is not None and can.calibration:
+        fitted = metrics.PlattCalibration.fit(
+            unseen.labels, unseen.logits, input="logit", label_names=summary.label_names
+        )
+        # The same line for scores: what callers apply it to.
+        calibration = replace(fitted, input="probability")
+    notes: list[str] = []
+    shown_on = None if unseen is None else _calibrated(unseen.logits, calibration)
+    learnt: metrics.Rule
+    if not isinstance(rule, str):
+        number = isinstance(rule, int | float)
+        learnt, source = (
+            (metrics.Threshold(float(rule)), "the given threshold") if number else (rule, "the given rule")
+        )
+    elif rule != "shares" and unseen is not None and can is not None and can.thresholds:
+        thresholds = metrics.learn_thresholds(
+            unseen.labels,
+            unseen.logits,
+            goal=rule,  # type: ignore[arg-type]
+            input="logit",
+            label_names=summary.label_names,
+        )
+        at = np.array(thresholds.logits)
+        if (unshown := ~can.labels & (summary.positives > 0)).any():
+            at, words = _neutral(at, unshown, summary, logits_of_all)
+            notes.append(words)
+        at = _calibrated(at[None], calibration)[0]
+        learnt = metrics.PerLabelThreshold.at_logits(at, thresholds.name)
+        source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
+    else:
+        why = _why_not(unseen, summary, validation)
+        if rule in ("micro-f1", "macro-f1"):
+            raise UserError(
+                f"rule={rule!r}: F1 cannot be measured, since {why}; take 'auto' or 'shares', or give some fully"
+                " labelled items"
+            )
+        shares, source = _shares(prior, summary, "" if rule == "shares" else f", since {why}")
+        shown_on = _calibrated(logits_of_all(), calibration)
+        learnt = metrics.PriorMatched.fit(shown_on, list(shares), input="logit")
+    if shown_on is not None and len(shown_on):
+        notes += _never(learnt, shown_on, summary)
+    evaluation = None
+    if unseen is not None and can is not None and can.average_precision:
+        evaluation = metrics.evaluate(
+            unseen.labels[can.rows],
+            _calibrated(unseen.logits, calibration)[can.rows],
+            learnt,
+            label_names=summary.label_names,
+            input="logit",
+        )
+    return Decision(learnt, source, calibration, evaluation, tuple(notes))
+
+
+_AIMS = {
+    "auto": "the best F1, each label's own as far as that costs little micro-F1,",
+    "micro-f1": "the best micro-F1",
+    "macro-f1": "the best macro-F1",
+}
+
+
+def _calibrated(logits: np.ndarray, calibration: metrics.PlattCalibration | None) -> np.ndarray:
+    return logits if calibration is None else calibration.logits(logits)
+
+
+def _why_not(unseen: Unseen | None, summary: Summary, validation: Any) -> str:
+    """Return why no threshold can be learnt, as the end of a sentence."""
+    if not summary.negatives_known:
+        return "no negative is known"
+    if unseen is not None:
+        return f"{unseen.source} show no label in both classes"
+    if validation is None:
+        return "no rows were held out (validation=None)"
+    return f"fewer than {ENOUGH_ROWS} rows can be judged, too few to hold some out"
+
+
+def _shares(prior: np.ndarray | None, summary: Summary, why: str) -> tuple[np.ndarray, str]:
+    """Return the share of positives of each label (K,) that is matched, and where it comes from."""
+    if prior is not None:
+        return prior, "matched to the given prior on the training items"
+    identified = summary.priors()
+    if identified is not None:
+        words = (
+            f"matched, on the training items, to each label's share of positives among the known entries{why}"
+        )
+        return np.nan_to_num(identified, nan=0.0), words
+    shares = summary.positives / summary.n_items
+    return shares, (
+        "each label for as many of the training items as are known to have it, "
+        f"{shares.sum():.2f} labels an item: a lower bound, since no negative is known and no prior was given"
+    )
+
+
+def _neutral(
+    at: np.ndarray, unshown: np.ndarray, summary: Summary, logits_of_all: Callable[[], np.ndarray]
+) -> tuple[np.ndarray, str]:
+    """Return thresholds (K,) whose ``unshown`` labels take no side that one class alone suggests, and say so.
+
+    Such a label is predicted for its share of the known entries, on the training items; where its training entries are
+    of one class too, it keeps the common threshold.
+    """
+    names = [name for name, one in zip(summary.label_names, unshown, strict=True) if one]
+    identified = summary.priors()
+    shares = np.zeros(len(at)) if identified is None else np.nan_to_num(identified, nan=0.0)
+    known = unshown & (shares > 0) & (shares < 1)
+    if known.any():
+        matched = metrics.PriorMatched.fit(logits_of_all(), list(np.where(known, shares, 0.0)), input="logit")
+        own = np.asarray(matched.logits, dtype=np.float64)
+        at = np.where(known & np.isfinite(own), own, at)
+    return at, (
+        f"the rows that decide show {listed(names)} in one class alone, which says nothing of a threshold: taken was"
+        " the one that matches the share among the known training entries, or else the common one"
+    )
+
+
+def _never(rule: metrics.Rule, logits: np.ndarray, summary: Summary) -> list[str]:
+    """Return a sentence on the labels with known positives that the rule predicts for none of these items."""
+    if isinstance(rule, metrics.OracleCardinality):
+        return []
+    counts = metrics.decide(rule, logits).sum(axis=0)
+    names = [
+        name
+        for name, count, positives in zip(summary.label_names, counts, summary.positives, strict=True)
+        if positives and not count
+    ]
+    if not names:
+        return []
+    return [f"never predicted for any of {len(logits):,} items by the decision rule: {listed(names, 10)}"]
