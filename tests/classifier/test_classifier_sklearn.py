@@ -66,6 +66,7 @@ def test_not_fitted():
         model().predict,
         model().predict_proba,
         model().decision_scores,
+        model().decision_function,
         lambda x: model().save("x"),
     ):
         with pytest.raises(NotFittedError, match="fit"):

@@ -155,6 +155,26 @@ def test_reliability_is_the_slow_loop():
     assert found.counts.sum() == total
 
 
+def test_reliability_leaves_out_labels_of_positives_alone():
+    Y, p = made(300)
+    confirmed = Y.copy()
+    confirmed[:, 2][Y[:, 2] == 0] = -1
+    assert expected_calibration_error(confirmed, p) == expected_calibration_error(Y[:, :2], p[:, :2])
+    assert expected_calibration_error(2 * Y - 1, p, minus_one="absent") == expected_calibration_error(Y, p)
+    with pytest.raises(UserError, match="Y has no known negative"):
+        reliability(np.where(Y == 1, 1, -1), p)
+
+
+def test_calibrated_logits_are_not_tied():
+    Y, p = made()
+    fitted = PlattCalibration.fit(Y, p)
+    far = np.linspace(20, 60, 30).reshape(10, 3)
+    assert (np.diff(fitted.logits(far), axis=0) > 0).all()
+    np.testing.assert_allclose(expit(fitted.logits(logit(p))), fitted.apply(p), atol=1e-12)
+    with pytest.raises(UserError, match="fitted on 3"):
+        fitted.logits([[1.0]])
+
+
 def test_empty_bins_are_nan_and_count_nothing():
     found = reliability([[1], [0]], [[0.95], [0.95]], bins=2)
     assert np.isnan(found.observed[0])

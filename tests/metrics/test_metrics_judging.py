@@ -4,9 +4,23 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from labelwise.errors import UserError
-from labelwise.metrics import average_precision, bootstrap, evaluate, judgeable, vca, vdfd
+from labelwise.metrics import (
+    ObservedAveragePrecisionWarning,
+    average_precision,
+    bootstrap,
+    evaluate,
+    judgeable,
+    mean_average_precision,
+    observed_average_precision,
+    ranking_score,
+    vca,
+    vdfd,
+)
 
 FULL = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0]])
 
@@ -97,6 +111,59 @@ def test_bootstrap_of_average_precision_is_the_resampled_one():
     np.testing.assert_allclose(mean.replicates, np.nanmean(slow.replicates, axis=1), rtol=0, atol=1e-12)
     assert mean.low < mean.value < mean.high
     assert mean.low == pytest.approx(np.quantile(mean.replicates, 0.025))
+
+
+def test_bootstrap_leaves_out_what_average_precision_does():
+    random = np.random.default_rng(4)
+    Y, noise = (random.random((80, 4)) < 0.3).astype(int), random.random((80, 4))
+    confirmed = Y.copy()
+    confirmed[:, 2:][Y[:, 2:] == 0] = -1
+    found, half = bootstrap(confirmed, noise, n=20), bootstrap(Y[:, :2], noise[:, :2], n=20)
+    np.testing.assert_array_equal(found.replicates, half.replicates)
+    assert np.isnan(bootstrap(confirmed, noise, "average_precision", n=5).replicates[:, 2:]).all()
+    assert bootstrap(2 * Y - 1, noise, n=5, minus_one="absent").value == bootstrap(Y, noise, n=5).value
+    for truth in (2 * Y - 1, np.where(Y == 1, 1, -1)):
+        with pytest.raises(UserError, match="no known negative"):
+            bootstrap(truth, noise, n=5)
+
+
+def test_one_number_for_a_ranking():
+    random = np.random.default_rng(5)
+    Y, noise = (random.random((80, 4)) < 0.3).astype(int), random.random((80, 4))
+    assert ranking_score(Y, noise) == mean_average_precision(Y, noise)
+    positives = np.where(Y == 1, 1, -1)
+    observed = np.nanmean(observed_average_precision(positives, noise))
+    assert ranking_score(positives, noise, warn=False) == observed
+    with pytest.warns(ObservedAveragePrecisionWarning, match="no negative is known"):
+        assert ranking_score(positives, noise) == observed
+    one_class = np.array([[1, 0, -1], [1, -1, 0], [1, 0, 0]])
+    one_class[2, 0] = -1
+    with pytest.warns(ObservedAveragePrecisionWarning, match="no label has both classes known"):
+        ranking_score(one_class, random.random((3, 3)))
+    for labels, message in (
+        ([[-1, -1]], "no known entry"),
+        ([[0, -1]], "no known positive"),
+        ([[1], [1]], "every label of Y is relevant"),
+    ):
+        with pytest.raises(UserError, match=message):
+            ranking_score(labels, np.zeros(np.shape(labels)))
+
+
+@given(
+    hnp.arrays(np.int8, st.tuples(st.integers(1, 8), st.integers(1, 4)), elements=st.sampled_from([-1, 0, 1]))
+)
+@settings(max_examples=60, deadline=None)
+def test_no_figure_is_perfect_for_want_of_a_class(Y):
+    """Constant scores rank nothing: whatever is known, no mean of APs exceeds the largest share of positives."""
+    scores = np.zeros(Y.shape)
+    judged = [k for k in range(Y.shape[1]) if {0, 1} <= set(Y[:, k])]
+    share = max(((Y[:, k] == 1).sum() / (Y[:, k] >= 0).sum() for k in judged), default=np.nan)
+    if (Y == 1).any() and not (Y == 0).any():
+        with pytest.raises(UserError, match="no known negative"):
+            mean_average_precision(Y, scores)
+        return
+    found = mean_average_precision(Y, scores)
+    assert found <= share < 1 if judged else np.isnan(found)
 
 
 def test_bootstrap_covers_and_repeats():

@@ -12,17 +12,22 @@ from labelwise.errors import UserError
 from labelwise.metrics import (
     OracleCardinality,
     PerLabelThreshold,
+    PlattCalibration,
     PriorMatched,
     Threshold,
     TopK,
+    decide,
+    evaluate,
     learn_thresholds,
     rule_from_dict,
 )
+from labelwise.metrics._thresholds import FIXED, STEPS, _least_shrunk, _thresholds
 
 RULES = [
     (Threshold(0.3), "threshold(0.3)"),
     (PerLabelThreshold([0.2, np.inf, -1.5]), "per_label_threshold"),
     (PerLabelThreshold(np.array([0.1, 0.2, 0.3]), name="learnt_thresholds"), "learnt_thresholds"),
+    (PerLabelThreshold.at_logits([20.0, np.inf, -1.5], "far"), "far"),
     (PriorMatched([0.5, 0, 1]), "prior_matched"),
     (TopK(2), "top_k(2)"),
     (OracleCardinality(), "oracle_cardinality"),
@@ -153,6 +158,130 @@ def test_rare_labels_are_shrunk_by_their_positives_and_empty_ones_take_the_globa
     assert learn_thresholds(Y, scores).name == "learnt_thresholds"
 
 
+def noisy(n=300, seed=0, shares=(0.5, 0.3, 0.05, 0.02)):
+    """Labels and the logits that made them: calibrated, with two rare labels."""
+    random = np.random.default_rng(seed)
+    z = random.normal(0, 2, (n, len(shares))) + np.log(np.array(shares) / (1 - np.array(shares)))
+    return (random.random(z.shape) < 1 / (1 + np.exp(-z))).astype(np.int8), z
+
+
+def slow_thresholds(Y, z, own, least):
+    """The formula by loops over every cut of the sorted logits, for labels that have both classes."""
+    n, n_labels = Y.shape
+
+    def cut(down, count):
+        return (down[count - 1] + down[count]) / 2 if count < n else down[-1]
+
+    best, common = -1.0, None
+    flat = sorted({z[i, k] for i in range(n) for k in range(n_labels)}, reverse=True)
+    for place, value in enumerate(flat):
+        hits = calls = 0
+        for i in range(n):
+            for k in range(n_labels):
+                calls += z[i, k] >= value
+                hits += z[i, k] >= value and Y[i, k] == 1
+        f1 = 2 * hits / (calls + (Y == 1).sum())
+        if f1 > best:
+            best, common = f1, (value + flat[place + 1]) / 2 if place + 1 < len(flat) else value
+    found = []
+    for k in range(n_labels):
+        down = sorted(z[:, k], reverse=True)
+        p = [1 / (1 + np.exp(-value)) for value in down]
+        expected = [2 * sum(p[: m + 1]) / (m + 1 + sum(p)) for m in range(n)]
+        at = common + own * (cut(down, int(np.argmax(expected)) + 1) - common)
+        if least:
+            at = min(at, cut(down, max(1, int(least * (Y[:, k] == 1).sum() + 0.5))))
+        found.append(at)
+    return found
+
+
+@pytest.mark.parametrize("step", [*STEPS, *FIXED.values()])
+def test_thresholds_are_the_slow_loops(step):
+    Y, z = noisy(40, shares=(0.5, 0.3, 0.1))
+    both = np.ones(3, bool)
+    np.testing.assert_allclose(
+        _thresholds(Y, z, both, [step])[step], slow_thresholds(Y, z, *step), atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("goal", ["auto", "micro-f1", "macro-f1"])
+def test_learnt_thresholds_are_those_of_calibrated_logits(goal):
+    Y, z = noisy()
+    rule = learn_thresholds(Y, 2 * z + 1, goal=goal, input="logit")
+    calibration = PlattCalibration.fit(Y, 2 * z + 1, input="logit")
+    calibrated = calibration.logits(2 * z + 1)
+    step = FIXED.get(goal) or _least_shrunk(Y, calibrated, np.ones(4, bool))
+    at = _thresholds(Y, calibrated, np.ones(4, bool), [step])[step]
+    predicted = rule.apply_to_logits(2 * z + 1)
+    np.testing.assert_array_equal(predicted, calibrated >= at)
+    # Probabilities of the same scores decide the same.
+    p = 1 / (1 + np.exp(-(2 * z + 1)))
+    np.testing.assert_array_equal(rule.apply(p), predicted)
+    np.testing.assert_array_equal(learn_thresholds(Y, p, goal=goal).apply(p), predicted)
+
+
+def test_goals_reach_what_they_are_named_after():
+    (Y, z), (Y_new, z_new) = noisy(2000), noisy(20_000, seed=1)
+    figures = {
+        goal: evaluate(Y_new, z_new, learn_thresholds(Y, z, goal=goal, input="logit"), input="logit")
+        for goal in ("micro-f1", "auto", "macro-f1")
+    }
+    micro = [found["micro_f1"] for found in figures.values()]
+    macro = [found["macro_f1"] for found in figures.values()]
+    assert micro[0] >= micro[1] - 0.002 >= micro[2] - 0.004
+    assert macro[0] <= macro[1] + 0.002 <= macro[2] + 0.004
+    assert macro[2] > macro[0] + 0.02
+
+
+def test_rare_labels_are_predicted_even_where_few_rows_are_known():
+    Y, z = noisy(120, seed=3, shares=(0.4, 0.3, 0.04, 0.04, 0.04))
+    shrunk = learn_thresholds(Y, 1 / (1 + np.exp(-z)), shrinkage=10).apply(1 / (1 + np.exp(-z))).sum(axis=0)
+    chosen = learn_thresholds(Y, z, input="logit").apply_to_logits(z).sum(axis=0)
+    assert (chosen[Y.any(axis=0)] > 0).all()
+    assert (chosen > 0).sum() >= (shrunk > 0).sum()
+
+
+def test_a_label_of_one_class_takes_the_common_threshold_on_the_common_scale():
+    Y, z = noisy(400, shares=(0.5, 0.3, 0.4))
+    whole = learn_thresholds(Y[:, :2], z[:, :2], goal="micro-f1", input="logit")
+    for state in (0, 1):
+        Y[:, 2] = state
+        found = learn_thresholds(Y, z, goal="micro-f1", input="logit")
+        assert found.logits[:2] == pytest.approx(whole.logits)
+        assert min(whole.logits) - 0.5 < found.logits[2] < max(whole.logits) + 0.5
+
+
+def test_rows_of_positives_alone_and_the_rest_of_the_codes_change_nothing():
+    Y, z = noisy()
+    want = learn_thresholds(Y, z, input="logit")
+    assert learn_thresholds(2 * Y - 1, z, input="logit", minus_one="absent") == want
+    alone = np.where(Y == 1, 1, -1)
+    alone[(Y == 1).all(axis=1), 0] = -1
+    assert learn_thresholds(np.vstack([Y, alone]), np.vstack([z, z]), input="logit") == want
+
+
+def test_thresholds_at_logits_decide_where_probabilities_are_all_one():
+    logits = np.linspace(20, 40, 50)[:, None]
+    rule = PriorMatched.fit(logits, [0.2], input="logit")
+    assert rule.apply(np.ones((50, 1), np.float32)).all()
+    assert decide(rule, logits).sum() == 10
+    assert decide(TopK(1), logits).all()
+    assert decide(Threshold(0.5), logits).all()
+    assert rule_from_dict(json.loads(json.dumps(rule.to_dict()))) == rule
+
+
+def test_any_rule_of_ones_own_sees_probabilities():
+    class Own:
+        name = "own"
+
+        def apply(self, scores, Y_true=None):
+            assert scores.dtype == np.float32
+            assert ((scores >= 0) & (scores <= 1)).all()
+            return (scores > 0.9).astype(np.int8)
+
+    np.testing.assert_array_equal(decide(Own(), [[-3.0, 3.0]]), [[0, 1]])
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -183,6 +312,12 @@ def test_rare_labels_are_shrunk_by_their_positives_and_empty_ones_take_the_globa
         (lambda: rule_from_dict({"rule": "top_k", "k": "x"}), "'top_k' cannot be read"),
         (lambda: learn_thresholds([[1, 0]], [[0.1, 0.2]]), "no label has both .* give a prior"),
         (lambda: learn_thresholds([[1], [0]], [[0.1], [0.2]], shrinkage=-1), "shrinkage is -1"),
+        (lambda: learn_thresholds([[1], [0]], [[0.1], [0.2]], goal="f1"), "goal is 'f1': there are: auto"),
+        (lambda: learn_thresholds([[1], [0]], [[3], [0.2]]), 'holds 3 at row 0, label 0.*input="logit"'),
+        (lambda: learn_thresholds([[1], [0]], [[1], [0]], input="logits"), "did you mean 'logit'"),
+        (lambda: PriorMatched.fit([[0.1]], [0.1], input="x"), "input is 'x'"),
+        (lambda: PerLabelThreshold([0.5], logits=[0.0, 1.0]), "logits 0.0, 1.0: give one number per label"),
+        (lambda: PerLabelThreshold([0.5], logits=[np.nan]), "give one number per label"),
     ],
 )
 def test_mistakes_get_one_line(make, message):

@@ -129,7 +129,7 @@ def evaluate(
     if judged.average_precision:
         evaluation = model.evaluate(X, Y, rule=None if isinstance(chosen, str) else chosen)
     else:
-        observed = metrics.observed_average_precision(Y, model.decision_scores(X))
+        observed = metrics.observed_average_precision(Y, model.decision_function(X))
     found = Judgement(
         str(run),
         str(table),
