@@ -89,11 +89,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         With ``tune="all"``. None: a tenth of ``learning_rate`` for a pretrained backbone, the same otherwise.
     validation : "auto", float, (X, Y) or None
         What decision rule, calibration and early stopping are chosen on. A fraction of the labelled rows is held out;
-        once the choices are made the model is trained again on everything. ``"auto"`` is .2 where negatives are
-        known on at least 50 rows, otherwise None. With a pair the model is trained once, on all of X.
-    rule : "auto", a rule of ``labelwise.metrics``, or float
-        How scores become label sets. ``"auto"`` learns thresholds where negatives are known, matches ``prior`` where
-        it is given, and takes .5 otherwise.
+        once the choices are made the model is trained again on everything. ``"auto"`` is .2 where negatives are known
+        on at least 50 rows; a head leaves 10 to 49 out in five turns. With a pair it is trained once, on all of X.
+    rule : {"auto", "micro-f1", "macro-f1", "shares"}, a rule of ``labelwise.metrics``, or float
+        How scores become label sets. ``"auto"`` learns thresholds where negatives are known, else matches ``prior`` or,
+        as a lower bound, the observed shares; ``"shares"`` always matches. docs/guides/decisions.md has the details.
     calibrate : bool
         Turn scores into calibrated probabilities where that is identified.
     prior : (K,) shares, one cardinality, or None
