@@ -89,12 +89,12 @@ class Evaluation(Mapping[str, float]):
         notes = []
         if self.labels_left_out and "map" in self:
             notes.append(f"mAP is the mean of {self.n_labels_judged} of {len(self.label_names)} labels.")
-        ranked = [name for name in self if name in ITEM_METRICS]
+        ranked = [name for name in ITEM_METRICS if name in self]
         if self.n_items_partly_known and ranked:
             notes.append(
-                f"{listed(ranked, 2)} rest on the known entries of {self.n_items:,} items, of which"
-                f" {self.n_items_partly_known:,} are partly known: they cannot be compared with those of wholly known"
-                " items."
+                f"Rankings of labels ({listed(ranked, 2)}) rest on the known entries of {self.n_items:,} items, of"
+                f" which {self.n_items_partly_known:,} are partly known: they cannot be compared with those of wholly"
+                " known items."
             )
         if trivial := [k for k in DEPTHS if k >= len(self.label_names) and f"recall_at_{k}" in self]:
             notes.append(
