@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,7 +13,11 @@ from labelwise._fitting import ENOUGH_ROWS, Unseen
 from labelwise.annotations import Summary
 from labelwise.errors import UserError, listed, near, shown
 
-__all__ = ["GOALS", "Decision", "learn_decision"]
+if TYPE_CHECKING:
+    from labelwise._training import Trained
+    from labelwise.classifier import MultiLabelClassifier
+
+__all__ = ["GOALS", "Decision", "decision_of", "learn_decision"]
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 """The rules that are learnt in a fit, by name."""
@@ -28,6 +32,24 @@ class Decision:
     calibration: metrics.PlattCalibration | None = None
     evaluation: metrics.Evaluation | None = None
     notes: tuple[str, ...] = ()
+
+
+def decision_of(model: MultiLabelClassifier, unseen: Unseen | None, run: Trained, X: Any) -> Decision:
+    """Return the decision of ``run`` by the parameters of ``model``; ``X`` are the training items as they were read."""
+
+    def logits_of_all() -> np.ndarray:
+        left_out = run.left_out_logits
+        return run.logits(X) if left_out is None else left_out
+
+    return learn_decision(
+        unseen,
+        model.rule,
+        calibrate=model.calibrate,
+        prior=None if model.prior is None else model.prior_,
+        summary=model.summary_,
+        validation=model.validation,
+        logits_of_all=logits_of_all,
+    )
 
 
 def learn_decision(

@@ -16,7 +16,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._decision import Decision, learn_decision
+from labelwise._decision import Decision, decision_of
 from labelwise._fitting import Choice, notes_on
 from labelwise._given import known_items
 from labelwise._items import (
@@ -282,7 +282,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         if choice.unseen is None:
             choice = choice_of(final, pair)
         self._become(final)
-        decision = self._decide(choice, final, lesson)
+        decision = decision_of(self, choice.unseen, final, lesson.X)
         self._settle(choice, decision)
         arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
         unused = unused_settings(
@@ -362,21 +362,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.solution_: RidgeSolution | None = run.solution
         self.hyperparameters_, self.budget_ = run.method.hyperparameters, asdict(run.method.budget)
         self.history_ = run.history
-
-    def _decide(self, choice: Choice, run: Trained, lesson: Lesson) -> Decision:
-        def logits_of_all() -> np.ndarray:
-            left_out = run.left_out_logits
-            return self._logits(lesson.X) if left_out is None else left_out
-
-        return learn_decision(
-            choice.unseen,
-            self.rule,
-            calibrate=self.calibrate,
-            prior=self.prior_ if self.prior is not None else None,
-            summary=self.summary_,
-            validation=self.validation,
-            logits_of_all=logits_of_all,
-        )
 
     def _settle(self, choice: Choice, decision: Decision) -> None:
         self.best_epoch_: int | None = choice.epochs
