@@ -227,6 +227,27 @@ def test_a_long_value_repeated_without_end_is_refused(tmp_path: Path, form: str)
     assert time.process_time() - started < 2
 
 
+@pytest.mark.parametrize("length", [100, 20_000])
+def test_texts_that_share_their_beginnings_are_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1 << 24)
+    values = pa.table({"text": ["x" * length + str(i) for i in range(500)] * 4})
+    path = tmp_path / "t.parquet"
+    parquet.write_table(values, path, use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"})
+    if length == 100:
+        assert read_columns(path).strings("text") == values["text"].to_pylist()
+        return
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match="decodes to more than"):
+        read_columns(path)
+
+
+def test_a_record_larger_than_a_block(tmp_path: Path) -> None:
+    found = columns(tmp_path / "t.csv", 'id,text\n1,"' + "x" * (1 << 25) + '\n"\n2,y\n')
+    assert [len(text or "") for text in found.strings("text")] == [1 << 25, 1]
+
+
 def test_rows_are_bounded_in_every_format(tmp_path: Path) -> None:
     parquet.write_table(pa.table({"a": pa.nulls(60_000_000, pa.int8())}), tmp_path / "t.parquet")
     with pytest.raises(

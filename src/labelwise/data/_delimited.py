@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from labelwise.data._cells import Columns
 from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
@@ -93,7 +94,6 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
     :raises UserError: for what is not UTF-8, ragged, or quoted in a way that leaves its rows unclear.
     """
     import pyarrow as pa
-    import pyarrow.csv as arrow
 
     kind, packer = kind_of(path)
     data = bytes_of(path, packer)
@@ -116,19 +116,13 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
     places = [str(place) for place in range(len(names))]
     plain = dialect.plain(data)
     try:
-        table = arrow.read_csv(
-            io.BytesIO(plain),
+        try:
+            table = _read(plain, dialect, places, 1 << 24)
+        except pa.ArrowInvalid as error:
+            if "straddl" not in str(error):
+                raise
             # A record must lie within two blocks.
-            read_options=arrow.ReadOptions(column_names=places, block_size=1 << 24),
-            parse_options=arrow.ParseOptions(
-                delimiter=delimiter,
-                quote_char='"' if dialect.quoted else False,
-                newlines_in_values=dialect.quoted,
-            ),
-            convert_options=arrow.ConvertOptions(
-                column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
-            ),
-        )
+            table = _read(plain, dialect, places, min(len(plain) + 1, 2**31 - 1))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path.name} does not parse: {shown(str(error), 200)}") from None
     header = [column[0].as_py() for column in table.columns] if table.num_rows else []
@@ -153,6 +147,25 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
 
     columns = [column.slice(1) for column in table.columns]
     return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of)
+
+
+def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:
+    """Return the table of all records, the header the first, each field as text."""
+    import pyarrow as pa
+    import pyarrow.csv as arrow
+
+    return arrow.read_csv(
+        io.BytesIO(data),
+        read_options=arrow.ReadOptions(column_names=places, block_size=block),
+        parse_options=arrow.ParseOptions(
+            delimiter=dialect.delimiter,
+            quote_char='"' if dialect.quoted else False,
+            newlines_in_values=dialect.quoted,
+        ),
+        convert_options=arrow.ConvertOptions(
+            column_types=dict.fromkeys(places, pa.string()), strings_can_be_null=False
+        ),
+    )
 
 
 def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tuple[_Scan, _Dialect]:

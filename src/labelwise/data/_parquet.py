@@ -78,17 +78,21 @@ def _measure(path: Path, footer: Footer, most: int) -> None:
     for chunk in footer.chunks:
         worst[chunk.path] += chunk.most_bytes
     suspects = [name for name, size in worst.items() if size > most]
-    if not suspects:
-        return
-    # A value that takes over the beginning of another may be as long as its whole chunk.
-    longest = max((chunk.bytes for chunk in footer.chunks if chunk.shares), default=0)
-    rows = max(1, min(_BATCH, _MOST_MEASURED // longest)) if longest else _BATCH
+    # Where values take over beginnings, each may be as long as its chunk, and Arrow makes no dictionary of them.
+    shared = {chunk.path: chunk.bytes for chunk in footer.chunks if chunk.shares and chunk.path in suspects}
+    room = min(_MOST_MEASURED, most)
+    parts: list[tuple[list[str], list[str], int]] = [
+        ([name], [], max(1, min(_BATCH, room // size))) for name, size in shared.items()
+    ]
+    if kept := [name for name in suspects if name not in shared]:
+        parts.append((kept, kept, _BATCH))
     total = 0
-    with parquet.ParquetFile(path, read_dictionary=suspects) as file:
-        for batch in file.iter_batches(batch_size=rows, columns=suspects):
-            total += sum(_size(column) for column in batch.columns)
-            if total > most:
-                raise _too_large(path, most)
+    for names, dictionaries, rows in parts:
+        with parquet.ParquetFile(path, read_dictionary=dictionaries) as file:
+            for batch in file.iter_batches(batch_size=rows, columns=names):
+                total += sum(_size(column) for column in batch.columns)
+                if total > most:
+                    raise _too_large(path, most)
 
 
 def _size(array: Any) -> int:
