@@ -5,6 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -160,6 +161,7 @@ def test_states_by_name(spell):
         ([["sea\u202e"]], {}, "holds the control character U+202E"),
         ([["a\nb"]], {}, "holds the control character U+000A"),
         (5, {}, "one cell of names a row, not 5"),
+        (sp.eye(2, format="csc"), {}, "one cell of names a row, not a sparse matrix"),
         (["sea"], {"separator": 3}, "separator must not be empty, and must be a text"),
         (["sea"], {"name_key": 3}, "name_key (--name-key) is 3"),
         (["sea"], {"label_names": 3}, "label_names must be a list of names, not 3"),

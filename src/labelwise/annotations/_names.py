@@ -151,6 +151,11 @@ def _rows(
     """
     if isinstance(values, str | bytes):
         raise UserError(f"values must be one cell of names a row, not the text {shown(values)}")
+    # To go through a sparse matrix row by row is scipy's code, which crashes where its parts do not fit.
+    if is_sparse(values):
+        raise UserError(
+            "values must be one cell of names a row, not a sparse matrix: labelwise.annotations.parse reads it"
+        )
     if separator is not None and not (isinstance(separator, str) and separator):
         raise UserError(
             f"separator must not be empty, and must be a text, not {shown(separator)}: give ';', or ' ' for any"
