@@ -18,8 +18,8 @@ import labelwise as lw
 from labelwise import methods
 from labelwise.methods import Problem
 
-N, D, K = 46, 5, 3
-RATE = 0.01
+N, D, K = 34, 5, 3
+RATE = 0.015
 
 
 def items():
@@ -36,9 +36,9 @@ def labels(setting, full):
         return full
     if setting == "single_positive":
         return np.asarray(lw.simulate.single_positive(full, seed=0))
-    whole = 42 if setting == "few gaps" else 30
+    whole = 31 if setting == "few gaps" else 22
     seen = np.where(np.arange(N)[:, None] < whole, full, np.int8(-1))
-    seen[random.permutation(30)[: 1 if setting == "few gaps" else 5], 0] = -1
+    seen[random.permutation(22)[: 1 if setting == "few gaps" else 5], 0] = -1
     return seen
 
 
@@ -63,7 +63,10 @@ def mixes(name):
 
 
 def trained(devices):
-    """Yield (method and setting, scores (N, K), the epochs' losses), each after three epochs at a rate that matters."""
+    """Yield (method and setting, scores (N, K), the epochs' losses), each after three epochs at a rate that matters.
+
+    With positives alone the head starts in closed form, otherwise at random.
+    """
     X, full = items()
     for name, setting in cases():
         spec = methods.get(name).spec
@@ -76,9 +79,9 @@ def trained(devices):
             devices=devices,
             device="cpu",
             validation=None,
-            tune="all" if spec.passes else "head",
+            tune="all" if spec.passes and setting != "single_positive" else "head",
             epochs=3,
-            batch_size=9,
+            batch_size=11,
             learning_rate=RATE,
             random_state=1,
             hyperparameters=tuned(spec),

@@ -34,7 +34,7 @@ if __name__ == "__main__":
 
 def run(script, *arguments):
     command = [sys.executable, str(script), *map(str, arguments)]
-    subprocess.run(command, check=True, timeout=240, capture_output=True)
+    subprocess.run(command, check=True, timeout=400, capture_output=True)
 
 
 @pytest.fixture(scope="module")
