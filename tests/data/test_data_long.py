@@ -75,7 +75,7 @@ def test_features_and_texts_must_agree_in_an_items_rows(tmp_path: Path) -> None:
         ("ImageID,LabelName,v\na,x,1\na,x,0\n", ["row 2 (line 3)", "'x' as 0, and in row 1 as 1"]),
         ("ImageID,LabelName,v\na,x,0.7\n", ["row 1 (line 2), column 'v'", "'0.7' is no label state"]),
         ("ImageID,LabelName,v\n,x,1\n", ["without an id"]),
-        ("ImageID,LabelName,v\na,,1\n", ["no row names a label"]),
+        ("ImageID,LabelName,v\na,,\n", ["no row names a label"]),
     ],
 )
 def test_what_cannot_be_is_refused(tmp_path: Path, text: str, said: list[str]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,22 @@ from numpy.typing import NDArray
 from labelwise.annotations import Codes, code_of, hint_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["Columns"]
+__all__ = ["Columns", "as_number"]
+
+_NUMBER = re.compile(
+    r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE
+)
+
+
+def as_number(value: Any) -> float:
+    """Return a cell's number; unlike ``float``, without underscores and digits of other scripts.
+
+    :raises ValueError: for text that spells none.
+    :raises TypeError: for what is neither text nor a number.
+    """
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is None:
+        raise ValueError("no number")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,22 @@ class Columns:
         line = None if self.line_of is None else self.line_of(row)
         place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
         return place + (f", column {shown(name)}" if name is not None else "")
+
+    def respelt(self, names: Iterable[str | None]) -> Columns:
+        """Return the columns under those of ``names`` that are theirs but for the form of Unicode (NFC, NFD)."""
+        formed = Counter(unicodedata.normalize("NFC", name) for name in self.data)
+        wanted = {
+            unicodedata.normalize("NFC", name): name
+            for name in names
+            if name is not None and name not in self.data
+        }
+        wanted = {form: name for form, name in wanted.items() if formed[form] == 1}
+        if not wanted:
+            return self
+        data = {
+            wanted.get(unicodedata.normalize("NFC", name), name): column for name, column in self.data.items()
+        }
+        return replace(self, data=data)
 
     def strings(self, name: str) -> list[str | None]:
         """Return a column as stripped strings; null and nothing but blanks are None."""
@@ -100,7 +133,8 @@ class Columns:
             texts = column.cast(pa.string())
         except (pa.ArrowException, OSError):
             raise UserError(
-                f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]}, not label states"
+                f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]}, not label states; where it says"
+                f" which labels apply, give --labels-column {shown(name)}"
             ) from None
         encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
         words = [code_of(word) for word in encoded.dictionary.to_pylist()]
@@ -117,8 +151,8 @@ class Columns:
                 f"{self.where(row, name)}: {value} is no label state"
                 + (f" ({more} more)" if more else "")
                 + "; write 1 (relevant), 0 (irrelevant) or nothing (unknown), or name the label columns"
-                " (--label-columns), a column of names (--labels-column) or the feature columns (--feature-columns)"
-                + hint_of(encoded.dictionary.to_pylist())
+                f" (--label-columns), a column of names (--labels-column {shown(name)}) or the feature columns"
+                " (--feature-columns)" + hint_of(encoded.dictionary.to_pylist())
             )
         return states
 
@@ -154,13 +188,17 @@ class Columns:
         result = np.empty(self.rows)
         for row, value in enumerate(self._values(name)):
             try:
-                result[row] = float(value)
+                result[row] = as_number(value)
             except (TypeError, ValueError, OverflowError):
                 empty = value is None or not str(value).strip()
                 found = "empty" if empty else f"{shown(value)}, not a number"
-                how = "--impute mean (or median) to fill such cells" if empty else "--encode onehot for words"
+                how = "give --encode onehot for words"
+                if empty:
+                    how = "give --impute mean (or median) to fill such cells"
+                elif str(value).lstrip().startswith("["):
+                    how = "give lists of numbers in JSONL or Parquet"
                 raise UserError(
-                    f"{self.where(row, name)}: the feature is {found}; mend it, give {how}, or name the feature columns"
+                    f"{self.where(row, name)}: the feature is {found}; mend it, {how}, or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result

@@ -163,8 +163,8 @@ class _Assignment:
             raise UserError(_missing(self.file, name, self.columns.data, _flag(option)))
 
     def _is_different(self, name: str) -> bool:
-        """Return whether no two cells are equal, as ids are; few rows may number themselves 0 and 1."""
-        return self.columns.rows <= 2 and self._are_ids(name)
+        """Return whether a column may be ids that are 1 and 0: few rows may number themselves so."""
+        return self.columns.rows <= 2 and name.lower() not in _CONTENTS and self._are_ids(name)
 
     def _tell(self, name: str, role: str, why: str) -> None:
         self.why[name] = (role, why)

@@ -269,6 +269,15 @@ def _delimiter(path: Path, data: bytes, usual: str, given: str | None, notes: li
             raise UserError(
                 f"delimiter (--delimiter) is {shown(given)}: give one character such as ';', '|', ',' or 'tab'"
             )
+        header = _LINE.search(data)
+        others = [
+            word for mark, word in _WORDS.items() if header is not None and mark.encode() in header.group()
+        ]
+        if others and header is not None and found.encode() not in header.group():
+            raise UserError(
+                f"{path.name}: delimiter (--delimiter) {shown(found)} is not in its first line, which holds"
+                f" {' and '.join(others)}; give the one that separates its fields"
+            )
         return found
     sample = data[:_SAMPLE].decode("utf-8", errors="ignore")
     if len(data) > _SAMPLE:

@@ -14,7 +14,7 @@ from labelwise.annotations import Annotations, Codes, name_notes, names_in, pars
 from labelwise.data._cells import Columns
 from labelwise.data._long import Groups, from_pairs, joined
 from labelwise.data._options import TableOptions
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed, near, shown
 
 __all__ = ["Labels", "read_labels"]
 
@@ -61,10 +61,11 @@ def read_labels(
     try:
         if groups is not None and options.label_value is not None:
             codes = Codes.named(options.minus_one, options.empty)
+            states = columns.states(options.label_value, codes)
             found = from_pairs(
                 groups,
-                _one_name_each(columns, name),
-                columns.states(options.label_value, codes),
+                _named(columns, name, options.label_value),
+                states,
                 unlisted=0 if options.unlisted == "absent" else -1,
                 label_names=labels,
                 extra=how,
@@ -72,6 +73,9 @@ def read_labels(
             )
             found = replace(found, notes=(*codes.notes(), *name_notes(found.label_names)))
         else:
+            if groups is not None and options.separator is None and not _may_be_joined(cells):
+                # A row holds one name, so that its blanks are no separators.
+                options = replace(options, separator=";")
             found = _parsed(cells, options, labels, how)
             if groups is not None:
                 found = joined(groups, found)
@@ -121,6 +125,22 @@ def _one_name_each(columns: Columns, name: str) -> list[str | None]:
             f"{columns.where(wrong, name)}: several names, and --label-value has one state; write a row for each"
         )
     return [(str(cell).strip() or None) if cell else None for cell in cells]
+
+
+def _named(columns: Columns, name: str, label_value: str) -> list[str | None]:
+    """Return the one name of each row, and refuse a state that is of no name."""
+    names = _one_name_each(columns, name)
+    for row, (label, state) in enumerate(zip(names, columns.strings(label_value), strict=True)):
+        if label is None and state is not None:
+            raise UserError(
+                f"{columns.where(row, name)}: a state ({shown(state)}) without the name of its label; give the name, or"
+                " leave the state empty"
+            )
+    return names
+
+
+def _may_be_joined(cells: Sequence[Any]) -> bool:
+    return any(not isinstance(cell, str) or set(cell) & set(";|,[{(<#") for cell in cells if cell is not None)
 
 
 def _extra(

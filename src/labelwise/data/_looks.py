@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from labelwise.annotations import code_of
-from labelwise.data._cells import Columns
+from labelwise.data._cells import Columns, as_number
 from labelwise.data._decode import begins_as_picture
 from labelwise.data._paths import is_picture_name
 
@@ -139,7 +139,7 @@ def _is_text(columns: Columns, name: str) -> bool:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        as_number(text)
     except ValueError:
         return False
     return True

@@ -99,6 +99,15 @@ class TableOptions:
         """Return the options' names."""
         return tuple(field.name for field in fields(cls))
 
+    def named_columns(self) -> list[str]:
+        """Return every column that is named, patterns included."""
+        lists = ([value] if isinstance(value, str) else value for value in map(self.__getattribute__, _LISTS))
+        alone = (self.labels_column, self.label_value, self.item_column, self.text_column)
+        return [
+            *(name for name in alone if name is not None),
+            *(name for found in lists for name in found or ()),
+        ]
+
     def changed(self, given: Mapping[str, Any]) -> Self:
         """Return the options with those of ``given`` that are not None; one form of labels takes the other's place."""
         changes = {name: value for name, value in given.items() if value is not None}

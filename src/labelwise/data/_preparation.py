@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns
+from labelwise.data._cells import Columns, as_number
 from labelwise.errors import UserError, listed
 
 __all__ = ["Preparation"]
@@ -174,7 +174,7 @@ def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
         if value is None or value.lower() in _EMPTY:
             continue
         try:
-            numbers[row] = float(value)
+            numbers[row] = as_number(value)
         except ValueError:
             raise UserError(
                 f"{columns.where(row, name)}: the feature is {value[:40]!r}, not a number; mend it, give"

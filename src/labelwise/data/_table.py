@@ -131,6 +131,7 @@ def read_table(
     given = {name: value for name, value in given.items() if value is not None}
     asked = (options or TableOptions()).changed(given)
     columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
+    columns = columns.respelt([*asked.named_columns(), *(name for names in expect or () for name in names)])
     notes = list(columns.notes)
     if expect is not None:
         asked = _for_model(columns, asked, given, expect, preparation, require_labels, notes)
