@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,7 +85,7 @@ def learn_decision(
     shown_on = None if unseen is None else _calibrated(unseen.logits, calibration)
     learnt: metrics.Rule
     if not isinstance(rule, str):
-        number = isinstance(rule, int | float)
+        number = isinstance(rule, Real)
         learnt, source = (
             (metrics.Threshold(float(rule)), "the given threshold") if number else (rule, "the given rule")
         )

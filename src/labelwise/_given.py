@@ -64,7 +64,10 @@ def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
         return None
     if getattr(getattr(X, "dtype", None), "kind", "O") not in "OUT":
         return None
-    values = list(X)
+    try:
+        values = list(X)
+    except Exception:  # what only claims to be an array
+        return None
     good = [isinstance(value, str | Path | bytes) for value in values]
     if not values or not (any(good) or (preprocessing is not None and _is_cell(values[0]))):
         return None

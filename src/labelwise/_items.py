@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from numbers import Integral
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ReadItems",
+    "as_ids",
     "as_items",
     "check_alike",
     "column_names",
@@ -164,8 +165,7 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
                 "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
                 "pictures, 'minilm' for texts, or an array of features"
             )
-        if items is not None and len(items) != len(words):
-            raise UserError(f"items has {len(items)} ids, and X {len(words)} items: give one id an item")
+        items = None if items is None else as_ids(items, len(words))
         if isinstance(preprocessing, TextPreprocessing):
             return Texts(words, build_tokenizer(preprocessing, model._tokenizer), items=items)
         decoded = None if model.picture_cache is None or model.tune_ == "head" else Path(model.picture_cache)
@@ -182,6 +182,16 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
             return ImageSource(X, mean=0.0, std=1.0)
     as_source(X)
     return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
+
+
+def as_ids(items: Any, n_items: int) -> list[str]:
+    """Return the items' ids as texts, one for each item."""
+    listing = hasattr(items, "__iter__") and not isinstance(items, str | bytes | Mapping | type)
+    ids = list(items) if listing else None
+    if ids is None or len(ids) != n_items:
+        has = f"is {shown(items)}" if ids is None else f"has {len(ids)} ids"
+        raise UserError(f"items {has}, and there are {n_items} items: give one id an item")
+    return [str(name) for name in ids]
 
 
 def in_order(model: MultiLabelClassifier, X: Any) -> Any:

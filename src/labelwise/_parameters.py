@@ -2,46 +2,159 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import os
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from torch import nn
 
 from labelwise.annotations import Summary
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 from labelwise.methods import Budget, Method, get
 from labelwise.models import preprocessing_of
 from labelwise.targets import expected_prior
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["budget_of", "check_parameters", "label_weights", "resolve_prior", "tuning_of"]
+__all__ = ["budget_of", "check_parameters", "is_path", "label_weights", "resolve_prior", "tuning_of"]
 
 _PRETRAINED_RATE = 0.1
 
 
+Test = Callable[[Any], bool]
+
+
+def _one_of(*words: str) -> Test:
+    return lambda value: isinstance(value, str) and value in words
+
+
+def _whole(low: int, high: int = 2**31 - 1) -> Test:
+    return lambda value: isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
+
+
+def _number(low: float, high: float, *, ends: bool = True) -> Test:
+    def test(value: Any) -> bool:
+        if not isinstance(value, Real) or isinstance(value, bool):
+            return False
+        try:
+            value = float(value)
+        except OverflowError:
+            return False
+        return low <= value <= high if ends else low < value < high
+
+    return test
+
+
+def _or_none(test: Test) -> Test:
+    return lambda value: value is None or test(value)
+
+
+def _is_rule(value: Any) -> bool:
+    if isinstance(value, str) or (_number(-math.inf, math.inf, ends=False)(value)):
+        return True
+    return not isinstance(value, type) and all(hasattr(value, name) for name in ("apply", "name", "to_dict"))
+
+
+def _is_validation(value: Any) -> bool:
+    if isinstance(value, tuple | list):
+        return len(value) == 2
+    return _one_of("auto")(value) or _number(0, 1, ends=False)(value)
+
+
+def _is_flag(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def is_path(value: Any) -> bool:
+    """Return whether a value is a path that a file system could have."""
+    if not isinstance(value, str | os.PathLike):
+        return False
+    path = os.fspath(value)
+    if not isinstance(path, str) or "\0" in path:
+        return False
+    return all(len(part.encode(errors="replace")) < 256 for part in path.split(os.sep))
+
+
+def _are_options(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
+
+
+_ABOVE_0 = _or_none(_whole(1)), "give a whole number above 0, or None for the method's default"
+_RATE = (
+    _or_none(_number(0, math.inf, ends=False)),
+    "give a finite number above 0, or None for the method's default",
+)
+_FROM_1 = _whole(1), "give a whole number from 1"
+_FLAG = _is_flag, "give True or False"
+_CODE = _one_of("unknown", "absent"), "give 'unknown' or 'absent'"
+_PATH = _or_none(is_path), "give a path, or None"
+_CHECKS: dict[str, tuple[Test, str]] = {
+    "method": (_or_none(lambda v: isinstance(v, str)), "give a method's id, or None"),
+    "backbone": (lambda v: isinstance(v, str | nn.Module), "give a backbone's name, or a torch module"),
+    "backbone_weights": (_or_none(is_path), "give the path of a file of weights, or None"),
+    "image_size": (_or_none(_whole(8, 16_384)), "give a whole number of pixels from 8 to 16384"),
+    "max_length": (
+        _or_none(_whole(3)),
+        "give a whole number of tokens from 3, the special ones included",
+    ),
+    "hyperparameters": (
+        _or_none(_are_options),
+        "give a dict of the method's hyper-parameters by name, or None",
+    ),
+    "tune": (_or_none(_one_of("head", "all")), "give 'head', 'all' or None"),
+    "head_start": (_or_none(_one_of("ridge", "random")), "give 'ridge', 'random' or None"),
+    "epochs": _ABOVE_0,
+    "batch_size": _ABOVE_0,
+    "learning_rate": _RATE,
+    "backbone_learning_rate": _RATE,
+    "validation": (
+        _or_none(_is_validation),
+        "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None",
+    ),
+    "rule": (_is_rule, "give 'auto', a threshold or a rule of labelwise.metrics"),
+    "calibrate": _FLAG,
+    "unlisted": (_or_none(_CODE[0]), f"{_CODE[1]}, or None"),
+    "minus_one": _CODE,
+    "empty": _CODE,
+    "strong_view": (
+        lambda v: _number(0, 1)(v) and v < 1,
+        "give a share of coordinates from 0 to below 1",
+    ),
+    "patience": (_or_none(_FROM_1[0]), "give a whole number from 1, or None"),
+    "select": (_one_of("last", "best"), "give 'last' or 'best'"),
+    "on_bad_item": (_one_of("stop", "skip"), "give 'stop' or 'skip'"),
+    "cache": _FLAG,
+    "picture_cache": _PATH,
+    "accumulate": _FROM_1,
+    "device": (lambda v: isinstance(v, str), "give 'auto', 'cpu', 'cuda' or 'mps'"),
+    "devices": _FROM_1,
+    "nodes": _FROM_1,
+    "precision": (_one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"),
+    "random_state": (
+        _or_none(_whole(0, 2**32 - 1)),
+        "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
+    ),
+    "directory": _PATH,
+    "progress": _FLAG,
+}
+"""What a parameter may be before anything is read; those that depend on the labels are resolved below."""
+
+
 def check_parameters(model: MultiLabelClassifier) -> None:
-    """Refuse parameters that no part below looks at."""
-    if model.tune not in (None, "head", "all"):
-        raise UserError(f"tune={model.tune!r}: give 'head', 'all' or None")
-    if model.head_start not in (None, "ridge", "random"):
-        raise UserError(f"head_start={model.head_start!r}: give 'ridge', 'random' or None")
+    """Refuse parameters that are of another kind or out of range, before anything is read."""
+    for name, (test, words) in _CHECKS.items():
+        value = getattr(model, name)
+        if not test(value):
+            raise UserError(f"{name}={shown(value)}: {words}")
     if model.head_start == "ridge" and model.method is not None and not get(model.method).spec.ridge_start:
         raise UserError(
             f"head_start='ridge': method {model.method!r} has a head of its own, which starts at random: leave it out"
         )
-    if model.select not in ("last", "best"):
-        raise UserError(f"select={model.select!r}: give 'last' or 'best'")
-    if model.on_bad_item not in ("stop", "skip"):
-        raise UserError(f"on_bad_item={model.on_bad_item!r}: give 'stop' or 'skip'")
-    seed = model.random_state
-    if not (seed is None or (isinstance(seed, Integral) and seed >= 0)):
-        raise UserError(f"random_state={seed!r}: give a whole number from 0")
 
 
 def tuning_of(tune: Any, backbone: str | nn.Module) -> Literal["head", "all"]:
@@ -57,12 +170,6 @@ def budget_of(model: MultiLabelClassifier, method: type[Method]) -> Budget:
     default = method.spec.head_budget if model.tune_ == "head" else method.spec.full_budget
     given = {"epochs": model.epochs, "batch_size": model.batch_size, "learning_rate": model.learning_rate}
     rate = model.backbone_learning_rate
-    for name, value in (*given.items(), ("backbone_learning_rate", rate)):
-        kind = Real if name.endswith("learning_rate") else Integral
-        if value is not None and not (isinstance(value, kind) and 0 < value < float("inf")):
-            whole = "" if kind is Real else "whole "
-            usual = getattr(default, name, "a tenth of learning_rate")
-            raise UserError(f"{name}={value!r}: it is a {whole}number above 0 (default {usual})")
     # NumPy's numbers would not go into a model directory.
     changes: dict[str, Any] = {
         name: float(value) if name == "learning_rate" else int(value)
@@ -81,13 +188,20 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
     One number is a cardinality, spread over the labels as their known positives are.
     """
     identified = summary.priors()
+    if isinstance(prior, str | bytes | bool | Mapping | set | frozenset):
+        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality")
     if prior is None:
         return None if identified is None else np.nan_to_num(identified, nan=0.0)
     try:
         values: np.ndarray = np.asarray(prior, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UserError(f"prior={prior!r}: give {summary.n_labels} shares, or one cardinality") from None
+    except Exception:  # an object's own __array__ may raise anything
+        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality") from None
     if values.ndim == 0:
+        if not 0 < values <= summary.n_labels:
+            raise UserError(
+                f"prior={shown(prior)} labels an item: give a number above 0 and at most {summary.n_labels}, the labels"
+                " there are"
+            )
         if identified is None:
             return expected_prior(summary.positives, float(values), summary.n_items)
         shares = np.nan_to_num(identified, nan=0.0)
@@ -112,17 +226,24 @@ def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
     if isinstance(given, str):
         if given != "balanced":
             raise UserError(
-                f"label_weights={given!r}: {near(given, ['balanced'])} Or give one weight a label"
+                f"label_weights={shown(given)}: {near(given, ['balanced'])} Or give one weight a label"
             )
         others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
         weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
     elif isinstance(given, Mapping):
         for name in given:
             if name not in summary.label_names:
-                raise UserError(f"label_weights names no label {name!r}: {near(name, summary.label_names)}")
-        weights = np.array([float(given.get(name, 1.0)) for name in summary.label_names])
-    else:
-        weights = np.asarray(given, dtype=np.float64)
+                raise UserError(
+                    f"label_weights names no label {shown(name)}: {near(str(name), summary.label_names)}"
+                )
+        given = [given.get(name, 1.0) for name in summary.label_names]
+    if not isinstance(given, str):
+        try:
+            weights = np.asarray(given, dtype=np.float64)
+        except Exception:  # an object's own __array__ may raise anything
+            raise UserError(
+                f"label_weights={shown(given)}: give 'balanced', {summary.n_labels} numbers, or numbers by label"
+            ) from None
     if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
         raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
     return np.asarray(weights)

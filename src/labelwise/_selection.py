@@ -41,7 +41,7 @@ def select(model: MultiLabelClassifier, lesson: Lesson, method: type[Method]) ->
     if isinstance(model.validation, tuple | list):
         return Choice()
     labels, closed = lesson.labels.matrix, method.spec.passes == 0
-    rows = hold_out(labels, model.validation, closed_form=closed, seed=model.random_state)
+    rows = hold_out(labels, model.validation, closed_form=closed, seed=int(model.random_state or 0))
     if rows is None:
         # A whole network would be trained six times instead of once.
         affordable = not closed and model.tune_ == "head" and isinstance(model.validation, str)

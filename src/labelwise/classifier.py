@@ -21,6 +21,7 @@ from labelwise._fitting import Choice, notes_on
 from labelwise._given import known_items
 from labelwise._items import (
     ReadItems,
+    as_ids,
     as_items,
     check_alike,
     column_names,
@@ -31,14 +32,14 @@ from labelwise._items import (
     read_items,
 )
 from labelwise._networks import embedder_for
-from labelwise._parameters import check_parameters, resolve_prior, tuning_of
+from labelwise._parameters import check_parameters, is_path, resolve_prior, tuning_of
 from labelwise._saving import restore_model, save_model
 from labelwise._selection import choice_of, given_validation, select
 from labelwise._training import Lesson, Trained, scaled_source, train
 from labelwise._unused import unused_settings
 from labelwise.annotations import Annotations, describe, parse
 from labelwise.data import Source, check_lengths
-from labelwise.errors import UserError
+from labelwise.errors import UserError, shown
 from labelwise.methods import Method, fitting, get
 from labelwise.models import InputScaling, RidgeSolution
 from labelwise.recommendation import check_positive, recommend
@@ -121,8 +122,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         A folder for decoded pictures of short side 256, for ``tune="all"``.
     accumulate, device, devices, nodes, precision
         See ``labelwise.engine.Settings``.
-    random_state : int
-        The seed of every choice; the same seed gives the same model to the bit.
+    random_state : int or None
+        The seed of every choice; the same seed gives the same model to the bit. None is 0: nothing is ever drawn anew,
+        so that a model can be trained again.
     directory : path or None
         Where checkpoints and ``history.jsonl`` go. Fitting again with the same arguments resumes there, exactly.
     progress : bool
@@ -259,8 +261,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ) -> None:
         began = time.perf_counter()
         check_parameters(self)
+        for name, call in (("on_epoch", on_epoch), ("on_read", on_read)):
+            if call is not None and not callable(call):
+                raise UserError(f"{name}={shown(call)}: give a function, or None")
         labels = self._labels(Y, label_names)
-        truth = None if true_labels is None else self._labels(true_labels, labels.label_names).matrix
+        truth = None if true_labels is None else self._truth(true_labels, labels)
+        items = None if items is None else as_ids(items, len(labels.matrix))
         X = self._begin(X, items, labels)
         method = self._choose_method(labels)
         self.embedder_: nn.Module | None = embedder_for(
@@ -301,6 +307,14 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
         )
+
+    def _truth(self, true_labels: Any, labels: Annotations) -> np.ndarray:
+        truth = self._labels(true_labels, labels.label_names).matrix
+        if truth.shape != labels.matrix.shape:
+            raise UserError(
+                f"true_labels has shape {truth.shape}, and Y {labels.matrix.shape}: give that of Y"
+            )
+        return truth
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
@@ -474,6 +488,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Write a model directory: weights as safetensors, everything else as JSON."""
         if not hasattr(self, "network_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
+        if not is_path(path):
+            raise UserError(f"save({shown(path)}): give the path of a folder")
         save_model(self, path)
 
 
@@ -488,4 +504,10 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
     ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
     untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
     """
+    if not is_path(path):
+        raise UserError(f"load({shown(path)}): give the path of a model directory")
+    if not (backbone is None or isinstance(backbone, nn.Module)):
+        raise UserError(
+            f"backbone={shown(backbone)}: give a torch module like the one that was trained, or None"
+        )
     return restore_model(MultiLabelClassifier, path, backbone)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 
 __all__ = ["SETTINGS", "Budget", "Departure", "Hyperparameter", "MethodSpec"]
 
@@ -34,7 +35,7 @@ class Hyperparameter:
         if value is None and (self.optional or self.default is None):
             return None
         if self.choices:
-            if value not in self.choices:
+            if not isinstance(value, str) or value not in self.choices:
                 self._refuse(method, name, value, f"it is {self.range()}")
             return value
         kind: type = type(self.default) if self.default is not None else float
@@ -46,9 +47,14 @@ class Hyperparameter:
             return value
         try:
             number = kind(value) if not isinstance(value, bool) else None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             number = None
-        if number is None or (kind is int and float(number) != float(value)) or not self._within(number):
+        if (
+            number is None
+            or not abs(number) <= sys.float_info.max
+            or (kind is int and float(number) != float(value))
+            or not self._within(number)
+        ):
             self._refuse(method, name, value, self.range())
         return number
 
@@ -68,7 +74,7 @@ class Hyperparameter:
 
     def _refuse(self, method: str, name: str, value: Any, hint: str) -> None:
         raise UserError(
-            f"hyperparameter {name}={value!r} of method {method!r}: {hint} (default {self.default})"
+            f"hyperparameter {name}={shown(value)} of method {method!r}: {hint} (default {self.default})"
         )
 
 
