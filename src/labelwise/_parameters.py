@@ -34,7 +34,9 @@ def _one_of(*words: str) -> Test:
 
 
 def _whole(low: int, high: int = 2**31 - 1) -> Test:
-    return lambda value: isinstance(value, Integral) and not isinstance(value, bool) and low <= value <= high
+    return lambda value: (
+        isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
+    )
 
 
 def _number(low: float, high: float, *, ends: bool = True) -> Test:
@@ -42,10 +44,10 @@ def _number(low: float, high: float, *, ends: bool = True) -> Test:
         if not isinstance(value, Real) or isinstance(value, bool):
             return False
         try:
-            value = float(value)
+            number = float(value)
         except OverflowError:
             return False
-        return low <= value <= high if ends else low < value < high
+        return low <= number <= high if ends else low < number < high
 
     return test
 

@@ -73,7 +73,7 @@ def test_whatever_step_of_a_fit_fails_the_state_is_the_old_one(monkeypatch):
         "given_validation",
         "select",
         "train",
-        "learn_decision",
+        "decision_of",
         "notes_on",
     ):
         with monkeypatch.context() as patch:
