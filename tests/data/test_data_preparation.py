@@ -57,7 +57,7 @@ def test_another_table_is_filled_with_what_training_learnt(tmp_path: Path) -> No
     np.testing.assert_allclose(table.features, [[100, 3, 0, 0, 0, 0], [4, 2, 0, 1, 0, 0]])
     told = " ".join(table.notes)
     assert "'f0' (1), 'f1' (1)" in told
-    assert "'feature_colour' (1: violet)" in told
+    assert "'feature_colour' (1: 'violet')" in told
     new.drop(columns="feature_colour").to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(UserError, match="'feature_colour' are not in the file"):
         read_table(tmp_path / "new.csv", expect=(trained.feature_names, ("late",)), preparation=kept)

@@ -315,6 +315,10 @@ def test_a_folder_of_pictures_is_predicted_and_a_table_that_holds_its_pictures(t
     assert frame["item"].tolist() == sorted(files)
     runs.predict(tmp_path / "run", tmp_path / "t.parquet", tmp_path / "q.csv")
     held = pd.read_csv(tmp_path / "q.csv").set_index("item")
+    with pytest.raises(UserError, match=r"write \.parquet"):
+        runs.predict(tmp_path / "run", tmp_path / "t.parquet", tmp_path / "p.csv", keep=["image"])
+    runs.predict(tmp_path / "run", tmp_path / "t.parquet", tmp_path / "p.parquet", keep=["image", "tags"])
+    assert pq.read_table(tmp_path / "p.parquet")["image"].to_pylist() == cells
     frame = frame.assign(item=frame["item"].str.split("/").str[-1]).set_index("item")
     np.testing.assert_allclose(frame.sort_index()["a"], held.sort_index()["a"], atol=1e-5)
     with pytest.raises(UserError, match="no columns"):

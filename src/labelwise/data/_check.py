@@ -68,7 +68,8 @@ def as_matrix(X: Any) -> Any:
         ]
         if texts:
             raise UserError(
-                f"X: columns {listed(map(repr, texts))} are not numbers; leave them out or encode them"
+                f"X: columns {listed(map(repr, texts))} are not numbers; leave them out, or encode them, as"
+                " scikit-learn's OneHotEncoder in a pipeline does"
             )
         X = X.to_numpy(dtype=np.float64, na_value=np.nan)
     array = np.asarray(X)
@@ -132,5 +133,5 @@ def _refuse(rows: NDArray[np.int64]) -> None:
     if len(rows):
         raise UserError(
             f"X: {'rows' if len(rows) > 1 else 'row'} {listed(rows)} (counted from 0): NaN, infinity or a"
-            " value beyond float32; fill or drop them"
+            " value beyond float32; fill or drop them; scikit-learn's SimpleImputer in a pipeline fills what is empty"
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from labelwise.data import _looks as looks
 from labelwise.data._cells import Columns, as_number
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, shown
 
 __all__ = ["Preparation"]
 
@@ -153,7 +153,9 @@ class Counts:
     def add(self, name: str, count: int, examples: Sequence[str] = ()) -> None:
         """Count ``count`` cells of column ``name``; none is not told."""
         if count:
-            self._parts.append(f"{name!r} ({count:,}{': ' + listed(examples, 3) if examples else ''})")
+            self._parts.append(
+                f"{name!r} ({count:,}{': ' + listed(map(shown, examples), 3) if examples else ''})"
+            )
 
     def __bool__(self) -> bool:
         return bool(self._parts)
@@ -177,7 +179,7 @@ def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
             numbers[row] = as_number(value)
         except ValueError:
             raise UserError(
-                f"{columns.where(row, name)}: the feature is {value[:40]!r}, not a number; mend it, give"
+                f"{columns.where(row, name)}: the feature is {shown(value)}, not a number; mend it, give"
                 " --encode onehot where the column holds words, or name the feature columns (--feature-columns)"
             ) from None
         if not np.isfinite(numbers[row]):

@@ -206,7 +206,7 @@ def _for_model(
     features, labels = expect
     gone = [
         option
-        for option in ("item_column", "text_column")
+        for option in ("item_column", "text_column", "label_value")
         if option not in given and getattr(asked, option) not in (None, *columns.data)
     ]
     for option in gone:
@@ -217,6 +217,8 @@ def _for_model(
         asked = replace(asked, item_column=None)
     if "text_column" in gone:
         asked = replace(asked, text_column=None)
+    if "label_value" in gone:
+        asked = replace(asked, label_value=None)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))
     sources = _sources(columns, features, vectors)
     if preparation is not None:

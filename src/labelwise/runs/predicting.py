@@ -95,6 +95,7 @@ def predict(
     probabilities = model.predict_proba(X)
     chosen = model.rule_.apply(probabilities)
     labels = model.label_names_
+    _check_kept(data, target)
     header, renamed = _header(labels, list(data.kept))
     rows = _Rows(
         header,
@@ -130,6 +131,22 @@ def _folder(folder: Path, columns: ModelColumns, keep: Sequence[str], given: Map
             f"{folder} is a folder, which has no columns: leave out {listed(named or ['--keep'])}"
         )
     return read_folder(folder)
+
+
+def _check_kept(data: Table, target: Path) -> None:
+    """Refuse columns of bytes in a text file."""
+    import pyarrow.types as kinds
+
+    raw = [
+        name
+        for name, column in data.kept.items()
+        if kinds.is_binary(column.type) or kinds.is_large_binary(column.type) or kinds.is_struct(column.type)
+    ]
+    if raw and target.suffix.lower() != ".parquet":
+        raise UserError(
+            f"--keep {raw[0]!r}: the column holds bytes or objects, which {target.suffix} cannot hold: write .parquet"
+            " or leave it out"
+        )
 
 
 @dataclass(frozen=True)
