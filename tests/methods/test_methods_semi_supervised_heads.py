@@ -78,7 +78,7 @@ def test_a_network_gives_maps_as_places_and_pools_them_for_all_else():
     torch.testing.assert_close(out.features, maps.mean((2, 3)))
     torch.testing.assert_close(out.scores, network.head(places)[0])
     assert len(out.parts) == 2
-    X = np.random.default_rng(0).normal(size=(7, 1, 8, 8)).astype(np.float32)
+    X = np.random.default_rng(0).random(size=(7, 1, 8, 8)).astype(np.float32)
     source = as_source(X)
     pool = StoredPool(network, source, lambda: None, ItemState({}, 7, 3), 1, torch.device("cpu"))
     ((rows, scores),) = pool.scores()

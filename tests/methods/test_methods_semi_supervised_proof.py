@@ -114,10 +114,11 @@ def test_mime_reads_the_maps_of_a_backbone(tmp_path):
     random = np.random.default_rng(0)
     n = 160
     Y = (random.random((n, 2)) < 0.5).astype(np.int8)
-    X = 0.1 * random.standard_normal((n, 1, 8, 8)).astype(np.float32)
+    X = 0.5 + 0.01 * random.standard_normal((n, 1, 8, 8)).astype(np.float32)
     for i, k in np.argwhere(Y == 1):
         row, column = random.integers(0, 8, 2)
-        X[i, 0, row, column] += 4.0 * (1 if k == 0 else -1)
+        X[i, 0, row, column] += 0.4 * (1 if k == 0 else -1)
+    X = X.clip(0, 1)
     backbone = SmallCNN((1, 8, 8), widths=(8, 16))
     model = lw.MultiLabelClassifier(
         "mime",
