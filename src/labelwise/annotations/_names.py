@@ -162,14 +162,9 @@ def _rows(
             " whitespace, or None to have it found"
         )
     try:
-        # The rows of a sparse matrix are no names, and going through those of a damaged one crashes scipy.
-        cells = None if is_sparse(values) else list(values)
+        cells = list(values)
     except Exception:  # whatever is no list
         raise UserError(f"values must be one cell of names a row, not {shown(values)}") from None
-    if cells is None:
-        raise UserError(
-            "values must be one cell of names a row, not a sparse matrix: labelwise.parse reads it"
-        )
     rows: list[Names | States | None] = []
     texts: dict[int, str] = {}
     numbers: dict[int, tuple[Any, ...]] = {}
