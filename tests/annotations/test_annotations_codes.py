@@ -136,7 +136,9 @@ def test_codes_of_other_conventions_are_pointed_out(Y, words):
     assert parse(Y, minus_one="absent", empty="absent").notes == ()
 
 
-@pytest.mark.parametrize("Y", [[[1, 2], [2, 1]], np.array([[1.0, 2.0]])])
+@pytest.mark.parametrize(
+    "Y", [[[1, 2], [2, 1]], np.array([[1.0, 2.0]]), pd.DataFrame({"a": [1, 2], "b": [2, 1]})]
+)
 def test_one_and_two_are_refused_with_a_hint(Y):
     with pytest.raises(UserError, match="1 and 2 occur alone: if they mean yes and no"):
         parse(Y)
@@ -182,6 +184,30 @@ def broken(kind, parts):
 def test_a_malformed_sparse_matrix_is_refused_before_scipy_reads_it(kind, parts, words):
     with pytest.raises(UserError, match=words):
         parse(broken(kind, parts), unlisted="absent")
+
+
+def test_sparse_columns_of_pandas_say_what_they_do_not_store():
+    frame = pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix([[1, 0], [0, 1]]), columns=["a", "b"])
+    with pytest.raises(UserError, match="unlisted='absent' where every label"):
+        parse(frame)
+    assert parse(frame, unlisted="absent").matrix.tolist() == [[1, 0], [0, 1]]
+    assert parse(frame, unlisted="unknown").matrix.tolist() == [[1, -1], [-1, 1]]
+    wrong = pd.DataFrame.sparse.from_spmatrix(sp.csr_matrix([[1, 0], [0, 4]]), columns=["a", "b"])
+    with pytest.raises(UserError, match=r"holds 4(.0)? at row 1 .*label 'b'"):
+        parse(wrong, unlisted="absent")
+
+
+@pytest.mark.parametrize("record", [{}, {"label_names": 3}, []])
+def test_a_damaged_record_of_a_summary(record):
+    whole = describe([[1, 0]]).to_dict()
+    for damaged in (
+        record,
+        {**whole, "positives": ["x"]},
+        {**whole, "priors": 3},
+        {**whole, "priors": ["x"]},
+    ):
+        with pytest.raises(UserError, match="is damaged"):
+            Summary.from_dict(damaged)
 
 
 def test_coo_out_of_range_is_refused():

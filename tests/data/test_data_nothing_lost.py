@@ -208,6 +208,12 @@ def test_nan_beside_text_is_null_and_missing_keys_are_told(tmp_path: Path) -> No
     assert found.notes == ["Keys that not each of the 2 rows has, empty elsewhere: 'typo' in 1."]
 
 
+def test_numbers_with_decimals_are_no_names(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"f1": 1, "tags": 0.5}\n{"f1": 2, "tags": 2}\n')
+    with pytest.raises(UserError, match=r"row 1 \(line 1\), column 'tags' holds 0.5: give a list of names"):
+        read_table(tmp_path / "t.jsonl", labels_column="tags")
+
+
 def one_value(value: str, times: int) -> pa.Array:
     return pa.DictionaryArray.from_arrays(pa.array([0] * times, pa.int32()), pa.array([value]))
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from labelwise.annotations._parse import parse
 from labelwise.annotations._readers import Matrix
-from labelwise.errors import listed
+from labelwise.errors import UserError, listed, shown
 
 Counts = npt.NDArray[np.int64]
 Setting = Literal["unlabelled", "full", "single_positive", "partial_positive", "semi_supervised", "partial"]
@@ -79,22 +79,26 @@ class Summary:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Summary:
-        """Return the summary that :meth:`to_dict` wrote."""
+        """Return the summary that :meth:`to_dict` wrote; a UserError for a record that it did not write."""
         facts: dict[str, Any] = {}
-        for name in cls.__dataclass_fields__:
-            # Records of earlier versions have no notes.
-            if not name.startswith("_") and (name != "notes" or name in data):
+        try:
+            for name in cls.__dataclass_fields__:
+                # Records of earlier versions have no notes.
+                if name.startswith("_") or (name == "notes" and name not in data):
+                    continue
                 value = data[name]
                 counts = name in {"positives", "negatives", "unknown"}
-                facts[name] = (
-                    np.array(value, np.int64)
-                    if counts
-                    else tuple(value)
-                    if isinstance(value, list)
-                    else value
-                )
-        shares = data["priors"]
-        priors = None if shares is None else np.array([np.nan if p is None else p for p in shares])
+                if counts:
+                    facts[name] = np.array(value, np.int64)
+                else:
+                    facts[name] = tuple(value) if isinstance(value, list) else value
+            shares = data["priors"]
+            priors = None if shares is None else np.array([np.nan if p is None else float(p) for p in shares])
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+            raise UserError(
+                f"the record of a description is damaged ({type(error).__name__}: {shown(str(error))}): describe the"
+                " labels anew"
+            ) from None
         return cls(**facts, _priors=priors)
 
     def __str__(self) -> str:

@@ -82,7 +82,10 @@ def as_matrix(
 
 def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
     """Return label names as text; refuse doubles and control characters, which no page or terminal can show."""
-    names = tuple(str(name) for name in label_names)
+    try:
+        names = tuple(str(name) for name in label_names)
+    except Exception:  # no list, or names whose own code fails
+        raise UserError(f"label_names must be a list of names, not {shown(label_names)}") from None
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(

@@ -22,7 +22,7 @@ def read_states(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
     if is_sparse(Y):
         return _from_sparse(Y, argument, unlisted, codes)
     if is_frame(Y):
-        return _from_frame(Y, argument, codes)
+        return _from_frame(Y, argument, unlisted, codes)
     return _from_array(Y, argument, codes)
 
 
@@ -106,17 +106,21 @@ def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
         row, column = divmod(int(places[counts.argmax()]), Y.shape[1])
         raise UserError(f"{argument} stores row {row}, label {column} more than once: store each entry once")
     if unlisted is None:
-        raise UserError(
-            f"{argument} is a sparse matrix, and an entry that it does not store can mean two things: give"
-            " unlisted='absent' where every label that applies is stored, or unlisted='unknown' where only those are"
-            " that somebody noted"
-        )
+        raise UserError(_unsaid(argument))
     matrix = np.full(Y.shape, state_of("unlisted", unlisted), dtype=np.int8)
     matrix[rows, columns] = states
     return matrix
 
 
-def _from_frame(frame: Any, argument: str, codes: Codes) -> Matrix:
+def _unsaid(argument: str) -> str:
+    return (
+        f"{argument} is a sparse matrix, and an entry that it does not store can mean two things: give"
+        " unlisted='absent' where every label that applies is stored, or unlisted='unknown' where only those are that"
+        " somebody noted"
+    )
+
+
+def _from_frame(frame: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
     """Return the matrix of a pandas frame of numbers, bools, nullable or Arrow types, or objects."""
     check_shape(frame.shape, argument)
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "?" for dtype in frame.dtypes}
@@ -127,14 +131,22 @@ def _from_frame(frame: Any, argument: str, codes: Codes) -> Matrix:
     matrix = np.empty(frame.shape, dtype=np.int8)
     for column, name in enumerate(frame.columns):
         series = frame.iloc[:, column]
+        places: Any = slice(None)
+        if type(series.dtype).__name__ == "SparseDtype":
+            if unlisted is None:
+                raise UserError(_unsaid(argument))
+            matrix[:, column] = state_of("unlisted", unlisted)
+            places = series.array.sp_index.indices
+            series = series.iloc[places].sparse.to_dense()
         numeric = series.dtype.kind in "biuf"
         values = (
             series.to_numpy(dtype=np.float64, na_value=np.nan) if numeric else series.to_numpy(dtype=object)
         )
         states, bad = _states(values, codes)
         if bad >= 0:
-            refuse(series.iloc[bad], bad, name, argument)
-        matrix[:, column] = states
+            row = bad if isinstance(places, slice) else int(places[bad])
+            refuse(series.iloc[bad], row, name, argument, hint_of(series.unique()[:5]) if numeric else "")
+        matrix[places, column] = states
     return matrix
 
 

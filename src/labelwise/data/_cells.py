@@ -107,14 +107,19 @@ class Columns:
         return bool(kinds.is_floating(kind.value_type) or kinds.is_integer(kind.value_type))
 
     def names(self, name: str) -> list[Any]:
-        """Return a column of label names: a string, a list, a dict, or None."""
-        values = self._values(name)
-        kept = (list, dict, str)
-        # NaN is the one value that differs from itself.
-        return [
-            None if value is None or value != value else value if isinstance(value, kept) else str(value)  # noqa: PLR0124
-            for value in values
-        ]
+        """Return a column of label names: a string, a list, a dict, None, or a number that is no name."""
+        kept: list[Any] = []
+        for value in self._values(name):
+            # NaN is the one value that differs from itself. A number with decimals is no name, which its reader says.
+            if value is None or value != value:  # noqa: PLR0124
+                kept.append(None)
+            elif isinstance(value, list | dict | str) or (
+                isinstance(value, float) and not value.is_integer()
+            ):
+                kept.append(value)
+            else:
+                kept.append(str(value))
+        return kept
 
     def states(self, name: str, codes: Codes | None = None) -> NDArray[np.int8]:
         """Return a label column as states (n,) int8 in {1, 0, -1}.
