@@ -264,6 +264,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         for name, call in (("on_epoch", on_epoch), ("on_read", on_read)):
             if call is not None and not callable(call):
                 raise UserError(f"{name}={shown(call)}: give a function, or None")
+        if Y is None:
+            raise UserError("fit requires y to be passed, but the target y is None: give (n, K) annotations")
         labels = self._labels(Y, label_names)
         truth = None if true_labels is None else self._truth(true_labels, labels)
         items = None if items is None else as_ids(items, len(labels.matrix))

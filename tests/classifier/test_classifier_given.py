@@ -73,7 +73,7 @@ REFUSED = [
     (pd.DataFrame({"kind": pd.Categorical(TEXTS)}), "'kind'"),
     (np.array([["1", "2"]] * N), "not numbers"),
     (np.array(3.0), r"shape \(\)"),
-    (X[:, 0], r"shape \(20,\)"),
+    (X[:, 0], r"shape \(20,\). Reshape"),
     (np.zeros((N, 1, 1, 1, 1)), "shape"),
     (np.zeros((N, 2), dtype=[("a", "f4")]), "not numbers"),
     ([[1, 2], [3]] * 10, "not an array"),

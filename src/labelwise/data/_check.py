@@ -74,6 +74,10 @@ def as_matrix(X: Any) -> Any:
         X = X.to_numpy(dtype=np.float64, na_value=np.nan)
     array = np.asarray(X)
     _check_dtype(array.dtype)
+    if array.ndim == 1:
+        raise UserError(
+            f"X has shape {array.shape}. Reshape your data to (items, features): X.reshape(1, -1) is a single item"
+        )
     if array.ndim != 2:
         raise UserError(
             f"X has shape {array.shape}: give (items, features), or images as (n, H, W) or (n, C, H, W)"
