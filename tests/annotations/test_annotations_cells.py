@@ -58,6 +58,17 @@ def notes(cells, **options):
         (["sea,sun"] * 9 + ["sun", "sea;sand"], {}, [{"sea", "sun"}] * 9 + [{"sun"}, {"sea;sand"}]),
         (["wind, cold;sea", "sea", "wind, cold"], {}, [{"wind, cold", "sea"}, {"sea"}, {"wind, cold"}]),
         (["wind, cold", "sea"], {"label_names": ["sea", "wind, cold"]}, [{"wind, cold"}, {"sea"}]),
+        (
+            ["wind, cold", "sea", "fog"],
+            {"label_names": ["sea", "wind, cold"], "extra": "ignore"},
+            [{"wind, cold"}, {"sea"}, set()],
+        ),
+        (
+            ["stop sign", "traffic light", "red light"],
+            {"label_names": ["stop sign", "traffic light"], "extra": "ignore"},
+            [{"stop sign"}, {"traffic light"}, set()],
+        ),
+        (["sea sun", "sun"], {"label_names": ["sea", "sun"]}, [{"sea", "sun"}, {"sun"}]),
         (["sea#sun", "sun"], {"separator": "#"}, [{"sea", "sun"}, {"sun"}]),
         (["(other)", "sea"], {}, [{"(other)"}, {"sea"}]),
         (["[np.str_('sea'), np.str_('sun')]", "[]"], {}, [{"sea", "sun"}, set()]),

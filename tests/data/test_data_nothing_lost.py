@@ -56,6 +56,11 @@ def test_rows_between_two_quotes_are_not_swallowed(tmp_path: Path, ending: str) 
         columns(tmp_path / f"t.{ending}", "\n".join([f"id{mark}text", *rows]))
 
 
+def test_rows_between_two_escaped_quotes_are_not_swallowed(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"line 2 opens a quote .* that line 4 closes"):
+        columns(tmp_path / "t.tsv", 'id\ttext\n1\t"one\n2\ta \\" b\n3\tthree"\n4\tfour\n')
+
+
 def test_a_text_of_several_lines_is_one_row(tmp_path: Path) -> None:
     found = columns(tmp_path / "t.csv", 'id,text\n1,"one\ntwo"\n2,"say ""hi"", you"\n')
     assert found.strings("text") == ["one\ntwo", 'say "hi", you']

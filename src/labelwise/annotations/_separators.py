@@ -11,16 +11,8 @@ from labelwise.errors import UserError, listed, shown
 __all__ = ["split_texts"]
 
 Names = tuple[str, ...]
-_SEPARATORS = (
-    ";",
-    "|",
-    ",",
-    "\uff1b",
-    "\uff0c",
-    "\u3001",
-    "\u060c",
-    "\u061b",
-)  # the last five: those of Chinese and Arabic
+# The last five are those of Chinese and Arabic.
+_SEPARATORS = (";", "|", ",", "\uff1b", "\uff0c", "\u3001", "\u060c", "\u061b")
 _JOINERS = "/#&+~\\"
 _TAGS = re.compile(r"(?:<[^<>]+>[\s;|,]*)+")
 _TAG = re.compile(r"<([^<>]+)>")
@@ -44,7 +36,8 @@ def split_texts(
     ``<a><b>`` and ``#a #b`` are lists of tags where every text of the column is one. Otherwise the separator is
     that of ``;`` ``|`` ``,`` and their likes in Chinese, Japanese and Arabic under which the column has the fewest
     different names (the most known ones, if ``label_names`` are given), then the one in most cells, then the first;
-    the semicolon of ``&amp;`` is none.
+    the semicolon of ``&amp;`` is none. Where ``label_names`` are given, cells are left whole, or split at blanks, if
+    fewer names are then unknown.
     """
     if not texts:
         return {}
@@ -72,6 +65,9 @@ def split_texts(
         return len(names - known), -cells[mark], _SEPARATORS.index(mark)
 
     best = min(found, key=cost)
+    if known and len(set(texts.values()) - known) < cost(best)[0]:
+        notes.append(f"Each cell is one name, though some hold {best!r}: so more of them are known names.")
+        return {row: (text,) for row, text in texts.items()}
     names = {row: _parts(text, best) for row, text in texts.items()}
     _refuse_pairs(texts, names, known)
     notes.append(
@@ -143,7 +139,11 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
     _refuse_pairs(texts, {row: (text,) for row, text in texts.items()}, known)
     spaced = next((row for row, text in texts.items() if len(text.split()) > 1), None)
     if spaced is not None and known:
-        return {row: tuple(text.split()) for row, text in texts.items()}
+        words = {word for text in texts.values() for word in text.split()}
+        if len(words - known) < len(set(texts.values()) - known):
+            notes.append("Names in a cell are separated by blanks: so more of them are known names.")
+            return {row: tuple(text.split()) for row, text in texts.items()}
+        return {row: (text,) for row, text in texts.items()}
     if spaced is not None:
         raise UserError(
             f"row {spaced} (counted from 0) holds {shown(texts[spaced])}, one name or several? Give separator=' '"

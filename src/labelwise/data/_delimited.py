@@ -179,22 +179,24 @@ def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tu
     quoted = _scan(data, _Dialect(delimiter))
     # Quotes around a name of a column say that they are quotes of CSV everywhere.
     may_be_text = unquoted.fault is None and not any('"' in name for name in unquoted.names)
-    if quoted.fault is None:
-        if quoted.lines and may_be_text:
-            first, last = quoted.lines
+    readings = [(quoted, _Dialect(delimiter))]
+    if quoted.fault is not None and b'\\"' in data:
+        escaped = _Dialect(delimiter, escaped=True)
+        readings.append((_scan(data, escaped), escaped))
+    for scan, dialect in readings:
+        if scan.fault is not None:
+            continue
+        if scan.lines and may_be_text:
+            first, last = scan.lines
             raise UserError(
                 f'{path.name}: line {first} opens a quote (") that line {last} closes, and each line between could be'
                 " a row of its own; quote the names of the columns too if it is one text, or take the quotes out"
             )
-        return quoted, _Dialect(delimiter)
-    if b'\\"' in data:
-        escaped = _Dialect(delimiter, escaped=True)
-        scan = _scan(data, escaped)
-        if scan.fault is None:
+        if dialect.escaped:
             notes.append(
                 'A backslash before a quote (\\") is read as the quote alone, and \\\\ as one backslash.'
             )
-            return scan, escaped
+        return scan, dialect
     # Tables with tabs are often written without quoting; those with commas cannot be.
     if delimiter == "\t" and may_be_text:
         notes.append(
