@@ -32,9 +32,8 @@ STEPS = (Step(0.0, 0.0), Step(0.0, 0.25), Step(0.25, 0.25), Step(0.5, 0.25))
 """What ``"auto"`` tries, the most shrunk first."""
 FIXED: Mapping[str, Step] = {"micro-f1": STEPS[0], "macro-f1": Step(0.75, 0.5)}
 _FOLDS, _MOST_ROWS, _FEWEST_ROWS = 5, 20_000, 10
-# The loss of held-out micro-F1 that a step may cost, and the same in standard errors where few positives are known.
-# Chosen on five real sets, each left out in turn: benchmarks/decisions.py.
-_TOLERANCE, _TOLERANCE_OF_ONE = 0.02, 0.3
+# The loss of held-out micro-F1 that a step may cost, chosen on real sets with each left out: benchmarks/decisions.py.
+_TOLERANCE = 0.02
 
 
 def learn_thresholds(
@@ -57,7 +56,7 @@ def learn_thresholds(
     both classes takes t for scores that lie as those of the other labels do.
 
     ``"auto"`` takes the last of (own, least) = (0, 0), (0, 1/4), (1/4, 1/4), (1/2, 1/4) whose micro-F1, on rows left
-    out in five folds, is within max(.02, .3 / sqrt(known positives)) of the best.
+    out in five folds, is within .02 of the best; of fewer than ten rows the first.
 
     Args:
         Y: (n, K) of 1, 0 and -1; give validation rows, not rows that the model was trained on.
@@ -139,7 +138,7 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
     """Return the last step whose micro-F1, on rows that its thresholds were not learnt on, is near the best."""
     order = generator(0, "threshold folds").permutation(len(labels))[:_MOST_ROWS]
     if len(order) < _FEWEST_ROWS:
-        return STEPS[-1]
+        return STEPS[0]
     hits, calls, positives = (
         dict.fromkeys(STEPS, 0),
         dict.fromkeys(STEPS, 0),
@@ -150,15 +149,14 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
         rest = np.setdiff1d(order, held)
         learnable = both & (labels[rest] == 1).any(axis=0) & (labels[rest] == 0).any(axis=0)
         if not learnable.any():
-            return STEPS[-1]
+            return STEPS[0]
         known = (labels[held] >= 0) & both
         for step, at in _thresholds(labels[rest], z[rest], learnable, STEPS).items():
             said = (z[held] >= at) & known
             hits[step] += int((said & (labels[held] == 1)).sum())
             calls[step] += int(said.sum())
     micro = {step: 2 * hits[step] / max(positives + calls[step], 1) for step in STEPS}
-    enough = max(micro.values()) - max(_TOLERANCE, _TOLERANCE_OF_ONE / np.sqrt(positives))
-    return [step for step in STEPS if micro[step] >= enough][-1]
+    return [step for step in STEPS if micro[step] >= max(micro.values()) - _TOLERANCE][-1]
 
 
 def _shrunk(labels: Labels, s: Scores, both: NDArray[np.bool_], shrinkage: float) -> Sequence[float]:
