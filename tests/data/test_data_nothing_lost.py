@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,14 @@ def test_nan_beside_text_is_null_and_missing_keys_are_told(tmp_path: Path) -> No
     assert found.names("tags") == [None, "a"]
     assert found.states("n").tolist() == [-1, 1]
     assert found.notes == ["Keys that not each of the 2 rows has, empty elsewhere: 'typo' in 1."]
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("pipe.csv", "a\0b.csv", "x" * 5000 + ".csv", "none.csv"):
+        with pytest.raises(UserError) as caught:
+            read_columns(tmp_path / name)
+        assert len(str(caught.value)) < 500
 
 
 def test_numbers_with_decimals_are_no_names(tmp_path: Path) -> None:

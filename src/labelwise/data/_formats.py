@@ -9,7 +9,7 @@ from labelwise.data._delimited import read_delimited
 from labelwise.data._json import read_json
 from labelwise.data._lines import FORMATS, check_rows, kind_of
 from labelwise.data._parquet import read_parquet
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 
 __all__ = ["read_columns"]
 
@@ -25,21 +25,11 @@ def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | No
         columns of one name, too large, or that does not parse; the message names the row and the line.
     """
     try:
-        is_file = path.is_file()
-    except ValueError:
-        raise UserError(f"{str(path)!r} is no path: it holds a null character") from None
-    if not is_file:
-        if path.is_dir():
-            raise UserError(f"{path} is a directory; give a table (CSV, TSV, Parquet, JSONL or JSON)")
-        folder = path.parent
-        if not folder.is_dir():
-            raise UserError(f"{path}: no such file, and there is no folder {str(folder)!r}")
-        tables = sorted(
-            entry.name
-            for entry in folder.iterdir()
-            if any(suffix.lower() in FORMATS for suffix in entry.suffixes[-2:])
-        )
-        raise UserError(f"{path}: no such file; {near(path.name, tables)}")
+        _check_file(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{shown(str(path), 200)} cannot be opened: {shown(str(error), 200)}") from None
     kind, _ = kind_of(path)
     if path.stat().st_size == 0:
         raise UserError(
@@ -57,3 +47,22 @@ def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | No
         raise UserError(f"{path.name} has column names but no rows; give at least one item")
     check_rows(path, columns.rows, max_rows)
     return columns
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file, with the tables that are beside it."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; give a table (CSV, TSV, Parquet, JSONL or JSON)")
+    if path.exists():
+        raise UserError(f"{path} is a pipe, socket or device; give a table in a file")
+    folder = path.parent
+    if not folder.is_dir():
+        raise UserError(f"{path}: no such file, and there is no folder {str(folder)!r}")
+    tables = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if any(suffix.lower() in FORMATS for suffix in entry.suffixes[-2:])
+    )
+    raise UserError(f"{path}: no such file; {near(path.name, tables)}")
