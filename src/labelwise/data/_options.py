@@ -99,6 +99,39 @@ class TableOptions:
         """Return the options' names."""
         return tuple(field.name for field in fields(cls))
 
+    def unused(self, kind: str, *, labelled: bool) -> list[str]:
+        """Return a sentence on each group of options that were given and say nothing of such a table.
+
+        :param kind: of its items.
+        :param labelled: whether its labels were read.
+        """
+        cases = [
+            (
+                ("separator", "name_key", "unlisted"),
+                "each label has a column of its own",
+                self.labels_column is None,
+            ),
+            (
+                ("minus_one",),
+                "the labels are names, among which -1 is none",
+                self.labels_column is not None and self.label_value is None,
+            ),
+        ]
+        if not labelled:
+            cases = []
+        cases += [
+            (("image_suffix",), "the items are no pictures", kind != "image"),
+            (("impute", "encode"), "the items are no features", kind != "features"),
+        ]
+        told = []
+        for names, reason, unused in cases:
+            given = [
+                f"{name} ({_flag(name)})" for name in names if getattr(self, name) not in (None, "unknown")
+            ]
+            if unused and given:
+                told.append(f"not used: {', '.join(given)}, since {reason}")
+        return told
+
     def named_columns(self) -> list[str]:
         """Return every column that is named, patterns included."""
         lists = ([value] if isinstance(value, str) else value for value in map(self.__getattribute__, _LISTS))

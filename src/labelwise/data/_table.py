@@ -172,6 +172,9 @@ def read_table(
         require=require_labels,
     )
     notes += found.notes
+    if expect is None:
+        # What a run was asked at its training says nothing of the tables that its model reads later.
+        notes += asked.unused(roles.kind, labelled=found.annotations is not None)
     if groups is not None:
         features, contents = _one_row_each(columns, groups, roles, asked, features, contents, notes)
     table = Table(

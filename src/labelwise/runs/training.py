@@ -161,6 +161,11 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
 
     if config.method is not None:
         get(config.method).spec.resolve(config.hyperparameters)
+    if config.backbone_weights is not None and not Path(config.backbone_weights).is_file():
+        raise UserError(
+            f"backbone_weights (--backbone-weights) {config.backbone_weights}: there is no such file; give that of the"
+            " weights"
+        )
     inputs = read_inputs(config)
     check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
