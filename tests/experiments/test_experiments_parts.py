@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from labelwise.errors import UserError
 from labelwise.experiments import Job, _experiment, collect, merge_results, part_of, run_experiment, run_jobs
 from labelwise.experiments._devices import visible_devices
+from labelwise.experiments._shards import read_shards
 
 HERE = Path(__file__).parent
 SPEC = """
@@ -220,3 +223,71 @@ def test_a_device_that_is_not_there_is_refused(tmp_path, monkeypatch, device, wo
     with pytest.raises(UserError, match=words):
         run_jobs(cases.jobs(1), cases.seen, tmp_path / "out", devices=[device])
     assert not (tmp_path / "out").exists()
+
+
+VALUES = [
+    None,
+    -1,
+    0,
+    5.5,
+    "5",
+    True,
+    [],
+    [5],
+    {},
+    {"a": 1},
+    2**70,
+    float("inf"),
+    "\x1b[2J",
+    "../..",
+    "9" * 300,
+]
+
+
+def fuzz(tmp_path, rounds):
+    """Change a result at random: it is read as it is, refused in one line, or run again."""
+    random, job = np.random.default_rng(0), cases.jobs(1)[0]
+    whole = {
+        "format": 1,
+        "key": job.key,
+        "job": job.to_dict(),
+        "version": "1",
+        "status": "done",
+        "error": "",
+        "measurements": [{"metric": "map", "rule": "", "value": 0.5}],
+        "facts": {"notes": ["a note"]},
+        "seconds": 1.5,
+        "memory_mb": 70,
+        "time_cap": None,
+    }
+    path = tmp_path / "part" / "shards" / f"{job.key}.json"
+    path.parent.mkdir(parents=True)
+    for _ in range(rounds):
+        shard = json.loads(json.dumps(whole))
+        place = [shard, shard["job"], shard["facts"], shard["measurements"][0]][random.integers(4)]
+        name = str(random.choice(list(place)))
+        if random.integers(4):
+            place[name] = VALUES[random.integers(len(VALUES))]
+        else:
+            del place[name]
+        content = bytearray(json.dumps(shard).encode())
+        if not random.integers(3):
+            for at in random.integers(0, len(content), random.integers(1, 4)).tolist():
+                content[at] = int(random.integers(256))
+        path.write_bytes(content)
+        with suppress(UserError):
+            for read in read_shards(tmp_path / "part"):
+                assert Job.from_dict(read["job"])
+        with suppress(UserError):
+            merge_results([tmp_path / "part"], tmp_path / "out")
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    assert not list(tmp_path.parent.glob("*.json"))
+
+
+def test_results_changed_at_random_raise_the_librarys_error_alone(tmp_path):
+    fuzz(tmp_path, 300)
+
+
+@pytest.mark.slow
+def test_results_changed_at_random_raise_the_librarys_error_alone_at_length(tmp_path):
+    fuzz(tmp_path, 20_000)

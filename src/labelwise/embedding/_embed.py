@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Embedded", "embed"]
 
 ITEMS = {"cpu": 8, "other": 128}
-TOKENS = {"cpu": 512, "other": 8192}
+TOKENS = {"cpu": 1024, "other": 16384}
 _MOST_WORKERS = {"cpu": 64, "other": 4}
 
 

@@ -27,6 +27,7 @@ _PARTS = {
     "facts": dict,
 }
 """What a whole shard has at least."""
+_STATUS = ("done", "failed", "capped")
 _WORDS = ("dataset", "setting", "method", "row", "experiment", "protocol")
 
 
@@ -34,6 +35,8 @@ def read_shard(path: Path) -> dict[str, Any] | None:
     """Return a shard, None for one that is not there or only partly written; ``UserError`` for another format."""
     try:
         shard = json.loads(path.read_text(encoding="utf-8"))
+        # Numbers that are none cannot be written again.
+        json.dumps(shard, allow_nan=False)
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     if not isinstance(shard, dict) or "format" not in shard:
@@ -48,22 +51,27 @@ def read_shard(path: Path) -> dict[str, Any] | None:
 
 def _is_whole(shard: Mapping[str, Any], key: str) -> bool:
     """Return whether a shard says all that is read of one, and of the run whose name the file has."""
-    if not all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()) or shard["key"] != key:
+    if not all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()):
+        return False
+    if shard["key"] != key or shard["status"] not in _STATUS:
         return False
     job, measured = shard["job"], shard["measurements"]
     return (
         all(isinstance(job.get(name), str) for name in _WORDS)
         and all(isinstance(job.get(name), dict) for name in ("hyperparameters", "options"))
         and type(job.get("seed")) is int
+        and 0 <= job["seed"] < 2**32
         and all(_is_number(job.get(name)) for name in ("labelled_fraction", "positives_fraction"))
-        and all(_is_number(shard.get(name)) for name in ("seconds", "memory_mb"))
+        and all(_is_number(shard.get(name)) for name in ("seconds", "memory_mb", "time_cap"))
         and all(isinstance(one, dict) and _is_number(one.get("value")) for one in measured)
         and all(isinstance(one.get(name), str) for one in measured for name in ("metric", "rule"))
     )
 
 
 def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value is None
+    return abs(value) < 2**63
 
 
 def read_shards(out: str | Path) -> Iterator[dict[str, Any]]:
