@@ -16,6 +16,7 @@ from labelwise.errors import UserError, listed, shown
 __all__ = ["Preparation"]
 
 _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
+_NOTHING = "(empty)"
 _MOST_CATEGORIES = 1000
 
 
@@ -75,11 +76,11 @@ class Preparation:
         """
         blocks: list[NDArray[np.float32]] = []
         names: list[str] = []
-        filled, unknown = Counts(), Counts()
+        filled, unknown, empty = Counts(), Counts(), Counts()
         for name in self.columns:
             if name in self.categories:
-                block = self._encoded(columns, name, unknown)
-                labels = [f"{name}={word or '(empty)'}" for word in self.categories[name]]
+                block = self._encoded(columns, name, unknown, empty)
+                labels = [f"{name}={word or _NOTHING}" for word in self.categories[name]]
             elif name in self.values:
                 block, labels = self._filled(columns, name, filled), [name]
             else:
@@ -93,13 +94,15 @@ class Preparation:
             notes.append(
                 f"empty cells filled by the {str(self.impute).replace('_', ' ')} of training: {filled}"
             )
+        if empty:
+            notes.append(f"empty cells of words count as a category of their own: {empty}")
         if unknown:
             notes.append(
                 f"words that training did not have count as none of a column's categories: {unknown}"
             )
         return np.hstack(blocks), tuple(names), notes
 
-    def _encoded(self, columns: Columns, name: str, unknown: Counts) -> NDArray[Any]:
+    def _encoded(self, columns: Columns, name: str, unknown: Counts, empty: Counts) -> NDArray[Any]:
         from sklearn.preprocessing import OneHotEncoder
 
         known = list(self.categories[name])
@@ -109,6 +112,7 @@ class Preparation:
         words = _words(columns, name)
         strange = ~np.isin(words[:, 0].astype(str), known)
         unknown.add(name, int(strange.sum()), sorted({str(word) for word in words[strange, 0]}))
+        empty.add(name, int((words == "").sum()) if "" in known else 0)
         block: NDArray[Any] = encoder.transform(words)
         return block
 
@@ -153,9 +157,8 @@ class Counts:
     def add(self, name: str, count: int, examples: Sequence[str] = ()) -> None:
         """Count ``count`` cells of column ``name``; none is not told."""
         if count:
-            self._parts.append(
-                f"{name!r} ({count:,}{': ' + listed(map(shown, examples), 3) if examples else ''})"
-            )
+            words = listed((shown(word) if word else _NOTHING for word in examples), 3)
+            self._parts.append(f"{name!r} ({count:,}{': ' + words if words else ''})")
 
     def __bool__(self) -> bool:
         return bool(self._parts)

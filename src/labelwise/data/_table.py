@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -23,7 +24,7 @@ from labelwise.data._long import Groups
 from labelwise.data._options import TableOptions
 from labelwise.data._paths import names_files
 from labelwise.data._preparation import Preparation
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed, near, shown
 
 __all__ = ["Table", "read_table"]
 
@@ -156,6 +157,7 @@ def read_table(
             " item_column (--item-column)"
         )
     features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
+    notes += _unused(asked, given if expect is not None else asked.names(), roles.kind, preparation)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
     items, groups = _items(columns, roles, asked)
@@ -299,13 +301,42 @@ def _features(
     if preparation is not None:
         features, names, told = preparation.apply(columns)
         notes += told
-        return features, names, preparation
+        return features, _different(columns, names), preparation
     blocks, found = [], []
     for name in roles.features:
         block = columns.numbers(name)
         blocks.append(block.reshape(columns.rows, -1))
         found += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
-    return np.hstack(blocks), tuple(found), None
+    return np.hstack(blocks), _different(columns, found), None
+
+
+def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the features' names, and refuse doubles: a model finds its features by name."""
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        raise UserError(
+            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, twice))}; rename one"
+            " of the columns"
+        )
+    return tuple(names)
+
+
+def _unused(
+    asked: TableOptions, given: Collection[str], kind: str, preparation: Preparation | None
+) -> list[str]:
+    """Return a sentence on each option of those ``given`` that could not matter."""
+    reasons = {
+        "separator": asked.labels_column is None and "no column of names is read",
+        "name_key": asked.labels_column is None and "no column of names is read",
+        "unlisted": asked.labels_column is None and "no column of names is read",
+        "image_suffix": kind != "image" and "no column of pictures is read",
+        "encode": not (preparation and preparation.categories) and "no column of features holds words",
+    }
+    return [
+        f"not used: {option} (--{option.replace('_', '-')}) {getattr(asked, option)!r}, since {reason}"
+        for option, reason in reasons.items()
+        if reason and option in given and getattr(asked, option) is not None
+    ]
 
 
 def _one_row_each(
