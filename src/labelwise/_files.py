@@ -26,6 +26,7 @@ __all__ = [
     "open_own",
     "own_folder",
     "read_bytes",
+    "read_text",
     "replacing",
     "replacing_folder",
     "sync_folder",
@@ -171,6 +172,24 @@ def read_bytes(path: Path, most: int) -> bytes:
         if found.st_size > most:
             raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {most:,}", str(path))
         return file.read()
+
+
+def read_text(path: Path, most: int = 1 << 26) -> str:
+    """Return the text of a file that a user names (a link or a pipe too), UTF-8 with or without a mark of order.
+
+    :raises UnicodeDecodeError: for another encoding.
+    :raises OSError: for what cannot be read, a name that no file can have, and more than ``most`` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            # Python makes room for all that is asked for.
+            size = os.fstat(file.fileno()).st_size
+            found = file.read(min(size, most) + 1 if size else most + 1)
+    except ValueError:
+        raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
+    return found.decode("utf-8-sig")
 
 
 def own_folder(path: Path) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelwise.errors import UserError, listed
 
-__all__ = ["check_record"]
+__all__ = ["check_evaluation", "check_record"]
 
 Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
@@ -179,6 +179,18 @@ def check_record(record: Mapping[str, Any], path: str | Path) -> None:
         raise _wrong(path, where, f"{first['msg'].replace('Input should be', 'it should be')}") from None
     _check_backbone(model, path)
     _check_sizes(model, path)
+
+
+def check_evaluation(record: Any, path: str | Path) -> None:
+    """Raise ``UserError``, naming the entry, unless ``record`` is one that ``Evaluation.to_dict`` wrote."""
+    try:
+        table = _Evaluation.model_validate(record).per_label.model_dump()
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path} holds no figures: entry {where!r:.200}: {first['msg']:.300}") from None
+    if len({len(column) for column in table.values()}) != 1:
+        raise UserError(f"{path} holds no figures: its columns per label have different lengths")
 
 
 def _wrong(path: str | Path, entry: str, words: str) -> UserError:

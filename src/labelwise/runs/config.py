@@ -9,7 +9,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from labelwise.data import TableOptions
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 from labelwise.runs import toml
 
 __all__ = ["RunConfig"]
@@ -176,8 +176,8 @@ def _pair(text: str) -> tuple[str, Any]:
 
 def _explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     first = error.errors()[0]
-    name = str(first["loc"][0])
+    name = str(first["loc"][0])[:100]
     if first["type"] == "extra_forbidden":
         return f"{where}there is no setting {name!r}; {near(name, model.model_fields)}"
     value = first["input"]
-    return f"{where}{name}={value!r}: {first['msg'].replace('Input should be', 'it should be')}"
+    return f"{where}{name}={shown(value)}: {first['msg'].replace('Input should be', 'it should be')}"

@@ -28,6 +28,7 @@ from labelwise._files import (
 from labelwise._locks import claimed
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
+from labelwise.runs.records import read_evaluation, read_held_out, read_left_out, read_state
 
 __all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
 
@@ -67,13 +68,12 @@ class RunDirectory:
         with replacing(self.path / _HELD_OUT) as draft, draft.open("wb") as file:
             np.savez_compressed(file, labels=labels, scores=scores)
 
-    def held_out(self) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-        """Return what :meth:`keep_held_out` kept, or None."""
+    def held_out(
+        self, n_items: int | None = None, n_labels: int | None = None
+    ) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
+        """Return what :meth:`keep_held_out` kept, or None; no more than ``n_items``, of ``n_labels``."""
         path = self.path / _HELD_OUT
-        if not path.is_file():
-            return None
-        with np.load(path, allow_pickle=False) as file:
-            return file["labels"], file["scores"]
+        return read_held_out(path, n_items, n_labels) if path.exists() else None
 
     @property
     def report(self) -> Path:
@@ -167,25 +167,12 @@ class RunDirectory:
     def left_out(self) -> dict[str, str] | None:
         """Return what :meth:`keep_left_out` kept, or None."""
         path = self.checkpoints / _LEFT_OUT
-        reasons: dict[str, str] | None = json.loads(path.read_text("utf-8")) if path.is_file() else None
-        return reasons
+        return read_left_out(path) if path.exists() else None
 
     def state(self) -> dict[str, Any]:
         """Return where the run stands."""
         self._check()
-        try:
-            state: dict[str, Any] = json.loads((self.path / _STATE).read_text(encoding="utf-8"))
-            version = state["format"]
-        except (ValueError, KeyError, TypeError):
-            raise UserError(
-                f"{self.path / _STATE} is not the state of a run: train again to another --out"
-            ) from None
-        if version != FORMAT:
-            raise UserError(
-                f"{self.path} has format {version!r}, this version of labelwise reads {FORMAT}: use the version"
-                " that wrote it"
-            )
-        return state
+        return read_state(self.path / _STATE, FORMAT)
 
     def update(self, **changes: Any) -> None:
         """Change entries of the state."""
@@ -197,8 +184,7 @@ class RunDirectory:
 
     def figures(self) -> dict[str, Any] | None:
         """Return the validation figures of a finished run, or None where nothing could be judged."""
-        record: dict[str, Any] = json.loads(self.evaluation.read_text(encoding="utf-8"))
-        figures: dict[str, Any] | None = record["figures"]
+        figures: dict[str, Any] | None = read_evaluation(self.evaluation)["figures"]
         return figures
 
     def drop_checkpoints(self) -> None:

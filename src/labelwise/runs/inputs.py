@@ -15,6 +15,7 @@ from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.named_values import read_named_values
+from labelwise.runs.records import require
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -245,6 +246,7 @@ def read_model(
     """
     from labelwise.classifier import load
 
+    require(state, directory.path)
     model, columns = load(directory.model), ModelColumns.from_state(state)
     own = getattr(model, "feature_names_in_", None)
     features = columns.feature_names if own is None else tuple(map(str, own))

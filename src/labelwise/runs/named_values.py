@@ -5,11 +5,14 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelwise.errors import UserError, listed, near
+from labelwise._files import read_text
+from labelwise.errors import UserError, listed, near, shown
 
 __all__ = ["read_named_values"]
 
@@ -27,7 +30,7 @@ def read_named_values(
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except OSError as error:
         raise UserError(
             f"{setting}: {path}: {error.strerror or error}; give a JSON or CSV file, or a number"
@@ -52,23 +55,39 @@ def read_named_values(
         if value is None or not low <= value <= high:
             bounds = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
             raise UserError(
-                f"{setting}: {path} gives label {name!r} {found[name]!r}; it is a number {bounds}"
+                f"{setting}: {path} gives label {name!r} {shown(found[name])}; it is a number {bounds}"
             )
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = json.loads(text, object_pairs_hook=partial(_once, f"{setting}: {path}"))
     except json.JSONDecodeError as error:
         raise UserError(f"{setting}: {path} is not JSON: {error.msg} in line {error.lineno}") from None
+    except UserError:
+        raise
+    except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits, or lists without end
+        raise UserError(f"{setting}: {path} is not JSON: {error!s:.200}") from None
     if not isinstance(found, dict):
         raise UserError(f'{setting}: {path} is not a JSON object; write {{"label": number, ...}}')
     return found
 
 
+def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    counts = Counter(name for name, _ in pairs)
+    if twice := [name for name, count in counts.items() if count > 1]:
+        raise UserError(f"{where} names label {twice[0]!r} twice; keep one")
+    return dict(pairs)
+
+
 def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
-    rows = [row for row in csv.reader(text.splitlines()) if row]
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), strict=True) if row]
+    except csv.Error as error:
+        raise UserError(
+            f"{setting}: {path} is not CSV: {error}; write two fields a row: label,number"
+        ) from None
     wrong = next((row for row in rows if len(row) != 2), None)
     if wrong is not None:
         raise UserError(f"{setting}: {path} has a row of {len(wrong)} fields; write two: label,number")
@@ -85,6 +104,6 @@ def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
 def _number(value: Any) -> float | None:
     try:
         number = None if isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if number is not None and math.isfinite(number) else None

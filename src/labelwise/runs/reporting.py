@@ -15,6 +15,7 @@ from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
+from labelwise.runs.records import read_evaluation, require
 
 __all__ = ["report", "write_run_report"]
 
@@ -25,26 +26,25 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     :param out: a file ending in .html; by default the run's own ``report.html``.
     :raises UserError: for a run that is not finished, or whose table is gone or has changed.
     """
-    import json
-
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
+    require(state, directory.path)
     target = directory.report if out is None else Path(out)
     if target.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {target}: a report is a web page; give a name that ends in .html")
     table = config.files().get("table")
     if table is None or not Path(table).is_file():
         raise UserError(f"{table}, the table of {directory.path}, is gone: put it back to report on the run")
-    if digest(Path(table)) != state["files"]["table"]:
+    if digest(Path(table)) != state["files"].get("table"):
         raise UserError(
             f"{table}, the table of {directory.path}, has changed: put it back to report on the run"
         )
     inputs = read_inputs(config)
     data = inputs.table
-    why = json.loads(directory.evaluation.read_text(encoding="utf-8")).get("why_no_figures", [])
+    why = read_evaluation(directory.evaluation)["why_no_figures"]
     model, _ = read_model(directory, state)
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
-    model.held_out_ = directory.held_out()
+    model.held_out_ = directory.held_out(len(data), len(model.label_names_))
     read = model.read(items_of(data), items=data.items)
     return write_run_report(
         directory, config, model, inputs, read, why=why, memory=state.get("memory"), out=target

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from labelwise._files import read_text
 from labelwise.errors import CONTROLS, UserError
 
 __all__ = ["dumps", "parse_value", "read"]
@@ -30,20 +31,22 @@ def dumps(values: Mapping[str, Any]) -> str:
 def read(path: str | Path) -> dict[str, Any]:
     """Return the settings in a TOML file, or raise ``UserError`` with the file and the line at fault."""
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
+        text = read_text(Path(path))
+        # Universal line ends, as a file opened as text has them.
+        return tomllib.loads(text.replace("\r\n", "\n").replace("\r", "\n"))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror or error}; give a TOML file") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8; save the file as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{path} is not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits, or lists without end
+        raise UserError(f"{path} is not TOML: {error!s:.300}") from None
 
 
 def parse_value(text: str) -> Any:
     """Return ``text`` read as a TOML value (``3``, ``0.2``, ``true``, ``"word"``); a bare word is text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if set(parsed) == {"value"} else text
 

@@ -18,6 +18,7 @@ from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, digest, write_json
 from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, items_of, read_inputs
+from labelwise.runs.records import require
 
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
@@ -120,6 +121,7 @@ def resume(
 
 def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
     config, state = run.config(), run.state()
+    require(state, run.path)
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
     chosen = {name: getattr(again, name) or getattr(config, name) for name in ("method", "backbone")}
     again = again.model_copy(update=chosen).located()
@@ -146,7 +148,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
     for name, path in config.files().items():
         if not Path(path).is_file():
             raise UserError(f"{path}, the {name} of {run.path}, is gone: put it back to go on with the run")
-        if digest(Path(path)) != state["files"][name]:
+        if digest(Path(path)) != state["files"].get(name):
             raise UserError(
                 f"{path}, the {name} of {run.path}, has changed: put it back, or train to another --out"
             )
