@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from labelwise.data import read_table
+from labelwise.data import has_delimiter, read_table
 from labelwise.data._footer import Footer, read_footer
 from labelwise.data._formats import read_columns
 from labelwise.errors import UserError
@@ -149,6 +149,24 @@ def test_a_delimiter_that_could_be_two_is_asked(tmp_path: Path) -> None:
         columns(tmp_path / "t.jsonl", "{}", delimiter=",")
     table = read_table(tmp_path / "t.csv", delimiter=";", label_columns="x", feature_columns="id")
     assert table.annotations.matrix.tolist() == [[1], [0]]
+
+
+def test_the_delimiter_of_one_table_need_not_be_that_of_another(tmp_path: Path) -> None:
+    for name, content, expected in (
+        ("t.csv", b"a;b\n1;2\n", True),
+        ("t.csv", b"a,b\n1,2;3\n", False),
+        ("t.jsonl", b'{"a;b": 1}', False),
+        ("t.csv.gz", b"damaged", False),
+    ):
+        (tmp_path / name).write_bytes(content)
+        assert has_delimiter(tmp_path / name, ";") is expected
+    assert has_delimiter(tmp_path / "none.csv", ";") is False
+
+
+def test_a_number_of_hundreds_of_digits_numbers_no_rows(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text(f"text,n,a\nhi,{'9' * 400},1\nyou,{'9' * 401},0\n")
+    with pytest.raises(UserError, match="column 'n'"):
+        read_table(tmp_path / "t.csv")
 
 
 PACKERS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labelwise.data._check import check_lengths, check_sparse
+from labelwise.data._delimited import has_delimiter
 from labelwise.data._digits import DIGIT_NAMES, digits_canvases
 from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data._images import ImageSource
@@ -38,6 +39,7 @@ __all__ = [
     "check_sparse",
     "digits_canvases",
     "digits_features",
+    "has_delimiter",
     "list_pictures",
     "normal_numbers",
     "read_table",

@@ -14,7 +14,7 @@ from labelwise.data._cells import Columns
 from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["read_delimited"]
+__all__ = ["has_delimiter", "read_delimited"]
 
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 _SPELT = {"\\t": "\t", "tab": "\t"}
@@ -147,6 +147,18 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
 
     columns = [column.slice(1) for column in table.columns]
     return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of)
+
+
+def has_delimiter(path: str | Path, delimiter: str) -> bool:
+    """Return whether a file is a text table whose first line holds ``delimiter``: what separated another's may not."""
+    path = Path(path)
+    try:
+        kind, packer = kind_of(path)
+        header = _LINE.search(bytes_of(path, packer)) if kind in ("CSV", "TSV") else None
+    except UserError:
+        # Its reader says what is wrong.
+        return False
+    return header is not None and _SPELT.get(delimiter, delimiter).encode() in header.group()
 
 
 def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:

@@ -31,8 +31,8 @@ _FEW_WORDS, _FEW_LETTERS = 3, 12
 
 
 def is_whole(value: str) -> bool:
-    """Return whether a text is a whole number, also one written as ``3.0``."""
-    return re.fullmatch(r"[+-]?\d+(\.0*)?", value) is not None
+    """Return whether a text is a whole number of up to 18 digits, also one written as ``3.0``."""
+    return re.fullmatch(r"[+-]?\d{1,18}(\.0*)?", value) is not None
 
 
 def holds_states(columns: Columns, name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from labelwise.data import Preparation, Table, read_table
+from labelwise.data import Preparation, Table, has_delimiter, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
@@ -217,6 +217,8 @@ def read_for_model(
     :param keep: columns to hand on.
     """
     options, given = config.table_options(), dict(given or {})
+    if options.delimiter is not None and not has_delimiter(path, options.delimiter):
+        options = replace(options, delimiter=None)
     if not labels:
         options = replace(options, labels_column=None, label_columns=None, label_value=None)
     if options.text_column is None and columns.kind == "text":
