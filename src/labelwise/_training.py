@@ -67,7 +67,9 @@ class Lesson:
             truth = truth[index]
         return Lesson(
             take(self.X, index) if X is None else X,
-            Annotations(np.ascontiguousarray(self.labels.matrix[index]), self.labels.label_names),
+            Annotations(
+                np.ascontiguousarray(self.labels.matrix[index]), self.labels.label_names, self.labels.notes
+            ),
             None if self.items is None else [self.items[i] for i in index],
             truth,
         )

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
-from labelwise.annotations import Annotations, holds_names
+from labelwise.annotations import Annotations, parse
 from labelwise.data import ImageFiles
 from labelwise.methods import Method
 
@@ -88,9 +88,19 @@ def unused_settings(
     say(("on_bad_item",), "these items need no reading that could fail", not hasattr(X, "scan"))
     states = all(isinstance(Y, Annotations) for Y in labels)
     say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
-    lists = any(hasattr(Y, "tocoo") or holds_names(Y) for Y in labels)
-    say(("unlisted",), "the labels are neither rows of names nor a sparse matrix", not lists)
+    if "unlisted" in given:
+        lists = any(_leaves_out(model, Y) for Y in labels)
+        say(("unlisted",), "every entry of the labels is listed", not lists)
     asked = "prior" in spec.needs or model.rule_.name == "prior_matched"
     say(("prior",), f"neither method {spec.id!r} nor the rule ({model.rule_source_}) reads it", not asked)
     say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     return tuple(told)
+
+
+def _leaves_out(model: MultiLabelClassifier, Y: Any) -> bool:
+    """Return whether ``Y`` would mean something else if what it does not list were the other thing."""
+    read = [
+        parse(Y, unlisted=word, minus_one=model.minus_one, empty=model.empty).matrix
+        for word in ("unknown", "absent")
+    ]
+    return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())

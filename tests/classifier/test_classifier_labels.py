@@ -72,10 +72,13 @@ def test_what_a_code_cannot_mean_is_refused(name, value):
 
 def test_codes_that_cannot_matter_are_named():
     told = ridge(unlisted="absent").fit(X, T).notes_
-    assert "not used: unlisted, since the labels are neither rows of names nor a sparse matrix" in told
+    assert "not used: unlisted, since every entry of the labels is listed" in told
     told = ridge(unlisted="absent", minus_one="absent").fit(X, parse(FRAME)).notes_
     assert "not used: unlisted, minus_one, since the labels are annotations, whose states are known" in told
-    assert not [n for n in ridge(unlisted="absent").fit(X, ROWS).notes_ if n.startswith("not used")]
+    joined = [";".join(row) or None for row in ROWS]
+    polars = pytest.importorskip("polars")
+    for rows in (ROWS, pd.Series(joined), polars.Series(joined), sp.csr_matrix(T)):
+        assert not [n for n in ridge(unlisted="absent").fit(X, rows).notes_ if n.startswith("not used")]
 
 
 def test_what_was_guessed_of_the_labels_is_kept():

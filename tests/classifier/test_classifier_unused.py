@@ -92,7 +92,7 @@ CASES = [
     ("picture_cache", "folder", TRAINED, ROWS, "no files"),
     ("picture_cache", "folder", WHOLE, PHOTOS, "no files"),
     ("on_bad_item", "skip", TRAINED, ROWS, "no reading that could fail"),
-    ("unlisted", "absent", RIDGE, ROWS, "neither rows of names nor a sparse matrix"),
+    ("unlisted", "absent", RIDGE, ROWS, "every entry of the labels is listed"),
     ("minus_one", "absent", RIDGE, (X, parse(Y)), "annotations"),
     ("empty", "absent", RIDGE, (X, parse(Y)), "annotations"),
     ("prior", [0.5, 0.4, 0.3], RIDGE, ROWS, "neither"),

@@ -63,7 +63,7 @@ from labelwise.annotations._codes import Codes, code_of, hint_of
 from labelwise.annotations._describe import Summary, describe
 from labelwise.annotations._matrix import Annotations, as_matrix, check_label_names
 from labelwise.annotations._names import name_notes, names_in, parse_names
-from labelwise.annotations._parse import holds_names, parse
+from labelwise.annotations._parse import parse
 from labelwise.annotations._sparse import stored_entries
 from labelwise.annotations._split import split
 
@@ -76,7 +76,6 @@ __all__ = [
     "code_of",
     "describe",
     "hint_of",
-    "holds_names",
     "name_notes",
     "names_in",
     "parse",

@@ -53,7 +53,7 @@ def parse(
         if is_frame(Y):
             names, places = choose(Y.columns, label_names)
             matrix = read_states(Y if places is None else Y.iloc[:, places], "Y", unlisted, codes)
-        elif holds_names(Y):
+        elif _holds_names(Y):
             return parse_names(
                 Y,
                 unlisted=unlisted or "unknown",
@@ -73,7 +73,7 @@ def parse(
     return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 
-def holds_names(Y: Any) -> bool:
+def _holds_names(Y: Any) -> bool:
     """Return whether ``Y`` is cells of names: the first cell that says something decides."""
     if isinstance(Y, np.ndarray) and (Y.ndim != 1 or Y.dtype.kind not in "OUT"):
         return False
