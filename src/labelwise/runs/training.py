@@ -196,8 +196,10 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
 
 
 def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
-    model = _estimator(run, config, inputs, progress)
     table = inputs.table
+    # Rows without a text were left out when the table was read.
+    done = {"on_bad_item": "stop"} if table.kind == "text" else {}
+    model = _estimator(run, config.model_copy(update=done), inputs, progress)
     read: list[ReadItems] = []
 
     def take(items: ReadItems) -> None:
