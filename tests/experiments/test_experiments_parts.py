@@ -90,7 +90,17 @@ def told(out):
     return frame.sort_values(["key", "metric", "rule"]).reset_index(drop=True)
 
 
-def test_parts_that_are_merged_are_the_whole(tree, monkeypatch):
+def test_parts_that_are_merged_hold_what_the_whole_holds(tmp_path):
+    jobs = cases.jobs(5)
+    run_jobs(jobs, cases.of_seed, tmp_path / "whole", workers=1)
+    for place in (1, 2):
+        run_jobs(part_of(jobs, f"{place}/2"), cases.of_seed, tmp_path / f"part-{place}", workers=1)
+    merge_results([tmp_path / "part-1", tmp_path / "part-2"], tmp_path / "merged")
+    assert told(tmp_path / "merged").equals(told(tmp_path / "whole"))
+
+
+@pytest.mark.slow
+def test_an_experiment_that_was_shared_has_the_table_of_one_that_was_not(tree, monkeypatch):
     monkeypatch.setattr(_experiment, "_MEASURE", "runner_cases:of_seed")
     spec = str(tree / "mine.toml")
     whole = run_experiment(spec, tree, tree / "whole", workers=1)
