@@ -176,8 +176,8 @@ DAMAGE = {
     "a long number": (lambda folder: (folder / "meta.json").write_text('{"format": ' + "9" * 5000 + "}"), 30),
     "a folder for a file": (lambda folder: swap(folder / "meta.json"), 30),
 }
-SILENT = {"truncated rows", "empty rows", "truncated index", "another index", "no meta"}
-"""What a kill may leave as well, or what is gone with nothing to tell it by."""
+SILENT = {"truncated rows", "empty rows", "truncated index", "another index"}
+"""What a kill or a power cut may leave as well."""
 
 
 def change(folder, **values):
@@ -342,6 +342,23 @@ def test_a_full_disk_loses_no_run(stand_ins, cache, monkeypatch, name):
     assert len(again.fetched) == 20 - room
 
 
+def test_a_record_that_cannot_be_read_just_now_deletes_nothing(stand_ins, cache, monkeypatch):
+    embed(stand_ins.convolution, stand_ins.Squares(range(9)), cache=cache, **CPU)
+    opened = _store._opened
+
+    def refused(path, flags=os.O_RDONLY):
+        if path.name == "meta.json":
+            raise OSError(24, "Too many open files", str(path))
+        return opened(path, flags)
+
+    monkeypatch.setattr(_store, "_opened", refused)
+    with pytest.warns(Notice, match="Too many open files") as told:
+        embed(stand_ins.convolution, stand_ins.Squares(range(12)), cache=cache, **CPU)
+    assert ["read" in str(note.message) for note in told] == [True, False]
+    monkeypatch.undo()
+    assert cache.entries()[0].items == 9
+
+
 def test_many_features_lie_in_a_file_without_a_name(stand_ins, cache, monkeypatch):
     monkeypatch.setattr(_store, "_IN_MEMORY", 100)
     source = stand_ins.Squares(range(20))
@@ -458,6 +475,8 @@ def test_no_write_follows_a_link_out_of_the_cache(stand_ins, cache, tmp_path, na
         warnings.simplefilter("ignore", Notice)
         found = embed(stand_ins.convolution, source, cache=cache, **CPU).features
     assert np.array_equal(found, embed(stand_ins.convolution, source, **CPU).features)
+    # No row is read by way of the folder that is a link either.
+    assert name or len(source.fetched) == 2 * len(source)
     cache.clear()
     assert {p: p.read_bytes() for p in (outside, *outside.rglob("*")) if p.is_file()} == before
 

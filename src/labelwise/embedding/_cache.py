@@ -122,8 +122,9 @@ class FeatureCache:
             for; with nothing to compute there is nothing to wait for, and nothing is written.
         """
         store = Store(self.directory / space, self._lock(space), {**meta, "created": _now()}, digests)
-        with suppress(OSError):
-            os.utime(store.folder / "meta.json")
+        if not _files.is_link(store.folder):
+            with suppress(OSError):
+                os.utime(store.folder / "meta.json", follow_symlinks=False)
         with ExitStack() as stack:
             if len(store.pending):
                 self._note_earlier(store)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -83,20 +85,22 @@ class Store:
 
     def look(self) -> None:
         """Read what is on disk of the pending rows."""
-        meta = read_meta(self.folder)
-        width = width_of(meta, self.folder.name)
+        if _files.is_link(self.folder):
+            self.give_up(OSError(errno.ELOOP, "it is a link: remove it", str(self.folder)))
+            return
         try:
+            width = width_of(_parsed(self.folder), self.folder.name)
             if width is None:
-                if meta is not None or (self.folder / "meta.json").exists():
-                    self._note_damage("its record meta.json is damaged, and all of it")
+                self._note_damage("its record meta.json is damaged, and all of it")
                 return
             with _opened(self.folder / "items.bin") as items, _opened(self.folder / "rows.bin") as rows:
                 places, marks = self._find(items, _count(items, rows, width))
                 wanted = np.flatnonzero(self._missing & (places >= 0))
                 if len(wanted):
                     self._load(rows, wanted, places, marks, width)
-        except FileNotFoundError:
-            if any((self.folder / name).exists() for name in FILES[1:]):
+        except (FileNotFoundError, NotADirectoryError):
+            # Where nothing was stored yet there is nothing, or the record alone.
+            if sum((self.folder / name).exists() for name in FILES) == 2:
                 self._note_damage("one of its files is gone, and all of it")
         except OSError as error:
             self.notes.append(
@@ -108,7 +112,7 @@ class Store:
     def write(self, index: NDArray[np.int64], rows: NDArray[np.float32]) -> None:
         """Take the features of some pending rows, and keep them."""
         features = self._begin(rows.shape[1])
-        if self._writable and rows.shape[1]:
+        if self._writable and 0 < rows.shape[1] <= _WIDEST:
             try:
                 rows = self._append(index, rows)
             except OSError as error:
@@ -230,8 +234,10 @@ class Store:
     def _prepare(self, width: int) -> None:
         """Make the folder and its record; what is damaged, or has another width, is deleted."""
         _files.own_folder(self.folder)
-        if width_of(read_meta(self.folder), self.folder.name) == width:
-            return
+        # A record that the system does not let us read now may be whole: nothing is deleted for it.
+        with suppress(FileNotFoundError):
+            if width_of(_parsed(self.folder), self.folder.name) == width:
+                return
         # Deleted and not cut short: a process that is reading them goes on doing so.
         for name in FILES[1:]:
             (self.folder / name).unlink(missing_ok=True)
@@ -247,9 +253,18 @@ class Store:
 def read_meta(folder: Path) -> dict[str, Any] | None:
     """Return what a folder says it is, or None where that cannot be read."""
     try:
-        with _opened(folder / "meta.json") as file:
-            meta = json.loads(file.read(_LONGEST_META))
-    except (OSError, ValueError, RecursionError):
+        return _parsed(folder)
+    except OSError:
+        return None
+
+
+def _parsed(folder: Path) -> dict[str, Any] | None:
+    """Return what a folder says it is, None for what says nothing; ``OSError`` where the file cannot be read."""
+    with _opened(folder / "meta.json") as file:
+        content = file.read(_LONGEST_META)
+    try:
+        meta = json.loads(content)
+    except (ValueError, RecursionError):
         return None
     return meta if isinstance(meta, dict) else None
 
