@@ -176,6 +176,16 @@ def test_unused_columns_are_told(tmp_path: Path) -> None:
     assert "not used: 'note', 'login' (2)" in table.roles
 
 
+def test_what_is_named_is_what_it_is_named(tmp_path: Path) -> None:
+    frame = real(20).assign(index=[0, 1] * 10, key=[f"n{i}.png" for i in range(20)])
+    options = {"label_columns": "index", "feature_columns": "f*", "item_column": "key"}
+    table = read_table(saved(frame, tmp_path), **options)  # type: ignore[arg-type]
+    assert (table.kind, table.annotations.label_names, table.items[0]) == ("features", ("index",), "n0.png")
+    assert "item ids: 'key', --item-column" in table.roles
+    two = pd.DataFrame({"index": [0, 1], "f0": [0.5, 1.5]})
+    assert read_table(saved(two, tmp_path), label_columns="index").items == ["1", "2"]
+
+
 def test_ids_are_kept_as_they_are_and_whole_numbers_have_no_point(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,f0,a\n0,1.5,1\n0.0,2.5,0\n1.50,3,1\n")
     assert read_table(tmp_path / "t.csv").items == ["0", "0.0", "1.50"]

@@ -118,6 +118,7 @@ class _Assignment:
             )
         chosen = frozenset(labels or ())
         ids = [name for name in ids if name not in chosen]
+        index = [name for name in index if name not in chosen]
         for name in ids:
             # A column of states is a label, whatever its name; an id, a picture or a text is none of them.
             if name not in named and not self._is_different(name) and looks.holds_states(self.columns, name):
@@ -312,7 +313,9 @@ class _Assignment:
             )
         for name in features:
             self._tell(name, "features", "the model's" if self.expected else "--feature-columns")
-        if content is not None and content != self.options.item_column:
+        if content is not None and content == self.options.item_column:
+            self._tell(content, "item ids", "--item-column")
+        elif content is not None:
             self.why.pop(content, None)
 
     def _kind_of(self, content: str) -> Kind:
