@@ -22,7 +22,7 @@ from picture_files import SMALL, folder_of, scene
 from PIL import Image, ImageFile
 
 from labelwise.data import ImageFiles, Texts, read_table
-from labelwise.data._decode import MOST_PIXELS, decode
+from labelwise.data._decode import MOST_PIXELS, Unusable, decode, measure
 from labelwise.errors import UserError
 
 
@@ -337,3 +337,55 @@ def test_to_import_the_room_loads_no_codec() -> None:
     code = "import sys, labelwise.data; print(sorted({'PIL', 'torch', 'pyarrow'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("mode", "most", "fine"),
+    [
+        ("RGB", 1600, True),
+        ("RGBA", 1600, False),
+        ("RGBA", 2200, True),
+        ("L", 1600, True),
+        ("I;16", 1600, True),
+        ("I", 1600, False),
+    ],
+)
+def test_pixels_are_counted_with_their_channels_and_depth(tmp_path, mode, most, fine):
+    path = tmp_path / "a.tiff"
+    Image.new(mode, (40, 40)).save(path)
+    if fine:
+        assert decode(path, most_pixels=most).size == (40, 40)
+        return
+    with pytest.raises(Unusable, match="4 bytes"):
+        decode(path, most_pixels=most)
+
+
+def test_a_bomb_of_every_format_is_refused_by_its_header(tmp_path):
+    import tracemalloc
+
+    for ending in ("png", "gif", "tiff", "webp", "bmp"):
+        path = tmp_path / f"a.{ending}"
+        side = 1000
+        frames = [Image.new("L", (side, side), k) for k in range(2)]
+        more = {"save_all": True, "append_images": frames[1:]} if ending in ("gif", "webp", "tiff") else {}
+        frames[0].save(path, **more)
+        tracemalloc.start()
+        with pytest.raises(Unusable, match="pixels"):
+            decode(path, most_pixels=side * side - 1)
+        with pytest.raises(Unusable, match="pixels"):
+            measure(path, most_pixels=side * side - 1)
+        assert tracemalloc.get_traced_memory()[1] < 2e6
+        tracemalloc.stop()
+
+
+def test_a_picture_too_narrow_to_be_cut_is_named(tmp_path):
+    from labelwise.models import ImagePreprocessing
+
+    path = tmp_path / "a.png"
+    Image.new("L", (60_000, 1)).save(path)
+    source = ImageFiles([path], ImagePreprocessing((224, 224), "crop"), workers=0)
+    (bad,) = source.scan()
+    assert "too narrow" in bad.reason
+    with pytest.raises(UserError, match="too narrow"):
+        source.batch(np.arange(1), "plain", seed=0, epoch=0)
+    assert not ImageFiles([path], ImagePreprocessing((224, 224), "squash"), workers=0).scan()

@@ -21,6 +21,10 @@ __all__ = ["MOST_PIXELS", "Unusable", "begins_as_picture", "decode", "measure", 
 MOST_PIXELS = 89_478_485
 """The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
 
+BYTES_A_PIXEL = 3
+"""What a picture of the most pixels may take of them decoded: one of four channels, or of 32 bits, has fewer pixels."""
+_DEPTHS = {"1": 1, "L": 1, "P": 1, "LA": 4, "La": 4, "PA": 4, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
+
 _ORIENTATION = 0x0112
 _NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
 _TURNED = (5, 6, 7, 8)
@@ -112,6 +116,7 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
         file.seek(0)
         image = kind(file)
         _check_size(image.size, most_pixels)
+        _check_depth(image, most_pixels)
         return image
     except Unusable:
         raise
@@ -172,16 +177,35 @@ def _check_size(size: tuple[int, int], most_pixels: int) -> None:
         raise Unusable(f"has {width:,} x {height:,} pixels, more than {most_pixels:,} in all")
 
 
+def _check_depth(image: Image, most_pixels: int) -> None:
+    """Refuse what would take more than three bytes for each of the most pixels, by pixels x channels x depth.
+
+    Of several frames the first alone is decoded, so their number does not matter.
+    """
+    depth = 2 if image.mode.startswith("I;16") else _DEPTHS.get(image.mode, 4)
+    most = BYTES_A_PIXEL * most_pixels
+    if image.width * image.height * depth > max(most, 4):
+        raise Unusable(
+            f"has {image.width:,} x {image.height:,} pixels of {depth} bytes ({image.mode}), more than {most:,} bytes"
+            " in all"
+        )
+
+
 def _rgb(image: Image) -> Image:
     from PIL import Image as images
 
     if image.mode == "F":
         raise Unusable("holds floating-point pixels, whose range nothing tells; save it with 8 or 16 bits")
     if image.mode.startswith("I"):
-        values: np.ndarray[Any, np.dtype[Any]] = np.asarray(image).astype(np.int64)
+        values: np.ndarray[Any, np.dtype[Any]] = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise Unusable("holds 32-bit pixels, whose range nothing tells; save it with 8 or 16 bits")
-        return images.fromarray(((values * 255 + 32767) // 65535).astype(np.uint8)).convert("RGB")
+        # 65535 * 255 is below 2^32: no more room than four bytes a pixel is needed.
+        grey = values.astype(np.uint32)
+        grey *= 255
+        grey += 32767
+        grey //= 65535
+        return images.fromarray(grey.astype(np.uint8)).convert("RGB")
     if "transparency" in image.info or image.mode in ("RGBA", "LA", "PA", "RGBa", "La"):
         white = images.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -267,13 +268,23 @@ class ImageFiles:
         """Return a row's picture, by way of the cache."""
         number = int(self._rows[row])
         if self._decoded is None:
-            return decode(self._paths[number], most_pixels=self.most_pixels)
+            return self._fitting(decode(self._paths[number], most_pixels=self.most_pixels))
         kept = self._decoded.get(number)
         if kept is None:
             image = decode(self._paths[number], most_pixels=self.most_pixels)
             kept = shortened(image, self._decoded.side, self.preprocessing.interpolation)
             self._decoded.put(number, kept)
-        return kept
+        return self._fitting(kept)
+
+    def _fitting(self, image: Image) -> Image:
+        """Return the picture, unless it is so narrow that it would be resized to more pixels than one may have."""
+        height, width = self.preprocessing.resized(image.height, image.width)
+        if height * width > max(self.most_pixels, math.prod(self.preprocessing.size)):
+            raise Unusable(
+                f"has {image.width:,} x {image.height:,} pixels, too narrow to be resized"
+                f" ({width:,} x {height:,} would be more than {self.most_pixels:,} pixels)"
+            )
+        return image
 
 
 def _names(given: Sequence[str | bytes]) -> list[str]:
