@@ -26,7 +26,7 @@ LABELS = {
 }
 # Columns whose sizes say how much they tell: here the raw features do better than scaled ones.
 WEIGHED = X * np.array([30, 20, 0.3, 0.2, 0.1, 0.1], dtype=np.float32)
-SIZES = [1e-15, 1e-12, 1e-10, 1e-8, 1e-5, 1e3, 1e8, 1e15]
+SIZES = [1e-15, 1e-10, 1e-5, 1e8, 1e15]
 
 
 def classifier(method, **options):
@@ -44,7 +44,7 @@ def same(first, second, X, unit, atol=2e-3):
 @pytest.mark.parametrize("method", ["ridge", "an", "bam"])
 def test_every_setting_is_the_same_in_every_unit(setting, method):
     first = classifier(method).fit(X, LABELS[setting])
-    for unit in SIZES if method == "ridge" else (1e-15, 1e-10, 1e15):
+    for unit in SIZES if method == "ridge" else (1e-15, 1e15):
         same(first, classifier(method).fit((X * unit).astype(np.float32), LABELS[setting]), X, unit)
 
 
@@ -59,7 +59,7 @@ def test_every_start_is_the_same_in_every_unit(method, start):
 
 
 @pytest.mark.parametrize("kind", SCALINGS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(power=st.integers(-60, 60), setting=st.sampled_from(sorted(LABELS)), seed=st.integers(0, 99))
 def test_a_power_of_two_changes_nothing_that_ridge_says(kind, power, setting, seed):
     random = np.random.default_rng(seed)

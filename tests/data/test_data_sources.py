@@ -139,8 +139,8 @@ def test_a_strong_image_is_shifted_and_cut() -> None:
     strong = source.batch(np.arange(50), "strong", seed=0, epoch=0)
     assert ((strong == 0).sum((1, 2, 3)) == 100).all()
     assert set(strong.unique().tolist()) == {0.0, 1.0}
-    ramp = np.tile(np.arange(20, dtype=np.float32), (400, 20, 1))
-    moved = ImageSource(ramp, mean=0, std=1, shift=2, cutout=0, noise=0).batch(
+    ramp = np.tile(np.arange(20, dtype=np.float32) / 32, (400, 20, 1))
+    moved = ImageSource(ramp, mean=0, std=1 / 32, shift=2, cutout=0, noise=0).batch(
         np.arange(400), "strong", seed=0, epoch=0
     )
     counts = np.bincount((moved[:, 0, 10, 10] - 8).int().numpy())
