@@ -373,7 +373,9 @@ def _markdown(text: str) -> str:
 
 
 _CLASSIFIER = (
+    "_decision",
     "_fitting",
+    "_given",
     "_items",
     "_model_record",
     "_networks",

@@ -31,7 +31,7 @@ class Step(NamedTuple):
 STEPS = (Step(0.0, 0.0), Step(0.0, 0.25), Step(0.25, 0.25), Step(0.5, 0.25))
 """What ``"auto"`` tries, the most shrunk first."""
 FIXED: Mapping[str, Step] = {"micro-f1": STEPS[0], "macro-f1": Step(0.75, 0.5)}
-_FOLDS, _MOST_ROWS, _FEWEST_ROWS = 5, 20_000, 10
+_FOLDS, _MOST_ROWS, _FEWEST_ROWS = 5, 20_000, 50
 # The loss of held-out micro-F1 that a step may cost, chosen on real sets with each left out: benchmarks/decisions.py.
 _TOLERANCE = 0.02
 
@@ -56,7 +56,7 @@ def learn_thresholds(
     both classes takes t for scores that lie as those of the other labels do.
 
     ``"auto"`` takes the last of (own, least) = (0, 0), (0, 1/4), (1/4, 1/4), (1/2, 1/4) whose micro-F1, on rows left
-    out in five folds, is within .02 of the best; of fewer than ten rows the first.
+    out in five folds, is within .02 of the best; of fewer than 50 rows the first.
 
     Args:
         Y: (n, K) of 1, 0 and -1; give validation rows, not rows that the model was trained on.

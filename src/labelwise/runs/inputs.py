@@ -300,5 +300,5 @@ def parse_rule(text: str) -> Rule | str:
         raise
     except ValueError:
         pass
-    options = (*GOALS, "0.5", "threshold(0.5)", "top_k(3)")
+    options = (*GOALS, "top_k(3)")
     raise UserError(f"rule (--rule) {text!r} is none that can be chosen; {near(text, options)}")
