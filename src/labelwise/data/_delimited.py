@@ -228,8 +228,8 @@ def _scan(data: bytes, dialect: _Dialect) -> _Scan:
                 found.names, found.fault_line = fields, line
                 if any(name.strip().startswith('"') for name in fields):
                     found.fault = (
-                        f"line {line}: the name of a column begins with a quote;"
-                        " take out the space before the quote"
+                        f"line {line}: the name of a column begins with a quote; take it out, or the space that is"
+                        " before it"
                     )
                     return found
                 continue

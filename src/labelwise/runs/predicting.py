@@ -61,10 +61,10 @@ def predict(
     """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
 
     The table needs the columns that the model was trained on, in any order; its labels are not read. ``table`` may be
-    ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it. The predicted names are a list,
-    in CSV one text separated by ``;`` (or ``|`` where a name holds ``;``). ``keep``: names and patterns of the table's
-    columns that are written too, behind the item. ``given``: fields of :class:`labelwise.data.TableOptions` that differ
-    from what the run was asked.
+    ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it. The predicted names are a list;
+    in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where names hold both.
+    ``keep``: names and patterns of the table's columns that are written too, behind the item. ``given``: fields of
+    :class:`labelwise.data.TableOptions` that differ from what the run was asked.
 
     :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
         cannot be written.
@@ -103,7 +103,7 @@ def predict(
         [column.take(X.kept) for column in data.kept.values()],
         probabilities,
         [[labels[int(k)] for k in np.flatnonzero(row)] for row in chosen],
-        next((mark for mark in ";|" if not any(mark in name for name in labels)), ";"),
+        next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
     )
     with replacing(target) as draft:
         _WRITERS[target.suffix.lower()](draft, rows)
@@ -151,14 +151,17 @@ def _check_kept(data: Table, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What is written: ids, kept columns (Arrow), probabilities (n, K), predicted names, and their separator in CSV."""
+    """What is written: ids, kept columns (Arrow), probabilities (n, K), predicted names, and their separator in CSV.
+
+    :ivar mark: the separator; None where no mark is free, and names are written as a list in JSON.
+    """
 
     header: list[str]
     items: list[str]
     kept: list[Any]
     probabilities: NDArray[np.float32]
     names: list[list[str]]
-    mark: str
+    mark: str | None
 
     def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], NDArray[np.float32], list[str]]]:
         kept = zip(*(column.to_pylist() for column in self.kept), strict=True)
@@ -171,7 +174,8 @@ def _write_csv(path: Path, rows: _Rows) -> None:
         writer = csv.writer(file)
         writer.writerow(rows.header)
         for item, kept, row, names in rows:
-            writer.writerow([item, *map(_cell, kept), *map(str, row), rows.mark.join(names)])
+            joined = _cell(names) if rows.mark is None else rows.mark.join(names)
+            writer.writerow([item, *map(_cell, kept), *map(str, row), joined])
 
 
 def _write_jsonl(path: Path, rows: _Rows) -> None:
