@@ -36,6 +36,13 @@ def predict(
             show_default=False,
         ),
     ] = None,
+    quote_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--quote-formulas",
+            help="In CSV, put an apostrophe before texts that a spreadsheet would compute (=, +, -, @).",
+        ),
+    ] = False,
     images: Images = None,
     on_bad_item: OnBadItem = None,
     json: Json = False,
@@ -50,6 +57,7 @@ def predict(
         **columns,
         images=images,
         keep=keep or (),
+        quote_formulas=quote_formulas,
         on_bad_item=on_bad_item,
         progress=progress() and not json,
     )

@@ -21,6 +21,8 @@ from labelwise.runs.sources import opened, pictures_of, read_folder
 
 __all__ = ["Predictions", "predict"]
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -55,6 +57,7 @@ def predict(
     images: str | None = None,
     on_bad_item: str | None = None,
     keep: Sequence[str] = (),
+    quote_formulas: bool = False,
     progress: bool = False,
     **given: Any,
 ) -> Predictions:
@@ -63,8 +66,9 @@ def predict(
     The table needs the columns that the model was trained on, in any order; its labels are not read. ``table`` may be
     ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it. The predicted names are a list;
     in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where names hold both.
-    ``keep``: names and patterns of the table's columns that are written too, behind the item. ``given``: fields of
-    :class:`labelwise.data.TableOptions` that differ from what the run was asked.
+    ``keep``: names and patterns of the table's columns that are written too, behind the item. ``quote_formulas`` (CSV):
+    an apostrophe before texts that a spreadsheet would take for a formula, which begin with =, +, -, @, a tab or a line
+    end. ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
 
     :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
         cannot be written.
@@ -104,6 +108,7 @@ def predict(
         probabilities,
         [[labels[int(k)] for k in np.flatnonzero(row)] for row in chosen],
         next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
+        quote_formulas,
     )
     with replacing(target) as draft:
         _WRITERS[target.suffix.lower()](draft, rows)
@@ -162,6 +167,7 @@ class _Rows:
     probabilities: NDArray[np.float32]
     names: list[list[str]]
     mark: str | None
+    quoted: bool = False
 
     def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], NDArray[np.float32], list[str]]]:
         kept = zip(*(column.to_pylist() for column in self.kept), strict=True)
@@ -172,10 +178,12 @@ class _Rows:
 def _write_csv(path: Path, rows: _Rows) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(rows.header)
+        text = _quoted if rows.quoted else _as_it_is
+        writer.writerow(map(text, rows.header))
         for item, kept, row, names in rows:
             joined = _cell(names) if rows.mark is None else rows.mark.join(names)
-            writer.writerow([item, *map(_cell, kept), *map(str, row), joined])
+            others = [text(_cell(value)) for value in kept]
+            writer.writerow([text(item), *others, *map(str, row), text(joined)])
 
 
 def _write_jsonl(path: Path, rows: _Rows) -> None:
@@ -205,6 +213,15 @@ _WRITERS: dict[str, Callable[[Path, _Rows], None]] = {
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _quoted(value: Any) -> Any:
+    """Return a text that a spreadsheet shows as it is, and does not compute."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def _cell(value: Any) -> Any:
