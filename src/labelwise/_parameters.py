@@ -21,7 +21,15 @@ from labelwise.targets import expected_prior
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["budget_of", "check_parameters", "is_path", "label_weights", "resolve_prior", "tuning_of"]
+__all__ = [
+    "budget_of",
+    "check_functions",
+    "check_parameters",
+    "is_path",
+    "label_weights",
+    "resolve_prior",
+    "tuning_of",
+]
 
 _PRETRAINED_RATE = 0.1
 
@@ -157,6 +165,13 @@ def check_parameters(model: MultiLabelClassifier) -> None:
         raise UserError(
             f"head_start='ridge': method {model.method!r} has a head of its own, which starts at random: leave it out"
         )
+
+
+def check_functions(**calls: Any) -> None:
+    """Refuse an argument that should be called and cannot be."""
+    for name, call in calls.items():
+        if call is not None and not callable(call):
+            raise UserError(f"{name}={shown(call)}: give a function, or None")
 
 
 def tuning_of(tune: Any, backbone: str | nn.Module) -> Literal["head", "all"]:

@@ -16,8 +16,9 @@ from torch import nn
 from labelwise import artifact, metrics
 from labelwise._model_record import check_record
 from labelwise._networks import backbone_for, network_for
+from labelwise._parameters import is_path
 from labelwise.annotations import Summary
-from labelwise.errors import UserError
+from labelwise.errors import UserError, shown
 from labelwise.methods import Problem, get
 from labelwise.models import (
     Allowance,
@@ -46,12 +47,14 @@ _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "device", "devices", "nodes", "progress"}
 )
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
-"""Parameters of one machine, and those that a model directory holds as they were resolved."""
+"""Parameters of one machine (above), and those that a model directory holds as they were resolved."""
 _NO_JSON: Any = object()
 
 
 def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
     """Write a fitted classifier as a model directory."""
+    if not is_path(path):
+        raise UserError(f"save({shown(path)}): give the path of a folder")
     from labelwise import __version__
 
     tensors = {f"network.{k}": v for k, v in model.network_.state_dict().items()}
@@ -97,6 +100,12 @@ def restore_model(
     make: type[MultiLabelClassifier], path: str | Path, backbone: nn.Module | None
 ) -> MultiLabelClassifier:
     """Return the fitted classifier of a model directory; see ``labelwise.load``."""
+    if not is_path(path):
+        raise UserError(f"load({shown(path)}): give the path of a model directory")
+    if not (backbone is None or isinstance(backbone, nn.Module)):
+        raise UserError(
+            f"backbone={shown(backbone)}: give a torch module like the one that was trained, or None"
+        )
     config, arrays = artifact.read(path)
     check_record(config, path)
     _check_numbers(arrays, path)

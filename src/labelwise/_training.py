@@ -33,7 +33,7 @@ from labelwise.models import (
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["Held", "Lesson", "Trained", "scaled_source", "train"]
+__all__ = ["Held", "Lesson", "Trained", "scaled_source", "train", "truth_of"]
 
 Held = tuple[Any, np.ndarray]
 """Items that a run does not learn from, as the model takes them, and their labels (m, K)."""
@@ -103,6 +103,14 @@ class Trained:
         if self.solution is None or self.history:
             return None
         return logits(self.solution.loo_scores)
+
+
+def truth_of(model: MultiLabelClassifier, true_labels: Any, labels: Annotations) -> np.ndarray:
+    """Return the true labels (n, K), of the labels' names and shape."""
+    truth = model._labels(true_labels, labels.label_names).matrix
+    if truth.shape != labels.matrix.shape:
+        raise UserError(f"true_labels has shape {truth.shape}, and Y {labels.matrix.shape}: give that of Y")
+    return truth
 
 
 def train(

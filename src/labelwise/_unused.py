@@ -32,16 +32,16 @@ _STEPS = (
 """What only training steps read."""
 
 
-def given_parameters(model: MultiLabelClassifier) -> frozenset[str]:
+def given_parameters(model: MultiLabelClassifier) -> set[str]:
     """Return the names of the parameters whose values are not the defaults."""
     signature = inspect.signature(type(model).__init__)
-    given = set()
+    given: set[str] = set()
     for name, value in model.get_params(deep=False).items():
         default = signature.parameters[name].default
         nothing = isinstance(value, Mapping) and not value
         if value is not default and not nothing and not (type(value) is type(default) and value == default):
             given.add(name)
-    return frozenset(given)
+    return given
 
 
 def unused_settings(
@@ -50,7 +50,7 @@ def unused_settings(
     X: Any,
     labels: Collection[Any],
     *,
-    arguments: Collection[str],
+    arguments: Mapping[str, Any],
     chooses: bool,
 ) -> tuple[str, ...]:
     """Return one sentence for each reason for which something that was given did nothing in a fit.
@@ -58,10 +58,11 @@ def unused_settings(
     :param method: as it was trained.
     :param X: the training items, before a frozen backbone read them.
     :param labels: every ``Y`` that was given, as it was.
-    :param arguments: the names of the arguments of ``fit`` that were given.
+    :param arguments: arguments of ``fit`` by name, None where they were not given.
     :param chooses: whether an epoch could be chosen on rows that the model did not see.
     """
-    given, told = {*given_parameters(model), *arguments}, list[str]()
+    given = given_parameters(model) | {name for name, value in arguments.items() if value is not None}
+    told: list[str] = []
 
     def say(names: Collection[str], reason: str, unused: bool) -> None:
         found = [name for name in names if name in given]

@@ -32,14 +32,14 @@ from labelwise._items import (
     read_items,
 )
 from labelwise._networks import embedder_for
-from labelwise._parameters import check_parameters, is_path, resolve_prior, tuning_of
+from labelwise._parameters import check_functions, check_parameters, resolve_prior, tuning_of
 from labelwise._saving import restore_model, save_model
 from labelwise._selection import choice_of, given_validation, select
-from labelwise._training import Lesson, Trained, scaled_source, train
+from labelwise._training import Lesson, Trained, scaled_source, train, truth_of
 from labelwise._unused import unused_settings
 from labelwise.annotations import Annotations, describe, parse
 from labelwise.data import Source, check_lengths
-from labelwise.errors import UserError, shown
+from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get
 from labelwise.models import InputScaling, RidgeSolution
 from labelwise.recommendation import check_positive, recommend
@@ -261,13 +261,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ) -> None:
         began = time.perf_counter()
         check_parameters(self)
-        for name, call in (("on_epoch", on_epoch), ("on_read", on_read)):
-            if call is not None and not callable(call):
-                raise UserError(f"{name}={shown(call)}: give a function, or None")
+        check_functions(on_epoch=on_epoch, on_read=on_read)
         if Y is None:
             raise UserError("fit requires y to be passed, but the target y is None: give (n, K) annotations")
         labels = self._labels(Y, label_names)
-        truth = None if true_labels is None else self._truth(true_labels, labels)
+        truth = None if true_labels is None else truth_of(self, true_labels, labels)
         items = None if items is None else as_ids(items, len(labels.matrix))
         X = self._begin(X, items, labels)
         method = self._choose_method(labels)
@@ -292,13 +290,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self._become(final)
         decision = decision_of(self, choice.unseen, final, lesson.X)
         self._settle(choice, decision)
-        arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
         unused = unused_settings(
             self,
             final.method,
             X,
             [Y, *([] if pair is None else [self.validation[1]])],
-            arguments=[name for name, value in arguments.items() if value is not None],
+            arguments={"true_labels": true_labels, "on_epoch": on_epoch},
             chooses=choice.chooses,
         )
         self.notes_ = (*labels.notes, *unused, *notes_on(self), *decision.notes)
@@ -309,14 +306,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
         )
-
-    def _truth(self, true_labels: Any, labels: Annotations) -> np.ndarray:
-        truth = self._labels(true_labels, labels.label_names).matrix
-        if truth.shape != labels.matrix.shape:
-            raise UserError(
-                f"true_labels has shape {truth.shape}, and Y {labels.matrix.shape}: give that of Y"
-            )
-        return truth
 
     def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
         """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
@@ -490,8 +479,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """Write a model directory: weights as safetensors, everything else as JSON."""
         if not hasattr(self, "network_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
-        if not is_path(path):
-            raise UserError(f"save({shown(path)}): give the path of a folder")
         save_model(self, path)
 
 
@@ -506,10 +493,4 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
     ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
     untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
     """
-    if not is_path(path):
-        raise UserError(f"load({shown(path)}): give the path of a model directory")
-    if not (backbone is None or isinstance(backbone, nn.Module)):
-        raise UserError(
-            f"backbone={shown(backbone)}: give a torch module like the one that was trained, or None"
-        )
     return restore_model(MultiLabelClassifier, path, backbone)
