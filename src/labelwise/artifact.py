@@ -32,7 +32,7 @@ FORMAT = 1
 _CONFIG, _WEIGHTS = "model.json", "weights.safetensors"
 _NEXT = "weights.next.safetensors"
 """Weights that are about to take their place: a save that was killed may leave them."""
-_LONGEST, _DEEPEST = 1 << 28, 64
+_LONGEST, _DEEPEST, _ATTEMPTS = 1 << 28, 64, 4
 
 
 def write(path: str | Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
@@ -139,14 +139,13 @@ def read(path: str | Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """
     target = Path(path)
     _check_files(target)
-    while True:
-        config, text = _read_config(target)
+    # Another process may save over the model meanwhile, twice even, so that the record is the same again.
+    for _ in range(_ATTEMPTS):
+        config = _read_config(target)
         weights = _read_weights(target, config.get("weights_sha256"))
         if weights is not None:
             return config, _tensors(target, weights)
-        # Another process may have saved over the model meanwhile.
-        if _bytes(target / _CONFIG, _LONGEST) == text:
-            raise _changed(target / _WEIGHTS)
+    raise _changed(target / _WEIGHTS)
 
 
 def _check_files(target: Path) -> None:
@@ -176,8 +175,8 @@ def _bytes(path: Path, most: int) -> bytes:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
 
 
-def _read_config(target: Path) -> tuple[dict[str, Any], bytes]:
-    """Return ``model.json``, as its checksum says, and its bytes."""
+def _read_config(target: Path) -> dict[str, Any]:
+    """Return ``model.json``, as its checksum says."""
     path = target / _CONFIG
     text = _bytes(path, _LONGEST)
     try:
@@ -197,7 +196,7 @@ def _read_config(target: Path) -> tuple[dict[str, Any], bytes]:
         raise _changed(path)
     for name, value in config.items():
         _check_plain(f"{path}: entry {name!r}", value)
-    return config, text
+    return config
 
 
 def _check_plain(where: str, value: Any, depth: int = 1) -> None:
