@@ -246,6 +246,7 @@ def test_labels_of_any_kind_are_read_or_refused(name):
     attack(name, 400, seed=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_twenty_thousand_labels_of_any_kind_are_read_or_refused(name):

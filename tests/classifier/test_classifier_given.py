@@ -228,7 +228,7 @@ def test_a_broken_coordinate_matrix_is_refused():
             ridge().fit(matrix, Y)
 
 
-@pytest.mark.parametrize("turns", [300, pytest.param(20_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("turns", [300, pytest.param(20_000, marks=[pytest.mark.slow, pytest.mark.long])])
 def test_random_parts_of_sparse_matrices_are_read_or_refused(turns):
     random = np.random.default_rng(1)
     good = ridge().fit(sp.csr_matrix(X), Y)

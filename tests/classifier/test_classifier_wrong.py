@@ -227,6 +227,7 @@ def test_paths_that_are_none_are_refused(tmp_path, monkeypatch):
             load(value)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_random_parameters_raise_nothing_foreign(seed, tmp_path, monkeypatch):

@@ -162,6 +162,7 @@ def test_files_of_any_bytes_are_read_or_refused(tmp_path: Path, ending: str) -> 
     attack(tmp_path, ending, 150, seed=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", SEEDS)
 def test_twenty_thousand_files_of_any_bytes_are_read_or_refused(tmp_path: Path, ending: str) -> None:

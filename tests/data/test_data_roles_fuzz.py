@@ -210,6 +210,7 @@ def test_any_table_is_read_or_refused(tmp_path: Path) -> None:
     assert read_all(tmp_path, 0, 200) > 20
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_twenty_thousand_tables_are_read_or_refused(tmp_path: Path) -> None:
     assert read_all(tmp_path, 1, 20_000) > 1000

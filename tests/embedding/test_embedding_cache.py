@@ -274,6 +274,7 @@ def test_damage_at_random_changes_no_features(stand_ins, cache):
     fuzz(stand_ins, cache, 60)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::labelwise.errors.Notice")
 def test_damage_at_random_changes_no_features_at_length(stand_ins, cache):

@@ -298,6 +298,7 @@ def test_results_changed_at_random_raise_the_librarys_error_alone(tmp_path):
     fuzz(tmp_path, 300)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_results_changed_at_random_raise_the_librarys_error_alone_at_length(tmp_path):
     fuzz(tmp_path, 20_000)

@@ -475,6 +475,7 @@ def test_damaged_models_raise_one_kind_of_error(models, tmp_path, kind):
     assert 0 < fuzz(path, X[:3], 120, seed=0) < 60
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["features", "mlp", "queries"])
 def test_very_many_damaged_models_raise_one_kind_of_error(models, tmp_path, kind):
@@ -482,6 +483,7 @@ def test_very_many_damaged_models_raise_one_kind_of_error(models, tmp_path, kind
     assert fuzz(path, X[:3], 7000, seed=1) > 0
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_many_damaged_models_of_a_hub_raise_one_kind_of_error(hub_model, tmp_path, nobody):
     path = Path(shutil.copytree(hub_model, tmp_path / "model"))

@@ -301,6 +301,7 @@ def test_settings_and_named_values_of_random_bytes(tmp_path):
     fuzz(tmp_path / "x", 100, seed=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_settings_and_named_values_of_very_many_random_bytes(tmp_path):
     fuzz(tmp_path / "x", 20_000, seed=1)
@@ -353,6 +354,7 @@ def test_records_of_a_run_with_random_damage(run):
     fuzz_run(run, 60, seed=0)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_records_of_a_run_with_very_much_random_damage(run):
     fuzz_run(run, 20_000, seed=1)
