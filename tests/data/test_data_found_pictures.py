@@ -167,3 +167,14 @@ def test_rows_without_a_text_or_picture_are_refused_by_row_or_left_out(tmp_path:
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UserError, match=r"10 of 60 items cannot be used"):
         read_table(tmp_path / "t.csv", on_bad_item="skip")
+
+
+@pytest.mark.parametrize("names", [["a_0", "a_1", "gone", "lost"], ["gone", "lost"]])
+def test_a_column_of_pictures_stays_one_where_files_are_missing(photos: Path, names: list[str]) -> None:
+    options = {"item_column": "image_name", "images": photos}
+    model = {"expect": ((), ("beach", "sea")), "kind": "image", "unlisted": "absent"}
+    for more in ({}, model):
+        table = table_of(photos, names, **options, **more)
+        assert (table.kind, table.items) == ("image", names)
+        bad = ImageFiles(table.contents, SMALL, items=table.items, workers=0).scan()
+        assert [one.item for one in bad] == [name for name in names if name in ("gone", "lost")]

@@ -31,7 +31,6 @@ _UNNAMED = re.compile(r"^unnamed: \d+(_level_\d+)?$", re.IGNORECASE)
 _INDEX = frozenset(("index", "level_0", "row", "row_id", "row_index", "row_number", "rownames", "rowid"))
 _IDENTIFIER = re.compile(r"(^|[ _.\-])(id|ids|uid|uuid|guid)$|[a-z](ID|Id)$", re.IGNORECASE)
 
-
 _ORDER = (
     "item ids",
     "item ids and pictures",
@@ -72,17 +71,20 @@ def assign_roles(
     require_labels: bool = True,
     require_items: bool = True,
     finds_pictures: Callable[[str], bool] | None = None,
+    folder_named: bool = False,
 ) -> Roles:
     """Decide the role of each column: as it was named, by its cells, or by its name.
 
     :param kind: that of the items that a trained model takes; None lets the columns decide.
     :param expected: the named columns are those of a trained model.
     :param require_items: False takes a table of labels alone.
-    :param finds_pictures: whether a column's cells name pictures in the folder that was given, if one was.
+    :param finds_pictures: whether a column's cells name pictures in the pictures' folder.
+    :param folder_named: the user named that folder.
     :raises UserError: for a column that does not exist or plays two roles, one that could play two, and where features
         or labels are missing.
     """
-    return _Assignment(columns, options, kind, expected, finds_pictures).roles(require_labels, require_items)
+    assignment = _Assignment(columns, options, kind, expected, finds_pictures, folder_named)
+    return assignment.roles(require_labels, require_items)
 
 
 @dataclass
@@ -92,6 +94,7 @@ class _Assignment:
     kind: str | None
     expected: bool
     finds_pictures: Callable[[str], bool] | None
+    folder_named: bool
     why: dict[str, tuple[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stated: set[str] = field(default_factory=set)
@@ -111,8 +114,7 @@ class _Assignment:
         taken = {*ids, *index, *(name for name in named if name is not None)}
         labels, flag = self._given_labels(taken)
         features = self._given("feature_columns", self.options.feature_columns, taken)
-        both = [name for name in labels or () if name in (features or ())]
-        if both:
+        if both := [name for name in labels or () if name in (features or ())]:
             raise UserError(
                 f"{self.file}: {listed(map(repr, both))} named as label and as feature; choose one"
             )
@@ -136,6 +138,10 @@ class _Assignment:
                 content = self._guessed_content(free, labels is not None)
             if not features and content is None and labels is not None:
                 features = self._others(free, require_items)
+            if not features and content is None and self.folder_named and item == self.options.item_column:
+                # Nothing else can be pictures: the reader names the files that are missing.
+                content = item
+                self._tell(str(item), "item ids and pictures", "--item-column and --images")
         features = features or []
         kind: Kind = "features" if content is None else self._kind_of(content)
         if labels is None:
@@ -144,9 +150,8 @@ class _Assignment:
                 self._leave(name, "it counts the rows")
                 labels.remove(name)
             for name in labels:
-                self._tell(
-                    name, "labels", "its cells are states" if name in self.stated else "all other columns"
-                )
+                why = "its cells are states" if name in self.stated else "all other columns"
+                self._tell(name, "labels", why)
             self._note_states(labels)
         else:
             for name in labels:
@@ -269,14 +274,11 @@ class _Assignment:
             return text
         words = {name.lower(): name for name in ids}
         if self.kind in (None, "image") and (item is not None and item not in labels):
-            asked = self.options.image_suffix is not None
-            if asked or looks.names_pictures(self.columns, item) or looks.holds_pictures(self.columns, item):
-                self._tell(item, "item ids and pictures", "--item-column")
-                return item
-            if self._finds(item):
-                self._tell(
-                    item, "item ids and pictures", "--item-column, and its cells name files in --images"
-                )
+            sure = self.options.image_suffix is not None or looks.names_pictures(self.columns, item)
+            sure = sure or looks.holds_pictures(self.columns, item)
+            if sure or self._finds(item):
+                why = "--item-column" + ("" if sure else ", and its cells name files in --images")
+                self._tell(item, "item ids and pictures", why)
                 return item
         for word in _CONTENTS:
             if self.kind in (None, word) and word in words:
@@ -291,13 +293,12 @@ class _Assignment:
             guess = self._guessed_content(free, True)
             if guess is not None and self._kind_of(guess) == self.kind:
                 return guess
+            if self.kind == "image" and item is not None:
+                self._tell(item, "item ids and pictures", "--item-column")
+                return item
             raise UserError(
-                f"{self.file}: the model takes {self.kind}s, and there is no column {self.kind!r}; name it so"
-                + (
-                    ", or name the column with --text-column"
-                    if self.kind == "text"
-                    else ", or give --item-column"
-                )
+                f"{self.file}: the model takes {self.kind}s, and there is no column {self.kind!r}; name it so, or name"
+                f" the column with {'--text-column' if self.kind == 'text' else '--item-column'}"
             )
         return None
 

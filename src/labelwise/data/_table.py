@@ -149,6 +149,7 @@ def read_table(
         finds_pictures=lambda name: names_files(
             looks.sample(columns, name)[:20], folder, named=images is not None
         ),
+        folder_named=images is not None,
     )
     notes += roles.notes
     if images is not None and roles.kind != "image":
