@@ -87,3 +87,11 @@ def test_texts_that_are_none_are_refused():
     for reader in (names_in, parse_names):
         with pytest.raises(UserError, match="cannot be read"):
             reader(array)
+
+
+def test_a_code_that_could_not_matter_is_told():
+    told = "not used: minus_one (--minus-one), since the labels are names, among which -1 is none"
+    assert told in parse_names([["a"], ["b"]], minus_one="absent").notes
+    states = parse_names([{"a": 1, "b": -1}, {"a": -1}], minus_one="absent")
+    assert states.matrix.tolist() == [[1, 0], [0, -1]]
+    assert told not in states.notes

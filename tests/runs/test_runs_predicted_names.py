@@ -16,7 +16,6 @@ from labelwise.annotations import parse_names
 @pytest.mark.parametrize(
     ("names", "mark"),
     [
-        (["bug", "e,f", "it's"], ";"),
         (["a;b", "b", "e,f"], "|"),
         (["a;b", "c|d", "b"], None),
     ],

@@ -89,6 +89,8 @@ def parse_names(
                     + near(name[:100], chosen)
                 )
             matrix[row, place[name]] = codes.state(names[name]) if isinstance(names, dict) else 1
+    if codes.minus_one != -1 and not any(isinstance(row, dict) for row in rows):
+        notes.append("not used: minus_one (--minus-one), since the labels are names, among which -1 is none")
     if codes.seen is not None:
         codes.seen.update(code for row in rows if isinstance(row, dict) for code in row.values())
     return Annotations(matrix, chosen, (*notes, *codes.notes(), *name_notes(chosen)))

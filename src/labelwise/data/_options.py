@@ -99,22 +99,18 @@ class TableOptions:
         """Return the options' names."""
         return tuple(field.name for field in fields(cls))
 
-    def unused(self, kind: str, *, labelled: bool) -> list[str]:
+    def unused(self, kind: str, *, labelled: bool, encoded: bool) -> list[str]:
         """Return a sentence on each group of options that were given and say nothing of such a table.
 
         :param kind: of its items.
         :param labelled: whether its labels were read.
+        :param encoded: whether columns of words became features.
         """
-        cases = [
+        cases: list[tuple[tuple[str, ...], str, bool]] = [
             (
                 ("separator", "name_key", "unlisted"),
                 "each label has a column of its own",
                 self.labels_column is None,
-            ),
-            (
-                ("minus_one",),
-                "the labels are names, among which -1 is none",
-                self.labels_column is not None and self.label_value is None,
             ),
         ]
         if not labelled:
@@ -122,6 +118,7 @@ class TableOptions:
         cases += [
             (("image_suffix",), "the items are no pictures", kind != "image"),
             (("impute", "encode"), "the items are no features", kind != "features"),
+            (("encode",), "no column of features holds words", kind == "features" and not encoded),
         ]
         told = []
         for names, reason, unused in cases:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -158,7 +158,6 @@ def read_table(
             " item_column (--item-column)"
         )
     features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
-    notes += _unused(asked, given if expect is not None else asked.names(), roles.kind, preparation)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
     items, groups = _items(columns, roles, asked)
@@ -177,7 +176,8 @@ def read_table(
     notes += found.notes
     if expect is None:
         # What a run was asked at its training says nothing of the tables that its model reads later.
-        notes += asked.unused(roles.kind, labelled=found.annotations is not None)
+        encoded = preparation is not None and bool(preparation.categories)
+        notes += asked.unused(roles.kind, labelled=found.annotations is not None, encoded=encoded)
     if groups is not None:
         features, contents = _one_row_each(columns, groups, roles, asked, features, contents, notes)
     table = Table(
@@ -320,24 +320,6 @@ def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
             " of the columns"
         )
     return tuple(names)
-
-
-def _unused(
-    asked: TableOptions, given: Collection[str], kind: str, preparation: Preparation | None
-) -> list[str]:
-    """Return a sentence on each option of those ``given`` that could not matter."""
-    reasons = {
-        "separator": asked.labels_column is None and "no column of names is read",
-        "name_key": asked.labels_column is None and "no column of names is read",
-        "unlisted": asked.labels_column is None and "no column of names is read",
-        "image_suffix": kind != "image" and "no column of pictures is read",
-        "encode": not (preparation and preparation.categories) and "no column of features holds words",
-    }
-    return [
-        f"not used: {option} (--{option.replace('_', '-')}) {getattr(asked, option)!r}, since {reason}"
-        for option, reason in reasons.items()
-        if reason and option in given and getattr(asked, option) is not None
-    ]
 
 
 def _one_row_each(
