@@ -412,10 +412,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
-        items = self.read(X)
-        if self.calibration_ is None:
-            return self.decision_scores(items)
-        return np.asarray(expit(self.decision_function(items)), dtype=np.float32)
+        return np.asarray(expit(self.decision_function(X)), dtype=np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
