@@ -95,3 +95,9 @@ def test_a_code_that_could_not_matter_is_told():
     states = parse_names([{"a": 1, "b": -1}, {"a": -1}], minus_one="absent")
     assert states.matrix.tolist() == [[1, 0], [0, -1]]
     assert told not in states.notes
+
+
+def test_a_mark_that_stays_in_the_names_is_the_separator_rather():
+    cells = ["a, b;c;d;e", "n;q;a, b;c;d;e", "q;a, b;c;d;e", "n;q;c;d;e"]
+    assert names_of(cells)[0] == {"a, b", "c", "d", "e"}
+    assert names_of(["a, b", "b, c", "c, a", "d, x; y"])[3] == {"d", "x; y"}

@@ -25,9 +25,10 @@ or Python:
 - a list of states, ``[1, 0, 1]``, one for each of ``label_names``; refused where these are not given;
 - tags, ``<cat><dog>`` or ``#cat #dog``, where every cell of the column is so written;
 - joined names, ``cat;dog``. ``separator`` splits them; by default it is that of ``;`` ``|`` ``,`` (and the commas and
-  semicolons of Chinese and Arabic) under which the whole column has the fewest different names, then the one in most
-  cells. ``separator=" "`` splits at any whitespace. Nobody's spaces are guessed, nor other marks: where a cell may
-  be one name or several, ``label_names`` decide, or else the user is asked.
+  semicolons of Chinese and Arabic) under which the whole column has the fewest different names, one that holds
+  another mark counted twice, then the one in most cells. ``separator=" "`` splits at any whitespace. Nobody's spaces
+  are guessed, nor other marks: where a cell may be one name or several, ``label_names`` decide, or else the user is
+  asked.
 
 What looks like such syntax and is none is refused with what to write. Names are stripped; the labels are
 ``label_names``, or all names in sorted order. A name that is listed is relevant. One that is not is ``unlisted``:

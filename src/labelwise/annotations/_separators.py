@@ -35,9 +35,9 @@ def split_texts(
 
     ``<a><b>`` and ``#a #b`` are lists of tags where every text of the column is one. Otherwise the separator is
     that of ``;`` ``|`` ``,`` and their likes in Chinese, Japanese and Arabic under which the column has the fewest
-    different names (the most known ones, if ``label_names`` are given), then the one in most cells, then the first;
-    the semicolon of ``&amp;`` is none. Where ``label_names`` are given, cells are left whole, or split at blanks, if
-    fewer names are then unknown.
+    different names (the most known ones, if ``label_names`` are given), where one that holds another mark counts
+    twice, then the one in most cells, then the first; the semicolon of ``&amp;`` is none. Where ``label_names`` are
+    given, cells are left whole, or split at blanks, if fewer names are then unknown.
     """
     if not texts:
         return {}
@@ -60,12 +60,17 @@ def split_texts(
     if not found:
         return _whole(texts, known, notes)
 
+    def strange(mark: str) -> set[str]:
+        return {name for text in texts.values() for name in _parts(text, mark)} - known
+
     def cost(mark: str) -> tuple[int, int, int]:
-        names = {name for text in texts.values() for name in _parts(text, mark)}
-        return len(names - known), -cells[mark], _SEPARATORS.index(mark)
+        names = strange(mark)
+        # A name that holds another mark is likely several.
+        split = [n for n in names if any(len(_parts(n, other)) > 1 for other in found if other != mark)]
+        return len(names) + len(split), -cells[mark], _SEPARATORS.index(mark)
 
     best = min(found, key=cost)
-    if known and len(set(texts.values()) - known) < cost(best)[0]:
+    if known and len(set(texts.values()) - known) < len(strange(best)):
         notes.append(f"Each cell is one name, though some hold {best!r}: so more of them are known names.")
         return {row: (text,) for row, text in texts.items()}
     names = {row: _parts(text, best) for row, text in texts.items()}
