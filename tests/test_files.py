@@ -161,3 +161,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
     (tmp_path / "folder" / "full").mkdir(parents=True)
     with pytest.raises(_files.CannotWrite, match=place):
         _files.write(tmp_path / place, "x")
+
+
+def test_a_folder_in_the_place_of_a_file_is_called_none(tmp_path):
+    (tmp_path / "rows.bin").mkdir()
+    with pytest.raises(OSError, match="it is no file: remove it"):
+        _files.open_own(tmp_path / "rows.bin", os.O_RDONLY)

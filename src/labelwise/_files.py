@@ -150,10 +150,11 @@ def open_own(path: Path, flags: int) -> int:
         raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
     handle = os.open(path, flags | _FLAGS | getattr(os, "O_NONBLOCK", 0), 0o666)
     found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_nlink > 1:
+    regular = stat.S_ISREG(found.st_mode)
+    if not regular or found.st_nlink > 1:
         os.close(handle)
-        what = "it is no file" if found.st_nlink < 2 else "it is one file with another name elsewhere"
-        raise OSError(errno.EMLINK, f"{what}: remove it", str(path))
+        what = "it is one file with another name elsewhere" if regular else "it is no file"
+        raise OSError(errno.EMLINK if regular else errno.EINVAL, f"{what}: remove it", str(path))
     return handle
 
 
