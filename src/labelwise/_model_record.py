@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import prod
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, repeated
 
 __all__ = ["check_evaluation", "check_record"]
 
@@ -210,9 +209,8 @@ def _check_backbone(model: _Model, path: str | Path) -> None:
 def _check_sizes(model: _Model, path: str | Path) -> None:
     """Compare the lengths of what goes with labels and features."""
     names = model.label_names
-    if len(set(names)) < len(names):
-        twice = listed([repr(name) for name, count in Counter(names).items() if count > 1], 2)
-        raise _wrong(path, "label_names", f"{twice} stands there twice")
+    if twice := repeated(names):
+        raise _wrong(path, "label_names", f"{listed(map(repr, twice), 2)} stands there twice")
     of_labels: dict[str, Sequence[Any] | None] = {
         "prior": model.prior,
         "rule.values": _list(model.rule, "values"),

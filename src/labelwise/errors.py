@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
+from typing import TypeVar
 
-__all__ = ["CONTROLS", "Notice", "UserError", "listed", "near", "printable", "shown"]
+__all__ = ["CONTROLS", "Notice", "UserError", "listed", "near", "printable", "repeated", "shown"]
+
+Value = TypeVar("Value", bound=Hashable)
 
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
@@ -48,6 +52,11 @@ def listed(values: Iterable[object], most: int = 5) -> str:
     items = [_short(value) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def repeated(values: Iterable[Value]) -> list[Value]:
+    """Return the values that occur more than once, each once, in their order."""
+    return [value for value, count in Counter(values).items() if count > 1]
 
 
 def shown(value: object, most: int = 60) -> str:

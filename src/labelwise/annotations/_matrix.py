@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from labelwise.annotations._checks import reading
 from labelwise.annotations._codes import Codes
 from labelwise.annotations._readers import Matrix, read_states, to_known
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError, listed, near, repeated, shown
 
 __all__ = ["Annotations", "Matrix", "as_matrix", "check_label_names", "choose", "name_list"]
 
@@ -86,8 +85,7 @@ def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
         names = tuple(str(name) for name in label_names)
     except Exception:  # no list, or names whose own code fails
         raise UserError(f"label_names must be a list of names, not {shown(label_names)}") from None
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    if twice := repeated(names):
         raise UserError(
             f"label_names holds {listed(map(shown, twice))} more than once: give each label its own name"
         )

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from labelwise.annotations import check_label_names
-from labelwise.errors import UserError, listed, shown
+from labelwise.errors import UserError, listed, repeated, shown
 
 __all__ = [
     "FORMATS",
@@ -162,8 +161,7 @@ def _looks_like(data: bytes) -> str:
 
 def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
     """Refuse column names that are double, or hold control characters or half a character."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    if twice := repeated(names):
         raise UserError(
             f"{path.name}{place}: columns named more than once: {listed(map(shown, twice))}; rename them"
         )

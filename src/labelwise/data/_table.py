@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -24,7 +23,7 @@ from labelwise.data._long import Groups
 from labelwise.data._options import TableOptions
 from labelwise.data._paths import names_files
 from labelwise.data._preparation import Preparation
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError, listed, near, repeated, shown
 
 __all__ = ["Table", "read_table"]
 
@@ -129,6 +128,10 @@ def read_table(
     :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
     """
     path = Path(path)
+    if on_bad_item not in ("stop", "skip"):
+        raise UserError(
+            f"on_bad_item (--on-bad-item) is {shown(on_bad_item)}: {near(str(on_bad_item), ('stop', 'skip'))}"
+        )
     given = {name: value for name, value in given.items() if value is not None}
     asked = (options or TableOptions()).changed(given)
     columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
@@ -139,24 +142,17 @@ def read_table(
     if not require_labels and asked.labels_column is not None and asked.labels_column not in columns.data:
         asked = replace(asked, labels_column=None, label_value=None, label_columns=())
     folder = path.parent if images is None else Path(images)
-    roles = assign_roles(
+    roles = _roles(
         columns,
         asked,
+        folder,
+        folder_named=images is not None,
         kind=kind,
         expected=expect is not None,
         require_labels=require_labels,
         require_items=require_items,
-        finds_pictures=lambda name: names_files(
-            looks.sample(columns, name)[:20], folder, named=images is not None
-        ),
-        folder_named=images is not None,
     )
     notes += roles.notes
-    if images is not None and roles.kind != "image":
-        raise UserError(
-            f"{path.name} has no column of pictures: leave out images (--images), or name the column 'image' or by"
-            " item_column (--item-column)"
-        )
     features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
@@ -195,8 +191,22 @@ def read_table(
         preparation=preparation,
         kept=_kept(columns, keep, groups),
     )
-    rows = None if groups is None else groups.first
-    return table if contents is None else _with_contents(columns, table, rows, on_bad_item)
+    return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
+
+
+def _roles(columns: Columns, asked: TableOptions, folder: Path, *, folder_named: bool, **given: Any) -> Roles:
+    """Return the columns' roles; refuse a named ``folder`` of pictures where no column names any."""
+
+    def finds_pictures(name: str) -> bool:
+        return names_files(looks.sample(columns, name)[:20], folder, named=folder_named)
+
+    roles = assign_roles(columns, asked, finds_pictures=finds_pictures, folder_named=folder_named, **given)
+    if folder_named and roles.kind != "image":
+        raise UserError(
+            f"{columns.path.name} has no column of pictures: leave out images (--images), or name the column 'image' or"
+            " by item_column (--item-column)"
+        )
+    return roles
 
 
 def _for_model(
@@ -313,8 +323,7 @@ def _features(
 
 def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
     """Return the features' names, and refuse doubles: a model finds its features by name."""
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
+    if twice := repeated(names):
         raise UserError(
             f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, twice))}; rename one"
             " of the columns"
@@ -391,11 +400,14 @@ def _kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> d
     return found if groups is None else {name: column.take(groups.first) for name, column in found.items()}
 
 
-def _with_contents(columns: Columns, table: Table, rows: NDArray[np.int64] | None, on_bad_item: str) -> Table:
+def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad_item: str) -> Table:
     """Return the table without the rows that have no picture or text, or refuse them."""
+
+    def row_of(place: int) -> int:
+        return place if groups is None else int(groups.first[place])
+
     contents = table.contents or []
-    where = lambda place: place if rows is None else int(rows[place])  # noqa: E731
-    left_out = empty_contents(columns, table.items, contents, str(table.content_column), where, on_bad_item)
+    left_out = empty_contents(columns, table.items, contents, str(table.content_column), row_of, on_bad_item)
     if not left_out:
         return table
     kept = [place for place, value in enumerate(contents) if value]

@@ -21,7 +21,7 @@ class Description:
     """A table: its items, features and labels, what can be measured on it, and a method to begin with.
 
     ``advice`` is None where no positive is known, since nothing can be learnt then. ``roles`` says what every column is
-    and why, ``notes`` what was guessed.
+    and why, ``notes`` what was guessed, ``skipped`` the rows without their picture or text, each with the reason.
     """
 
     table: str
@@ -32,6 +32,7 @@ class Description:
     advice: Recommendation | None
     roles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -42,6 +43,7 @@ class Description:
             "n_features": self.n_features,
             "roles": list(self.roles),
             "notes": list(self.notes),
+            "skipped": [list(pair) for pair in self.skipped],
             "labels": self.summary.to_dict(),
             "judgeable": {
                 "average_precision": judged.average_precision,
@@ -83,13 +85,18 @@ class Description:
         return "\n".join(lines)
 
 
-def describe(table: str | Path, *, images: str | None = None, **given: Any) -> Description:
+def describe(
+    table: str | Path, *, images: str | None = None, on_bad_item: str | None = None, **given: Any
+) -> Description:
     """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it.
 
-    ``given``: fields of :class:`labelwise.data.TableOptions`.
+    ``on_bad_item``: "skip" leaves out rows without their picture or text. ``given``: fields of
+    :class:`labelwise.data.TableOptions`.
     """
     with opened(table) as path:
-        data = read_table(path, images=images, require_items=False, **given)
+        data = read_table(
+            path, images=images, require_items=False, on_bad_item=on_bad_item or "stop", **given
+        )
     summary = describe_labels(data.annotations)
     return Description(
         table=str(table),
@@ -100,4 +107,5 @@ def describe(table: str | Path, *, images: str | None = None, **given: Any) -> D
         advice=recommend(summary) if summary.positives.any() else None,
         roles=data.roles,
         notes=data.notes,
+        skipped=tuple((item.item, item.reason) for item in data.left_out),
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from labelwise._files import read_text
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError, listed, near, repeated, shown
 
 __all__ = ["read_named_values"]
 
@@ -75,8 +74,7 @@ def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
 
 
 def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    counts = Counter(name for name, _ in pairs)
-    if twice := [name for name, count in counts.items() if count > 1]:
+    if twice := repeated(name for name, _ in pairs):
         raise UserError(f"{where} names label {twice[0]!r} twice; keep one")
     return dict(pairs)
 

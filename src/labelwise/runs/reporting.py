@@ -11,11 +11,11 @@ from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, digest
 from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
+from labelwise.runs.records import read_evaluation, require
 
 if TYPE_CHECKING:
     from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
-from labelwise.runs.records import read_evaluation, require
 
 __all__ = ["report", "write_run_report"]
 

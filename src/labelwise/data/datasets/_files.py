@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections import Counter
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data.datasets._catalogue import DATASETS
-from labelwise.errors import UserError, listed
+from labelwise.errors import UserError, listed, repeated
 
 __all__ = ["UNREADABLE", "Tree", "why_unreadable"]
 
@@ -148,7 +147,7 @@ class Tree:
 
     def once(self, path: Path, values: Iterable[Hashable], what: str) -> None:
         """Refuse a file in which one of the values comes more than once."""
-        if twice := [value for value, times in Counter(values).items() if times > 1]:
+        if twice := repeated(values):
             raise self.damaged(path, f"{what} {listed(twice)} are listed more than once")
 
     def apart(self, path: Path, train: Iterable[str], test: Iterable[str]) -> None:
