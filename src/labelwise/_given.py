@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from labelwise.annotations import from_tensor
 from labelwise.errors import UserError, listed, shown
 from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing
 
@@ -25,11 +26,8 @@ def known_items(X: Any) -> Any:
     library = type(X).__module__.partition(".")[0]
     if hasattr(X, "batch") and hasattr(X, "shape"):
         return X
-    if library == "torch" and hasattr(X, "detach"):
-        if str(X.layout) != "torch.strided":
-            raise UserError("X is a sparse tensor: give a dense one, or a scipy sparse matrix")
-        values = X.detach().cpu()
-        return (values.float() if values.is_floating_point() and values.itemsize < 4 else values).numpy()
+    if library == "torch":
+        X = from_tensor(X, "X")
     if library in ("polars", "pyarrow"):
         if not hasattr(X, "to_pandas"):
             raise UserError(f"X is a {type(X).__name__}: collect it to a frame first")

@@ -195,3 +195,13 @@ def test_a_misspelt_or_double_column_is_refused():
 def test_unlisted_is_checked_whatever_the_input():
     with pytest.raises(UserError, match="unlisted must be 'unknown' or 'absent', not 'negative'"):
         parse(STATES, unlisted="negative")
+
+
+def test_a_tensor_is_refused_where_its_array_is():
+    import torch
+
+    nearly = torch.tensor([[1.0, 0.0], [np.nextafter(1.0, 2), 1.0]], dtype=torch.float64)
+    for Y in (nearly, nearly.numpy()):
+        with pytest.raises(UserError, match=r"row 1 \(counted from 0\), label '0'"):
+            parse(Y)
+    assert parse(nearly.bfloat16()).matrix.tolist() == [[1, 0], [1, 1]]

@@ -65,6 +65,7 @@ from labelwise.annotations._describe import Summary, describe
 from labelwise.annotations._matrix import Annotations, as_matrix, check_label_names
 from labelwise.annotations._names import name_notes, names_in, parse_names
 from labelwise.annotations._parse import parse
+from labelwise.annotations._readers import from_tensor
 from labelwise.annotations._sparse import stored_entries
 from labelwise.annotations._split import split
 
@@ -76,6 +77,7 @@ __all__ = [
     "check_label_names",
     "code_of",
     "describe",
+    "from_tensor",
     "hint_of",
     "name_notes",
     "names_in",

@@ -6,7 +6,7 @@ import ast
 import json
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from labelwise.annotations._checks import missing
 from labelwise.annotations._codes import code_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["CellReader", "Names", "Numbers", "States", "is_name"]
+__all__ = ["CellReader", "Names", "Numbers", "States", "check_names"]
 
 Names = tuple[str, ...]
 States = dict[str, str]
@@ -136,11 +136,7 @@ class CellReader:
             return Numbers(
                 tuple(value.item() if isinstance(value, np.generic) else value for value in values)
             )
-        for value in values:
-            if not is_name(value):
-                raise UserError(
-                    f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
-                )
+        check_names(values, row)
         names = tuple(name for value in values if (name := str(value).strip()))
         # A list of blanks is an empty cell that someone has split.
         return names if names or not values else None
@@ -247,6 +243,15 @@ def is_name(value: Any) -> bool:
     if isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64):
         return abs(int(value)) < _MOST_ID
     return isinstance(value, str)
+
+
+def check_names(values: Iterable[Any], row: int) -> None:
+    """Refuse a row whose list holds what is no label name."""
+    for value in values:
+        if not is_name(value):
+            raise UserError(
+                f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
+            )
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._cells import CellReader, Names, Numbers, States, is_name
+from labelwise.annotations._cells import CellReader, Names, Numbers, States, check_names
 from labelwise.annotations._checks import reading, state_of
 from labelwise.annotations._codes import Codes, code_of
 from labelwise.annotations._matrix import Annotations, name_list
@@ -151,29 +151,18 @@ def _rows(
 
     ``by_place``: lists of 1 and 0 may be read as the states of ``label_names``, in their order.
     """
-    if isinstance(values, str | bytes):
-        raise UserError(f"values must be one cell of names a row, not the text {shown(values)}")
-    # To go through a sparse matrix row by row is scipy's code, which crashes where its parts do not fit.
-    if is_sparse(values):
-        raise UserError(
-            "values must be one cell of names a row, not a sparse matrix: labelwise.annotations.parse reads it"
-        )
     if separator is not None and not (isinstance(separator, str) and separator):
         raise UserError(
             f"separator must not be empty, and must be a text, not {shown(separator)}: give ';', or ' ' for any"
             " whitespace, or None to have it found"
         )
-    try:
-        cells = list(values)
-    except Exception:  # whatever is no list
-        raise UserError(f"values must be one cell of names a row, not {shown(values)}") from None
     rows: list[Names | States | None] = []
     texts: dict[int, str] = {}
     numbers: dict[int, tuple[Any, ...]] = {}
     gone: dict[str, int] = defaultdict(int)
     known = frozenset(label_names or ())
     reader = CellReader(name_key)
-    for row, cell in enumerate(cells):
+    for row, cell in enumerate(_cells(values)):
         said = reader.read(cell, row)
         rows.append(said if isinstance(said, tuple | dict) else None)
         if isinstance(said, Numbers):
@@ -191,14 +180,10 @@ def _rows(
             f' ["{next(iter(gone))}"]) or give label_names.'
         )
     split = split_texts(texts, label_names, separator, reader.choices, notes)
-    spelt = (
-        {row: [code_of(name) for name in names] for row, names in split.items()}
-        if _may_be_states(split)
-        else {}
-    )
-    if spelt and not any(rows) and not numbers:
+    if not any(rows) and not numbers and _may_be_states(split):
         # Texts such as "1,0,1" are lists of states too.
-        numbers, split = {row: tuple(int(code or 0) for code in codes) for row, codes in spelt.items()}, {}
+        numbers = {row: tuple(int(code_of(name) or 0) for name in names) for row, names in split.items()}
+        split = {}
     for row, names in split.items():
         rows[row] = names or None
     for row, found in _numbers(numbers, label_names, by_place, any(rows)).items():
@@ -212,6 +197,21 @@ def _rows(
     if occurring and separator is not None and not texts:
         notes.append(f"not used: separator (--separator) {separator!r}, since no cell holds text to split")
     return rows
+
+
+def _cells(values: Iterable[Any]) -> list[Any]:
+    """Return one cell a row, or refuse what holds none."""
+    if isinstance(values, str | bytes):
+        raise UserError(f"values must be one cell of names a row, not the text {shown(values)}")
+    # To go through a sparse matrix row by row is scipy's code, which crashes where its parts do not fit.
+    if is_sparse(values):
+        raise UserError(
+            "values must be one cell of names a row, not a sparse matrix: labelwise.annotations.parse reads it"
+        )
+    try:
+        return list(values)
+    except Exception:  # whatever is no list
+        raise UserError(f"values must be one cell of names a row, not {shown(values)}") from None
 
 
 def _may_be_states(split: dict[int, Names]) -> bool:
@@ -252,9 +252,5 @@ def _numbers(
             for row, codes in states.items()
         }
     for row, values in cells.items():
-        for value in values:
-            if not is_name(value):
-                raise UserError(
-                    f"row {row} (counted from 0) lists {shown(value)}, which is not a label name: give text"
-                )
+        check_names(values, row)
     return {row: tuple(str(value) for value in values) for row, values in cells.items()}

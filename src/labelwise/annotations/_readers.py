@@ -57,12 +57,18 @@ def to_known(Y: Any, argument: str = "Y") -> Any:
         frame = pd.DataFrame(dict(enumerate(columns)), dtype=object)
         frame.columns = pd.Index(_names(Y), dtype=object)
         return frame
-    if type(Y).__module__.partition(".")[0] == "torch" and hasattr(Y, "detach"):
-        if str(Y.layout) != "torch.strided":
-            raise UserError(f"{argument} is a sparse tensor: give a dense one, or a scipy sparse matrix")
-        values = Y.detach().cpu()
-        return (values.float() if values.is_floating_point() else values).numpy()
-    return Y
+    return from_tensor(Y, argument)
+
+
+def from_tensor(values: Any, argument: str) -> Any:
+    """Return a torch tensor (dense, of any device) as a NumPy array, without importing torch; all else as it is."""
+    if type(values).__module__.partition(".")[0] != "torch" or not hasattr(values, "detach"):
+        return values
+    if str(values.layout) != "torch.strided":
+        raise UserError(f"{argument} is a sparse tensor: give a dense one, or a scipy sparse matrix")
+    tensor = values.detach().cpu()
+    # NumPy has no bfloat16.
+    return (tensor.float() if tensor.is_floating_point() and tensor.itemsize < 4 else tensor).numpy()
 
 
 def _names(Y: Any) -> list[str]:

@@ -8,7 +8,7 @@ from html.entities import html5
 
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["split_texts"]
+__all__ = ["has_entity", "split_texts"]
 
 Names = tuple[str, ...]
 # The last five are those of Chinese and Arabic.
