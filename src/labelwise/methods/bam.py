@@ -10,7 +10,7 @@ from labelwise.methods.base import Batch
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
-__all__ = ["ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
+__all__ = ["ANGULAR_DEPARTURES", "ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
 
 ANGULAR_SCALE = Hyperparameter(
     20.0, "scale s of the cosine", low=1.0, high=64.0, source="released code: images 20, text 10"
@@ -24,6 +24,21 @@ MARGIN_ON = Hyperparameter(
     choices=("none", "positives", "negatives", "both"),
     source="released code",
 )
+
+
+ANGULAR_DEPARTURES = (
+    Departure(
+        "The margin is subtracted for positives, as in the released code; the paper's slides "
+        "have it for both signs.",
+        "Published figures are the code's.",
+        option='margin_on="both"',
+    ),
+    Departure(
+        "Scores are sigmoid(s (cos - m/2)); the released code's are sigmoid(cos), without s and m.",
+        "One half is then midway between the boundaries of both signs; the ranking is the same.",
+    ),
+)
+"""Departures of every angular margin."""
 
 
 class BinaryAngularMargin(NegativeByAssumption):
@@ -45,16 +60,7 @@ class BinaryAngularMargin(NegativeByAssumption):
                 "The mean over entries; the released loss is their sum.",
                 "One reduction for all methods; under Adam the learning rate does not change with it.",
             ),
-            Departure(
-                "The margin is subtracted for positives, as in the released code; the paper's slides "
-                "have it for both signs.",
-                "Published figures are the code's.",
-                option='margin_on="both"',
-            ),
-            Departure(
-                "Scores are sigmoid(s (cos - m/2)); the released code's are sigmoid(cos), without s and m.",
-                "One half is then midway between the boundaries of both signs; the ranking is the same.",
-            ),
+            *ANGULAR_DEPARTURES,
         ),
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.errors import UserError
-from labelwise.methods.bam import ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
+from labelwise.methods.bam import ANGULAR_DEPARTURES, ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
 from labelwise.methods.base import Batch, Pool, Problem
 from labelwise.methods.plan import Group, Stage
 from labelwise.methods.semi_supervised import DEPARTURES, SHARED, SelfTraining
@@ -92,16 +92,7 @@ class BalancedAngularMargin(SelfTraining):
         full_budget=Budget(40, 64, 1e-3),
         departures=(
             *DEPARTURES,
-            Departure(
-                "The margin is subtracted for positives, as in the released code; the paper's slides "
-                "have it for both signs.",
-                "Published figures are the code's.",
-                option='margin_on="both"',
-            ),
-            Departure(
-                "Scores are sigmoid(s (cos - m/2)); the released code's are sigmoid(cos), without s and m.",
-                "One half is then midway between the boundaries of both signs; the ranking is the same.",
-            ),
+            *ANGULAR_DEPARTURES,
             Departure(
                 "Pseudo-labels come from plain cosines; the released code picks the transform of an "
                 "unlabelled item by its true label.",

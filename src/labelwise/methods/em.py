@@ -8,7 +8,7 @@ from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["ALPHA", "EntropyMaximization"]
+__all__ = ["ALPHA", "DEPARTURES", "EntropyMaximization"]
 
 ALPHA = Hyperparameter(
     0.1,
@@ -17,6 +17,22 @@ ALPHA = Hyperparameter(
     high=1.0,
     source="paper: VOC .2, COCO .1, NUS .1, CUB .01",
 )
+
+
+DEPARTURES = (
+    Departure(
+        "Training ends after the last epoch; the released code stops at the first epoch whose "
+        "validation score is no better.",
+        "Without held-out rows there is nothing to stop by.",
+        option="patience=1",
+    ),
+    Departure(
+        "Where negatives are known, a row without any known entry is left out; the released "
+        "code trains on every row.",
+        "It is an unlabelled item there, of which the loss would only say that nothing is known.",
+    ),
+)
+"""The departures of the family."""
 
 
 class EntropyMaximization(Method):
@@ -30,19 +46,7 @@ class EntropyMaximization(Method):
         settings=frozenset(SETTINGS),
         passes=3,
         hyperparameters={"alpha": ALPHA},
-        departures=(
-            Departure(
-                "Training ends after the last epoch; the released code stops at the first epoch whose "
-                "validation score is no better.",
-                "Without held-out rows there is nothing to stop by.",
-                option="patience=1",
-            ),
-            Departure(
-                "Where negatives are known, a row without any known entry is left out; the released "
-                "code trains on every row.",
-                "It is an unlabelled item there, of which the loss would only say that nothing is known.",
-            ),
-        ),
+        departures=DEPARTURES,
     )
 
     def loss(self, batch: Batch) -> Tensor:

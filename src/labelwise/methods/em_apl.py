@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.base import Batch, Method, Pool
-from labelwise.methods.em import ALPHA
+from labelwise.methods.em import ALPHA, DEPARTURES
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
@@ -53,17 +53,7 @@ class EntropyMaximizationWithNegatives(Method):
             ),
         },
         departures=(
-            Departure(
-                "Training ends after the last epoch; the released code stops at the first epoch whose "
-                "validation score is no better.",
-                "Without held-out rows there is nothing to stop by.",
-                option="patience=1",
-            ),
-            Departure(
-                "Where negatives are known, a row without any known entry is left out; the released "
-                "code trains on every row.",
-                "It is an unlabelled item there, of which the loss would only say that nothing is known.",
-            ),
+            *DEPARTURES,
             Departure(
                 "Soft labels are taken from plain views; the released code scores the views of "
                 "training, mirrored at random.",

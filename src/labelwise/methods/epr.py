@@ -6,8 +6,8 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.expectation import ExpectedPositives
-from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
+from labelwise.methods.expectation import DEPARTURES, ExpectedPositives
+from labelwise.methods.spec import SETTINGS, MethodSpec
 
 __all__ = ["ExpectedPositiveRegularisation"]
 
@@ -29,18 +29,7 @@ class ExpectedPositiveRegularisation(ExpectedPositives):
         passes=3,
         needs=frozenset({"prior"}),
         whole_batch=True,
-        departures=(
-            Departure(
-                "A known negative has a cross-entropy of its own, and rows without labels take part; "
-                "the original has observed positives only.",
-                "What is known is used, and what is expected needs no label.",
-            ),
-            Departure(
-                "kappa is the sum of the labels' priors; the paper prints one number for each of its sets.",
-                "The prior is given or estimated anyway.",
-                option="prior",
-            ),
-        ),
+        departures=DEPARTURES,
     )
 
     def loss(self, batch: Batch) -> Tensor:

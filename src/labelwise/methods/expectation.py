@@ -12,8 +12,24 @@ from torch import Tensor
 from labelwise.methods.base import Method
 from labelwise.methods.plan import Stage
 from labelwise.methods.ranks import batch_sum, ranks
+from labelwise.methods.spec import Departure
 
-__all__ = ["ExpectedPositives", "excess"]
+__all__ = ["DEPARTURES", "ExpectedPositives", "excess"]
+
+
+DEPARTURES = (
+    Departure(
+        "A known negative has a cross-entropy of its own, and rows without labels take part; "
+        "the original has observed positives only.",
+        "What is known is used, and what is expected needs no label.",
+    ),
+    Departure(
+        "kappa is the sum of the labels' priors; the paper prints one number for each of its sets.",
+        "The prior is given or estimated anyway.",
+        option="prior",
+    ),
+)
+"""The departures of the family."""
 
 
 class ExpectedPositives(Method):

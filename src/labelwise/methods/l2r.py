@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from labelwise.methods.penalty import PenalisedHead
-from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
+from labelwise.methods.penalty import DEPARTURES, PenalisedHead
+from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
 __all__ = ["L2Regularised"]
 
@@ -25,13 +25,7 @@ class L2Regularised(PenalisedHead):
         settings=frozenset(SETTINGS),
         passes=3,
         hyperparameters={"weight": Hyperparameter(1e-4, "lambda, weight of sum W^2", low=0.0, high=1.0)},
-        departures=(
-            Departure(
-                "The coefficient, and that the head's weights alone are penalised, are ours.",
-                "A baseline without released code or coefficient.",
-                option="weight",
-            ),
-        ),
+        departures=DEPARTURES,
     )
 
     def norm(self, weight: Tensor) -> Tensor:

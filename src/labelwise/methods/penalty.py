@@ -9,8 +9,19 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch, Trainer
+from labelwise.methods.spec import Departure
 
-__all__ = ["PenalisedHead"]
+__all__ = ["DEPARTURES", "PenalisedHead"]
+
+
+DEPARTURES = (
+    Departure(
+        "The coefficient, and that the head's weights alone are penalised, are ours.",
+        "A baseline without released code or coefficient.",
+        option="weight",
+    ),
+)
+"""The departures of the family."""
 
 
 class PenalisedHead(NegativeByAssumption):

@@ -14,7 +14,7 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
-from labelwise.methods.expectation import ExpectedPositives, excess
+from labelwise.methods.expectation import DEPARTURES, ExpectedPositives, excess
 from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
@@ -71,16 +71,7 @@ class OnlineLabelEstimation(ExpectedPositives):
         },
         head_budget=Budget(25, 64, 1e-3),
         departures=(
-            Departure(
-                "A known negative has a cross-entropy of its own, and rows without labels take part; "
-                "the original has observed positives only.",
-                "What is known is used, and what is expected needs no label.",
-            ),
-            Departure(
-                "kappa is the sum of the labels' priors; the paper prints one number for each of its sets.",
-                "The prior is given or estimated anyway.",
-                option="prior",
-            ),
+            *DEPARTURES,
             Departure(
                 "A row's steps between its batches are made up in closed form when it is read next: "
                 "dense Adam but for its epsilon.",
