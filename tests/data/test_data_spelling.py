@@ -113,6 +113,13 @@ def test_pairs_without_states_hold_one_name_each(tmp_path: Path) -> None:
     table = read_table(path, item_column="item", labels_column="name")
     assert table.annotations.label_names == ("Mass", "No finding")
     assert table.annotations.matrix.tolist() == [[1, 1], [-1, 1]]
+    assert not any("separator" in note for note in table.notes)
+    other = csv(tmp_path, "item,text,name\na,ta,猫、犬\na,ta,鳥\nb,tb,犬\n")
+    assert read_table(other, item_column="item", labels_column="name").annotations.label_names == (
+        "犬",
+        "猫",
+        "鳥",
+    )
 
 
 @pytest.mark.parametrize("name", ["image", "text", "Image"])

@@ -138,10 +138,10 @@ class _Assignment:
                 content = self._guessed_content(free, labels is not None)
             if not features and content is None and labels is not None:
                 features = self._others(free, require_items)
-            if not features and content is None and self.folder_named and item == self.options.item_column:
+            if not (features or content) and self.folder_named and item and item == self.options.item_column:
                 # Nothing else can be pictures: the reader names the files that are missing.
                 content = item
-                self._tell(str(item), "item ids and pictures", "--item-column and --images")
+                self._tell(item, "item ids and pictures", "--item-column and --images")
         features = features or []
         kind: Kind = "features" if content is None else self._kind_of(content)
         if labels is None:

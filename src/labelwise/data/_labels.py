@@ -140,7 +140,8 @@ def _named(columns: Columns, name: str, label_value: str) -> list[str | None]:
 
 
 def _may_be_joined(cells: Sequence[Any]) -> bool:
-    return any(not isinstance(cell, str) or set(cell) & set(";|,[{(<#") for cell in cells if cell is not None)
+    marks = set(";|,[{(<#\uff1b\uff0c\u3001\u060c\u061b")
+    return any(not isinstance(cell, str) or set(cell) & marks for cell in cells if cell is not None)
 
 
 def _extra(
