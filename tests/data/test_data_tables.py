@@ -230,3 +230,14 @@ def test_a_model_gets_the_kind_of_items_that_it_takes(tmp_path: Path) -> None:
     path.write_text("image,cat\na.png,1\n")
     with pytest.raises(UserError, match="takes texts, and there is no column 'text'"):
         read_table(path, expect=((), ("cat",)), kind="text")
+
+
+def test_texts_that_parquet_keeps_as_views_are_texts(tmp_path: Path) -> None:
+    pa, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    if not hasattr(pa, "string_view"):
+        pytest.skip("an Arrow without views")
+    stories = pa.array([f"a story of number {i}" for i in range(20)], pa.string_view())
+    parquet.write_table(pa.table({"story": stories, "cat": [0, 1] * 10}), tmp_path / "t.parquet")
+    table = read_table(tmp_path / "t.parquet", label_columns=["cat"], keep=["story"])
+    assert table.kind == "text"
+    assert table.contents == table.kept["story"].to_pylist() == stories.to_pylist()

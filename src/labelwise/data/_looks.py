@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+
 from labelwise.annotations import code_of
 from labelwise.data._cells import Columns, as_number
 from labelwise.data._decode import begins_as_picture
@@ -154,8 +156,8 @@ def _each(columns: Columns, name: str, step: int = 4096) -> Iterable[Any]:
 
 def sample(columns: Columns, name: str) -> Sequence[str]:
     """Return some hundred cells that are not empty, from all over the column, as stripped text."""
-    column, step = columns.data[name], max(1, columns.rows // _SAMPLE)
-    values = (column[row].as_py() for row in range(0, columns.rows, step))
+    rows = np.arange(0, columns.rows, max(1, columns.rows // _SAMPLE))
+    values = columns.data[name].take(rows).to_pylist()
     texts = (str(value).strip() for value in values if value is not None)
     return [text for text in texts if text]
 

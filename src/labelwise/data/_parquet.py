@@ -15,6 +15,8 @@ __all__ = ["read_parquet"]
 
 _BATCH = 1 << 16
 _MOST_MEASURED = 1 << 28
+_VIEWS = {"string_view": "large_string", "binary_view": "large_binary"}
+"""Forms of text that most of Arrow's functions do not take, and those that they do."""
 
 
 def read_parquet(path: Path, max_rows: int | None) -> Columns:
@@ -61,6 +63,8 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
     for name, column in data.items():
         if pa.types.is_dictionary(column.type):
             data[name] = _decoded(path, name, column, most)
+        elif str(column.type) in _VIEWS:
+            data[name] = column.cast(_VIEWS[str(column.type)])
     return Columns(path, data, table.num_rows)
 
 
