@@ -174,6 +174,20 @@ def test_a_wrong_entry_is_one_line_that_names_it(model, place, value):
         assert entry in message or "tokenizer" in message or "weights" in message or "network" in message
 
 
+def test_a_figure_may_be_a_whole_number_of_any_size(model):
+    record = record_of(model)
+    for place in ("validation.metrics.coverage", "validation.per_label.f1"):
+        found = copy.deepcopy(record)
+        *way, last = place.split(".")
+        inner = found
+        for part in way:
+            inner = inner[part]
+        inner[last] = [10**30] * len(inner[last]) if isinstance(inner[last], list) else 10**30
+        craft(model, found)
+        assert "1000000000000000" in str(load(model).validation_) or "f1" in place
+        load(model).validation_.to_dict()
+
+
 @pytest.mark.parametrize("kind", ["features", "mlp", "queries"])
 def test_every_entry_is_missed_by_name_and_no_entry_can_be_of_every_kind(models, tmp_path, kind):
     path = Path(shutil.copytree(models[kind], tmp_path / "model"))

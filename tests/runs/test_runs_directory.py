@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -59,6 +61,24 @@ def test_output_is_checked_before_anything_is_computed(tmp_path: Path):
     (tmp_path / "link.csv").symlink_to(table)
     with pytest.raises(UserError, match="itself"):
         check_output(tmp_path / "link.csv", [table], (".csv",))
+
+
+@pytest.mark.parametrize("what", ["loop", "pipe", "socket"])
+def test_output_is_no_loop_and_takes_the_place_of_files_alone(tmp_path: Path, what: str):
+    out = tmp_path / "out.csv"
+    if what == "loop":
+        out.symlink_to(out.name)
+        assert check_output(out, [tmp_path / "t.csv"], (".csv",)) == out
+        return
+    if what == "pipe":
+        os.mkfifo(out)
+    else:
+        with pytest.MonkeyPatch.context() as patch, socket.socket(socket.AF_UNIX) as held:
+            patch.chdir(tmp_path)
+            held.bind(out.name)
+    with pytest.raises(UserError, match="no file"):
+        check_output(out, [tmp_path / "t.csv"], (".csv",))
+    assert not out.is_file()
 
 
 def test_json_is_written_whole(tmp_path: Path):

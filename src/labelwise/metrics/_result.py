@@ -149,11 +149,11 @@ class Evaluation(Mapping[str, float]):
     def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
         """Return the evaluation that ``to_dict`` wrote."""
         table = {
-            key: np.array([np.nan if value is None else value for value in values])
+            key: _array([np.nan if value is None else value for value in values])
             for key, values in data["per_label"].items()
             if key != "name"
         }
-        figures = {name: np.nan if value is None else value for name, value in data["metrics"].items()}
+        figures = {name: np.nan if value is None else float(value) for name, value in data["metrics"].items()}
         told = {
             key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
         }
@@ -186,3 +186,9 @@ class Evaluation(Mapping[str, float]):
 
 def _plain(value: float) -> float | None:
     return None if np.isnan(value) else value
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Return numbers as an array of numbers: those past 64 bits would be objects."""
+    array = np.array(values)
+    return array.astype(np.float64) if array.dtype == object else array

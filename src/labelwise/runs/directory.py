@@ -229,7 +229,10 @@ def check_output(path: str | Path, inputs: Iterable[str | Path], endings: Sequen
     if out.is_dir() or not out.absolute().parent.is_dir():
         why = "it is a folder" if out.is_dir() else f"there is no folder {str(out.parent)!r}"
         raise UserError(f"--out {out}: {why}; name a file in a folder that exists")
-    if any(out.resolve() == Path(source).resolve() for source in inputs):
+    if out.exists() and not out.is_file():
+        raise UserError(f"--out {out}: it is no file but a pipe, socket or device; name a file")
+    # Not Path.resolve, which raises for links that lead to themselves.
+    if any(os.path.realpath(out) == os.path.realpath(source) for source in inputs):
         raise UserError(f"--out {out} is the table itself: give another file")
     return out
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
-from labelwise.runs.directory import RunDirectory, digest
+from labelwise.runs.directory import RunDirectory, check_output, digest
 from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 from labelwise.runs.records import read_evaluation, require
 
@@ -32,6 +32,8 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     target = directory.report if out is None else Path(out)
     if target.suffix.lower() not in (".html", ".htm"):
         raise UserError(f"--out {target}: a report is a web page; give a name that ends in .html")
+    if out is not None:
+        check_output(target, [], (target.suffix.lower(),))
     table = config.files().get("table")
     if table is None or not Path(table).is_file():
         raise UserError(f"{table}, the table of {directory.path}, is gone: put it back to report on the run")
