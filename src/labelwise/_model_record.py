@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelwise.errors import UserError, listed, repeated
 
-__all__ = ["check_evaluation", "check_record"]
+__all__ = ["check_evaluation", "check_record", "wrong_entry"]
 
 Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
@@ -175,7 +175,7 @@ def check_record(record: Mapping[str, Any], path: str | Path) -> None:
             raise UserError(
                 f"the model.json in {path} has no entry {where!r:.200}: copy the model again"
             ) from None
-        raise _wrong(path, where, f"{first['msg'].replace('Input should be', 'it should be')}") from None
+        raise wrong_entry(path, where, f"{first['msg'].replace('Input should be', 'it should be')}") from None
     _check_backbone(model, path)
     _check_sizes(model, path)
 
@@ -192,7 +192,8 @@ def check_evaluation(record: Any, path: str | Path) -> None:
         raise UserError(f"{path} holds no figures: its columns per label have different lengths")
 
 
-def _wrong(path: str | Path, entry: str, words: str) -> UserError:
+def wrong_entry(path: str | Path, entry: str, words: str) -> UserError:
+    """Return the error that says why an entry of a model directory's record cannot be used."""
     return UserError(
         f"the model.json in {path} cannot be used: entry {entry!r:.200}: {words:.300}; copy the model again"
     )
@@ -200,17 +201,19 @@ def _wrong(path: str | Path, entry: str, words: str) -> UserError:
 
 def _check_backbone(model: _Model, path: str | Path) -> None:
     if not _BACKBONES.fullmatch(model.backbone):
-        raise _wrong(path, "backbone", f"{model.backbone!r:.80} is none that a model directory can name")
+        raise wrong_entry(path, "backbone", f"{model.backbone!r:.80} is none that a model directory can name")
     kept = model.preprocessing
     if isinstance(kept, _Text) and model.tokenizer is None and kept.tokenizer != "minilm":
-        raise _wrong(path, "tokenizer", f"missing, and {kept.tokenizer!r:.80} would have to be looked up")
+        raise wrong_entry(
+            path, "tokenizer", f"missing, and {kept.tokenizer!r:.80} would have to be looked up"
+        )
 
 
 def _check_sizes(model: _Model, path: str | Path) -> None:
     """Compare the lengths of what goes with labels and features."""
     names = model.label_names
     if twice := repeated(names):
-        raise _wrong(path, "label_names", f"{listed(map(repr, twice), 2)} stands there twice")
+        raise wrong_entry(path, "label_names", f"{listed(map(repr, twice), 2)} stands there twice")
     of_labels: dict[str, Sequence[Any] | None] = {
         "prior": model.prior,
         "rule.values": _list(model.rule, "values"),
@@ -229,26 +232,26 @@ def _check_sizes(model: _Model, path: str | Path) -> None:
         of_labels |= {f"validation.per_label.{key}": column for key, column in table.items()}
     for entry, values in of_labels.items():
         if values is not None and len(values) != len(names):
-            raise _wrong(path, entry, f"{len(values)} values for {len(names)} labels")
+            raise wrong_entry(path, entry, f"{len(values)} values for {len(names)} labels")
     if model.labels.label_names != names:
-        raise _wrong(path, "labels.label_names", "they differ from label_names")
+        raise wrong_entry(path, "labels.label_names", "they differ from label_names")
     facts = model.labels
     counts = zip(facts.positives, facts.negatives, facts.unknown, strict=True)
     rows = facts.rows_fully_known + facts.rows_partly_known + facts.rows_unknown
     if {facts.n_items, rows, *map(sum, counts)} != {facts.n_items} or facts.n_labels != len(names):
-        raise _wrong(
+        raise wrong_entry(
             path, "labels", f"its counts are not those of {facts.n_items} items, {len(names)} labels"
         )
     if model.feature_names is not None and len(model.feature_names) != model.n_features:
-        raise _wrong(
+        raise wrong_entry(
             path, "feature_names", f"{len(model.feature_names)} names, n_features {model.n_features}"
         )
     if model.n_features is not None and prod(model.item_shape) != model.n_features:
-        raise _wrong(path, "n_features", f"{model.n_features}, and items of shape {model.item_shape}")
+        raise wrong_entry(path, "n_features", f"{model.n_features}, and items of shape {model.item_shape}")
     if not model.frozen_backbone and model.input_shape != model.item_shape:
-        raise _wrong(path, "input_shape", f"{model.input_shape}, and items of shape {model.item_shape}")
+        raise wrong_entry(path, "input_shape", f"{model.input_shape}, and items of shape {model.item_shape}")
     if model.scaling is not None and prod(model.input_shape) != model.scaling.n_features:
-        raise _wrong(
+        raise wrong_entry(
             path, "scaling.n_features", f"{model.scaling.n_features}, and inputs of {model.input_shape}"
         )
 

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from labelwise import artifact, metrics
-from labelwise._model_record import check_record
+from labelwise._model_record import check_record, wrong_entry
 from labelwise._networks import backbone_for, network_for
 from labelwise._parameters import is_path
 from labelwise.annotations import Summary
@@ -200,9 +200,7 @@ def _read(path: str | Path, config: Mapping[str, Any], entry: str, change: Calla
     try:
         return change(config[entry])
     except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
-        raise UserError(
-            f"the model.json in {path} cannot be used: entry {entry!r}: {error!s:.200}; copy the model again"
-        ) from None
+        raise wrong_entry(path, entry, str(error)) from None
 
 
 @contextmanager

@@ -180,7 +180,7 @@ def scaled_source(X: Any, scaling: InputScaling | None, strong_view: float | Non
 
 
 def _problem(model: MultiLabelClassifier, lesson: Lesson, method_class: type[Method], seed: int) -> Problem:
-    facts = describe(lesson.labels.matrix, lesson.labels.label_names)
+    facts = describe(lesson.labels)
     # The prior of a selection run must not have seen the rows held out from it.
     own = resolve_prior(None, facts) if model.prior is None else None
     return Problem(

@@ -326,7 +326,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return X
 
     def _choose_method(self, labels: Annotations) -> type[Method]:
-        summary = describe(labels.matrix, labels.label_names)
+        summary = describe(labels)
         check_positive(summary)
         method = get(self.method or recommend(summary, self.tune_).method)
         method.spec.accept(summary.setting, fitting(summary.setting))

@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
-__all__ = ["CONTROLS", "Notice", "UserError", "listed", "near", "printable", "repeated", "shown"]
+__all__ = ["CONTROLS", "Notice", "UserError", "escaped", "listed", "near", "printable", "repeated", "shown"]
 
 Value = TypeVar("Value", bound=Hashable)
 
@@ -33,6 +33,11 @@ class Notice(UserWarning):
 def printable(text: str) -> str:
     """Return ``text`` with its ``CONTROLS`` written out, as in ``\\x1b``."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def escaped(text: str) -> str:
+    """Return JSON or TOML with the ``CONTROLS`` in its texts written as ``\\u001b``."""
+    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def near(name: str, options: Iterable[object]) -> str:

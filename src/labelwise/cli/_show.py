@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from labelwise.errors import CONTROLS, printable
+from labelwise.errors import escaped, printable
 
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
@@ -32,8 +32,7 @@ _SHORT = 18
 
 def print_json(data: Any) -> None:
     """Print ``data`` as JSON on stdout."""
-    text = json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)
-    typer.echo(CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+    typer.echo(escaped(json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False)))
 
 
 def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:

@@ -10,7 +10,7 @@ from typing import Literal
 
 from labelwise.data import _looks as looks
 from labelwise.data._cells import Columns
-from labelwise.data._options import TableOptions
+from labelwise.data._options import TableOptions, flag_of
 from labelwise.errors import UserError, listed, near
 
 __all__ = ["Roles", "assign_roles"]
@@ -166,7 +166,7 @@ class _Assignment:
 
     def _check(self, name: str | None, option: str) -> None:
         if name is not None and name not in self.columns.data:
-            raise UserError(_missing(self.file, name, self.columns.data, _flag(option)))
+            raise UserError(_missing(self.file, name, self.columns.data, flag_of(option)))
 
     def _is_different(self, name: str) -> bool:
         """Return whether a column may be ids that are 1 and 0: few rows may number themselves so."""
@@ -212,7 +212,7 @@ class _Assignment:
             if pattern not in self.columns.data:
                 hits = [c for c in self.columns.data if c not in ids and fnmatchcase(c, pattern)]
             if not hits:
-                raise UserError(_missing(self.file, pattern, self.columns.data, _flag(option)))
+                raise UserError(_missing(self.file, pattern, self.columns.data, flag_of(option)))
             found.update(dict.fromkeys(hits))
         return list(found)
 
@@ -494,7 +494,3 @@ def _ranges(names: Sequence[str], most: int = 6) -> str:
 
 def _missing(file: str, name: str, columns: Collection[str], flag: str) -> str:
     return f"{file}: {flag} names {name!r}, which is no column; {near(name, columns)}"
-
-
-def _flag(option: str) -> str:
-    return f"{option} (--{option.replace('_', '-')})"

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 
 from labelwise.errors import UserError
 
-__all__ = ["TableOptions"]
+__all__ = ["TableOptions", "flag_of"]
 
 _WORDS: dict[str, tuple[str, ...]] = {
     "unlisted": ("unknown", "absent"),
@@ -61,7 +61,7 @@ class TableOptions:
         for name, words in _WORDS.items():
             value = getattr(self, name)
             if value not in (*words, None) or (value is None and name in ("minus_one", "empty")):
-                raise UserError(f"{name} ({_flag(name)}) is {value!r}: it is {' or '.join(map(repr, words))}")
+                raise UserError(f"{flag_of(name)} is {value!r}: it is {' or '.join(map(repr, words))}")
         for name in (
             "labels_column",
             "label_value",
@@ -72,13 +72,13 @@ class TableOptions:
         ):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
-                raise UserError(f"{name} ({_flag(name)}) is {value!r}: give one name, as text")
+                raise UserError(f"{flag_of(name)} is {value!r}: give one name, as text")
         for name in _LISTS:
             value = getattr(self, name)
             if value is None or isinstance(value, str):
                 continue
             if not isinstance(value, Sequence) or not all(isinstance(one, str) for one in value):
-                raise UserError(f"{name} ({_flag(name)}) is {value!r}: give names of columns, as texts")
+                raise UserError(f"{flag_of(name)} is {value!r}: give names of columns, as texts")
             object.__setattr__(self, name, tuple(value))
         if self.max_rows is not None and (
             isinstance(self.max_rows, bool) or not isinstance(self.max_rows, int) or self.max_rows < 1
@@ -122,9 +122,7 @@ class TableOptions:
         ]
         told = []
         for names, reason, unused in cases:
-            given = [
-                f"{name} ({_flag(name)})" for name in names if getattr(self, name) not in (None, "unknown")
-            ]
+            given = [flag_of(name) for name in names if getattr(self, name) not in (None, "unknown")]
             if unused and given:
                 told.append(f"not used: {', '.join(given)}, since {reason}")
         return told
@@ -148,5 +146,6 @@ class TableOptions:
         return replace(self, **changes)
 
 
-def _flag(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+def flag_of(name: str) -> str:
+    """Return what an option is called in Python, and in brackets on the command line."""
+    return f"{name} (--{name.replace('_', '-')})"

@@ -76,7 +76,7 @@ class Preparation:
         """
         blocks: list[NDArray[np.float32]] = []
         names: list[str] = []
-        filled, unknown, empty = Counts(), Counts(), Counts()
+        filled, unknown, empty = _Counts(), _Counts(), _Counts()
         for name in self.columns:
             if name in self.categories:
                 block = self._encoded(columns, name, unknown, empty)
@@ -102,7 +102,7 @@ class Preparation:
             )
         return np.hstack(blocks), tuple(names), notes
 
-    def _encoded(self, columns: Columns, name: str, unknown: Counts, empty: Counts) -> NDArray[Any]:
+    def _encoded(self, columns: Columns, name: str, unknown: _Counts, empty: _Counts) -> NDArray[Any]:
         from sklearn.preprocessing import OneHotEncoder
 
         known = list(self.categories[name])
@@ -116,7 +116,7 @@ class Preparation:
         block: NDArray[Any] = encoder.transform(words)
         return block
 
-    def _filled(self, columns: Columns, name: str, filled: Counts) -> NDArray[Any]:
+    def _filled(self, columns: Columns, name: str, filled: _Counts) -> NDArray[Any]:
         from sklearn.impute import SimpleImputer
 
         column = _numbers(columns, name)
@@ -148,7 +148,7 @@ class Preparation:
             ) from None
 
 
-class Counts:
+class _Counts:
     """How many cells of which columns, for a sentence."""
 
     def __init__(self) -> None:

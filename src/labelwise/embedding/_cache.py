@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from labelwise import _files
 from labelwise._locks import held
 from labelwise.embedding._store import FILES, Store, count_rows, read_meta, width_of
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, printable
 
 __all__ = ["CachedFeatures", "FeatureCache"]
 
@@ -229,8 +229,8 @@ def _described(folder: Path) -> CachedFeatures | None:
 
 
 def _words(value: object) -> str:
-    """Return what a record says as words for a terminal, whoever wrote it."""
-    return "".join(c if c.isprintable() else "?" for c in value[:200]) if isinstance(value, str) else ""
+    """Return what a record says on one line that a terminal can show, whoever wrote it."""
+    return printable(" ".join(value[:200].split())) if isinstance(value, str) else ""
 
 
 def _count(value: object) -> int:

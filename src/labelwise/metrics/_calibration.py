@@ -117,8 +117,10 @@ class PlattCalibration:
         return np.asarray(expit(self.logits(as_logits(s, self.input))))
 
     def logits(self, logits: ArrayLike) -> Floats:
-        """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores, whatever
-        ``input`` is: the same line, and no two that differ are tied."""
+        """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores.
+
+        ``input`` does not matter here: the line is the same, and no two scores that differ are tied.
+        """
         x = check_scores(logits, "logits")
         self._check_width(x)
         return np.asarray(x * np.array(self.slope) + np.array(self.offset))
@@ -155,6 +157,7 @@ def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
 
 
 def as_logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:
+    """Return scores (n, K) as logits, float64; refuse probabilities outside [0, 1]."""
     x = scores.astype(np.float64)
     if kind == "logit":
         return x

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise._files import read_text
-from labelwise.errors import CONTROLS, UserError
+from labelwise.errors import UserError, escaped
 
 __all__ = ["dumps", "parse_value", "read"]
 
@@ -64,7 +64,7 @@ def _value(value: Any) -> str:
         if any("\ud800" <= character <= "\udfff" for character in value):
             raise UserError(f"{value!r} holds what is no character of UTF-8: rename it")
         # A JSON string is a TOML string but for DEL, which TOML wants escaped, as terminals want other controls.
-        return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(value, ensure_ascii=False))
+        return escaped(json.dumps(value, ensure_ascii=False))
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_value, value)) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")
