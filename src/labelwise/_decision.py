@@ -1,4 +1,4 @@
-"""How scores become label sets: the decision rule, in words where it comes from, and the calibration before it."""
+"""The decision of a classifier: its rule, in words where that comes from, and the calibration before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user's own kinds of items are before they are read: frames, tensors, masked arrays, lists of texts."""
+"""Items as users hold them, before they are read: frames, tensors, masked arrays, lists of texts."""
 
 from __future__ import annotations
 

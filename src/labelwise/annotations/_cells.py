@@ -1,4 +1,4 @@
-"""What one cell of a column of labels says: a list of names, states by name, numbers, or text still to be split."""
+"""A cell of a column of labels, read: a list of names, states by name, numbers, or text still to be split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a code such as 1, -1, yes or an empty cell means, and which codes look like another convention."""
+"""Codes of label states, such as 1, -1, yes or an empty cell, and those that look like another convention."""
 
 from __future__ import annotations
 

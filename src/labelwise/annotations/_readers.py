@@ -1,4 +1,4 @@
-"""How arrays, nested lists, frames, tensors and sparse matrices become label states."""
+"""Label states from arrays, nested lists, frames, tensors and sparse matrices."""
 
 from __future__ import annotations
 

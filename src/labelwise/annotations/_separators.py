@@ -1,4 +1,4 @@
-"""How the texts of a column become names: one separator for the whole column, found by looking at all its cells."""
+"""Names from the texts of a column: one separator for all of it, found by looking at all its cells."""
 
 from __future__ import annotations
 

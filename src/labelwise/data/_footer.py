@@ -1,4 +1,4 @@
-"""What the footer of a Parquet file promises, read without decoding a page.
+"""The promises of a Parquet file's footer, read without decoding a page.
 
 Arrow's own access to it ends the process where a footer is damaged, so the few fields that a bound needs are read
 here: the footer is one structure of Thrift's compact protocol (parquet.thrift of apache/parquet-format).

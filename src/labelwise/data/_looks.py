@@ -1,4 +1,4 @@
-"""What a column's cells look like, whatever its name: states, row numbers, texts, names of pictures, pictures."""
+"""Looks at a column's cells, whatever its name: states, row numbers, texts, names of pictures, pictures."""
 
 from __future__ import annotations
 

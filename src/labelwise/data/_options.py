@@ -1,4 +1,4 @@
-"""How a table is to be read: everything that its user says of its columns and cells, in one object."""
+"""The options of reading a table: everything that its user says of its columns and cells, in one object."""
 
 from __future__ import annotations
 

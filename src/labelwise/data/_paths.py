@@ -1,4 +1,4 @@
-"""Where the pictures of a table lie: inside one folder, links followed, and under which of a file's names."""
+"""Files of a table's pictures: inside one folder, links followed, and under which of a file's names."""
 
 from __future__ import annotations
 

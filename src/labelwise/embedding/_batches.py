@@ -1,4 +1,4 @@
-"""Which items are computed together, and in which shape."""
+"""Batches of items that are computed together, each of one shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every loss refuses: shapes that differ, whole-number scores, codes that are none, arguments out of range."""
+"""Refusals of all losses: shapes that differ, whole-number scores, codes that are none, arguments out of range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where items come from: a table's file, standard input, or a folder of pictures."""
+"""Sources of items: a table's file, standard input, or a folder of pictures."""
 
 from __future__ import annotations
 
