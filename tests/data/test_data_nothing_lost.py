@@ -131,7 +131,7 @@ def test_the_delimiter_is_guessed_and_told(tmp_path: Path, mark: str, word: str 
     assert found.notes == (
         []
         if word is None
-        else [f"Fields are separated by {word}, as the first lines show (--delimiter says otherwise)."]
+        else [f"Fields are separated by {word}, as the first lines show (change it with --delimiter)."]
     )
     assert columns(tmp_path / "t.csv", text, delimiter=mark).notes == []
 

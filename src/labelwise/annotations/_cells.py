@@ -88,7 +88,7 @@ class CellReader:
         for key in self.keys:
             left = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
             notes.append(
-                f"Of each object in a cell the text of {shown(key)} is the name{left} (--name-key says otherwise)."
+                f"Of each object in a cell the text of {shown(key)} is the name{left} (change it with --name-key)."
             )
         return notes
 

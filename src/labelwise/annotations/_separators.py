@@ -76,8 +76,8 @@ def split_texts(
     names = {row: _parts(text, best) for row, text in texts.items()}
     _refuse_pairs(texts, names, known)
     notes.append(
-        f"Names in a cell are separated by {best!r}, which {cells[best]:,} of {len(texts):,} cells hold (--separator"
-        " says otherwise)."
+        f"Names in a cell are separated by {best!r}, which {cells[best]:,} of {len(texts):,} cells hold (change it"
+        " with --separator)."
     )
     for mark in found:
         if mark != best:
@@ -179,7 +179,7 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
                 f" alone. Give separator={mark!r} (--separator) to split there, or separator=';' to keep each cell as"
                 " one name"
             )
-    notes.append("Each cell is one name: none holds ';', '|' or ',' (--separator says otherwise).")
+    notes.append("Each cell is one name: none holds ';', '|' or ',' (change it with --separator).")
     return {row: (text,) for row, text in texts.items()}
 
 

@@ -314,7 +314,7 @@ def _delimiter(path: Path, data: bytes, usual: str, given: str | None, notes: li
     found = usual if usual in agreed else most
     if found != usual:
         notes.append(
-            f"Fields are separated by {_WORDS[found]}, as the first lines show (--delimiter says otherwise)."
+            f"Fields are separated by {_WORDS[found]}, as the first lines show (change it with --delimiter)."
         )
     return found
 
