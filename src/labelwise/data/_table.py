@@ -132,15 +132,7 @@ def read_table(
         raise UserError(
             f"on_bad_item (--on-bad-item) is {shown(on_bad_item)}: {near(str(on_bad_item), ('stop', 'skip'))}"
         )
-    given = {name: value for name, value in given.items() if value is not None}
-    asked = (options or TableOptions()).changed(given)
-    columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
-    columns = columns.respelt([*asked.named_columns(), *(name for names in expect or () for name in names)])
-    notes = list(columns.notes)
-    if expect is not None:
-        asked = _for_model(columns, asked, given, expect, preparation, require_labels, notes)
-    if not require_labels and asked.labels_column is not None and asked.labels_column not in columns.data:
-        asked = replace(asked, labels_column=None, label_value=None, label_columns=())
+    columns, asked, notes = _open(path, options or TableOptions(), given, expect, preparation, require_labels)
     folder = path.parent if images is None else Path(images)
     roles = _roles(
         columns,
@@ -192,6 +184,27 @@ def read_table(
         kept=_kept(columns, keep, groups),
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
+
+
+def _open(
+    path: Path,
+    options: TableOptions,
+    given: Mapping[str, Any],
+    expect: tuple[Sequence[str], Sequence[str]] | None,
+    preparation: Preparation | None,
+    require_labels: bool,
+) -> tuple[Columns, TableOptions, list[str]]:
+    """Return a file's columns, the options by which they are read, and what was guessed so far."""
+    given = {name: value for name, value in given.items() if value is not None}
+    asked = options.changed(given)
+    columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
+    columns = columns.respelt([*asked.named_columns(), *(name for names in expect or () for name in names)])
+    notes = list(columns.notes)
+    if expect is not None:
+        asked = _for_model(columns, asked, given, expect, preparation, require_labels, notes)
+    if not require_labels and asked.labels_column is not None and asked.labels_column not in columns.data:
+        asked = replace(asked, labels_column=None, label_value=None, label_columns=())
+    return columns, asked, notes
 
 
 def _roles(columns: Columns, asked: TableOptions, folder: Path, *, folder_named: bool, **given: Any) -> Roles:

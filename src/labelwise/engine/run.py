@@ -26,7 +26,7 @@ from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
 from labelwise.engine.settings import Settings
 from labelwise.engine.starts import start_head
-from labelwise.errors import UserError, listed
+from labelwise.errors import Notice, UserError, listed
 from labelwise.methods import Batch, Method, Stage, head_rate
 from labelwise.models import Network, RidgeSolution
 from labelwise.targets import ItemState
@@ -95,19 +95,14 @@ class Run:
             and not (part is self.network.backbone and self.network.keeps_statistics)
             for module in part.modules()
         )
-        if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
-            warnings.warn(
-                "batch norm takes its statistics from each process's part of a batch: what is trained differs from "
-                "what one process trains; use devices=1, a large batch_size, or head_start='ridge', which keeps the "
-                "statistics of a pretrained backbone",
-                stacklevel=2,
-            )
         self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
         self._items_saved: tuple[int, str | None] | None = None
         self._seen = np.empty(0, np.int64)
         self._updated = False
         self._saved_at = time.monotonic()
         self._check()
+        if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
+            _tell_of_batch_norm()
 
     def _check(self) -> None:
         """Refuse, before any work, what the method cannot do."""
@@ -425,3 +420,14 @@ class Run:
         snapshot.restore_run(self, found)
         self._items_saved = self.state.version, found.items_sha256
         return found
+
+
+def _tell_of_batch_norm() -> None:
+    warnings.warn(
+        Notice(
+            "batch norm takes its statistics from each process's part of a batch: what is trained differs from what one"
+            " process trains; use devices=1, a large batch_size, or head_start='ridge', which keeps the statistics of a"
+            " pretrained backbone"
+        ),
+        stacklevel=3,
+    )
