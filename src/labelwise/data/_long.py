@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations
+from labelwise.data import _looks as looks
+from labelwise.data._cells import Columns
+from labelwise.data._columns import Roles
+from labelwise.data._options import TableOptions
 from labelwise.errors import UserError, near
 
-__all__ = ["Groups", "from_pairs", "joined"]
+__all__ = ["Groups", "from_pairs", "joined", "one_row_each"]
 
 Where = Callable[[int], str]
 
@@ -93,3 +97,59 @@ def joined(groups: Groups, given: Annotations) -> Annotations:
     matrix = np.full((len(groups.items), given.n_labels), -1, dtype=np.int8)
     np.maximum.at(matrix, groups.of_row, given.matrix)
     return Annotations(matrix, given.label_names, given.notes)
+
+
+def one_row_each(
+    columns: Columns,
+    groups: Groups,
+    roles: Roles,
+    asked: TableOptions,
+    features: NDArray[np.float32] | None,
+    contents: list[Any] | None,
+    notes: list[str],
+) -> tuple[NDArray[np.float32] | None, list[Any] | None]:
+    """Return the features and contents of each item's first row, the same in all of its rows."""
+    if len(groups.items) == len(groups.of_row):
+        return features, contents
+    if asked.label_value is None:
+        _refuse_states(columns, groups, roles, asked)
+    checked: dict[str, list[Any]] = {
+        name: columns.data[name].to_pylist() if columns.is_vector(name) else columns.strings(name)
+        for name in roles.features
+    }
+    if contents is not None:
+        checked[str(roles.content)] = contents
+    for name, values in checked.items():
+        row = groups.differing(values)
+        if row is not None:
+            item = groups.items[groups.of_row[row]]
+            raise UserError(
+                f"{columns.where(row, name)}: item {item!r} has another value in row"
+                f" {int(groups.first[groups.of_row[row]]) + 1}; give each item an id of its own, or name another column"
+                " by item_column (--item-column)"
+            )
+    notes.append(
+        f"{len(groups.of_row):,} rows hold {len(groups.items):,} items: a row is one item and one label, and the rows"
+        " of an item are read together"
+    )
+    first = groups.first
+    return (
+        None if features is None else np.ascontiguousarray(features[first]),
+        None if contents is None else [contents[row] for row in first.tolist()],
+    )
+
+
+def _refuse_states(columns: Columns, groups: Groups, roles: Roles, asked: TableOptions) -> None:
+    """Refuse rows of pairs beside a column that seems to say of each whether it applies."""
+    named = {roles.item, asked.labels_column, roles.content}
+    for name in columns.data:
+        if name in named or columns.is_vector(name) or not looks.holds_states(columns, name):
+            continue
+        values = columns.strings(name)
+        if groups.differing(values) is not None or any(value in ("0", "0.0") for value in values):
+            row = groups.repeats()[0]
+            raise UserError(
+                f"{columns.where(row, roles.item)}: item {groups.items[groups.of_row[row]]!r} is already in row"
+                f" {int(groups.first[groups.of_row[row]]) + 1}: a row seems to hold one item and one label, with its"
+                f" state in {name!r}; if so give --label-value {name!r}"
+            )
