@@ -22,7 +22,7 @@ from picture_files import SMALL, folder_of, scene
 from PIL import Image, ImageFile
 
 from labelwise.data import ImageFiles, Texts, read_table
-from labelwise.data._decode import MOST_PIXELS, Unusable, decode, measure
+from labelwise.data._decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
 
 
@@ -372,8 +372,6 @@ def test_a_bomb_of_every_format_is_refused_by_its_header(tmp_path):
         tracemalloc.start()
         with pytest.raises(Unusable, match="pixels"):
             decode(path, most_pixels=side * side - 1)
-        with pytest.raises(Unusable, match="pixels"):
-            measure(path, most_pixels=side * side - 1)
         assert tracemalloc.get_traced_memory()[1] < 2e6
         tracemalloc.stop()
 

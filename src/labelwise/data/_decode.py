@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MOST_PIXELS", "Unusable", "begins_as_picture", "decode", "measure", "open_regular"]
+__all__ = ["MOST_PIXELS", "Unusable", "begins_as_picture", "decode", "open_regular"]
 
 MOST_PIXELS = 89_478_485
 """The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
@@ -27,7 +27,6 @@ _DEPTHS = {"1": 1, "L": 1, "P": 1, "LA": 4, "La": 4, "PA": 4, "RGB": 3, "YCbCr":
 
 _ORIENTATION = 0x0112
 _NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
-_TURNED = (5, 6, 7, 8)
 
 
 class Unusable(Exception):
@@ -83,19 +82,6 @@ def decode(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Image
             raise
         except Exception as error:
             raise Unusable(f"is damaged or cut short ({_said(error)})") from None
-
-
-def measure(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> tuple[int, int]:
-    """Return the height and width that ``decode`` will give, from the file's header alone.
-
-    :raises Unusable: for a file whose header cannot be read.
-    """
-    with ExitStack() as stack:
-        image = _open(stack.enter_context(open_regular(path)), most_pixels)
-        width, height = image.size
-        # TIFF files turn themselves, and tell their size accordingly.
-        turned = image.format != "TIFF" and "exif" in image.info and _orientation(image) in _TURNED
-        return (width, height) if turned else (height, width)
 
 
 def _check_regular(mode: int) -> None:

@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
-import threading
+import struct
+import warnings
 import zlib
-from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from labelwise._files import clear_drafts, is_link, open_own, replacing_folder
-from labelwise.data._decode import Unusable, measure
-from labelwise.data._workers import Workers
+from labelwise._files import is_link, open_own, own_folder, read_bytes
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,178 +19,113 @@ if TYPE_CHECKING:
 
 __all__ = ["DecodedPictures", "shortened"]
 
-_VERSION = 1
+_VERSION = 2
+_HEADER = struct.Struct("<4I")
+"""Before the pixels: the format's version, height, width, and a check sum of these, the key and the pixels."""
+_FLAGS = os.O_WRONLY | os.O_CREAT
 
 
 def shortened(image: Image, side: int, interpolation: str) -> Image:
     """Return the picture with its shorter side at ``side`` pixels, or as it is where that is no longer."""
     from PIL.Image import Resampling
 
-    height, width = _short_shape((image.height, image.width), side)
-    if (width, height) == image.size:
+    short = min(image.size)
+    if short <= side:
         return image
+    width, height = (side if length == short else round(length * side / short) for length in image.size)
     return image.resize((width, height), Resampling[interpolation.upper()])
 
 
 class DecodedPictures:
-    """One place per picture in one file, laid out from the pictures' headers, and a check sum once it is filled.
+    """One file a picture, named by the picture's own file: a new, changed or moved one costs itself alone.
 
-    The folder's name is a digest of the paths, sizes and times of all files, so that a changed file is
-    decoded anew. A picture is written before its check sum (``done``, n uint32, 0 for none), and one whose sum
-    is wrong counts as not written: a run that is killed leaves nothing half done. Two processes write equal
-    bytes to equal places. A picture whose header told another size than its pixels is never kept.
+    A file that a kill, a full disk or damage left wrong fails its check sum and is written anew; two processes write
+    equal bytes to one place. Links in the folder are not followed. Where the disk refuses, a warning says so once and
+    nothing more is kept.
 
-    :raises UserError: where the folder cannot be written.
+    :raises UserError: where the folder cannot be made.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        paths: Sequence[str | bytes],
-        *,
-        side: int,
-        interpolation: str,
-        most_pixels: int,
-        workers: Workers,
-    ) -> None:
-        self.side, self._most_pixels = side, most_pixels
-        self.folder = folder / _key(paths, side, interpolation, most_pixels)
-        if not self._found(len(paths)):
-            shapes = _shapes(paths, side, most_pixels, workers)
-            try:
-                _lay_out(self.folder, shapes)
-                self._load(len(paths))
-            except OSError as error:
-                raise UserError(
-                    f"cache: {folder} cannot be written ({error.strerror or error}); give another folder"
-                ) from None
-
-    def _found(self, n: int) -> bool:
-        """Open what is there and return whether it is whole; what is damaged is deleted."""
+    def __init__(self, folder: Path, *, side: int, interpolation: str, most_pixels: int) -> None:
+        self.side, self._most_pixels, self._keeps = side, most_pixels, True
+        space = hashlib.blake2b(f"{_VERSION} {side} {interpolation} {most_pixels}".encode(), digest_size=8)
+        self.folder = folder / f"pictures-{space.hexdigest()}"
         try:
-            self._load(n)
-        except (OSError, ValueError, EOFError):
-            # Whoever has it open keeps what it has; of a link, what it leads to stays.
+            folder.mkdir(parents=True, exist_ok=True)
             if is_link(self.folder):
                 self.folder.unlink()
-            shutil.rmtree(self.folder, ignore_errors=True)
-            return False
-        return True
+            own_folder(self.folder)
+        except OSError as error:
+            raise UserError(
+                f"cache: {folder} cannot be written ({error.strerror or error}); give another folder"
+            ) from None
 
-    def _load(self, n: int) -> None:
-        if is_link(self.folder):
-            raise NotADirectoryError("a link")
-        # Mapped first: a header that lies of its size would have room made for it.
-        shapes = np.load(self.folder / "shapes.npy", allow_pickle=False, mmap_mode="r" if n else None)
-        if shapes.shape != (n, 2) or shapes.dtype != np.int32 or (shapes < 0).any():
-            raise ValueError("the shapes are of other pictures")
-        self._shapes: NDArray[np.int32] = np.array(shapes)
-        if (self._shapes.astype(np.float64).prod(axis=1) > self._most_pixels).any():
-            raise ValueError("the shapes are of no pictures")
-        ends = np.cumsum(3 * self._shapes.astype(np.int64).prod(axis=1))
-        self._starts = np.concatenate([np.zeros(1, dtype=np.int64), ends])
-        self._open()
+    @staticmethod
+    def key(path: str | bytes) -> str | None:
+        """Return the name of what is kept of a picture, None for a file that is not there.
 
-    def _open(self) -> None:
-        total = int(self._starts[-1])
-        self._pixels = np.memmap(self.folder / "pixels.bin", np.uint8, "r", shape=(total,)) if total else None
-        # Written in place, so never through a link nor to a file of another name.
-        with os.fdopen(open_own(self.folder / "done.bin", os.O_RDWR), "r+b") as done:
-            self._done = np.memmap(done, "<u4", "r+", shape=(max(len(self._shapes), 1),))
-        self._file = os.fdopen(open_own(self.folder / "pixels.bin", os.O_RDWR), "r+b", buffering=0)
-        self._lock = threading.Lock()
+        A file is known by its path, size and times. The time of its last change is one of them, since no program sets
+        it: another picture of the same name, size and date is another one.
+        """
+        if isinstance(path, bytes):
+            return hashlib.blake2b(path, digest_size=16).hexdigest()
+        try:
+            found = os.stat(path)
+        except (OSError, ValueError):
+            return None
+        told = f"{os.path.abspath(path)}\n{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+        return hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: self.__dict__[name] for name in ("side", "folder", "_shapes", "_starts")}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._open()
-
-    def get(self, row: int) -> Image | None:
+    def get(self, key: str | None) -> Image | None:
         """Return a picture that was kept, or None."""
         from PIL import Image as images
 
-        if not self._done[row] or self._pixels is None:
+        if key is None:
             return None
-        pixels = self._pixels[self._starts[row] : self._starts[row + 1]]
-        if _check_sum(pixels) != self._done[row]:
+        try:
+            content = read_bytes(self.folder / key, _HEADER.size + 3 * self._most_pixels)
+            version, height, width, check = _HEADER.unpack_from(content)
+        except (OSError, struct.error):
             return None
-        height, width = self._shapes[row].tolist()
+        pixels = content[_HEADER.size :]
+        if version != _VERSION or 3 * height * width != len(pixels) or not len(pixels):
+            return None
+        if check != _check_sum(key, height, width, pixels):
+            return None
         return images.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
 
-    def put(self, row: int, image: Image) -> None:
-        """Keep a picture, if it has the size that its header told.
-
-        :raises UserError: where the disk is full.
-        """
-        if (image.height, image.width) != tuple(self._shapes[row].tolist()):
+    def put(self, key: str | None, image: Image) -> None:
+        """Keep a picture, or warn once that nothing more is kept."""
+        if key is None or not self._keeps:
             return
         pixels = image.tobytes()
+        check = _check_sum(key, image.height, image.width, pixels)
+        path = self.folder / key
         try:
-            with self._lock:
-                # Written as a file, since a full disk ends a process that writes to mapped memory.
-                self._file.seek(int(self._starts[row]))
-                rest = memoryview(pixels)
-                while rest:
-                    rest = rest[self._file.write(rest) :]
+            self._write(path, _HEADER.pack(_VERSION, image.height, image.width, check) + pixels)
         except OSError as error:
-            raise UserError(
-                f"cache: {self.folder} cannot be written ({error.strerror}); free the disk or train without it"
-            ) from None
-        self._done[row] = _check_sum(pixels)
+            self._keeps = False
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            warnings.warn(
+                f"the cache of pictures {self.folder} cannot be written ({error.strerror or error}): this run goes on,"
+                " and keeps no more of them; free some space, or give another folder",
+                stacklevel=2,
+            )
 
-
-def _check_sum(pixels: Any) -> int:
-    return zlib.crc32(pixels) or 1
-
-
-def _short_shape(shape: tuple[int, int], side: int) -> tuple[int, int]:
-    short = min(shape)
-    if short <= side:
-        return shape
-    height, width = (side if length == short else round(length * side / short) for length in shape)
-    return height, width
-
-
-def _key(paths: Sequence[str | bytes], side: int, interpolation: str, most_pixels: int) -> str:
-    digest = hashlib.blake2b(f"{_VERSION} {side} {interpolation} {most_pixels}\n".encode(), digest_size=16)
-    for path in paths:
-        if isinstance(path, bytes):
-            digest.update(hashlib.blake2b(path, digest_size=16).digest())
-            continue
+    def _write(self, path: Path, content: bytes) -> None:
         try:
-            status = os.stat(path)
-            size, time = status.st_size, status.st_mtime_ns
-        except (OSError, ValueError):
-            size, time = -1, -1
-        digest.update(f"{os.path.abspath(path)}\n{size} {time}\n".encode("utf-8", "surrogateescape"))
-    return "decoded-" + digest.hexdigest()
+            handle = open_own(path, _FLAGS)
+        except OSError:
+            # A link, a pipe or a file with another name: it goes, and what it leads to stays.
+            path.unlink(missing_ok=True)
+            handle = open_own(path, _FLAGS)
+        with os.fdopen(handle, "wb", buffering=0) as file:
+            rest = memoryview(content)
+            while rest:
+                rest = rest[file.write(rest) :]
+            file.truncate(len(content))
 
 
-def _shapes(paths: Sequence[str | bytes], side: int, most_pixels: int, workers: Workers) -> NDArray[np.int32]:
-    shapes = np.zeros((len(paths), 2), dtype=np.int32)
-
-    def look(row: int) -> None:
-        try:
-            shapes[row] = _short_shape(measure(paths[row], most_pixels=most_pixels), side)
-        except Unusable:
-            return
-
-    workers.run(look, len(paths))
-    return shapes
-
-
-def _lay_out(folder: Path, shapes: NDArray[np.int32]) -> None:
-    """Make the folder with all its files at once; of two processes that do, the first one's stays."""
-    try:
-        with replacing_folder(folder) as made:
-            clear_drafts(folder.parent)
-            np.save(made / "shapes.npy", shapes)
-            with (made / "pixels.bin").open("wb") as file:
-                file.truncate(3 * int(shapes.astype(np.int64).prod(axis=1).sum()))
-            # Written out, since it is mapped: a full disk would end the process at the first check sum.
-            (made / "done.bin").write_bytes(bytes(4 * max(len(shapes), 1)))
-    except OSError:
-        if not folder.is_dir():
-            raise
+def _check_sum(key: str, height: int, width: int, pixels: bytes) -> int:
+    return zlib.crc32(pixels, zlib.crc32(f"{key} {height} {width}".encode()))

@@ -111,11 +111,9 @@ class ImageFiles:
         if cache is not None:
             self._decoded = DecodedPictures(
                 Path(cache),
-                self._paths,
                 side=max(256, preprocessing.short_side or 0, *preprocessing.size),
                 interpolation=preprocessing.interpolation,
                 most_pixels=most_pixels,
-                workers=self._workers,
             )
 
     @property
@@ -266,14 +264,17 @@ class ImageFiles:
 
     def _pixels(self, row: int) -> Image:
         """Return a row's picture, by way of the cache."""
-        number = int(self._rows[row])
+        path = self._path(row)
         if self._decoded is None:
-            return self._fitting(decode(self._paths[number], most_pixels=self.most_pixels))
-        kept = self._decoded.get(number)
+            return self._fitting(decode(path, most_pixels=self.most_pixels))
+        key = self._decoded.key(path)
+        kept = self._decoded.get(key)
         if kept is None:
-            image = decode(self._paths[number], most_pixels=self.most_pixels)
+            image = decode(path, most_pixels=self.most_pixels)
             kept = shortened(image, self._decoded.side, self.preprocessing.interpolation)
-            self._decoded.put(number, kept)
+            # A file that was being written meanwhile may be half of one picture under the key of another.
+            if key == self._decoded.key(path):
+                self._decoded.put(key, kept)
         return self._fitting(kept)
 
     def _fitting(self, image: Image) -> Image:
