@@ -15,10 +15,11 @@ from labelwise.annotations import Summary
 from labelwise.errors import UserError, listed, near, shown
 
 if TYPE_CHECKING:
+    from labelwise._selection import Plan
     from labelwise._training import Trained
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["GOALS", "Decision", "decision_of", "learn_decision"]
+__all__ = ["GOALS", "Decision", "check_goal", "check_rule", "decision_of", "learn_decision"]
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 """The rules that are learnt in a fit, by name."""
@@ -33,6 +34,28 @@ class Decision:
     calibration: metrics.PlattCalibration | None = None
     evaluation: metrics.Evaluation | None = None
     notes: tuple[str, ...] = ()
+
+
+def check_goal(rule: Any) -> None:
+    """Refuse the name of a rule that does not exist."""
+    if isinstance(rule, str) and rule not in GOALS:
+        raise UserError(
+            f"rule={shown(rule)}: give a threshold, a rule of labelwise.metrics or a name; {near(rule, GOALS)}"
+        )
+
+
+def check_rule(model: MultiLabelClassifier, plan: Plan) -> None:
+    """Refuse, before any training, a rule for other labels, and a goal that the rows of ``plan`` cannot measure."""
+    rule = model.rule
+    if isinstance(rule, str):
+        able = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
+        if rule in _MEASURED and not able:
+            raise _unmeasurable(rule, _why_not(plan.source, model.summary_, model.validation))
+    elif not isinstance(rule, Real):
+        try:
+            metrics.decide(rule, np.zeros((1, model.summary_.n_labels)))
+        except UserError as error:
+            raise UserError(f"rule: {error}") from None
 
 
 def decision_of(model: MultiLabelClassifier, unseen: Unseen | None, run: Trained, X: Any) -> Decision:
@@ -69,10 +92,7 @@ def learn_decision(
     positives are matched on ``logits_of_all``, those of the training items: the given ones, those of the known entries,
     or, as a lower bound, those of the observed positives.
     """
-    if isinstance(rule, str) and rule not in GOALS:
-        raise UserError(
-            f"rule={shown(rule)}: {near(rule, GOALS)} Or give a threshold or a rule of labelwise.metrics"
-        )
+    check_goal(rule)
     can = None if unseen is None else metrics.judgeable(unseen.labels)
     calibration = None
     if calibrate and unseen is not None and can is not None and can.calibration:
@@ -105,12 +125,9 @@ def learn_decision(
         learnt = metrics.PerLabelThreshold.at_logits(at, thresholds.name)
         source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
     else:
-        why = _why_not(unseen, summary, validation)
-        if rule in ("micro-f1", "macro-f1"):
-            raise UserError(
-                f"rule={rule!r}: F1 cannot be measured, since {why}; take 'auto' or 'shares', or give some fully"
-                " labelled items"
-            )
+        why = _why_not("" if unseen is None else unseen.source, summary, validation)
+        if rule in _MEASURED:
+            raise _unmeasurable(rule, why)
         shares, source = _shares(prior, summary, "" if rule == "shares" else f", since {why}")
         shown_on = _calibrated(logits_of_all(), calibration)
         learnt = metrics.PriorMatched.fit(shown_on, list(shares), input="logit")
@@ -128,6 +145,7 @@ def learn_decision(
     return Decision(learnt, source, calibration, evaluation, tuple(notes))
 
 
+_MEASURED = ("micro-f1", "macro-f1")
 _AIMS = {
     "auto": "the best F1, each label's own as far as that costs little micro-F1,",
     "micro-f1": "the best micro-F1",
@@ -139,12 +157,18 @@ def _calibrated(logits: np.ndarray, calibration: metrics.PlattCalibration | None
     return logits if calibration is None else calibration.logits(logits)
 
 
-def _why_not(unseen: Unseen | None, summary: Summary, validation: Any) -> str:
-    """Return why no threshold can be learnt, as the end of a sentence."""
+def _unmeasurable(rule: str, why: str) -> UserError:
+    return UserError(
+        f"rule={rule!r}: F1 cannot be measured, since {why}; take 'auto' or 'shares', or give some fully labelled items"
+    )
+
+
+def _why_not(source: str, summary: Summary, validation: Any) -> str:
+    """Return why no threshold can be learnt on the rows of ``source``, if any, as the end of a sentence."""
     if not summary.negatives_known:
         return "no negative is known"
-    if unseen is not None:
-        return f"{unseen.source} show no label in both classes"
+    if source:
+        return f"{source} show no label in both classes"
     if validation is None:
         return "no rows were held out (validation=None)"
     return f"fewer than {ENOUGH_ROWS} rows can be judged, too few to hold some out"
@@ -172,19 +196,19 @@ def _neutral(
 ) -> tuple[np.ndarray, str]:
     """Return thresholds (K,) whose ``unshown`` labels take no side that one class alone suggests, and say so.
 
-    Such a label is predicted for its share of the known entries, on the training items; where its training entries are
-    of one class too, it keeps the common threshold.
+    Such a label is predicted for its share of the known entries, on the training items; where that is unknown, or no
+    entry is known to be positive, it keeps the common threshold.
     """
     names = [name for name, one in zip(summary.label_names, unshown, strict=True) if one]
     identified = summary.priors()
     shares = np.zeros(len(at)) if identified is None else np.nan_to_num(identified, nan=0.0)
-    known = unshown & (shares > 0) & (shares < 1)
+    known = unshown & (shares > 0)
     if known.any():
         matched = metrics.PriorMatched.fit(logits_of_all(), list(np.where(known, shares, 0.0)), input="logit")
         own = np.asarray(matched.logits, dtype=np.float64)
         at = np.where(known & np.isfinite(own), own, at)
     return at, (
-        f"the rows that decide show {listed(names)} in one class alone, which says nothing of a threshold: taken was"
+        f"the rows that decide do not show {listed(names)} in both classes, so they tell no threshold: taken was"
         " the one that matches the share among the known training entries, or else the common one"
     )
 

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import nn
 
-from labelwise._random import torch_seeded
+from labelwise._random import seed_of, torch_seeded
 from labelwise.methods import Method, Problem
 from labelwise.models import FeatureScaling, Network, Projection, build_backbone
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["backbone_for", "embedder_for", "network_for"]
+__all__ = ["backbone_for", "embedder_for", "has_fixed_features", "network_for"]
 
 
 def backbone_for(model: MultiLabelClassifier, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
@@ -39,8 +39,13 @@ def embedder_for(
     probe = method(Problem(np.zeros((0, n_labels), np.int8)), model.hyperparameters)
     if hasattr(probe.head(8), "read_maps"):
         return None
-    with torch_seeded(int(model.random_state or 0)):
+    with torch_seeded(seed_of(model.random_state)):
         return backbone_for(model, shape).requires_grad_(False).eval()
+
+
+def has_fixed_features(model: MultiLabelClassifier) -> bool:
+    """Return whether a head is trained on features that stay, on which a closed form chooses how to scale them."""
+    return model.tune_ == "head" and (model.backbone == "features" or model.embedder_ is not None)
 
 
 def network_for(

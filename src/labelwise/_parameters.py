@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import nn
 
+from labelwise._decision import GOALS, check_goal
 from labelwise.annotations import Summary
-from labelwise.errors import UserError, near, shown
+from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Budget, Method, get
 from labelwise.models import preprocessing_of
 from labelwise.targets import expected_prior
@@ -27,6 +28,7 @@ __all__ = [
     "check_parameters",
     "is_path",
     "label_weights",
+    "named",
     "resolve_prior",
     "tuning_of",
 ]
@@ -126,7 +128,7 @@ _CHECKS: dict[str, tuple[Test, str]] = {
         _or_none(_is_validation),
         "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None",
     ),
-    "rule": (_is_rule, "give 'auto', a threshold or a rule of labelwise.metrics"),
+    "rule": (_is_rule, f"give {listed(map(repr, GOALS))}, a threshold or a rule of labelwise.metrics"),
     "calibrate": _FLAG,
     "unlisted": (_or_none(_CODE[0]), f"{_CODE[1]}, or None"),
     "minus_one": _CODE,
@@ -161,6 +163,7 @@ def check_parameters(model: MultiLabelClassifier) -> None:
         value = getattr(model, name)
         if not test(value):
             raise UserError(f"{name}={shown(value)}: {words}")
+    check_goal(model.rule)
     if model.head_start == "ridge" and model.method is not None and not get(model.method).spec.ridge_start:
         raise UserError(
             f"head_start='ridge': method {model.method!r} has a head of its own, which starts at random: leave it out"
@@ -174,8 +177,13 @@ def check_functions(**calls: Any) -> None:
             raise UserError(f"{name}={shown(call)}: give a function, or None")
 
 
-def tuning_of(tune: Any, backbone: str | nn.Module) -> Literal["head", "all"]:
-    """Return what is trained: as given, else the head alone where the features are fixed or pretrained."""
+def tuning_of(tune: Any, backbone: str | nn.Module, method: str | None = None) -> Literal["head", "all"]:
+    """Return what is trained: as given, else the head alone where the features are fixed or pretrained.
+
+    The head alone too where ``method`` is a closed form, which moves no backbone.
+    """
+    if method is not None and not get(method).spec.passes:
+        return "head"
     if tune is not None:
         return "all" if tune == "all" else "head"
     fixed = backbone == "features" or preprocessing_of(backbone) is not None
@@ -202,10 +210,12 @@ def budget_of(model: MultiLabelClassifier, method: type[Method]) -> Budget:
 def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
     """Return the (K,) share of positives of each label: the given one, the identified one, or None.
 
-    One number is a cardinality, spread over the labels as their known positives are.
+    Shares with names, in a mapping or a Series, are matched by them. One number is a cardinality, spread over the
+    labels as their known positives are.
     """
     identified = summary.priors()
-    if isinstance(prior, str | bytes | bool | Mapping | set | frozenset):
+    prior = _by_name("prior", prior, summary.label_names)
+    if isinstance(prior, str | bytes | bool | set | frozenset):
         raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality")
     if prior is None:
         return None if identified is None else np.nan_to_num(identified, nan=0.0)
@@ -232,6 +242,37 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
     return values
 
 
+def named(given: Any) -> Any:
+    """Return a pandas Series that names its values as a dict of them; anything else as it is."""
+    if type(given).__module__.partition(".")[0] != "pandas" or getattr(given, "ndim", 0) != 1:
+        return given
+    names = list(getattr(given, "index", [0]))
+    if not all(isinstance(name, str) for name in names):
+        return given
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"a Series names label {shown(twice[0])} twice: give one number for each label")
+    return dict(zip(names, given, strict=True))
+
+
+def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
+    """Return values with names as a list in the order of the labels; anything else as it is.
+
+    :param unnamed: the value of a label that is not named; None refuses it.
+    """
+    given = named(given)
+    if not isinstance(given, Mapping):
+        return given
+    for name in given:
+        if name not in label_names:
+            raise UserError(f"{parameter} names no label {shown(name)}: {near(str(name), label_names)}")
+    missing = [name for name in label_names if name not in given]
+    if missing and unnamed is None:
+        raise UserError(
+            f"{parameter} has no number for {listed(map(repr, missing))}: give one for every label"
+        )
+    return [given.get(name, unnamed) for name in label_names]
+
+
 def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
     """Return (K,) weights of the labels' known positives, 1 for one that is not named.
 
@@ -247,16 +288,10 @@ def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
             )
         others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
         weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
-    elif isinstance(given, Mapping):
-        for name in given:
-            if name not in summary.label_names:
-                raise UserError(
-                    f"label_weights names no label {shown(name)}: {near(str(name), summary.label_names)}"
-                )
-        given = [given.get(name, 1.0) for name in summary.label_names]
     if not isinstance(given, str):
+        given = _by_name("label_weights", given, summary.label_names, unnamed=1.0)
         try:
-            weights = np.asarray(given, dtype=np.float64)
+            weights = np.array(given, dtype=np.float64)
         except Exception:  # an object's own __array__ may raise anything
             raise UserError(
                 f"label_weights={shown(given)}: give 'balanced', {summary.n_labels} numbers, or numbers by label"

@@ -11,16 +11,21 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["generator", "number", "torch_seeded"]
+__all__ = ["generator", "number", "seed_of", "torch_seeded"]
 
 _ONE_AT_A_TIME = threading.RLock()
+
+
+def seed_of(random_state: Any) -> int:
+    """Return the seed that a checked ``random_state`` stands for: itself, 0 for None."""
+    return int(random_state or 0)
 
 
 def generator(seed: int, *key: int | str) -> np.random.Generator:

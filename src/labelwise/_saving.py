@@ -16,7 +16,8 @@ from torch import nn
 from labelwise import artifact, metrics
 from labelwise._model_record import check_record, wrong_entry
 from labelwise._networks import backbone_for, network_for
-from labelwise._parameters import is_path
+from labelwise._parameters import is_path, named
+from labelwise._random import seed_of
 from labelwise.annotations import Summary
 from labelwise.errors import UserError, shown
 from labelwise.methods import Problem, get
@@ -79,7 +80,7 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
             getattr(model, "feature_names_in_", None), lambda names: [str(n) for n in names]
         ),
         "parameters": _parameters(model),
-        "seed": int(model.random_state or 0),
+        "seed": seed_of(model.random_state),
         "strong_view": float(model.strong_view),
         "scaling": _optional(model.scaling_, InputScaling.config),
         "rule": model.rule_.to_dict(),
@@ -238,7 +239,9 @@ def _parameters(model: MultiLabelClassifier) -> dict[str, Any]:
 
 def _as_json(value: Any) -> Any:
     """Return ``value`` as JSON holds it, and ``_NO_JSON`` where it cannot."""
-    value = value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+    value = named(value)
+    # Arrays of every library have it: of NumPy, torch, pandas.
+    value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):
         value = {str(name): _as_json(inner) for name, inner in value.items()}
         return _NO_JSON if _NO_JSON in value.values() else value

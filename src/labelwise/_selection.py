@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from labelwise._fitting import Choice, Unseen, folds, hold_out
 from labelwise._items import as_items, check_alike, in_order, read_items, take
+from labelwise._networks import has_fixed_features
+from labelwise._random import seed_of
 from labelwise._training import Held, Lesson, Trained, train
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
@@ -17,7 +20,24 @@ from labelwise.metrics import judgeable
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["choice_of", "given_validation", "select"]
+__all__ = ["Plan", "choice_of", "given_validation", "plan_of", "select"]
+
+_LEFT_OUT = "the labelled rows, each scored as if the model had not seen it"
+_SAYS_NOTHING = " (the validation rows show no label in both classes)"
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The rows that will judge a fit: none, those of a given pair, some held out, or all of few, in folds.
+
+    :ivar labels: (m, K) their labels; None where nothing will be judged.
+    :ivar source: which rows they are, in words.
+    :ivar parts: pairs (rows to train on, rows left out), one a run.
+    """
+
+    labels: np.ndarray | None = None
+    source: str = ""
+    parts: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
 
 def given_validation(model: MultiLabelClassifier) -> Held | None:
@@ -36,33 +56,42 @@ def given_validation(model: MultiLabelClassifier) -> Held | None:
     return read.X, labels[read.kept]
 
 
-def select(model: MultiLabelClassifier, lesson: Lesson, method: type[Method]) -> Choice:
-    """Train without some rows and return what those say; nothing where no rows are held out."""
-    if isinstance(model.validation, tuple | list):
+def plan_of(model: MultiLabelClassifier, labels: np.ndarray, method: type[Method], pair: Held | None) -> Plan:
+    """Return which rows will judge a fit on ``labels`` (n, K), before any training."""
+    # Scores of rows left out one by one are had where the closed form is that of features that stay.
+    closed, seed = method.spec.passes == 0 and has_fixed_features(model), seed_of(model.random_state)
+    if pair is not None:
+        if closed and not judgeable(pair[1]).thresholds:
+            return Plan(labels, _LEFT_OUT + _SAYS_NOTHING)
+        return Plan(pair[1], _unseen_rows(pair[1]))
+    rows = hold_out(labels, model.validation, closed_form=closed, seed=seed)
+    if rows is not None:
+        return Plan(labels[rows[1]], _unseen_rows(rows[1]), (rows,))
+    if closed:
+        return Plan(labels, _LEFT_OUT)
+    # A whole network would be trained six times instead of once.
+    affordable = model.tune_ == "head" and isinstance(model.validation, str)
+    parts = tuple(folds(labels, seed=seed)) if affordable else ()
+    if not parts:
+        return Plan()
+    left_out = np.concatenate([apart for _, apart in parts])
+    source = f"{len(left_out)} labelled rows, each scored by a model that did not see it"
+    return Plan(labels[left_out], source, parts)
+
+
+def select(model: MultiLabelClassifier, lesson: Lesson, method: type[Method], plan: Plan) -> Choice:
+    """Train without the rows that ``plan`` leaves out and return what those say; nothing where it leaves none out."""
+    if len(plan.parts) == 1:
+        ((taught, apart),) = plan.parts
+        held = take(lesson.X, apart), lesson.labels.matrix[apart]
+        return choice_of(train(model, lesson.rows(taught), method, part="selection", held=held), held)
+    if not plan.parts or plan.labels is None:
         return Choice()
-    labels, closed = lesson.labels.matrix, method.spec.passes == 0
-    rows = hold_out(labels, model.validation, closed_form=closed, seed=int(model.random_state or 0))
-    if rows is None:
-        # A whole network would be trained six times instead of once.
-        affordable = not closed and model.tune_ == "head" and isinstance(model.validation, str)
-        return _of_folds(model, lesson, method) if affordable else Choice()
-    taught, apart = rows
-    held = take(lesson.X, apart), labels[apart]
-    return choice_of(train(model, lesson.rows(taught), method, part="selection", held=held), held)
-
-
-def _of_folds(model: MultiLabelClassifier, lesson: Lesson, method: type[Method]) -> Choice:
-    """Return what few labelled rows say, each left out of one of five runs."""
-    labels, found, seen = lesson.labels.matrix, [], []
-    for number, (taught, apart) in enumerate(folds(labels, seed=model.random_state), start=1):
+    found = []
+    for number, (taught, apart) in enumerate(plan.parts, start=1):
         run = train(model, lesson.rows(taught), method, part=f"selection-{number}")
         found.append(run.logits(take(lesson.X, apart)))
-        seen.append(labels[apart])
-    if not found:
-        return Choice()
-    rows = np.concatenate(seen)
-    source = f"{len(rows)} labelled rows, each scored by a model that did not see it"
-    return Choice(unseen=Unseen(np.concatenate(found), rows, source))
+    return Choice(unseen=Unseen(np.concatenate(found), plan.labels, plan.source))
 
 
 def choice_of(run: Trained, held: Held | None) -> Choice:
@@ -74,11 +103,13 @@ def choice_of(run: Trained, held: Held | None) -> Choice:
     if held is not None and (left_out is None or judgeable(held[1]).thresholds):
         X, labels = held
         scaling = run.solution.scaling.kind if run.solution else None
-        unseen = Unseen(run.logits(X), labels, f"{len(labels)} rows that the model did not see")
+        unseen = Unseen(run.logits(X), labels, _unseen_rows(labels))
         return Choice(run.best_epoch, scaling, unseen, chooses=True)
     if left_out is None:
         return Choice()
-    source = "the labelled rows, each scored as if the model had not seen it"
-    if held is not None:
-        source += " (the validation rows show no label in both classes)"
+    source = _LEFT_OUT if held is None else _LEFT_OUT + _SAYS_NOTHING
     return Choice(unseen=Unseen(left_out, run.method.problem.labels, source))
+
+
+def _unseen_rows(rows: np.ndarray) -> str:
+    return f"{len(rows)} rows that the model did not see"

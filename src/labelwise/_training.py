@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from labelwise import engine, metrics
 from labelwise._fitting import Choice, fingerprint
 from labelwise._items import embedded, is_source, take
-from labelwise._networks import network_for
+from labelwise._networks import has_fixed_features, network_for
 from labelwise._parameters import budget_of, label_weights, resolve_prior
+from labelwise._random import seed_of
 from labelwise.annotations import Annotations, describe
 from labelwise.data import Source, as_source
 from labelwise.errors import UserError
@@ -128,7 +129,7 @@ def train(
     ``part`` names the run among those of one ``fit``: ``"selection"`` or ``"final"``. ``held`` is judged after every
     epoch. ``choice`` says where to end and how to scale. ``on_epoch`` is told the run and the number of its epochs.
     """
-    seed, choice = int(model.random_state or 0), choice or Choice()
+    seed, choice = seed_of(model.random_state), choice or Choice()
     problem = _problem(model, lesson, method_class, seed)
     method = method_class(problem, model.hyperparameters)
     scaling, solution = _scale(model, lesson.X, method, choice.scaling)
@@ -201,7 +202,7 @@ def _scale(
     """Scale features as the closed-form solution chooses on the known entries; pictures need no scaling."""
     if is_source(X) or X.ndim != 2:
         return None, None
-    if model.tune_ == "head" and (model.backbone == "features" or model.embedder_ is not None):
+    if has_fixed_features(model):
         solution = _solve(X, method, chosen)
         return solution.scaling, solution
     return InputScaling.fit(X, "standardise"), None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise.annotations import Annotations, parse
 from labelwise.data import ImageFiles
 from labelwise.methods import Method
+from labelwise.models import FeatureScaling
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -30,6 +31,12 @@ _STEPS = (
     "on_epoch",
 )
 """What only training steps read."""
+_MEANINGS = {
+    "unlisted": "every entry of the labels is listed",
+    "minus_one": "no entry of the labels is -1",
+    "empty": "no entry of the labels is empty",
+}
+"""What says which state an entry has, and where it says nothing."""
 
 
 def given_parameters(model: MultiLabelClassifier) -> set[str]:
@@ -75,13 +82,19 @@ def unused_settings(
     views = {view for stage in stages for group in stage.views.values() for view in group}
     closed = f"method {spec.id!r} is solved in closed form, without training steps"
     say(_STEPS, closed, not any(stage.epochs for stage in stages))
-    say(("tune",), f"{closed}: the backbone stays as it was", whole and not spec.passes)
+    say(("tune",), f"{closed}: the backbone stays as it was", model.tune == "all" and not spec.passes)
     weightless = next(model.network_.backbone.parameters(), None) is None
-    say(("tune", "backbone_learning_rate"), "this backbone has no weights to train", whole and weightless)
+    weights = "this backbone has no weights to train"
+    say(("backbone_learning_rate",), weights, whole and weightless)
+    # A projection before the head is trained with a whole network alone.
+    alone = weightless and next(model.network_.neck.parameters(), None) is None
+    say(("tune",), f"{weights}: the head alone took the whole network's start and budget", whole and alone)
     say(("backbone_learning_rate",), "the head alone is trained (tune='head')", not whole)
     say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not chooses)
     say(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
     say(("strong_view",), "it is for rows of features alone", model.scaling_ is None)
+    kept = model.embedder_ is not None or isinstance(model.network_.neck, FeatureScaling)
+    say(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not kept)
     files = isinstance(X, ImageFiles)
     say(("image_size",), "pictures in arrays keep the size that they have", not files)
     say(("picture_cache",), "the items are no files of pictures", not files)
@@ -89,19 +102,16 @@ def unused_settings(
     say(("on_bad_item",), "these items need no reading that could fail", not hasattr(X, "scan"))
     states = all(isinstance(Y, Annotations) for Y in labels)
     say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
-    if "unlisted" in given:
-        lists = any(_leaves_out(model, Y) for Y in labels)
-        say(("unlisted",), "every entry of the labels is listed", not lists)
+    for name, reason in _MEANINGS.items():
+        say((name,), reason, name in given and not any(_matters(model, Y, name) for Y in labels))
     asked = "prior" in spec.needs or model.rule_.name == "prior_matched"
     say(("prior",), f"neither method {spec.id!r} nor the rule ({model.rule_source_}) reads it", not asked)
     say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     return tuple(told)
 
 
-def _leaves_out(model: MultiLabelClassifier, Y: Any) -> bool:
-    """Return whether ``Y`` would mean something else if what it does not list were the other thing."""
-    read = [
-        parse(Y, unlisted=word, minus_one=model.minus_one, empty=model.empty).matrix
-        for word in ("unknown", "absent")
-    ]
+def _matters(model: MultiLabelClassifier, Y: Any, option: str) -> bool:
+    """Return whether ``Y`` would mean something else if what ``option`` speaks of were the other thing."""
+    said = {name: getattr(model, name) for name in _MEANINGS}
+    read = [parse(Y, **{**said, option: word}).matrix for word in ("unknown", "absent")]
     return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())

@@ -16,7 +16,7 @@ from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._decision import Decision, decision_of
+from labelwise._decision import Decision, check_rule, decision_of
 from labelwise._fitting import Choice, notes_on
 from labelwise._given import known_items
 from labelwise._items import (
@@ -34,7 +34,7 @@ from labelwise._items import (
 from labelwise._networks import embedder_for
 from labelwise._parameters import check_functions, check_parameters, resolve_prior, tuning_of
 from labelwise._saving import restore_model, save_model
-from labelwise._selection import choice_of, given_validation, select
+from labelwise._selection import choice_of, given_validation, plan_of, select
 from labelwise._training import Lesson, Trained, scaled_source, train, truth_of
 from labelwise._unused import unused_settings
 from labelwise.annotations import Annotations, describe, parse
@@ -97,7 +97,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         as a lower bound, the observed shares; ``"shares"`` always matches. docs/guides/decisions.md has the details.
     calibrate : bool
         Turn scores into calibrated probabilities where that is identified.
-    prior : (K,) shares, one cardinality, or None
+    prior : (K,) shares, {name: share}, one cardinality, or None
         The share of positives of each label, or the mean number of labels an item has, where the labels do not
         identify it.
     unlisted : {"unknown", "absent"} or None
@@ -275,7 +275,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         lesson = self._read_lesson(Lesson(X, labels, items, truth), on_read)
         self._describe(lesson.labels)
         pair = given_validation(self)
-        choice = select(self, lesson, method)
+        plan = plan_of(self, lesson.labels.matrix, method, pair)
+        check_rule(self, plan)
+        choice = select(self, lesson, method, plan)
         final = train(
             self,
             lesson,
@@ -313,7 +315,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         columns = column_names(X)
         self._tokenizer: str | None = None
         self.preprocessing_ = prepared(self)
-        self.tune_ = tuning_of(self.tune, self.backbone)
+        self.tune_ = tuning_of(self.tune, self.backbone, self.method)
         closed = self.tune_ == "head" or self.preprocessing_ is not None
         self.head_start_ = self.head_start or ("ridge" if closed else "random")
         X = as_items(self, X, items)
@@ -435,7 +437,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return metrics.evaluate(
             labels,
             logits,
-            rule or self.rule_,
+            self.rule_ if rule is None else rule,
             label_names=self.label_names_,
             input="logit",
             fair_rows=True,

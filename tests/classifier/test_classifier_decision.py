@@ -209,7 +209,7 @@ class TestRule:
         )
         judged = fitted.evaluate(X[160:], rare[160:])
         assert judged.per_label.f1[0] > 0.5
-        assert any("show a in one class alone" in note for note in fitted.notes_)
+        assert any("do not show a in both classes" in note for note in fitted.notes_)
 
     @pytest.mark.parametrize("rule", ["micro-f1", "macro-f1", "shares"])
     def test_rules_by_name(self, rule):
@@ -235,3 +235,64 @@ class TestRule:
         )
         assert any(note.startswith("never predicted") and note.endswith(": b") for note in fitted.notes_)
         assert not any("never predicted" in note for note in model().fit(X, T).notes_)
+
+    @pytest.mark.parametrize("method", ["ridge", "bam"])
+    def test_a_label_that_every_row_has_is_predicted_as_often(self, method):
+        common = T.copy()
+        common[:, 3] = 1
+        fitted = model(method).fit(X[:160], common[:160])
+        assert fitted.predict(X[160:])[:, 3].mean() > 0.9
+
+    @pytest.mark.parametrize(
+        ("rule", "data", "validation", "why"),
+        [
+            ("best", T, "auto", "there are: auto, micro-f1, macro-f1, shares"),
+            ("micro-f1", SINGLE, "auto", "no negative is known"),
+            ("macro-f1", T, None, "no rows were held out"),
+            ("micro-f1", FEW[:45], None, "no rows were held out"),
+            ("macro-f1", FEW[:8], "auto", "fewer than 50 rows"),
+            (
+                "micro-f1",
+                T,
+                (X[:30], np.ones_like(T[:30])),
+                "30 rows that the model did not see show no label",
+            ),
+            (metrics.PriorMatched([0.1] * 3), T, "auto", "rule: scores has 4 labels but the rule"),
+            (metrics.PerLabelThreshold([0.1] * 5), T, "auto", "rule: scores has 4 labels but the rule"),
+            (metrics.OracleCardinality(), T, "auto", "rule: oracle_cardinality reads"),
+        ],
+    )
+    def test_a_rule_that_cannot_be_is_refused_before_any_training(
+        self, rule, data, validation, why, monkeypatch
+    ):
+        def trained(*_, **__):
+            raise AssertionError("training began")
+
+        monkeypatch.setattr("labelwise._selection.train", trained)
+        monkeypatch.setattr("labelwise.classifier.train", trained)
+        with pytest.raises(UserError, match=why):
+            model("bam", rule=rule, validation=validation).fit(X[: len(data)], data)
+
+    @pytest.mark.parametrize(("backbone", "tune"), [("features", "all"), ("mlp", None), ("mlp", "head")])
+    def test_a_closed_form_learns_its_rule_whatever_the_backbone(self, backbone, tune):
+        fitted = model("ridge", backbone=backbone, tune=tune).fit(X, T)
+        assert fitted.rule_.name == "learnt_thresholds"
+        assert fitted.calibration_ is not None
+        if backbone == "features":
+            np.testing.assert_array_equal(fitted.predict(X), model("ridge").fit(X, T).predict(X))
+
+    def test_few_rows_are_left_out_in_turns_without_a_seed_too(self):
+        fitted = model("bam", epochs=2, random_state=None).fit(X, FEW)
+        assert "each scored by a model that did not see it" in fitted.rule_source_
+        np.testing.assert_array_equal(fitted.predict(X), model("bam", epochs=2).fit(X, FEW).predict(X))
+
+    @pytest.mark.parametrize("rule", ["auto", 0.5, metrics.Threshold, ["top_k"]])
+    def test_what_is_no_rule_is_refused_where_it_is_asked(self, rule):
+        fitted = model().fit(X, T)
+        for ask in (
+            lambda: fitted.evaluate(X, T, rule=rule),
+            lambda: metrics.evaluate(T, fitted.predict_proba(X), rule),
+            lambda: metrics.decide(rule, fitted.decision_function(X)),
+        ):
+            with pytest.raises(UserError, match="give a rule of labelwise"):
+                ask()

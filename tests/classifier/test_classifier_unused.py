@@ -95,6 +95,10 @@ CASES = [
     ("unlisted", "absent", RIDGE, ROWS, "every entry of the labels is listed"),
     ("minus_one", "absent", RIDGE, (X, parse(Y)), "annotations"),
     ("empty", "absent", RIDGE, (X, parse(Y)), "annotations"),
+    ("minus_one", "absent", RIDGE, ROWS, "no entry of the labels is -1"),
+    ("empty", "absent", RIDGE, ROWS, "no entry of the labels is empty"),
+    ("cache", False, RIDGE, ROWS, "nothing to keep"),
+    ("cache", False, {**WHOLE, "head_start": "random"}, PHOTOS, "nothing to keep"),
     ("prior", [0.5, 0.4, 0.3], RIDGE, ROWS, "neither"),
     ("prior", [0.5, 0.4, 0.3], {**TRAINED, "rule": 0.3}, ROWS, "neither"),
 ]
@@ -119,7 +123,6 @@ ALWAYS = {
     "validation": "what is held out",
     "rule": "how scores become labels",
     "calibrate": "without, nothing is calibrated",
-    "cache": "without, nothing is kept",
     "device": "where scores are computed",
     "devices": "how many processes run",
     "nodes": "how many processes run",
@@ -169,6 +172,8 @@ def test_arguments_of_fit_are_named_too(arguments, case):
         ({**TRAINED, "head_start": "random", "accumulate": 2}, X),
         ({**WHOLE, "backbone_learning_rate": 0.01}, PICTURES),
         ({"method": "mime", "epochs": 1}, X),
+        ({"method": "bam", "epochs": 1, "tune": "all"}, X),
+        ({**RIDGE, "backbone": Pooled(), "cache": False}, PICTURES),
     ],
 )
 def test_what_is_used_is_not_named(case, items):
@@ -262,3 +267,11 @@ def test_files_of_pictures_use_what_is_for_them(tmp_path):
     assert kept.exists()
     told = unused(fit(paths, Y[:40], **{**WHOLE, "tune": "head"}, picture_cache=kept, cache=False))
     assert told == ["not used: picture_cache, since a frozen backbone reads every picture once (tune='head')"]
+
+
+@pytest.mark.parametrize(("name", "code"), [("minus_one", -1.0), ("empty", np.nan)])
+def test_what_says_what_a_code_means_is_not_named_where_the_code_occurs(name, code):
+    coded = np.where(Y == 1, 1.0, code)
+    assert not unused(fit(labels=coded, method="ridge", **{name: "absent"}))
+    held = (X[:20], coded[:20])
+    assert not unused(fit(method="ridge", validation=held, **{name: "absent"}))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
 from labelwise import metrics
 from labelwise.data.datasets import Dataset, Part
@@ -79,10 +80,13 @@ def test_every_rule_judges_the_same_scores():
     rng = np.random.default_rng(1)
     Y = labels(200, 6, 0.3)
     Y[:, 5] = 0
-    scores = np.clip(0.5 * Y + 0.6 * rng.random(Y.shape), 0, 1).astype(np.float32)
+    # Many of them are 1 as float32 probabilities, and tied there.
+    logits = 12 * Y + 22 * rng.random(Y.shape) - 2
+    scores = expit(logits)
+    assert (scores.astype(np.float32) == 1).mean() > 0.2
     own = metrics.PerLabelThreshold([0.4] * 6, name="learnt_thresholds")
     for protocol, empty in (("honest", "omit"), ("published", "zero")):
-        found, facts = judge(Y, scores, own, protocol)
+        found, facts = judge(Y, logits, own, protocol)
         values = {(m.metric, m.rule): m.value for m in found}
         assert len(values) == len(found)
         for rule in (own, metrics.Threshold(0.5), metrics.OracleCardinality()):
@@ -92,7 +96,7 @@ def test_every_rule_judges_the_same_scores():
             for name in ("map", "one_error", "coverage"):
                 assert values[name, ""] == expected[name]
         assert (facts["rule"], facts["labels_without_positive"]) == ("learnt_thresholds", 1)
-    oracle = metrics.OracleCardinality().apply(scores, Y)
+    oracle = metrics.OracleCardinality().apply(logits, Y)
     assert (oracle.sum(1) == Y.sum(1)).all()
 
 
@@ -125,7 +129,11 @@ def seen(monkeypatch):
         def predict_proba(self, X):
             return np.full((len(X), 5), 0.4, np.float32)
 
-        decision_scores = predict_proba
+        def read(self, X):
+            return X
+
+        def decision_function(self, X):
+            return logit(np.full((len(X), 5), 0.4))
 
     monkeypatch.setattr(_measure, "_read", lambda name, directory: dataset)
     monkeypatch.setattr(_measure, "MultiLabelClassifier", Model)

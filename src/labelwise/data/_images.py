@@ -105,11 +105,9 @@ def _check_range(images: NDArray[np.float32]) -> None:
     low, high = float(images.min()), float(images.max())
     if low >= -_SLACK and high <= 1 + _SLACK:
         return
-    mend = (
-        "divide them by 255, or give uint8"
-        if low >= 0 and high <= 255
-        else "give them as they were before that"
-    )
+    # A picture of bytes has a value far above 2; what is scaled otherwise is not mended by 255.
+    of_bytes = low >= 0 and 2 < high <= 255
+    mend = "divide them by 255, or give uint8" if of_bytes else "give them as they were before that"
     raise UserError(
         f"images hold floats from {low:.4g} to {high:.4g}, and 0..1 is what is read: {mend} (mean and deviation are"
         " taken off later)"

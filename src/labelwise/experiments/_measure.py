@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,18 +60,18 @@ def measure(job: Job, data: Source) -> Measured:
     began = time.perf_counter()
     if job.protocol == "published":
         model = _published(job, dataset, X, observed, (X_test, test.labels))
-        scores = model.decision_scores(X_test)
     else:
         model = _honest(job, dataset, X, observed, train.labels)
-        scores = model.predict_proba(X_test)
+    read = model.read(X_test)
+    logits = model.decision_function(read)
     spent = time.perf_counter() - began
     own = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
-    measurements, facts = judge(test.labels, scores, own, job.protocol, dataset.label_names)
+    measurements, facts = judge(test.labels, logits, own, job.protocol, dataset.label_names)
     figure = job.options.get("figure", "")
     if figure == "margin_sweep":
         difference = gradient_difference(model.decision_scores(X), observed)
         measurements.append(Measurement("gradient_difference", difference))
-    columns = model_columns(figure, model, dataset, (X, observed), (X_test, scores))
+    columns = model_columns(figure, model, dataset, (X, observed), (X_test, model.predict_proba(read)))
     if columns is not None and data.keep is not None:
         keep_columns(columns, Path(data.keep), job.key)
     facts |= {
@@ -98,25 +98,27 @@ def measure(job: Job, data: Source) -> Measured:
 
 def judge(
     truth: Labels,
-    scores: NDArray[np.float32],
+    logits: NDArray[np.float64],
     own: Rule,
     protocol: str,
     label_names: tuple[str, ...] | None = None,
 ) -> tuple[list[Measurement], dict[str, Any]]:
-    """Judge scores (n, K) by the model's own rule, by .5 and by the oracle's count; and say what was left out.
+    """Judge logits (n, K) by the model's own rule, by .5 and by the oracle's count; and say what was left out.
 
     A metric that needs no decision rule has the rule ``""``. Labels without a positive are left out of means, and
     count as 0 under the published protocol.
     """
-    empty = "zero" if protocol == "published" else "omit"
-    found = metrics.evaluate(truth, scores, own, label_names=label_names, empty_labels=empty)  # type: ignore[arg-type]
+    empty: Literal["omit", "zero"] = "zero" if protocol == "published" else "omit"
+    # By logits, which are not tied where float32 probabilities are 1.
+    by_logits = partial(metrics.evaluate, input="logit", empty_labels=empty)
+    found = by_logits(truth, logits, own, label_names=label_names)
     measurements = [
         Measurement(name, found[name], found.rule if name in RULE_METRICS else "") for name in found
     ]
     done = {found.rule}
     for rule in (metrics.Threshold(0.5), metrics.OracleCardinality()):
         if rule.name not in done:
-            by_rule = metrics.evaluate(truth, scores, rule, empty_labels=empty, metrics=RULE_METRICS)  # type: ignore[arg-type]
+            by_rule = by_logits(truth, logits, rule, metrics=RULE_METRICS)
             measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in RULE_METRICS]
     facts = {
         "rule": found.rule,

@@ -15,7 +15,7 @@ from labelwise.metrics._inputs import Labels, Meanings, Scores, check_names, che
 from labelwise.metrics._items import ITEM_METRICS, ranking_metrics
 from labelwise.metrics._judgeable import check_judgeable, judgeable, positives_alone
 from labelwise.metrics._result import Evaluation, PerLabel
-from labelwise.metrics._rules import Input, Rule, Threshold, check_input, decide
+from labelwise.metrics._rules import Input, Rule, Threshold, check_input, check_rule, decide
 
 _RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _LABEL_METRICS = ("map", "macro_auc")
@@ -64,6 +64,7 @@ def evaluate(
     """
     Y, s = check_pair(Y_true, scores, label_names=label_names, **meanings)
     check_input(input)
+    check_rule(rule)
     names = check_names(label_names, Y.shape[1]) or tuple(str(k) for k in range(Y.shape[1]))
     wanted = _wanted(metrics)
     unknown = Y < 0

@@ -56,6 +56,8 @@ def check_scores(
     scores: ArrayLike, argument: str = "scores", label_names: Sequence[str] | None = None
 ) -> Scores:
     """Return ``scores`` as finite float32 or float64 (n, K); refuse NaN and infinity by row and label."""
+    if np.ma.is_masked(scores):
+        raise UserError(f"{argument} masks entries: fill them, or leave their items out")
     given = np.asarray(scores)
     if given.ndim != 2 or 0 in given.shape:
         raise UserError(
@@ -86,12 +88,32 @@ def check_pair(
     label_names: Sequence[str] | None = None,
     **meanings: Unpack[Meanings],
 ) -> tuple[Labels, Scores]:
-    """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape."""
+    """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape, frames matched by name."""
+    names = label_names if label_names is not None else _names_of(Y)
+    Y, scores = _by_name(Y, names, argument), _by_name(scores, names, "scores")
     labels = as_matrix(Y, argument=argument, **meanings)
-    names = check_names(label_names, labels.shape[1])
+    checked = check_names(label_names, labels.shape[1])
     if np.shape(scores) != labels.shape:
         raise UserError(
             f"scores has shape {np.shape(scores)} but {argument} has {labels.shape}: give one score per"
             " item and label"
         )
-    return labels, check_scores(scores, label_names=names)
+    return labels, check_scores(scores, label_names=checked)
+
+
+def _names_of(values: Any) -> Sequence[str] | None:
+    """Return the names of a frame's columns, or of annotations; None where they are no names."""
+    names = list(getattr(values, "label_names", getattr(values, "columns", ())))
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def _by_name(values: Any, names: Sequence[str] | None, argument: str) -> Any:
+    """Return a frame with its columns in the order of ``names``; one that shares none of them keeps its own."""
+    own = None if hasattr(values, "label_names") else _names_of(values)
+    if own is None or names is None or own == list(names) or not set(own) & set(names):
+        return values
+    if sorted(own) != sorted(names):
+        raise UserError(
+            f"{argument} has the columns {listed(own)}, and the labels are {listed(names)}: give the same labels"
+        )
+    return values[list(names)]

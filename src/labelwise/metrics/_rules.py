@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed, near, shown
 from labelwise.metrics._inputs import Labels, Scores, check_pair, check_scores, row_blocks
 
 Input = Literal["probability", "logit"]
@@ -271,11 +271,18 @@ def rule_from_dict(data: Mapping[str, Any]) -> Rule:
 
 def decide(rule: Rule, logits: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
     """Apply a rule for probabilities to their logits (n, K), which are not tied where float32 probabilities are."""
+    check_rule(rule)
     if isinstance(rule, PerLabelThreshold):
         return rule.apply_to_logits(logits)
     if isinstance(rule, TopK | PriorMatched | OracleCardinality):
         return rule.apply(logits, Y_true)
     return rule.apply(probability_of(check_scores(logits)), Y_true)
+
+
+def check_rule(value: object) -> None:
+    """Refuse what does not decide as a rule does, or has no name to be reported by."""
+    if isinstance(value, type) or not (hasattr(value, "apply") and hasattr(value, "name")):
+        raise UserError(f"rule={shown(value)}: give a rule of labelwise.metrics, as in Threshold(0.5)")
 
 
 def check_input(value: str) -> Input:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise import metrics
+from labelwise._random import seed_of
 from labelwise.analysis import survey
 from labelwise.annotations import as_matrix, parse
 from labelwise.methods import get
@@ -146,7 +147,7 @@ def training_of(model: MultiLabelClassifier) -> Training:
         **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
         "input scaling": None if model.scaling_ is None else model.scaling_.kind,
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
-        "seed": int(model.random_state or 0),
+        "seed": seed_of(model.random_state),
     }
     return Training(
         method=spec.id,
