@@ -17,7 +17,16 @@ from labelwise.errors import UserError, listed
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["ENOUGH_ROWS", "Choice", "Unseen", "fingerprint", "folds", "hold_out", "notes_on"]
+__all__ = [
+    "ENOUGH_ROWS",
+    "Choice",
+    "Unseen",
+    "fingerprint",
+    "folds",
+    "hold_out",
+    "notes_on",
+    "notes_on_features",
+]
 
 ENOUGH_ROWS = 50
 """Judgeable rows from which on a fifth of them is held out."""
@@ -111,6 +120,28 @@ def notes_on(model: MultiLabelClassifier) -> tuple[str, ...]:
             f"features cannot be augmented as pictures: the strong view drops {model.strong_view:.0%} of the "
             "coordinates and adds noise"
         )
+    return tuple(notes)
+
+
+def notes_on_features(X: Any) -> tuple[str, ...]:
+    """Return sentences on what rows of features (n, D), in an array, cannot tell apart as float32."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < 2:
+        return ()
+    same = np.arange(X.shape[1])
+    for start in range(0, len(X), 4096):
+        block = X[start : start + 4096, same]
+        same = same[(block.astype(np.float32) == X[0, same].astype(np.float32)).all(axis=0)]
+        if not same.size:
+            return ()
+    lost = same[(X[:, same] != X[0, same]).any(axis=0)]
+    notes = []
+    if lost.size:
+        notes.append(
+            f"columns {listed(lost)} of X (counted from 0) vary by less than float32 can tell of numbers of their size:"
+            " subtract their mean, or leave them out"
+        )
+    if same.size == X.shape[1]:
+        notes.append("all rows of X are alike, so no item can be told from another")
     return tuple(notes)
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from labelwise import engine, metrics
 from labelwise._decision import Decision, check_rule, decision_of
-from labelwise._fitting import Choice, notes_on
+from labelwise._fitting import Choice, notes_on, notes_on_features
 from labelwise._given import known_items
 from labelwise._items import (
     ReadItems,
@@ -300,7 +300,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             arguments={"true_labels": true_labels, "on_epoch": on_epoch},
             chooses=choice.chooses,
         )
-        self.notes_ = (*labels.notes, *unused, *notes_on(self), *decision.notes)
+        told = (*labels.notes, *notes_on_features(lesson.X))
+        self.notes_ = (*told, *unused, *notes_on(self), *decision.notes)
         self.seconds_ = time.perf_counter() - began
 
     def _labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -209,3 +210,9 @@ def test_fractions_outside_their_range_are_refused(hide, fraction):
 def test_a_seed_that_is_none_is_refused(seed):
     with pytest.raises(UserError, match="seed must be a whole number"):
         simulate.single_positive([[1, 0]], seed)
+
+
+@pytest.mark.parametrize("hide", [simulate.single_positive, lambda Y: simulate.partial(Y, 0.5)])
+def test_a_sparse_matrix_is_refused_with_what_to_give(hide):
+    with pytest.raises(UserError, match=r"give Y\.toarray\(\)"):
+        hide(sp.csr_matrix(np.eye(4, dtype=np.int8)))

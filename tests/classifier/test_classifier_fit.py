@@ -416,3 +416,19 @@ def test_items_name_the_rows_of_a_failing_batch():
         lambda: model(tune="all", learning_rate=1e38, epochs=9, batch_size=N).fit(X, Y, items=names), "photo"
     )
     assert "learning_rate" in message
+
+
+@pytest.mark.parametrize("method", ["ridge", "an"])
+def test_columns_that_float32_cannot_tell_apart_are_named(method):
+    far = X.astype(np.float64)
+    far[:, [2, 5]] += 1e9
+    notes = model(method).fit(far, Y).notes_
+    assert any(note.startswith("columns 2, 5 of X (counted from 0) vary by less") for note in notes)
+    assert not any("alike" in note for note in notes)
+    constant = X.copy()
+    constant[:, 2] = 3
+    assert not any("of X" in note for note in model(method).fit(constant, Y).notes_)
+
+
+def test_rows_that_are_all_alike_are_told():
+    assert any("all rows of X are alike" in note for note in model("ridge").fit(np.ones_like(X), Y).notes_)

@@ -117,6 +117,11 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
 
 
 def _wholly_known(Y: Any) -> Matrix:
+    if hasattr(Y, "tocsr"):
+        raise UserError(
+            "Y is a sparse matrix, and an entry that it does not store may be unknown: give Y.toarray() where it means"
+            " that the label is absent"
+        )
     matrix = as_matrix(Y)
     unknown = matrix == -1
     if unknown.any():
