@@ -11,18 +11,16 @@ import numpy as np
 
 from labelwise import metrics
 from labelwise._fitting import ENOUGH_ROWS, Unseen
+from labelwise._parameters import check_goal
 from labelwise.annotations import Summary
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError, listed
 
 if TYPE_CHECKING:
     from labelwise._selection import Plan
     from labelwise._training import Trained
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["GOALS", "Decision", "check_goal", "check_rule", "decision_of", "learn_decision"]
-
-GOALS = ("auto", "micro-f1", "macro-f1", "shares")
-"""The rules that are learnt in a fit, by name."""
+__all__ = ["Decision", "check_rule", "decision_of", "learn_decision"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +32,6 @@ class Decision:
     calibration: metrics.PlattCalibration | None = None
     evaluation: metrics.Evaluation | None = None
     notes: tuple[str, ...] = ()
-
-
-def check_goal(rule: Any) -> None:
-    """Refuse the name of a rule that does not exist."""
-    if isinstance(rule, str) and rule not in GOALS:
-        raise UserError(
-            f"rule={shown(rule)}: give a threshold, a rule of labelwise.metrics or a name; {near(rule, GOALS)}"
-        )
 
 
 def check_rule(model: MultiLabelClassifier, plan: Plan) -> None:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from torch import nn
 
-from labelwise._decision import GOALS, check_goal
 from labelwise.annotations import Summary
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Budget, Method, get
@@ -23,8 +22,10 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
 __all__ = [
+    "GOALS",
     "budget_of",
     "check_functions",
+    "check_goal",
     "check_parameters",
     "is_path",
     "label_weights",
@@ -33,6 +34,8 @@ __all__ = [
     "tuning_of",
 ]
 
+GOALS = ("auto", "micro-f1", "macro-f1", "shares")
+"""The rules that are learnt in a fit, by name."""
 _PRETRAINED_RATE = 0.1
 
 
@@ -155,6 +158,14 @@ _CHECKS: dict[str, tuple[Test, str]] = {
     "progress": _FLAG,
 }
 """What a parameter may be before anything is read; those that depend on the labels are resolved below."""
+
+
+def check_goal(rule: Any) -> None:
+    """Refuse the name of a rule that does not exist."""
+    if isinstance(rule, str) and rule not in GOALS:
+        raise UserError(
+            f"rule={shown(rule)}: give a threshold, a rule of labelwise.metrics or a name; {near(rule, GOALS)}"
+        )
 
 
 def check_parameters(model: MultiLabelClassifier) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import expit
@@ -16,33 +14,15 @@ from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._decision import Decision, check_rule, decision_of
-from labelwise._fitting import Choice, notes_on, notes_on_features
-from labelwise._given import known_items
-from labelwise._items import (
-    ReadItems,
-    as_ids,
-    as_items,
-    check_alike,
-    column_names,
-    in_order,
-    is_source,
-    item_shape,
-    prepared,
-    read_items,
-)
-from labelwise._networks import embedder_for
-from labelwise._parameters import check_functions, check_parameters, resolve_prior, tuning_of
+from labelwise._fit import fit_model
+from labelwise._items import ReadItems, as_items, check_alike, in_order, read_items
 from labelwise._saving import restore_model, save_model
-from labelwise._selection import choice_of, given_validation, plan_of, select
-from labelwise._training import Lesson, Trained, scaled_source, train, truth_of
-from labelwise._unused import unused_settings
-from labelwise.annotations import Annotations, describe, parse
+from labelwise._training import scaled_source
+from labelwise.annotations import Annotations, Summary, parse
 from labelwise.data import Source, check_lengths
 from labelwise.errors import UserError
-from labelwise.methods import Method, fitting, get
-from labelwise.models import InputScaling, RidgeSolution
-from labelwise.recommendation import check_positive, recommend
+from labelwise.methods import Method
+from labelwise.models import InputScaling, Network, Preprocessing, RidgeSolution
 
 __all__ = ["MultiLabelClassifier", "load"]
 
@@ -143,6 +123,37 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         One record an epoch; sentences on what was assumed; wall time; items that could not be read.
     """
 
+    method_: str
+    label_names_: tuple[str, ...]
+    classes_: np.ndarray
+    feature_names_in_: np.ndarray
+    n_features_in_: int
+    item_shape_: tuple[int, ...]
+    input_shape_: tuple[int, ...]
+    preprocessing_: Preprocessing | None
+    _tokenizer: str | None
+    tune_: Literal["head", "all"]
+    head_start_: str
+    summary_: Summary
+    prior_: np.ndarray | None
+    embedder_: nn.Module | None
+    network_: Network
+    trained_method_: Method
+    scaling_: InputScaling | None
+    solution_: RidgeSolution | None
+    hyperparameters_: dict[str, Any]
+    budget_: dict[str, Any]
+    rule_: metrics.Rule
+    rule_source_: str
+    calibration_: metrics.PlattCalibration | None
+    validation_: metrics.Evaluation | None
+    held_out_: tuple[np.ndarray, np.ndarray] | None
+    best_epoch_: int | None
+    history_: list[dict[str, Any]]
+    notes_: tuple[str, ...]
+    seconds_: float
+    skipped_: tuple[Any, ...]
+
     def __init__(
         self,
         method: str | None = None,
@@ -238,7 +249,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         this classifier as it was. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
         """
         fresh = self._unfitted()
-        fresh._fit(X, Y, label_names, items, true_labels, on_epoch, on_read)
+        fit_model(fresh, X, Y, label_names, items, true_labels, on_epoch, on_read)
         # A single assignment: whatever interrupts it finds the old state or the new one.
         self.__dict__ = fresh.__dict__
         return self
@@ -249,135 +260,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         twin.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted(name)}
         return twin
 
-    def _fit(
-        self,
-        X: Any,
-        Y: Any,
-        label_names: Sequence[str] | None,
-        items: Sequence[str] | None,
-        true_labels: Any,
-        on_epoch: OnEpoch | None,
-        on_read: Callable[[ReadItems], object] | None,
-    ) -> None:
-        began = time.perf_counter()
-        check_parameters(self)
-        check_functions(on_epoch=on_epoch, on_read=on_read)
-        if Y is None:
-            raise UserError("fit requires y to be passed, but the target y is None: give (n, K) annotations")
-        labels = self._labels(Y, label_names)
-        truth = None if true_labels is None else truth_of(self, true_labels, labels)
-        items = None if items is None else as_ids(items, len(labels.matrix))
-        X = self._begin(X, items, labels)
-        method = self._choose_method(labels)
-        self.embedder_: nn.Module | None = embedder_for(
-            self, self.item_shape_, method, len(labels.label_names)
-        )
-        lesson = self._read_lesson(Lesson(X, labels, items, truth), on_read)
-        self._describe(lesson.labels)
-        pair = given_validation(self)
-        plan = plan_of(self, lesson.labels.matrix, method, pair)
-        check_rule(self, plan)
-        choice = select(self, lesson, method, plan)
-        final = train(
-            self,
-            lesson,
-            method,
-            part="final",
-            held=pair,
-            choice=choice,
-            on_epoch=self._shown(on_epoch, began),
-        )
-        if choice.unseen is None:
-            choice = choice_of(final, pair)
-        self._become(final)
-        decision = decision_of(self, choice.unseen, final, lesson.X)
-        self._settle(choice, decision)
-        unused = unused_settings(
-            self,
-            final.method,
-            X,
-            [Y, *([] if pair is None else [self.validation[1]])],
-            arguments={"true_labels": true_labels, "on_epoch": on_epoch},
-            chooses=choice.chooses,
-        )
-        told = (*labels.notes, *notes_on_features(lesson.X))
-        self.notes_ = (*told, *unused, *notes_on(self), *decision.notes)
-        self.seconds_ = time.perf_counter() - began
-
     def _labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
         """Return ``Y`` as annotations of these labels, by name where it has names."""
         return parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
         )
-
-    def _begin(self, X: Any, items: Sequence[str] | None, labels: Annotations) -> Any:
-        """Settle what is trained and what items look like, and return ``X`` as items that fit ``labels``."""
-        X = known_items(X)
-        columns = column_names(X)
-        self._tokenizer: str | None = None
-        self.preprocessing_ = prepared(self)
-        self.tune_ = tuning_of(self.tune, self.backbone, self.method)
-        closed = self.tune_ == "head" or self.preprocessing_ is not None
-        self.head_start_ = self.head_start or ("ridge" if closed else "random")
-        X = as_items(self, X, items)
-        check_lengths(X, labels.matrix)
-        if columns is not None:
-            self.feature_names_in_ = columns
-        if not is_source(X) and X.ndim == 2:
-            self.n_features_in_ = int(X.shape[1])
-        self.item_shape_ = item_shape(X)
-        return X
-
-    def _choose_method(self, labels: Annotations) -> type[Method]:
-        summary = describe(labels)
-        check_positive(summary)
-        method = get(self.method or recommend(summary, self.tune_).method)
-        method.spec.accept(summary.setting, fitting(summary.setting))
-        self.method_ = method.spec.id
-        return method
-
-    def _read_lesson(self, lesson: Lesson, on_read: Callable[[ReadItems], object] | None) -> Lesson:
-        """Return the lesson as the network takes it, without the items that cannot be read."""
-        read = read_items(self, lesson.X, scan=True)
-        self.skipped_ = read.bad
-        if on_read is not None:
-            on_read(read)
-        return lesson.rows(read.kept, read.X) if read.bad else replace(lesson, X=read.X)
-
-    def _describe(self, labels: Annotations) -> None:
-        self.summary_ = describe(labels)
-        self.label_names_ = labels.label_names
-        self.classes_ = np.arange(len(labels.label_names))
-        self.prior_ = resolve_prior(self.prior, self.summary_)
-
-    def _shown(self, on_epoch: OnEpoch | None, began: float) -> Callable[[Trained, int], None] | None:
-        """Return a run's view of ``on_epoch``, which sees this classifier as the run has trained it so far."""
-        if on_epoch is None:
-            return None
-
-        def show(run: Trained, epoch: int) -> None:
-            self._become(run)
-            self._settle(Choice(), Decision(metrics.Threshold(0.5), "one half, until the training ends"))
-            self.notes_, self.seconds_ = notes_on(self), time.perf_counter() - began
-            on_epoch(self, epoch)
-
-        return show
-
-    def _become(self, run: Trained) -> None:
-        self.network_, self.trained_method_, self.input_shape_ = run.network, run.method, run.shape
-        self.scaling_: InputScaling | None = run.scaling
-        self.head_start_ = "ridge" if run.method.starts_closed else "random"
-        self.solution_: RidgeSolution | None = run.solution
-        self.hyperparameters_, self.budget_ = run.method.hyperparameters, asdict(run.method.budget)
-        self.history_ = run.history
-
-    def _settle(self, choice: Choice, decision: Decision) -> None:
-        self.best_epoch_: int | None = choice.epochs
-        self.held_out_: tuple[np.ndarray, np.ndarray] | None = None
-        if choice.unseen is not None:
-            self.held_out_ = choice.unseen.labels, expit(choice.unseen.logits).astype(np.float32)
-        self.rule_, self.rule_source_ = decision.rule, decision.source
-        self.calibration_, self.validation_ = decision.calibration, decision.evaluation
 
     def decision_scores(self, X: Any) -> np.ndarray:
         """Return the method's scores (n, K) float32 in [0, 1], before calibration."""

@@ -269,7 +269,7 @@ class TestRule:
             raise AssertionError("training began")
 
         monkeypatch.setattr("labelwise._selection.train", trained)
-        monkeypatch.setattr("labelwise.classifier.train", trained)
+        monkeypatch.setattr("labelwise._fit.train", trained)
         with pytest.raises(UserError, match=why):
             model("bam", rule=rule, validation=validation).fit(X[: len(data)], data)
 

@@ -67,17 +67,17 @@ def test_whatever_step_of_a_fit_fails_the_state_is_the_old_one(monkeypatch):
     model = fitted()
     before = dict(vars(model))
     for name in (
-        "parse",
-        "describe",
-        "embedder_for",
-        "given_validation",
-        "select",
-        "train",
-        "decision_of",
-        "notes_on",
+        "classifier.parse",
+        "_fit.describe",
+        "_fit.embedder_for",
+        "_fit.given_validation",
+        "_fit.select",
+        "_fit.train",
+        "_fit.decision_of",
+        "_fit.notes_on",
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"labelwise.classifier.{name}", stop)
+            patch.setattr(f"labelwise.{name}", stop)
             with pytest.raises(KeyboardInterrupt):
                 model.fit(X, OTHER, label_names=list("dcba"))
         same(model, before)
