@@ -34,6 +34,11 @@ class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._left = 4 * (sum(sizes) + self._largest)
         self._count = _PARTS * (len(sizes) + _PARTS)
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # No network is compiled in here, and to shield what compiles costs a second of imports.
+        return False
+
     def __torch_dispatch__(
         self,
         func: Any,
