@@ -374,6 +374,7 @@ def _markdown(text: str) -> str:
 
 _CLASSIFIER = (
     "_decision",
+    "_fit",
     "_fitting",
     "_given",
     "_items",
