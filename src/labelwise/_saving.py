@@ -219,6 +219,11 @@ def _allowance(
         with bound:
             yield
     except Exception as error:  # of other libraries too, which make networks of what is written there
+        if isinstance(error, OSError) and error.errno is not None:
+            # A full disk, say, where a library makes a temporary file: no fault of the model.
+            raise UserError(
+                f"{path} cannot be loaded ({error.strerror or error}): mend that, and load it again"
+            ) from error
         words = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(
             f"the network that the model.json in {path} describes cannot be built: {words:.300}; copy the model again"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import json
+import os
 import resource
 import shutil
 import socket
@@ -205,6 +207,18 @@ def test_every_entry_is_missed_by_name_and_no_entry_can_be_of_every_kind(models,
             except UserError:
                 pass
         assert fits < 6, entry
+
+
+def test_a_full_disk_is_not_put_down_to_the_model(model, monkeypatch):
+    from labelwise import _saving
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(_saving, "network_for", full)
+    message = refused(model, os.strerror(errno.ENOSPC))
+    assert "copy the model again" not in message
+    assert "model.json" not in message
 
 
 def test_deep_nesting_numbers_without_end_and_other_documents(model):
