@@ -376,6 +376,22 @@ def test_a_bomb_of_every_format_is_refused_by_its_header(tmp_path):
         tracemalloc.stop()
 
 
+def test_a_jpeg_of_many_scans_is_refused_and_what_lies_past_its_end_does_not_count():
+    from io import BytesIO
+
+    file = BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(file, "JPEG", progressive=True, restart_marker_blocks=2)
+    whole = file.getvalue()
+    assert decode(whole).size == (64, 64)
+    assert decode(whole + b"\xff\xda\0\0" * 1000).size == (64, 64)
+    start = whole.rindex(b"\xff\xda")
+    last = whole[start:-2]
+    assert decode(whole[:-2] + last * 50 + whole[-2:]).size == (64, 64)
+    with pytest.raises(Unusable, match="more than 100 scans"):
+        decode(whole[:-2] + last * 100 + whole[-2:])
+
+
 def test_a_picture_too_narrow_to_be_cut_is_named(tmp_path):
     from labelwise.models import ImagePreprocessing
 

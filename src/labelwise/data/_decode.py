@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,6 +25,12 @@ MOST_PIXELS = 89_478_485
 BYTES_A_PIXEL = 3
 """What a picture of the most pixels may take of them decoded: one of four channels, or of 32 bits, has fewer pixels."""
 _DEPTHS = {"1": 1, "L": 1, "P": 1, "LA": 4, "La": 4, "PA": 4, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
+
+_MOST_SCANS = 100
+"""The most passes over a JPEG picture: encoders write about ten, and sixty bytes make one more of any size."""
+_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
+"""A marker in a JPEG file: neither a stuffed byte nor a restart, which stand within a scan."""
+_LONE, _SCAN, _END = (0x01, 0xD8), 0xDA, 0xD9
 
 _ORIENTATION = 0x0112
 _NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
@@ -103,6 +110,8 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
         image = kind(file)
         _check_size(image.size, most_pixels)
         _check_depth(image, most_pixels)
+        if "progressive" in image.info:
+            _check_scans(file, BYTES_A_PIXEL * most_pixels)
         return image
     except Unusable:
         raise
@@ -175,6 +184,22 @@ def _check_depth(image: Image, most_pixels: int) -> None:
             f"has {image.width:,} x {image.height:,} pixels of {depth} bytes ({image.mode}), more than {most:,} bytes"
             " in all"
         )
+
+
+def _check_scans(file: IO[bytes], most: int) -> None:
+    """Refuse a JPEG file whose pixels would be gone over again and again; what lies past its end does not count."""
+    place = file.tell()
+    file.seek(0)
+    data = file.read(most)
+    file.seek(place)
+    at, scans = 0, 0
+    while (found := _MARKER.search(data, at)) and (code := found[1][0]) != _END:
+        at = found.end()
+        if code not in _LONE:
+            at += int.from_bytes(data[at : at + 2], "big")
+        scans += code == _SCAN
+        if scans > _MOST_SCANS:
+            raise Unusable(f"has more than {_MOST_SCANS} scans, which would take very long; save it anew")
 
 
 def _rgb(image: Image) -> Image:
