@@ -13,7 +13,7 @@ import numpy as np
 from torch import nn
 
 from labelwise.annotations import Summary
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.methods import Budget, Method, get
 from labelwise.models import preprocessing_of
 from labelwise.targets import expected_prior
@@ -260,7 +260,7 @@ def named(given: Any) -> Any:
     names = list(getattr(given, "index", [0]))
     if not all(isinstance(name, str) for name in names):
         return given
-    if twice := [name for name in names if names.count(name) > 1]:
+    if twice := repeated(names):
         raise UserError(f"a Series names label {shown(twice[0])} twice: give one number for each label")
     return dict(zip(names, given, strict=True))
 

@@ -24,7 +24,7 @@ from labelwise.data import _decoded as decoded
 from labelwise.data import _files as files
 from labelwise.data._decode import Unusable, decode
 from labelwise.data._decoded import shortened
-from labelwise.errors import UserError
+from labelwise.errors import Notice, UserError
 
 N = 10
 HIGH, WIDE = 300, 420
@@ -127,9 +127,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
 
     monkeypatch.setattr(decoded, "open_own", refusing)
     source = ImageFiles(paths, SMALL, cache=tmp_path / "cache", workers=0)
-    with pytest.warns(
-        UserWarning, match=f"cannot be written .{os.strerror(reason)}.: this run goes on"
-    ) as told:
+    with pytest.warns(Notice, match=f"cannot be written .{os.strerror(reason)}.: this run goes on") as told:
         found = kept(source)
     assert len(told) == 1
     assert all(np.array_equal(one, other) for one, other in zip(found, truth, strict=True))
@@ -148,7 +146,7 @@ def test_a_file_cut_short_by_a_full_disk_is_not_left(tmp_path: Path, paths: list
     ended = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "cache"], check=False, capture_output=True, text=True
     )
-    assert "UserWarning" in ended.stderr
+    assert "labelwise.errors.Notice: the cache of pictures" in ended.stderr
     assert files_in(tmp_path / "cache") == []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelwise._files import is_link, open_own, own_folder, read_bytes
-from labelwise.errors import UserError
+from labelwise.errors import Notice, UserError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -107,11 +107,11 @@ class DecodedPictures:
             self._keeps = False
             with suppress(OSError):
                 path.unlink(missing_ok=True)
-            warnings.warn(
+            note = (
                 f"the cache of pictures {self.folder} cannot be written ({error.strerror or error}): this run goes on,"
-                " and keeps no more of them; free some space, or give another folder",
-                stacklevel=2,
+                " and keeps no more of them; free some space, or give another folder"
             )
+            warnings.warn(Notice(note), stacklevel=2)
 
     def _write(self, path: Path, content: bytes) -> None:
         try:

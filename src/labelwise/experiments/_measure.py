@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from labelwise import metrics
 from labelwise.analysis import gradient_difference
@@ -62,8 +63,7 @@ def measure(job: Job, data: Source) -> Measured:
         model = _published(job, dataset, X, observed, (X_test, test.labels))
     else:
         model = _honest(job, dataset, X, observed, train.labels)
-    read = model.read(X_test)
-    logits = model.decision_function(read)
+    logits = model.decision_function(X_test)
     spent = time.perf_counter() - began
     own = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
     measurements, facts = judge(test.labels, logits, own, job.protocol, dataset.label_names)
@@ -71,7 +71,7 @@ def measure(job: Job, data: Source) -> Measured:
     if figure == "margin_sweep":
         difference = gradient_difference(model.decision_scores(X), observed)
         measurements.append(Measurement("gradient_difference", difference))
-    columns = model_columns(figure, model, dataset, (X, observed), (X_test, model.predict_proba(read)))
+    columns = model_columns(figure, model, dataset, (X, observed), (X_test, expit(logits).astype(np.float32)))
     if columns is not None and data.keep is not None:
         keep_columns(columns, Path(data.keep), job.key)
     facts |= {
