@@ -143,6 +143,7 @@ def test_texts_of_every_kind_are_the_same():
     ("change", "words"),
     [
         (lambda x: x * 255, "divide them by 255"),
+        (lambda x: x * 2, "give them as they were before that"),
         (lambda x: (x - 0.45) / 0.225, "floats from -[12].* to 2"),
         (lambda x: x * 2 - 1, "0..1 is what is read"),
     ],
