@@ -74,6 +74,15 @@ def test_what_a_killed_process_left_is_no_obstacle(table, tmp_path):
     assert not (run.path / ".lock").exists()
 
 
+def test_what_was_left_of_a_run_that_was_killed_after_its_end_is_cleared(table, tmp_path):
+    run = runs.RunDirectory(tmp_path / "run")
+    runs.train(config(table), run.path)
+    run.keep_left_out({})
+    assert run.checkpoints.is_dir()
+    assert runs.resume(run.path).already_finished
+    assert not run.checkpoints.exists()
+
+
 def test_a_run_that_is_finished_meanwhile_is_left_as_it_is(table, tmp_path, monkeypatch):
     run = runs.RunDirectory(tmp_path / "run")
     runs.train(config(table), run.path)

@@ -133,6 +133,9 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
     if state["status"] == "finished":
+        if _is_first():
+            # Left by a process that was killed at its very end.
+            run.drop_checkpoints()
         return _outcome(run, state, already_finished=True)
     run.check_links()
     with _alone(run):
