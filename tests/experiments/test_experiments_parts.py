@@ -302,3 +302,10 @@ def test_results_changed_at_random_raise_the_librarys_error_alone(tmp_path):
 @pytest.mark.slow
 def test_results_changed_at_random_raise_the_librarys_error_alone_at_length(tmp_path):
     fuzz(tmp_path, 20_000)
+
+
+@pytest.mark.parametrize("asked", [{"shard": "1/2"}, {"merge": ["a"]}])
+def test_a_figure_without_runs_has_no_parts(tmp_path, asked):
+    with pytest.raises(UserError, match="without any run"):
+        run_experiment("bbam-theory", None, tmp_path / "out", **asked)
+    assert not (tmp_path / "out").exists()

@@ -88,6 +88,10 @@ def run_experiment(
     extra = _LEAK if leak_truth else None
     jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
     if spec.figure is not None and spec.theory is not None:
+        if shard is not None or merge:
+            raise UserError(
+                f"{spec.name} is drawn without any run: leave shard and merge (--shard, --merge) out"
+            )
         target = _target(spec, out)
         with locked(target):
             return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_theory(spec.figure, target))
