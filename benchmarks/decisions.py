@@ -1,6 +1,6 @@
 """The decision rule of a fit beside the one before and beside logistic regression's one half, on the same labels.
 
-``python benchmarks/decisions.py [--sets ...] [--seeds 3] [--work DIR] [--out FILE]`` reads the real sets of
+``python benchmarks/decisions.py [--sets ...] [--seeds 3] [--work DIR] [--out FILE | --write]`` reads the real sets of
 ``sets.py`` from LABELWISE_DATA. Labels are hidden in each way, ``ridge`` (and on three sets ``bam`` and ``hml``,
 which train) is fitted with its defaults, and each rule decides on the same test scores: ``auto``, ``micro-f1`` and
 ``macro-f1`` as ``MultiLabelClassifier(rule=...)`` learns them, ``half``, and ``before``: thresholds of the best F1
@@ -15,7 +15,6 @@ costs no cell more than .01 of micro-F1 against ``before``. They choose .04; hal
 
 from __future__ import annotations
 
-import argparse
 import csv
 import itertools
 import statistics
@@ -27,6 +26,7 @@ from typing import Any
 import baselines
 import numpy as np
 import sets
+from writing import place, script_parser
 
 import labelwise as lw
 from labelwise.metrics import PlattCalibration, Threshold, _thresholds, evaluate, judgeable, learn_thresholds
@@ -170,30 +170,28 @@ def summary(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = script_parser(__doc__, RESULTS)
     parser.add_argument("--sets", nargs="+", default=list(sets.SETS), choices=sets.SETS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=None, help="keeps GoEmotions' embeddings")
-    parser.add_argument("--out", type=Path, default=RESULTS)
     given = parser.parse_args()
+    results = place(given, RESULTS)
     work = given.work or Path(tempfile.mkdtemp())
     rows: list[dict[str, Any]] = []
-    if given.out.exists():
-        with given.out.open(newline="") as file:
+    if results.exists():
+        with results.open(newline="") as file:
             rows = list(csv.DictReader(file))
     done = {(row["set"], row["setting"], int(row["seed"]), row["learner"]) for row in rows}
     for cell in cells(given.sets, given.seeds):
         if cell in done:
             continue
         rows += judge(cell, work)
-        draft = given.out.with_suffix(".draft")
+        draft = results.with_suffix(".draft")
         with draft.open("w", newline="") as file:
             writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
-        draft.replace(given.out)
+        draft.replace(results)
     summary(rows)
     choices(given.sets, given.seeds, work)
 
