@@ -110,7 +110,8 @@ def truth_of(model: MultiLabelClassifier, true_labels: Any, labels: Annotations)
     """Return the true labels (n, K), of the labels' names and shape."""
     truth = model._labels(true_labels, labels.label_names).matrix
     if truth.shape != labels.matrix.shape:
-        raise UserError(f"true_labels has shape {truth.shape}, and Y {labels.matrix.shape}: give that of Y")
+        whose = "give" if model.method is None else f"method {model.method!r} needs"
+        raise UserError(f"true_labels has shape {truth.shape}: {whose} that of Y, {labels.matrix.shape}")
     return truth
 
 

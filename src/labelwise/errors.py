@@ -52,9 +52,9 @@ def near(name: str, options: Iterable[object]) -> str:
     return "there are: " + listed(names) if names else "there are none"
 
 
-def listed(values: Iterable[object], most: int = 5) -> str:
-    """Return the first values of a list, joined by commas, and how many more there are."""
-    items = [_short(value) for value in values]
+def listed(values: Iterable[object], most: int = 5, longest: int = 100) -> str:
+    """Return the first values of a list, each cut to ``longest``, joined by commas, and how many more there are."""
+    items = [_short(value, longest) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 

@@ -249,7 +249,7 @@ def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
         if item in mended
     ]
     raise UserError(
-        f"{run.path} was begun with other items: {listed(changes, 3)}; put them back as they were to go on with"
+        f"{run.path} was begun with other items: {listed(changes, 3, 1000)}; put them back as they were to go on with"
         " the run, or train to another --out"
     )
 
