@@ -392,6 +392,56 @@ def test_a_jpeg_of_many_scans_is_refused_and_what_lies_past_its_end_does_not_cou
         decode(whole[:-2] + last * 100 + whole[-2:])
 
 
+def fuzz(n: int, seed: int) -> None:
+    """Decode pictures of every format with bytes changed, doubled, taken out or cut off."""
+    from io import BytesIO
+
+    draw, wholes = np.random.default_rng(seed), []
+    picture = Image.fromarray(scene(0)).resize((24, 20))
+    for name, more in (
+        ("JPEG", {}),
+        ("JPEG", {"progressive": True}),
+        ("PNG", {}),
+        ("GIF", {}),
+        ("WebP", {}),
+        ("BMP", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+    ):
+        file = BytesIO()
+        picture.save(file, name, **more)  # type: ignore[arg-type]
+        wholes.append(file.getvalue())
+    refused: list[str] = []
+    for _ in range(n):
+        data = bytearray(wholes[int(draw.integers(len(wholes)))])
+        for at in draw.integers(min(len(data), 2000), size=draw.integers(1, 6)):
+            at = min(int(at), len(data) - 1)
+            what = draw.integers(6)
+            if what == 0:
+                del data[at : at + int(draw.integers(1, 9))]
+            elif what == 1:
+                data[at:at] = data[at : at + int(draw.integers(1, 30))]
+            else:
+                data[at] = draw.integers(256)
+        try:
+            assert decode(bytes(data), most_pixels=1_000_000).mode == "RGB"
+        except Unusable as error:
+            refused.append(str(error))
+    assert len(refused) > n / 10
+    assert not any("\n" in line for line in refused)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_with_random_damage_are_decoded_or_refused() -> None:
+    fuzz(400, seed=0)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_with_very_much_random_damage_are_decoded_or_refused() -> None:
+    fuzz(40_000, seed=1)
+
+
 def test_a_picture_too_narrow_to_be_cut_is_named(tmp_path):
     from labelwise.models import ImagePreprocessing
 

@@ -252,3 +252,39 @@ def test_the_items_of_a_checkpoint_are_beside_it(tmp_path):
     tamper(tmp_path / "run" / folders(tmp_path / "run")[0], change)
     with pytest.raises(UserError, match="whole"):
         checkpoint.latest(tmp_path / "run")
+
+
+def fuzz(folder, n, seed):
+    """Read a checkpoint with bytes of one file changed, or cut short: it is refused or as it was."""
+    save(folder)
+    draw = np.random.default_rng(seed)
+    whole = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    names = sorted(whole)
+    refused = []
+    for _ in range(n):
+        path = names[int(draw.integers(len(names)))]
+        data = bytearray(whole[path])
+        for at in draw.integers(len(data), size=draw.integers(1, 5)):
+            data[at] = draw.integers(256)
+        path.write_bytes(data[: draw.integers(len(data)) if draw.random() < 0.2 else None])
+        try:
+            found = checkpoint.latest(folder)
+        except UserError as error:
+            refused.append(str(error))
+        else:
+            assert found.meta == META
+            assert all(torch.equal(found.tensors[name], value) for name, value in TENSORS.items())
+            np.testing.assert_array_equal(found.items["soft"], ITEMS["soft"])
+        path.write_bytes(whole[path])
+    assert len(refused) > n / 2
+    assert not any("\n" in line for line in refused)
+
+
+def test_a_checkpoint_with_random_damage_is_refused_or_what_it_was(tmp_path):
+    fuzz(tmp_path, 200, seed=0)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_a_checkpoint_with_very_much_random_damage_is_refused_or_what_it_was(tmp_path):
+    fuzz(tmp_path, 20_000, seed=1)

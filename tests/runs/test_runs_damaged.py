@@ -354,6 +354,51 @@ def test_records_of_a_run_with_random_damage(run):
     fuzz_run(run, 60, seed=0)
 
 
+def fuzz_sets(n: int, seed: int) -> None:
+    """Give random texts to ``--set``, alone and in the place of a hyper-parameter's value."""
+    from labelwise.methods import get
+
+    draw, spec, refused = np.random.default_rng(seed), get("bam").spec, []
+    for _ in range(n):
+        data = b"".join(PIECES[k] for k in draw.integers(len(PIECES), size=draw.integers(1, 12)))
+        text = data.decode(errors="surrogateescape")
+        for one in (text, f"scale={text}"):
+            try:
+                spec.resolve(runs.RunConfig.build({}, sets=[one]).hyperparameters)
+            except UserError as error:
+                refused.append(str(error))
+    assert len(refused) > n
+    assert not any("\n" in line for line in refused)
+
+
+def fuzz_left_out(folder: Path, n: int, seed: int) -> None:
+    """Read a damaged list of the items that were left out."""
+    draw, whole = np.random.default_rng(seed), runs.RunDirectory(folder)
+    whole.keep_left_out({"a.png": "is damaged", "b": "is empty", "ü 3": "does not exist"})
+    path = whole.checkpoints / "left_out.json"
+    text, refused = path.read_text(encoding="utf-8"), []
+    for _ in range(n):
+        path.write_text(mutate(text, draw), encoding="utf-8")
+        try:
+            whole.left_out()
+        except UserError as error:
+            refused.append(str(error))
+    assert refused
+    assert not any("\n" in line for line in refused)
+
+
+def test_random_texts_of_set_and_damaged_lists_of_items(tmp_path):
+    fuzz_sets(200, seed=0)
+    fuzz_left_out(tmp_path, 100, seed=0)
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_very_many_random_texts_of_set_and_damaged_lists_of_items(tmp_path):
+    fuzz_sets(20_000, seed=1)
+    fuzz_left_out(tmp_path, 20_000, seed=1)
+
+
 @pytest.mark.long
 @pytest.mark.slow
 def test_records_of_a_run_with_very_much_random_damage(run):
