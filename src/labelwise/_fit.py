@@ -102,7 +102,7 @@ def _begin(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None, lab
     columns = column_names(X)
     model._tokenizer = None
     model.preprocessing_ = prepared(model)
-    model.tune_ = tuning_of(model.tune, model.backbone, model.method)
+    model.tune_ = tuning_of(model.tune, model.backbone, model.method, model.head_start)
     closed = model.tune_ == "head" or model.preprocessing_ is not None
     model.head_start_ = model.head_start or ("ridge" if closed else "random")
     X = as_items(model, X, items)

@@ -188,12 +188,16 @@ def check_functions(**calls: Any) -> None:
             raise UserError(f"{name}={shown(call)}: give a function, or None")
 
 
-def tuning_of(tune: Any, backbone: str | nn.Module, method: str | None = None) -> Literal["head", "all"]:
+def tuning_of(
+    tune: Any, backbone: str | nn.Module, method: str | None = None, head_start: str | None = None
+) -> Literal["head", "all"]:
     """Return what is trained: as given, else the head alone where the features are fixed or pretrained.
 
-    The head alone too where ``method`` is a closed form, which moves no backbone.
+    The head alone too where ``method`` is a closed form, which moves no backbone, unless the start of a whole network
+    is what was asked for.
     """
-    if method is not None and not get(method).spec.passes:
+    started = tune == "all" and head_start == "ridge"
+    if method is not None and not get(method).spec.passes and not started:
         return "head"
     if tune is not None:
         return "all" if tune == "all" else "head"

@@ -81,8 +81,11 @@ def unused_settings(
     stages = method.plan()
     views = {view for stage in stages for group in stage.views.values() for view in group}
     closed = f"method {spec.id!r} is solved in closed form, without training steps"
-    say(_STEPS, closed, not any(stage.epochs for stage in stages))
-    say(("tune",), f"{closed}: the backbone stays as it was", model.tune == "all" and not spec.passes)
+    # Of a closed form, a whole network is there only where its start was asked for, and that start is all it does.
+    steps = [name for name in _STEPS if spec.passes or not whole or name != "head_start"]
+    say(steps, closed, not any(stage.epochs for stage in stages))
+    stays = model.tune == "all" and not spec.passes and not whole
+    say(("tune",), f"{closed}: the backbone stays as it was", stays)
     weightless = next(model.network_.backbone.parameters(), None) is None
     weights = "this backbone has no weights to train"
     say(("backbone_learning_rate",), weights, whole and weightless)

@@ -295,13 +295,13 @@ def fuzz(tmp_path, rounds):
 
 
 def test_results_changed_at_random_raise_the_librarys_error_alone(tmp_path):
-    fuzz(tmp_path, 300)
+    fuzz(tmp_path / "in", 300)
 
 
 @pytest.mark.long
 @pytest.mark.slow
 def test_results_changed_at_random_raise_the_librarys_error_alone_at_length(tmp_path):
-    fuzz(tmp_path, 20_000)
+    fuzz(tmp_path / "in", 20_000)
 
 
 @pytest.mark.parametrize("asked", [{"shard": "1/2"}, {"merge": ["a"]}])
