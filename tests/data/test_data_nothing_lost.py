@@ -363,3 +363,26 @@ def test_what_csv_writes_is_read_back_or_refused(
     assert [
         list(row) for row in zip(*(column.to_pylist() for column in found.data.values()), strict=True)
     ] == rows
+
+
+@pytest.mark.parametrize("kind", ["date32", "timestamp", "duration", "list"])
+def test_times_that_python_cannot_hold_are_refused_with_their_column(tmp_path, kind):
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    days, seconds = pa.array([1, 2**31 - 5], pa.int32()), pa.array([1, 2**62])
+    wrong = {
+        "date32": days.view(pa.date32()),
+        "timestamp": seconds.view(pa.timestamp("us")),
+        "duration": seconds.view(pa.duration("ms")),
+        "list": pa.ListArray.from_arrays([0, 1, 2], days.view(pa.date32())),
+    }
+    for column, fine in ((wrong[kind], False), (wrong[kind].slice(0, 1), True)):
+        n = len(column)
+        path = tmp_path / "a.parquet"
+        parquet.write_table(pa.table({"text": ["a", "b"][:n], "when": column, "cat": [1, 0][:n]}), path)
+        if fine:
+            assert read_table(path, label_columns=["cat"]).labels is not None
+            continue
+        with pytest.raises(UserError, match=r"a\.parquet: column 'when' holds a time that is none"):
+            read_table(path, label_columns=["cat"])

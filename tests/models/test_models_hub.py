@@ -167,6 +167,19 @@ def test_label_queries_give_padding_no_attention(tmp_path):
     assert torch.equal(empty.features, torch.zeros(2, 8))
 
 
+def test_tokens_of_another_tokenizer_are_named(tmp_path):
+    text_folder(tmp_path, bert())
+    backbone = build_backbone(f"hf/{tmp_path}", ()).eval()
+    known = backbone.model.get_input_embeddings().num_embeddings
+    with torch.no_grad():
+        assert backbone(torch.tensor([[known - 1]])).shape[0] == 1
+        for wrong in (known, -1):
+            with pytest.raises(
+                UserError, match=f"knows tokens 0 to {known - 1}, and its tokenizer gave {wrong}"
+            ):
+                backbone(torch.tensor([[1, wrong]]))
+
+
 @pytest.mark.parametrize("kind", ["image", "text"])
 def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
     if kind == "image":

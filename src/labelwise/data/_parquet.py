@@ -65,7 +65,36 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
             data[name] = _decoded(path, name, column, most)
         elif str(column.type) in _VIEWS:
             data[name] = column.cast(_VIEWS[str(column.type)])
+        elif _holds_times(column.type):
+            _check_times(path, name, column)
     return Columns(path, data, table.num_rows)
+
+
+def _holds_times(kind: Any) -> bool:
+    import pyarrow as pa
+
+    parts = [kind.field(i).type for i in range(kind.num_fields)] if pa.types.is_struct(kind) else []
+    parts += [getattr(kind, part) for part in ("value_type", "key_type", "item_type") if hasattr(kind, part)]
+    return bool(pa.types.is_temporal(kind)) or any(map(_holds_times, parts))
+
+
+def _check_times(path: Path, name: str, column: Any) -> None:
+    """Refuse dates, times and spans that Python cannot hold, which end any look at their column in foreign errors."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
+            for extreme in pc.min_max(column).values():
+                str(extreme.as_py())
+        else:
+            for value in column.to_pylist():
+                str(value)
+    except Exception as error:  # of datetime, of time zones, of Arrow
+        raise UserError(
+            f"{path.name}: column {shown(name)} holds a time that is none ({shown(str(error), 80)}): write it as text,"
+            " or leave the column out"
+        ) from None
 
 
 def _too_large(path: Path, most: int) -> UserError:

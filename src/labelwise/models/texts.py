@@ -67,9 +67,25 @@ class TextBackbone(nn.Module):
         if not batch.shape[1]:
             batch = batch.new_full((len(batch), 1), self.pad_id)
         mask = batch != self.pad_id
+        self._check_known(batch.masked_fill(~mask, self.fill))
         # attention over no place at all is undefined; what an empty text then sees is masked afterwards
         seen = mask | ~mask.any(1, keepdim=True)
         return self.model(input_ids=batch.masked_fill(~mask, self.fill), attention_mask=seen.long()), mask
+
+    def _check_known(self, tokens: Tensor) -> None:
+        """Refuse tokens without an embedding: those of another model's tokenizer."""
+        embeddings = getattr(self.model, "get_input_embeddings", lambda: None)()
+        known = getattr(embeddings, "num_embeddings", None)
+        # On other devices the question would make every step wait for its answer.
+        if known is None or tokens.device.type != "cpu" or not tokens.numel():
+            return
+        least, most = int(tokens.min()), int(tokens.max())
+        if least < 0 or most >= known:
+            wrong = least if least < 0 else most
+            raise UserError(
+                f"this backbone knows tokens 0 to {known - 1}, and its tokenizer gave {wrong}: give the tokenizer that"
+                " belongs to its weights"
+            )
 
     def _count(self) -> int:
         """Return the number of features by one forward pass of one token."""
