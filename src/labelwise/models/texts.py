@@ -67,10 +67,11 @@ class TextBackbone(nn.Module):
         if not batch.shape[1]:
             batch = batch.new_full((len(batch), 1), self.pad_id)
         mask = batch != self.pad_id
-        self._check_known(batch.masked_fill(~mask, self.fill))
+        tokens = batch.masked_fill(~mask, self.fill)
+        self._check_known(tokens)
         # attention over no place at all is undefined; what an empty text then sees is masked afterwards
         seen = mask | ~mask.any(1, keepdim=True)
-        return self.model(input_ids=batch.masked_fill(~mask, self.fill), attention_mask=seen.long()), mask
+        return self.model(input_ids=tokens, attention_mask=seen.long()), mask
 
     def _check_known(self, tokens: Tensor) -> None:
         """Refuse tokens without an embedding: those of another model's tokenizer."""
