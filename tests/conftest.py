@@ -1,13 +1,17 @@
 """Two test processes on two cores: one thread each, set before anything loads a numerical library.
 
-Features of pictures and texts are kept in a folder of the tests' own, and no model hub is asked.
+Features of pictures and texts are kept in a folder of the tests' own, and no model hub is asked. Processes that tests
+start find the package ``tests`` too.
 """
 
 import os
 import tempfile
+from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
 _cache = tempfile.TemporaryDirectory(prefix="labelwise-tests-")
 os.environ["LABELWISE_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"
+_root = str(Path(__file__).parents[1])
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_root, os.environ.get("PYTHONPATH"))))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -71,17 +70,15 @@ def test_a_note_is_one_line_on_stderr(tmp_path, monkeypatch):
     monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path / "full"))
     code = (
         "from labelwise.cli import app\nfrom labelwise.embedding import FeatureCache, embed\n"
-        "from embedding_stand_ins import Convolution, Squares\n"
+        "from tests.embedding.stand_ins import Convolution, Squares\n"
         "@app.command()\ndef try_():\n    embed(Convolution(), Squares(range(3)), cache=FeatureCache(), device='cpu')\n"
         "    print('{}')\napp(['try-'])"
     )
-    path = os.pathsep.join([*sys.path, str(Path(__file__).parents[1] / "embedding")])
     done = subprocess.run(
         [sys.executable, "-c", code],
         check=False,
         capture_output=True,
         text=True,
-        env={**os.environ, "PYTHONPATH": path},
     )
     assert (done.returncode, done.stdout) == (0, "{}\n"), done.stderr
     assert done.stderr.startswith("note: the feature cache cannot be written at ")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -12,27 +11,7 @@ import pytest
 from labelwise import simulate
 from labelwise.data.datasets import DATASETS, names, read_dataset
 from labelwise.errors import UserError
-
-NAMES = """aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person
-pottedplant sheep sofa train tvmonitor"""
-VOC = NAMES.split()
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
-
-
-def write_voc(root: Path, ids: dict[str, list[str]], marks: dict[tuple[str, str], int]) -> Path:
-    """Write VOC's lists: ``marks`` of (image, class), -1 where absent, padded as the owners pad them."""
-    main = root / "VOCdevkit/VOC2012/ImageSets/Main"
-    for part, images in ids.items():
-        for name in VOC:
-            lines = [f"{image} {marks.get((image, name), -1):2d}\n" for image in images]
-            write(main / f"{name}_{part}.txt", "".join(lines))
-    (root / "VOCdevkit/VOC2012/JPEGImages").mkdir()
-    return root
+from tests.data.dataset_folders import VOC, write, write_coco, write_voc
 
 
 @pytest.fixture
@@ -86,27 +65,6 @@ def test_a_class_list_that_differs_is_named(voc):
     path.unlink()
     with pytest.raises(UserError, match=r"looked for .*cow_train.txt"):
         read_dataset("voc2012", voc)
-
-
-CATEGORIES = [{"id": 1, "name": "person"}, {"id": 90, "name": "toothbrush"}, {"id": 13, "name": "stop sign"}]
-
-
-def write_coco(root: Path, annotations: list[tuple[int, int]], images: list[int]) -> Path:
-    """Write both annotation files with the same (image, category) pairs; ids of val are higher by 1000."""
-    for part, start in (("train", 0), ("val", 1000)):
-        record = {
-            "images": [
-                {"id": start + i, "file_name": f"COCO_{part}2014_{start + i:012d}.jpg"} for i in images
-            ],
-            "annotations": [
-                {"id": n, "image_id": start + i, "category_id": c, "iscrowd": n % 2}
-                for n, (i, c) in enumerate(annotations)
-            ],
-            "categories": CATEGORIES,
-        }
-        write(root / f"annotations/instances_{part}2014.json", json.dumps(record))
-        (root / f"{part}2014").mkdir()
-    return root
 
 
 def test_coco_orders_labels_by_id_and_rows_by_ids_as_strings(tmp_path):

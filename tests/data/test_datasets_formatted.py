@@ -2,43 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import pytest
 
 from labelwise import simulate
 from labelwise.data.datasets import DATASETS, read_dataset
 from labelwise.errors import UserError
-
-FOLDERS = {
-    "voc2012": "VOCdevkit/VOC2012/JPEGImages",
-    "coco2014": ".",
-    "nuswide": "Flickr",
-    "cub200": "CUB_200_2011/CUB_200_2011/images",
-    "awa2": "JPEGImages",
-}
-
-
-def labels_of(name: str, n_items: int = 4) -> np.ndarray:
-    """Return float labels as the released codes write them; the last row has none."""
-    Y = (np.random.default_rng(0).random((n_items, DATASETS[name].n_labels)) < 0.3).astype(np.float64)
-    Y[:, 0], Y[-1] = 1, 0
-    return Y
-
-
-def write(root: Path, name: str, items: list[str], /, **arrays: Any) -> Path:
-    """Write both parts; keywords replace or add arrays of the training part."""
-    (root / FOLDERS[name]).mkdir(parents=True, exist_ok=True)
-    for part in ("train", "val"):
-        held = {"images": np.array(items), "labels": labels_of(name, len(items))}
-        for kind, array in {**held, **(arrays if part == "train" else {})}.items():
-            np.save(root / f"formatted_{part}_{kind}.npy", array)
-    return root
-
-
-IMAGES = [f"a_{i}.jpg" for i in range(4)]
+from tests.data.dataset_folders import FOLDERS, IMAGES, labels_of
+from tests.data.dataset_folders import write_formatted as write
 
 
 @pytest.mark.parametrize("name", FOLDERS)

@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.lib.format as npy
 import pytest
-from test_data_datasets import write, write_coco, write_voc
-from test_data_datasets_formatted import IMAGES
-from test_data_datasets_formatted import write as write_formatted
-from test_data_datasets_texts import write_bag
 
 from labelwise.data.datasets import read_dataset
 from labelwise.errors import UserError
+from tests.data.dataset_folders import IMAGES, write, write_bag, write_coco, write_formatted, write_voc
 
 Edit = Callable[[bytes], bytes]
 LISTS = "VOCdevkit/VOC2012/ImageSets/Main"

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.sparse import csr_matrix
 
 from labelwise.data.datasets import read_dataset
 from labelwise.errors import UserError
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", newline="")
-    return path
+from tests.data.dataset_folders import write, write_bag
 
 
 @pytest.fixture
@@ -110,21 +104,6 @@ def test_aapds_files_of_two_lengths_are_refused(two_files):
     write(two_files / "label_train", "math.it cs.it\n")
     with pytest.raises(UserError, match=r"label_train: 1 lines for 2 texts"):
         read_dataset("aapd", two_files)
-
-
-def write_bag(path: Path, **changes: object) -> np.ndarray:
-    X = csr_matrix(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], dtype=np.float32))
-    held = {
-        "Y": np.array([[1, 0], [1, 1], [0, 1]], dtype=np.uint8),
-        "X_data": X.data,
-        "X_indices": X.indices,
-        "X_indptr": X.indptr,
-        "X_shape": np.array(X.shape),
-        "label_names": np.array(["C01", "C02"]),
-        "n_train": np.array(2),
-    } | changes
-    np.savez(path, **held)
-    return X.toarray()
 
 
 def test_ohsumeds_bag_of_words_is_features(tmp_path):

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from picture_files import SMALL, folder_of, scene
 from PIL import Image
 
 from labelwise.data import ImageFiles
@@ -25,6 +24,7 @@ from labelwise.data import _files as files
 from labelwise.data._decode import Unusable, decode
 from labelwise.data._decoded import shortened
 from labelwise.errors import Notice, UserError
+from tests.data.picture_files import SMALL, folder_of, scene
 
 N = 10
 HIGH, WIDE = 300, 420

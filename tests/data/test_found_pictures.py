@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from picture_files import SMALL, scene
 from PIL import Image
 
 from labelwise.data import ImageFiles, read_table
 from labelwise.errors import UserError
+from tests.data.picture_files import SMALL, scene
 
 
 @pytest.fixture

@@ -18,12 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from picture_files import SMALL, folder_of, scene
 from PIL import Image, ImageFile
 
 from labelwise.data import ImageFiles, Texts, read_table
 from labelwise.data._decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
+from tests.data.picture_files import SMALL, folder_of, scene
 
 
 def png(width: int, height: int, data: bytes, *, depth: int = 8, colour: int = 2) -> bytes:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from picture_files import SMALL, folder_of, scene
 from PIL import Image, ImageOps
 
 from labelwise.data import ArraySource, ImageFiles, StrongView, views_of
@@ -18,6 +17,7 @@ from labelwise.data import _files as files
 from labelwise.data._decode import decode
 from labelwise.errors import UserError
 from labelwise.models import ImagePreprocessing
+from tests.data.picture_files import SMALL, folder_of, scene
 
 N = 12
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from picture_files import scene
 from PIL import Image
 from scipy import stats
 
 from labelwise.data import StrongView
 from labelwise.data._randaugment import LEVELS, OPERATIONS
+from tests.data.picture_files import scene
 
 WITHOUT_MAGNITUDE = ("invert", "autocontrast", "equalize")
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import embedding_stand_ins as parts
 import pytest
 import torch
 
 from labelwise.embedding import FeatureCache
+from tests.embedding import stand_ins as parts
 
 
 @pytest.fixture

@@ -10,12 +10,10 @@ import subprocess
 import sys
 import tempfile
 import warnings
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from embedding_stand_ins import Convolution, Squares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -25,6 +23,7 @@ from labelwise.embedding import FeatureCache, _store, embed
 from labelwise.embedding._keys import backbone_digest
 from labelwise.embedding._store import row_marks
 from labelwise.errors import Notice, UserError
+from tests.embedding.stand_ins import Convolution, Squares
 
 CPU = {"device": "cpu", "precision": "32"}
 
@@ -529,10 +528,9 @@ def test_a_class_of_ones_own_is_known_by_its_code(monkeypatch):
 
 
 CHILD = """
-import os, sys, time
+import os, time
 import torch
-sys.path.insert(0, {tests!r})
-from embedding_stand_ins import Convolution, Counted, Squares
+from tests.embedding.stand_ins import Convolution, Counted, Squares
 from labelwise._locks import held
 from labelwise.embedding import FeatureCache, embed
 
@@ -558,7 +556,7 @@ print(len(source.fetched), flush=True)
 
 def child(cache, go):
     """Start a process that embeds 200 squares, 4 at a time, and waits after 80 until the file ``go`` exists."""
-    code = CHILD.format(tests=str(Path(__file__).parent), go=str(go), cache=str(cache.directory.parent))
+    code = CHILD.format(go=str(go), cache=str(cache.directory.parent))
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 

@@ -10,11 +10,11 @@ import resource
 import numpy as np
 import pytest
 import torch
-from engine_cases import Stop, assert_same, assert_same_items, run, stop_at
 from safetensors import SafetensorError
 
 from labelwise.engine import checkpoint
 from labelwise.errors import UserError
+from tests.engine.cases import Stop, assert_same, assert_same_items, run, stop_at
 
 META = {"items_version": 3, "text": "ü", "numbers": [1, 2.5, -0.1, float("inf")]}
 TENSORS = {"a": torch.arange(6.0).reshape(2, 3).T, "step": torch.tensor(3.0), "flag": torch.tensor([True])}

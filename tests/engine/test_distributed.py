@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import rank_cases
+
+from tests.engine import rank_cases
 
 SCRIPT = """
 import os, sys

@@ -10,7 +10,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from engine_cases import D, K, N, Plain, Stop, assert_same, items, labels, make, run, stop_at
 from torch import nn
 
 from labelwise import engine, methods
@@ -19,6 +18,7 @@ from labelwise.engine.averaging import Averaged
 from labelwise.errors import UserError
 from labelwise.models import MLP, Network
 from labelwise.targets import ItemState, Slot
+from tests.engine.cases import D, K, N, Plain, Stop, assert_same, items, labels, make, run, stop_at
 
 
 def weights(result):

@@ -8,11 +8,11 @@ import signal
 import numpy as np
 import pytest
 import torch
-from engine_cases import Stop, assert_same, assert_same_items, course, run, steps_of, stop_at
 
 from labelwise import engine, methods
 from labelwise.engine import checkpoint, snapshot
 from labelwise.errors import UserError
+from tests.engine.cases import Stop, assert_same, assert_same_items, course, run, steps_of, stop_at
 
 TRAINED = [m for m in methods.names() if methods.get(m).spec.passes]
 

@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from engine_cases import PRIOR, N, Plain, Stop, assert_same, assert_same_items, make, run, steps_of, stop_at
 from torch import nn
 from torch.nn import functional
 
@@ -16,6 +15,18 @@ from labelwise.methods import MethodSpec
 from labelwise.methods.plan import Optimiser
 from labelwise.models import SmallCNN
 from labelwise.targets import Slot
+from tests.engine.cases import (
+    PRIOR,
+    N,
+    Plain,
+    Stop,
+    assert_same,
+    assert_same_items,
+    make,
+    run,
+    steps_of,
+    stop_at,
+)
 
 
 def spec(name):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runner_cases as cases
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,8 +17,8 @@ from labelwise.errors import UserError
 from labelwise.experiments import Job, _experiment, collect, merge_results, part_of, run_experiment, run_jobs
 from labelwise.experiments._devices import visible_devices
 from labelwise.experiments._shards import read_shards
+from tests.experiments import runner_cases as cases
 
-HERE = Path(__file__).parent
 SPEC = """
 title = "Two rows"
 paper = "P"
@@ -37,12 +36,6 @@ source = "s"
 method = "bce"
 source = "s"
 """
-
-
-@pytest.fixture(autouse=True)
-def _findable(monkeypatch):
-    monkeypatch.syspath_prepend(HERE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")]))
 
 
 @pytest.fixture
@@ -101,7 +94,7 @@ def test_parts_that_are_merged_hold_what_the_whole_holds(tmp_path):
 
 @pytest.mark.slow
 def test_an_experiment_that_was_shared_has_the_table_of_one_that_was_not(tree, monkeypatch):
-    monkeypatch.setattr(_experiment, "_MEASURE", "runner_cases:of_seed")
+    monkeypatch.setattr(_experiment, "_MEASURE", "tests.experiments.runner_cases:of_seed")
     spec = str(tree / "mine.toml")
     whole = run_experiment(spec, tree, tree / "whole", workers=1)
     parts = [

@@ -12,18 +12,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import runner_cases as cases
 
 from labelwise.errors import UserError
 from labelwise.experiments import Job, collect, read_results, run_jobs
-
-HERE = Path(__file__).parent
-
-
-@pytest.fixture(autouse=True)
-def _findable(monkeypatch):
-    monkeypatch.syspath_prepend(HERE)
-    monkeypatch.setenv("PYTHONPATH", str(HERE))
+from tests.experiments import runner_cases as cases
 
 
 def shard(out, job):
@@ -54,9 +46,13 @@ def test_jobs_run_once_and_a_second_call_finds_them_done(tmp_path):
 
 
 def test_a_dotted_reference_names_the_function(tmp_path):
-    run_jobs(cases.jobs(1), "runner_cases:measure", tmp_path / "out", data=tmp_path)
+    run_jobs(cases.jobs(1), "tests.experiments.runner_cases:measure", tmp_path / "out", data=tmp_path)
     assert cases.calls(tmp_path) == [0]
-    for wrong in ("runner_cases:nothing", "no_such_module:measure", "runner_cases"):
+    for wrong in (
+        "tests.experiments.runner_cases:nothing",
+        "no_such_module:measure",
+        "tests.experiments.runner_cases",
+    ):
         with pytest.raises(UserError, match=r"cannot be found|write it as"):
             run_jobs(cases.jobs(1), wrong, tmp_path / "other", data=tmp_path)
 
@@ -173,7 +169,7 @@ def test_shards_and_results_of_another_version_are_refused(tmp_path):
 
 
 COMMAND = (
-    "import sys, runner_cases as c; from labelwise.experiments import run_jobs; "
+    "import sys, tests.experiments.runner_cases as c; from labelwise.experiments import run_jobs; "
     "run_jobs(c.jobs(8), c.slowly, sys.argv[1], data=sys.argv[2])"
 )
 

@@ -2,11 +2,9 @@
 
 import json
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
-import runner_cases
 
 from labelwise.errors import UserError
 from labelwise.experiments import (
@@ -19,6 +17,7 @@ from labelwise.experiments import (
     to_html,
     to_markdown,
 )
+from tests.experiments import runner_cases
 
 SPEC = """
 title = "Two rows <on> text"
@@ -142,7 +141,6 @@ def test_every_way_that_was_measured_is_a_row_of_its_own(tmp_path, monkeypatch):
     """What a choice of rows, sets or seeds leaves out stays in the table if it is there, under its protocol."""
     from labelwise.experiments import _experiment, run_jobs
 
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
     monkeypatch.setattr(
         _experiment,
         "run_jobs",

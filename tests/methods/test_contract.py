@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from method_contract import (
+
+from labelwise import losses, methods
+from labelwise.methods import SETTINGS, Hyperparameter, Method, MethodSpec, get
+from tests.methods.contract import (
     CHECKS,
     check_hyperparameters,
     check_prior_is_asked_for,
@@ -12,9 +15,6 @@ from method_contract import (
     check_true_labels_are_asked_for,
     refused,
 )
-
-from labelwise import losses, methods
-from labelwise.methods import SETTINGS, Hyperparameter, Method, MethodSpec, get
 
 PAIRS = [(m, s) for m in methods.names() for s in SETTINGS if s in get(m).spec.settings]
 

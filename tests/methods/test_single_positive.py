@@ -9,7 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from single_positive_cases import (
+
+import labelwise as lw
+from labelwise import losses, methods
+from labelwise.errors import UserError
+from tests.methods.single_positive_cases import (
     LABELS,
     LOGITS,
     PRIOR,
@@ -22,10 +26,6 @@ from single_positive_cases import (
     sigmoid,
     world,
 )
-
-import labelwise as lw
-from labelwise import losses, methods
-from labelwise.errors import UserError
 
 WEIGHTS = np.array([0.5, 2.0, 0.5])
 MINE = [
@@ -281,7 +281,7 @@ class TestTraps:
         readers = {
             p.stem for p in folder.glob("*.py") if "truth(" in p.read_text() or "true_labels" in p.read_text()
         }
-        # bbam reads them for the published protocol's options alone: see test_methods_bbam_published.py.
+        # bbam reads them for the published protocol's options alone: see test_bbam_published.py.
         assert readers == {"base", "spec", "bce_single_positive_all_negatives", "bbam"}
         (X, Y, truth), _ = world(0, n=60, test=2)
         options = {"validation": None, "device": "cpu", "epochs": 2}

@@ -7,7 +7,6 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import torch
-from single_positive_cases import LABELS, LOGITS, PRIOR, SCRATCH, batch, build, judge, world
 
 from labelwise import engine
 from labelwise.data import as_source
@@ -15,6 +14,7 @@ from labelwise.methods import get
 from labelwise.methods.role import adam, make_up
 from labelwise.models import Network, build_backbone
 from labelwise.targets import ItemState
+from tests.methods.single_positive_cases import LABELS, LOGITS, PRIOR, SCRATCH, batch, build, judge, world
 
 BCE = torch.nn.functional.binary_cross_entropy_with_logits
 

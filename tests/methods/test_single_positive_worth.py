@@ -10,7 +10,8 @@ from functools import cache
 
 import numpy as np
 import pytest
-from single_positive_cases import SCRATCH, judge, world
+
+from tests.methods.single_positive_cases import SCRATCH, judge, world
 
 SEEDS = (10, 11, 12)
 MAP, F1, LOG_LOSS = range(3)

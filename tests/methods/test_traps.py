@@ -25,144 +25,144 @@ from labelwise.targets import ItemState
 
 ELSEWHERE = {
     "index -1 where a count of pseudo-positives is zero: all become positive": (
-        "targets/test_targets_selection.py",
+        "targets/test_selection.py",
         "test_a_count_of_zero_means_no_positives_and_shares_of_one_mask_nothing",
     ),
     "the same in cap and bbam": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_a_count_of_zero_gives_no_positives",
     ),
     "ties at a threshold give more pseudo-labels than counted": (
-        "targets/test_targets_selection.py",
+        "targets/test_selection.py",
         "test_ties_go_to_the_lower_item",
     ),
     "masked entries (-1) summed into the number of positives": (
-        "targets/test_targets_selection.py",
+        "targets/test_selection.py",
         "test_unknown_entries_lower_no_count_and_are_never_negatives",
     ),
     "masked entries in the loss": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_masked_entries_have_no_gradient",
     ),
     "a soft label of probability 0 reads as unknown": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_a_probability_of_zero_stays_frozen",
     ),
     "frozen soft labels revised, positive ones made, a round after the last": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_each_epoch_freezes_its_share_of_the_least_likely",
     ),
     "rounds counted on what is still unknown": (
-        "targets/test_targets_selection.py",
+        "targets/test_selection.py",
         "test_rounds_count_the_unknown_entries_at_the_start",
     ),
     "rows without positives (NUS-WIDE: 22%) in single-positive sampling": (
-        "annotations/test_annotations_simulate.py",
+        "annotations/test_simulate.py",
         "test_single_positive_with_rows_without_positives_on_a_long_matrix",
     ),
-    "rows without any label in training": ("methods/method_contract.py", "check_rows_without_labels"),
-    "a label without positives": ("methods/method_contract.py", "check_a_label_without_positives"),
-    "a batch of one item is squeezed": ("methods/method_contract.py", "check_one_item_a_batch"),
+    "rows without any label in training": ("methods/contract.py", "check_rows_without_labels"),
+    "a label without positives": ("methods/contract.py", "check_a_label_without_positives"),
+    "a batch of one item is squeezed": ("methods/contract.py", "check_one_item_a_batch"),
     "one label: division by K - 1": (
-        "losses/test_losses_entrywise.py",
+        "losses/test_entrywise.py",
         "test_one_label_weighs_an_unknown_entry_fully",
     ),
     "negatives are shuffled though none is kept": (
-        "annotations/test_annotations_simulate.py",
+        "annotations/test_simulate.py",
         "test_single_positive_is_the_published_rule_to_the_bit",
     ),
     "a row left without any of its positives": (
-        "annotations/test_annotations_simulate.py",
+        "annotations/test_simulate.py",
         "test_partial_positives_keep_their_number_a_row",
     ),
     "cosines beyond 1 in half precision, arccos without slope there": (
-        "losses/test_losses_angular.py",
+        "losses/test_angular.py",
         "test_ends_of_the_range_are_finite",
     ),
     "cosines computed in half precision": (
-        "models/test_models_heads.py",
+        "models/test_heads.py",
         "test_cosines_are_float32_under_autocast_and_within_one",
     ),
     "infinite slope of arccos reaches the features": (
-        "losses/test_losses_angular.py",
+        "losses/test_angular.py",
         "test_gradient_through_normalised_features_is_bounded_at_the_ends",
     ),
     "log of a probability that is 0 or 1": (
-        "losses/test_losses_entrywise.py",
+        "losses/test_entrywise.py",
         "test_extreme_logits_stay_finite",
     ),
     "the entropy term with the other sign; a negative loss": (
-        "losses/test_losses_entrywise.py",
+        "losses/test_entrywise.py",
         "test_entropy_maximization_known_value_and_sign",
     ),
-    "smoothing by half the mass": ("losses/test_losses_entrywise.py", "test_equals_the_formula"),
+    "smoothing by half the mass": ("losses/test_entrywise.py", "test_equals_the_formula"),
     "the angle transform chosen by the true label at inference": (
-        "losses/test_losses_angular.py",
+        "losses/test_angular.py",
         "test_score_needs_no_label_and_keeps_the_order_of_items",
     ),
     "prototype moments transform the prototype's angle instead of the boundary's": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_bbam",
     ),
     "margins on the wrong signs": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_bam_and_the_unbalanced_bbam",
     ),
     "a margin that only positives had is applied at inference": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_hml_fixed_has_its_margin_where_both_signs_had_it",
     ),
     "scores without scale and margin predict too much at one half": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_bam_is_one_half_midway",
     ),
     "the first refresh mixed with zeros": (
-        "summaries/test_summaries_moments.py",
+        "summaries/test_moments.py",
         "test_variance_is_unbiased_and_the_first_refresh_is_taken_whole",
     ),
     "no floor under the variance, or too few positives for one": (
-        "summaries/test_summaries_moments.py",
+        "summaries/test_moments.py",
         "test_too_few_entries_give_the_identity_and_no_variance_is_below_the_floor",
     ),
     "prototypes of normalised features": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_bbam_keeps_the_hardest_negatives_and_balances_the_angles",
     ),
     "cross-entropy inflates the scale": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_the_balance_moves_scale_and_margin_alone_and_the_cross_entropy_the_cosines_alone",
     ),
-    "scale and margin without bounds": ("methods/test_methods_formulas.py", "test_bounds_hold_after_a_step"),
+    "scale and margin without bounds": ("methods/test_formulas.py", "test_bounds_hold_after_a_step"),
     "known positives expected a second time among the unknown": (
-        "methods/test_methods_formulas.py",
+        "methods/test_formulas.py",
         "test_known_entries_keep_their_label_and_counts_are_exact",
     ),
     "loaders that drop the last batch or keep one order": (
-        "engine/test_engine_batches.py",
+        "engine/test_batches.py",
         "test_each_item_of_the_pacing_group_once",
     ),
     "averages of weights alone, without buffers": (
-        "engine/test_engine_loop.py",
+        "engine/test_loop.py",
         "test_average_follows_its_formula",
     ),
     "the best model is an alias of the live one": (
-        "engine/test_engine_loop.py",
+        "engine/test_loop.py",
         "test_patience_stops_and_returns_the_best_epoch",
     ),
     "a prior that held-out rows have shaped": (
-        "classifier/test_classifier_fit.py",
+        "classifier/test_fit.py",
         "test_rows_held_out_do_not_shape_the_prior_of_the_selection",
     ),
     "a count known from the truth, reported like any rule": (
-        "metrics/test_metrics_evaluate.py",
+        "metrics/test_evaluate.py",
         "test_oracle_count_identity",
     ),
     "labels without positives in the mean of the average precision": (
-        "metrics/test_metrics_average_precision.py",
+        "metrics/test_average_precision.py",
         "test_empty_labels_are_left_out_or_count_as_zero",
     ),
     "one-error of items without labels, and ties": (
-        "metrics/test_metrics_evaluate.py",
+        "metrics/test_evaluate.py",
         "test_one_error_counts_items_without_a_relevant_label_and_forgives_ties",
     ),
 }

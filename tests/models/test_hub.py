@@ -7,7 +7,6 @@ import json
 
 import pytest
 import torch
-from models_hub_cases import bert, image_folder, resnet, text_folder, transformers, vit
 
 from labelwise.errors import UserError
 from labelwise.models import (
@@ -20,6 +19,7 @@ from labelwise.models import (
     build_tokenizer,
     preprocessing_of,
 )
+from tests.models.hub_cases import bert, image_folder, resnet, text_folder, transformers, vit
 
 
 @pytest.fixture(autouse=True)

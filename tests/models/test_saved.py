@@ -6,10 +6,10 @@ import shutil
 
 import numpy as np
 import pytest
-from models_hub_cases import bert, image_folder, resnet, text_folder, transformers
 from PIL import Image
 
 from labelwise import MultiLabelClassifier, load
+from tests.models.hub_cases import bert, image_folder, resnet, text_folder, transformers
 
 
 @pytest.fixture(autouse=True)
