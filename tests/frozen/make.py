@@ -1,0 +1,33 @@
+"""Make the frozen fixtures: ``python tests/frozen/make.py digests|surface|formats``.
+
+They were made once and are never made anew: what they hold has to stay true.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import frozen_cases as frozen
+
+
+def write(name, data):
+    (frozen.FILES / name).write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def digests(name="digests.json"):
+    """Train every case, and write what is frozen of it."""
+    records, trees = {}, {}
+    with tempfile.TemporaryDirectory() as place:
+        made = {**frozen.cases(), **frozen.packaged_cases(Path(place))}
+        for number, (case, make) in enumerate(made.items()):
+            records[case], found = frozen.record(make, Path(place) / str(number))
+            trees |= found
+    write(name, {"platform": frozen.platform(), "trees": trees, "cases": records})
+
+
+if __name__ == "__main__":
+    for word in sys.argv[1:]:
+        {"digests": digests}[word]()
