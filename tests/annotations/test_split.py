@@ -6,7 +6,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from iterstrat.ml_stratifiers import IterativeStratification
 
 import labelwise as lw
-from labelwise.annotations import _split, simulate, split
+from labelwise.annotations import simulate, split
+from labelwise.annotations import splitting as _split
 from labelwise.errors import UserError
 
 matrices = arrays(

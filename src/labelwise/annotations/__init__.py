@@ -60,14 +60,14 @@ likewise the rows that are known to have none and the rows that nobody labelled.
 from __future__ import annotations
 
 from labelwise.annotations import simulate
-from labelwise.annotations._codes import Codes, code_of, hint_of
-from labelwise.annotations._describe import Summary, describe
-from labelwise.annotations._matrix import Annotations, as_matrix, check_label_names
-from labelwise.annotations._names import name_notes, names_in, parse_names
-from labelwise.annotations._parse import parse
-from labelwise.annotations._readers import from_tensor
-from labelwise.annotations._sparse import stored_entries
-from labelwise.annotations._split import split
+from labelwise.annotations.codes import Codes, code_of, hint_of
+from labelwise.annotations.description import Summary, describe
+from labelwise.annotations.matrix import Annotations, as_matrix, check_label_names
+from labelwise.annotations.names import name_notes, names_in, parse_names
+from labelwise.annotations.parsing import parse
+from labelwise.annotations.readers import from_tensor
+from labelwise.annotations.sparse import stored_entries
+from labelwise.annotations.splitting import split
 
 __all__ = [
     "Annotations",

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from labelwise._random import generator
-from labelwise.annotations._checks import seed_of, share_of
-from labelwise.annotations._matrix import Matrix, as_matrix
+from labelwise.annotations.checks import seed_of, share_of
+from labelwise.annotations.matrix import Matrix, as_matrix
 from labelwise.errors import UserError, near
 
 __all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]

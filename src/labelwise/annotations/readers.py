@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations._checks import missing, state_of
-from labelwise.annotations._codes import Codes, hint_of
-from labelwise.annotations._sparse import stored_entries
+from labelwise.annotations.checks import missing, state_of
+from labelwise.annotations.codes import Codes, hint_of
+from labelwise.annotations.sparse import stored_entries
 from labelwise.errors import UserError, shown
 
 Matrix = npt.NDArray[np.int8]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations._checks import state_of
+from labelwise.annotations.checks import state_of
 
 __all__ = ["Codes", "code_of", "hint_of"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import reading
-from labelwise.annotations._codes import Codes
-from labelwise.annotations._readers import Matrix, read_states, to_known
+from labelwise.annotations.checks import reading
+from labelwise.annotations.codes import Codes
+from labelwise.annotations.readers import Matrix, read_states, to_known
 from labelwise.errors import UserError, listed, near, repeated, shown
 
 __all__ = ["Annotations", "Matrix", "as_matrix", "check_label_names", "choose", "name_list"]

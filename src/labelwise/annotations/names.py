@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._cells import CellReader, Names, Numbers, States, check_names
-from labelwise.annotations._checks import reading, state_of
-from labelwise.annotations._codes import Codes, code_of
-from labelwise.annotations._matrix import Annotations, name_list
-from labelwise.annotations._readers import is_sparse
-from labelwise.annotations._separators import has_entity, split_texts
+from labelwise.annotations.cells import CellReader, Names, Numbers, States, check_names
+from labelwise.annotations.checks import reading, state_of
+from labelwise.annotations.codes import Codes, code_of
+from labelwise.annotations.matrix import Annotations, name_list
+from labelwise.annotations.readers import is_sparse
+from labelwise.annotations.separators import has_entity, split_texts
 from labelwise.errors import UserError, listed, near, shown
 
 __all__ = ["name_notes", "names_in", "parse_names"]

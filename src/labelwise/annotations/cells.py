@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing
-from labelwise.annotations._codes import code_of
+from labelwise.annotations.checks import missing
+from labelwise.annotations.codes import code_of
 from labelwise.errors import UserError, listed, shown
 
 __all__ = ["CellReader", "Names", "Numbers", "States", "check_names"]

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations._checks import missing, reading, state_of
-from labelwise.annotations._codes import Codes
-from labelwise.annotations._matrix import Annotations, choose, name_list
-from labelwise.annotations._names import name_notes, parse_names
-from labelwise.annotations._readers import is_frame, read_states, to_known
+from labelwise.annotations.checks import missing, reading, state_of
+from labelwise.annotations.codes import Codes
+from labelwise.annotations.matrix import Annotations, choose, name_list
+from labelwise.annotations.names import name_notes, parse_names
+from labelwise.annotations.readers import is_frame, read_states, to_known
 
 
 def parse(

@@ -9,8 +9,8 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations._parse import parse
-from labelwise.annotations._readers import Matrix
+from labelwise.annotations.parsing import parse
+from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, listed, shown
 
 Counts = npt.NDArray[np.int64]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.annotations._checks import seed_of
-from labelwise.annotations._matrix import as_matrix
+from labelwise.annotations.checks import seed_of
+from labelwise.annotations.matrix import as_matrix
 from labelwise.errors import UserError
 
 Indices = npt.NDArray[np.int64]
