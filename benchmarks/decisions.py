@@ -29,7 +29,8 @@ import sets
 from writing import place, script_parser
 
 import labelwise as lw
-from labelwise.metrics import PlattCalibration, Threshold, _thresholds, evaluate, judgeable, learn_thresholds
+from labelwise.metrics import PlattCalibration, Threshold, evaluate, judgeable, learn_thresholds
+from labelwise.metrics import thresholds as _thresholds
 
 FIELDS = ("set", "setting", "seed", "learner", "rule", "micro_f1", "macro_f1", "map", "never")
 RESULTS = Path(__file__).parent / "results" / "decisions.csv"

@@ -21,7 +21,7 @@ from labelwise.metrics import (
     learn_thresholds,
     rule_from_dict,
 )
-from labelwise.metrics._thresholds import FIXED, STEPS, _least_shrunk, _thresholds
+from labelwise.metrics.thresholds import FIXED, STEPS, _least_shrunk, _thresholds
 
 RULES = [
     (Threshold(0.3), "threshold(0.3)"),

@@ -1,18 +1,17 @@
 """Metrics over known entries, decision rules by name, and thresholds and calibration where identified."""
 
-from labelwise.metrics._average_precision import (
+from labelwise.metrics.calibration import PlattCalibration, calibration_from_dict
+from labelwise.metrics.calibration_error import Reliability, expected_calibration_error, reliability
+from labelwise.metrics.evaluation import METRICS, evaluate
+from labelwise.metrics.intervals import Interval, bootstrap
+from labelwise.metrics.measurable import Judgeable, judgeable
+from labelwise.metrics.ranking import (
     average_precision,
     mean_average_precision,
     observed_average_precision,
 )
-from labelwise.metrics._bootstrap import Interval, bootstrap
-from labelwise.metrics._calibration import PlattCalibration, calibration_from_dict
-from labelwise.metrics._evaluation import METRICS, evaluate
-from labelwise.metrics._judgeable import Judgeable, judgeable
-from labelwise.metrics._ranking_score import ObservedAveragePrecisionWarning, ranking_score
-from labelwise.metrics._reliability import Reliability, expected_calibration_error, reliability
-from labelwise.metrics._result import Evaluation, PerLabel
-from labelwise.metrics._rules import (
+from labelwise.metrics.results import Evaluation, PerLabel
+from labelwise.metrics.rules import (
     OracleCardinality,
     PerLabelThreshold,
     PriorMatched,
@@ -22,8 +21,9 @@ from labelwise.metrics._rules import (
     decide,
     rule_from_dict,
 )
-from labelwise.metrics._spread import vca, vdfd
-from labelwise.metrics._thresholds import learn_thresholds
+from labelwise.metrics.score import ObservedAveragePrecisionWarning, ranking_score
+from labelwise.metrics.spread import vca, vdfd
+from labelwise.metrics.thresholds import learn_thresholds
 
 __all__ = [
     "METRICS",

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise.errors import UserError
-from labelwise.metrics._average_precision import (
+from labelwise.metrics.checks import Labels, Meanings, check_pair
+from labelwise.metrics.measurable import check_judgeable, judgeable
+from labelwise.metrics.ranking import (
     each_average_precision,
     mean_over_labels,
     observed_average_precision,
 )
-from labelwise.metrics._inputs import Labels, Meanings, check_pair
-from labelwise.metrics._judgeable import check_judgeable, judgeable
 
 _INNER = ("labelwise", "sklearn", "joblib")
 _warned: set[tuple[str, int]] = set()

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, near
-from labelwise.metrics._average_precision import EmptyLabels, mean_over_labels
-from labelwise.metrics._cuts import cut_auc, cut_average_precision, cuts, label_cuts
-from labelwise.metrics._inputs import Labels, Meanings, Scores, check_names, check_pair
-from labelwise.metrics._items import ITEM_METRICS, ranking_metrics
-from labelwise.metrics._judgeable import check_judgeable, judgeable, positives_alone
-from labelwise.metrics._result import Evaluation, PerLabel
-from labelwise.metrics._rules import Input, Rule, Threshold, check_input, check_rule, decide
+from labelwise.metrics.checks import Labels, Meanings, Scores, check_names, check_pair
+from labelwise.metrics.cuts import cut_auc, cut_average_precision, cuts, label_cuts
+from labelwise.metrics.item_metrics import ITEM_METRICS, ranking_metrics
+from labelwise.metrics.measurable import check_judgeable, judgeable, positives_alone
+from labelwise.metrics.ranking import EmptyLabels, mean_over_labels
+from labelwise.metrics.results import Evaluation, PerLabel
+from labelwise.metrics.rules import Input, Rule, Threshold, check_input, check_rule, decide
 
 _RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _LABEL_METRICS = ("map", "macro_auc")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.metrics._inputs import Floats, Meanings, check_pair
-from labelwise.metrics._judgeable import check_negatives, positives_alone
+from labelwise.metrics.checks import Floats, Meanings, check_pair
+from labelwise.metrics.measurable import check_negatives, positives_alone
 
 
 @dataclass(frozen=True, eq=False)

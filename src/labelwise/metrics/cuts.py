@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.metrics._inputs import Floats, Labels, Scores
+from labelwise.metrics.checks import Floats, Labels, Scores
 
 
 class Cuts(NamedTuple):

@@ -10,11 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise._random import generator
 from labelwise.errors import UserError, near, shown
-from labelwise.metrics._calibration import PlattCalibration, as_logits
-from labelwise.metrics._cuts import cut_best_threshold, cuts, label_cuts
-from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair
-from labelwise.metrics._judgeable import judgeable
-from labelwise.metrics._rules import Input, PerLabelThreshold, check_input, probability_of
+from labelwise.metrics.calibration import PlattCalibration, as_logits
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
+from labelwise.metrics.cuts import cut_best_threshold, cuts, label_cuts
+from labelwise.metrics.measurable import judgeable
+from labelwise.metrics.rules import Input, PerLabelThreshold, check_input, probability_of
 
 Goal = Literal["auto", "micro-f1", "macro-f1"]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, listed, near, shown
-from labelwise.metrics._inputs import Labels, Scores, check_pair, check_scores, row_blocks
+from labelwise.metrics.checks import Labels, Scores, check_pair, check_scores, row_blocks
 
 Input = Literal["probability", "logit"]
 """What scores are: ``probability`` in [0, 1], or ``logit``, any finite number."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise.errors import UserError
-from labelwise.metrics._inputs import Floats, Meanings, check_pair
+from labelwise.metrics.checks import Floats, Meanings, check_pair
 
 
 def vdfd(values: ArrayLike, Y: ArrayLike, **meanings: Unpack[Meanings]) -> Floats:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.errors import listed
-from labelwise.metrics._inputs import Floats
-from labelwise.metrics._items import DEPTHS, ITEM_METRICS
+from labelwise.metrics.checks import Floats
+from labelwise.metrics.item_metrics import DEPTHS, ITEM_METRICS
 
 
 @dataclass(eq=False)

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from labelwise.errors import UserError, listed, near
-from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair, check_scores, label_name
-from labelwise.metrics._judgeable import judgeable
-from labelwise.metrics._rules import Input, check_input
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair, check_scores, label_name
+from labelwise.metrics.measurable import judgeable
+from labelwise.metrics.rules import Input, check_input
 
 _CLIP = 1e-12
 _LEAST_SLOPE = 1e-3

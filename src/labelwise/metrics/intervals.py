@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise._random import generator
 from labelwise.errors import UserError, near
-from labelwise.metrics._average_precision import each_average_precision, mean_over_labels
-from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair
-from labelwise.metrics._judgeable import check_negatives
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
+from labelwise.metrics.measurable import check_negatives
+from labelwise.metrics.ranking import each_average_precision, mean_over_labels
 
 Metric = Literal["map", "average_precision"] | Callable[[Labels, Scores], Any]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelwise.metrics._inputs import Floats, Labels, Scores, row_blocks
+from labelwise.metrics.checks import Floats, Labels, Scores, row_blocks
 
 DEPTHS = (1, 3, 5)
 ITEM_METRICS = (

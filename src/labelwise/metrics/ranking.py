@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, near
-from labelwise.metrics._cuts import cut_average_precision, label_cuts
-from labelwise.metrics._inputs import Floats, Labels, Meanings, Scores, check_pair
-from labelwise.metrics._judgeable import check_negatives
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
+from labelwise.metrics.cuts import cut_average_precision, label_cuts
+from labelwise.metrics.measurable import check_negatives
 
 EmptyLabels = Literal["omit", "zero"]
 

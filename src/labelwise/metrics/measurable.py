@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
-from labelwise.metrics._inputs import Labels, Meanings
+from labelwise.metrics.checks import Labels, Meanings
 
 
 @dataclass(frozen=True, eq=False)
