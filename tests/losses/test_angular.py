@@ -127,7 +127,7 @@ def plain(
 def test_gradients_over_many_blocks_equal_autograd(
     name: str, margin_on: str, learned: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("labelwise.losses._pointwise._ENTRIES_PER_THREAD", 1)
+    monkeypatch.setattr("labelwise.losses.pointwise._ENTRIES_PER_THREAD", 1)
     cosines, labels = batch("labels")
     labels = labels.clamp(min=0)
     weights = None if how == "mean" else torch.linspace(0.1, 2, labels.numel()).view_as(labels).double()

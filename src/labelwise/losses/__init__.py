@@ -6,9 +6,8 @@ counts as. ``reduce`` makes a number of the values. The scalars ``expected_posit
 the dtype of the input or autocast.
 """
 
-from ._angular import binary_angular_margin, hyperspherical, hyperspherical_logits
-from ._asymmetric import asymmetric, focal
-from ._balanced import (
+from labelwise.losses.angular import binary_angular_margin, hyperspherical, hyperspherical_logits
+from labelwise.losses.balanced import (
     AngleMoments,
     BalancingLines,
     balanced_angles,
@@ -16,16 +15,17 @@ from ._balanced import (
     balanced_cosine,
     balancing_lines,
 )
-from ._batch import expected_positives, gradient_balance
-from ._cross_entropy import (
+from labelwise.losses.batch import expected_positives, gradient_balance
+from labelwise.losses.cross_entropy import (
     assume_negative,
     ignore_unknown,
     label_smoothing,
     soft_targets,
     weak_assume_negative,
 )
-from ._entropy import entropy_maximization, entropy_minimization
-from ._reduce import reduce
+from labelwise.losses.entropy import entropy_maximization, entropy_minimization
+from labelwise.losses.focusing import asymmetric, focal
+from labelwise.losses.reduction import reduce
 
 __all__ = [
     "AngleMoments",

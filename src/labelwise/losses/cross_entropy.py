@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor
 
-from ._check import check_range
-from ._pointwise import Needs, pointwise
+from labelwise.losses.checks import check_range
+from labelwise.losses.pointwise import Needs, pointwise
 
 __all__ = [
     "assume_negative",

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor
 
 from labelwise.errors import UserError
-
-from ._angular import Logits, SubtractedMargin, on_logits, resolution, share
-from ._check import check_choice
-from ._pointwise import Needs, pointwise, working_dtype
+from labelwise.losses.angular import Logits, SubtractedMargin, on_logits, resolution, share
+from labelwise.losses.checks import check_choice
+from labelwise.losses.pointwise import Needs, pointwise, working_dtype
 
 __all__ = [
     "AngleMoments",

@@ -9,9 +9,9 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ._check import check_choice, parameter
-from ._cross_entropy import cross_entropy, positives
-from ._pointwise import Needs, pointwise
+from labelwise.losses.checks import check_choice, parameter
+from labelwise.losses.cross_entropy import cross_entropy, positives
+from labelwise.losses.pointwise import Needs, pointwise
 
 __all__ = [
     "Logits",

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor
 
 from labelwise.errors import UserError
-
-from ._check import check_choice
+from labelwise.losses.checks import check_choice
 
 __all__ = ["reduce"]
 

@@ -6,10 +6,9 @@ import torch
 from torch import Tensor
 
 from labelwise.errors import UserError
-
-from ._check import check_pair, mark_codes
-from ._cross_entropy import positives
-from ._pointwise import working_dtype
+from labelwise.losses.checks import check_pair, mark_codes
+from labelwise.losses.cross_entropy import positives
+from labelwise.losses.pointwise import working_dtype
 
 __all__ = ["expected_positives", "gradient_balance"]
 

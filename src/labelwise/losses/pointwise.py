@@ -15,8 +15,7 @@ import torch
 from torch import Tensor
 
 from labelwise.errors import UserError
-
-from ._check import check_pair, mark_codes
+from labelwise.losses.checks import check_pair, mark_codes
 
 __all__ = ["Needs", "Pull", "Rule", "pointwise", "working_dtype"]
 

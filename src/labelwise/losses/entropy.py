@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from ._check import check_range
-from ._cross_entropy import positives, unknowns
-from ._pointwise import Needs, pointwise
+from labelwise.losses.checks import check_range
+from labelwise.losses.cross_entropy import positives, unknowns
+from labelwise.losses.pointwise import Needs, pointwise
 
 __all__ = ["entropy_maximization", "entropy_minimization"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ._check import check_range
-from ._cross_entropy import positives
-from ._pointwise import Needs, pointwise
+from labelwise.losses.checks import check_range
+from labelwise.losses.cross_entropy import positives
+from labelwise.losses.pointwise import Needs, pointwise
 
 __all__ = ["asymmetric", "focal"]
 
