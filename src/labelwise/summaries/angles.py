@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.summaries._arrays import Scores, as_array, as_scores, refuse_codes, refuse_nan, row_blocks
+from labelwise.summaries.arrays import Scores, as_array, as_scores, refuse_codes, refuse_nan, row_blocks
 
 __all__ = ["AngleMoments", "AngleStatistics"]
 

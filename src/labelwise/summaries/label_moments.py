@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from labelwise.errors import UserError
-from labelwise.summaries._arrays import as_array, refuse_codes, row_blocks
+from labelwise.summaries.arrays import as_array, refuse_codes, row_blocks
 
 __all__ = ["LabelMoments"]
 

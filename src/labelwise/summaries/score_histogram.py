@@ -9,7 +9,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.summaries._arrays import as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
+from labelwise.summaries.arrays import as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
 from labelwise.summaries.thresholds import ALL_IDS, Thresholds
 
 __all__ = ["ScoreHistogram"]

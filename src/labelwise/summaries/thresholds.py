@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.summaries._arrays import Scores, as_ids, as_scores
+from labelwise.summaries.arrays import Scores, as_ids, as_scores
 
 __all__ = ["ALL_IDS", "Thresholds"]
 
