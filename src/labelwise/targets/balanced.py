@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 from labelwise.summaries import AngleMoments, AngleStatistics, LabelMoments, TopScores, as_array
-from labelwise.targets._chunks import Chunks, as_labels, cosine_chunks
+from labelwise.targets.chunks import Chunks, as_labels, cosine_chunks
 from labelwise.targets.negatives import negative_counts
 from labelwise.targets.pseudo_labels import pseudo_labels_from_chunks
 

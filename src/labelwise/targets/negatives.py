@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 from labelwise.summaries import TopScores
-from labelwise.targets._chunks import Chunks, as_labels, matrix_chunks
+from labelwise.targets.chunks import Chunks, as_labels, matrix_chunks
 
 __all__ = ["hard_negatives", "hard_negatives_from_chunks", "negative_counts"]
 

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 from labelwise.summaries import TopScores, as_array
-from labelwise.targets._chunks import Chunks, matrix_chunks
+from labelwise.targets.chunks import Chunks, matrix_chunks
 
 __all__ = ["class_aware_pseudo_labels", "pseudo_labels_from_chunks"]
 

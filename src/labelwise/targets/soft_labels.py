@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 from labelwise.summaries import TopScores, as_array
-from labelwise.targets._chunks import Chunks, as_labels, matrix_chunks
+from labelwise.targets.chunks import Chunks, as_labels, matrix_chunks
 
 __all__ = ["self_paced_negatives"]
 
