@@ -502,7 +502,7 @@ def test_entries_of_the_first_format_are_listed_told_once_and_cleared(stand_ins,
 
 def test_a_class_of_ours_is_known_by_its_version(monkeypatch):
     from labelwise.models import arrays, backbones, hub, images, texts
-    from labelwise.models._timm import TimmImages
+    from labelwise.models.backbones.timm import TimmImages
 
     ours = [arrays.Features, arrays.MLP, arrays.SmallCNN, arrays.Wrapped, images.ImageBackbone, TimmImages]
     ours += [images.EfficientNetLite0, hub.HubImages, texts.TextBackbone]

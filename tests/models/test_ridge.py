@@ -7,11 +7,11 @@ import scipy.sparse as sp
 from labelwise.errors import UserError
 from labelwise.models import InputScaling, logits, probabilities, solve_ridge
 from labelwise.models import ridge as ridge_module
-from labelwise.models._decomposition import decompose
-from labelwise.models._entries import criterion_values, entries_of
-from labelwise.models._masked import solve_masked
-from labelwise.models._rows import Rows
-from labelwise.models._selection import Trial, choose
+from labelwise.models.ridge.decomposition import decompose
+from labelwise.models.ridge.entries import criterion_values, entries_of
+from labelwise.models.ridge.masked import solve_masked
+from labelwise.models.ridge.rows import Rows
+from labelwise.models.ridge.selection import Trial, choose
 from labelwise.models.scaling import SCALINGS
 
 
@@ -76,7 +76,7 @@ def test_sparse_input_gives_the_dense_solution(monkeypatch):
     X = sp.random_array((60, 12), density=0.4, rng=np.random.default_rng(1), format="csr")
     _, Y, _ = problem(60, 12)
     dense = solve_ridge(X.toarray(), Y)
-    monkeypatch.setattr("labelwise.models._rows._SMALL", 0)
+    monkeypatch.setattr("labelwise.models.ridge.rows._SMALL", 0)
     implicit = solve_ridge(X, Y)
     assert implicit.scaling.kind == dense.scaling.kind
     np.testing.assert_allclose(implicit.weight, dense.weight, atol=1e-4)

@@ -1,8 +1,20 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
-from labelwise.models._allocation import Allowance
-from labelwise.models.arrays import MLP, Features, SmallCNN
-from labelwise.models.backbones import BACKBONES, build_backbone, preprocessing_of
+from labelwise.models.backbones.allocation import Allowance
+from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
+from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.preprocessing import (
+    INTERPOLATIONS,
+    RESIZES,
+    ImagePreprocessing,
+    Preprocessing,
+    TextPreprocessing,
+    preprocessing_from_dict,
+)
+from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
+from labelwise.models.backbones.texts import TextBackbone
+from labelwise.models.backbones.tokenizer import Tokenizer, build_tokenizer
+from labelwise.models.backbones.weights import load_weights, read_weights
 from labelwise.models.dual_relation import DualRelation
 from labelwise.models.heads import (
     CosineHead,
@@ -12,22 +24,10 @@ from labelwise.models.heads import (
     scores_of_start,
     start_from_ridge,
 )
-from labelwise.models.images import ImageBackbone
 from labelwise.models.label_queries import LabelQueries
 from labelwise.models.network import Network, Outputs, masked_mean
-from labelwise.models.preprocessing import (
-    INTERPOLATIONS,
-    RESIZES,
-    ImagePreprocessing,
-    Preprocessing,
-    TextPreprocessing,
-    preprocessing_from_dict,
-)
-from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge.solver import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
-from labelwise.models.texts import TextBackbone
-from labelwise.models.tokenizer import Tokenizer, build_tokenizer
-from labelwise.models.weights import load_weights, read_weights
 
 __all__ = [
     "BACKBONES",

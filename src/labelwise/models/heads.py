@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from labelwise.errors import UserError
-from labelwise.models.ridge import RidgeSolution
+from labelwise.models.ridge.solver import RidgeSolution
 from labelwise.models.scaling import InputScaling
 
 __all__ = ["CosineHead", "FeatureScaling", "LinearHead", "Projection", "scores_of_start", "start_from_ridge"]

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError
-from labelwise.models._extras import needs
+from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.preprocessing import ImagePreprocessing
+from labelwise.models.backbones.weights import load_weights
 from labelwise.models.network import masked_mean
-from labelwise.models.preprocessing import ImagePreprocessing
-from labelwise.models.weights import load_weights
 
 __all__ = [
     "EfficientNetLite0",

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
-from labelwise.models._hub import (
+from labelwise.models.backbones.hub_files import (
     alone,
     config_of,
     found,
@@ -20,15 +20,15 @@ from labelwise.models._hub import (
     plain_settings,
     text_items,
 )
-from labelwise.models.images import ImageBackbone, as_places
-from labelwise.models.preprocessing import (
+from labelwise.models.backbones.images import ImageBackbone, as_places
+from labelwise.models.backbones.preprocessing import (
     ImagePreprocessing,
     Preprocessing,
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.texts import TextBackbone
-from labelwise.models.weights import load_weights
+from labelwise.models.backbones.texts import TextBackbone
+from labelwise.models.backbones.weights import load_weights
 
 __all__ = ["HubImages", "hf", "hf_preprocessing"]
 

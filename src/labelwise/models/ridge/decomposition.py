@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
 
-from labelwise.models._rows import Rows
+from labelwise.models.ridge.rows import Rows
 
 __all__ = ["Decomposition", "decompose"]
 

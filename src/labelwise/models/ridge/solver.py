@@ -11,9 +11,9 @@ import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
-from labelwise.models._entries import CRITERIA, count_thresholds, entries_of
-from labelwise.models._rows import rows_of
-from labelwise.models._selection import (
+from labelwise.models.ridge.entries import CRITERIA, count_thresholds, entries_of
+from labelwise.models.ridge.rows import rows_of
+from labelwise.models.ridge.selection import (
     LAMBDA_GRID,
     Trial,
     choose,

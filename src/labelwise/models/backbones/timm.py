@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
-from labelwise.models._extras import needs
-from labelwise.models.images import ImageBackbone, as_places
-from labelwise.models.preprocessing import ImagePreprocessing
+from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.images import ImageBackbone, as_places
+from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
 __all__ = ["TimmImages", "timm", "timm_preprocessing"]
 

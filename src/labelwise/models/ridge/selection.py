@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.models._decomposition import decompose
-from labelwise.models._entries import Entries, criterion_values
-from labelwise.models._masked import solve_masked
-from labelwise.models._rows import Rows
+from labelwise.models.ridge.decomposition import decompose
+from labelwise.models.ridge.entries import Entries, criterion_values
+from labelwise.models.ridge.masked import solve_masked
+from labelwise.models.ridge.rows import Rows
 from labelwise.models.scaling import InputScaling
 
 __all__ = [

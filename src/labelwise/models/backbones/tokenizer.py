@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from labelwise.errors import UserError, near
-from labelwise.models._extras import needs
-from labelwise.models.preprocessing import TextPreprocessing
+from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.preprocessing import TextPreprocessing
 
 __all__ = ["Tokenizer", "build_tokenizer"]
 
@@ -84,7 +84,7 @@ def build_tokenizer(
         return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
     if not name.startswith("hf/"):
         raise UserError(f"tokenizer {name!r} does not exist; {near(name, ['minilm', 'hf/NAME'])}")
-    from labelwise.models._hub import tokenizer_of
+    from labelwise.models.backbones.hub_files import tokenizer_of
 
     found = tokenizer_of(name.removeprefix("hf/"), local_files_only=local_files_only)
     return Tokenizer(found.backend_tokenizer, preprocessing)

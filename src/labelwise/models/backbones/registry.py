@@ -10,11 +10,11 @@ from typing import Any
 from torch import nn
 
 from labelwise.errors import UserError, near
-from labelwise.models.arrays import MLP, Features, SmallCNN, Wrapped
-from labelwise.models.images import efficientnet_lite0, efficientnet_lite0_preprocessing
-from labelwise.models.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
-from labelwise.models.texts import minilm, minilm_preprocessing
-from labelwise.models.weights import load_weights
+from labelwise.models.backbones.arrays import MLP, Features, SmallCNN, Wrapped
+from labelwise.models.backbones.images import efficientnet_lite0, efficientnet_lite0_preprocessing
+from labelwise.models.backbones.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
+from labelwise.models.backbones.texts import minilm, minilm_preprocessing
+from labelwise.models.backbones.weights import load_weights
 
 __all__ = ["BACKBONES", "build_backbone", "preprocessing_of"]
 
@@ -62,11 +62,11 @@ def build_backbone(
         elif name in _PACKAGED:
             backbone = _PACKAGED[name][0](pretrained=pretrained and weights is None, **options)
         elif name.startswith("timm/"):
-            from labelwise.models._timm import timm
+            from labelwise.models.backbones.timm import timm
 
             backbone = timm(_rest(name), pretrained=pretrained and weights is None, **options)
         elif name.startswith("hf/"):
-            from labelwise.models.hub import hf
+            from labelwise.models.backbones.hub import hf
 
             return hf(_rest(name), pretrained=pretrained, weights=weights, **options)
         else:
@@ -95,11 +95,11 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
         if name in _PACKAGED:
             return _PACKAGED[name][1](**options)
         if name.startswith("timm/"):
-            from labelwise.models._timm import timm_preprocessing
+            from labelwise.models.backbones.timm import timm_preprocessing
 
             return timm_preprocessing(_rest(name), **options)
         if name.startswith("hf/"):
-            from labelwise.models.hub import hf_preprocessing
+            from labelwise.models.backbones.hub import hf_preprocessing
 
             return hf_preprocessing(_rest(name), **options)
     except TypeError as error:
