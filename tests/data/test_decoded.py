@@ -19,10 +19,9 @@ import torch
 from PIL import Image
 
 from labelwise.data import ImageFiles
-from labelwise.data import _decoded as decoded
-from labelwise.data import _files as files
-from labelwise.data._decode import Unusable, decode
-from labelwise.data._decoded import shortened
+from labelwise.data.images import decoded, files
+from labelwise.data.images.decode import Unusable, decode
+from labelwise.data.images.decoded import shortened
 from labelwise.errors import Notice, UserError
 from tests.data.picture_files import SMALL, folder_of, scene
 
@@ -136,7 +135,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
 
 def test_a_file_cut_short_by_a_full_disk_is_not_left(tmp_path: Path, paths: list[Path]) -> None:
     code = (
-        "import resource, signal, sys, warnings; from labelwise.data._decoded import DecodedPictures;"
+        "import resource, signal, sys, warnings; from labelwise.data.images.decoded import DecodedPictures;"
         "from PIL import Image; from pathlib import Path; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "kept = DecodedPictures(Path(sys.argv[1]), side=64, interpolation='bilinear', most_pixels=9999);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"

@@ -11,7 +11,7 @@ from sklearn.metrics import average_precision_score
 from sklearn.preprocessing import StandardScaler
 
 from labelwise.data import digits_canvases, digits_features
-from labelwise.data._digits import _scans, scan_numbers
+from labelwise.data.images.digits import _scans, scan_numbers
 from labelwise.errors import UserError
 
 

@@ -21,7 +21,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from labelwise.data import ImageFiles, Texts, read_table
-from labelwise.data._decode import MOST_PIXELS, Unusable, decode
+from labelwise.data.images.decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
 from tests.data.picture_files import SMALL, folder_of, scene
 

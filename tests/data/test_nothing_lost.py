@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from labelwise.data import has_delimiter, read_table
-from labelwise.data._footer import Footer, read_footer
-from labelwise.data._formats import read_columns
+from labelwise.data.tables.footer import Footer, read_footer
+from labelwise.data.tables.formats import read_columns
 from labelwise.errors import UserError
 
 QUOTE = '"'
@@ -192,7 +192,7 @@ def test_packed_files(tmp_path: Path, packer: str) -> None:
 
 
 def test_what_unpacks_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1 << 20)
+    monkeypatch.setattr("labelwise.data.tables.lines._MOST_BYTES", 1 << 20)
     with pytest.raises(UserError, match="unpacks to more than"):
         columns(tmp_path / "t.csv.xz", lzma.compress(b"a,b\n" + b"1,2\n" * 3_000_000))
 
@@ -269,7 +269,7 @@ def test_a_long_value_repeated_without_end_is_refused(tmp_path: Path, form: str)
 def test_texts_that_share_their_beginnings_are_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, length: int
 ) -> None:
-    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1 << 24)
+    monkeypatch.setattr("labelwise.data.tables.lines._MOST_BYTES", 1 << 24)
     values = pa.table({"text": ["x" * length + str(i) for i in range(500)] * 4})
     path = tmp_path / "t.parquet"
     parquet.write_table(values, path, use_dictionary=False, column_encoding={"text": "DELTA_BYTE_ARRAY"})
@@ -302,11 +302,11 @@ def test_what_decodes_is_counted_whatever_the_metadata_promise(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parquet.write_table(pa.table({"a": pa.array(range(200_000))}), tmp_path / "t.parquet")
-    monkeypatch.setattr("labelwise.data._lines._MOST_BYTES", 1000)
-    monkeypatch.setattr("labelwise.data._lines._TIMES", 0.5)
+    monkeypatch.setattr("labelwise.data.tables.lines._MOST_BYTES", 1000)
+    monkeypatch.setattr("labelwise.data.tables.lines._TIMES", 0.5)
     with pytest.raises(UserError, match="decodes to more than"):
         read_columns(tmp_path / "t.parquet")
-    monkeypatch.setattr("labelwise.data._parquet.read_footer", lambda _: Footer(200_000, ()))
+    monkeypatch.setattr("labelwise.data.tables.parquet.read_footer", lambda _: Footer(200_000, ()))
     with pytest.raises(UserError, match="decodes to more than"):
         read_columns(tmp_path / "t.parquet")
 

@@ -13,8 +13,8 @@ import torch
 from PIL import Image, ImageOps
 
 from labelwise.data import ArraySource, ImageFiles, StrongView, views_of
-from labelwise.data import _files as files
-from labelwise.data._decode import decode
+from labelwise.data.images import files
+from labelwise.data.images.decode import decode
 from labelwise.errors import UserError
 from labelwise.models import ImagePreprocessing
 from tests.data.picture_files import SMALL, folder_of, scene

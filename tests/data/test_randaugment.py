@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import stats
 
 from labelwise.data import StrongView
-from labelwise.data._randaugment import LEVELS, OPERATIONS
+from labelwise.data.images.randaugment import LEVELS, OPERATIONS
 from tests.data.picture_files import scene
 
 WITHOUT_MAGNITUDE = ("invert", "autocontrast", "equalize")

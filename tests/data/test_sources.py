@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scipy import sparse, stats
 
 from labelwise.data import ArraySource, ImageSource, as_source, check_lengths
-from labelwise.data._views import bits, streams
+from labelwise.data.views import bits, streams
 from labelwise.errors import UserError
 
 N, D = 200, 50

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelwise.data._check import check_lengths, check_sparse
-from labelwise.data._delimited import has_delimiter
-from labelwise.data._digits import DIGIT_NAMES, digits_canvases
-from labelwise.data._files import BadItem, ImageFiles, refuse_too_many
-from labelwise.data._images import ImageSource
-from labelwise.data._options import TableOptions
-from labelwise.data._paths import list_pictures
-from labelwise.data._preparation import Preparation
-from labelwise.data._sources import ArraySource, Scaling, Source, as_source
-from labelwise.data._strong import StrongView
-from labelwise.data._table import Table, read_table
-from labelwise.data._texts import Texts, views_of
-from labelwise.data._views import normal_numbers
+from labelwise.data.checks import check_lengths, check_sparse
+from labelwise.data.images.digits import DIGIT_NAMES, digits_canvases
+from labelwise.data.images.files import BadItem, ImageFiles, refuse_too_many
+from labelwise.data.images.memory import ImageSource
+from labelwise.data.images.paths import list_pictures
+from labelwise.data.images.strong import StrongView
+from labelwise.data.sources import ArraySource, Scaling, Source, as_source
+from labelwise.data.tables.delimited import has_delimiter
+from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.preparation import Preparation
+from labelwise.data.tables.table import Table, read_table
+from labelwise.data.texts import Texts, views_of
+from labelwise.data.views import normal_numbers
 
 if TYPE_CHECKING:
-    from labelwise.data._patches import digits_features
+    from labelwise.data.images.patches import digits_features
 
 __all__ = [
     "DIGIT_NAMES",
@@ -51,7 +51,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # torch takes a second to import, and reading a table does not need it.
     if name == "digits_features":
-        from labelwise.data._patches import digits_features
+        from labelwise.data.images.patches import digits_features
 
         return digits_features
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

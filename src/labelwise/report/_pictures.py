@@ -13,7 +13,7 @@ _SIDE, _LONGEST, _MOST_TEXT = 160, 480, 400
 
 def thumbnail(path: str | Path | bytes) -> str | None:
     """Return the picture in a file, or in its bytes, with a short side of at most 160 pixels; None if it is none."""
-    from labelwise.data._decode import Unusable, decode
+    from labelwise.data.images.decode import Unusable, decode
 
     try:
         image = decode(path)

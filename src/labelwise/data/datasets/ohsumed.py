@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from labelwise.data.datasets import _bits
-from labelwise.data.datasets._files import UNREADABLE, Tree, why_unreadable
-from labelwise.data.datasets._types import Dataset, Part
+from labelwise.data.datasets import bits as _bits
+from labelwise.data.datasets.files import UNREADABLE, Tree, why_unreadable
+from labelwise.data.datasets.types import Dataset, Part
 
 __all__ = ["read"]
 

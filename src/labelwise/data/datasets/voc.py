@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelwise.data.datasets._files import Tree
-from labelwise.data.datasets._labels import VOC_LABELS
-from labelwise.data.datasets._types import Dataset, Part
+from labelwise.data.datasets.files import Tree
+from labelwise.data.datasets.labels import VOC_LABELS
+from labelwise.data.datasets.types import Dataset, Part
 
 __all__ = ["IMAGES", "read"]
 

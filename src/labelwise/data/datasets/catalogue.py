@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
 
-from labelwise.data.datasets._types import Kind
+from labelwise.data.datasets.types import Kind
 
 __all__ = ["DATASETS", "DatasetInfo", "names"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.datasets._catalogue import DATASETS
+from labelwise.data.datasets.catalogue import DATASETS
 from labelwise.errors import UserError, listed, repeated
 
 __all__ = ["UNREADABLE", "Tree", "why_unreadable"]

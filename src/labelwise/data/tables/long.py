@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations
-from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns
-from labelwise.data._columns import Roles
-from labelwise.data._options import TableOptions
+from labelwise.data.tables import looks
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Roles
+from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, near
 
 __all__ = ["Groups", "from_pairs", "joined", "one_row_each"]

@@ -7,11 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns
-from labelwise.data._columns import Roles
-from labelwise.data._files import BadItem, refuse_too_many
-from labelwise.data._paths import find_pictures, resolve_inside
+from labelwise.data.images.files import BadItem, refuse_too_many
+from labelwise.data.images.paths import find_pictures, resolve_inside
+from labelwise.data.tables import looks
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Roles
 from labelwise.errors import UserError
 
 __all__ = ["empty_contents", "read_contents"]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.data.datasets._files import Tree
-from labelwise.data.datasets._types import Dataset, Part
+from labelwise.data.datasets.files import Tree
+from labelwise.data.datasets.types import Dataset, Part
 
 __all__ = ["read"]
 

@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._random import generator
-from labelwise.data._views import check_view
+from labelwise.data.views import check_view
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-    from labelwise.data._sources import Source
+    from labelwise.data.sources import Source
     from labelwise.models import Tokenizer
 
 __all__ = ["Texts", "views_of"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns
-from labelwise.data._options import TableOptions, flag_of
+from labelwise.data.tables import looks
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.options import TableOptions, flag_of
 from labelwise.errors import UserError, listed, near
 
 __all__ = ["Roles", "assign_roles"]

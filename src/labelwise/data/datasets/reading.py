@@ -5,10 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from labelwise.data.datasets import _aapd, _awa2, _coco, _cub, _formatted, _nuswide, _ohsumed, _voc
-from labelwise.data.datasets._catalogue import DATASETS
-from labelwise.data.datasets._files import Tree
-from labelwise.data.datasets._types import Dataset
+from labelwise.data.datasets import aapd as _aapd
+from labelwise.data.datasets import awa2 as _awa2
+from labelwise.data.datasets import coco as _coco
+from labelwise.data.datasets import cub as _cub
+from labelwise.data.datasets import formatted as _formatted
+from labelwise.data.datasets import nuswide as _nuswide
+from labelwise.data.datasets import ohsumed as _ohsumed
+from labelwise.data.datasets import voc as _voc
+from labelwise.data.datasets.catalogue import DATASETS
+from labelwise.data.datasets.files import Tree
+from labelwise.data.datasets.types import Dataset
 from labelwise.errors import UserError, near
 
 __all__ = ["read_dataset"]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data._check import as_matrix
-from labelwise.data._images import ImageSource
-from labelwise.data._views import NormalTable, bits, check_view, dropped, streams
+from labelwise.data.checks import as_matrix
+from labelwise.data.images.memory import ImageSource
+from labelwise.data.views import NormalTable, bits, check_view, dropped, streams
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelwise.data._randaugment import LEVELS, OPERATIONS
+from labelwise.data.images.randaugment import LEVELS, OPERATIONS
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:

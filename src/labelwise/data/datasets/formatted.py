@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.datasets import _awa2, _cub, _nuswide, _voc
-from labelwise.data.datasets._catalogue import DATASETS
-from labelwise.data.datasets._files import UNREADABLE, Tree, why_unreadable
-from labelwise.data.datasets._labels import COCO_LABELS, VOC_LABELS
-from labelwise.data.datasets._types import Dataset, Part
+from labelwise.data.datasets import awa2 as _awa2
+from labelwise.data.datasets import cub as _cub
+from labelwise.data.datasets import nuswide as _nuswide
+from labelwise.data.datasets import voc as _voc
+from labelwise.data.datasets.catalogue import DATASETS
+from labelwise.data.datasets.files import UNREADABLE, Tree, why_unreadable
+from labelwise.data.datasets.labels import COCO_LABELS, VOC_LABELS
+from labelwise.data.datasets.types import Dataset, Part
 from labelwise.errors import UserError
 
 __all__ = ["read", "states_of_observed", "there"]

@@ -9,8 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns, as_number
+from labelwise.data.tables import looks
+from labelwise.data.tables.cells import Columns, as_number
 from labelwise.errors import UserError, listed, shown
 
 __all__ = ["Preparation"]

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations
-from labelwise.data import _looks as looks
-from labelwise.data._cells import Columns
-from labelwise.data._columns import Roles, assign_roles
-from labelwise.data._contents import empty_contents, read_contents
-from labelwise.data._files import BadItem
-from labelwise.data._formats import read_columns
-from labelwise.data._labels import read_labels
-from labelwise.data._long import Groups, one_row_each
-from labelwise.data._options import TableOptions
-from labelwise.data._paths import names_files
-from labelwise.data._preparation import Preparation
+from labelwise.data.images.files import BadItem
+from labelwise.data.images.paths import names_files
+from labelwise.data.tables import looks
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Roles, assign_roles
+from labelwise.data.tables.contents import empty_contents, read_contents
+from labelwise.data.tables.formats import read_columns
+from labelwise.data.tables.labels import read_labels
+from labelwise.data.tables.long import Groups, one_row_each
+from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.preparation import Preparation
 from labelwise.errors import UserError, listed, near, repeated, shown
 
 __all__ = ["Table", "read_table"]

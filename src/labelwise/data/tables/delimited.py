@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelwise.data._cells import Columns
-from labelwise.data._lines import bytes_of, check_names, check_rows, check_utf8, kind_of
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check_utf8, kind_of
 from labelwise.errors import UserError, listed, shown
 
 __all__ = ["has_delimiter", "read_delimited"]

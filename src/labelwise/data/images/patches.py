@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from labelwise._random import generator
-from labelwise.data._digits import digits_canvases
+from labelwise.data.images.digits import digits_canvases
 from labelwise.errors import UserError
 
 __all__ = ["digits_features"]

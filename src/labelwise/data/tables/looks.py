@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from labelwise.annotations import code_of
-from labelwise.data._cells import Columns, as_number
-from labelwise.data._decode import begins_as_picture
-from labelwise.data._paths import is_picture_name
+from labelwise.data.images.decode import begins_as_picture
+from labelwise.data.images.paths import is_picture_name
+from labelwise.data.tables.cells import Columns, as_number
 
 __all__ = [
     "counts_rows",

@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._random import generator
-from labelwise.data._decode import MOST_PIXELS, Unusable, decode, open_regular
-from labelwise.data._decoded import DecodedPictures, shortened
-from labelwise.data._paths import resolve_inside
-from labelwise.data._strong import StrongView
-from labelwise.data._views import bits, check_view, dropped, streams
-from labelwise.data._workers import Workers
+from labelwise.data.images.decode import MOST_PIXELS, Unusable, decode, open_regular
+from labelwise.data.images.decoded import DecodedPictures, shortened
+from labelwise.data.images.paths import resolve_inside
+from labelwise.data.images.strong import StrongView
+from labelwise.data.views import bits, check_view, dropped, streams
+from labelwise.data.workers import Workers
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from labelwise.annotations import Annotations, Codes, name_notes, names_in, parse_names
-from labelwise.data._cells import Columns
-from labelwise.data._long import Groups, from_pairs, joined
-from labelwise.data._options import TableOptions
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.long import Groups, from_pairs, joined
+from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, listed, near, shown
 
 __all__ = ["Labels", "read_labels"]

@@ -6,9 +6,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from labelwise.data._cells import Columns
-from labelwise.data._footer import Footer, read_footer
-from labelwise.data._lines import check_names, check_rows, most_bytes
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.footer import Footer, read_footer
+from labelwise.data.tables.lines import check_names, check_rows, most_bytes
 from labelwise.errors import UserError, shown
 
 __all__ = ["read_parquet"]

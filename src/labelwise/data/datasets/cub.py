@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.datasets._files import Tree
-from labelwise.data.datasets._types import Dataset, Part
+from labelwise.data.datasets.files import Tree
+from labelwise.data.datasets.types import Dataset, Part
 
 __all__ = ["ATTRIBUTES", "IMAGES", "attribute_names", "read"]
 

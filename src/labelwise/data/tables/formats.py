@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from labelwise.data._cells import Columns
-from labelwise.data._delimited import read_delimited
-from labelwise.data._json import read_json
-from labelwise.data._lines import FORMATS, check_rows, kind_of
-from labelwise.data._parquet import read_parquet
+from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.delimited import read_delimited
+from labelwise.data.tables.json import read_json
+from labelwise.data.tables.lines import FORMATS, check_rows, kind_of
+from labelwise.data.tables.parquet import read_parquet
 from labelwise.errors import UserError, near, shown
 
 __all__ = ["read_columns"]

@@ -1,0 +1,1 @@
+"""Pictures: files and arrays, decoding, and the views that training draws."""
