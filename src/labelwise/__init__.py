@@ -22,7 +22,7 @@ _NAMES = {
     "UserError": "errors",
     "MultiLabelClassifier": "classifier",
     "load": "classifier",
-    "recommend": "recommendation",
+    "recommend": "methods.recommendation",
 }
 
 __all__ = [
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from labelwise.annotations import describe, simulate, split
     from labelwise.classifier import MultiLabelClassifier, load
     from labelwise.errors import UserError
-    from labelwise.recommendation import recommend
+    from labelwise.methods.recommendation import recommend
 
 
 def __getattr__(name: str) -> Any:

@@ -33,7 +33,7 @@ from labelwise.annotations import Annotations, describe
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get
-from labelwise.recommendation import check_positive, recommend
+from labelwise.methods.recommendation import check_positive, recommend
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier, OnEpoch

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch
+from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch, Pool
-from labelwise.methods.semi_supervised import DEPARTURES, SHARED, SelfTraining
+from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 __all__ = ["ClassAwarePseudoLabels"]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.expectation import DEPARTURES, ExpectedPositives
+from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives
 from labelwise.methods.spec import SETTINGS, MethodSpec
 
 __all__ = ["ExpectedPositiveRegularisation"]

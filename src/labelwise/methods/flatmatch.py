@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise.methods.base import Batch, Problem, Trainer
-from labelwise.methods.consistency import DEPARTURES, SHARED, Consistency
+from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consistency
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 

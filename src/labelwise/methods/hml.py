@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch, Problem
+from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.hml_fixed import MARGIN, SCALE
 from labelwise.methods.plan import Optimiser
 from labelwise.methods.ranks import batch_mean

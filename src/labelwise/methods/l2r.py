@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from labelwise.methods.penalty import DEPARTURES, PenalisedHead
+from labelwise.methods.families.penalty import DEPARTURES, PenalisedHead
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
 __all__ = ["L2Regularised"]

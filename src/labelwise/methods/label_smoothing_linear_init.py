@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from labelwise.methods.families.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
 from labelwise.methods.label_smoothing import LabelSmoothing
-from labelwise.methods.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
 from labelwise.methods.spec import Budget
 
 __all__ = ["LabelSmoothingLinearInit"]

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.base import Batch
-from labelwise.methods.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import Departure, MethodSpec
 
 __all__ = ["LargeLossPermanentCorrection"]

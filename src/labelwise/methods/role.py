@@ -14,7 +14,7 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
-from labelwise.methods.expectation import DEPARTURES, ExpectedPositives, excess
+from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives, excess
 from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 

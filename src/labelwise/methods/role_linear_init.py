@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labelwise.methods.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
+from labelwise.methods.families.linear_init import DEPARTURES, LINEAR_INIT, LinearInit
 from labelwise.methods.role import OnlineLabelEstimation
 from labelwise.methods.spec import Budget, Departure
 

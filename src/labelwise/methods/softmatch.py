@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labelwise.methods.base import Batch, Problem, Trainer
-from labelwise.methods.consistency import DEPARTURES, SHARED, Consistency
+from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consistency
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 

@@ -9,8 +9,8 @@ from typing import Any
 from labelwise.annotations import Summary
 from labelwise.annotations import describe as describe_labels
 from labelwise.data import read_table
+from labelwise.methods.recommendation import Recommendation, recommend
 from labelwise.metrics import Judgeable, judgeable
-from labelwise.recommendation import Recommendation, recommend
 from labelwise.runs.sources import opened
 
 __all__ = ["Description", "describe"]

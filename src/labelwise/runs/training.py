@@ -162,7 +162,7 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     from labelwise._parameters import tuning_of
     from labelwise.annotations import describe
     from labelwise.methods import fitting, get
-    from labelwise.recommendation import recommend
+    from labelwise.methods.recommendation import recommend
 
     if config.method is not None:
         get(config.method).spec.resolve(config.hyperparameters)

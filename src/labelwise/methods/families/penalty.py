@@ -7,8 +7,8 @@ from abc import abstractmethod
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.assumption import NegativeByAssumption
 from labelwise.methods.base import Batch, Trainer
+from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import Departure
 
 __all__ = ["DEPARTURES", "PenalisedHead"]

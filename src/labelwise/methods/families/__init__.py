@@ -1,0 +1,1 @@
+"""Families: what methods with one assumption share."""
