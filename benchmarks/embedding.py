@@ -26,8 +26,8 @@ from writing import place, script_parser
 
 from labelwise.data import ImageFiles, Source, Texts
 from labelwise.embedding import embed
-from labelwise.embedding._batches import bucketed, in_order
-from labelwise.embedding._embed import ITEMS
+from labelwise.embedding.batches import bucketed, in_order
+from labelwise.embedding.extraction import ITEMS
 from labelwise.models import build_backbone, build_tokenizer, preprocessing_of
 
 RESULTS = Path(__file__).parent / "results" / "embedding.csv"

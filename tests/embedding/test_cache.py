@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labelwise._locks import held
-from labelwise.embedding import FeatureCache, _store, embed
-from labelwise.embedding._keys import backbone_digest
-from labelwise.embedding._store import row_marks
+from labelwise.embedding import FeatureCache, embed
+from labelwise.embedding import store as _store
+from labelwise.embedding.keys import backbone_digest
+from labelwise.embedding.store import row_marks
 from labelwise.errors import Notice, UserError
 from tests.embedding.stand_ins import Convolution, Squares
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labelwise.embedding import embed
-from labelwise.embedding._batches import bucketed, in_order, shaped
-from labelwise.embedding._device import choose_device, choose_precision
+from labelwise.embedding.batches import bucketed, in_order, shaped
+from labelwise.embedding.device import choose_device, choose_precision
 from labelwise.errors import UserError
 
 

@@ -134,7 +134,7 @@ def test_of_a_long_text_no_more_is_read_than_its_tokens_need(minilm):
 
 
 def test_minilm_from_its_record_has_the_key_of_the_one_from_its_package(minilm):
-    from labelwise.embedding._keys import backbone_digest
+    from labelwise.embedding.keys import backbone_digest
 
     again = build_backbone("minilm", (), pretrained=False).eval()
     again.load_state_dict(minilm.state_dict())

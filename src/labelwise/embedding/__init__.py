@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelwise.embedding._cache import CachedFeatures, FeatureCache
+from labelwise.embedding.cache import CachedFeatures, FeatureCache
 
 if TYPE_CHECKING:
-    from labelwise.embedding._embed import Embedded, embed
+    from labelwise.embedding.extraction import Embedded, embed
 
 __all__ = ["CachedFeatures", "Embedded", "FeatureCache", "embed"]
 
@@ -15,7 +15,7 @@ __all__ = ["CachedFeatures", "Embedded", "FeatureCache", "embed"]
 def __getattr__(name: str) -> Any:
     # torch takes a second to import, and listing what is cached does not need it.
     if name in ("Embedded", "embed"):
-        from labelwise.embedding import _embed
+        from labelwise.embedding import extraction as _embed
 
         return getattr(_embed, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from labelwise.embedding._store import FORMAT
+from labelwise.embedding.store import FORMAT
 
 __all__ = ["backbone_digest", "item_digests", "space_key"]
 

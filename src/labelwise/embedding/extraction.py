@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from labelwise.data import BadItem, Source, refuse_too_many
-from labelwise.embedding._batches import Batch, bucketed, in_order, shaped
-from labelwise.embedding._device import choose_device, choose_precision
-from labelwise.embedding._keys import backbone_digest, item_digests, space_key
-from labelwise.embedding._pipeline import copies, stream
+from labelwise.embedding.batches import Batch, bucketed, in_order, shaped
+from labelwise.embedding.device import choose_device, choose_precision
+from labelwise.embedding.keys import backbone_digest, item_digests, space_key
+from labelwise.embedding.pipeline import copies, stream
 from labelwise.errors import Notice, UserError, near
 
 if TYPE_CHECKING:
-    from labelwise.embedding._cache import FeatureCache
-    from labelwise.embedding._store import Store
+    from labelwise.embedding.cache import FeatureCache
+    from labelwise.embedding.store import Store
     from labelwise.engine import Progress
 
 __all__ = ["Embedded", "embed"]

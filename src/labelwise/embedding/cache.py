@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from labelwise import _files
 from labelwise._locks import held
-from labelwise.embedding._store import FILES, Store, count_rows, read_meta, width_of
+from labelwise.embedding.store import FILES, Store, count_rows, read_meta, width_of
 from labelwise.errors import UserError, near, printable
 
 __all__ = ["CachedFeatures", "FeatureCache"]
