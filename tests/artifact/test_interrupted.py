@@ -10,8 +10,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from labelwise import artifact
 from labelwise._files import is_draft
+from labelwise.classifier import artifact
 from labelwise.errors import UserError
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and signals of POSIX")

@@ -11,7 +11,7 @@ import pickle
 import numpy as np
 import pytest
 
-from labelwise import artifact
+from labelwise.classifier import artifact
 from labelwise.errors import UserError
 
 CONFIG = {"method": "an", "names": ("a", "ü"), "score": 0.1, "undefined": float("nan"), "none": None}

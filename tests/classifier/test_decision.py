@@ -268,8 +268,8 @@ class TestRule:
         def trained(*_, **__):
             raise AssertionError("training began")
 
-        monkeypatch.setattr("labelwise._selection.train", trained)
-        monkeypatch.setattr("labelwise._fit.train", trained)
+        monkeypatch.setattr("labelwise.classifier.validation.train", trained)
+        monkeypatch.setattr("labelwise.classifier.steps.train", trained)
         with pytest.raises(UserError, match=why):
             model("bam", rule=rule, validation=validation).fit(X[: len(data)], data)
 

@@ -12,7 +12,9 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import labelwise as lw
-from labelwise import _training, artifact, engine
+from labelwise import engine
+from labelwise.classifier import artifact
+from labelwise.classifier import training as _training
 from labelwise.engine import starts
 from labelwise.errors import UserError
 from labelwise.models import FeatureScaling, LinearHead, Outputs, Projection

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
-from labelwise._items import cut, sized
+from labelwise.classifier.reader import cut, sized
 from labelwise.data import digits_canvases
 from labelwise.embedding import FeatureCache
 from labelwise.errors import UserError

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from labelwise import MultiLabelClassifier, artifact, load
+from labelwise import MultiLabelClassifier, load
 from labelwise.annotations import Annotations, parse
+from labelwise.classifier import artifact
 from labelwise.errors import UserError
 from labelwise.metrics import TopK
 

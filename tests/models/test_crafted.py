@@ -210,7 +210,7 @@ def test_every_entry_is_missed_by_name_and_no_entry_can_be_of_every_kind(models,
 
 
 def test_a_full_disk_is_not_put_down_to_the_model(model, monkeypatch):
-    from labelwise import _saving
+    from labelwise.classifier import saving as _saving
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

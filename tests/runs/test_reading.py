@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from labelwise import _items, runs
+from labelwise import runs
+from labelwise.classifier import reader as _items
 from labelwise.runs.reporting import report
 
 

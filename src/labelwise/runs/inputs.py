@@ -284,7 +284,7 @@ def parse_rule(text: str) -> Rule | str:
 
     A number is a threshold; otherwise a rule is written as results name it: ``threshold(0.5)``, ``top_k(3)``.
     """
-    from labelwise._parameters import GOALS
+    from labelwise.classifier.options import GOALS
     from labelwise.metrics import Threshold, TopK
 
     if text in GOALS:

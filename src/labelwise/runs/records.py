@@ -99,7 +99,7 @@ def require(state: Mapping[str, Any], path: Path) -> None:
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """Return ``evaluation.json``: ``figures`` as ``Evaluation.to_dict`` has them, or None, and ``why_no_figures``."""
-    from labelwise._model_record import check_evaluation
+    from labelwise.classifier.record import check_evaluation
     from labelwise.metrics import Evaluation
 
     what = "the validation figures of a run"

@@ -14,8 +14,8 @@ from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 from labelwise.runs.records import read_evaluation, require
 
 if TYPE_CHECKING:
-    from labelwise._items import ReadItems
     from labelwise.classifier import MultiLabelClassifier
+    from labelwise.classifier.reader import ReadItems
 
 __all__ = ["report", "write_run_report"]
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelwise._fitting import Choice, Unseen, folds, hold_out
-from labelwise._items import as_items, check_alike, in_order, read_items, take
-from labelwise._networks import has_fixed_features
 from labelwise._random import seed_of
-from labelwise._training import Held, Lesson, Trained, train
+from labelwise.classifier.choices import Choice, Unseen, folds, hold_out
+from labelwise.classifier.networks import has_fixed_features
+from labelwise.classifier.reader import as_items, check_alike, in_order, read_items, take
+from labelwise.classifier.training import Held, Lesson, Trained, train
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method

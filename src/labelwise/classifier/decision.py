@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise import metrics
-from labelwise._fitting import ENOUGH_ROWS, Unseen
-from labelwise._parameters import check_goal
 from labelwise.annotations import Summary
+from labelwise.classifier.choices import ENOUGH_ROWS, Unseen
+from labelwise.classifier.options import check_goal
 from labelwise.errors import UserError, listed
 
 if TYPE_CHECKING:
-    from labelwise._selection import Plan
-    from labelwise._training import Trained
     from labelwise.classifier import MultiLabelClassifier
+    from labelwise.classifier.training import Trained
+    from labelwise.classifier.validation import Plan
 
 __all__ = ["Decision", "check_rule", "decision_of", "learn_decision"]
 

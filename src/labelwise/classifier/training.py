@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import engine, metrics
-from labelwise._fitting import Choice, fingerprint
-from labelwise._items import embedded, is_source, take
-from labelwise._networks import has_fixed_features, network_for
-from labelwise._parameters import budget_of, label_weights, resolve_prior
 from labelwise._random import seed_of
 from labelwise.annotations import Annotations, describe
+from labelwise.classifier.choices import Choice, fingerprint
+from labelwise.classifier.networks import has_fixed_features, network_for
+from labelwise.classifier.options import budget_of, label_weights, resolve_prior
+from labelwise.classifier.reader import embedded, is_source, take
 from labelwise.data import Source, as_source
 from labelwise.errors import UserError
 from labelwise.methods import Method, Problem

@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from labelwise import artifact, metrics
-from labelwise._model_record import check_record, wrong_entry
-from labelwise._networks import backbone_for, network_for
-from labelwise._parameters import is_path, named
+from labelwise import metrics
 from labelwise._random import seed_of
 from labelwise.annotations import Summary
+from labelwise.classifier import artifact
+from labelwise.classifier.networks import backbone_for, network_for
+from labelwise.classifier.options import is_path, named
+from labelwise.classifier.record import check_record, wrong_entry
 from labelwise.errors import UserError, shown
 from labelwise.methods import Problem, get
 from labelwise.models import (

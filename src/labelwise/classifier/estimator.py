@@ -14,11 +14,11 @@ from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise._fit import fit_model
-from labelwise._items import ReadItems, as_items, check_alike, in_order, read_items
-from labelwise._saving import restore_model, save_model
-from labelwise._training import scaled_source
 from labelwise.annotations import Annotations, Summary, parse
+from labelwise.classifier.reader import ReadItems, as_items, check_alike, in_order, read_items
+from labelwise.classifier.saving import restore_model, save_model
+from labelwise.classifier.steps import fit_model
+from labelwise.classifier.training import scaled_source
 from labelwise.data import Source, check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method

@@ -11,10 +11,13 @@ import numpy as np
 from scipy.special import expit
 
 from labelwise import metrics
-from labelwise._decision import Decision, check_rule, decision_of
-from labelwise._fitting import Choice, notes_on, notes_on_features
-from labelwise._given import known_items
-from labelwise._items import (
+from labelwise.annotations import Annotations, describe
+from labelwise.classifier.choices import Choice, notes_on, notes_on_features
+from labelwise.classifier.decision import Decision, check_rule, decision_of
+from labelwise.classifier.given import known_items
+from labelwise.classifier.networks import embedder_for
+from labelwise.classifier.options import check_functions, check_parameters, resolve_prior, tuning_of
+from labelwise.classifier.reader import (
     ReadItems,
     as_ids,
     as_items,
@@ -24,12 +27,9 @@ from labelwise._items import (
     prepared,
     read_items,
 )
-from labelwise._networks import embedder_for
-from labelwise._parameters import check_functions, check_parameters, resolve_prior, tuning_of
-from labelwise._selection import choice_of, given_validation, plan_of, select
-from labelwise._training import Lesson, Trained, train, truth_of
-from labelwise._unused import unused_settings
-from labelwise.annotations import Annotations, describe
+from labelwise.classifier.training import Lesson, Trained, train, truth_of
+from labelwise.classifier.unused import unused_settings
+from labelwise.classifier.validation import choice_of, given_validation, plan_of, select
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get

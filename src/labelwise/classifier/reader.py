@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import engine
-from labelwise._given import known_items, words_of
+from labelwise.classifier.given import known_items, words_of
 from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, check_sparse, refuse_too_many
 from labelwise.embedding import Embedded, FeatureCache, embed
 from labelwise.errors import UserError, listed, shown
