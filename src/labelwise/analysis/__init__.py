@@ -1,22 +1,22 @@
 """What a trained model shows, as data: its angles, how its labels go together, what its training labels lack."""
 
 from labelwise.analysis import theory
-from labelwise.analysis._angles import AngleDistributions, angle_distributions
-from labelwise.analysis._columns import Columns, stack
-from labelwise.analysis._correlation import (
+from labelwise.analysis.angles import AngleDistributions, angle_distributions
+from labelwise.analysis.columns import Columns, stack
+from labelwise.analysis.correlation import (
     LabelCorrelation,
     known_correlation,
     output_correlation,
     strongest,
     weight_correlation,
 )
-from labelwise.analysis._epochs import epoch_seconds, vdfd_by_epoch
-from labelwise.analysis._gradients import cosine_gradients, gradient_difference
-from labelwise.analysis._landscape import loss_landscape
-from labelwise.analysis._paper_correlation import correlation_pairs
-from labelwise.analysis._predictions import prediction_densities, wasserstein_distances
-from labelwise.analysis._ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
-from labelwise.analysis._survey import MissingLabels, Survey, survey
+from labelwise.analysis.epochs import epoch_seconds, vdfd_by_epoch
+from labelwise.analysis.gradients import cosine_gradients, gradient_difference
+from labelwise.analysis.label_survey import MissingLabels, Survey, survey
+from labelwise.analysis.landscape import loss_landscape
+from labelwise.analysis.paper_correlation import correlation_pairs
+from labelwise.analysis.predictions import prediction_densities, wasserstein_distances
+from labelwise.analysis.ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
 
 __all__ = [
     "AngleDistributions",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from labelwise.analysis._columns import Columns
-from labelwise.analysis._outputs import said
+from labelwise.analysis.columns import Columns
+from labelwise.analysis.outputs import said
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 from labelwise.metrics import vdfd

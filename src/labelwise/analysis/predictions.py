@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.analysis._columns import Columns, densities
+from labelwise.analysis.columns import Columns, densities
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 

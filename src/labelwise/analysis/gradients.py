@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.analysis._columns import Columns, densities, stack
-from labelwise.analysis._outputs import entry_groups, said
+from labelwise.analysis.columns import Columns, densities, stack
+from labelwise.analysis.outputs import entry_groups, said
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:

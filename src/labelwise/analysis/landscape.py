@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.func import functional_call
 
 from labelwise._random import generator
-from labelwise.analysis._columns import Columns
-from labelwise.analysis._outputs import entry_groups, said
+from labelwise.analysis.columns import Columns
+from labelwise.analysis.outputs import entry_groups, said
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 from labelwise.models import Outputs

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelwise.analysis._columns import Columns
-from labelwise.analysis._correlation import strongest, weight_correlation
+from labelwise.analysis.columns import Columns
+from labelwise.analysis.correlation import strongest, weight_correlation
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
