@@ -1,24 +1,24 @@
 """Draws data that it is handed, as matplotlib figures: no global state, no file formats, one calm style."""
 
-from labelwise.plots._angles import angle_densities
-from labelwise.plots._bars import label_bars, label_counts, method_bars
-from labelwise.plots._curves import learning_curve
-from labelwise.plots._export import as_png_data_uri, as_svg, picture_data_uri, save_figure
-from labelwise.plots._graph import label_graphs
-from labelwise.plots._grid import item_grid
-from labelwise.plots._paper_epochs import epoch_seconds, vdfd_by_epoch
-from labelwise.plots._paper_models import (
+from labelwise.plots.angles import angle_densities
+from labelwise.plots.bars import label_bars, label_counts, method_bars
+from labelwise.plots.curves import learning_curve
+from labelwise.plots.export import as_png_data_uri, as_svg, picture_data_uri, save_figure
+from labelwise.plots.graph import label_graphs
+from labelwise.plots.grid import item_grid
+from labelwise.plots.paper_epochs import epoch_seconds, vdfd_by_epoch
+from labelwise.plots.paper_models import (
     correlation_graph,
     cosine_gradients,
     loss_landscape,
     prediction_densities,
     wasserstein_distances,
 )
-from labelwise.plots._paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
-from labelwise.plots._ranks import critical_difference, paired_gains
-from labelwise.plots._reliability import reliability_diagram
-from labelwise.plots._style import PALETTE, stylesheet
-from labelwise.plots._theory import theory_curves
+from labelwise.plots.paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
+from labelwise.plots.ranks import critical_difference, paired_gains
+from labelwise.plots.reliability import reliability_diagram
+from labelwise.plots.style import PALETTE, stylesheet
+from labelwise.plots.theory import theory_curves
 
 __all__ = [
     "PALETTE",

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from labelwise.plots._style import bare, colour, drawing, new_figure, short
+from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
 __all__ = ["critical_difference", "paired_gains"]
 

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import ArrayLike
 
-from labelwise.plots._style import bare, colour, drawing, new_figure
+from labelwise.plots.style import bare, colour, drawing, new_figure
 
 __all__ = ["reliability_diagram"]
 

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, listed
-from labelwise.plots._style import bare, colour, new_figure, short
+from labelwise.plots.style import bare, colour, new_figure, short
 
 __all__ = [
     "Data",

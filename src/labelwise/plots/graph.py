@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch
 from numpy.typing import NDArray
 
-from labelwise.plots._style import colour, drawing, new_figure, short
+from labelwise.plots.style import colour, drawing, new_figure, short
 
 __all__ = ["Edge", "label_graphs"]
 

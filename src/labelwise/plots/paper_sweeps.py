@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from labelwise.plots._paper_axes import (
+from labelwise.plots.paper_axes import (
     Data,
     apart,
     columns,
@@ -18,7 +18,7 @@ from labelwise.plots._paper_axes import (
     shades,
     title,
 )
-from labelwise.plots._style import bare, colour, drawing, new_figure
+from labelwise.plots.style import bare, colour, drawing, new_figure
 
 __all__ = ["fraction_curves", "margin_sweep", "scale_margin", "sensitivity"]
 

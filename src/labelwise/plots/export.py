@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from labelwise.errors import printable
-from labelwise.plots._style import PALETTE, colour, drawing
+from labelwise.plots.style import PALETTE, colour, drawing
 
 __all__ = ["as_png_data_uri", "as_svg", "picture_data_uri", "save_figure"]
 

@@ -8,8 +8,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
-from labelwise.plots._graph import label_graphs
-from labelwise.plots._paper_axes import (
+from labelwise.plots.graph import label_graphs
+from labelwise.plots.paper_axes import (
     Data,
     apart,
     columns,
@@ -20,7 +20,7 @@ from labelwise.plots._paper_axes import (
     shades,
     title,
 )
-from labelwise.plots._style import bare, colour, drawing, new_figure, short
+from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
 __all__ = [
     "correlation_graph",

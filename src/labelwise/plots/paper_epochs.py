@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from labelwise.plots._paper_axes import Data, columns, lines, names_of, ordered, panels, put_legend, title
-from labelwise.plots._style import bare, colour, drawing, short
+from labelwise.plots.paper_axes import Data, columns, lines, names_of, ordered, panels, put_legend, title
+from labelwise.plots.style import bare, colour, drawing, short
 
 __all__ = ["epoch_seconds", "vdfd_by_epoch"]
 

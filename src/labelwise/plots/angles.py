@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
-from labelwise.plots._style import bare, colour, drawing, new_figure
+from labelwise.plots.style import bare, colour, drawing, new_figure
 
 __all__ = ["angle_densities"]
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from labelwise.plots._paper_axes import Data, columns, lines, ordered, panels, put_legend, title
-from labelwise.plots._style import colour, drawing
+from labelwise.plots.paper_axes import Data, columns, lines, ordered, panels, put_legend, title
+from labelwise.plots.style import colour, drawing
 
 __all__ = ["theory_curves"]
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from labelwise.plots._style import bare, colour, drawing, new_figure, short
+from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
 __all__ = ["learning_curve"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from labelwise.plots._style import colour, drawing, new_figure
+from labelwise.plots.style import colour, drawing, new_figure
 
 __all__ = ["item_grid"]
 

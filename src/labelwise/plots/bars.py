@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from labelwise.plots._style import bare, colour, drawing, new_figure, short
+from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
 __all__ = ["label_bars", "label_counts", "method_bars"]
 
