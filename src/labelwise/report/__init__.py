@@ -1,6 +1,6 @@
 """The HTML report of a run: one self-contained file that says what was known, done and found."""
 
-from labelwise.report._content import (
+from labelwise.report.content import (
     Column,
     Comparison,
     ComparisonRow,
@@ -14,9 +14,9 @@ from labelwise.report._content import (
     Skipped,
     Training,
 )
-from labelwise.report._memory import peak_memory
-from labelwise.report._model import content_of
-from labelwise.report._page import write_report
+from labelwise.report.memory import peak_memory
+from labelwise.report.model import content_of
+from labelwise.report.page import write_report
 
 __all__ = [
     "Column",

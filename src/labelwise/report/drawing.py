@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 
 from labelwise import plots
-from labelwise.report import _words as words
+from labelwise.report import words
 
 __all__ = ["MOST_BARS", "drawing", "left_out"]
 

@@ -16,9 +16,9 @@ from labelwise._random import seed_of
 from labelwise.analysis import survey
 from labelwise.annotations import as_matrix, parse
 from labelwise.methods import get
-from labelwise.report._content import Decision, Example, ReportContent, Results, Skipped, Training
-from labelwise.report._learnt import learnt_of, missing_of
-from labelwise.report._reliability import held_out_reliability, reliability_of
+from labelwise.report.content import Decision, Example, ReportContent, Results, Skipped, Training
+from labelwise.report.learnt import learnt_of, missing_of
+from labelwise.report.reliability import held_out_reliability, reliability_of
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier

@@ -10,9 +10,9 @@ from markupsafe import Markup
 
 from labelwise import plots
 from labelwise.metrics import Reliability
-from labelwise.report import _words as words
-from labelwise.report._content import Column, Comparison, Results
-from labelwise.report._drawing import MOST_BARS, drawing, left_out
+from labelwise.report import words
+from labelwise.report.content import Column, Comparison, Results
+from labelwise.report.drawing import MOST_BARS, drawing, left_out
 
 __all__ = ["comparison_view", "results_view"]
 

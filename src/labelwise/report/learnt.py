@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from labelwise import analysis
 from labelwise.analysis import LabelCorrelation, MissingLabels, Survey
 from labelwise.methods import get
-from labelwise.report import _words as words
-from labelwise.report._content import Learnt, Missing, MissingExample
-from labelwise.report._pictures import thumbnail
+from labelwise.report import words
+from labelwise.report.content import Learnt, Missing, MissingExample
+from labelwise.report.pictures import thumbnail
 from labelwise.summaries import AngleStatistics
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any
 
 from labelwise._files import write
 from labelwise.errors import printable
-from labelwise.report._content import ReportContent
+from labelwise.report.content import ReportContent
 
 __all__ = ["write_report"]
 
@@ -63,9 +63,7 @@ def _printable(value: Any) -> Any:
 
 
 def _views(content: ReportContent) -> dict[str, Any]:
-    from labelwise.report import _figures as figures
-    from labelwise.report import _sections as sections
-    from labelwise.report import _shown as shown
+    from labelwise.report import figures, sections, shown
 
     return {
         "labels": content.summary and sections.labels_view(content.summary, content.summary_words),

@@ -11,10 +11,10 @@ from markupsafe import Markup
 
 from labelwise import plots
 from labelwise.annotations import Summary
-from labelwise.report import _words as words
-from labelwise.report._content import Example, Training
-from labelwise.report._drawing import MOST_BARS, drawing, left_out
-from labelwise.report._pictures import shortened
+from labelwise.report import words
+from labelwise.report.content import Example, Training
+from labelwise.report.drawing import MOST_BARS, drawing, left_out
+from labelwise.report.pictures import shortened
 
 __all__ = ["curves_view", "example_view", "labels_view", "training_view"]
 

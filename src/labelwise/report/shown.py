@@ -9,10 +9,10 @@ import numpy as np
 
 from labelwise import plots
 from labelwise.analysis import AngleDistributions, LabelCorrelation, strongest
-from labelwise.report import _words as words
-from labelwise.report._content import Decision, Learnt, Missing
-from labelwise.report._drawing import drawing
-from labelwise.report._pictures import shortened
+from labelwise.report import words
+from labelwise.report.content import Decision, Learnt, Missing
+from labelwise.report.drawing import drawing
+from labelwise.report.pictures import shortened
 
 __all__ = ["decision_view", "learnt_view", "missing_view"]
 
