@@ -31,7 +31,7 @@ from local import show
 from writing import place, script_parser
 
 from labelwise.experiments import Job, Measured, run_jobs
-from labelwise.experiments._shards import read_shards
+from labelwise.experiments.shards import read_shards
 
 SETTINGS = ("5% labelled", "20% labelled")
 SMALL_SETS = ("scene", "yeast", "voc12_animals")

@@ -21,7 +21,7 @@ from local import CEILING, GRIDS, SLOW, Grid
 
 from labelwise import analysis, plots
 from labelwise.experiments import Job
-from labelwise.experiments._shards import read_shards
+from labelwise.experiments.shards import read_shards
 
 FOLDER = Path(__file__).parents[1] / "docs" / "results" / "local"
 FLOOR = "ridge"

@@ -12,7 +12,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import effects
 import sets
 
-from labelwise.experiments._shards import write_shard
+from labelwise.experiments.shards import write_shard
 
 
 def test_each_pair_switches_one_thing():

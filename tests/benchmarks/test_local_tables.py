@@ -18,7 +18,7 @@ import paper_size
 import publish_local
 import sets
 
-from labelwise.experiments._shards import write_shard
+from labelwise.experiments.shards import write_shard
 
 SMALL = local.Grid(
     ("scene", "yeast"),

@@ -6,9 +6,9 @@ import pytest
 
 from labelwise.analysis import theory
 from labelwise.experiments import Tally, collect, load_spec, run_experiment, spec_names
-from labelwise.experiments._experiment import write_tables
-from labelwise.experiments._figures import draw_figure, keep_columns, model_columns
-from labelwise.experiments._shards import write_shard
+from labelwise.experiments.experiment import write_tables
+from labelwise.experiments.figures import draw_figure, keep_columns, model_columns
+from labelwise.experiments.shards import write_shard
 
 FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]
 rng = np.random.default_rng(0)

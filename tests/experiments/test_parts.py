@@ -14,9 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelwise.errors import UserError
+from labelwise.experiments import Job, collect, merge_results, part_of, run_experiment, run_jobs
+from labelwise.experiments import experiment as _experiment
+from labelwise.experiments.devices import visible_devices
+from labelwise.experiments.shards import read_shards
 from labelwise.experiments import Job, _experiment, collect, merge_results, part_of, run_experiment, run_jobs
-from labelwise.experiments._devices import visible_devices
-from labelwise.experiments._shards import read_shards
 from tests.experiments import runner_cases as cases
 
 SPEC = """

@@ -6,8 +6,9 @@ import pytest
 from labelwise import methods
 from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
-from labelwise.experiments import Job, _measure
-from labelwise.experiments._measure import Source, measure
+from labelwise.experiments import Job
+from labelwise.experiments import measuring as _measure
+from labelwise.experiments.measuring import Source, measure
 
 N, K, FRACTION = 48, 4, 0.5
 

@@ -9,9 +9,10 @@ from scipy.special import expit, logit
 from labelwise import metrics
 from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
-from labelwise.experiments import Job, _measure, hide, load_spec, spml_split
-from labelwise.experiments._measure import Source, judge, measure
-from labelwise.experiments._spec import Training
+from labelwise.experiments import Job, hide, load_spec, spml_split
+from labelwise.experiments import measuring as _measure
+from labelwise.experiments.measuring import Source, judge, measure
+from labelwise.experiments.spec import Training
 
 
 def official_single_positives(Y, seed=1200):

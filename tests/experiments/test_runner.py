@@ -230,7 +230,7 @@ def test_what_stops_a_run_leaves_no_tracebacks_of_workers(tmp_path, number, star
 
 
 def test_a_worker_that_is_gone_before_its_job_comes_is_a_failure_of_that_job(tmp_path, monkeypatch):
-    from labelwise.experiments import _runner
+    from labelwise.experiments import runner as _runner
 
     give = _runner._give
 

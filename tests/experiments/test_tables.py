@@ -46,7 +46,7 @@ rule = "oracle_cardinality"
 @pytest.fixture
 def results(tmp_path):
     """Shards of both seeds of cap at 5%, and a failure of bbam at 5%, as if they had been run."""
-    from labelwise.experiments._shards import write_shard
+    from labelwise.experiments.shards import write_shard
 
     spec = parse_spec(SPEC, "mine")
     for job in spec.jobs():
@@ -139,7 +139,8 @@ def test_percent_and_sweeps_are_shown(tmp_path):
 
 def test_every_way_that_was_measured_is_a_row_of_its_own(tmp_path, monkeypatch):
     """What a choice of rows, sets or seeds leaves out stays in the table if it is there, under its protocol."""
-    from labelwise.experiments import _experiment, run_jobs
+    from labelwise.experiments import experiment as _experiment
+    from labelwise.experiments import run_jobs
 
     monkeypatch.setattr(
         _experiment,

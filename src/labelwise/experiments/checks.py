@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from labelwise.errors import UserError, near
-from labelwise.experiments._published import DATASETS, tables
-from labelwise.experiments._spec import OF_RESULTS, Figure, Override, Spec, combinations
+from labelwise.experiments.publications import DATASETS, tables
+from labelwise.experiments.spec import OF_RESULTS, Figure, Override, Spec, combinations
 
 __all__ = ["check"]
 

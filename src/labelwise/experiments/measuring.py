@@ -17,11 +17,11 @@ from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError, listed
-from labelwise.experiments._compare import RULE_METRICS
-from labelwise.experiments._figures import keep_columns, model_columns
-from labelwise.experiments._hidden import hide, spml_split
-from labelwise.experiments._job import Job, Measured, Measurement
-from labelwise.experiments._published import DATASETS
+from labelwise.experiments.comparison import RULE_METRICS
+from labelwise.experiments.figures import keep_columns, model_columns
+from labelwise.experiments.hiding import hide, spml_split
+from labelwise.experiments.jobs import Job, Measured, Measurement
+from labelwise.experiments.publications import DATASETS
 from labelwise.methods import get
 
 if TYPE_CHECKING:

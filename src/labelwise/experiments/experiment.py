@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
-from labelwise.experiments._compare import Compared, compare, protocol_of
-from labelwise.experiments._figures import draw_figure, draw_theory
-from labelwise.experiments._job import Job
-from labelwise.experiments._load import load_spec
-from labelwise.experiments._parts import merge_results, part_of
-from labelwise.experiments._results import collect
-from labelwise.experiments._runner import Progress, Tally, run_jobs
-from labelwise.experiments._shards import locked, write_text
-from labelwise.experiments._spec import Protocol, Spec, Value
-from labelwise.experiments._tables import to_html, to_markdown
+from labelwise.experiments.comparison import Compared, compare, protocol_of
+from labelwise.experiments.figures import draw_figure, draw_theory
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.loading import load_spec
+from labelwise.experiments.parts import merge_results, part_of
+from labelwise.experiments.rendering import to_html, to_markdown
+from labelwise.experiments.results import collect
+from labelwise.experiments.runner import Progress, Tally, run_jobs
+from labelwise.experiments.shards import locked, write_text
+from labelwise.experiments.spec import Protocol, Spec, Value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ _WAYS: tuple[tuple[Protocol, dict[str, Value] | None], ...] = (
     ("published", _LEAK),
 )
 """Protocols with the hyper-parameters that they add."""
-_MEASURE = "labelwise.experiments._measure:measure"
+_MEASURE = "labelwise.experiments.measuring:measure"
 
 
 @dataclass(frozen=True)
@@ -185,6 +185,6 @@ def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
 
 
 def _source(folder: Path, out: Path | None) -> object:
-    from labelwise.experiments._measure import Source
+    from labelwise.experiments.measuring import Source
 
     return Source(str(folder.absolute()), None if out is None else str((out / "columns").absolute()))

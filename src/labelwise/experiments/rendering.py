@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from labelwise.experiments._compare import NAMES, RULE_METRICS, Compared, setting_of
-from labelwise.experiments._spec import Spec
+from labelwise.experiments.comparison import NAMES, RULE_METRICS, Compared, setting_of
+from labelwise.experiments.spec import Spec
 
 __all__ = ["to_html", "to_markdown"]
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.experiments._compare import NAMES, compare, protocol_of, setting_of
-from labelwise.experiments._job import Job
-from labelwise.experiments._shards import writing
-from labelwise.experiments._spec import OF_RESULTS, Figure, Spec
+from labelwise.experiments.comparison import NAMES, compare, protocol_of, setting_of
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.shards import writing
+from labelwise.experiments.spec import OF_RESULTS, Figure, Spec
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,10 +17,10 @@ from typing import Any
 
 from labelwise._files import clear_drafts
 from labelwise.errors import UserError
-from labelwise.experiments._devices import VISIBLE, visible_devices
-from labelwise.experiments._job import Job
-from labelwise.experiments._shards import locked, read_shard, write_shard
-from labelwise.experiments._worker import Execute, resolve, work
+from labelwise.experiments.devices import VISIBLE, visible_devices
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.shards import locked, read_shard, write_shard
+from labelwise.experiments.workers import Execute, resolve, work
 
 __all__ = ["Progress", "Tally", "run_jobs"]
 

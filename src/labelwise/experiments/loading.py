@@ -11,8 +11,8 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from labelwise.errors import UserError, near
-from labelwise.experiments._check import check
-from labelwise.experiments._spec import (
+from labelwise.experiments.checks import check
+from labelwise.experiments.spec import (
     Figure,
     Override,
     Published,

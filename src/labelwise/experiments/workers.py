@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from labelwise.errors import UserError
-from labelwise.experiments._job import Job, Measured, Measurement
+from labelwise.experiments.jobs import Job, Measured, Measurement
 
 __all__ = ["Execute", "resolve", "work"]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise.errors import UserError
-from labelwise.experiments._shards import FORMAT, read_shards, writing
+from labelwise.experiments.shards import FORMAT, read_shards, writing
 
 if TYPE_CHECKING:
     import pandas as pd

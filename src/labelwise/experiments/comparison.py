@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from labelwise.experiments._job import Job
-from labelwise.experiments._published import Published, published
-from labelwise.experiments._spec import Spec
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.publications import Published, published
+from labelwise.experiments.spec import Spec
 
 if TYPE_CHECKING:
     import pandas as pd

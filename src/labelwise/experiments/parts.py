@@ -11,8 +11,8 @@ from typing import Any
 
 from labelwise._files import check_no_links
 from labelwise.errors import UserError
-from labelwise.experiments._job import Job
-from labelwise.experiments._shards import locked, read_shard, read_shards, write_shard, writing
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.shards import locked, read_shard, read_shards, write_shard, writing
 
 __all__ = ["merge_results", "part_of"]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from labelwise.errors import UserError
-from labelwise.experiments._job import Job
-from labelwise.experiments._published import DATASETS
+from labelwise.experiments.jobs import Job
+from labelwise.experiments.publications import DATASETS
 
 __all__ = ["RATES", "Cost", "Rate", "estimate"]
 

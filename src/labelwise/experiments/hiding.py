@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from labelwise.annotations import simulate
 from labelwise.errors import UserError
-from labelwise.experiments._job import Job
+from labelwise.experiments.jobs import Job
 
 __all__ = ["LABEL_SEED", "hide", "spml_split"]
 

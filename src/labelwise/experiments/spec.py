@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from labelwise.errors import UserError, near
-from labelwise.experiments._job import Job
+from labelwise.experiments.jobs import Job
 
 __all__ = [
     "OF_RESULTS",
