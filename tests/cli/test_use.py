@@ -210,7 +210,7 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
         ]
         return SimpleNamespace(report=out / "report.html", rows=rows, to_dict=lambda: {"rows": rows})
 
-    monkeypatch.setattr("labelwise.demo.run", run)
+    monkeypatch.setattr("labelwise.runs.demo.run", run)
     result = lw("demo", "--out", tmp_path, "--quick", "--seed", 3)
     assert result.exit_code == 0, result.stderr
     for said in ("missing = no", "0.625", "+0.125 (+0.000 to +0.250)", "88%"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import labelwise as lw
-from labelwise import demo
+from labelwise.runs import demo
 
 CHROMIUM = Path("/usr/bin/chromium")
 

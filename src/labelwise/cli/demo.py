@@ -21,7 +21,7 @@ def demo(
     json: Json = False,
 ) -> None:
     """Hide labels of embedded data, train several methods, and compare them in a report. No network, no files."""
-    from labelwise.demo import run
+    from labelwise.runs.demo import run
 
     result = run(out, quick=quick, open_report=open_report, seed=seed, progress=progress())
     if json:
