@@ -7,8 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from labelwise.cli import _show as show
 from labelwise.cli import app
+from labelwise.cli import output as show
 from labelwise.errors import CONTROLS, UserError, printable
 from labelwise.runs import toml
 

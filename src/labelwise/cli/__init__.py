@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labelwise.cli._app import app
+from labelwise.cli.application import app
 from labelwise.cli.cache import cache
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo

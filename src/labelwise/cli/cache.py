@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, say, table
+from labelwise.cli.options import Json
+from labelwise.cli.output import print_json, say, table
 
 if TYPE_CHECKING:
     from labelwise.embedding import CachedFeatures

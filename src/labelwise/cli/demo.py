@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, progress, say, table
+from labelwise.cli.options import Json
+from labelwise.cli.output import print_json, progress, say, table
 
 __all__ = ["demo"]
 

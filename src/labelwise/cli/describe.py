@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from labelwise.cli._options import Images, Json, OnBadItem, Table, table_options
-from labelwise.cli._show import print_json, say, show_skipped
+from labelwise.cli.options import Images, Json, OnBadItem, Table, table_options
+from labelwise.cli.output import print_json, say, show_skipped
 
 __all__ = ["describe"]
 

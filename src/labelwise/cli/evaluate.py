@@ -6,8 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
-from labelwise.cli._show import figures, per_label, print_json, progress, say, show_notes, show_skipped, table
+from labelwise.cli.options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
+from labelwise.cli.output import (
+    figures,
+    per_label,
+    print_json,
+    progress,
+    say,
+    show_notes,
+    show_skipped,
+    table,
+)
 
 __all__ = ["evaluate"]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, progress, say, table
+from labelwise.cli.options import Json
+from labelwise.cli.output import print_json, progress, say, table
 
 if TYPE_CHECKING:
     from labelwise.experiments import Outcome, Spec

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli._options import Json
-from labelwise.cli._show import print_json, table
+from labelwise.cli.options import Json
+from labelwise.cli.output import print_json, table
 
 __all__ = ["methods"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import FORM, Images, Json, OnBadItem, Run, table_options
-from labelwise.cli._show import print_json, progress, say, show_notes, show_skipped
+from labelwise.cli.options import FORM, Images, Json, OnBadItem, Run, table_options
+from labelwise.cli.output import print_json, progress, say, show_notes, show_skipped
 
 __all__ = ["predict"]
 

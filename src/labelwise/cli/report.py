@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli._options import Json, Run
-from labelwise.cli._show import print_json, say
+from labelwise.cli.options import Json, Run
+from labelwise.cli.output import print_json, say
 
 __all__ = ["report"]
 

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from labelwise.cli._options import Images, Json, OnBadItem, table_options
-from labelwise.cli._show import print_json, progress, say, show_outcome
+from labelwise.cli.options import Images, Json, OnBadItem, table_options
+from labelwise.cli.output import print_json, progress, say, show_outcome
 from labelwise.errors import UserError
 
 __all__ = ["train"]

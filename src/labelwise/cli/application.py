@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from labelwise.cli._show import say
+from labelwise.cli.output import say
 from labelwise.errors import Notice, UserError
 
 __all__ = ["app"]
