@@ -67,12 +67,6 @@ ROOMS: dict[str, tuple[str, str]] = {
         "it. Where labels hold positives only no such thing is identified, and no setting changes that: "
         "label a few items fully.",
     ),
-    "artifact": (
-        "Model directories",
-        "A model directory holds safetensors and JSON, with checksums, and nothing else. One that was "
-        "changed, cut short or added to is refused, since whoever changed it may have changed what it "
-        "predicts. Copy it again from where it was made.",
-    ),
     "losses": (
         "Losses",
         "In a training loop of your own: shapes are (items, labels) for both arguments, scores are "
@@ -106,24 +100,25 @@ ROOMS: dict[str, tuple[str, str]] = {
         "whole whatever happens. Nothing is written through a link: a folder that came from elsewhere may "
         "hold one that leads to a file of yours.",
     ),
-    "demo": (
-        "The demonstration",
-        "The folder for its report cannot be used.",
-    ),
 }
 """Title and advice of each room that has messages."""
 
 FILES: dict[str, str] = {
-    "data/_decode.py": (
+    "classifier/artifact.py": (
+        "A model directory holds safetensors and JSON, with checksums, and nothing else. One that was "
+        "changed, cut short or added to is refused, since whoever changed it may have changed what it "
+        "predicts. Copy it again from where it was made."
+    ),
+    "data/images/decode.py": (
         "Why a picture cannot be used; the message of the run names the item before it. Replace the file, "
         "drop its row, or go on without such items: `--on-bad-item skip` leaves out up to 5% of them and "
         "lists them in the report."
     ),
-    "data/_paths.py": (
+    "data/images/paths.py": (
         "A table may come from anybody, so its paths cannot lead out of the folder of the pictures, by `..`"
         " or by links."
     ),
-    "data/_lines.py": (
+    "data/tables/lines.py": (
         "Most often the file was saved by a spreadsheet in another encoding: export it as *CSV UTF-8*."
     ),
     "methods/base.py": (
@@ -135,12 +130,12 @@ FILES: dict[str, str] = {
         "A loss or weight became infinite or NaN. A lower learning rate mends most cases; the message names"
         " items of the batch, so look at those whose features are far larger than the others'."
     ),
-    "metrics/_thresholds.py": ("Thresholds are learnt where both signs are known, and cannot be otherwise."),
-    "metrics/_evaluation.py": (
+    "metrics/thresholds.py": ("Thresholds are learnt where both signs are known, and cannot be otherwise."),
+    "metrics/evaluation.py": (
         "With positives only, predicting everything would be perfect. Recall among the known positives can "
         "be measured, precision cannot."
     ),
-    "models/weights.py": (
+    "models/backbones/weights.py": (
         "Weights are read as tensors only, never as Python objects, so files that hold more are refused."
     ),
     "runs/directory.py": ("`--out` makes a new folder; existing files are never overwritten."),

@@ -372,29 +372,11 @@ def _markdown(text: str) -> str:
     )
 
 
-_CLASSIFIER = (
-    "_decision",
-    "_fit",
-    "_fitting",
-    "_given",
-    "_items",
-    "_model_record",
-    "_networks",
-    "_parameters",
-    "_saving",
-    "_selection",
-    "_training",
-    "classifier",
-    "recommendation",
-)
-
-
 def room_of(file: str) -> str:
     """Return the room that a file belongs to: its folder, or its own name."""
     if file.startswith("data/datasets/"):
         return "datasets"
-    first = file.split("/", maxsplit=1)[0].removesuffix(".py")
-    return "classifier" if first in _CLASSIFIER else first
+    return file.split("/", maxsplit=1)[0].removesuffix(".py")
 
 
 def page(root: Path = ROOT) -> str:

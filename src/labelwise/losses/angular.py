@@ -201,15 +201,18 @@ class SubtractedMargin:
         self.g, self.part, self.s, self.m = g, part, s, m
 
     def values(self) -> Tensor:
+        """Return the logits ``scale * (cosine - margin * share)``."""
         if isinstance(self.part, Tensor):
             return torch.addcmul(self.g, self.part, self.m, value=-1).mul_(self.s)
         return (self.g - self.m * self.part).mul_(self.s)
 
     def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the gradients of scale and margin, given that of the logits."""
         carried = _dot(h, self.part) if isinstance(self.part, Tensor) else h.sum() * self.part
         return _dot(h, self.g) - self.m * carried, -self.s * carried
 
     def to_cosines(self, h: Tensor) -> None:
+        """Turn the gradient of the logits into that of the cosines, in place."""
         h.mul_(self.s)
 
 

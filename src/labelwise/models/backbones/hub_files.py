@@ -104,6 +104,7 @@ def tokenizer_of(name: str, *, local_files_only: bool = False) -> Any:
 
 
 def config_of(name: str, local_files_only: bool) -> Any:
+    """Return a hub model's configuration, without running its code."""
     with found(name):
         transformers: Any = import_module("transformers")
         return transformers.AutoConfig.from_pretrained(
@@ -112,6 +113,7 @@ def config_of(name: str, local_files_only: bool) -> Any:
 
 
 def kind_of(config: Any, name: str) -> str:
+    """Return whether a model reads an ``"image"`` or a ``"text"``."""
     if hasattr(config, "vision_config") or hasattr(config, "num_channels"):
         return "image"
     if hasattr(config, "vocab_size"):
@@ -120,6 +122,7 @@ def kind_of(config: Any, name: str) -> str:
 
 
 def text_items(name: str, config: Any, max_length: int | None, local_files_only: bool) -> TextPreprocessing:
+    """Return how a hub model takes texts: its tokenizer and the tokens it reads at most."""
     tokenizer = tokenizer_of(name, local_files_only=local_files_only)
     # RoBERTa's positions start behind its padding id
     offset = (getattr(config, "pad_token_id", 0) or 0) + 1 if "roberta" in config.model_type else 0
