@@ -16,23 +16,6 @@ from pathlib import Path
 from labelwise._locks import try_lock
 from labelwise.errors import UserError
 
-__all__ = [
-    "CannotWrite",
-    "append",
-    "check_no_links",
-    "clear_drafts",
-    "is_draft",
-    "is_link",
-    "open_own",
-    "own_folder",
-    "read_bytes",
-    "read_text",
-    "replacing",
-    "replacing_folder",
-    "sync_folder",
-    "write",
-]
-
 _DRAFT = ".draft"
 _EARLIER = ".draft-"
 """How earlier versions began the names of a checkpoint's drafts."""

@@ -18,8 +18,6 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["generator", "number", "seed_of", "torch_seeded"]
-
 _ONE_AT_A_TIME = threading.RLock()
 
 

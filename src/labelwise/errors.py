@@ -8,8 +8,6 @@ from collections.abc import Hashable, Iterable
 from difflib import get_close_matches
 from typing import TypeVar
 
-__all__ = ["CONTROLS", "Notice", "UserError", "escaped", "listed", "near", "printable", "repeated", "shown"]
-
 Value = TypeVar("Value", bound=Hashable)
 
 CONTROLS = re.compile(

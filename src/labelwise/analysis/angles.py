@@ -14,8 +14,6 @@ from labelwise.losses import balanced_angles
 from labelwise.metrics import vdfd
 from labelwise.summaries import AngleStatistics
 
-__all__ = ["AngleDistributions", "angle_distributions"]
-
 Floats = NDArray[np.float64]
 
 

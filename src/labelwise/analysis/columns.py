@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 
-__all__ = ["Columns", "densities", "stack"]
-
 Columns = dict[str, NDArray[Any]]
 """What ``pandas.DataFrame(columns)`` takes, and what the functions of ``labelwise.plots`` draw."""
 

@@ -11,8 +11,6 @@ from torch import nn
 
 from labelwise.annotations import as_matrix
 
-__all__ = ["LabelCorrelation", "known_correlation", "output_correlation", "strongest", "weight_correlation"]
-
 Floats = NDArray[np.float64]
 
 

@@ -17,8 +17,6 @@ from labelwise.metrics import vdfd
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["epoch_seconds", "vdfd_by_epoch"]
-
 
 def vdfd_by_epoch(
     model: MultiLabelClassifier, X: Any, Y: ArrayLike, X_judged: Any, Y_judged: ArrayLike, **fit: Any

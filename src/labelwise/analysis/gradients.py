@@ -14,8 +14,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["cosine_gradients", "gradient_difference"]
-
 
 def cosine_gradients(
     model: MultiLabelClassifier, X: Any, Y: ArrayLike, Y_true: ArrayLike | None = None, *, bins: int = 40

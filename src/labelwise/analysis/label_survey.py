@@ -19,8 +19,6 @@ from labelwise.summaries import TopScores
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["MissingLabels", "Survey", "survey"]
-
 
 @dataclass(frozen=True, eq=False)
 class MissingLabels:

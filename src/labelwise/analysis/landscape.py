@@ -20,8 +20,6 @@ from labelwise.models import Outputs
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["loss_landscape"]
-
 _CHUNK = 8192
 
 

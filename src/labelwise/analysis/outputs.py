@@ -18,8 +18,6 @@ from labelwise.methods import get
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["Said", "entry_groups", "said"]
-
 
 class Said(NamedTuple):
     """A classifier's view of n items, on the CPU."""

@@ -14,8 +14,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["correlation_pairs"]
-
 
 def correlation_pairs(
     model: MultiLabelClassifier,

@@ -9,8 +9,6 @@ from labelwise.analysis.columns import Columns, densities
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 
-__all__ = ["prediction_densities", "wasserstein_distances"]
-
 
 def wasserstein_distances(scores: ArrayLike, Y_true: ArrayLike) -> NDArray[np.float64]:
     """Return each label's first Wasserstein distance between the scores of its positives and of its negatives.

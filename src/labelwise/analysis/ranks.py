@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise._random import generator
 from labelwise.errors import UserError
 
-__all__ = ["Difference", "Ranks", "compare_ranks", "gap_share", "mean_difference"]
-
 Floats = NDArray[np.float64]
 
 

@@ -16,8 +16,6 @@ from labelwise.annotations.checks import missing
 from labelwise.annotations.codes import code_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["CellReader", "Names", "Numbers", "States", "check_names"]
-
 Names = tuple[str, ...]
 States = dict[str, str]
 """A code of ``code_of`` for each name."""

@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from labelwise.annotations.checks import state_of
 
-__all__ = ["Codes", "code_of", "hint_of"]
-
 _EMPTY = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", "nat"))
 _WORDS = {"true": "1", "false": "0", "yes": "yes", "no": "no", "?": "?"}
 _NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})(e[+-]?\d{1,2})?", re.ASCII)

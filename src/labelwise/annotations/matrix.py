@@ -14,8 +14,6 @@ from labelwise.annotations.codes import Codes
 from labelwise.annotations.readers import Matrix, read_states, to_known
 from labelwise.errors import UserError, listed, near, repeated, shown
 
-__all__ = ["Annotations", "Matrix", "as_matrix", "check_label_names", "choose", "name_list"]
-
 
 @dataclass(frozen=True, eq=False)
 class Annotations:

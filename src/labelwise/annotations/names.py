@@ -19,8 +19,6 @@ from labelwise.annotations.readers import is_sparse
 from labelwise.annotations.separators import has_entity, split_texts
 from labelwise.errors import UserError, listed, near, shown
 
-__all__ = ["name_notes", "names_in", "parse_names"]
-
 _MISSING = frozenset(
     ("nan", "NaN", "NAN", "null", "NULL", "Null", "None", "NA", "N/A", "<NA>", "NaT", "#N/A")
 )

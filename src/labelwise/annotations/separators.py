@@ -8,8 +8,6 @@ from html.entities import html5
 
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["has_entity", "split_texts"]
-
 Names = tuple[str, ...]
 # The last five are those of Chinese and Arabic.
 _SEPARATORS = (";", "|", ",", "\uff1b", "\uff0c", "\u3001", "\u060c", "\u061b")

@@ -13,7 +13,8 @@ import numpy as np
 
 from labelwise._random import generator
 from labelwise.annotations.checks import seed_of, share_of
-from labelwise.annotations.matrix import Matrix, as_matrix
+from labelwise.annotations.matrix import as_matrix
+from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, near
 
 __all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]

@@ -9,8 +9,6 @@ import numpy.typing as npt
 
 from labelwise.errors import UserError
 
-__all__ = ["stored_entries"]
-
 Indices = npt.NDArray[np.int64]
 Entries = tuple[Indices, Indices, npt.NDArray[Any]]
 

@@ -26,8 +26,6 @@ from labelwise._files import (
 from labelwise._locks import held
 from labelwise.errors import UserError, listed
 
-__all__ = ["FORMAT", "read", "write"]
-
 FORMAT = 1
 _CONFIG, _WEIGHTS = "model.json", "weights.safetensors"
 _NEXT = "weights.next.safetensors"

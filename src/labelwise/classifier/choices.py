@@ -17,17 +17,6 @@ from labelwise.errors import UserError, listed
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = [
-    "ENOUGH_ROWS",
-    "Choice",
-    "Unseen",
-    "fingerprint",
-    "folds",
-    "hold_out",
-    "notes_on",
-    "notes_on_features",
-]
-
 ENOUGH_ROWS = 50
 """Judgeable rows from which on a fifth of them is held out."""
 _FOLDS, _FEWEST_ROWS = 5, 10

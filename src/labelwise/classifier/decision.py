@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from labelwise.classifier.training import Trained
     from labelwise.classifier.validation import Plan
 
-__all__ = ["Decision", "check_rule", "decision_of", "learn_decision"]
-
 
 @dataclass(frozen=True)
 class Decision:

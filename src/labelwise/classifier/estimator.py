@@ -24,9 +24,6 @@ from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.models import InputScaling, Network, Preprocessing, RidgeSolution
 
-__all__ = ["MultiLabelClassifier", "load"]
-
-
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
 
 

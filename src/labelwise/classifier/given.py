@@ -11,8 +11,6 @@ from labelwise.annotations import from_tensor
 from labelwise.errors import UserError, listed, shown
 from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing
 
-__all__ = ["known_items", "words_of"]
-
 _NUMBERS = (
     "an array of features (items, features), a frame, a scipy sparse matrix, or a list of texts or paths"
 )

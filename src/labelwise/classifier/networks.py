@@ -16,8 +16,6 @@ from labelwise.models import FeatureScaling, Network, Projection, build_backbone
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["backbone_for", "embedder_for", "has_fixed_features", "network_for"]
-
 
 def backbone_for(model: MultiLabelClassifier, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
     """Return a new backbone for items of ``shape``; ``rebuilt`` says what a model directory knows of it."""

@@ -21,19 +21,6 @@ from labelwise.targets import expected_prior
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = [
-    "GOALS",
-    "budget_of",
-    "check_functions",
-    "check_goal",
-    "check_parameters",
-    "is_path",
-    "label_weights",
-    "named",
-    "resolve_prior",
-    "tuning_of",
-]
-
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 """The rules that are learnt in a fit, by name."""
 _PRETRAINED_RATE = 0.1

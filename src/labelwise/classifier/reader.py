@@ -32,23 +32,6 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import BadItem
 
-__all__ = [
-    "ReadItems",
-    "as_ids",
-    "as_items",
-    "check_alike",
-    "column_names",
-    "cut",
-    "embedded",
-    "in_order",
-    "is_source",
-    "item_shape",
-    "prepared",
-    "read_items",
-    "sized",
-    "take",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class ReadItems:

@@ -12,8 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from labelwise.errors import UserError, listed, repeated
 
-__all__ = ["check_evaluation", "check_record", "wrong_entry"]
-
 Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
 Side = Annotated[int, Field(ge=1, le=4096)]

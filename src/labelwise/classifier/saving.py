@@ -33,8 +33,6 @@ from labelwise.models import (
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["restore_model", "save_model"]
-
 _PLAIN = (
     "best_epoch_",
     "budget_",

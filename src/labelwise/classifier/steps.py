@@ -38,8 +38,6 @@ from labelwise.methods.recommendation import check_positive, recommend
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier, OnEpoch
 
-__all__ = ["fit_model"]
-
 
 def fit_model(
     model: MultiLabelClassifier,

@@ -34,8 +34,6 @@ from labelwise.models import (
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["Held", "Lesson", "Trained", "scaled_source", "train", "truth_of"]
-
 Held = tuple[Any, np.ndarray]
 """Items that a run does not learn from, as the model takes them, and their labels (m, K)."""
 

@@ -14,8 +14,6 @@ from labelwise.models import FeatureScaling
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["given_parameters", "unused_settings"]
-
 _STEPS = (
     "epochs",
     "batch_size",

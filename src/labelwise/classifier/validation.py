@@ -20,8 +20,6 @@ from labelwise.metrics import judgeable
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["Plan", "choice_of", "given_validation", "plan_of", "select"]
-
 _LEFT_OUT = "the labelled rows, each scored as if the model had not seen it"
 _SAYS_NOTHING = " (the validation rows show no label in both classes)"
 

@@ -13,8 +13,6 @@ from typer.core import TyperGroup
 from labelwise.cli.output import say
 from labelwise.errors import Notice, UserError
 
-__all__ = ["app"]
-
 
 class OneLineErrors(TyperGroup):
     """Turns every error into one line on stderr and an exit code."""

@@ -12,8 +12,6 @@ from labelwise.cli.output import print_json, say, table
 if TYPE_CHECKING:
     from labelwise.embedding import CachedFeatures
 
-__all__ = ["cache"]
-
 
 def cache(
     keys: Annotated[

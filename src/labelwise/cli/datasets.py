@@ -13,8 +13,6 @@ from labelwise.errors import UserError, near
 if TYPE_CHECKING:
     from labelwise.data.datasets import Dataset
 
-__all__ = ["datasets"]
-
 _PARTS = ("train", "validation", "test")
 _COUNTS = ("labels", "cardinality", "without_positive", "unknown", "missing_files")
 

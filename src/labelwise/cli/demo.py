@@ -10,8 +10,6 @@ import typer
 from labelwise.cli.options import Json
 from labelwise.cli.output import print_json, progress, say, table
 
-__all__ = ["demo"]
-
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("labelwise-demo"),

@@ -7,8 +7,6 @@ from typing import Any
 from labelwise.cli.options import Images, Json, OnBadItem, Table, table_options
 from labelwise.cli.output import print_json, say, show_skipped
 
-__all__ = ["describe"]
-
 
 @table_options()
 def describe(

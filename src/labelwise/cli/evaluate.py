@@ -18,8 +18,6 @@ from labelwise.cli.output import (
     table,
 )
 
-__all__ = ["evaluate"]
-
 
 @table_options(*LABELS, *FORM)
 def evaluate(

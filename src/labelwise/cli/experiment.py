@@ -14,8 +14,6 @@ from labelwise.cli.output import print_json, progress, say, table
 if TYPE_CHECKING:
     from labelwise.experiments import Outcome, Spec
 
-__all__ = ["experiment"]
-
 
 def experiment(
     name: Annotated[

@@ -9,8 +9,6 @@ import typer
 from labelwise.cli.options import Json
 from labelwise.cli.output import print_json, table
 
-__all__ = ["methods"]
-
 
 def methods(
     name: Annotated[

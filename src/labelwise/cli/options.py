@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 import typer
 
-__all__ = ["FORM", "LABELS", "Images", "Json", "OnBadItem", "Run", "Table", "table_options"]
-
 Table = Annotated[
     str, typer.Argument(metavar="FILE", help="A table: CSV, TSV, Parquet or JSONL.", show_default=False)
 ]

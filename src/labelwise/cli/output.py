@@ -14,18 +14,6 @@ from labelwise.errors import escaped, printable
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
-__all__ = [
-    "figures",
-    "per_label",
-    "print_json",
-    "progress",
-    "say",
-    "show_notes",
-    "show_outcome",
-    "show_skipped",
-    "table",
-]
-
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
 

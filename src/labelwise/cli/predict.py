@@ -9,8 +9,6 @@ import typer
 from labelwise.cli.options import FORM, Images, Json, OnBadItem, Run, table_options
 from labelwise.cli.output import print_json, progress, say, show_notes, show_skipped
 
-__all__ = ["predict"]
-
 
 @table_options(*FORM)
 def predict(

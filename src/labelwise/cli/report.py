@@ -9,8 +9,6 @@ import typer
 from labelwise.cli.options import Json, Run
 from labelwise.cli.output import print_json, say
 
-__all__ = ["report"]
-
 
 def report(
     run: Run,

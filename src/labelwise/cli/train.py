@@ -10,8 +10,6 @@ from labelwise.cli.options import Images, Json, OnBadItem, table_options
 from labelwise.cli.output import print_json, progress, say, show_outcome
 from labelwise.errors import UserError
 
-__all__ = ["train"]
-
 
 def _option(help: str, metavar: str | None = None) -> Any:
     return typer.Option(help=help, metavar=metavar, show_default=False)

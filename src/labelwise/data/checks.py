@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 from labelwise.annotations import stored_entries
 from labelwise.errors import UserError, listed
 
-__all__ = ["as_matrix", "check_finite", "check_lengths", "check_sparse"]
-
 _ROWS = 65_536
 
 

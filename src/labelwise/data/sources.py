@@ -15,8 +15,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ArraySource", "Scaling", "Source", "as_source"]
-
 _ROWS = 4096
 _ENTRIES = 1 << 15
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from labelwise.data.sources import Source
     from labelwise.models import Tokenizer
 
-__all__ = ["Texts", "views_of"]
-
 _AT_ONCE = 4096
 
 

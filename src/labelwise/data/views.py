@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from labelwise.errors import UserError, near
 
-__all__ = ["VIEWS", "NormalTable", "bits", "check_view", "dropped", "normal_numbers", "streams", "uniform"]
-
 VIEWS = ("plain", "weak", "strong")
 _GAMMA = 0x9E3779B97F4A7C15
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)

@@ -7,8 +7,6 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-__all__ = ["Workers"]
-
 
 class Workers:
     """``count`` threads, started when first needed; with 0 or 1 the calling thread does the work."""

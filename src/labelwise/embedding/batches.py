@@ -7,8 +7,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Batch", "bucketed", "in_order", "padded_length", "shaped"]
-
 _SMALLEST_STEP, _STEPS = 4, 8
 
 

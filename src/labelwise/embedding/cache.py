@@ -20,8 +20,6 @@ from labelwise._locks import held
 from labelwise.embedding.store import FILES, Store, count_rows, read_meta, width_of
 from labelwise.errors import UserError, near, printable
 
-__all__ = ["CachedFeatures", "FeatureCache"]
-
 _NAME = re.compile(r"[0-9a-f]{32}")
 _EARLIER = ("features.npy", "marks.npy", "digests.npy", "meta.json.draft")
 """What entries of the first format are made of: one a list of items, in place of one a backbone."""

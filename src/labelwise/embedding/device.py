@@ -9,8 +9,6 @@ import torch
 
 from labelwise.errors import UserError, near
 
-__all__ = ["choose_device", "choose_precision"]
-
 _PRECISIONS = ("auto", "32", "bf16")
 
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from labelwise.embedding.store import Store
     from labelwise.engine import Progress
 
-__all__ = ["Embedded", "embed"]
-
 ITEMS = {"cpu": 8, "other": 128}
 TOKENS = {"cpu": 1024, "other": 16384}
 _MOST_WORKERS = {"cpu": 64, "other": 4}

@@ -16,8 +16,6 @@ from torch import nn
 
 from labelwise.embedding.store import FORMAT
 
-__all__ = ["backbone_digest", "item_digests", "space_key"]
-
 _SIZE = 16
 _LIBRARIES = ("torch", "transformers", "timm")
 

@@ -12,8 +12,6 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import nn
 
-__all__ = ["copies", "stream"]
-
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 

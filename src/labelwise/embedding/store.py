@@ -20,8 +20,6 @@ from labelwise import _files
 from labelwise._locks import held
 from labelwise.errors import UserError
 
-__all__ = ["FILES", "FORMAT", "Store", "count_rows", "read_meta", "row_marks", "width_of"]
-
 FORMAT = 2
 FILES = ("meta.json", "items.bin", "rows.bin")
 _RECORD = np.dtype([("digest", "S16"), ("mark", "<u8")])

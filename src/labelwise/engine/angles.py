@@ -18,8 +18,6 @@ from labelwise.summaries import AngleStatistics
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
 
-__all__ = ["AngleWatch"]
-
 _MOST, _LEAST, _SHARE = 2000, 50, 20
 
 

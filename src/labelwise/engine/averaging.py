@@ -7,8 +7,6 @@ import copy
 import torch
 from torch import nn
 
-__all__ = ["Averaged"]
-
 
 class Averaged:
     """A copy of ``network`` whose every floating state entry follows the raw one: a <- d a + (1 - d) w.

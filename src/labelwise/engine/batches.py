@@ -12,8 +12,6 @@ from labelwise._random import generator
 from labelwise.errors import UserError
 from labelwise.methods import Stage
 
-__all__ = ["compose", "join_lone", "lay_out"]
-
 
 def compose(
     groups: Mapping[Any, np.ndarray], mixture: Mapping[Any, int], *, seed: int, stage: int, epoch: int

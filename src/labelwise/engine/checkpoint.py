@@ -17,8 +17,6 @@ from torch import Tensor
 from labelwise._files import clear_drafts, replacing, replacing_folder
 from labelwise.errors import UserError
 
-__all__ = ["Checkpoint", "latest", "save"]
-
 _FORMAT = 1
 _ITEMS = re.compile(r"items-\d{12}\.safetensors")
 

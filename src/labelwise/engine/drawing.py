@@ -10,8 +10,6 @@ from torch import Tensor
 
 from labelwise.data import Source, views_of
 
-__all__ = ["Drawer"]
-
 Wanted = Mapping[str, np.ndarray]
 
 

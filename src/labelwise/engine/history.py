@@ -10,8 +10,6 @@ from typing import Any
 from labelwise._files import append, write
 from labelwise.errors import UserError
 
-__all__ = ["History"]
-
 
 class History:
     """A list of records; with a directory, also its ``history.jsonl``."""

@@ -24,8 +24,6 @@ from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.models import Network, Outputs, RidgeSolution
 
-__all__ = ["Criterion", "Interrupted", "Result", "logits", "score", "train"]
-
 Criterion = Callable[[Network, Method], float]
 
 

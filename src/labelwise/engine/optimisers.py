@@ -9,8 +9,6 @@ from torch import nn
 
 from labelwise.methods import Optimiser
 
-__all__ = ["build_optimiser", "build_schedule", "held_by"]
-
 
 def held_by(spec: Optimiser, name: str) -> bool:
     """Whether an optimiser holds the parameter of this name."""

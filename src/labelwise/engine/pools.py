@@ -16,8 +16,6 @@ from labelwise.engine.drawing import Drawer
 from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
-__all__ = ["StoredPool", "aligned", "embed", "outputs_in_chunks"]
-
 _CHUNK, _TOKENS = 4096, 1 << 14
 _VALUES = {"cpu": 1 << 20, "other": 1 << 24}
 

@@ -6,8 +6,6 @@ import math
 from types import TracebackType
 from typing import Protocol, Self
 
-__all__ = ["Progress", "RichProgress", "Silent"]
-
 
 class Progress(Protocol):
     """Receives the course of a run."""

@@ -34,8 +34,6 @@ from labelwise.targets import ItemState
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
-__all__ = ["Run"]
-
 
 class Run:
     """The engine's side of a method's steps (its ``Trainer``), and everything that a checkpoint holds."""

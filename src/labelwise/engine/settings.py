@@ -7,8 +7,6 @@ from pathlib import Path
 
 from labelwise.errors import UserError
 
-__all__ = ["Settings"]
-
 _PRECISIONS = ("32", "bf16", "16")
 
 

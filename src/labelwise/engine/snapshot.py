@@ -15,8 +15,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
 
-__all__ = ["restore_run", "restore_stage", "take"]
-
 
 def take(run: Run, finished: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors and the plain data of a run between two updates; the item state is apart."""

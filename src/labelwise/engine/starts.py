@@ -15,8 +15,6 @@ from labelwise.models import CosineHead, LinearHead, Outputs, RidgeSolution, sco
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
 
-__all__ = ["start_head"]
-
 _ENTRIES = 1 << 22  # labels of items that a loss is asked about at once: some 300 MB
 _LOGITS, _LENGTH = 3.0, 0.75  # the first step: of a logit; of a cosine's intercept, in lengths of its weights
 _STEPS, _SHORTER = 60, 0.75

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-__all__ = ["step_threads"]
-
 _SMALL = 2e7
 
 

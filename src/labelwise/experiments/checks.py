@@ -9,8 +9,6 @@ from labelwise.errors import UserError, near
 from labelwise.experiments.publications import DATASETS, tables
 from labelwise.experiments.spec import OF_RESULTS, Figure, Override, Spec, combinations
 
-__all__ = ["check"]
-
 _FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
 _SWEPT = {"margin_sweep": ("margin",), "scale_margin": ("scale", "margin"), "sensitivity": ()}
 

@@ -16,8 +16,6 @@ from labelwise.experiments.spec import Spec
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NAMES", "RULE_METRICS", "Compared", "compare", "printed_cells", "protocol_of", "setting_of"]
-
 RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 """The metrics of the tables that rest on a decision rule."""
 

@@ -9,8 +9,6 @@ from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job
 from labelwise.experiments.publications import DATASETS
 
-__all__ = ["RATES", "Cost", "Rate", "estimate"]
-
 _TWICE = {"full", "semi_supervised", "partial"}
 """Settings with known negatives: the honest protocol chooses on held-out rows, then trains again on all."""
 

@@ -7,8 +7,6 @@ import re
 
 from labelwise.errors import UserError
 
-__all__ = ["VISIBLE", "visible_devices"]
-
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 

@@ -23,8 +23,6 @@ from labelwise.experiments.spec import Protocol, Spec, Value
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Outcome", "run_experiment"]
-
 _LEAK: dict[str, Value] = {"leak_truth": True}
 _WAYS: tuple[tuple[Protocol, dict[str, Value] | None], ...] = (
     ("honest", None),

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data.datasets import Dataset
 
-__all__ = ["draw_figure", "draw_theory", "keep_columns", "model_columns"]
-
 _BY = {"cosine_gradients": "scenario", "vdfd_by_epoch": "run"}
 """The column that names a run in a figure of models; ``method`` elsewhere."""
 _STRONG = 0.95

@@ -9,8 +9,6 @@ from labelwise.annotations import simulate
 from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job
 
-__all__ = ["LABEL_SEED", "hide", "spml_split"]
-
 LABEL_SEED = 1200
 """The seed of Cole et al. for single positives and for the split of their training file, whatever a run's seed."""
 

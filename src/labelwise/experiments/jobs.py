@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-__all__ = ["Job", "Measured", "Measurement"]
-
 _LABELS_ONLY = ("experiment", "row")
 """What a run is listed under, which its outcome does not depend on."""
 

@@ -24,8 +24,6 @@ from labelwise.experiments.spec import (
     Training,
 )
 
-__all__ = ["load_spec", "parse_spec", "spec_names"]
-
 
 def parse_spec(text: str, name: str) -> Spec:
     """Return the experiment in a TOML text; ``UserError``, one line that begins with ``name``, for a mistake."""

@@ -27,8 +27,6 @@ from labelwise.methods import get
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
 
-__all__ = ["Source", "judge", "measure"]
-
 _CLASSIFIER = (
     "tune",
     "head_start",

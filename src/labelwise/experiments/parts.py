@@ -14,8 +14,6 @@ from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job
 from labelwise.experiments.shards import locked, read_shard, read_shards, write_shard, writing
 
-__all__ = ["merge_results", "part_of"]
-
 
 def part_of(jobs: Sequence[Job], part: str) -> list[Job]:
     """Return the jobs of a part "i/n", i from 1: n parts are disjoint, hold all jobs, and differ by one at most.

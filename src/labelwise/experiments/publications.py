@@ -9,8 +9,6 @@ from importlib.resources import files
 
 from labelwise.errors import UserError, near
 
-__all__ = ["DATASETS", "Published", "published", "tables"]
-
 DATASETS = {
     "VOC": "voc2012",
     "COCO": "coco2014",

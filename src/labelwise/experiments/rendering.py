@@ -10,8 +10,6 @@ from html import escape
 from labelwise.experiments.comparison import NAMES, RULE_METRICS, Compared, setting_of
 from labelwise.experiments.spec import Spec
 
-__all__ = ["to_html", "to_markdown"]
-
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
     "p{max-width:50rem}div{overflow-x:auto}svg{max-width:100%;height:auto}"

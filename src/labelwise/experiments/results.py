@@ -12,8 +12,6 @@ from labelwise.experiments.shards import FORMAT, read_shards, writing
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["COLUMNS", "collect", "read_results"]
-
 COLUMNS = {
     "experiment": "string",
     "dataset": "string",

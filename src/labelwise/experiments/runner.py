@@ -22,8 +22,6 @@ from labelwise.experiments.jobs import Job
 from labelwise.experiments.shards import locked, read_shard, write_shard
 from labelwise.experiments.workers import Execute, resolve, work
 
-__all__ = ["Progress", "Tally", "run_jobs"]
-
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 """``progress(finished, of, shard)``, after every job of this call."""
 

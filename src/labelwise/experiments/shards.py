@@ -12,8 +12,6 @@ from labelwise._files import check_no_links, replacing
 from labelwise._locks import claimed
 from labelwise.errors import UserError
 
-__all__ = ["FORMAT", "locked", "read_shard", "read_shards", "write_shard", "write_text", "writing"]
-
 FORMAT = 1
 """The version of shards and of ``results.parquet``; files of another one are refused."""
 

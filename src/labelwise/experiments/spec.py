@@ -11,20 +11,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from labelwise.errors import UserError, near
 from labelwise.experiments.jobs import Job
 
-__all__ = [
-    "OF_RESULTS",
-    "Figure",
-    "Override",
-    "Published",
-    "Row",
-    "Search",
-    "Setting",
-    "Spec",
-    "Theory",
-    "Training",
-    "combinations",
-]
-
 Protocol = Literal["honest", "published"]
 Value = bool | int | float | str
 

@@ -17,8 +17,6 @@ from typing import Any
 from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job, Measured, Measurement
 
-__all__ = ["Execute", "resolve", "work"]
-
 Execute = Callable[[Job, Any], Measured]
 """``execute(job, data)``: a function at the top of a module, so that another process can find it."""
 

@@ -13,17 +13,6 @@ from labelwise.losses.checks import check_choice, parameter
 from labelwise.losses.cross_entropy import cross_entropy, positives
 from labelwise.losses.pointwise import Needs, pointwise
 
-__all__ = [
-    "Logits",
-    "SubtractedMargin",
-    "binary_angular_margin",
-    "hyperspherical",
-    "hyperspherical_logits",
-    "on_logits",
-    "resolution",
-    "share",
-]
-
 
 class Logits(Protocol):
     """The logits of a block of cosines, with the way back from a gradient h in them."""

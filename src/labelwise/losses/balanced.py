@@ -13,15 +13,6 @@ from labelwise.losses.angular import Logits, SubtractedMargin, on_logits, resolu
 from labelwise.losses.checks import check_choice
 from labelwise.losses.pointwise import Needs, pointwise, working_dtype
 
-__all__ = [
-    "AngleMoments",
-    "BalancingLines",
-    "balanced_angles",
-    "balanced_binary_angular_margin",
-    "balanced_cosine",
-    "balancing_lines",
-]
-
 
 class AngleMoments(Protocol):
     """Mean and variance of each label's prototype angles, over its negatives and its positives.

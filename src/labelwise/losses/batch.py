@@ -10,8 +10,6 @@ from labelwise.losses.checks import check_pair, mark_codes
 from labelwise.losses.cross_entropy import positives
 from labelwise.losses.pointwise import working_dtype
 
-__all__ = ["expected_positives", "gradient_balance"]
-
 
 def expected_positives(probabilities: Tensor, expected: float | Tensor) -> Tensor:
     """Squared distance of the mean number of predicted positives from the expected one, over K^2 (EPR, ROLE).

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from labelwise.errors import UserError, near
 
-__all__ = ["check_choice", "check_pair", "check_range", "mark_codes", "parameter"]
-
 
 def check_pair(x: Tensor, y: Tensor | None) -> None:
     """Refuse scores that are not floating-point; labels of another shape or that require a gradient; other codes.

@@ -11,8 +11,6 @@ from labelwise.losses.checks import check_range
 from labelwise.losses.cross_entropy import positives, unknowns
 from labelwise.losses.pointwise import Needs, pointwise
 
-__all__ = ["entropy_maximization", "entropy_minimization"]
-
 
 def entropy_maximization(logits: Tensor, labels: Tensor, alpha: float = 0.2) -> Tensor:
     """Cross-entropy on known entries, -alpha H(p) on unknown ones: the EM loss.

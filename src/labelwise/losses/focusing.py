@@ -9,8 +9,6 @@ from labelwise.losses.checks import check_range
 from labelwise.losses.cross_entropy import positives
 from labelwise.losses.pointwise import Needs, pointwise
 
-__all__ = ["asymmetric", "focal"]
-
 
 def focal(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
     """Focal loss: -(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others.

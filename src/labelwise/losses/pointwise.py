@@ -17,8 +17,6 @@ from torch import Tensor
 from labelwise.errors import UserError
 from labelwise.losses.checks import check_pair, mark_codes
 
-__all__ = ["Needs", "Pull", "Rule", "pointwise", "working_dtype"]
-
 Needs = tuple[bool, ...]
 Rule = Callable[..., tuple[Tensor, Tensor | None]]
 Pull = Callable[..., tuple[Tensor, ...]]

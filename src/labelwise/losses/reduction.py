@@ -8,8 +8,6 @@ from torch import Tensor
 from labelwise.errors import UserError
 from labelwise.losses.checks import check_choice
 
-__all__ = ["reduce"]
-
 
 def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> Tensor:
     """Return one number from the unreduced losses: where entry weights, masks and sampled negatives belong.

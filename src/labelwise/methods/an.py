@@ -10,8 +10,6 @@ from labelwise.methods.base import Batch, Method
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, MethodSpec
 
-__all__ = ["AssumeNegative"]
-
 
 class AssumeNegative(Method):
     """Binary cross-entropy in which every unknown entry counts as irrelevant, in unlabelled rows too."""

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["Asymmetric"]
-
 
 class Asymmetric(NegativeByAssumption):
     """-(1 - p)^gamma_positive log p on relevant entries, -m^gamma_negative log(1 - m), m = max(p - clip, 0), on others.

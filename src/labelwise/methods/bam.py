@@ -10,8 +10,6 @@ from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
-__all__ = ["ANGULAR_DEPARTURES", "ANGULAR_MARGIN", "ANGULAR_SCALE", "MARGIN_ON", "BinaryAngularMargin"]
-
 ANGULAR_SCALE = Hyperparameter(
     20.0, "scale s of the cosine", low=1.0, high=64.0, source="released code: images 20, text 10"
 )

@@ -25,8 +25,6 @@ from labelwise.metrics import judgeable
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.targets import ItemState, Slot
 
-__all__ = ["Batch", "Method", "Pool", "Problem", "Trainer", "head_rate"]
-
 
 @dataclass(frozen=True)
 class Problem:

@@ -21,8 +21,6 @@ from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, 
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics
 
-__all__ = ["BalancedAngularMargin"]
-
 _STATISTICS = ("mean_negative", "mean_positive", "variance_negative", "variance_positive")
 
 

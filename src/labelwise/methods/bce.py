@@ -8,8 +8,6 @@ from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.spec import MethodSpec
 
-__all__ = ["BinaryCrossEntropy"]
-
 
 class BinaryCrossEntropy(Method):
     """Mean over entries of -log p where relevant and -log(1 - p) where irrelevant; rows without labels left out."""

@@ -13,8 +13,6 @@ from labelwise.methods.base import Batch, Method
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
-__all__ = ["TrueNegatives"]
-
 
 class TrueNegatives(Method):
     """Cross-entropy of the known entries and of every truly irrelevant one; unknown positives cost nothing.

@@ -11,8 +11,6 @@ from labelwise.methods.base import Batch, Pool
 from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
-__all__ = ["ClassAwarePseudoLabels"]
-
 
 class ClassAwarePseudoLabels(SelfTraining):
     """Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the others label by label.

@@ -15,8 +15,6 @@ from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import DualRelation
 
-__all__ = ["DualRelationLearning"]
-
 
 class DualRelationLearning(Method):
     """Four steps a batch: fit all; part the classifiers; bring the features between them; fit the relations.

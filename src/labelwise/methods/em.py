@@ -8,8 +8,6 @@ from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["ALPHA", "DEPARTURES", "EntropyMaximization"]
-
 ALPHA = Hyperparameter(
     0.1,
     "weight of the entropy of unknown entries",

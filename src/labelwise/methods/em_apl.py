@@ -14,8 +14,6 @@ from labelwise.methods.em import ALPHA, DEPARTURES
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["EntropyMaximizationWithNegatives"]
-
 
 class EntropyMaximizationWithNegatives(Method):
     """EM loss; from ``warm_up`` on, before every epoch the least likely unknown entries of each label are frozen.

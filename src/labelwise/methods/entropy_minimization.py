@@ -10,8 +10,6 @@ from labelwise.methods.base import Batch, Method
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["EntropyMinimization"]
-
 
 class EntropyMinimization(Method):
     """Known entries: binary cross-entropy. Unknown entries, in unlabelled rows too: +alpha H(p).

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives
 from labelwise.methods.spec import SETTINGS, MethodSpec
 
-__all__ = ["ExpectedPositiveRegularisation"]
-
 
 class ExpectedPositiveRegularisation(ExpectedPositives):
     """Mean over entries of the known ones' cross-entropy, plus R = (mean_i sum_k p_ik - kappa)^2 / K^2.

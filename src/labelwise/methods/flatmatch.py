@@ -15,8 +15,6 @@ from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consisten
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["FlatMatch", "frozen_statistics"]
-
 
 class FlatMatch(Consistency):
     """Descend where the labelled loss is worst nearby, so that labelled and unlabelled data agree on flat ground.

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["Focal"]
-
 
 class Focal(NegativeByAssumption):
     """-(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others, unknown included.

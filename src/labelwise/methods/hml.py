@@ -17,8 +17,6 @@ from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
-__all__ = ["HypersphericalLearning"]
-
 _OWN_RATE = 1e-3
 
 

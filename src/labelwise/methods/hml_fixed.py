@@ -10,8 +10,6 @@ from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
-__all__ = ["MARGIN", "SCALE", "HypersphericalMargin"]
-
 SCALE = Hyperparameter(20.0, "scale s of the cosine", low=1.0, high=64.0, source="paper, section 4")
 MARGIN = Hyperparameter(0.3, "margin m added to the angle, in radians", low=0.0, high=0.7854, source="paper")
 

@@ -8,8 +8,6 @@ from labelwise import losses
 from labelwise.methods.base import Batch, Method
 from labelwise.methods.spec import Departure, MethodSpec
 
-__all__ = ["IgnoreUnknown"]
-
 
 class IgnoreUnknown(Method):
     """The mean over known entries of their binary cross-entropy; an unknown entry teaches nothing."""

@@ -7,8 +7,6 @@ from torch import Tensor
 from labelwise.methods.families.penalty import DEPARTURES, PenalisedHead
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
-__all__ = ["L2Regularised"]
-
 
 class L2Regularised(PenalisedHead):
     """Mean binary cross-entropy with unknown as negative, plus lambda sum W^2 over the head's weights.

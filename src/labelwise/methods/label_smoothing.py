@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
-__all__ = ["EPSILON", "LabelSmoothing"]
-
 EPSILON = Hyperparameter(
     0.1,
     "mass moved to the other sign: all of it, not half of it",

@@ -8,8 +8,6 @@ from labelwise.methods.families.linear_init import DEPARTURES, LINEAR_INIT, Line
 from labelwise.methods.label_smoothing import LabelSmoothing
 from labelwise.methods.spec import Budget
 
-__all__ = ["LabelSmoothingLinearInit"]
-
 
 class LabelSmoothingLinearInit(LinearInit, LabelSmoothing):
     """Label smoothing on assumed negatives, for the head on the frozen network first, then for everything.

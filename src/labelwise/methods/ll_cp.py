@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import Departure, MethodSpec
 
-__all__ = ["LargeLossPermanentCorrection"]
-
 
 class LargeLossPermanentCorrection(LargeLoss):
     """Assume negative; after the first epoch ``rate`` of a batch's unknown entries turns positive, for good.

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import MethodSpec
 
-__all__ = ["LargeLossTemporaryCorrection"]
-
 
 class LargeLossTemporaryCorrection(LargeLoss):
     """Assume negative; the (e - 1) rate unknown entries of largest loss in a batch of epoch e count as positive."""

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import MethodSpec
 
-__all__ = ["LargeLossRejection"]
-
 
 class LargeLossRejection(LargeLoss):
     """Assume negative, without the (e - 1) rate largest losses of unknown entries of a batch in epoch e."""

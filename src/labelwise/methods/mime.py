@@ -16,8 +16,6 @@ from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import LabelQueries
 
-__all__ = ["MutualLabelEnhancement"]
-
 
 class MutualLabelEnhancement(Method):
     """Assume negative, on label embeddings drawn from Gaussians; from the warm-up on, sure unknowns become positive.

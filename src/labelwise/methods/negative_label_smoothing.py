@@ -10,8 +10,6 @@ from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.label_smoothing import EPSILON
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
-__all__ = ["NegativeLabelSmoothing"]
-
 
 class NegativeLabelSmoothing(NegativeByAssumption):
     """Binary cross-entropy against 1 for known positives, 0 for known negatives and epsilon for unknown entries.

@@ -11,8 +11,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-__all__ = ["batch_mean", "batch_sum", "own_rows", "ranks", "whole_batch"]
-
 
 def ranks() -> int:
     """Return the number of processes W that share a batch."""

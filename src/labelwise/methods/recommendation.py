@@ -8,8 +8,6 @@ from typing import Literal
 from labelwise.annotations import Summary
 from labelwise.errors import UserError
 
-__all__ = ["Recommendation", "check_positive", "recommend"]
-
 
 @dataclass(frozen=True)
 class Recommendation:

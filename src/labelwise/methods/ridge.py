@@ -10,8 +10,6 @@ from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 from labelwise.models import Outputs, logits, probabilities, start_from_ridge
 
-__all__ = ["Ridge"]
-
 _SLOPE = 4.0
 
 

@@ -18,8 +18,6 @@ from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives
 from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["OnlineLabelEstimation"]
-
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 _CHUNK = 4096
 _LONG = 1 << 15

@@ -8,8 +8,6 @@ from labelwise.methods.families.linear_init import DEPARTURES, LINEAR_INIT, Line
 from labelwise.methods.role import OnlineLabelEstimation
 from labelwise.methods.spec import Budget, Departure
 
-__all__ = ["OnlineLabelEstimationLinearInit"]
-
 
 class OnlineLabelEstimationLinearInit(LinearInit, OnlineLabelEstimation):
     """ROLE for the head on the frozen network first, then for everything; the second stage goes on with its estimates.

@@ -13,8 +13,6 @@ from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consisten
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 
-__all__ = ["SoftMatch"]
-
 _LEAST = 1e-3
 
 

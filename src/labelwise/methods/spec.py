@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from labelwise.errors import UserError, near, shown
 
-__all__ = ["SETTINGS", "Budget", "Departure", "Hyperparameter", "MethodSpec"]
-
 SETTINGS = ("full", "single_positive", "partial_positive", "partial", "semi_supervised")
 
 

@@ -9,8 +9,6 @@ from labelwise.methods.base import Batch
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
-__all__ = ["WeakAssumeNegative"]
-
 
 class WeakAssumeNegative(NegativeByAssumption):
     """Binary cross-entropy in which an unknown entry counts as negative with weight 1/(K - 1).

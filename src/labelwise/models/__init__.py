@@ -26,7 +26,8 @@ from labelwise.models.heads import (
 )
 from labelwise.models.label_queries import LabelQueries
 from labelwise.models.network import Network, Outputs, masked_mean
-from labelwise.models.ridge.solver import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge.selection import LAMBDA_GRID
+from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
 
 __all__ = [

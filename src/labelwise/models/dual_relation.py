@@ -5,8 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-__all__ = ["DualRelation"]
-
 
 class DualRelation(nn.Module):
     """A projector, two classifiers f1 and f2 on it, and a relation network on their outer product vec(f1 f2^T).

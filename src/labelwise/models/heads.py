@@ -10,8 +10,6 @@ from labelwise.errors import UserError
 from labelwise.models.ridge.solver import RidgeSolution
 from labelwise.models.scaling import InputScaling
 
-__all__ = ["CosineHead", "FeatureScaling", "LinearHead", "Projection", "scores_of_start", "start_from_ridge"]
-
 
 class LinearHead(nn.Linear):
     """Logits ``z W^T + b``: features (B, D) to (B, K). Weights start as ``nn.Linear``'s."""

@@ -7,8 +7,6 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-__all__ = ["LabelQueries"]
-
 
 class LabelQueries(nn.Module):
     """One learnt query a label attends to an item's places; each label has a Gaussian and its own linear output.

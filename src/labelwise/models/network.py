@@ -10,8 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise.models.heads import FeatureScaling
 
-__all__ = ["Network", "Outputs", "masked_mean"]
-
 
 class Outputs(NamedTuple):
     """What a network returns: ``features`` (B, D) and ``scores`` (B, K), logits or cosines by its head.

@@ -15,8 +15,6 @@ import scipy.sparse as sp
 
 from labelwise.errors import UserError, listed, near
 
-__all__ = ["SCALINGS", "FeatureMatrix", "InputScaling"]
-
 FeatureMatrix: TypeAlias = Any
 """A feature matrix (n, D): a dense ndarray or any scipy sparse matrix."""
 

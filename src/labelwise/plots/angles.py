@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 
 from labelwise.plots.style import bare, colour, drawing, new_figure
 
-__all__ = ["angle_densities"]
-
 _NARROW = 500
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
-__all__ = ["label_bars", "label_counts", "method_bars"]
-
 _NARROW, _SHORT = 500, 5
 
 

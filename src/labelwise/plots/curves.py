@@ -12,8 +12,6 @@ from matplotlib.ticker import MaxNLocator
 
 from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
-__all__ = ["learning_curve"]
-
 
 def learning_curve(
     stages: Mapping[str, Sequence[float]],

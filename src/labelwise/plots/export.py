@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from labelwise.errors import printable
 from labelwise.plots.style import PALETTE, colour, drawing
 
-__all__ = ["as_png_data_uri", "as_svg", "picture_data_uri", "save_figure"]
-
 _ROLES = {value.light: f"var(--plot-{role},{value.light})" for role, value in PALETTE.items()}
 _HEX = re.compile("|".join(_ROLES))
 _FAMILY = re.compile(r"font-family:[^;]*;?\s*")

@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 
 from labelwise.plots.style import colour, drawing, new_figure, short
 
-__all__ = ["Edge", "label_graphs"]
-
 _NARROW = 500
 _WIDE, _HIGH = 1.95, 1.35
 """Half the width and height of a panel whose circle has radius 1: room for the names."""

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 
 from labelwise.plots.style import colour, drawing, new_figure
 
-__all__ = ["item_grid"]
-
 
 def item_grid(
     pictures: Sequence[NDArray[Any]], captions: Sequence[str], *, columns: int = 4, width: float = 680

@@ -15,19 +15,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError, listed
 from labelwise.plots.style import bare, colour, new_figure, short
 
-__all__ = [
-    "Data",
-    "apart",
-    "columns",
-    "lines",
-    "names_of",
-    "ordered",
-    "panels",
-    "put_legend",
-    "shades",
-    "title",
-]
-
 Data = Mapping[str, ArrayLike] | Any
 """Columns by name, of one length: a mapping of arrays or a pandas frame."""
 

@@ -11,8 +11,6 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from labelwise.plots.paper_axes import Data, columns, lines, names_of, ordered, panels, put_legend, title
 from labelwise.plots.style import bare, colour, drawing, short
 
-__all__ = ["epoch_seconds", "vdfd_by_epoch"]
-
 
 def vdfd_by_epoch(data: Data, *, labels: Sequence[str] | None = None, width: float = 900) -> Figure:
     """Draw VDFD over the epochs, a line a run (BBAM: semi-supervised against supervised, and per method).

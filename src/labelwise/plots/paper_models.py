@@ -22,14 +22,6 @@ from labelwise.plots.paper_axes import (
 )
 from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
-__all__ = [
-    "correlation_graph",
-    "cosine_gradients",
-    "loss_landscape",
-    "prediction_densities",
-    "wasserstein_distances",
-]
-
 _ROLES = {"positives": "blue", "negatives": "slate", "true negatives": "slate", "false negatives": "orange"}
 
 

@@ -20,9 +20,6 @@ from labelwise.plots.paper_axes import (
 )
 from labelwise.plots.style import bare, colour, drawing, new_figure
 
-__all__ = ["fraction_curves", "margin_sweep", "scale_margin", "sensitivity"]
-
-
 _TICKS = 7
 """So many shares have a tick each."""
 

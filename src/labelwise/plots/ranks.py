@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from labelwise.plots.style import bare, colour, drawing, new_figure, short
 
-__all__ = ["critical_difference", "paired_gains"]
-
 _ROW, _TOP = 17.0, 62.0
 
 

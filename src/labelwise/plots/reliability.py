@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike
 
 from labelwise.plots.style import bare, colour, drawing, new_figure
 
-__all__ = ["reliability_diagram"]
-
 
 def reliability_diagram(
     edges: ArrayLike,

@@ -13,8 +13,6 @@ from matplotlib.figure import Figure
 
 from labelwise.errors import printable
 
-__all__ = ["PALETTE", "Colour", "bare", "colour", "drawing", "new_figure", "short", "stylesheet"]
-
 PIXELS_PER_INCH = 72
 """One SVG unit is one pixel at the width that a figure is made for."""
 

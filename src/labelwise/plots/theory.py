@@ -9,8 +9,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from labelwise.plots.paper_axes import Data, columns, lines, ordered, panels, put_legend, title
 from labelwise.plots.style import colour, drawing
 
-__all__ = ["theory_curves"]
-
 
 def theory_curves(data: Data, *, width: float = 900) -> Figure:
     """Draw both class risks and VCA against M, a line a noise level, a row of panels a label share.

@@ -13,21 +13,6 @@ from labelwise.analysis import AngleDistributions, LabelCorrelation
 from labelwise.annotations import Summary
 from labelwise.metrics import Evaluation, Reliability
 
-__all__ = [
-    "Column",
-    "Comparison",
-    "ComparisonRow",
-    "Decision",
-    "Example",
-    "Learnt",
-    "Missing",
-    "MissingExample",
-    "ReportContent",
-    "Results",
-    "Skipped",
-    "Training",
-]
-
 
 @dataclass(frozen=True)
 class Training:

@@ -10,8 +10,6 @@ from markupsafe import Markup
 from labelwise import plots
 from labelwise.report import words
 
-__all__ = ["MOST_BARS", "drawing", "left_out"]
-
 WIDE, NARROW = 848, 354
 """Widths in pixels at which a drawing is made: for a page on a desk or on paper, and for a phone."""
 MOST_BARS = 40

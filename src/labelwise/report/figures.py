@@ -14,8 +14,6 @@ from labelwise.report import words
 from labelwise.report.content import Column, Comparison, Results
 from labelwise.report.drawing import MOST_BARS, drawing, left_out
 
-__all__ = ["comparison_view", "results_view"]
-
 
 def comparison_view(comparison: Comparison) -> dict[str, Any]:
     """Return the bars of the drawn columns and the table of all columns."""

@@ -19,8 +19,6 @@ from labelwise.summaries import AngleStatistics
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["learnt_of", "missing_of"]
-
 _MOST_LABELS = 200
 """Labels that take part in the correlations: those with the most known positives."""
 _LEAST = 5

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 
-__all__ = ["peak_memory"]
-
 
 def peak_memory() -> int | None:
     """Return the peak resident memory of this process in bytes; None where the system does not tell."""

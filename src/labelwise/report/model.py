@@ -23,8 +23,6 @@ from labelwise.report.reliability import held_out_reliability, reliability_of
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
-__all__ = ["content_of"]
-
 _BUDGET = ("epochs", "batch_size", "learning_rate")
 _PACKAGES = ("labelwise", "torch", "numpy", "scikit-learn")
 

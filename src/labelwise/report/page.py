@@ -12,8 +12,6 @@ from labelwise._files import write
 from labelwise.errors import printable
 from labelwise.report.content import ReportContent
 
-__all__ = ["write_report"]
-
 
 def write_report(content: ReportContent, path: Path | str) -> Path:
     """Write the report as a self-contained HTML file, and return its path.

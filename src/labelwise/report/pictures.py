@@ -6,8 +6,6 @@ import base64
 import io
 from pathlib import Path
 
-__all__ = ["shortened", "thumbnail"]
-
 _SIDE, _LONGEST, _MOST_TEXT = 160, 480, 400
 
 

@@ -9,8 +9,6 @@ from labelwise import metrics
 from labelwise._random import generator
 from labelwise.annotations import as_matrix
 
-__all__ = ["held_out_reliability", "reliability_of"]
-
 _FOLDS = 5
 
 

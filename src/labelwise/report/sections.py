@@ -16,8 +16,6 @@ from labelwise.report.content import Example, Training
 from labelwise.report.drawing import MOST_BARS, drawing, left_out
 from labelwise.report.pictures import shortened
 
-__all__ = ["curves_view", "example_view", "labels_view", "training_view"]
-
 
 def labels_view(summary: Summary | Mapping[str, Any], told: Sequence[str]) -> dict[str, Any]:
     """Return what is known of the labels."""

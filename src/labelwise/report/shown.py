@@ -14,8 +14,6 @@ from labelwise.report.content import Decision, Learnt, Missing
 from labelwise.report.drawing import drawing
 from labelwise.report.pictures import shortened
 
-__all__ = ["decision_view", "learnt_view", "missing_view"]
-
 _MOST_EDGES, _MOST_NODES = 20, 24
 
 

@@ -6,21 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = [
-    "METRIC_TITLES",
-    "balance_in_words",
-    "bounded",
-    "count",
-    "counts_in_words",
-    "duration",
-    "gain",
-    "plain",
-    "setting",
-    "setting_in_words",
-    "share",
-    "size",
-]
-
 MISSING = "–"
 
 METRIC_TITLES = {

@@ -12,8 +12,6 @@ from labelwise.data import TableOptions
 from labelwise.errors import UserError, near, shown
 from labelwise.runs import toml
 
-__all__ = ["RunConfig"]
-
 
 class RunConfig(BaseModel):
     """Everything that ``train`` takes; a setting left at None is chosen from the data or by the method.

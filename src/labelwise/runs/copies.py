@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from labelwise._files import replacing
 from labelwise._random import generator
 
-__all__ = ["Sketch"]
-
 Rows = NDArray[np.float32]
 
 _FILE = "sketch.npz"

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from labelwise.metrics import Evaluation, Interval
     from labelwise.report import Comparison, Example, ReportContent
 
-__all__ = ["DemoResult", "run"]
-
 LABELLED, TAGGED = 0.1, 0.3
 """Shares of the training canvases that keep all their labels, and one relevant label; the rest keep none."""
 ENTRIES: tuple[tuple[str, str, Literal["given", "zeros", "all"]], ...] = (

@@ -13,8 +13,6 @@ from labelwise.methods.recommendation import Recommendation, recommend
 from labelwise.metrics import Judgeable, judgeable
 from labelwise.runs.sources import opened
 
-__all__ = ["Description", "describe"]
-
 
 @dataclass(frozen=True, eq=False)
 class Description:

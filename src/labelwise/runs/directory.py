@@ -30,8 +30,6 @@ from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.records import read_evaluation, read_held_out, read_left_out, read_state
 
-__all__ = ["FORMAT", "RunDirectory", "check_output", "digest", "write_json"]
-
 FORMAT = 1
 _CONFIG, _STATE, _HELD_OUT = "run.toml", "state.json", "held_out.npz"
 _LOCK, _LEFT_OUT = ".lock", "left_out.json"

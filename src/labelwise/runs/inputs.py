@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from labelwise.data import BadItem
     from labelwise.metrics import Rule
 
-__all__ = [
-    "BACKBONES",
-    "Inputs",
-    "ModelColumns",
-    "check_kind",
-    "check_some",
-    "items_of",
-    "left_out",
-    "parse_rule",
-    "read_for_model",
-    "read_inputs",
-    "read_model",
-    "told_of",
-]
-
 BACKBONES = {"features": "features", "image": "efficientnet-lite0", "text": "minilm"}
 """The backbone that takes a table's items where none is named, by the kind of the items."""
 

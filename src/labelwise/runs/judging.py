@@ -24,8 +24,6 @@ from labelwise.runs.sources import opened, pictures_of
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation
 
-__all__ = ["Judgement", "evaluate"]
-
 
 @dataclass(frozen=True, eq=False)
 class Judgement:

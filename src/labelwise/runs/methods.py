@@ -7,8 +7,6 @@ from typing import Any
 
 from labelwise.methods import SETTINGS, get, names
 
-__all__ = ["method_record", "method_records"]
-
 
 def method_records() -> list[dict[str, Any]]:
     """Return :func:`method_record` of every method, in the registry's order."""

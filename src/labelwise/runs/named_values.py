@@ -13,8 +13,6 @@ from typing import Any
 from labelwise._files import read_text
 from labelwise.errors import UserError, listed, near, repeated, shown
 
-__all__ = ["read_named_values"]
-
 
 def read_named_values(
     path: str | Path, label_names: Sequence[str], *, setting: str, low: float = 0.0, high: float = math.inf

@@ -19,8 +19,6 @@ from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import ModelColumns, check_some, items_of, read_for_model, read_model
 from labelwise.runs.sources import opened, pictures_of, read_folder
 
-__all__ = ["Predictions", "predict"]
-
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 

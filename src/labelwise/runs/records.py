@@ -17,8 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labelwise._files import read_bytes
 from labelwise.errors import UserError
 
-__all__ = ["read_evaluation", "read_held_out", "read_left_out", "read_state", "require"]
-
 _MOST = 1 << 28
 _DAMAGED = (
     *(ValueError, LookupError, EOFError, RuntimeError, NotImplementedError),

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.classifier.reader import ReadItems
 
-__all__ = ["report", "write_run_report"]
-
 
 def report(run: str | Path, out: str | Path | None = None) -> Path:
     """Build the report of a finished run anew from its model and its table, and return where it lies.

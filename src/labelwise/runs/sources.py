@@ -12,8 +12,6 @@ from pathlib import Path
 from labelwise.data import Table, list_pictures
 from labelwise.errors import UserError
 
-__all__ = ["STDIN", "opened", "pictures_of", "read_folder"]
-
 STDIN = "-"
 """The name by which standard input is given in the place of a file."""
 

@@ -12,8 +12,6 @@ from typing import Any
 from labelwise._files import read_text
 from labelwise.errors import UserError, escaped
 
-__all__ = ["dumps", "parse_value", "read"]
-
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from labelwise.classifier.reader import ReadItems
     from labelwise.data import Table
 
-__all__ = ["Outcome", "Stopped", "resume", "train"]
-
 
 class Stopped(KeyboardInterrupt):
     """The user stopped a run; the text says how to go on."""

@@ -11,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError
 from labelwise.summaries.arrays import Scores, as_array, as_scores, refuse_codes, refuse_nan, row_blocks
 
-__all__ = ["AngleMoments", "AngleStatistics"]
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AngleStatistics:

@@ -11,18 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
 
-__all__ = [
-    "Scores",
-    "as_array",
-    "as_counts",
-    "as_ids",
-    "as_mask",
-    "as_scores",
-    "refuse_codes",
-    "refuse_nan",
-    "row_blocks",
-]
-
 Scores = NDArray[np.floating[Any]]
 
 _BLOCK_ENTRIES = 1 << 19

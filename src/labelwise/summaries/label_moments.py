@@ -10,8 +10,6 @@ from scipy import sparse
 from labelwise.errors import UserError
 from labelwise.summaries.arrays import as_array, refuse_codes, row_blocks
 
-__all__ = ["LabelMoments"]
-
 
 class LabelMoments:
     """Gather, for each label, how many items carry it and the sum of their features.

@@ -12,8 +12,6 @@ from labelwise.errors import UserError
 from labelwise.summaries.arrays import as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
 from labelwise.summaries.thresholds import ALL_IDS, Thresholds
 
-__all__ = ["ScoreHistogram"]
-
 _SCORE_DIGITS = {2: (16, 16), 3: (11, 11, 10)}
 _ID_DIGITS = (11, 11, 10)
 

@@ -10,8 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.summaries.arrays import Scores, as_ids, as_scores
 
-__all__ = ["ALL_IDS", "Thresholds"]
-
 ALL_IDS = np.iinfo(np.int64).max
 
 

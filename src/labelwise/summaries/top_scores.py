@@ -12,8 +12,6 @@ from labelwise.errors import UserError
 from labelwise.summaries.arrays import Scores, as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
 from labelwise.summaries.thresholds import ALL_IDS, Thresholds
 
-__all__ = ["TopScores", "TopSelection"]
-
 
 @dataclass(frozen=True, eq=False)
 class TopSelection:

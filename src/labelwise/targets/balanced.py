@@ -15,8 +15,6 @@ from labelwise.targets.chunks import Chunks, as_labels, cosine_chunks
 from labelwise.targets.negatives import negative_counts
 from labelwise.targets.pseudo_labels import pseudo_labels_from_chunks
 
-__all__ = ["BalancedTargets", "balanced_refresh"]
-
 
 @dataclass(frozen=True, eq=False)
 class BalancedTargets:

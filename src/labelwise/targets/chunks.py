@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError
 from labelwise.summaries import as_array
 
-__all__ = ["Chunks", "as_labels", "cosine_chunks", "matrix_chunks"]
-
 Chunks = Callable[[], Iterable[tuple[slice, Any]]]
 """Each call starts afresh and yields ``(rows, scores (b, K))``, over all items, each once."""
 

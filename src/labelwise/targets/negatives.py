@@ -10,8 +10,6 @@ from labelwise.errors import UserError
 from labelwise.summaries import TopScores
 from labelwise.targets.chunks import Chunks, as_labels, matrix_chunks
 
-__all__ = ["hard_negatives", "hard_negatives_from_chunks", "negative_counts"]
-
 
 def hard_negatives(
     similarities: ArrayLike | torch.Tensor, labels: ArrayLike | torch.Tensor, ratio: float

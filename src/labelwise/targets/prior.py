@@ -9,8 +9,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError
 from labelwise.summaries import as_array
 
-__all__ = ["expected_prior"]
-
 
 def expected_prior(
     observed_counts: ArrayLike | torch.Tensor, cardinality: float, n: int

@@ -10,8 +10,6 @@ from labelwise.errors import UserError
 from labelwise.summaries import TopScores, as_array
 from labelwise.targets.chunks import Chunks, matrix_chunks
 
-__all__ = ["class_aware_pseudo_labels", "pseudo_labels_from_chunks"]
-
 
 def class_aware_pseudo_labels(
     scores: ArrayLike | torch.Tensor,

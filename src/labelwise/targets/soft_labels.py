@@ -12,8 +12,6 @@ from labelwise.errors import UserError
 from labelwise.summaries import TopScores, as_array
 from labelwise.targets.chunks import Chunks, as_labels, matrix_chunks
 
-__all__ = ["self_paced_negatives"]
-
 
 def self_paced_negatives(
     probabilities: ArrayLike | torch.Tensor | Chunks,

@@ -10,8 +10,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-__all__ = ["ItemState", "Slot"]
-
 
 @dataclass(frozen=True)
 class Slot:

@@ -9,8 +9,6 @@ from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 from labelwise.errors import listed
 
-__all__ = ["read"]
-
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 

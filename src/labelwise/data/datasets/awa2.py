@@ -8,8 +8,6 @@ from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 from labelwise.errors import listed
 
-__all__ = ["IMAGES", "PREDICATES", "predicates", "read"]
-
 _ROOTS = (".", "Animals_with_Attributes2")
 PREDICATES = tuple(f"{root}/predicates.txt" for root in _ROOTS)
 IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)

@@ -7,8 +7,6 @@ import numpy as np
 from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["read", "there"]
-
 _PARTS = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
 

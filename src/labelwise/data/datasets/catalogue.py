@@ -9,8 +9,6 @@ from typing import Any
 
 from labelwise.data.datasets.types import Kind
 
-__all__ = ["DATASETS", "DatasetInfo", "names"]
-
 
 @dataclass(frozen=True)
 class DatasetInfo:

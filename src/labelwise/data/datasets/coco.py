@@ -11,8 +11,6 @@ import numpy as np
 from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["read"]
-
 
 def read(tree: Tree) -> Dataset:
     """Read the owners' layout.

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["ATTRIBUTES", "IMAGES", "attribute_names", "read"]
-
 _ROOTS = ("CUB_200_2011/CUB_200_2011", "CUB_200_2011", ".")
 IMAGES = tuple(f"{root}/images" for root in _ROOTS)
 ATTRIBUTES = tuple(

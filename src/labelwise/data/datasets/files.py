@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from labelwise.data.datasets.catalogue import DATASETS
 from labelwise.errors import UserError, listed, repeated
 
-__all__ = ["UNREADABLE", "Tree", "why_unreadable"]
-
 _DIGITS = 9
 """A longer number is no id of these sets, and would ask for memory of its size."""
 

@@ -22,8 +22,6 @@ from labelwise.data.datasets.labels import COCO_LABELS, VOC_LABELS
 from labelwise.data.datasets.types import Dataset, Part
 from labelwise.errors import UserError
 
-__all__ = ["read", "states_of_observed", "there"]
-
 _IMAGES = {
     "voc2012": _voc.IMAGES,
     "coco2014": (".",),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["COCO_LABELS", "VOC_LABELS"]
-
 _VOC = """
 aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep
 sofa train tvmonitor

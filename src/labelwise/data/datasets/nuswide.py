@@ -7,8 +7,6 @@ import numpy as np
 from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["CONCEPTS", "IMAGES", "concept_names", "read"]
-
 CONCEPTS = ("ConceptsList/Concepts81.txt", "Concepts81.txt")
 IMAGES = ("Flickr", "images", "image")
 

@@ -11,8 +11,6 @@ from labelwise.data.datasets import bits as _bits
 from labelwise.data.datasets.files import UNREADABLE, Tree, why_unreadable
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["read"]
-
 _ROOTS = (".", "ohsumed-first-20000-docs")
 _BAGS = ("ohsumed.npz", "classic/ohsumed.npz")
 

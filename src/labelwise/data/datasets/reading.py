@@ -18,8 +18,6 @@ from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.types import Dataset
 from labelwise.errors import UserError, near
 
-__all__ = ["read_dataset"]
-
 _OWNERS = {
     "coco2014": _coco.read,
     "nuswide": _nuswide.read,

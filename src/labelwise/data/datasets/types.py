@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from labelwise.errors import UserError, listed
 
-__all__ = ["Dataset", "Kind", "Part"]
-
 Kind = Literal["image", "text", "features"]
 
 

@@ -8,8 +8,6 @@ from labelwise.data.datasets.files import Tree
 from labelwise.data.datasets.labels import VOC_LABELS
 from labelwise.data.datasets.types import Dataset, Part
 
-__all__ = ["IMAGES", "read"]
-
 _ROOTS = ("VOCdevkit/VOC2012", "VOC2012", ".")
 IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 

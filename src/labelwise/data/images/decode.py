@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-__all__ = ["MOST_PIXELS", "Unusable", "begins_as_picture", "decode", "open_regular"]
-
 MOST_PIXELS = 89_478_485
 """The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
 

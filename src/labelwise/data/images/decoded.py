@@ -17,8 +17,6 @@ from labelwise.errors import Notice, UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["DecodedPictures", "shortened"]
-
 _VERSION = 2
 _HEADER = struct.Struct("<4I")
 """Before the pixels: the format's version, height, width, and a check sum of these, the key and the pixels."""

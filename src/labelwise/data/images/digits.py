@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from labelwise._random import generator
 from labelwise.errors import UserError
 
-__all__ = ["DIGIT_NAMES", "digits_canvases"]
-
 DIGIT_NAMES: tuple[str, ...] = tuple("0123456789")
 _SIDES = range(8, 13)
 _TRAIN_SCANS = 1198

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from labelwise.models import ImagePreprocessing
 
-__all__ = ["BadItem", "ImageFiles", "Progress", "refuse_too_many"]
-
 Progress = Callable[[int, int], None]
 """Called with the number of items done and the number of all items."""
 

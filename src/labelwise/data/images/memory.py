@@ -14,8 +14,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageSource"]
-
 _SLACK = 1e-3  # rounding, as of floats that were resized
 
 

@@ -14,8 +14,6 @@ from labelwise._random import generator
 from labelwise.data.images.digits import digits_canvases
 from labelwise.errors import UserError
 
-__all__ = ["digits_features"]
-
 _CHUNK = 8
 
 

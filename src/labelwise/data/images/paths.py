@@ -11,8 +11,6 @@ from pathlib import Path
 
 from labelwise.errors import UserError, listed
 
-__all__ = ["find_pictures", "is_picture_name", "list_pictures", "names_files", "resolve_inside"]
-
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+://|^data:", re.IGNORECASE)
 _PICTURE = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     Operation = Callable[[Image, int, np.random.Generator], Image]
 
-__all__ = ["LEVELS", "OPERATIONS"]
-
 LEVELS = 9
 _GREY = (128, 128, 128)
 

@@ -13,8 +13,6 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-__all__ = ["StrongView"]
-
 
 @dataclass(frozen=True)
 class StrongView:

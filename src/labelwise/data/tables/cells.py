@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from labelwise.annotations import Codes, code_of, hint_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["Columns", "as_number"]
-
 _NUMBER = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE
 )

@@ -13,8 +13,6 @@ from labelwise.data.tables.cells import Columns
 from labelwise.data.tables.options import TableOptions, flag_of
 from labelwise.errors import UserError, listed, near
 
-__all__ = ["Roles", "assign_roles"]
-
 Kind = Literal["features", "image", "text"]
 
 _NUMBERED = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$", re.IGNORECASE)

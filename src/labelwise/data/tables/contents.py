@@ -14,8 +14,6 @@ from labelwise.data.tables.cells import Columns
 from labelwise.data.tables.columns import Roles
 from labelwise.errors import UserError
 
-__all__ = ["empty_contents", "read_contents"]
-
 _FLAG = "images (--images)"
 
 

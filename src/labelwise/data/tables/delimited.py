@@ -14,8 +14,6 @@ from labelwise.data.tables.cells import Columns
 from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check_utf8, kind_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["has_delimiter", "read_delimited"]
-
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 _SPELT = {"\\t": "\t", "tab": "\t"}
 _SAMPLE = 1 << 16

@@ -11,8 +11,6 @@ from labelwise.data.tables.lines import FORMATS, check_rows, kind_of
 from labelwise.data.tables.parquet import read_parquet
 from labelwise.errors import UserError, near, shown
 
-__all__ = ["read_columns"]
-
 
 def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
     """Read a CSV, TSV, Parquet, JSONL or JSON file; all but Parquet may be packed (.gz, .bz2, .xz, .zst).

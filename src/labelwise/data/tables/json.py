@@ -14,8 +14,6 @@ from labelwise.data.tables.cells import Columns
 from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check_utf8, kind_of
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["read_json"]
-
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 

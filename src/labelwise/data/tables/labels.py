@@ -16,8 +16,6 @@ from labelwise.data.tables.long import Groups, from_pairs, joined
 from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, listed, near, shown
 
-__all__ = ["Labels", "read_labels"]
-
 _LEAST_ROWS = 20
 _EMPTY_SHARE, _SEVERAL_SHARE = 0.25, 0.25
 

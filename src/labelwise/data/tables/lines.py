@@ -10,17 +10,6 @@ from typing import Any
 from labelwise.annotations import check_label_names
 from labelwise.errors import UserError, listed, repeated, shown
 
-__all__ = [
-    "FORMATS",
-    "MOST_ROWS",
-    "bytes_of",
-    "check_names",
-    "check_rows",
-    "check_utf8",
-    "kind_of",
-    "most_bytes",
-]
-
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", ".pq": "Parquet"}
 FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON"}
 PACKED = (".gz", ".bz2", ".xz", ".zst")

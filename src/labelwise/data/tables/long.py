@@ -15,8 +15,6 @@ from labelwise.data.tables.columns import Roles
 from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, near
 
-__all__ = ["Groups", "from_pairs", "joined", "one_row_each"]
-
 Where = Callable[[int], str]
 
 

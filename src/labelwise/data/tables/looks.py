@@ -13,18 +13,6 @@ from labelwise.data.images.decode import begins_as_picture
 from labelwise.data.images.paths import is_picture_name
 from labelwise.data.tables.cells import Columns, as_number
 
-__all__ = [
-    "counts_rows",
-    "holds_paths",
-    "holds_pictures",
-    "holds_states",
-    "holds_texts",
-    "holds_words",
-    "is_whole",
-    "names_pictures",
-    "sample",
-]
-
 _SAID = frozenset(("1", "0", "yes", "no"))
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+:", re.IGNORECASE)
 _SAMPLE = 500

@@ -8,8 +8,6 @@ from typing import Any, Literal, Self
 
 from labelwise.errors import UserError
 
-__all__ = ["TableOptions", "flag_of"]
-
 _WORDS: dict[str, tuple[str, ...]] = {
     "unlisted": ("unknown", "absent"),
     "minus_one": ("unknown", "absent"),

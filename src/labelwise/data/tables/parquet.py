@@ -11,8 +11,6 @@ from labelwise.data.tables.footer import Footer, read_footer
 from labelwise.data.tables.lines import check_names, check_rows, most_bytes
 from labelwise.errors import UserError, shown
 
-__all__ = ["read_parquet"]
-
 _BATCH = 1 << 16
 _MOST_MEASURED = 1 << 28
 _VIEWS = {"string_view": "large_string", "binary_view": "large_binary"}

@@ -13,8 +13,6 @@ from labelwise.data.tables import looks
 from labelwise.data.tables.cells import Columns, as_number
 from labelwise.errors import UserError, listed, shown
 
-__all__ = ["Preparation"]
-
 _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 _NOTHING = "(empty)"
 _MOST_CATEGORIES = 1000

@@ -25,8 +25,6 @@ from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.preparation import Preparation
 from labelwise.errors import UserError, listed, near, repeated, shown
 
-__all__ = ["Table", "read_table"]
-
 
 @dataclass(frozen=True, eq=False)
 class Table:

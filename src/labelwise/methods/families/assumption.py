@@ -6,8 +6,6 @@ import numpy as np
 
 from labelwise.methods.base import Method
 
-__all__ = ["NegativeByAssumption"]
-
 
 class NegativeByAssumption(Method):
     """One stage over the teaching rows, whose unknown entries count as negative from the closed-form start on.

@@ -15,8 +15,6 @@ from labelwise.methods.plan import Stage
 from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Departure, Hyperparameter
 
-__all__ = ["DEPARTURES", "SHARED", "Consistency"]
-
 SHARED = {
     "unlabelled_weight": Hyperparameter(
         1.0, "weight of the pseudo-labelled entries' loss", low=0.0, high=100.0, source="released codes"

@@ -14,9 +14,6 @@ from labelwise.methods.plan import Stage
 from labelwise.methods.ranks import batch_sum, ranks
 from labelwise.methods.spec import Departure
 
-__all__ = ["DEPARTURES", "ExpectedPositives", "excess"]
-
-
 DEPARTURES = (
     Departure(
         "A known negative has a cross-entropy of its own, and rows without labels take part; "

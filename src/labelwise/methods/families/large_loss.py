@@ -13,8 +13,6 @@ from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.ranks import own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter
 
-__all__ = ["DEPARTURES", "LARGE_LOSS", "PAPER", "RATE", "LargeLoss"]
-
 PAPER = "Kim et al., Large Loss Matters in Weakly Supervised Multi-Label Classification, CVPR 2022"
 LARGE_LOSS = frozenset(SETTINGS) - {"full", "semi_supervised"}
 RATE = Hyperparameter(

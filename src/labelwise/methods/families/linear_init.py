@@ -8,8 +8,6 @@ from labelwise.methods.base import Method
 from labelwise.methods.plan import Stage
 from labelwise.methods.spec import Departure, Hyperparameter
 
-__all__ = ["DEPARTURES", "LINEAR_INIT", "LinearInit"]
-
 LINEAR_INIT = {
     "linear_share": Hyperparameter(
         5 / 7,

@@ -11,9 +11,6 @@ from labelwise.methods.base import Batch, Trainer
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.spec import Departure
 
-__all__ = ["DEPARTURES", "PenalisedHead"]
-
-
 DEPARTURES = (
     Departure(
         "The coefficient, and that the head's weights alone are penalised, are ours.",

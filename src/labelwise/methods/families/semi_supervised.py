@@ -13,8 +13,6 @@ from labelwise.methods.base import Batch, Method, Pool
 from labelwise.methods.plan import Optimiser, Stage
 from labelwise.methods.spec import Departure, Hyperparameter
 
-__all__ = ["DEPARTURES", "SHARED", "SelfTraining"]
-
 SHARED = {
     "warm_up": Hyperparameter(
         0.3,

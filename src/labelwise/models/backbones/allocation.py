@@ -12,8 +12,6 @@ from torch.utils._pytree import tree_leaves
 
 from labelwise.errors import UserError
 
-__all__ = ["Allowance"]
-
 _SMALL, _PARTS = 1 << 14, 64
 
 

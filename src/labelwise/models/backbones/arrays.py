@@ -11,8 +11,6 @@ from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
 
-__all__ = ["MLP", "Backbone", "Features", "SmallCNN", "Wrapped"]
-
 
 class Backbone(Protocol):
     """A module whose output is (B, ``n_features``)."""

@@ -7,8 +7,6 @@ from contextlib import contextmanager
 
 from labelwise.errors import UserError
 
-__all__ = ["needs"]
-
 
 @contextmanager
 def needs(extra: str, backbone: str) -> Iterator[None]:

@@ -30,8 +30,6 @@ from labelwise.models.backbones.preprocessing import (
 from labelwise.models.backbones.texts import TextBackbone
 from labelwise.models.backbones.weights import load_weights
 
-__all__ = ["HubImages", "hf", "hf_preprocessing"]
-
 _POOLINGS = ("auto", "pooler", "mean")
 
 

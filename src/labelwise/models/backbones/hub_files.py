@@ -11,18 +11,6 @@ from labelwise.errors import UserError
 from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.preprocessing import ImagePreprocessing, TextPreprocessing
 
-__all__ = [
-    "alone",
-    "config_of",
-    "found",
-    "image_items",
-    "kind_of",
-    "plain_settings",
-    "quiet",
-    "text_items",
-    "tokenizer_of",
-]
-
 _CODE = ("auto_map", "custom_pipelines", "quantization_config", "use_kernels")
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}
 

@@ -14,14 +14,6 @@ from labelwise.models.backbones.preprocessing import ImagePreprocessing
 from labelwise.models.backbones.weights import load_weights
 from labelwise.models.network import masked_mean
 
-__all__ = [
-    "EfficientNetLite0",
-    "ImageBackbone",
-    "as_places",
-    "efficientnet_lite0",
-    "efficientnet_lite0_preprocessing",
-]
-
 
 class ImageBackbone(nn.Module):
     """A model of pictures. It takes uint8 (B, 3, H, W) in 0..255, or floats in 0..1, and normalises them itself.

@@ -8,15 +8,6 @@ from typing import Any, ClassVar, TypeAlias
 
 from labelwise.errors import UserError, near
 
-__all__ = [
-    "INTERPOLATIONS",
-    "RESIZES",
-    "ImagePreprocessing",
-    "Preprocessing",
-    "TextPreprocessing",
-    "preprocessing_from_dict",
-]
-
 RESIZES = ("squash", "crop")
 """``squash`` resizes to the size whatever the picture's shape; ``crop`` resizes and then cuts out the centre."""
 

@@ -16,8 +16,6 @@ from labelwise.models.backbones.preprocessing import ImagePreprocessing, Preproc
 from labelwise.models.backbones.texts import minilm, minilm_preprocessing
 from labelwise.models.backbones.weights import load_weights
 
-__all__ = ["BACKBONES", "build_backbone", "preprocessing_of"]
-
 _ARRAYS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
     {"features": Features, "mlp": MLP, "smallcnn": SmallCNN}
 )

@@ -14,8 +14,6 @@ from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.preprocessing import TextPreprocessing
 from labelwise.models.network import masked_mean
 
-__all__ = ["TextBackbone", "minilm", "minilm_preprocessing"]
-
 
 class TextBackbone(nn.Module):
     """A transformer of token ids, int64 (B, T); ids that are ``pad_id`` are padding and change nothing.

@@ -12,8 +12,6 @@ from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.images import ImageBackbone, as_places
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
-__all__ = ["TimmImages", "timm", "timm_preprocessing"]
-
 
 class TimmImages(ImageBackbone):
     """A timm model: its own pooled output where that is as wide as its places, else the mean over these."""

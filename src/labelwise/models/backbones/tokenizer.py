@@ -9,8 +9,6 @@ from labelwise.errors import UserError, near
 from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.preprocessing import TextPreprocessing
 
-__all__ = ["Tokenizer", "build_tokenizer"]
-
 _AT_ONCE = 4096
 _CHARACTERS, _LEAST = 32, 8192
 

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed
 
-__all__ = ["load_weights", "read_weights"]
-
 _TORCH = (".pt", ".pth", ".bin")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # counters and constants that files of other versions have or lack

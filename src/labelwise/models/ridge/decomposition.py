@@ -17,8 +17,6 @@ from scipy.linalg import eigh
 
 from labelwise.models.ridge.rows import Rows
 
-__all__ = ["Decomposition", "decompose"]
-
 Array: TypeAlias = npt.NDArray[Any]
 
 

@@ -10,8 +10,6 @@ import numpy.typing as npt
 
 from labelwise.errors import UserError
 
-__all__ = ["CRITERIA", "Entries", "criterion_values", "entries_of"]
-
 Array: TypeAlias = npt.NDArray[Any]
 
 CRITERIA = ("average_precision", "squared_error")

@@ -11,8 +11,6 @@ from scipy.linalg import cho_factor, cho_solve
 
 from labelwise.models.ridge.rows import Rows
 
-__all__ = ["solve_masked"]
-
 Array: TypeAlias = npt.NDArray[Any]
 
 _DIRECT = 4096  # up to so many features the shared covariance is factorised as the preconditioner

@@ -10,8 +10,6 @@ from scipy.sparse import issparse
 
 from labelwise.models.scaling import FeatureMatrix, InputScaling
 
-__all__ = ["Rows", "rows_of"]
-
 Array: TypeAlias = npt.NDArray[Any]
 
 _BLOCK = 1 << 22

@@ -16,17 +16,6 @@ from labelwise.models.ridge.masked import solve_masked
 from labelwise.models.ridge.rows import Rows
 from labelwise.models.scaling import InputScaling
 
-__all__ = [
-    "LAMBDA_GRID",
-    "Trial",
-    "choose",
-    "leave_one_out",
-    "sample",
-    "solve_exact",
-    "solve_large",
-    "try_scaling",
-]
-
 Array: TypeAlias = npt.NDArray[Any]
 
 LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 13))

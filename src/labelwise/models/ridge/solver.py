@@ -14,7 +14,6 @@ from labelwise.metrics import PlattCalibration, judgeable
 from labelwise.models.ridge.entries import CRITERIA, count_thresholds, entries_of
 from labelwise.models.ridge.rows import rows_of
 from labelwise.models.ridge.selection import (
-    LAMBDA_GRID,
     Trial,
     choose,
     leave_one_out,
@@ -24,8 +23,6 @@ from labelwise.models.ridge.selection import (
     try_scaling,
 )
 from labelwise.models.scaling import SCALINGS, FeatureMatrix, InputScaling
-
-__all__ = ["LAMBDA_GRID", "RidgeSolution", "logits", "probabilities", "solve_ridge"]
 
 Array: TypeAlias = npt.NDArray[Any]
 
