@@ -44,7 +44,7 @@ def is_link(path: Path) -> bool:
 
 
 def is_draft(name: str) -> bool:
-    """Return whether a file or folder of that name is one that :func:`replacing` has not finished."""
+    """Return whether a file or folder of that name is one that ``replacing`` has not finished."""
     return name.startswith(".") and (name.endswith(_DRAFT) or name.startswith(_EARLIER))
 
 
@@ -55,7 +55,8 @@ def replacing(path: Path) -> Iterator[Path]:
     A link at ``path`` is replaced, not followed. Where the block fails, the draft goes and ``path`` stays as it was.
     Drafts that killed processes left of the same file are cleared.
 
-    :raises CannotWrite: for every refusal of the operating system, with the name ``path``.
+    Raises:
+        CannotWrite: For every refusal of the operating system, with the name ``path``.
     """
     with _named(path):
         clear_drafts(path.parent, path.name)
@@ -80,7 +81,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
     All that is in it is flushed to disk first. Where the block fails, the draft goes.
 
-    :raises CannotWrite: for every refusal of the operating system, also where ``path`` is there and not empty.
+    Raises:
+        CannotWrite: For every refusal of the operating system, also where ``path`` is there and not empty.
     """
     with _named(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -105,7 +107,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """Write a file, text as UTF-8, whole or not at all; see :func:`replacing`."""
+    """Write a file, text as UTF-8, whole or not at all; see ``replacing``."""
     with replacing(path) as draft:
         if isinstance(data, bytes):
             draft.write_bytes(data)
@@ -116,7 +118,8 @@ def write(path: Path, data: str | bytes) -> None:
 def append(path: Path, text: str) -> None:
     """Add ``text`` to a file of our own, which is made where there is none.
 
-    :raises CannotWrite: also for what is no file of one name: a link, a folder, a pipe.
+    Raises:
+        CannotWrite: Also for what is no file of one name: a link, a folder, a pipe.
     """
     with _named(path):
         handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -127,7 +130,8 @@ def append(path: Path, text: str) -> None:
 def open_own(path: Path, flags: int) -> int:
     """Return a handle of the regular file ``path`` that has no other name: to write to it changes nothing elsewhere.
 
-    :raises OSError: for links, hard links, folders, pipes, devices, and where the system refuses.
+    Raises:
+        OSError: For links, hard links, folders, pipes, devices, and where the system refuses.
     """
     if is_link(path):
         raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
@@ -144,7 +148,8 @@ def open_own(path: Path, flags: int) -> int:
 def read_bytes(path: Path, most: int) -> bytes:
     """Return the bytes of a regular file of ``most`` bytes at most; links at ``path`` itself are not followed.
 
-    :raises OSError: with words for all else: a link, a folder, a pipe (never waits), a longer file.
+    Raises:
+        OSError: With words for all else: a link, a folder, a pipe (never waits), a longer file.
     """
     if is_link(path):
         raise OSError(errno.ELOOP, "it is a link", str(path))
@@ -161,8 +166,9 @@ def read_bytes(path: Path, most: int) -> bytes:
 def read_text(path: Path, most: int = 1 << 26) -> str:
     """Return the text of a file that a user names (a link or a pipe too), UTF-8 with or without a mark of order.
 
-    :raises UnicodeDecodeError: for another encoding.
-    :raises OSError: for what cannot be read, a name that no file can have, and more than ``most`` bytes.
+    Raises:
+        UnicodeDecodeError: For another encoding.
+        OSError: For what cannot be read, a name that no file can have, and more than ``most`` bytes.
     """
     try:
         with path.open("rb") as file:
@@ -179,7 +185,8 @@ def read_text(path: Path, most: int = 1 << 26) -> str:
 def own_folder(path: Path) -> None:
     """Make the folder ``path`` where there is none; its parents must be there.
 
-    :raises CannotWrite: also where a link or a file has its name.
+    Raises:
+        CannotWrite: Also where a link or a file has its name.
     """
     with _named(path):
         if is_link(path):

@@ -17,9 +17,12 @@ from pathlib import Path
 def held(path: Path, *, wait: bool = True, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
     """Hold the lock file ``path``, or a folder by itself; yields whether it is held.
 
-    :param wait: False yields False at once where another process holds it.
-    :param on_wait: called once before waiting for another process.
-    :raises OSError: where the file cannot be opened, or is a link.
+    Args:
+        wait: False yields False at once where another process holds it.
+        on_wait: Called once before waiting for another process.
+
+    Raises:
+        OSError: Where the file cannot be opened, or is a link.
 
     Where the system has no such locks (some network folders) it counts as held: nobody is kept from working.
     """
@@ -36,7 +39,8 @@ def claimed(path: Path) -> Iterator[str | None]:
 
     Yields None where it is held, and otherwise who holds it, as in "process 4711 on mill".
 
-    :raises OSError: where the file cannot be opened.
+    Raises:
+        OSError: Where the file cannot be opened.
     """
     handle, got = _take(path, wait=False)
     try:

@@ -18,7 +18,6 @@ from labelwise.experiments import Job, collect, merge_results, part_of, run_expe
 from labelwise.experiments import experiment as _experiment
 from labelwise.experiments.devices import visible_devices
 from labelwise.experiments.shards import read_shards
-from labelwise.experiments import Job, _experiment, collect, merge_results, part_of, run_experiment, run_jobs
 from tests.experiments import runner_cases as cases
 
 SPEC = """

@@ -53,9 +53,12 @@ def compare_ranks(names: Sequence[str], scores: ArrayLike, *, level: float = 0.0
     is (N - 1) chi / (N (M - 1) - chi), F with M - 1 and (M - 1)(N - 1); Nemenyi's critical difference is
     q sqrt(M (M + 1) / (6 N)), q the studentised range's quantile of M groups and infinite degrees over sqrt 2.
 
-    :param scores: (N, M), finite: one row a block (a data set in a setting), one column a learner.
-    :param level: the chance of calling equal learners different, in (0, 1).
-    :raises UserError: fewer than two learners or blocks, a score that is missing, a level out of range.
+    Args:
+        scores: (N, M), finite: one row a block (a data set in a setting), one column a learner.
+        level: The chance of calling equal learners different, in (0, 1).
+
+    Raises:
+        UserError: Fewer than two learners or blocks, a score that is missing, a level out of range.
     """
     from scipy.stats import chi2, f, rankdata, studentized_range
 
@@ -113,10 +116,13 @@ def mean_difference(
 ) -> Difference:
     """Return the mean of ``scores - reference`` over blocks, with a bootstrap interval over the blocks.
 
-    :param scores: (N,), or (N, S) with S repetitions (seeds) of a block, which are averaged first and drawn together.
-    :param reference: of the same shape: the other learner in the same blocks and repetitions.
-    :param n: resamplings; the draw depends on ``seed`` alone, so differences to one reference are comparable.
-    :raises UserError: shapes that differ, or a missing score.
+    Args:
+        scores: (N,), or (N, S) with S repetitions (seeds) of a block, which are averaged first and drawn together.
+        reference: Of the same shape: the other learner in the same blocks and repetitions.
+        n: Resamplings; the draw depends on ``seed`` alone, so differences to one reference are comparable.
+
+    Raises:
+        UserError: Shapes that differ, or a missing score.
     """
     a, b = np.asarray(scores, dtype=np.float64), np.asarray(reference, dtype=np.float64)
     if a.shape != b.shape or a.ndim not in (1, 2) or not a.size:

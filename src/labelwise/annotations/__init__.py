@@ -2,9 +2,9 @@
 
 **The states.** Every entry of an annotation matrix ``Y`` (n items, K labels; int8, C-contiguous) is
 *relevant* (1), *irrelevant* (0) or *unknown* (-1). Full labels, single positives, partial labels and
-semi-supervision are not modes: they are what the matrix looks like, and :func:`describe` says which.
+semi-supervision are not modes: they are what the matrix looks like, and ``describe`` says which.
 
-**Matrices.** :func:`parse` and :func:`as_matrix` read numpy arrays, lists of lists, masked arrays, torch
+**Matrices.** ``parse`` and ``as_matrix`` read numpy arrays, lists of lists, masked arrays, torch
 tensors, pandas and polars frames and scipy sparse matrices. True is 1 and False is 0; text and every other
 number are refused with their row (counted from 0) and label. -1 is ``minus_one`` and an empty entry (NaN, None,
 NA, masked) is ``empty``: ``"unknown"`` (the default) or ``"absent"`` (0). What a sparse matrix does not store is
@@ -14,7 +14,7 @@ without a copy. Labels are named by the frame's columns, by ``label_names``, or 
 where the input has names of its own, ``label_names`` chooses and orders its labels. Names are different, and
 hold no control characters.
 
-**Names.** :func:`parse_names` reads one cell a row, which is, as an object or as the text that spells it in JSON
+**Names.** ``parse_names`` reads one cell a row, which is, as an object or as the text that spells it in JSON
 or Python:
 
 - a list, tuple, set or array of names: ``["cat", "dog"]``, ``{'cat', 'dog'}``; numbers in it are names (ids);
@@ -50,10 +50,10 @@ names that differ in case, blanks or encoding alone.
 - ``partial_positive``: no known negative, otherwise;
 - ``semi_supervised``: every row is wholly known or wholly unknown;
 - ``partial``: every mixture that remains, such as fully labelled rows beside rows with single positives. The
-  counts of a :class:`Summary` (rows fully, partly, not at all known) say what it is made of.
+  counts of a ``Summary`` (rows fully, partly, not at all known) say what it is made of.
 
-**Simulation** (:mod:`.simulate`) hides entries of a wholly known matrix by published rules, to the bit where
-the rule is published in code. **Splits** (:func:`split`) keep each label's known positives in proportion, and
+**Simulation** (``simulate``) hides entries of a wholly known matrix by published rules, to the bit where
+the rule is published in code. **Splits** (``split``) keep each label's known positives in proportion, and
 likewise the rows that are known to have none and the rows that nobody labelled.
 """
 

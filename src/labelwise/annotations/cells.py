@@ -46,7 +46,8 @@ class Numbers:
 class CellReader:
     """Reads the cells of one column, and keeps what it must tell of them.
 
-    :param name_key: the key of the name where cells hold objects; None: the one key of text that they have.
+    Args:
+        name_key: The key of the name where cells hold objects; None: the one key of text that they have.
     """
 
     def __init__(self, name_key: str | None) -> None:
@@ -60,7 +61,8 @@ class CellReader:
     def read(self, cell: Any, row: int) -> Names | States | Numbers | str | None:
         """Return what a cell says; text that is no list comes back stripped, and None says nothing.
 
-        :raises UserError: that begins with the row, for a cell that cannot be read.
+        Raises:
+            UserError: That begins with the row, for a cell that cannot be read.
         """
         if missing(cell):
             return None

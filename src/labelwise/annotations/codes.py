@@ -42,9 +42,10 @@ _KEYS = {"one": "1", "zero": "0", "minus": "-1", "empty": "empty"}
 class Codes:
     """What -1 and an empty cell mean, and the codes that were seen.
 
-    :ivar minus_one: the state of -1: -1 (unknown) or 0 (absent).
-    :ivar empty: that of an empty cell: NaN, None, NA, a masked entry, nothing.
-    :ivar seen: the codes that occurred, as :func:`code_of` names them; None where nobody asks.
+    Attributes:
+        minus_one: The state of -1: -1 (unknown) or 0 (absent).
+        empty: That of an empty cell: NaN, None, NA, a masked entry, nothing.
+        seen: The codes that occurred, as ``code_of`` names them; None where nobody asks.
     """
 
     minus_one: int = -1
@@ -62,7 +63,7 @@ class Codes:
             self.seen.update(_KEYS[name] for name, mask in masks.items() if mask.any())
 
     def state(self, code: str) -> int:
-        """Return the state of a code of :func:`code_of`."""
+        """Return the state of a code of ``code_of``."""
         states = {"1": 1, "yes": 1, "0": 0, "no": 0, "-1": self.minus_one, "empty": self.empty, "?": -1}
         return states[code]
 

@@ -30,7 +30,7 @@ class Summary:
     of relevant labels of the fully known rows, None where there are none or no negative is known.
     ``positives_per_row``: mean number of known positives of all rows. ``share_unknown``: of all n x K
     entries, in [0, 1]. ``negatives_known``: whether any negative is. ``prior_identified``: whether
-    :meth:`priors` has a number for every label. ``not_identified``: sentences on what these annotations
+    ``priors`` has a number for every label. ``not_identified``: sentences on what these annotations
     cannot tell. ``notes``: sentences on what was guessed when the labels were read.
     """
 
@@ -79,7 +79,7 @@ class Summary:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Summary:
-        """Return the summary that :meth:`to_dict` wrote; a UserError for a record that it did not write."""
+        """Return the summary that ``to_dict`` wrote; a UserError for a record that it did not write."""
         facts: dict[str, Any] = {}
         try:
             for name in cls.__dataclass_fields__:
@@ -138,7 +138,7 @@ def describe(
     minus_one: str = "unknown",
     empty: str = "unknown",
 ) -> Summary:
-    """Return the facts of ``Y``, which is anything that :func:`labelwise.annotations.parse` reads by these options."""
+    """Return the facts of ``Y``, which is anything that ``labelwise.annotations.parse`` reads by these options."""
     annotations = parse(Y, label_names=label_names, unlisted=unlisted, minus_one=minus_one, empty=empty)
     matrix, names = annotations.matrix, annotations.label_names
     n_items, n_labels = matrix.shape

@@ -64,7 +64,7 @@ def as_matrix(
 ) -> Matrix:
     """Return the (n, K) int8 C-contiguous annotation matrix of ``Y``, checked: for every boundary.
 
-    ``Y`` is anything but names that :func:`parse` reads, and the options are those of :func:`parse`. An int8
+    ``Y`` is anything but names that ``parse`` reads, and the options are those of ``parse``. An int8
     C-contiguous array comes back as itself, not a copy, where -1 means unknown. ``argument`` is what error
     messages call it. Raises UserError for a wrong shape, an empty matrix, a value outside the three states (with
     row and label), or a sparse matrix where ``unlisted`` does not say what its unstored entries are.

@@ -101,7 +101,7 @@ def names_in(
     separator: str | None = None,
     name_key: str | None = None,
 ) -> Names:
-    """Return the names that occur in cells of names, sorted; see :func:`parse_names`."""
+    """Return the names that occur in cells of names, sorted; see ``parse_names``."""
     chosen = None if label_names is None else name_list(label_names)
     with reading("values", values):
         rows = _rows(values, chosen, separator, name_key, [], by_place=False)

@@ -28,12 +28,12 @@ def parse(
 
     ``Y``: an (n, K) array, masked array, torch tensor, nested list, pandas or polars frame or scipy sparse
     matrix with entries 1, 0, and -1, NaN, None or NA for unknown; or n cells of label names (a list or Series
-    of lists or of joined names, see :func:`parse_names`). ``label_names``: K names; for a frame, for names and
+    of lists or of joined names, see ``parse_names``). ``label_names``: K names; for a frame, for names and
     for Annotations they choose and order the labels. ``unlisted``: what a sparse matrix's unstored entry, or a
     name that a row does not list, is: ``"unknown"`` or ``"absent"``; None is "unknown" for names, and refused
     for a sparse matrix; it changes nothing elsewhere. ``minus_one``: what -1 means, and ``empty``: what NaN,
     None, NA, a masked entry or an empty cell means, ``"unknown"`` or ``"absent"``. ``separator`` and
-    ``name_key`` are those of :func:`parse_names`.
+    ``name_key`` are those of ``parse_names``.
 
     The ``notes`` of the result say what was guessed: a separator, codes that look like another convention, names
     that look like syntax or like each other.

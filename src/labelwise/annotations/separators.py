@@ -25,11 +25,14 @@ def split_texts(
 ) -> dict[int, Names]:
     """Return the names of each row's text, and note how they were found.
 
-    :param texts: the texts by row, stripped, none empty.
-    :param label_names: the names that are expected, where they are known.
-    :param separator: what separates names; ``" "`` stands for any whitespace; None: found, as below.
-    :param single: each text is one name, since other cells of the column are lists of a tool that writes so.
-    :raises UserError: that begins with the row, where it stays unclear whether a text is one name or several.
+    Args:
+        texts: The texts by row, stripped, none empty.
+        label_names: The names that are expected, where they are known.
+        separator: What separates names; ``" "`` stands for any whitespace; None: found, as below.
+        single: Each text is one name, since other cells of the column are lists of a tool that writes so.
+
+    Raises:
+        UserError: That begins with the row, where it stays unclear whether a text is one name or several.
 
     ``<a><b>`` and ``#a #b`` are lists of tags where every text of the column is one. Otherwise the separator is
     that of ``;`` ``|`` ``,`` and their likes in Chinese, Japanese and Arabic under which the column has the fewest

@@ -1,6 +1,6 @@
 """Hide entries of a wholly known annotation matrix, by the rules of the papers.
 
-Each function takes a ``Y`` that :func:`labelwise.annotations.as_matrix` reads, without an unknown entry
+Each function takes a ``Y`` that ``labelwise.annotations.as_matrix`` reads, without an unknown entry
 (UserError otherwise), and returns a new (n, K) int8 matrix: each entry that stays known keeps its value, the
 rest is -1.
 """

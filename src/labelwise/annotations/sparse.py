@@ -20,7 +20,8 @@ def stored_entries(Y: Any, argument: str) -> Entries:
     done here in NumPy. A zero is an entry where the format stores single entries (CSR, CSC, COO, LIL, DOK), and
     filling where it stores blocks or diagonals.
 
-    :raises UserError: for parts that do not fit each other or the shape.
+    Raises:
+        UserError: For parts that do not fit each other or the shape.
     """
     kind = getattr(Y, "format", None)
     readers = {

@@ -38,86 +38,79 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     the setting; one ``fit`` serves all of them. Labels with names (a frame's columns, rows of names) are matched by
     name in ``validation``, ``evaluate`` and ``score``.
 
-    Parameters
-    ----------
-    method : str or None
-        A method's id (``labelwise.methods.names()``), or None for what ``labelwise.recommend`` says.
-    backbone : str or nn.Module
-        ``"features"`` (rows of X are features), ``"mlp"``, ``"smallcnn"``; pretrained: ``"efficientnet-lite0"`` for
-        pictures, ``"minilm"`` for texts, ``"hf/NAME"``, ``"timm/NAME"``; or a module from items to features.
-    backbone_weights : path or None
-        A file of weights for the backbone: safetensors, or what ``torch.save`` wrote of a state dict.
-    image_size : int or None
-        Side of the pictures in pixels, instead of the backbone's own.
-    max_length : int or None
-        Tokens that are read of a text at most, special ones included, instead of the backbone's own: 256 of
-        ``"minilm"``, of others as many as they have places for, up to 512.
-    hyperparameters : dict or None
-        The method's own; ``labelwise.methods.get(id).spec.hyperparameters`` lists them.
-    tune : {"head", "all"} or None
-        Train the head alone or the whole network. None: the head for ``"features"`` and pretrained backbones, all
-        otherwise. With ``"head"`` every picture or text is read by the backbone once, and its features are kept.
-    head_start : {"ridge", "random"} or None
-        What the head starts from: the closed form on the features as they are before training, or random weights.
-        None: the closed form for ``"features"``, pretrained and frozen backbones; random otherwise. Methods with heads
-        of their own (``mime``, ``drml``) always start at random.
-    epochs, batch_size, learning_rate : number or None
-        None takes the method's default for the way it tunes.
-    backbone_learning_rate : float or None
-        With ``tune="all"``. None: a tenth of ``learning_rate`` for a pretrained backbone, the same otherwise.
-    validation : "auto", float, (X, Y) or None
-        What decision rule, calibration and early stopping are chosen on. A fraction of the labelled rows is held out;
-        once the choices are made the model is trained again on everything. ``"auto"`` is .2 where negatives are known
-        on at least 50 rows; a head leaves 10 to 49 out in five turns. With a pair it is trained once, on all of X.
-    rule : {"auto", "micro-f1", "macro-f1", "shares"}, a rule of ``labelwise.metrics``, or float
-        How scores become label sets. ``"auto"`` learns thresholds where negatives are known, else matches ``prior`` or,
-        as a lower bound, the observed shares; ``"shares"`` always matches. docs/guides/decisions.md has the details.
-    calibrate : bool
-        Turn scores into calibrated probabilities where that is identified.
-    prior : (K,) shares, {name: share}, one cardinality, or None
-        The share of positives of each label, or the mean number of labels an item has, where the labels do not
-        identify it.
-    unlisted : {"unknown", "absent"} or None
-        What a name means that a row of names does not list, and what a sparse ``Y`` does not store. None: unknown for
-        names; a sparse ``Y`` must say it.
-    minus_one, empty : {"unknown", "absent"}
-        What -1 means, and what NaN, None, NA, a masked entry or an empty cell means, wherever labels are given.
-    label_weights : "balanced", (K,) weights, {name: weight} or None
-        Weights of each label's known positives in the loss, against imbalance; ``"balanced"`` is the ratio of its
-        other entries to them, at most 100.
-    strong_view : float
-        Share of coordinates dropped in the strong view of features, in [0, 1).
-    patience : int or None
-        Stop after that many epochs without a better validation score, and use the best epoch. None: fixed epochs.
-    select : {"last", "best"}
-        Which epoch to use where there is validation; ``"best"`` by its mean average precision.
-    on_bad_item : {"stop", "skip"}
-        What to do with a picture that cannot be read. ``"skip"`` leaves up to 5% of the items out (``skipped_``).
-    cache : bool
-        Keep the features of pictures and texts on disk (``labelwise cache`` lists them), for the next run.
-    picture_cache : path or None
-        A folder for decoded pictures of short side 256, for ``tune="all"``.
-    accumulate, device, devices, nodes, precision
-        See ``labelwise.engine.Settings``.
-    random_state : int or None
-        The seed of every choice; the same seed gives the same model to the bit. None is 0: nothing is ever drawn anew,
-        so that a model can be trained again.
-    directory : path or None
-        Where checkpoints and ``history.jsonl`` go. Fitting again with the same arguments resumes there, exactly.
-    progress : bool
-        Show a progress bar.
+    Args:
+        method (str or None): A method's id (``labelwise.methods.names()``), or None for what
+            ``labelwise.recommend`` says.
+        backbone (str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``, ``"smallcnn"``; pretrained:
+            ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``, ``"timm/NAME"``; or a
+            module from items to features.
+        backbone_weights (path or None): A file of weights for the backbone: safetensors, or what ``torch.save``
+            wrote of a state dict.
+        image_size (int or None): Side of the pictures in pixels, instead of the backbone's own.
+        max_length (int or None): Tokens that are read of a text at most, special ones included, instead of the
+            backbone's own: 256 of ``"minilm"``, of others as many as they have places for, up to 512.
+        hyperparameters (dict or None): The method's own; ``labelwise.methods.get(id).spec.hyperparameters`` lists
+            them.
+        tune ({"head", "all"} or None): Train the head alone or the whole network. None: the head for ``"features"``
+            and pretrained backbones, all otherwise. With ``"head"`` every picture or text is read by the backbone
+            once, and its features are kept.
+        head_start ({"ridge", "random"} or None): What the head starts from: the closed form on the features as they
+            are before training, or random weights. None: the closed form for ``"features"``, pretrained and frozen
+            backbones; random otherwise. Methods with heads of their own (``mime``, ``drml``) always start at
+            random.
+        epochs (number or None): None takes the method's default for the way it tunes.
+        batch_size (number or None): As ``epochs``.
+        learning_rate (number or None): As ``epochs``.
+        backbone_learning_rate (float or None): With ``tune="all"``. None: a tenth of ``learning_rate`` for a
+            pretrained backbone, the same otherwise.
+        validation ("auto", float, (X, Y) or None): What decision rule, calibration and early stopping are chosen
+            on. A fraction of the labelled rows is held out; once the choices are made the model is trained again on
+            everything. ``"auto"`` is .2 where negatives are known on at least 50 rows; a head leaves 10 to 49 out
+            in five turns. With a pair it is trained once, on all of X.
+        rule ({"auto", "micro-f1", "macro-f1", "shares"}, a rule of ``labelwise.metrics``, or float): How scores
+            become label sets. ``"auto"`` learns thresholds where negatives are known, else matches ``prior`` or, as
+            a lower bound, the observed shares; ``"shares"`` always matches. docs/guides/decisions.md has the
+            details.
+        calibrate (bool): Turn scores into calibrated probabilities where that is identified.
+        prior ((K,) array, dict, float or None): The share of positives of each label, or the
+            mean number of labels an item has, where the labels do not identify it; a dict holds shares by name.
+        unlisted ({"unknown", "absent"} or None): What a name means that a row of names does not list, and what a
+            sparse ``Y`` does not store. None: unknown for names; a sparse ``Y`` must say it.
+        minus_one ({"unknown", "absent"}): What -1 means, wherever labels are given.
+        empty ({"unknown", "absent"}): What NaN, None, NA, a masked entry or an empty cell means, wherever labels
+            are given.
+        label_weights ("balanced", (K,) array, dict by name or None): Weights of each label's known positives in
+            the loss, against imbalance; ``"balanced"`` is the ratio of its other entries to them, at most 100.
+        strong_view (float): Share of coordinates dropped in the strong view of features, in [0, 1).
+        patience (int or None): Stop after that many epochs without a better validation score, and use the best
+            epoch. None: fixed epochs.
+        select ({"last", "best"}): Which epoch to use where there is validation; ``"best"`` by its mean average
+            precision.
+        on_bad_item ({"stop", "skip"}): What to do with a picture that cannot be read. ``"skip"`` leaves up to 5% of
+            the items out (``skipped_``).
+        cache (bool): Keep the features of pictures and texts on disk (``labelwise cache`` lists them), for the next
+            run.
+        picture_cache (path or None): A folder for decoded pictures of short side 256, for ``tune="all"``.
+        accumulate (int): Batches whose gradients make one step; see ``labelwise.engine.Settings``.
+        device (str): ``"auto"``, ``"cpu"``, ``"cuda"``, ``"mps"``; see ``labelwise.engine.Settings``.
+        devices (int): Processes on each machine, one a device.
+        nodes (int): Machines.
+        precision (str): ``"32"``, ``"bf16"`` or ``"16"`` (autocast).
+        random_state (int or None): The seed of every choice; the same seed gives the same model to the bit. None is
+            0: nothing is ever drawn anew, so that a model can be trained again.
+        directory (path or None): Where checkpoints and ``history.jsonl`` go. Fitting again with the same arguments
+            resumes there, exactly.
+        progress (bool): Show a progress bar.
 
-    Attributes
-    ----------
-    method_, label_names_, n_features_in_, summary_, prior_, hyperparameters_, budget_
-        What was trained, on which labels.
-    rule_, rule_source_, calibration_, validation_, best_epoch_
-        How scores become labels, how that was chosen, and the held-out ``Evaluation`` (or None).
-    held_out_
-        Labels (m, K) and scores (m, K), before calibration, of items that the model did not see; None without any, and
-        after ``load``.
-    history_, notes_, seconds_, skipped_
-        One record an epoch; sentences on what was assumed; wall time; items that could not be read.
+    Attributes:
+        method_, label_names_, n_features_in_, summary_, prior_, hyperparameters_, budget_: Facts of what was
+            trained, and on which labels.
+        rule_, rule_source_, calibration_, validation_, best_epoch_: The decision rule, how it was chosen, and the
+            held-out ``Evaluation`` (or None).
+        held_out_: Labels (m, K) and scores (m, K), before calibration, of items that the model did not see; None
+            without any, and after ``load``.
+        history_, notes_, seconds_, skipped_: One record an epoch; sentences on what was assumed; wall time; items
+            that could not be read.
     """
 
     method_: str

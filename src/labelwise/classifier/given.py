@@ -19,7 +19,8 @@ _NUMBERS = (
 def known_items(X: Any) -> Any:
     """Return a torch tensor or a masked array as an array, a polars or Arrow frame as pandas; all else as it is.
 
-    :raises UserError: for what masks entries, is no collection at all, or must be collected first.
+    Raises:
+        UserError: For what masks entries, is no collection at all, or must be collected first.
     """
     library = type(X).__module__.partition(".")[0]
     if hasattr(X, "batch") and hasattr(X, "shape"):
@@ -48,8 +49,9 @@ def known_items(X: Any) -> Any:
 def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
     """Return ``X`` as a list of texts, paths or pictures' bytes, or None where it is anything else.
 
-    :raises UserError: for one text or path, and for a cell that is none among others or where the backbone takes
-        them, with its row.
+    Raises:
+        UserError: For one text or path, and for a cell that is none among others or where the backbone takes them,
+            with its row.
     """
     if isinstance(X, str | bytes | Path):
         raise UserError(f"X is one {type(X).__name__}: give a list with one text or path an item")

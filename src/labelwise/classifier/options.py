@@ -259,7 +259,8 @@ def named(given: Any) -> Any:
 def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
     """Return values with names as a list in the order of the labels; anything else as it is.
 
-    :param unnamed: the value of a label that is not named; None refuses it.
+    Args:
+        unnamed: The value of a label that is not named; None refuses it.
     """
     given = named(given)
     if not isinstance(given, Mapping):

@@ -37,9 +37,10 @@ if TYPE_CHECKING:
 class ReadItems:
     """Items that were read once and can be scored again and again.
 
-    :ivar X: the items that could be read, as the model takes them.
-    :ivar kept: (m,) int64, their rows among all items.
-    :ivar bad: the others, with the reason.
+    Attributes:
+        X: The items that could be read, as the model takes them.
+        kept: (m,) int64, their rows among all items.
+        bad: The others, with the reason.
     """
 
     X: Any
@@ -136,8 +137,9 @@ def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = 
 
     Texts, and paths of pictures, are read as the model's backbone takes them. ``items`` names them in messages.
 
-    :raises UserError: for what is neither numbers nor finite, with the rows or columns named, and for texts or paths
-        where the backbone takes numbers.
+    Raises:
+        UserError: For what is neither numbers nor finite, with the rows or columns named, and for texts or paths
+            where the backbone takes numbers.
     """
     preprocessing = model.preprocessing_
     if is_source(X):
@@ -180,7 +182,8 @@ def as_ids(items: Any, n_items: int) -> list[str]:
 def in_order(model: MultiLabelClassifier, X: Any) -> Any:
     """Return a frame with the columns that ``model`` was trained on, in that order; else what ``known_items`` does.
 
-    :raises UserError: for columns that are missing, or that the model does not know.
+    Raises:
+        UserError: For columns that are missing, or that the model does not know.
     """
     X = known_items(X)
     columns, names = column_names(X), getattr(model, "feature_names_in_", None)
@@ -216,8 +219,11 @@ def check_alike(model: MultiLabelClassifier, X: Any) -> None:
 def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> ReadItems:
     """Return the items that can be read: as features (n, D) where the model has an embedder, else as they are.
 
-    :param scan: look through files that will be read again in every epoch before the first; "skip" does so anyway.
-    :raises UserError: for a bad item where the policy is to stop, or for too many of them.
+    Args:
+        scan: Look through files that will be read again in every epoch before the first; "skip" does so anyway.
+
+    Raises:
+        UserError: For a bad item where the policy is to stop, or for too many of them.
     """
     on_bad = model.on_bad_item
     everything = np.arange(len(X) if is_source(X) else X.shape[0])

@@ -47,10 +47,11 @@ _CODES = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
 class Lesson:
     """What a run learns from.
 
-    :ivar X: n items, as the model takes them.
-    :ivar labels: (n, K) their annotations.
-    :ivar items: n names for messages, or None.
-    :ivar truth: (n, K) true labels for an oracle, or None.
+    Attributes:
+        X: N items, as the model takes them.
+        labels: (n, K) their annotations.
+        items: N names for messages, or None.
+        truth: (n, K) true labels for an oracle, or None.
     """
 
     X: Any
@@ -78,10 +79,11 @@ class Lesson:
 class Trained:
     """A run after an epoch or at its end, and what it takes to score items by it.
 
-    :ivar shape: of one input of the network.
-    :ivar solution: the closed form on the training items: where the features are fixed, or were before training.
-    :ivar history: one record an epoch.
-    :ivar best_epoch: the epoch that was taken, where one was chosen.
+    Attributes:
+        shape: Of one input of the network.
+        solution: The closed form on the training items: where the features are fixed, or were before training.
+        history: One record an epoch.
+        best_epoch: The epoch that was taken, where one was chosen.
     """
 
     network: Network

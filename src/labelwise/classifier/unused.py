@@ -60,11 +60,12 @@ def unused_settings(
 ) -> tuple[str, ...]:
     """Return one sentence for each reason for which something that was given did nothing in a fit.
 
-    :param method: as it was trained.
-    :param X: the training items, before a frozen backbone read them.
-    :param labels: every ``Y`` that was given, as it was.
-    :param arguments: arguments of ``fit`` by name, None where they were not given.
-    :param chooses: whether an epoch could be chosen on rows that the model did not see.
+    Args:
+        method: As it was trained.
+        X: The training items, before a frozen backbone read them.
+        labels: Every ``Y`` that was given, as it was.
+        arguments: Arguments of ``fit`` by name, None where they were not given.
+        chooses: Whether an epoch could be chosen on rows that the model did not see.
     """
     given = given_parameters(model) | {name for name, value in arguments.items() if value is not None}
     told: list[str] = []

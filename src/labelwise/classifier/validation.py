@@ -28,9 +28,10 @@ _SAYS_NOTHING = " (the validation rows show no label in both classes)"
 class Plan:
     """The rows that will judge a fit: none, those of a given pair, some held out, or all of few, in folds.
 
-    :ivar labels: (m, K) their labels; None where nothing will be judged.
-    :ivar source: which rows they are, in words.
-    :ivar parts: pairs (rows to train on, rows left out), one a run.
+    Attributes:
+        labels: (m, K) their labels; None where nothing will be judged.
+        source: Which rows they are, in words.
+        parts: Pairs (rows to train on, rows left out), one a run.
     """
 
     labels: np.ndarray | None = None

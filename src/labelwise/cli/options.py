@@ -79,7 +79,7 @@ LABELS = (
 def table_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command options on its table (all of them without ``names``), in the place of its parameter ``columns``.
 
-    ``columns`` then holds what was given, by the names of :class:`labelwise.data.TableOptions`.
+    ``columns`` then holds what was given, by the names of ``labelwise.data.TableOptions``.
     """
     chosen = [name for name in _TABLE if name in (names or _TABLE)]
 

@@ -16,7 +16,8 @@ _ROWS = 65_536
 def check_lengths(X: Any, Y: Any) -> int:
     """Return the number of items of ``X`` and ``Y``.
 
-    :raises UserError: if they differ.
+    Raises:
+        UserError: If they differ.
     """
     items, labelled = map(_length, (X, Y))
     if items != labelled:
@@ -34,7 +35,8 @@ def _length(array: Any) -> int:
 def check_sparse(X: Any) -> None:
     """Refuse a sparse matrix whose parts do not fit each other: scipy reads past their ends and crashes.
 
-    :raises UserError: for that, and for one that is not two-dimensional.
+    Raises:
+        UserError: For that, and for one that is not two-dimensional.
     """
     if len(X.shape) != 2:
         raise UserError(f"X has shape {tuple(X.shape)}: give (items, features)")
@@ -44,8 +46,9 @@ def check_sparse(X: Any) -> None:
 def as_matrix(X: Any) -> Any:
     """Return ``X`` (n, D) as a C-ordered float32 array or a float32 CSR matrix, every stored entry finite.
 
-    :raises UserError: for text or objects, another number of dimensions, no column, NaN or infinity (rows named), and
-        entries that are all below float32.
+    Raises:
+        UserError: For text or objects, another number of dimensions, no column, NaN or infinity (rows named), and
+            entries that are all below float32.
     """
     if hasattr(X, "tocsr"):
         check_sparse(X)

@@ -54,13 +54,14 @@ class ArraySource:
     ``g`` standard normal to within 1/4,096 quantiles, ``rms(x)`` the root of the row's mean square, so that
     the noise is in the row's units.
 
-    :param scaling: an object with ``transform``; None leaves the rows as they are.
-    :param strong_view: expected share of coordinates set to 0, in [0, 1); 0 makes the strong view the weak
-        one.
-    :param noise: standard deviation of the noise in units of the row's root mean square, >= 0.
-    :param budget: bytes up to which the scaled, dense matrix is computed once and kept; past it, batch by
-        batch.
-    :raises UserError: for entries that are not finite numbers (rows named), or an argument out of range.
+    Args:
+        scaling: An object with ``transform``; None leaves the rows as they are.
+        strong_view: Expected share of coordinates set to 0, in [0, 1); 0 makes the strong view the weak one.
+        noise: Standard deviation of the noise in units of the row's root mean square, >= 0.
+        budget: Bytes up to which the scaled, dense matrix is computed once and kept; past it, batch by batch.
+
+    Raises:
+        UserError: For entries that are not finite numbers (rows named), or an argument out of range.
     """
 
     def __init__(
@@ -152,9 +153,12 @@ def as_source(X: Any, *, scaling: Scaling | None = None, **options: Any) -> Sour
     """Return ``X`` as a source: itself if it is one, images for three or four dimensions, rows of features
     otherwise.
 
-    :param scaling: for rows of features only.
-    :param options: keywords of ``ArraySource`` or ``ImageSource``.
-    :raises UserError: for data that is neither, or a scaling of something else than rows of features.
+    Args:
+        scaling: For rows of features only.
+        options: Keywords of ``ArraySource`` or ``ImageSource``.
+
+    Raises:
+        UserError: For data that is neither, or a scaling of something else than rows of features.
     """
     images = getattr(X, "ndim", 2) in (3, 4)
     ready = hasattr(X, "batch") and hasattr(X, "shape") and hasattr(X, "__len__")

@@ -29,11 +29,14 @@ class Texts:
     ``dropout``, except special ones: the tokenizer's ``special_ids`` where it has them, else the first and the
     last of each text. It is a function of (seed, epoch, item); ``source[index]`` keeps the items' numbers.
 
-    :param texts: n strings; what UTF-8 cannot write (lone surrogates) becomes "?".
-    :param tokenizer: has ``encode`` and ``pad_id``; ``models.build_tokenizer`` gives a backbone's.
-    :param items: the n ids, for messages; by default the row numbers from 0.
-    :param dropout: in [0, 1).
-    :raises UserError: for a text that is none, or an argument out of range.
+    Args:
+        texts: N strings; what UTF-8 cannot write (lone surrogates) becomes "?".
+        tokenizer: Has ``encode`` and ``pad_id``; ``models.build_tokenizer`` gives a backbone's.
+        items: The n ids, for messages; by default the row numbers from 0.
+        dropout: In [0, 1).
+
+    Raises:
+        UserError: For a text that is none, or an argument out of range.
     """
 
     kind: Literal["text"] = "text"
@@ -150,7 +153,8 @@ def views_of(
 ) -> dict[str, torch.Tensor]:
     """Return a batch for each view; a source with ``views`` of its own makes them together.
 
-    :param wanted: for each view the items' numbers (b,) int64.
+    Args:
+        wanted: For each view the items' numbers (b,) int64.
     """
     together = getattr(source, "views", None)
     if together is not None:

@@ -58,8 +58,9 @@ class CachedFeatures:
 class FeatureCache:
     """Features on disk: one folder for a backbone, preprocessing and precision, its items known by their content.
 
-    :param directory: where; None stands for ``$LABELWISE_CACHE``, else ``labelwise`` in the user's cache folder
-        (``$XDG_CACHE_HOME`` or ``~/.cache``). Entries lie in its subfolder ``features``.
+    Args:
+        directory: Where; None stands for ``$LABELWISE_CACHE``, else ``labelwise`` in the user's cache folder
+            (``$XDG_CACHE_HOME`` or ``~/.cache``). Entries lie in its subfolder ``features``.
 
     Nothing in it can execute: numbers and JSON. Several processes may use it at once, and one that may not write to it
     reads it. Links in it are not followed.
@@ -82,8 +83,11 @@ class FeatureCache:
     def clear(self, keys: Sequence[str] = ()) -> tuple[list[CachedFeatures], list[CachedFeatures]]:
         """Delete entries and return (those deleted, those left because a run is writing them).
 
-        :param keys: their keys, or beginnings of keys that fit one entry only; none stands for all.
-        :raises UserError: for a key that fits no entry, or several.
+        Args:
+            keys: Their keys, or beginnings of keys that fit one entry only; none stands for all.
+
+        Raises:
+            UserError: For a key that fits no entry, or several.
         """
         entries = self.entries()
         chosen = entries if not keys else [_match(key, entries) for key in keys]
@@ -113,11 +117,12 @@ class FeatureCache:
     ) -> Iterator[Store]:
         """Yield the features of items in a space, those on disk read, the others to be computed and written.
 
-        :param space: the digest of all that decides an item's features but the item.
-        :param digests: (n, 16) uint8, the items' content.
-        :param meta: what the space is, for those who list it.
-        :param on_wait: called once where another process computes the features of the same items, before it is waited
-            for; with nothing to compute there is nothing to wait for, and nothing is written.
+        Args:
+            space: The digest of all that decides an item's features but the item.
+            digests: (n, 16) uint8, the items' content.
+            meta: What the space is, for those who list it.
+            on_wait: Called once where another process computes the features of the same items, before it is waited
+                for; with nothing to compute there is nothing to wait for, and nothing is written.
         """
         store = Store(self.directory / space, self._lock(space), {**meta, "created": _now()}, digests)
         if not _files.is_link(store.folder):

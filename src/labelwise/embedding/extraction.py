@@ -64,23 +64,26 @@ def embed(
     shape an item, and on the CPU computed by one thread each. That holds for all but texts whose tokenizer has no
     ``pad_id`` and ``preprocessing``.
 
-    :param backbone: returns (B, D) for a batch of the source; it is left as it is.
-    :param source: n items. Where it has ``lengths``, items of like length are computed together.
-    :param device: "auto", or a torch device.
-    :param precision: "32"; "bf16", autocast to bfloat16; or "auto": bf16 for pictures and texts where the device has
-        it in hardware. Features are float32 either way.
-    :param batch_size: items at a time; None suits the device (for texts, by their padded tokens).
-    :param progress: is told of each batch.
-    :param cache: where features are kept, item by item: what is there is not computed again, in whatever table and
-        place it comes, and an interrupted pass goes on where it stopped. Items of equal content are computed once.
-        Features past 256 MB lie in a file of the cache's folder that ends with them. A cache that cannot be read or
-        written (a full disk, no rights) costs its help and no more: a ``Notice`` says so. None, or a source without
-        ``digests``, keeps nothing.
-    :param on_bad: "stop" raises at an item that cannot be used; "skip" goes on, up to 5% of the items (two in any
-        case), and gives them in ``bad``.
-    :param name: what the backbone is called where the cache is listed.
-    :raises UserError: for bad items as said, a backbone whose output is not (B, D) or not finite, and arguments out of
-        range.
+    Args:
+        backbone: Returns (B, D) for a batch of the source; it is left as it is.
+        source: N items. Where it has ``lengths``, items of like length are computed together.
+        device: "auto", or a torch device.
+        precision: "32"; "bf16", autocast to bfloat16; or "auto": bf16 for pictures and texts where the device has
+            it in hardware. Features are float32 either way.
+        batch_size: Items at a time; None suits the device (for texts, by their padded tokens).
+        progress: Is told of each batch.
+        cache: Where features are kept, item by item: what is there is not computed again, in whatever table and
+            place it comes, and an interrupted pass goes on where it stopped. Items of equal content are computed
+            once. Features past 256 MB lie in a file of the cache's folder that ends with them. A cache that cannot
+            be read or written (a full disk, no rights) costs its help and no more: a ``Notice`` says so. None, or a
+            source without ``digests``, keeps nothing.
+        on_bad: "stop" raises at an item that cannot be used; "skip" goes on, up to 5% of the items (two in any
+            case), and gives them in ``bad``.
+        name: What the backbone is called where the cache is listed.
+
+    Raises:
+        UserError: For bad items as said, a backbone whose output is not (B, D) or not finite, and arguments out of
+            range.
     """
     if on_bad not in ("stop", "skip"):
         raise UserError(f"on_bad={on_bad!r} does not exist; {near(on_bad, ('stop', 'skip'))}")

@@ -21,8 +21,9 @@ def stream(
 ) -> Iterator[Result]:
     """Yield the results of ``jobs`` in the order in which they are done, by one thread a session.
 
-    :param sessions: each is entered in its thread and gives the function that turns a job into a result.
-    :param threads: the threads that a session's tensor operations may use.
+    Args:
+        sessions: Each is entered in its thread and gives the function that turns a job into a result.
+        threads: The threads that a session's tensor operations may use.
 
     At most two results a session wait to be taken. The first error of any thread is raised here; whoever leaves the
     loop early waits for the jobs that are being done.

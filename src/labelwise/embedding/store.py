@@ -46,10 +46,11 @@ def row_marks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
 class Store:
     """The features of a list of items: those on disk at once, those that are computed as they are written.
 
-    :param folder: where the rows of the space lie; made when there is something to keep.
-    :param lock: a file beside it, held while rows are added.
-    :param meta: what the space is, for those who list it.
-    :param digests: (n, 16) uint8, the items' content. Items of equal content are one row.
+    Args:
+        folder: Where the rows of the space lie; made when there is something to keep.
+        lock: A file beside it, held while rows are added.
+        meta: What the space is, for those who list it.
+        digests: (n, 16) uint8, the items' content. Items of equal content are one row.
 
     A row is an item's once its record is in the index, which is written after the row; a record names the item and has
     a checksum of both, so that what a kill, a full disk or damage leaves is computed anew. Files only grow. What was

@@ -201,7 +201,7 @@ def score(network: Network, method: Method, source: Source, device: torch.device
 def logits(
     network: Network, method: Method, source: Source, device: torch.device | None = None
 ) -> np.ndarray:
-    """Return the logits (n, K) of :func:`score`, float32 or float64 by the method: they are not tied near 1."""
+    """Return the logits (n, K) of ``score``, float32 or float64 by the method: they are not tied near 1."""
 
     def wide(outputs: Outputs) -> torch.Tensor:
         found = method.logits(outputs)

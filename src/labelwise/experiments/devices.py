@@ -15,7 +15,8 @@ def visible_devices(device: str) -> str:
 
     N counts, from 0, the devices that this process sees.
 
-    :raises UserError: for another word, and a device that is not there.
+    Raises:
+        UserError: For another word, and a device that is not there.
     """
     if device == "cpu":
         return ""

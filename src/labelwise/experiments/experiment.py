@@ -77,8 +77,9 @@ def run_experiment(
     runs nothing. ``devices`` ("cpu", "cuda:0", ...) are the workers' by turns, and ``workers`` as many by default,
     else 2.
 
-    :raises UserError: unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed;
-        parts that have a run twice, or with other results than ``out``.
+    Raises:
+        UserError: Unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed;
+            parts that have a run twice, or with other results than ``out``.
     """
     spec = load_spec(name) if isinstance(name, str) else name
     if leak_truth and protocol != "published":

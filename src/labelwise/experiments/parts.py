@@ -21,7 +21,8 @@ def part_of(jobs: Sequence[Job], part: str) -> list[Job]:
     A job's place is by its key's digest, so that slow methods and large sets are spread over the parts, and whoever
     asks for the same jobs gets the same parts. Jobs of one key are one run, and stay together.
 
-    :raises UserError: for anything else than two whole numbers with 1 <= i <= n.
+    Raises:
+        UserError: For anything else than two whole numbers with 1 <= i <= n.
     """
     told = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", part) if isinstance(part, str) else None
     place, parts = (int(told[1]), int(told[2])) if told else (0, 0)
@@ -38,8 +39,9 @@ def merge_results(folders: Sequence[str | Path], out: str | Path) -> dict[str, s
     What ``out`` holds already stays; a run that is done there, and equal, is passed over, and one that failed or was
     stopped is replaced. Nothing is written before all of it has been looked through.
 
-    :raises UserError: for a folder without results, a damaged file in one, a run that two folders have, or one that is
-        done in ``out`` with another result.
+    Raises:
+        UserError: For a folder without results, a damaged file in one, a run that two folders have, or one that is
+            done in ``out`` with another result.
     """
     out, found = Path(out), dict[str, tuple[Path, dict[str, Any]]]()
     for folder in map(Path, folders):

@@ -71,7 +71,8 @@ def run_jobs(
     call; one that takes longer than ``time_cap`` seconds is stopped, and tried again when the cap is higher. At most
     ``limit`` jobs are run. Shards that are partly written are done again.
 
-    :raises UserError: another run holds ``out``; a shard there has another format; arguments out of range.
+    Raises:
+        UserError: Another run holds ``out``; a shard there has another format; arguments out of range.
     """
     seen = [visible_devices(device) for device in devices]
     workers = (len(seen) or 2) if workers is None else workers

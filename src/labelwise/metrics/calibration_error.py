@@ -75,6 +75,6 @@ def expected_calibration_error(
     """Return the expected calibration error of ``p`` (n, K) over known entries of all labels, in [0, 1].
 
     ECE = sum_b n_b / n |share of positives_b - mean probability_b|, over ``bins`` bins of equal width; what is left
-    out and refused is what :func:`reliability` leaves out and refuses.
+    out and refused is what ``reliability`` leaves out and refuses.
     """
     return reliability(Y, p, bins, **meanings).expected_calibration_error

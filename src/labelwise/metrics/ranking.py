@@ -63,11 +63,11 @@ def mean_average_precision(
     empty_labels: EmptyLabels = "omit",
     **meanings: Unpack[Meanings],
 ) -> float:
-    """Return the mean of :func:`average_precision` over the labels of which both classes are known, in [0, 1].
+    """Return the mean of ``average_precision`` over the labels of which both classes are known, in [0, 1].
 
     ``empty_labels`` says what becomes of labels without a known positive: ``"omit"`` leaves them out (NaN
     when that leaves none), ``"zero"`` counts them as AP 0, as the published protocol does. Labels without a known
-    negative are always left out; :func:`evaluate` names them and counts the others. Raises ``UserError`` where
+    negative are always left out; ``evaluate`` names them and counts the others. Raises ``UserError`` where
     positives are known and no negative is: every score would look perfect.
     """
     Y, s = check_pair(Y_true, scores, **meanings)

@@ -130,7 +130,7 @@ class PriorMatched:
     """Predict label k for exactly round(prior_k n) of the n items judged: those with its highest scores.
 
     ``prior`` (K,) is the share of positives of each label, in [0, 1]; halves round up. The truth is never
-    read. To predict single items, store thresholds with :meth:`fit`.
+    read. To predict single items, store thresholds with ``fit``.
     """
 
     prior: Sequence[float]

@@ -50,7 +50,7 @@ def learn_thresholds(
     """Return thresholds of high F1, each label's own as far as held-out rows support it.
 
     Judged on the known entries of the rows that ``judgeable(Y)`` names. Scores are calibrated by
-    :class:`PlattCalibration`, which makes labels comparable. Then t_k = t + own (t*_k - t) on the scale of calibrated
+    ``PlattCalibration``, which makes labels comparable. Then t_k = t + own (t*_k - t) on the scale of calibrated
     logits: t has the highest micro-F1 of all labels; t*_k the highest F1 that label k can expect if its calibrated
     probabilities hold, sum_{p >= t} 2 p / (their number + sum p), which is steadier than the F1 of a few positives;
     and t_k is at most the score that ``least`` of the label's known positives as many items reach. A label without

@@ -103,13 +103,16 @@ def start_from_ridge(
     ``(w_k, b_k - middle)``, so that the cosine is 0 at raw output ``middle``. ``CosineHead()`` without a constant takes
     the direction of ``w_k`` alone and drops the intercept; a label whose ``w_k`` is 0 keeps its weights.
 
-    :param slope: a number or (K,). None: 4 for logits, so that at 1/2 the probability changes as fast as the raw
-        output. Cosines ignore the length of ``W_k`` but learning rates do not: with a slope it is that of a linear
-        head's weights, with None that of freshly drawn ones.
-    :param middle: a number or (K,), the raw output of logit or cosine 0. With few or single positives raw outputs stay
-        far below 1/2, and a head that starts there is first pulled away from its solution: ``solution.thresholds``
-        match the count of positives.
-    :raises UserError: when the sizes differ.
+    Args:
+        slope: A number or (K,). None: 4 for logits, so that at 1/2 the probability changes as fast as the raw
+            output. Cosines ignore the length of ``W_k`` but learning rates do not: with a slope it is that of a
+            linear head's weights, with None that of freshly drawn ones.
+        middle: A number or (K,), the raw output of logit or cosine 0. With few or single positives raw outputs stay
+            far below 1/2, and a head that starts there is first pulled away from its solution:
+            ``solution.thresholds`` match the count of positives.
+
+    Raises:
+        UserError: When the sizes differ.
     """
     weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
     constant = isinstance(head, CosineHead) and head.constant

@@ -20,9 +20,10 @@ def angle_densities(
 ) -> Figure:
     """Draw the densities of positives' and negatives' angles, a panel each of (title, positives, negatives).
 
-    :param edges: (B + 1,) of the bins, in degrees.
-    :param panels: titles with densities (B,) per degree; all share both axes, and stand below each other where the
-        figure is narrow.
+    Args:
+        edges: (B + 1,) of the bins, in degrees.
+        panels: Titles with densities (B,) per degree; all share both axes, and stand below each other where the
+            figure is narrow.
     """
     with drawing():
         stacked = width < _NARROW and len(panels) > 1

@@ -25,12 +25,13 @@ def learning_curve(
 ) -> Figure:
     """Draw one value an epoch, stage after stage on one axis.
 
-    :param stages: the values of each stage by its name, in order; NaN leaves a gap. A thin line
-        and their names tell stages apart; both are left out where there is only one.
-    :param label: what the values are.
-    :param mark: the epoch, counted from 1 over all stages, to mark with a dot and its value.
-    :param beside: a second value an epoch, of the same stages, drawn dashed in orange.
-    :param titles: what the two are, where there are two.
+    Args:
+        stages: The values of each stage by its name, in order; NaN leaves a gap. A thin line and their names tell
+            stages apart; both are left out where there is only one.
+        label: What the values are.
+        mark: The epoch, counted from 1 over all stages, to mark with a dot and its value.
+        beside: A second value an epoch, of the same stages, drawn dashed in orange.
+        titles: What the two are, where there are two.
     """
     with drawing():
         figure = new_figure(width, height)

@@ -28,11 +28,12 @@ def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
     """Return the figure as an ``<svg>`` element to be put into an HTML page.
 
     Text stays text in the page's font, and colours of ``PALETTE`` become ``var(--plot-ROLE)`` (see
-    :func:`stylesheet`), so that one drawing serves both themes. The element is as wide as its container,
+    ``stylesheet``), so that one drawing serves both themes. The element is as wide as its container,
     up to the figure's own width.
 
-    :param description: what the figure shows, for those who cannot see it.
-    :param name: prefix of the element's ids, unique in the page.
+    Args:
+        description: What the figure shows, for those who cannot see it.
+        name: Prefix of the element's ids, unique in the page.
     """
     file = io.StringIO()
     with drawing(), warnings.catch_warnings():
@@ -106,8 +107,9 @@ def save_figure(
 ) -> None:
     """Write the figure on white to ``path``; the same figure gives the same bytes.
 
-    :param caption: small print below the figure: what it rests on.
-    :param scale: pixels of a PNG to one of the figure's width.
+    Args:
+        caption: Small print below the figure: what it rests on.
+        scale: Pixels of a PNG to one of the figure's width.
     """
     with drawing(), rc_context({"svg.fonttype": "path"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")

@@ -15,8 +15,9 @@ from labelwise.plots.style import bare, colour, drawing, short
 def vdfd_by_epoch(data: Data, *, labels: Sequence[str] | None = None, width: float = 900) -> Figure:
     """Draw VDFD over the epochs, a line a run (BBAM: semi-supervised against supervised, and per method).
 
-    :param data: columns ``epoch``, ``label``, ``vdfd`` (``analysis.vdfd_by_epoch``), and perhaps ``run``.
-    :param labels: a panel each; None draws one panel of the mean size over all labels.
+    Args:
+        data: Columns ``epoch``, ``label``, ``vdfd`` (``analysis.vdfd_by_epoch``), and perhaps ``run``.
+        labels: A panel each; None draws one panel of the mean size over all labels.
     """
     epoch, label, value = columns(data, "epoch", "label", "vdfd")
     given = names_of(data, "run")
@@ -55,7 +56,8 @@ def vdfd_by_epoch(data: Data, *, labels: Sequence[str] | None = None, width: flo
 def epoch_seconds(data: Data, *, width: float = 680) -> Figure:
     """Draw how long an epoch takes, a bar a method with its range, a panel a dataset (BBAM, training time).
 
-    :param data: the columns of ``analysis.epoch_seconds``, and perhaps ``dataset``.
+    Args:
+        data: The columns of ``analysis.epoch_seconds``, and perhaps ``dataset``.
     """
     method, seconds, low, high = columns(data, "method", "seconds", "low", "high")
     dataset = names_of(data, "dataset")

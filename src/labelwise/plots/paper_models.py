@@ -28,7 +28,8 @@ _ROLES = {"positives": "blue", "negatives": "slate", "true negatives": "slate", 
 def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
     """Draw densities of cosines with the score they get, and below them of gradients (HML, figure 2).
 
-    :param data: the columns of ``analysis.cosine_gradients``, and perhaps ``scenario`` for a column of panels each.
+    Args:
+        data: The columns of ``analysis.cosine_gradients``, and perhaps ``scenario`` for a column of panels each.
     """
     quantity, group, low, high, density = columns(data, "quantity", "group", "low", "high", "density")
     scenario = names_of(data, "scenario")
@@ -91,7 +92,8 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
 def prediction_densities(data: Data, *, label: str = "score", width: float = 900) -> Figure:
     """Draw the densities of one label's scores on its positives and negatives, a panel a method (EM+APL poster).
 
-    :param data: the columns of ``analysis.prediction_densities``, and perhaps ``method``.
+    Args:
+        data: The columns of ``analysis.prediction_densities``, and perhaps ``method``.
     """
     group, low, high, density = columns(data, "group", "low", "high", "density")
     method = names_of(data, "method")
@@ -125,8 +127,9 @@ def prediction_densities(data: Data, *, label: str = "score", width: float = 900
 def wasserstein_distances(data: Data, *, width: float = 680) -> Figure:
     """Draw each label's distance between its positives' and negatives' scores, a row a method (EM+APL poster).
 
-    :param data: columns ``method``, ``label`` and ``distance`` (``analysis.wasserstein_distances``); a method's mean
-        is a bar with its value.
+    Args:
+        data: Columns ``method``, ``label`` and ``distance`` (``analysis.wasserstein_distances``); a method's mean
+            is a bar with its value.
     """
     method, _, distance = columns(data, "method", "label", "distance")
     names = ordered(method)
@@ -165,7 +168,8 @@ def wasserstein_distances(data: Data, *, width: float = 680) -> Figure:
 def loss_landscape(data: Data, *, width: float = 900) -> Figure:
     """Draw the loss around the trained weights, a panel a method, all in the same shades (EM+APL poster).
 
-    :param data: the columns of ``analysis.loss_landscape``, and perhaps ``method``.
+    Args:
+        data: The columns of ``analysis.loss_landscape``, and perhaps ``method``.
     """
     a, b, loss = columns(data, "a", "b", "loss")
     method = names_of(data, "method")
@@ -198,7 +202,8 @@ def loss_landscape(data: Data, *, width: float = 900) -> Figure:
 def correlation_graph(data: Data, *, width: float = 560) -> Figure:
     """Draw labels on a circle, joined where they go together (HML, figure 6).
 
-    :param data: the columns of ``analysis.correlation_pairs``; labels without a pair are left out.
+    Args:
+        data: The columns of ``analysis.correlation_pairs``; labels without a pair are left out.
     """
     first, second, value = columns(data, "first", "second", "correlation")
     names = sorted({*first.tolist(), *second.tolist()})

@@ -27,8 +27,9 @@ _TICKS = 7
 def margin_sweep(data: Data, *, width: float = 560) -> Figure:
     """Draw mAP, and below it the accumulated gradient difference, against the margin (HML, figure 3).
 
-    :param data: columns ``margin``, ``map`` and ``gradient_difference`` (``analysis.gradient_difference``), and
-        perhaps ``method``.
+    Args:
+        data: Columns ``margin``, ``map`` and ``gradient_difference`` (``analysis.gradient_difference``), and
+            perhaps ``method``.
     """
     margin, score, difference = columns(data, "margin", "map", "gradient_difference")
     method = names_of(data, "method")
@@ -70,9 +71,10 @@ def fraction_curves(
 ) -> Figure:
     """Draw mAP against the share of labels kept, a line a method (HML, figure 4; the EM+APL poster's MLML setting).
 
-    :param data: columns ``fraction`` (or ``x``) in [0, 1], ``method``, ``map``, and perhaps ``std`` for a band and
-        ``dataset`` for a panel each.
-    :param label: what the share is of.
+    Args:
+        data: Columns ``fraction`` (or ``x``) in [0, 1], ``method``, ``map``, and perhaps ``std`` for a band and
+            ``dataset`` for a panel each.
+        label: What the share is of.
     """
     fraction, method, score = columns(data, x, "method", "map")
     error, dataset = names_of(data, "std"), names_of(data, "dataset")
@@ -104,8 +106,9 @@ def fraction_curves(
 def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figure:
     """Draw a score for each pair of scale and margin as shades, the best one framed (HML, figure 5).
 
-    :param data: columns ``scale``, ``margin`` and ``value``; a pair without a row is left blank, of several
-        rows the mean is shown.
+    Args:
+        data: Columns ``scale``, ``margin`` and ``value``; a pair without a row is left blank, of several rows the
+            mean is shown.
     """
     scale, margin, score = columns(data, "scale", "margin", value)
     scales, margins = np.unique(scale), np.unique(margin)
@@ -143,7 +146,8 @@ def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figur
 def sensitivity(data: Data, *, width: float = 680) -> Figure:
     """Draw scores against the values of each hyper-parameter, a panel each (BBAM, sensitivity to s and m).
 
-    :param data: columns ``parameter``, ``value``, ``metric`` and ``score``, and perhaps ``std``.
+    Args:
+        data: Columns ``parameter``, ``value``, ``metric`` and ``score``, and perhaps ``std``.
     """
     parameter, value, metric, score = columns(data, "parameter", "value", "metric", "score")
     error = names_of(data, "std")

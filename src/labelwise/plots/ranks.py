@@ -26,10 +26,11 @@ def critical_difference(
 ) -> Figure:
     """Draw learners along an axis of mean ranks, after Demsar (JMLR 7, 2006); the best are on the left.
 
-    :param names: in the order of ``mean_ranks``, ascending.
-    :param difference: the critical difference, drawn as a measure above the axis, at most as long as it.
-    :param cliques: (first, last) positions of groups that do not differ, drawn as bars under the axis.
-    :param emphasis: names of learners to draw in orange, such as a floor.
+    Args:
+        names: In the order of ``mean_ranks``, ascending.
+        difference: The critical difference, drawn as a measure above the axis, at most as long as it.
+        cliques: (first, last) positions of groups that do not differ, drawn as bars under the axis.
+        emphasis: Names of learners to draw in orange, such as a floor.
     """
     ranks = np.asarray(mean_ranks, dtype=np.float64)
     count = len(names)
@@ -91,10 +92,11 @@ def paired_gains(
 ) -> Figure:
     """Draw differences to a reference with their intervals, one row a name and one panel a setting.
 
-    :param panels: (values, low, high), each (names,), by title; NaN where there is none. Blue: the interval lies
-        above 0; orange: below it; grey: it holds 0.
-    :param limits: of every panel's axis; a value beyond is written at the edge, beside an arrow.
-    :param emphasis: names to write in orange, such as a floor.
+    Args:
+        panels: (values, low, high), each (names,), by title; NaN where there is none. Blue: the interval lies above
+            0; orange: below it; grey: it holds 0.
+        limits: Of every panel's axis; a value beyond is written at the edge, beside an arrow.
+        emphasis: Names to write in orange, such as a floor.
     """
     with drawing():
         figure = new_figure(width, 76 + 19.0 * len(names))

@@ -21,9 +21,11 @@ def reliability_diagram(
 ) -> Figure:
     """Draw each bin's observed share of positives at its mean probability, and below how many entries it holds.
 
-    :param edges: (B + 1,) of the bins, from 0 to 1.
-    :param counts: (B,) entries; drawn on a logarithmic axis, since most entries lie near 0.
-    :param predicted, observed: (B,), NaN in an empty bin.
+    Args:
+        edges: (B + 1,) of the bins, from 0 to 1.
+        counts: (B,) entries; drawn on a logarithmic axis, since most entries lie near 0.
+        predicted: (B,), NaN in an empty bin.
+        observed: As ``predicted``.
     """
     with drawing():
         figure = new_figure(width, 340)

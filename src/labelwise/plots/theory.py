@@ -13,8 +13,9 @@ from labelwise.plots.style import colour, drawing
 def theory_curves(data: Data, *, width: float = 900) -> Figure:
     """Draw both class risks and VCA against M, a line a noise level, a row of panels a label share.
 
-    :param data: the columns of ``analysis.theory.curves``; rows whose ``source`` is "simulation" are dots with bars of
-        three standard errors, where the figure has errors.
+    Args:
+        data: The columns of ``analysis.theory.curves``; rows whose ``source`` is "simulation" are dots with bars of
+            three standard errors, where the figure has errors.
     """
     names = ("ratio", "label_share", "noise_positive", "noise_negative", "source")
     ratio, alpha, wrong_p, wrong_n, source = columns(data, *names)

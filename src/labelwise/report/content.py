@@ -43,7 +43,7 @@ class Results:
     """How well a model does."""
 
     evaluation: Evaluation | Mapping[str, Any]
-    """An :class:`labelwise.metrics.Evaluation`, or what its ``to_dict`` gave."""
+    """An ``labelwise.metrics.Evaluation``, or what its ``to_dict`` gave."""
     judged_on: str = ""
     """A sentence on the items judged."""
     rule_source: str = ""
@@ -182,7 +182,7 @@ class ReportContent:
     key_figures: Sequence[tuple[str, str]] = ()
     """(name, value) pairs shown large below the lead."""
     summary: Summary | Mapping[str, Any] | None = None
-    """What :func:`labelwise.describe` says of the labels, or its ``to_dict``."""
+    """What ``labelwise.describe`` says of the labels, or its ``to_dict``."""
     summary_words: Sequence[str] = ()
     comparison: Comparison | None = None
     examples: Sequence[Example] = ()

@@ -51,25 +51,26 @@ def content_of(
 ) -> ReportContent:
     """Return what there is to report of a fitted or loaded classifier.
 
-    :param evaluation: how well it does; by default on ``labels`` and ``scores``, else what it found on held-out
-        rows while it was trained (``validation_``), if anything.
-    :param labels: (n, K) annotations of the items judged; with ``scores``, intervals are resampled from them.
-    :param scores: (n, K), what ``model.predict_proba`` gave for these items.
-    :param judged_on: a sentence on the items judged.
-    :param results_words: more sentences on the figures, or on why there are none.
-    :param examples: items to show.
-    :param seed: of the resampling and of samples.
-    :param X: the training items as the classifier takes them. With ``Y`` the model goes over them once more, and
-        the report shows angles, how labels go together and the most probable missing labels.
-    :param Y: (n, K) their annotations, or ``Annotations``.
-    :param items: their n ids.
-    :param contents: what is shown of them: paths or arrays of pictures, or texts.
-    :param kind: which of the two; None for neither.
-    :param held_out: (labels, scores before calibration) of the rows that ``validation_`` rests on, for its intervals
-        and reliability; by default what the classifier kept of them (``held_out_``), if anything.
-    :param configuration: what the run was asked, by name.
-    :param skipped: items that could not be used, each with ``row``, ``item`` and ``reason``.
-    :param memory: bytes of memory that training held at most, as ``peak_memory()`` tells.
+    Args:
+        evaluation: How well it does; by default on ``labels`` and ``scores``, else what it found on held-out rows
+            while it was trained (``validation_``), if anything.
+        labels: (n, K) annotations of the items judged; with ``scores``, intervals are resampled from them.
+        scores: (n, K), what ``model.predict_proba`` gave for these items.
+        judged_on: A sentence on the items judged.
+        results_words: More sentences on the figures, or on why there are none.
+        examples: Items to show.
+        seed: Of the resampling and of samples.
+        X: The training items as the classifier takes them. With ``Y`` the model goes over them once more, and the
+            report shows angles, how labels go together and the most probable missing labels.
+        Y: (n, K) their annotations, or ``Annotations``.
+        items: Their n ids.
+        contents: What is shown of them: paths or arrays of pictures, or texts.
+        kind: Which of the two; None for neither.
+        held_out: (labels, scores before calibration) of the rows that ``validation_`` rests on, for its intervals
+            and reliability; by default what the classifier kept of them (``held_out_``), if anything.
+        configuration: What the run was asked, by name.
+        skipped: Items that could not be used, each with ``row``, ``item`` and ``reason``.
+        memory: Bytes of memory that training held at most, as ``peak_memory()`` tells.
     """
     judged: metrics.Evaluation | Mapping[str, Any] | None = evaluation
     diagrams: list[tuple[str, metrics.Reliability]] = []

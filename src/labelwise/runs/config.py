@@ -16,7 +16,7 @@ from labelwise.runs import toml
 class RunConfig(BaseModel):
     """Everything that ``train`` takes; a setting left at None is chosen from the data or by the method.
 
-    ``table``, ``images``; its columns and cells: see :class:`labelwise.data.TableOptions`. ``backbone``: by default
+    ``table``, ``images``; its columns and cells: see ``labelwise.data.TableOptions``. ``backbone``: by default
     that for the table's items (``features``, ``efficientnet-lite0`` or ``minilm``). ``prior``: the mean number of
     labels per item, or a JSON or CSV file with the share of positives of each label; ``label_weights``:
     ``"balanced"`` or such a file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label
@@ -24,7 +24,7 @@ class RunConfig(BaseModel):
     ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
     ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it
     (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
-    the working directory. The rest: see :class:`labelwise.MultiLabelClassifier`, whose ``random_state`` is ``seed``.
+    the working directory. The rest: see ``labelwise.MultiLabelClassifier``, whose ``random_state`` is ``seed``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -109,7 +109,8 @@ class RunConfig(BaseModel):
 
         ``sets`` are ``KEY=VALUE`` texts for single hyper-parameters, the values as in TOML.
 
-        :raises UserError: for a setting that does not exist or cannot have its value.
+        Raises:
+            UserError: For a setting that does not exist or cannot have its value.
         """
         values = {**(base or {}), **(toml.read(file) if file is not None else {})}
         values |= {name: value for name, value in given.items() if value is not None}
@@ -122,7 +123,7 @@ class RunConfig(BaseModel):
             raise UserError(_explain(error, cls, "" if file is None else f"{file}: ")) from None
 
     def to_toml(self) -> str:
-        """Return TOML that :meth:`build` reads back into the same configuration."""
+        """Return TOML that ``build`` reads back into the same configuration."""
         return toml.dumps(self.model_dump())
 
     def table_options(self) -> TableOptions:

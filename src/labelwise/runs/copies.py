@@ -24,11 +24,13 @@ _NEAR, _LEAST_COUNT, _LEAST_SHARE = 0.25, 3, 0.05
 class Sketch:
     """Rows of training in few dimensions, with which others are compared in a moment.
 
-    :ivar mean, scale: (D,) by which features are brought to one unit.
-    :ivar directions: (D, d) random directions on which wide rows are projected; distances stay nearly in proportion.
-    :ivar rows: (m, d) the rows so seen, a sample of them where there are many.
-    :ivar near: the distance up to which a row is a near copy: a quarter of what the nearest of m rows would be at,
-        if they lay spread over as many dimensions as these do.
+    Attributes:
+        mean: (D,) by which features are brought to one unit.
+        scale: As ``mean``.
+        directions: (D, d) random directions on which wide rows are projected; distances stay nearly in proportion.
+        rows: (m, d) the rows so seen, a sample of them where there are many.
+        near: The distance up to which a row is a near copy: a quarter of what the nearest of m rows would be at, if
+            they lay spread over as many dimensions as these do.
     """
 
     mean: Rows

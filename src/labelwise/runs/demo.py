@@ -99,11 +99,12 @@ def run(
     relevant label, all else is unknown. The ceiling alone sees every label. Nothing is read but what scikit-learn
     carries, and no network is used.
 
-    :param out: directory for ``report.html`` and ``results.json``; made where it is missing.
-    :param quick: far fewer canvases and features, for a try in seconds; the figures then mean little.
-    :param open_report: show the report in the browser.
-    :param seed: of the canvases, of what is hidden and of training.
-    :param progress: show a progress bar on standard error.
+    Args:
+        out: Directory for ``report.html`` and ``results.json``; made where it is missing.
+        quick: Far fewer canvases and features, for a try in seconds; the figures then mean little.
+        open_report: Show the report in the browser.
+        seed: Of the canvases, of what is hidden and of training.
+        progress: Show a progress bar on standard error.
     """
     began = time.perf_counter()
     out = Path(out)

@@ -86,10 +86,10 @@ class Description:
 def describe(
     table: str | Path, *, images: str | None = None, on_bad_item: str | None = None, **given: Any
 ) -> Description:
-    """Read ``table`` as :func:`labelwise.data.read_table` does, and describe it.
+    """Read ``table`` as ``labelwise.data.read_table`` does, and describe it.
 
     ``on_bad_item``: "skip" leaves out rows without their picture or text. ``given``: fields of
-    :class:`labelwise.data.TableOptions`.
+    ``labelwise.data.TableOptions``.
     """
     with opened(table) as path:
         data = read_table(

@@ -69,7 +69,7 @@ class RunDirectory:
     def held_out(
         self, n_items: int | None = None, n_labels: int | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-        """Return what :meth:`keep_held_out` kept, or None; no more than ``n_items``, of ``n_labels``."""
+        """Return what ``keep_held_out`` kept, or None; no more than ``n_items``, of ``n_labels``."""
         path = self.path / _HELD_OUT
         return read_held_out(path, n_items, n_labels) if path.exists() else None
 
@@ -119,8 +119,9 @@ class RunDirectory:
 
         What a killed process left half written is deleted.
 
-        :raises UserError: at once, where another process trains it, where the folder cannot be written to, or where
-            there are links in it, which may have come with it from elsewhere.
+        Raises:
+            UserError: At once, where another process trains it, where the folder cannot be written to, or where
+                there are links in it, which may have come with it from elsewhere.
         """
         self.check_links()
         with ExitStack() as stack:
@@ -163,7 +164,7 @@ class RunDirectory:
         write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
 
     def left_out(self) -> dict[str, str] | None:
-        """Return what :meth:`keep_left_out` kept, or None."""
+        """Return what ``keep_left_out`` kept, or None."""
         path = self.checkpoints / _LEFT_OUT
         return read_left_out(path) if path.exists() else None
 

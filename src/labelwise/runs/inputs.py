@@ -77,7 +77,7 @@ class ModelColumns:
         )
 
     def to_state(self) -> dict[str, Any]:
-        """Return what :meth:`from_state` reads."""
+        """Return what ``from_state`` reads."""
         return {
             "kind": self.kind,
             "feature_names": list(self.feature_names),
@@ -90,7 +90,8 @@ class ModelColumns:
 def read_inputs(config: RunConfig) -> Inputs:
     """Read everything that ``config`` names.
 
-    :raises UserError: for whatever is wrong with it; nothing has been written then.
+    Raises:
+        UserError: For whatever is wrong with it; nothing has been written then.
     """
     if config.table is None:
         raise UserError("no table: give one, as in 'labelwise train photos.csv --out runs/first'")
@@ -197,9 +198,10 @@ def read_for_model(
 ) -> Table:
     """Read another table for a model: the columns that it was trained on, in its order, and items of its kind.
 
-    :param given: options of :class:`labelwise.data.TableOptions` that differ from the configuration's.
-    :param labels: whether labels are read.
-    :param keep: columns to hand on.
+    Args:
+        given: Options of ``labelwise.data.TableOptions`` that differ from the configuration's.
+        labels: Whether labels are read.
+        keep: Columns to hand on.
     """
     options, given = config.table_options(), dict(given or {})
     if options.delimiter is not None and not has_delimiter(path, options.delimiter):
@@ -229,7 +231,8 @@ def read_model(
 ) -> tuple[MultiLabelClassifier, ModelColumns]:
     """Return a finished run's model and its columns; labels and features are known by name, never by place.
 
-    :raises UserError: where the model is of another run, with other labels or features.
+    Raises:
+        UserError: Where the model is of another run, with other labels or features.
     """
     from labelwise.classifier import load
 

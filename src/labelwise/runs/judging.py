@@ -29,12 +29,13 @@ if TYPE_CHECKING:
 class Judgement:
     """How well a run's model does on a table.
 
-    :ivar evaluation: the figures, or None where no label of the table has both classes known.
-    :ivar observed: then observed AP (unknown counted as absent) by label, NaN without a known positive; it ranks
-        models and its level is biased. None otherwise.
-    :ivar words: sentences on what could be judged.
-    :ivar skipped: the items that could not be read, each with the reason.
-    :ivar notes: sentences on what was guessed of the table.
+    Attributes:
+        evaluation: The figures, or None where no label of the table has both classes known.
+        observed: Then observed AP (unknown counted as absent) by label, NaN without a known positive; it ranks
+            models and its level is biased. None otherwise.
+        words: Sentences on what could be judged.
+        skipped: The items that could not be read, each with the reason.
+        notes: Sentences on what was guessed of the table.
     """
 
     run: str
@@ -87,10 +88,10 @@ def evaluate(
     """Judge the model of a finished run on the known labels of ``table``, by ``rule`` or the model's own.
 
     The table needs the columns that the model was trained on, in any order. ``out``: write the result there as JSON.
-    ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
+    ``given``: fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
-    :raises UserError: for a run that is not finished, a table without these columns, and one without a known
-        positive.
+    Raises:
+        UserError: For a run that is not finished, a table without these columns, and one without a known positive.
     """
     from labelwise import metrics
 

@@ -9,14 +9,15 @@ from labelwise.methods import SETTINGS, get, names
 
 
 def method_records() -> list[dict[str, Any]]:
-    """Return :func:`method_record` of every method, in the registry's order."""
+    """Return ``method_record`` of every method, in the registry's order."""
     return [method_record(name) for name in names()]
 
 
 def method_record(name: str) -> dict[str, Any]:
     """Return what the registry says of a method, ready for JSON.
 
-    :raises UserError: for an unknown method, with the names nearest to it.
+    Raises:
+        UserError: For an unknown method, with the names nearest to it.
     """
     spec = get(name).spec
     return {

@@ -22,8 +22,9 @@ def read_named_values(
     The file is a JSON object of numbers by label, or a CSV of two columns (label, number; a first row that holds no
     number is its header). ``setting`` is what messages call it.
 
-    :raises UserError: for a file that cannot be read, a label that is missing or unknown, and a number outside
-        ``low`` to ``high``.
+    Raises:
+        UserError: For a file that cannot be read, a label that is missing or unknown, and a number outside ``low``
+            to ``high``.
     """
     path = Path(path)
     try:

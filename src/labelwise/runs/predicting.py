@@ -26,9 +26,10 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 class Predictions:
     """What was written.
 
-    :ivar calibrated: whether the scores are calibrated probabilities.
-    :ivar skipped: the items that could not be read, each with the reason; the file does not have them.
-    :ivar notes: sentences on what was guessed of the table, and on columns that had to be renamed.
+    Attributes:
+        calibrated: Whether the scores are calibrated probabilities.
+        skipped: The items that could not be read, each with the reason; the file does not have them.
+        notes: Sentences on what was guessed of the table, and on columns that had to be renamed.
     """
 
     run: str
@@ -66,10 +67,11 @@ def predict(
     in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where names hold both.
     ``keep``: names and patterns of the table's columns that are written too, behind the item. ``quote_formulas`` (CSV):
     an apostrophe before texts that a spreadsheet would take for a formula, which begin with =, +, -, @, a tab or a line
-    end. ``given``: fields of :class:`labelwise.data.TableOptions` that differ from what the run was asked.
+    end. ``given``: fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
-    :raises UserError: for a run that is not finished, a table without the model's features, or an ``out`` that
-        cannot be written.
+    Raises:
+        UserError: For a run that is not finished, a table without the model's features, or an ``out`` that cannot
+            be written.
     """
     from scipy.special import expit
 
@@ -162,7 +164,8 @@ def _check_kept(data: Table, target: Path) -> None:
 class _Rows:
     """What is written: ids, kept columns (Arrow), probabilities (n, K), predicted names, and their separator in CSV.
 
-    :ivar mark: the separator; None where no mark is free, and names are written as a list in JSON.
+    Attributes:
+        mark: The separator; None where no mark is free, and names are written as a list in JSON.
     """
 
     header: list[str]

@@ -123,8 +123,12 @@ def read_held_out(
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """Return the labels (m, K) and scores (m, K) of items that a model did not see.
 
-    :param n_items, n_labels: the most items, and the number of labels, that there can be.
-    :raises UserError: for what is no such file; nothing is unpacked that its table of contents does not bear out.
+    Args:
+        n_items: The most items, and the number of labels, that there can be.
+        n_labels: As ``n_items``.
+
+    Raises:
+        UserError: For what is no such file; nothing is unpacked that its table of contents does not bear out.
     """
     try:
         # To open a pipe would wait.

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 def report(run: str | Path, out: str | Path | None = None) -> Path:
     """Build the report of a finished run anew from its model and its table, and return where it lies.
 
-    :param out: a file ending in .html; by default the run's own ``report.html``.
-    :raises UserError: for a run that is not finished, or whose table is gone or has changed.
+    Args:
+        out: A file ending in .html; by default the run's own ``report.html``.
+
+    Raises:
+        UserError: For a run that is not finished, or whose table is gone or has changed.
     """
     directory = RunDirectory(Path(run))
     state, config = directory.finished(), directory.config()
@@ -66,9 +69,10 @@ def write_run_report(
 
     Items that cannot be read, where such are left out, stand in a list of their own.
 
-    :param read: the table's items as ``model`` reads them.
-    :param why: sentences on what the labels cannot judge, where there are no figures.
-    :param memory: bytes of memory that training held at most.
+    Args:
+        read: The table's items as ``model`` reads them.
+        why: Sentences on what the labels cannot judge, where there are no figures.
+        memory: Bytes of memory that training held at most.
     """
     from labelwise.annotations import Annotations
     from labelwise.report import content_of, write_report

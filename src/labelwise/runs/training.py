@@ -34,16 +34,18 @@ class Stopped(KeyboardInterrupt):
 class Outcome:
     """What came out of a finished run.
 
-    :ivar run: the run directory.
-    :ivar reason: why the method was taken, when it was the library's choice.
-    :ivar figures: the validation figures as ``Evaluation.to_dict`` has them, or None.
-    :ivar why_no_figures: sentences on what the labels at hand cannot judge, where there are no figures.
-    :ivar rule, rule_source: the decision rule's name, and how it was chosen.
-    :ivar notes: sentences on what was assumed.
-    :ivar skipped: the items that could not be read, each with the reason.
-    :ivar seconds: wall time of the training that finished the run.
-    :ivar already_finished: whether nothing was left to do.
-    :ivar roles: sentences on what each column of the table is, and why; empty for runs of earlier versions.
+    Attributes:
+        run: The run directory.
+        reason: Why the method was taken, when it was the library's choice.
+        figures: The validation figures as ``Evaluation.to_dict`` has them, or None.
+        why_no_figures: Sentences on what the labels at hand cannot judge, where there are no figures.
+        rule: The decision rule's name, and how it was chosen.
+        rule_source: As ``rule``.
+        notes: Sentences on what was assumed.
+        skipped: The items that could not be read, each with the reason.
+        seconds: Wall time of the training that finished the run.
+        already_finished: Whether nothing was left to do.
+        roles: Sentences on what each column of the table is, and why; empty for runs of earlier versions.
     """
 
     run: str
@@ -77,8 +79,9 @@ def train(
     Nothing is left behind when the input cannot be used. Returns None in the processes of a distributed run other
     than the first, which writes everything.
 
-    :raises UserError: for bad input, and where ``out`` holds another run or anything else.
-    :raises Stopped: when the user stopped it.
+    Raises:
+        UserError: For bad input, and where ``out`` holds another run or anything else.
+        Stopped: When the user stopped it.
     """
     run = RunDirectory(Path(out))
     if resume and run.exists():
@@ -107,10 +110,12 @@ def resume(
 ) -> Outcome | None:
     """Go on with the run in ``out``, to the bit; a finished one is left as it is.
 
-    :param given: settings given again, as for :meth:`RunConfig.build`; they must be those of the run, but for
-        ``images``, which says where its pictures are now.
-    :raises UserError: where there is no run, another process trains it, its files have changed, or the settings
-        differ.
+    Args:
+        given: Settings given again, as for ``RunConfig.build``; they must be those of the run, but for ``images``,
+            which says where its pictures are now.
+
+    Raises:
+        UserError: Where there is no run, another process trains it, its files have changed, or the settings differ.
     """
     run = RunDirectory(Path(out))
     base = run.config().model_dump()

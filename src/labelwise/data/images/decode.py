@@ -41,7 +41,8 @@ class Unusable(Exception):
 def open_regular(path: str | Path | bytes) -> BufferedReader | BytesIO:
     """Open a regular file to read; bytes are what a file holds, and never its name.
 
-    :raises Unusable: for what is missing, forbidden, a folder, a pipe, a socket or a device (never waits).
+    Raises:
+        Unusable: For what is missing, forbidden, a folder, a pipe, a socket or a device (never waits).
     """
     if isinstance(path, bytes):
         if not path:
@@ -76,7 +77,8 @@ def decode(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Image
     The content decides on the format, not the name. Of an animation the first frame counts; transparent
     pixels lie on white; 16-bit grey is scaled to 8 bits. The size is checked before anything is decoded.
 
-    :raises Unusable: for whatever cannot be read so.
+    Raises:
+        Unusable: For whatever cannot be read so.
     """
     with ExitStack() as stack:
         image = _open(stack.enter_context(open_regular(path)), most_pixels)
@@ -118,7 +120,7 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
 
 
 def begins_as_picture(data: bytes) -> bool:
-    """Return whether a file's bytes begin as those of a picture that :func:`decode` reads."""
+    """Return whether a file's bytes begin as those of a picture that ``decode`` reads."""
     return _kind(data[:32]) is not None
 
 

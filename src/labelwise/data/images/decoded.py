@@ -41,7 +41,8 @@ class DecodedPictures:
     equal bytes to one place. Links in the folder are not followed. Where the disk refuses, a warning says so once and
     nothing more is kept.
 
-    :raises UserError: where the folder cannot be made.
+    Raises:
+        UserError: Where the folder cannot be made.
     """
 
     def __init__(self, folder: Path, *, side: int, interpolation: str, most_pixels: int) -> None:

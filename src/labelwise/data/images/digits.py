@@ -60,12 +60,16 @@ def digits_canvases(
     canvases are made of the first 1,198 scans, test canvases of the other 599, which are mostly other
     writers'. Canvas ``i`` depends on ``(seed, part, i, size, most)`` only.
 
-    :param n: number of canvases, at least 1.
-    :param size: side of a canvas in pixels, at least 16.
-    :param most: largest number of digits on a canvas, 1 to 10.
-    :return: images (n, size, size) uint8 0..255; the full truth Y (n, 10) int8 in {0, 1}; the label names
-        "0".."9".
-    :raises UserError: for an argument out of range.
+    Args:
+        n: Number of canvases, at least 1.
+        size: Side of a canvas in pixels, at least 16.
+        most: Largest number of digits on a canvas, 1 to 10.
+
+    Returns:
+        Images (n, size, size) uint8 0..255; the full truth Y (n, 10) int8 in {0, 1}; the label names "0".."9".
+
+    Raises:
+        UserError: For an argument out of range.
     """
     if part not in ("train", "test"):
         raise UserError(f"part is {part!r}: give 'train' or 'test'")

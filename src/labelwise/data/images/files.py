@@ -62,17 +62,20 @@ class ImageFiles:
     function of (seed, epoch, item), whatever the batch and the number of workers; ``source[index]`` keeps the
     items' numbers.
 
-    :param paths: n files, or the bytes of pictures; what they hold decides on their format, not their names.
-    :param preprocessing: the size, and how a picture comes to it; ``models.preprocessing_of`` gives a backbone's.
-    :param root: a folder: relative paths start there, and none may lead out of it, by links neither.
-    :param items: the n ids, for messages; by default the paths as given, or numbers from 0 for bytes.
-    :param workers: threads that decode, >= 0; 0 decodes in the calling thread.
-    :param strong: the strong view, or keywords of ``StrongView``.
-    :param cache: a folder in which to keep the decoded pictures, with the shorter side at 256 pixels (or as
-        large as the backbone needs), for the epochs and runs to come. Larger pictures then pass through that
-        size, so that their views differ in a few units from those made without.
-    :param most_pixels: a picture with more is not decoded.
-    :raises UserError: for a path that leads out of ``root``, and for arguments out of range.
+    Args:
+        paths: N files, or the bytes of pictures; what they hold decides on their format, not their names.
+        preprocessing: The size, and how a picture comes to it; ``models.preprocessing_of`` gives a backbone's.
+        root: A folder: relative paths start there, and none may lead out of it, by links neither.
+        items: The n ids, for messages; by default the paths as given, or numbers from 0 for bytes.
+        workers: Threads that decode, >= 0; 0 decodes in the calling thread.
+        strong: The strong view, or keywords of ``StrongView``.
+        cache: A folder in which to keep the decoded pictures, with the shorter side at 256 pixels (or as large as
+            the backbone needs), for the epochs and runs to come. Larger pictures then pass through that size, so
+            that their views differ in a few units from those made without.
+        most_pixels: A picture with more is not decoded.
+
+    Raises:
+        UserError: For a path that leads out of ``root``, and for arguments out of range.
     """
 
     kind: Literal["image"] = "image"
@@ -148,7 +151,8 @@ class ImageFiles:
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
         """Return the pictures' views (b, 3, H, W) uint8, laid out channels last; see ``Source``.
 
-        :raises UserError: for a file that cannot be used, or is gone.
+        Raises:
+            UserError: For a file that cannot be used, or is gone.
         """
         return self.views({view: index}, seed=seed, epoch=epoch)[view]
 

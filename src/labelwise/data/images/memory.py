@@ -26,12 +26,15 @@ class ImageSource:
     square of side ``cutout`` times the shorter side at a random place (set to 0, the mean), and gets Gaussian
     noise.
 
-    :param mean, std: the scaling, one for all channels.
-    :param shift: largest shift in pixels, >= 0.
-    :param cutout: side of the square as a share of the shorter side, in [0, 1).
-    :param noise: standard deviation of the noise in scaled units, >= 0.
-    :raises UserError: for an array of another shape or dtype, with NaN or infinity, or an argument out of
-        range.
+    Args:
+        mean: The scaling, one for all channels.
+        std: As ``mean``.
+        shift: Largest shift in pixels, >= 0.
+        cutout: Side of the square as a share of the shorter side, in [0, 1).
+        noise: Standard deviation of the noise in scaled units, >= 0.
+
+    Raises:
+        UserError: For an array of another shape or dtype, with NaN or infinity, or an argument out of range.
     """
 
     def __init__(

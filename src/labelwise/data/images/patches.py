@@ -27,9 +27,14 @@ def digits_features(
     mean(x)) / (patch * sqrt(var(x) + .01))`` and ``|w_j| = 1``. The features of a canvas depend on it and on
     the keywords only, not on the other canvases.
 
-    :param images: (n, size, size) uint8.
-    :return: (n, filters) float32 in [-1, 1].
-    :raises UserError: for images of another shape or dtype.
+    Args:
+        images: (n, size, size) uint8.
+
+    Returns:
+        (n, filters) float32 in [-1, 1].
+
+    Raises:
+        UserError: For images of another shape or dtype.
     """
     if images.ndim != 3 or images.dtype != np.uint8 or min(images.shape[1:]) < patch:
         raise UserError(

@@ -25,9 +25,12 @@ def resolve_inside(
 ) -> list[str]:
     """Return absolute paths with links followed; relative ones start at ``folder``. They need not exist.
 
-    :param where: gives the place of a row for a message.
-    :param flag: the name of the argument that gives the folder, for messages.
-    :raises UserError: for an address, and for a path that leaves the folder.
+    Args:
+        where: Gives the place of a row for a message.
+        flag: The name of the argument that gives the folder, for messages.
+
+    Raises:
+        UserError: For an address, and for a path that leaves the folder.
     """
     base = os.path.realpath(folder)
     if not os.path.isdir(base):
@@ -83,7 +86,8 @@ def find_pictures(
     A name that is no file's may lack its ending (``suffix``, or found by looking), or be spelt in another form of
     Unicode, as some systems store it. A name that is not found so stays as it is.
 
-    :raises UserError: where several files differ in their ending alone, and for a wrong ``suffix``.
+    Raises:
+        UserError: Where several files differ in their ending alone, and for a wrong ``suffix``.
     """
     if suffix is not None:
         suffix = suffix if suffix.startswith(".") else f".{suffix}"
@@ -137,7 +141,8 @@ def find_pictures(
 def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bool:
     """Return whether nearly all values name pictures' files in ``folder``, with or without their ending.
 
-    :param named: the user named the folder, so that files without an ending count too.
+    Args:
+        named: The user named the folder, so that files without an ending count too.
     """
     if not values or any(_ADDRESS.match(value) or "\0" in value for value in values):
         return False

@@ -23,7 +23,8 @@ class StrongView:
     15 of ``OPERATIONS``, with replacement, and each is carried out with ``probability`` at a magnitude of 1
     to 9 of 9.
 
-    :raises UserError: for a number out of its range.
+    Raises:
+        UserError: For a number out of its range.
     """
 
     cutout: float = 0.5

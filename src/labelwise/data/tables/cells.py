@@ -24,8 +24,9 @@ _NUMBER = re.compile(
 def as_number(value: Any) -> float:
     """Return a cell's number; unlike ``float``, without underscores and digits of other scripts.
 
-    :raises ValueError: for text that spells none.
-    :raises TypeError: for what is neither text nor a number.
+    Raises:
+        ValueError: For text that spells none.
+        TypeError: For what is neither text nor a number.
     """
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is None:
         raise ValueError("no number")
@@ -36,8 +37,9 @@ def as_number(value: Any) -> float:
 class Columns:
     """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages.
 
-    :ivar notes: sentences on what was guessed of the file.
-    :ivar line_of: gives the line of the file on which a row begins; None where the format has no lines.
+    Attributes:
+        notes: Sentences on what was guessed of the file.
+        line_of: Gives the line of the file on which a row begins; None where the format has no lines.
     """
 
     path: Path
@@ -122,8 +124,11 @@ class Columns:
     def states(self, name: str, codes: Codes | None = None) -> NDArray[np.int8]:
         """Return a label column as states (n,) int8 in {1, 0, -1}.
 
-        :param codes: what -1 and an empty cell (empty, null, NaN) mean, unknown by default; it notes the codes seen.
-        :raises UserError: for a cell that is no state, or a column that cannot hold any.
+        Args:
+            codes: What -1 and an empty cell (empty, null, NaN) mean, unknown by default; it notes the codes seen.
+
+        Raises:
+            UserError: For a cell that is no state, or a column that cannot hold any.
         """
         import pyarrow as pa
         import pyarrow.compute as pc

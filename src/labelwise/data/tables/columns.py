@@ -46,9 +46,10 @@ _ORDER = (
 class Roles:
     """The names of the columns that play each role.
 
-    :ivar content: the column of pictures or texts.
-    :ivar told: sentences on every column's role, and why.
-    :ivar notes: those guesses that a reader should look at.
+    Attributes:
+        content: The column of pictures or texts.
+        told: Sentences on every column's role, and why.
+        notes: Those guesses that a reader should look at.
     """
 
     item: str | None
@@ -73,13 +74,16 @@ def assign_roles(
 ) -> Roles:
     """Decide the role of each column: as it was named, by its cells, or by its name.
 
-    :param kind: that of the items that a trained model takes; None lets the columns decide.
-    :param expected: the named columns are those of a trained model.
-    :param require_items: False takes a table of labels alone.
-    :param finds_pictures: whether a column's cells name pictures in the pictures' folder.
-    :param folder_named: the user named that folder.
-    :raises UserError: for a column that does not exist or plays two roles, one that could play two, and where features
-        or labels are missing.
+    Args:
+        kind: That of the items that a trained model takes; None lets the columns decide.
+        expected: The named columns are those of a trained model.
+        require_items: False takes a table of labels alone.
+        finds_pictures: Whether a column's cells name pictures in the pictures' folder.
+        folder_named: The user named that folder.
+
+    Raises:
+        UserError: For a column that does not exist or plays two roles, one that could play two, and where features
+            or labels are missing.
     """
     assignment = _Assignment(columns, options, kind, expected, finds_pictures, folder_named)
     return assignment.roles(require_labels, require_items)

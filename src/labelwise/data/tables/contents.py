@@ -70,7 +70,8 @@ def empty_contents(
 ) -> tuple[BadItem, ...]:
     """Return the items without a picture or text, which are left out by ``on_bad_item="skip"``.
 
-    :raises UserError: for the first of them otherwise, and for too many.
+    Raises:
+        UserError: For the first of them otherwise, and for too many.
     """
     empty = [place for place, value in enumerate(contents) if not value]
     if not empty:

@@ -49,7 +49,8 @@ class _Dialect:
     def records(self, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
         """Yield (its first line, its last, its fields) of each record that is not blank, the header first.
 
-        :raises _UnclearQuote: for a quote that does not close, or is followed by text.
+        Raises:
+            _UnclearQuote: For a quote that does not close, or is followed by text.
         """
         if not self.quoted:
             number, end = 1, 0
@@ -89,7 +90,8 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
 
     The rows that Arrow reads are counted against the rows that are in the file.
 
-    :raises UserError: for what is not UTF-8, ragged, or quoted in a way that leaves its rows unclear.
+    Raises:
+        UserError: For what is not UTF-8, ragged, or quoted in a way that leaves its rows unclear.
     """
     import pyarrow as pa
 

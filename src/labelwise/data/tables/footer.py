@@ -22,10 +22,11 @@ _DICTIONARIES, _DELTAS = frozenset((2, 8)), frozenset((7,))
 class Chunk:
     """A column's part of a row group.
 
-    :ivar path: the column's name, with dots where it is nested.
-    :ivar bytes: what it takes at least once decoded.
-    :ivar most_bytes: what it may take at most: more than ``bytes`` where a long text is stored once for many values.
-    :ivar shares: whether its texts share their beginnings, so that each may be as long as all of it.
+    Attributes:
+        path: The column's name, with dots where it is nested.
+        bytes: What it takes at least once decoded.
+        most_bytes: What it may take at most: more than ``bytes`` where a long text is stored once for many values.
+        shares: Whether its texts share their beginnings, so that each may be as long as all of it.
     """
 
     path: str
@@ -45,7 +46,8 @@ class Footer:
 def read_footer(path: Path) -> Footer:
     """Read a file's footer.
 
-    :raises ValueError: for a file without one, or with one that is damaged.
+    Raises:
+        ValueError: For a file without one, or with one that is damaged.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)

@@ -15,12 +15,15 @@ from labelwise.errors import UserError, near, shown
 def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
     """Read a CSV, TSV, Parquet, JSONL or JSON file; all but Parquet may be packed (.gz, .bz2, .xz, .zst).
 
-    :param delimiter: what separates the fields of a CSV or TSV; None: what its first lines agree on, told in the
-        columns' notes where it is not what the ending says.
-    :param max_rows: the most rows; None: 50 million. What a file unpacks or decodes to is bounded by 4 GiB, or 50
-        times its size where that is more.
-    :raises UserError: for a file that is missing, of another format, empty, ragged, not UTF-8, with two
-        columns of one name, too large, or that does not parse; the message names the row and the line.
+    Args:
+        delimiter: What separates the fields of a CSV or TSV; None: what its first lines agree on, told in the
+            columns' notes where it is not what the ending says.
+        max_rows: The most rows; None: 50 million. What a file unpacks or decodes to is bounded by 4 GiB, or 50
+            times its size where that is more.
+
+    Raises:
+        UserError: For a file that is missing, of another format, empty, ragged, not UTF-8, with two columns of one
+            name, too large, or that does not parse; the message names the row and the line.
     """
     try:
         _check_file(path)

@@ -22,7 +22,8 @@ def read_json(path: Path, max_rows: int | None) -> Columns:
 
     A key that an object lacks is null there, and told. NaN is null beside text, and NaN among numbers.
 
-    :raises UserError: for what is no JSON object, with its line.
+    Raises:
+        UserError: For what is no JSON object, with its line.
     """
     kind, packer = kind_of(path)
     data = bytes_of(path, packer)

@@ -41,11 +41,12 @@ def read_labels(
 ) -> Labels:
     """Return the label states of a table's items.
 
-    :param present: the label columns that the file has.
-    :param groups: the rows of each item, where an item may have several.
-    :param label_names: the labels in a column of names, and their order; any other name is refused.
-    :param known: the labels of a trained model, which leaves others out.
-    :param require: whether labels must be there.
+    Args:
+        present: The label columns that the file has.
+        groups: The rows of each item, where an item may have several.
+        label_names: The labels in a column of names, and their order; any other name is refused.
+        known: The labels of a trained model, which leaves others out.
+        require: Whether labels must be there.
     """
     if options.labels_column is None:
         names = tuple(present if known is None else known)

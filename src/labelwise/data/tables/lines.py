@@ -54,8 +54,8 @@ def check_rows(path: Path, rows: int, max_rows: int | None) -> None:
 def bytes_of(path: Path, packer: str | None) -> bytes:
     """Return a file's content, unpacked, without a byte order mark.
 
-    :raises UserError: for a file that cannot be read, is damaged or cut short, or unpacks to more than
-        :func:`most_bytes`.
+    Raises:
+        UserError: For a file that cannot be read, is damaged or cut short, or unpacks to more than ``most_bytes``.
     """
     try:
         raw = path.read_bytes()

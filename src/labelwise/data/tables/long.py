@@ -21,9 +21,10 @@ Where = Callable[[int], str]
 class Groups:
     """Which rows belong to which item.
 
-    :ivar items: the n ids, in the order in which they first occur.
-    :ivar first: (n,) int64, the row in which each first occurs.
-    :ivar of_row: (rows,) int64, the place of each row's item.
+    Attributes:
+        items: The n ids, in the order in which they first occur.
+        first: (n,) int64, the row in which each first occurs.
+        of_row: (rows,) int64, the place of each row's item.
     """
 
     def __init__(self, values: Sequence[str]) -> None:
@@ -60,8 +61,9 @@ def from_pairs(
 
     A row without a name says nothing but that its item is there. A pair that no row holds is ``unlisted``.
 
-    :raises UserError: for a pair with both states, a name that ``label_names`` has not (``extra="refuse"``), and
-        where no row has a name.
+    Raises:
+        UserError: For a pair with both states, a name that ``label_names`` has not (``extra="refuse"``), and where
+            no row has a name.
     """
     chosen = tuple(label_names or sorted({name for name in names if name is not None}))
     if not chosen:

@@ -22,20 +22,23 @@ _LISTS = ("label_columns", "feature_columns")
 class TableOptions:
     """What a user says of a table; whatever is None is found by looking, and told.
 
-    :ivar labels_column: the column of label names.
-    :ivar label_columns, feature_columns: names and glob patterns (``"label_*"``); one text or several.
-    :ivar label_value: the column of states (1, 0) in the long format, where a row holds one item and one label.
-    :ivar item_column: the column of item ids.
-    :ivar text_column: the column of texts.
-    :ivar image_suffix: the ending of the pictures' files (``".jpg"``) where the table's names have none.
-    :ivar separator: what separates names in ``labels_column``; ``" "`` stands for any whitespace.
-    :ivar name_key: the key of the name where ``labels_column`` holds lists of objects.
-    :ivar unlisted: what a name is that a row of ``labels_column`` does not list; None: "unknown".
-    :ivar minus_one, empty: what -1 and an empty cell of a label are.
-    :ivar delimiter: what separates the fields of a text table.
-    :ivar max_rows: the most rows that are read; a table that holds more is refused.
-    :ivar impute: how empty cells of numeric features are filled: "mean", "median" or "most_frequent" of the column.
-    :ivar encode: how columns of words become features: "onehot".
+    Attributes:
+        labels_column: The column of label names.
+        label_columns: Names and glob patterns (``"label_*"``); one text or several.
+        feature_columns: As ``label_columns``.
+        label_value: The column of states (1, 0) in the long format, where a row holds one item and one label.
+        item_column: The column of item ids.
+        text_column: The column of texts.
+        image_suffix: The ending of the pictures' files (``".jpg"``) where the table's names have none.
+        separator: What separates names in ``labels_column``; ``" "`` stands for any whitespace.
+        name_key: The key of the name where ``labels_column`` holds lists of objects.
+        unlisted: What a name is that a row of ``labels_column`` does not list; None: "unknown".
+        minus_one: What -1 and an empty cell of a label are.
+        empty: As ``minus_one``.
+        delimiter: What separates the fields of a text table.
+        max_rows: The most rows that are read; a table that holds more is refused.
+        impute: How empty cells of numeric features are filled: "mean", "median" or "most_frequent" of the column.
+        encode: How columns of words become features: "onehot".
     """
 
     labels_column: str | None = None
@@ -100,9 +103,10 @@ class TableOptions:
     def unused(self, kind: str, *, labelled: bool, encoded: bool) -> list[str]:
         """Return a sentence on each group of options that were given and say nothing of such a table.
 
-        :param kind: of its items.
-        :param labelled: whether its labels were read.
-        :param encoded: whether columns of words became features.
+        Args:
+            kind: Of its items.
+            labelled: Whether its labels were read.
+            encoded: Whether columns of words became features.
         """
         cases: list[tuple[tuple[str, ...], str, bool]] = [
             (

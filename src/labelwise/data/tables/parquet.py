@@ -24,7 +24,8 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
     ``most_bytes``; a column of texts that its dictionary could blow up past that (one long value, a million times)
     is measured first; and what is decoded is counted, batch by batch.
 
-    :raises UserError: for what is no Parquet, or more than that.
+    Raises:
+        UserError: For what is no Parquet, or more than that.
     """
     import pyarrow as pa
     from pyarrow import parquet

@@ -22,10 +22,11 @@ _MOST_CATEGORIES = 1000
 class Preparation:
     """What a training table's feature columns were found to hold; other tables are made into features by it.
 
-    :ivar columns: the feature columns, in order.
-    :ivar impute: how empty cells of numbers are filled, or None.
-    :ivar values: by column of numbers, what an empty cell is filled with.
-    :ivar categories: by column of words, the words, each of which is a feature.
+    Attributes:
+        columns: The feature columns, in order.
+        impute: How empty cells of numbers are filled, or None.
+        values: By column of numbers, what an empty cell is filled with.
+        categories: By column of words, the words, each of which is a feature.
     """
 
     columns: tuple[str, ...]
@@ -37,7 +38,8 @@ class Preparation:
     def fit(cls, columns: Columns, names: Sequence[str], impute: str | None, encode: str | None) -> Self:
         """Learn what the columns ``names`` hold.
 
-        :raises UserError: for a column without a value, and one of words that are no categories.
+        Raises:
+            UserError: For a column without a value, and one of words that are no categories.
         """
         from sklearn.impute import SimpleImputer
         from sklearn.preprocessing import OneHotEncoder
@@ -70,7 +72,8 @@ class Preparation:
     def apply(self, columns: Columns) -> tuple[NDArray[np.float32], tuple[str, ...], list[str]]:
         """Return features (n, D) float32, their D names, and sentences on what was filled and what is not known.
 
-        :raises UserError: for cells that are neither empty nor numbers.
+        Raises:
+            UserError: For cells that are neither empty nor numbers.
         """
         blocks: list[NDArray[np.float32]] = []
         names: list[str] = []
@@ -132,7 +135,7 @@ class Preparation:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        """Return the preparation that :meth:`to_dict` wrote."""
+        """Return the preparation that ``to_dict`` wrote."""
         try:
             return cls(
                 tuple(map(str, data["columns"])),

@@ -30,22 +30,23 @@ from labelwise.errors import UserError, listed, near, repeated, shown
 class Table:
     """What a file holds: n items, their features or contents, and what is known of their labels.
 
-    :ivar items: the n item ids, all different.
-    :ivar kind: "features", "image" or "text".
-    :ivar features: (n, D) float32, finite; None for images and texts.
-    :ivar feature_names: the D feature names; empty for images and texts.
-    :ivar labels: the label states (n, K) and the K label names, or None where the file has none;
-        ``annotations`` is the same, and refuses where there are none.
-    :ivar contents: the n texts as the file has them, or the n images: absolute paths with links followed, or the
-        bytes of those that the file holds; None for features.
-    :ivar path: the file.
-    :ivar extra_labels: names in the column of label names that a trained model does not know; they were left out.
-    :ivar roles: sentences on every column's role, and why it has it.
-    :ivar notes: sentences on what was guessed, filled or left out.
-    :ivar content_column: the column of the contents; None for features.
-    :ivar preparation: how columns of words and empty cells were made into features, where that was asked for.
-    :ivar left_out: rows without their picture or text, where such are left out.
-    :ivar kept: columns that were asked for as the file has them, each an Arrow array of n values.
+    Attributes:
+        items: The n item ids, all different.
+        kind: "features", "image" or "text".
+        features: (n, D) float32, finite; None for images and texts.
+        feature_names: The D feature names; empty for images and texts.
+        labels: The label states (n, K) and the K label names, or None where the file has none; ``annotations`` is
+            the same, and refuses where there are none.
+        contents: The n texts as the file has them, or the n images: absolute paths with links followed, or the
+            bytes of those that the file holds; None for features.
+        path: The file.
+        extra_labels: Names in the column of label names that a trained model does not know; they were left out.
+        roles: Sentences on every column's role, and why it has it.
+        notes: Sentences on what was guessed, filled or left out.
+        content_column: The column of the contents; None for features.
+        preparation: How columns of words and empty cells were made into features, where that was asked for.
+        left_out: Rows without their picture or text, where such are left out.
+        kept: Columns that were asked for as the file has them, each an Arrow array of n values.
     """
 
     items: list[str]
@@ -107,23 +108,26 @@ def read_table(
     the labels named and no column of features so called, a column of pictures' names or of sentences is the
     content, else all others are features. ``roles`` of the table says what became of every column.
 
-    :param options: what the user says of the table; each field of :class:`TableOptions` can be given as a keyword
-        too, which wins.
-    :param label_names: the labels and their order in ``labels_column``; by default the names that occur.
-    :param require_labels: False reads a file without labels, and the label columns that it does have.
-    :param require_items: False reads a file of labels alone, without features, pictures or texts.
-    :param expect: (feature names, label names) of a trained model: the table gets these columns in this
-        order, whatever their order in the file; other columns are ignored. With ``require_labels=False`` a
-        label that is not in the file is unknown throughout. What ``options`` name beside them and the file has not
-        is looked for anew.
-    :param preparation: how a trained model's features were made of columns of words and empty cells.
-    :param kind: that of the items that a trained model takes ("features", "image" or "text"), where a table has more
-        than one.
-    :param images: the folder at which the relative paths of an image column start, and which no path may leave;
-        by default the table's own. Whether the files are there is seen when they are read.
-    :param on_bad_item: "skip" leaves rows without their picture or text out, up to 5%.
-    :param keep: names and patterns of columns that the table hands on as they are.
-    :raises UserError: one line that names the file, the row, its line and the column, and how to mend it.
+    Args:
+        options: What the user says of the table; each field of ``TableOptions`` can be given as a keyword too,
+            which wins.
+        label_names: The labels and their order in ``labels_column``; by default the names that occur.
+        require_labels: False reads a file without labels, and the label columns that it does have.
+        require_items: False reads a file of labels alone, without features, pictures or texts.
+        expect: (feature names, label names) of a trained model: the table gets these columns in this order,
+            whatever their order in the file; other columns are ignored. With ``require_labels=False`` a label that
+            is not in the file is unknown throughout. What ``options`` name beside them and the file has not is
+            looked for anew.
+        preparation: How a trained model's features were made of columns of words and empty cells.
+        kind: That of the items that a trained model takes ("features", "image" or "text"), where a table has more
+            than one.
+        images: The folder at which the relative paths of an image column start, and which no path may leave; by
+            default the table's own. Whether the files are there is seen when they are read.
+        on_bad_item: "skip" leaves rows without their picture or text out, up to 5%.
+        keep: Names and patterns of columns that the table hands on as they are.
+
+    Raises:
+        UserError: One line that names the file, the row, its line and the column, and how to mend it.
     """
     path = Path(path)
     if on_bad_item not in ("stop", "skip"):

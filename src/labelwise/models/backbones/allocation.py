@@ -22,7 +22,8 @@ class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
     more layers than there are weights before all of them are made. Numbers that are no weights may take as much as
     4 times the weights.
 
-    :raises UserError: inside, at the first tensor that is too large or too many.
+    Raises:
+        UserError: Inside, at the first tensor that is too large or too many.
     """
 
     def __init__(self, sizes: Iterable[int]) -> None:
