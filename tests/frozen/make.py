@@ -1,4 +1,4 @@
-"""Make the frozen fixtures: ``python tests/frozen/make.py digests|surface|formats``.
+"""Make the frozen fixtures: `python -m tests.frozen.make digests surface formats`.
 
 They were made once and are never made anew: what they hold has to stay true.
 """
@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import frozen_cases as frozen
+from tests.frozen import frozen_cases as frozen
 
 
 def write(name, data):

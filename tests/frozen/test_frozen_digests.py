@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import warnings
 
-import frozen_cases as frozen
 import pytest
+
+from tests.frozen import frozen_cases as frozen
 
 FIXTURE = json.loads((frozen.FILES / "digests.json").read_text(encoding="utf-8"))
 CASES = frozen.cases()
