@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.frozen import frozen_cases as frozen
+from tests.frozen import cases as frozen
 
 
 def write(name, data):
@@ -28,6 +28,13 @@ def digests(name="digests.json"):
     write(name, {"platform": frozen.platform(), "trees": trees, "cases": records})
 
 
+def surface():
+    """Write what users call."""
+    from tests.frozen.surface import surface as found
+
+    write("surface.json", found())
+
+
 if __name__ == "__main__":
     for word in sys.argv[1:]:
-        {"digests": digests}[word]()
+        {"digests": digests, "surface": surface}[word]()

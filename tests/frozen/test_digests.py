@@ -7,7 +7,7 @@ import warnings
 
 import pytest
 
-from tests.frozen import frozen_cases as frozen
+from tests.frozen import cases as frozen
 
 FIXTURE = json.loads((frozen.FILES / "digests.json").read_text(encoding="utf-8"))
 CASES = frozen.cases()
