@@ -53,8 +53,7 @@ FINDINGS = {
 }
 """What the tests of proof found of a method where that is not plainly an advantage over ``an``.
 
-Each line is asserted in ``tests/methods``: ``test_proof.py``, ``test_released.py``,
-``test_single_positive_worth.py`` or ``test_semi_supervised_proof.py``."""
+Each line is asserted in ``tests/methods``: ``worth`` and ``released``."""
 HEADER = """# The methods
 
 Made from the registry by `python docs/make_methods.py`; a test fails when this page differs from it.

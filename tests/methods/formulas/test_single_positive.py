@@ -281,7 +281,7 @@ class TestTraps:
         readers = {
             p.stem for p in folder.glob("*.py") if "truth(" in p.read_text() or "true_labels" in p.read_text()
         }
-        # bbam reads them for the published protocol's options alone: see test_bbam_published.py.
+        # bbam reads them for the published protocol's options alone: see released/test_bbam.py.
         assert readers == {"base", "spec", "bce_single_positive_all_negatives", "bbam"}
         (X, Y, truth), _ = world(0, n=60, test=2)
         options = {"validation": None, "device": "cpu", "epochs": 2}

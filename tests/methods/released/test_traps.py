@@ -29,7 +29,7 @@ ELSEWHERE = {
         "test_a_count_of_zero_means_no_positives_and_shares_of_one_mask_nothing",
     ),
     "the same in cap and bbam": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_a_count_of_zero_gives_no_positives",
     ),
     "ties at a threshold give more pseudo-labels than counted": (
@@ -41,15 +41,15 @@ ELSEWHERE = {
         "test_unknown_entries_lower_no_count_and_are_never_negatives",
     ),
     "masked entries in the loss": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_masked_entries_have_no_gradient",
     ),
     "a soft label of probability 0 reads as unknown": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_a_probability_of_zero_stays_frozen",
     ),
     "frozen soft labels revised, positive ones made, a round after the last": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_each_epoch_freezes_its_share_of_the_least_likely",
     ),
     "rounds counted on what is still unknown": (
@@ -101,19 +101,19 @@ ELSEWHERE = {
         "test_score_needs_no_label_and_keeps_the_order_of_items",
     ),
     "prototype moments transform the prototype's angle instead of the boundary's": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_bbam",
     ),
     "margins on the wrong signs": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_bam_and_the_unbalanced_bbam",
     ),
     "a margin that only positives had is applied at inference": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_hml_fixed_has_its_margin_where_both_signs_had_it",
     ),
     "scores without scale and margin predict too much at one half": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_bam_is_one_half_midway",
     ),
     "the first refresh mixed with zeros": (
@@ -125,16 +125,16 @@ ELSEWHERE = {
         "test_too_few_entries_give_the_identity_and_no_variance_is_below_the_floor",
     ),
     "prototypes of normalised features": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_bbam_keeps_the_hardest_negatives_and_balances_the_angles",
     ),
     "cross-entropy inflates the scale": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_the_balance_moves_scale_and_margin_alone_and_the_cross_entropy_the_cosines_alone",
     ),
-    "scale and margin without bounds": ("methods/test_formulas.py", "test_bounds_hold_after_a_step"),
+    "scale and margin without bounds": ("methods/formulas/test_partial.py", "test_bounds_hold_after_a_step"),
     "known positives expected a second time among the unknown": (
-        "methods/test_formulas.py",
+        "methods/formulas/test_partial.py",
         "test_known_entries_keep_their_label_and_counts_are_exact",
     ),
     "loaders that drop the last batch or keep one order": (
@@ -175,7 +175,7 @@ X = np.random.default_rng(5).standard_normal((N, D)).astype(np.float32)
 @pytest.mark.parametrize("trap", ELSEWHERE)
 def test_the_test_of_a_trap_exists(trap):
     file, name = ELSEWHERE[trap]
-    text = (Path(__file__).parents[1] / file).read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / file).read_text(encoding="utf-8")
     assert re.search(rf"^\s*def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
 
 
