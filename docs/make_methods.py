@@ -53,7 +53,7 @@ FINDINGS = {
 }
 """What the tests of proof found of a method where that is not plainly an advantage over ``an``.
 
-Each line is asserted in ``tests/methods``: ``worth`` and ``released``."""
+Each line is asserted in `tests/methods`, in `worth` and `released`."""
 HEADER = """# The methods
 
 Made from the registry by `python docs/make_methods.py`; a test fails when this page differs from it.

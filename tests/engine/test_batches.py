@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelwise.engine.batches import compose
+from labelwise.engine.batches import compose, lay_out
 from labelwise.errors import UserError
+from labelwise.methods import Stage
 
 sizes = st.integers(0, 40)
 counts = st.integers(1, 12)
@@ -76,3 +77,19 @@ def test_every_cycle_has_its_own_order():
     assert len(batches) == 8
     assert all(sorted(order) == [0, 1, 2, 3, 4] for order in orders)
     assert len(orders) > 1
+
+
+@pytest.mark.parametrize("world", [1, 2, 3, 5])
+def test_processes_share_a_batch_evenly_and_hold_all_of_it(world):
+    stage = Stage("s", 1, {"labelled": 3, "unlabelled": 4}, {}, {"unlabelled": ("weak", "strong")})
+    for first in range(6):
+        members = {"labelled": np.arange(first), "unlabelled": np.arange(10, 14)}
+        whole = [None] * (first + 4)
+        sizes = []
+        for rank in range(world):
+            index, views = lay_out(members, stage, rank=rank, world=world)
+            whole[rank::world] = index.tolist()
+            sizes.append(len(index))
+            assert index[views["strong"]].tolist() == [i for i in index if i >= 10]
+        assert whole == [*range(first), *range(10, 14)]
+        assert max(sizes) - min(sizes) <= 1

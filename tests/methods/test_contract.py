@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
+import labelwise as lw
 from labelwise import losses, methods
 from labelwise.methods import SETTINGS, Hyperparameter, Method, MethodSpec, get
 from tests.methods.contract import (
@@ -99,3 +104,52 @@ def test_no_method_moves_the_global_generator_when_it_is_built():
     for name in methods.names():
         get(name)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+K = 3
+
+
+def rows(n=80, D=6):
+    random = np.random.default_rng(1)
+    X = random.normal(size=(n, D)).astype(np.float32)
+    Y = (X[:, :K] + random.normal(size=(n, K)) > 0.3).astype(np.int8)
+    Y[n // 2 :] = -1
+    return X, Y
+
+
+class Dropping(nn.Module):
+    """A network whose dropout draws from torch's own generator."""
+
+    n_features = 8
+
+    def __init__(self):
+        super().__init__()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            self.body = nn.Sequential(nn.Linear(6, 8), nn.Dropout(0.5), nn.Tanh())
+
+    def forward(self, x):
+        return self.body(x)
+
+
+def test_fits_in_threads_are_the_fits_alone():
+    """Initial weights and dropout come from generators that all threads share."""
+    X, Y = rows()
+
+    def fit(case):
+        name, backbone = case
+        options = {"backbone": backbone, "tune": "all", "prior": np.full(K, 0.4)}
+        model = lw.MultiLabelClassifier(
+            name, epochs=4, batch_size=8, validation=None, device="cpu", random_state=5, **options
+        )
+        return model.fit(X, Y).decision_scores(X)
+
+    cases = [("mime", "features"), ("drml", "features"), ("ignore_unknown", Dropping())] * 2
+    alone = [fit(case) for case in cases[:3]]
+    before = torch.get_rng_state()
+    with ThreadPoolExecutor(3) as threads:
+        together = list(threads.map(fit, cases))
+    assert torch.equal(torch.get_rng_state(), before)
+    for want, *found in zip(alone, together[:3], together[3:], strict=True):
+        for scores in found:
+            np.testing.assert_array_equal(scores, want)

@@ -12,16 +12,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from labelwise import engine, methods
-from labelwise.annotations import simulate
 from labelwise.data import as_source
 from labelwise.engine.loop import _fabric
 from labelwise.errors import UserError
-from labelwise.methods import Batch, Budget, Problem
-from labelwise.models import MLP, Network, Outputs, build_backbone
+from labelwise.methods import Batch
+from labelwise.models import Outputs
 from labelwise.targets import ItemState
+from tests.methods.short_runs import TRUTH, K, N, X, make, shown, train
 
 ELSEWHERE = {
     "index -1 where a count of pseudo-positives is zero: all become positive": (
@@ -29,7 +28,7 @@ ELSEWHERE = {
         "test_a_count_of_zero_means_no_positives_and_shares_of_one_mask_nothing",
     ),
     "the same in cap and bbam": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_pseudo_labels.py",
         "test_a_count_of_zero_gives_no_positives",
     ),
     "ties at a threshold give more pseudo-labels than counted": (
@@ -41,7 +40,7 @@ ELSEWHERE = {
         "test_unknown_entries_lower_no_count_and_are_never_negatives",
     ),
     "masked entries in the loss": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_pseudo_labels.py",
         "test_masked_entries_have_no_gradient",
     ),
     "a soft label of probability 0 reads as unknown": (
@@ -101,19 +100,19 @@ ELSEWHERE = {
         "test_score_needs_no_label_and_keeps_the_order_of_items",
     ),
     "prototype moments transform the prototype's angle instead of the boundary's": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_angular.py",
         "test_bbam",
     ),
     "margins on the wrong signs": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_angular.py",
         "test_bam_and_the_unbalanced_bbam",
     ),
     "a margin that only positives had is applied at inference": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_angular.py",
         "test_hml_fixed_has_its_margin_where_both_signs_had_it",
     ),
     "scores without scale and margin predict too much at one half": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_angular.py",
         "test_bam_is_one_half_midway",
     ),
     "the first refresh mixed with zeros": (
@@ -125,16 +124,16 @@ ELSEWHERE = {
         "test_too_few_entries_give_the_identity_and_no_variance_is_below_the_floor",
     ),
     "prototypes of normalised features": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_pseudo_labels.py",
         "test_bbam_keeps_the_hardest_negatives_and_balances_the_angles",
     ),
     "cross-entropy inflates the scale": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_angular.py",
         "test_the_balance_moves_scale_and_margin_alone_and_the_cross_entropy_the_cosines_alone",
     ),
-    "scale and margin without bounds": ("methods/formulas/test_partial.py", "test_bounds_hold_after_a_step"),
+    "scale and margin without bounds": ("methods/formulas/test_angular.py", "test_bounds_hold_after_a_step"),
     "known positives expected a second time among the unknown": (
-        "methods/formulas/test_partial.py",
+        "methods/formulas/test_pseudo_labels.py",
         "test_known_entries_keep_their_label_and_counts_are_exact",
     ),
     "loaders that drop the last batch or keep one order": (
@@ -166,10 +165,6 @@ ELSEWHERE = {
         "test_one_error_counts_items_without_a_relevant_label_and_forgives_ties",
     ),
 }
-N, D, K = 48, 5, 4
-TRUTH = (np.random.default_rng(4).random((N, K)) < 0.35).astype(np.int8)
-TRUTH[:4] = [[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0], [1, 1, 0, 1]]
-X = np.random.default_rng(5).standard_normal((N, D)).astype(np.float32)
 
 
 @pytest.mark.parametrize("trap", ELSEWHERE)
@@ -177,52 +172,6 @@ def test_the_test_of_a_trap_exists(trap):
     file, name = ELSEWHERE[trap]
     text = (Path(__file__).parents[2] / file).read_text(encoding="utf-8")
     assert re.search(rf"^\s*def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
-
-
-def shown(setting):
-    if setting == "semi_supervised":
-        return np.where(np.arange(N)[:, None] < 16, TRUTH, np.int8(-1))
-    if setting == "single_positive":
-        return simulate.single_positive(TRUTH, seed=0)
-    return simulate.partial(TRUTH, 0.6, seed=0) if setting == "partial" else TRUTH
-
-
-def widest(name):
-    """Return the setting, of those a method takes, that leaves most unknown."""
-    order = ("semi_supervised", "single_positive", "partial", "full")
-    return next(s for s in order if s in methods.get(name).spec.settings)
-
-
-def make(
-    name, *, setting=None, labels=None, epochs=4, rate=0.02, tune="head", truth=None, batch=16, **options
-):
-    """Return (network, method), drawn from one seed."""
-    setting = setting or widest(name)
-    labels = shown(setting) if labels is None else labels
-    prior = np.full(labels.shape[1], 0.35)
-    problem = Problem(labels, setting, prior, tune, 0, Budget(epochs, batch, rate), truth)
-    method = methods.get(name)(problem, options)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        backbone = (
-            build_backbone("features", (D,)) if tune == "head" else MLP((D,), hidden=(8,), norm="batch")
-        )
-        return Network(backbone, method.head(backbone.n_features)), method
-
-
-def train(network, method, **options):
-    """Train, and return (result, the run at its last step)."""
-    seen = {}
-    on_step = options.pop("on_step", None)
-
-    def watch(run):
-        seen["run"] = run
-        if on_step is not None:
-            on_step(run)
-
-    settings = engine.Settings(device="cpu")
-    source = as_source(X[: method.problem.n_items])
-    return engine.train(network, method, source, settings, on_step=watch, **options), seen.get("run")
 
 
 def begin(network, method, epoch=0):
@@ -375,36 +324,6 @@ class TestAsymmetric:
             with torch.set_grad_enabled(mode):
                 method.loss(batch_of(np.zeros(labels.shape), labels, state=state, stage="pseudo-labels"))
                 assert torch.is_grad_enabled() is mode
-
-
-class TestSchedules:
-    def test_the_cycle_of_a_second_stage_ends_with_it(self):
-        """Released CAP makes the second stage's cycle for 40 epochs and runs 28 of them."""
-        rates = {}
-
-        def collect(run):
-            rates.setdefault(run.stage.name, []).append(run.optimisers["main"].param_groups[0]["lr"])
-
-        train(*make("cap", epochs=10, tune="all", rate=0.01, batch=4), on_step=collect)
-        for course in rates.values():
-            assert max(course) == pytest.approx(0.01, rel=0.05)
-            assert course[-1] < 0.05 * max(course)
-
-    def test_a_cycle_keeps_the_rates_of_parts(self):
-        """Released S2ML2-BBAM for text gives head and encoder rates of their own, which its schedule overwrites."""
-        from labelwise.engine.optimisers import build_optimiser, build_schedule
-        from labelwise.methods import Optimiser
-
-        named = {"backbone.w": nn.Parameter(torch.zeros(2, 2)), "head.w": nn.Parameter(torch.zeros(2, 2))}
-        spec = Optimiser(0.1, schedule="one_cycle", rates={"backbone": 0.1})
-        optimiser = build_optimiser(spec, named)
-        schedule = build_schedule(spec, optimiser, 12)
-        for _ in range(12):
-            slow, fast = sorted(group["lr"] for group in optimiser.param_groups)
-            assert fast == pytest.approx(10 * slow)
-            optimiser.step()
-            if schedule.last_epoch < 11:
-                schedule.step()
 
 
 class TestLargeLosses:
