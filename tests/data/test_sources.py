@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse, stats
 
-from labelwise.data import ArraySource, ImageSource, as_source, check_lengths
+from labelwise.data import (
+    ArraySource,
+    Capabilities,
+    ImageSource,
+    Texts,
+    TokenizerParts,
+    as_source,
+    check_lengths,
+    is_source,
+    select_rows,
+)
 from labelwise.data.views import bits, streams
 from labelwise.errors import UserError
 
@@ -193,3 +204,48 @@ def test_bad_arguments() -> None:
     assert as_source(source) is source
     with pytest.raises(UserError, match="scaling is for rows"):
         as_source(IMAGES, scaling=Halve())
+
+
+class Bare:
+    """A source of nothing but the required members."""
+
+    shape = (2,)
+
+    def __len__(self) -> int:
+        return 5
+
+    def batch(self, index, view, *, seed, epoch):
+        return torch.from_numpy(np.repeat(np.asarray(index)[:, None], 2, axis=1))
+
+
+def test_a_source_needs_three_members_and_offers_none_of_the_others():
+    source, offers = Bare(), Capabilities(Bare())
+    assert is_source(source)
+    assert as_source(source) is source
+    assert all(getattr(offers, name) is None for name in Capabilities.__annotations__)
+
+
+def test_the_parts_that_sources_of_ours_offer():
+    table = Capabilities(ArraySource(np.eye(3)))
+    assert table.matrix is not None
+    assert table.digests is None
+    words = SimpleNamespace(encode=lambda texts: [[1] * len(text) for text in texts], pad_id=0)
+    texts = Texts(["a", "bcd"], words)
+    offers = Capabilities(texts)
+    assert (offers.kind, offers.lengths.tolist(), offers.items) == ("text", [1, 3], ["0", "1"])
+    assert offers.digests() == texts.digests()
+    assert offers.scan is None
+    parts = TokenizerParts(offers.tokenizer)
+    assert (parts.pad_id, parts.definition, parts.special_ids) == (0, None, None)
+
+
+def test_rows_of_a_source_that_cannot_be_indexed():
+    part = select_rows(Bare(), np.array([4, 1]))
+    assert (len(part), part.shape) == (2, (2,))
+    assert part.batch(np.array([1, 0]), "plain", seed=0, epoch=0)[:, 0].tolist() == [1, 4]
+
+
+def test_a_frame_with_columns_named_as_a_sources_members_is_a_frame():
+    frame = pd.DataFrame({"batch": [1.0, 2.0], "items": [3.0, 4.0]})
+    assert not is_source(frame)
+    assert as_source(frame).shape == (2,)

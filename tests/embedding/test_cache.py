@@ -502,14 +502,14 @@ def test_entries_of_the_first_format_are_listed_told_once_and_cleared(stand_ins,
 
 
 def test_a_class_of_ours_is_known_by_its_version(monkeypatch):
-    from labelwise.models import arrays, backbones, hub, images, texts
+    from labelwise.models.backbones import arrays, hub, images, registry, texts
     from labelwise.models.backbones.timm import TimmImages
 
     ours = [arrays.Features, arrays.MLP, arrays.SmallCNN, arrays.Wrapped, images.ImageBackbone, TimmImages]
     ours += [images.EfficientNetLite0, hub.HubImages, texts.TextBackbone]
     assert all(type(vars(kind)["version"]) is int for kind in ours)
 
-    net = backbones.build_backbone("smallcnn", (3, 8, 8))
+    net = registry.build_backbone("smallcnn", (3, 8, 8))
     before = backbone_digest(net)
     monkeypatch.setattr(inspect, "getsource", lambda kind: "reworded")
     monkeypatch.setattr(arrays.SmallCNN, "__module__", "labelwise.models.elsewhere")

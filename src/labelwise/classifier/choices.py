@@ -12,6 +12,7 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise.annotations import split
+from labelwise.data import Capabilities, is_source
 from labelwise.errors import UserError, listed
 
 if TYPE_CHECKING:
@@ -146,10 +147,10 @@ def _feed(digest: Any, value: Any) -> None:
     """Add a value to a digest: arrays by their bytes, modules by make and weights, anything else by its words."""
     if isinstance(value, nn.Module):
         value = [repr(value), dict(value.state_dict())]
-    elif hasattr(value, "digests"):
-        value = [type(value).__name__, list(value.digests())]
-    elif hasattr(value, "batch"):
-        value = [type(value).__name__, tuple(value.shape), len(value)]
+    elif is_source(value):
+        digests = Capabilities(value).digests
+        content = (tuple(value.shape), len(value)) if digests is None else (list(digests()),)
+        value = [type(value).__name__, *content]
     elif hasattr(value, "indptr"):
         value = [value.shape, value.data, value.indices, value.indptr]
     elif is_dataclass(value) and not isinstance(value, type):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from labelwise.annotations import from_tensor
+from labelwise.data import is_source
 from labelwise.errors import UserError, listed, shown
 from labelwise.models import ImagePreprocessing, Preprocessing, TextPreprocessing
 
@@ -23,7 +24,7 @@ def known_items(X: Any) -> Any:
         UserError: For what masks entries, is no collection at all, or must be collected first.
     """
     library = type(X).__module__.partition(".")[0]
-    if hasattr(X, "batch") and hasattr(X, "shape"):
+    if is_source(X):
         return X
     if library == "torch":
         X = from_tensor(X, "X")

@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 
 from labelwise import engine
 from labelwise.classifier.given import known_items, words_of
-from labelwise.data import ImageFiles, ImageSource, Source, Texts, as_source, check_sparse, refuse_too_many
+from labelwise.data import (
+    Capabilities,
+    ImageFiles,
+    ImageSource,
+    Source,
+    Texts,
+    as_source,
+    check_sparse,
+    is_source,
+    refuse_too_many,
+    select_rows,
+)
 from labelwise.embedding import Embedded, FeatureCache, embed
 from labelwise.errors import UserError, listed, shown
 from labelwise.models import (
@@ -26,7 +37,6 @@ from labelwise.models import (
 )
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
     from labelwise.classifier import MultiLabelClassifier
@@ -46,23 +56,6 @@ class ReadItems:
     X: Any
     kept: NDArray[np.int64]
     bad: tuple[BadItem, ...] = ()
-
-
-class _Rows:
-    """Some items of a source that cannot be indexed itself."""
-
-    def __init__(self, source: Source, index: NDArray[np.int64]) -> None:
-        self._source, self._index = source, index
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._source.shape
-
-    def __len__(self) -> int:
-        return len(self._index)
-
-    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        return self._source.batch(self._index[index], view, seed=seed, epoch=epoch)
 
 
 def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
@@ -108,11 +101,6 @@ def prepared(model: MultiLabelClassifier) -> Preprocessing | None:
     return cut(model.backbone, sized(preprocessing_of(model.backbone), model.image_size), model.max_length)
 
 
-def is_source(X: Any) -> bool:
-    """Return whether ``X`` gives batches itself."""
-    return hasattr(X, "batch") and hasattr(X, "shape")
-
-
 def item_shape(X: Any) -> tuple[int, ...]:
     """Return the shape of one item."""
     if is_source(X) or X.ndim == 2:
@@ -129,7 +117,7 @@ def column_names(X: Any) -> NDArray[np.object_] | None:
 
 def take(X: Any, index: NDArray[np.int64]) -> Any:
     """Return the items of these rows, of an array, a sparse matrix or a source."""
-    return X[index] if hasattr(X, "__getitem__") else _Rows(X, index)
+    return select_rows(X, index) if is_source(X) else X[index]
 
 
 def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = None) -> Any:
@@ -228,9 +216,10 @@ def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> Re
     on_bad = model.on_bad_item
     everything = np.arange(len(X) if is_source(X) else X.shape[0])
     if model.embedder_ is None:
-        if not hasattr(X, "scan") or not (scan or on_bad == "skip"):
+        look_through = Capabilities(X).scan
+        if look_through is None or not (scan or on_bad == "skip"):
             return ReadItems(X, everything)
-        bad = settle(X.scan(), len(everything), on_bad)
+        bad = settle(look_through(), len(everything), on_bad)
         kept = np.setdiff1d(everything, [item.row for item in bad])
         return ReadItems(take(X, kept) if bad else X, kept, bad)
     found = embedded(model, model.embedder_, as_source(X), on_bad)
@@ -249,7 +238,7 @@ def embedded(
             source,
             device=model.device,
             progress=bar,
-            cache=FeatureCache() if model.cache and hasattr(source, "digests") else None,
+            cache=FeatureCache() if model.cache and Capabilities(source).digests is not None else None,
             on_bad=on_bad,
             name=model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         )

@@ -22,7 +22,6 @@ from labelwise.classifier.reader import (
     as_ids,
     as_items,
     column_names,
-    is_source,
     item_shape,
     prepared,
     read_items,
@@ -30,7 +29,7 @@ from labelwise.classifier.reader import (
 from labelwise.classifier.training import Lesson, Trained, train, truth_of
 from labelwise.classifier.unused import unused_settings
 from labelwise.classifier.validation import choice_of, given_validation, plan_of, select
-from labelwise.data import check_lengths
+from labelwise.data import check_lengths, is_source
 from labelwise.errors import UserError
 from labelwise.methods import Method, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend

@@ -17,8 +17,8 @@ from labelwise.annotations import Annotations, describe
 from labelwise.classifier.choices import Choice, fingerprint
 from labelwise.classifier.networks import has_fixed_features, network_for
 from labelwise.classifier.options import budget_of, label_weights, resolve_prior
-from labelwise.classifier.reader import embedded, is_source, take
-from labelwise.data import Source, as_source
+from labelwise.classifier.reader import embedded, take
+from labelwise.data import Source, as_source, is_source
 from labelwise.errors import UserError
 from labelwise.methods import Method, Problem
 from labelwise.models import (

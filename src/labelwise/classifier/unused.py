@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from labelwise.annotations import Annotations, parse
-from labelwise.data import ImageFiles
+from labelwise.data import Capabilities, ImageFiles
 from labelwise.methods import Method
 from labelwise.models import FeatureScaling
 
@@ -101,7 +101,7 @@ def unused_settings(
     say(("image_size",), "pictures in arrays keep the size that they have", not files)
     say(("picture_cache",), "the items are no files of pictures", not files)
     say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
-    say(("on_bad_item",), "these items need no reading that could fail", not hasattr(X, "scan"))
+    say(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
     states = all(isinstance(Y, Annotations) for Y in labels)
     say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
     for name, reason in _MEANINGS.items():

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from labelwise.data.checks import check_lengths, check_sparse
+from labelwise.data.checks import check_sparse
 from labelwise.data.images.digits import DIGIT_NAMES, digits_canvases
 from labelwise.data.images.files import BadItem, ImageFiles, refuse_too_many
 from labelwise.data.images.memory import ImageSource
 from labelwise.data.images.paths import list_pictures
 from labelwise.data.images.strong import StrongView
-from labelwise.data.sources import ArraySource, Scaling, Source, as_source
+from labelwise.data.sources import (
+    ArraySource,
+    Capabilities,
+    Scaling,
+    Source,
+    TokenizerParts,
+    as_source,
+    check_lengths,
+    is_source,
+    select_rows,
+    views_of,
+)
 from labelwise.data.tables.delimited import has_delimiter
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.preparation import Preparation
 from labelwise.data.tables.table import Table, read_table
-from labelwise.data.texts import Texts, views_of
+from labelwise.data.texts import Texts
 from labelwise.data.views import normal_numbers
 
 if TYPE_CHECKING:
@@ -25,6 +36,7 @@ __all__ = [
     "DIGIT_NAMES",
     "ArraySource",
     "BadItem",
+    "Capabilities",
     "ImageFiles",
     "ImageSource",
     "Preparation",
@@ -34,16 +46,19 @@ __all__ = [
     "Table",
     "TableOptions",
     "Texts",
+    "TokenizerParts",
     "as_source",
     "check_lengths",
     "check_sparse",
     "digits_canvases",
     "digits_features",
     "has_delimiter",
+    "is_source",
     "list_pictures",
     "normal_numbers",
     "read_table",
     "refuse_too_many",
+    "select_rows",
     "views_of",
 ]
 

@@ -13,25 +13,6 @@ from labelwise.errors import UserError, listed
 _ROWS = 65_536
 
 
-def check_lengths(X: Any, Y: Any) -> int:
-    """Return the number of items of ``X`` and ``Y``.
-
-    Raises:
-        UserError: If they differ.
-    """
-    items, labelled = map(_length, (X, Y))
-    if items != labelled:
-        raise UserError(
-            f"X has {items} rows and Y has {labelled}: give one row of labels per item (all -1: unknown)"
-        )
-    return items
-
-
-def _length(array: Any) -> int:
-    """Return the number of rows; the ``shape`` of a source is that of one item."""
-    return int(array.shape[0]) if hasattr(array, "shape") and not hasattr(array, "batch") else len(array)
-
-
 def check_sparse(X: Any) -> None:
     """Refuse a sparse matrix whose parts do not fit each other: scipy reads past their ends and crashes.
 

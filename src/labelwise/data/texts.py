@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._random import generator
+from labelwise.data.sources import TokenizerParts
 from labelwise.data.views import check_view
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
-    from labelwise.data.sources import Source
     from labelwise.models import Tokenizer
 
 _AT_ONCE = 4096
@@ -83,11 +84,9 @@ class Texts:
 
     def __getitem__(self, index: NDArray[Any] | slice) -> Texts:
         """Return the source of some rows, by numbers, a mask or a slice; the tokens are shared."""
-        part = object.__new__(Texts)
-        part.__dict__.update(self.__dict__)
-        kept = np.arange(len(self))[index].tolist()
+        part, rows = copy.copy(self), np.arange(len(self))[index].tolist()
         part._rows = self._rows[index]
-        part.texts, part.items = [self.texts[row] for row in kept], [self.items[row] for row in kept]
+        part.texts, part.items = [self.texts[row] for row in rows], [self.items[row] for row in rows]
         return part
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
@@ -114,7 +113,7 @@ class Texts:
 
     def _thinned(self, ids: NDArray[np.int32], random: np.random.Generator) -> NDArray[np.int32]:
         keep = random.random(len(ids)) >= self.dropout
-        special = getattr(self.tokenizer, "special_ids", None)
+        special = TokenizerParts(self.tokenizer).special_ids
         if special is not None:
             keep |= np.isin(ids, list(special))
         else:
@@ -146,18 +145,3 @@ class _Encoded:
         starts = self.starts()
         assert self._ids is not None
         return self._ids[starts[row] : starts[row + 1]]
-
-
-def views_of(
-    source: Source, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
-) -> dict[str, torch.Tensor]:
-    """Return a batch for each view; a source with ``views`` of its own makes them together.
-
-    Args:
-        wanted: For each view the items' numbers (b,) int64.
-    """
-    together = getattr(source, "views", None)
-    if together is not None:
-        made: dict[str, torch.Tensor] = together(wanted, seed=seed, epoch=epoch)
-        return made
-    return {view: source.batch(index, view, seed=seed, epoch=epoch) for view, index in wanted.items()}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from labelwise.data import BadItem, Source, refuse_too_many
+from labelwise.data import BadItem, Capabilities, Source, TokenizerParts, refuse_too_many, select_rows
 from labelwise.embedding.batches import Batch, bucketed, in_order, shaped
 from labelwise.embedding.device import choose_device, choose_precision
 from labelwise.embedding.keys import backbone_digest, item_digests, space_key
@@ -90,12 +90,12 @@ def embed(
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size is {batch_size}: give at least 1")
     place = choose_device(device)
-    kind = getattr(source, "kind", None)
-    exact = choose_precision(precision, place, kind)
+    offers = Capabilities(source)
+    exact = choose_precision(precision, place, offers.kind)
     job = _Pass(backbone, source, place, exact, batch_size, progress, on_bad == "skip")
-    if cache is None or not hasattr(source, "digests") or not len(source):
+    if cache is None or offers.digests is None or not len(source):
         return job.in_memory()
-    digests = item_digests(source.digests())
+    digests = item_digests(offers.digests())
     recipe = {
         "backbone": backbone_digest(backbone),
         "preprocessing": _record(getattr(backbone, "preprocessing", None)),
@@ -104,7 +104,7 @@ def embed(
     }
     meta = {
         "backbone": name or type(backbone).__name__,
-        "kind": str(kind or ""),
+        "kind": offers.kind or "",
         "precision": exact,
         "recipe": recipe,
     }
@@ -134,6 +134,8 @@ class _Pass:
         skip: bool,
     ) -> None:
         self.backbone, self.source, self.device, self.precision = backbone, source, device, precision
+        self.offers = Capabilities(source)
+        self.tokenizer = TokenizerParts(self.offers.tokenizer)
         self.batch_size, self.progress, self.skip = batch_size, progress, skip
         self.bad: list[BadItem] = []
         self.twins: dict[int, list[int]] = {}
@@ -161,11 +163,11 @@ class _Pass:
 
     def results(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Yield (items, their features (b, D) float32) until all of ``rows`` are done or known to be bad."""
+        if not len(rows):
+            return  # the lengths of texts need a tokenizer's pass over them
         batches = self._batches(rows)
-        if self.progress is not None and len(batches):
+        if self.progress is not None:
             self.progress.stage("embed", len(batches), 0)
-        if not batches:
-            return
         workers, threads = self._workers(len(batches))
         sessions = [self._session(module) for module in copies(self.backbone, workers, self.device)]
         for done in stream(batches, sessions, threads):
@@ -178,7 +180,7 @@ class _Pass:
 
     def _batches(self, rows: NDArray[np.int64]) -> list[Batch]:
         where = self._where()
-        lengths = getattr(self.source, "lengths", None)
+        lengths = self.offers.lengths
         if lengths is None:
             return in_order(rows, self.batch_size or ITEMS[where])
         lengths, longest = np.asarray(lengths)[rows], self._longest()
@@ -188,9 +190,8 @@ class _Pass:
 
     def _longest(self) -> int | None:
         """Return the most tokens that a text may be padded to; None where it is not known how to pad."""
-        tokenizer = getattr(self.source, "tokenizer", None)
-        longest = getattr(getattr(tokenizer, "preprocessing", None), "max_length", None)
-        return longest if isinstance(getattr(tokenizer, "pad_id", None), int) else None
+        longest: int | None = getattr(self.tokenizer.preprocessing, "max_length", None)
+        return longest if isinstance(self.tokenizer.pad_id, int) else None
 
     def _where(self) -> str:
         return self.device.type if self.device.type == "cpu" else "other"
@@ -232,8 +233,8 @@ class _Pass:
     def _filled(self, batch: torch.Tensor, job: Batch) -> torch.Tensor:
         """Return the batch in the shape that it is computed in: padded, and filled up with its last item."""
         if job.width is not None and batch.shape[1] < job.width:
-            pad_id = self.source.tokenizer.pad_id  # type: ignore[attr-defined]
-            batch = torch.nn.functional.pad(batch, (0, job.width - batch.shape[1]), value=pad_id)
+            beside = (0, job.width - batch.shape[1])
+            batch = torch.nn.functional.pad(batch, beside, value=self.tokenizer.pad_id)
         missing = 0 if job.size is None else job.size - len(batch)
         return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing > 0 else batch
 
@@ -252,9 +253,9 @@ class _Pass:
 
     def _unusable(self, index: NDArray[np.int64]) -> list[BadItem]:
         """Return the items that cannot be used, by their rows in the source."""
-        if hasattr(self.source, "scan"):
-            part: Any = self.source
-            return [BadItem(int(index[b.row]), b.item, b.reason) for b in part[index].scan()]
+        scan = Capabilities(select_rows(self.source, index)).scan
+        if scan is not None:
+            return [BadItem(int(index[b.row]), b.item, b.reason) for b in scan()]
         bad = []
         for row in index.tolist():
             try:
@@ -288,7 +289,7 @@ class _Pass:
 
 
 def _name(source: Source, row: int) -> str:
-    items = getattr(source, "items", None)
+    items = Capabilities(source).items
     return str(items[row]) if items is not None else str(row)
 
 
@@ -296,15 +297,16 @@ def _record(preprocessing: Any) -> Any:
     return preprocessing.to_dict() if hasattr(preprocessing, "to_dict") else repr(preprocessing)
 
 
-def _source_record(source: Any) -> dict[str, Any]:
+def _source_record(source: Source) -> dict[str, Any]:
     """Return what, beside the items' content, decides what the backbone sees of them."""
-    tokenizer: Any = getattr(source, "tokenizer", None)
-    definition = tokenizer.definition() if hasattr(tokenizer, "definition") else ""
+    offers = Capabilities(source)
+    tokenizer = TokenizerParts(offers.tokenizer)
+    definition = "" if tokenizer.definition is None else tokenizer.definition()
     return {
-        "kind": getattr(source, "kind", None),
+        "kind": offers.kind,
         "shape": list(source.shape),
-        "preprocessing": _record(getattr(source, "preprocessing", None)),
-        "decoded_side": getattr(source, "decoded_side", None),
+        "preprocessing": _record(offers.preprocessing),
+        "decoded_side": offers.decoded_side,
         "tokenizer": hashlib.blake2b(definition.encode(), digest_size=16).hexdigest(),
-        "tokenizer_preprocessing": _record(getattr(tokenizer, "preprocessing", None)),
+        "tokenizer_preprocessing": _record(tokenizer.preprocessing),
     }

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 from torch import Tensor
 
-from labelwise.data import Source, views_of
+from labelwise.data import Capabilities, Source, views_of
 
 Wanted = Mapping[str, np.ndarray]
 
@@ -20,7 +20,7 @@ class Drawer:
         self._source, self._seed = source, seed
         self._ahead: tuple[Hashable, Future[dict[str, Tensor]]] | None = None
         self._threads = (
-            ThreadPoolExecutor(1, "labelwise-draw") if getattr(source, "workers", 0) and len(source) else None
+            ThreadPoolExecutor(1, "labelwise-draw") if Capabilities(source).workers and len(source) else None
         )
 
     @property

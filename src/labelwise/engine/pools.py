@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelwise.data import Source
+from labelwise.data import Capabilities, Source
 from labelwise.engine.drawing import Drawer
 from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
@@ -32,8 +32,8 @@ def outputs_in_chunks(
     values = _VALUES["cpu" if device.type == "cpu" else "other"]
     rows = max(8, min(rows, values // max(prod(source.shape), 1)))
     chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
-    if hasattr(source, "lengths"):
-        chunks = _by_tokens(np.asarray(source.lengths), rows)
+    if (lengths := Capabilities(source).lengths) is not None:
+        chunks = _by_tokens(np.asarray(lengths), rows)
     drawer = Drawer(source, seed=0)
     try:
         for i, index in enumerate(chunks):
@@ -77,7 +77,7 @@ def embed(
     Features that are already stored are returned as they are; past ``budget`` bytes they go to a memory-mapped
     file under ``directory``, one for each ``name``.
     """
-    stored: np.ndarray | None = getattr(source, "matrix", None)
+    stored = Capabilities(source).matrix
     if (
         stored is not None
         and isinstance(network.backbone, Features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import math
 import os
@@ -142,8 +143,7 @@ class ImageFiles:
 
     def __getitem__(self, index: NDArray[Any] | slice) -> ImageFiles:
         """Return the source of some rows, by numbers, a mask or a slice; files and cache are shared."""
-        part = object.__new__(ImageFiles)
-        part.__dict__.update(self.__dict__)
+        part = copy.copy(self)
         part._rows = self._rows[index]
         part.items = [self.items[row] for row in np.arange(len(self))[index].tolist()]
         return part
@@ -159,7 +159,7 @@ class ImageFiles:
     def views(
         self, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
     ) -> dict[str, torch.Tensor]:
-        """Return a batch for each view, as ``batch`` does; an item wanted in several is decoded once."""
+        """Return a batch for each view, as ``batch`` does; an item of several views is decoded once."""
         import torch
 
         height, width = self.preprocessing.size
