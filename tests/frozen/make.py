@@ -35,6 +35,13 @@ def surface():
     write("surface.json", found())
 
 
+def formats():
+    """Write models, runs, a cache and results, and what is read from them."""
+    from tests.frozen.formats import write_all
+
+    write("formats.json", write_all())
+
+
 if __name__ == "__main__":
     for word in sys.argv[1:]:
-        {"digests": digests, "surface": surface}[word]()
+        {"digests": digests, "surface": surface, "formats": formats}[word]()
