@@ -12,7 +12,7 @@ from torch import nn
 
 import labelwise as lw
 from labelwise import engine, metrics
-from labelwise.errors import UserError
+from tests.refusals import refused
 
 N, D, K = 120, 8, 4
 RANDOM = np.random.default_rng(4)
@@ -25,16 +25,6 @@ PRIOR = Y.mean(0)
 
 def model(method="an", **options):
     return lw.MultiLabelClassifier(method, **{"epochs": 2, "device": "cpu", "batch_size": 16, **options})
-
-
-def refused(function, *words):
-    with pytest.raises(UserError) as caught:
-        function()
-    message = str(caught.value)
-    assert "\n" not in message
-    for word in words:
-        assert str(word) in message, message
-    return message
 
 
 def test_the_default_method_is_the_recommended_one():

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from labelwise.cli import app
+from tests.refusals import refused_command
 
 FEATURES, LABELS = [f"f{i}" for i in range(5)], ["cat", "dog", "sea"]
 
@@ -63,17 +64,8 @@ def lw() -> Callable[..., Result]:
 
 @pytest.fixture
 def refused(lw: Callable[..., Result]) -> Callable[..., str]:
-    """Run a command that must fail with exit code 2 and one line on stderr, and return that line."""
-
-    def call(*args: object) -> str:
-        result = lw(*args)
-        assert result.exit_code == 2, (result.output, result.exception)
-        assert result.stdout == ""
-        assert result.stderr.startswith("error: ")
-        assert result.stderr.count("\n") == 1
-        return result.stderr.strip()
-
-    return call
+    """Run a command that must be refused in one line, and return that line."""
+    return lambda *args: refused_command(lw(*args))
 
 
 @pytest.fixture

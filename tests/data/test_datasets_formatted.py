@@ -10,6 +10,7 @@ from labelwise.data.datasets import DATASETS, read_dataset
 from labelwise.errors import UserError
 from tests.data.dataset_folders import FOLDERS, IMAGES, labels_of
 from tests.data.dataset_folders import write_formatted as write
+from tests.refusals import refusal
 
 
 @pytest.mark.parametrize("name", FOLDERS)
@@ -101,9 +102,8 @@ def test_a_file_in_our_own_codes_is_noticed(tmp_path):
     ],
 )
 def test_bad_arrays_are_one_line(arrays, why, tmp_path):
-    with pytest.raises(UserError, match=why) as error:
+    with refusal(why) as error:
         read_dataset("voc2012", write(tmp_path, "voc2012", IMAGES, **arrays))
-    assert "\n" not in str(error.value)
     assert "formatted_train" in str(error.value)
 
 

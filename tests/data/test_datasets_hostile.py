@@ -13,7 +13,7 @@ import numpy.lib.format as npy
 import pytest
 
 from labelwise.data.datasets import read_dataset
-from labelwise.errors import UserError
+from tests import refusals
 from tests.data.dataset_folders import IMAGES, write, write_bag, write_coco, write_formatted, write_voc
 
 Edit = Callable[[bytes], bytes]
@@ -110,11 +110,7 @@ def record(**changes: Any) -> Edit:
 
 
 def refused(name: str, root: Path, **options: Any) -> str:
-    with pytest.raises(UserError) as error:
-        read_dataset(name, root, **options)
-    message = str(error.value)
-    assert "\n" not in message
-    return message
+    return refusals.refused(lambda: read_dataset(name, root, **options))
 
 
 INSTANCES = "annotations/instances_train2014.json"

@@ -24,6 +24,7 @@ from labelwise.data import ImageFiles, Texts, read_table
 from labelwise.data.images.decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
 from tests.data.picture_files import SMALL, folder_of, scene
+from tests.refusals import refusal
 
 
 def png(width: int, height: int, data: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
@@ -98,12 +99,11 @@ def refused(path: Path, reason: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         [bad] = source.scan()
-        with pytest.raises(UserError) as caught:
+        with refusal() as caught:
             source.batch(np.zeros(1, dtype=np.int64), "weak", seed=0, epoch=0)
     assert (bad.row, bad.item) == (0, "the item")
     assert re.search(reason, bad.reason), bad.reason
     message = str(caught.value)
-    assert "\n" not in message
     assert len(message) < 700
     assert "'the item' (row 0, counted from 0)" in message
     assert re.search(reason, message), message
@@ -199,9 +199,8 @@ def test_a_file_that_vanishes(tmp_path: Path) -> None:
     assert source.scan() == []
     before = source.digests()
     paths[1].unlink()
-    with pytest.raises(UserError, match=r"001.jpg does not exist; put the file back, drop the row") as caught:
+    with refusal(r"001.jpg does not exist; put the file back, drop the row"):
         source.batch(np.arange(3), "strong", seed=0, epoch=0)
-    assert "\n" not in str(caught.value)
     assert source.digests() == [before[0], b"", before[2]]
 
 
@@ -242,10 +241,9 @@ def test_paths_that_leave_the_folder(photos: Path, given: str, reason: str) -> N
     path = photos.parent / "t.jsonl"
     rows = [{"image": name, "fur": 1} for name in ("new/000.jpg", "in.jpg", given)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(UserError, match=reason) as caught:
+    with refusal(reason) as caught:
         read_table(path, images=photos)
     assert "t.jsonl: row 3 (line 3), column 'image'" in str(caught.value)
-    assert "\n" not in str(caught.value)
     with pytest.raises(UserError, match=reason):
         ImageFiles(["in.jpg", given], SMALL, root=photos)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows[:2]))
@@ -315,9 +313,8 @@ def test_10_000_columns_in_a_few_seconds(tmp_path: Path, kind: str) -> None:
 def test_tables_in_other_encodings(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UserError, match=message) as caught:
+    with refusal(message) as caught:
         read_table(path)
-    assert "\n" not in str(caught.value)
     assert str(caught.value).isprintable()
 
 

@@ -19,6 +19,7 @@ from labelwise.errors import UserError
 from labelwise.models import MLP, Network
 from labelwise.targets import ItemState, Slot
 from tests.engine.cases import D, K, N, Plain, Stop, assert_same, items, labels, make, run, stop_at
+from tests.refusals import refusal
 
 
 def weights(result):
@@ -225,10 +226,9 @@ class Broken:
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_an_item_that_is_not_a_number_is_named(value):
     names = [f"photo{i}.jpg" for i in range(N)]
-    with pytest.raises(UserError) as caught:
+    with refusal() as caught:
         run("bce", X=Broken(value), items=names, make_options={"tune": "all", "kind": "full"})
     message = str(caught.value)
-    assert "\n" not in message
     for word in ("photo7.jpg", "stage 'train'", "'bce'", "inputs", "drop"):
         assert word in message
     assert "photo8.jpg" not in message
@@ -236,12 +236,11 @@ def test_an_item_that_is_not_a_number_is_named(value):
 
 @pytest.mark.parametrize(("rate", "epochs"), [(1e39, 1), (1e37, 3), (1e30, 6)])
 def test_an_absurd_learning_rate_is_one_line(rate, epochs, tmp_path):
-    with pytest.raises(UserError, match="lower learning_rate") as caught:
+    with refusal("lower learning_rate") as caught:
         run("an", tmp_path, make_options={"tune": "all", "rate": rate, "epochs": epochs, "batch": 60})
     message = str(caught.value)
     assert "'an'" in message
     assert "items" in message
-    assert "\n" not in message
     assert not list(tmp_path.glob("step-*"))
 
 
@@ -326,9 +325,8 @@ def test_a_prior_is_asked_for_before_any_step():
     ],
 )
 def test_settings_that_do_not_exist(change, words):
-    with pytest.raises(UserError, match=words) as caught:
+    with refusal(words):
         run("an", settings=change)
-    assert "\n" not in str(caught.value)
 
 
 def test_scores_of_no_items():

@@ -11,8 +11,8 @@ from torch import nn
 
 import labelwise as lw
 from labelwise.annotations import describe
-from labelwise.errors import UserError
 from labelwise.methods import SETTINGS, Budget, Problem, fitting, get
+from tests.refusals import refused
 
 N, D, K = 96, 8, 4
 PRIOR = np.array([0.3, 0.25, 0.2, 0.35])
@@ -273,19 +273,6 @@ def check_label_weights_count(method, setting, folder):
 
 
 CHECKS = {name.removeprefix("check_"): f for name, f in list(globals().items()) if name.startswith("check_")}
-
-
-def refused(function, *words):
-    """Assert that a call raises one line that holds all the words."""
-    try:
-        function()
-    except UserError as error:
-        message = str(error)
-    else:
-        raise AssertionError("nothing was refused")
-    assert "\n" not in message
-    for word in words:
-        assert str(word) in message, (word, message)
 
 
 def check_settings_outside(method):

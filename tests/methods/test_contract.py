@@ -18,8 +18,8 @@ from tests.methods.contract import (
     check_prior_is_asked_for,
     check_settings_outside,
     check_true_labels_are_asked_for,
-    refused,
 )
+from tests.refusals import refused
 
 PAIRS = [(m, s) for m in methods.names() for s in SETTINGS if s in get(m).spec.settings]
 

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
-from labelwise.errors import UserError
 from labelwise.methods import Problem
 from tests.methods.short_runs import make, train
 from tests.methods.single_positive_cases import LABELS, build
+from tests.refusals import refused
 
 FAIR = [0, 1, 2, 3, 5]
 
@@ -52,10 +52,7 @@ class TestProblem:
 
     def test_no_prior_is_one_line(self):
         problem = Problem(LABELS, "partial_positive", None)
-        with pytest.raises(UserError, match="prior") as caught:
-            problem.unknown_prior("cap")
-        assert "'cap'" in str(caught.value)
-        assert "\n" not in str(caught.value)
+        refused(lambda: problem.unknown_prior("cap"), "prior", "'cap'")
 
 
 class TestTraps:

@@ -14,6 +14,7 @@ from labelwise.metrics import (
     mean_average_precision,
     observed_average_precision,
 )
+from tests.refusals import refusal
 
 
 def slow_average_precision(y, s):
@@ -112,9 +113,8 @@ def test_noise_is_never_perfect_for_want_of_negatives(metric):
         "unlisted": sparse.csr_matrix(T),
     }
     for message, given_ in refused.items():
-        with pytest.raises(UserError, match=message) as caught:
+        with refusal(message):
             metric(given_, noise)
-        assert "\n" not in str(caught.value)
     np.testing.assert_array_equal(metric(2 * T - 1, noise, minus_one="absent"), truth)
     np.testing.assert_array_equal(metric(sparse.csr_matrix(T), noise, unlisted="absent"), truth)
     np.testing.assert_array_equal(metric(np.where(T == 1, 1, np.nan), noise, empty="absent"), truth)

