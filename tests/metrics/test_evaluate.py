@@ -147,7 +147,7 @@ def test_blocks_of_rows_change_nothing(monkeypatch):
     rng = np.random.default_rng(2)
     Y, scores = rng.integers(-1, 2, (50, 6)), rng.random((50, 6)).round(1)
     whole = evaluate(Y, scores, TopK(2))
-    monkeypatch.setattr("labelwise.metrics.checks.BLOCK_ENTRIES", 13)
+    monkeypatch.setattr("labelwise.annotations.matrix.BLOCK_ENTRIES", 13)
     blocks = evaluate(Y, scores, TopK(2))
     for name in METRICS:
         assert blocks[name] == pytest.approx(whole[name], abs=1e-14)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.annotations import as_matrix
+from labelwise.annotations import as_matrix, both_signs_known
 from labelwise.errors import UserError
 from labelwise.losses import balanced_angles
 from labelwise.metrics import vdfd
@@ -58,7 +58,7 @@ def angle_distributions(
     values, labels = np.asarray(cosines, dtype=np.float64), as_matrix(Y)
     if values.shape != labels.shape:
         raise UserError(f"cosines has shape {values.shape}, Y {labels.shape}: give one cosine an entry")
-    assumed = not (((labels == 1).sum(axis=0) > 1) & ((labels == 0).sum(axis=0) > 1)).any()
+    assumed = not both_signs_known(labels, least=2).any()
     if assumed:
         labels = np.maximum(labels, 0)
     # The weights of a label without positives were never taught: they lie wherever they began.

@@ -62,7 +62,13 @@ from __future__ import annotations
 from labelwise.annotations import simulate
 from labelwise.annotations.codes import Codes, code_of, hint_of
 from labelwise.annotations.description import Summary, describe
-from labelwise.annotations.matrix import Annotations, as_matrix, check_label_names
+from labelwise.annotations.matrix import (
+    Annotations,
+    as_matrix,
+    both_signs_known,
+    check_label_names,
+    row_blocks,
+)
 from labelwise.annotations.names import name_notes, names_in, parse_names
 from labelwise.annotations.parsing import parse
 from labelwise.annotations.readers import from_tensor
@@ -74,6 +80,7 @@ __all__ = [
     "Codes",
     "Summary",
     "as_matrix",
+    "both_signs_known",
     "check_label_names",
     "code_of",
     "describe",
@@ -83,6 +90,7 @@ __all__ = [
     "names_in",
     "parse",
     "parse_names",
+    "row_blocks",
     "simulate",
     "split",
     "stored_entries",

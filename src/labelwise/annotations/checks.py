@@ -14,7 +14,7 @@ from labelwise.errors import UserError, shown
 _MEANINGS = {"unknown": -1, "absent": 0}
 
 
-def seed_of(seed: Any) -> int:
+def check_seed(seed: Any) -> int:
     """Return ``seed`` as an int in [0, 2**32), the range that every generator of NumPy takes."""
     try:
         value = operator.index(seed)

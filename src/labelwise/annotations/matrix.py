@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from labelwise.annotations.checks import reading
 from labelwise.annotations.codes import Codes
 from labelwise.annotations.readers import Matrix, read_states, to_known
 from labelwise.errors import UserError, listed, near, repeated, shown
+
+# Work on an (n, K) matrix goes by blocks of rows of about this many entries: temporaries then stay in the cache.
+BLOCK_ENTRIES = 1 << 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +79,19 @@ def as_matrix(
     codes.seen = None
     with reading(argument, Y):
         return read_states(to_known(Y, argument), argument, unlisted, codes)
+
+
+def both_signs_known(labels: Matrix, least: int = 1) -> npt.NDArray[np.bool_]:
+    """Return the labels (K,) that have ``least`` known positives and as many known negatives in ``labels`` (n, K)."""
+    few = np.minimum((labels == 1).sum(axis=0), (labels == 0).sum(axis=0))
+    return np.asarray(few >= least)
+
+
+def row_blocks(n_rows: int, n_columns: int, entries: int | None = None) -> Iterator[slice]:
+    """Yield slices that cover ``n_rows`` rows, each of about ``entries`` (half a million) entries."""
+    step = max(1, (entries or BLOCK_ENTRIES) // max(1, n_columns))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(start + step, n_rows))
 
 
 def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelwise._random import generator
-from labelwise.annotations.checks import seed_of, share_of
+from labelwise.annotations.checks import check_seed, share_of
 from labelwise.annotations.matrix import as_matrix
 from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, near
@@ -31,7 +31,7 @@ def single_positive(Y: Any, seed: int = 1200) -> Matrix:
     the whole official training file, before any split, and each of their files with a generator of its own.
     """
     known = _wholly_known(Y)
-    random = np.random.RandomState(seed_of(seed))
+    random = np.random.RandomState(check_seed(seed))
     hidden = np.full_like(known, -1)
     n_labels = known.shape[1]
     columns = np.flatnonzero(known == 1) % n_labels
@@ -62,7 +62,7 @@ def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
     hidden = np.full_like(known, -1)
     rows, columns = np.nonzero(known == 1)
     counts = np.count_nonzero(known == 1, axis=1)
-    keys = generator(seed_of(seed), "partial_positives").random(len(rows))
+    keys = generator(check_seed(seed), "partial_positives").random(len(rows))
     order = np.lexsort((keys, rows))
     rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
     kept = order[rank < np.maximum(1, np.rint(fraction * counts))[rows]]
@@ -81,7 +81,7 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
         raise UserError(
             f"known_fraction={known_fraction!r} keeps none of {known.size} entries: give a larger one"
         )
-    random = generator(seed_of(seed), "partial")
+    random = generator(check_seed(seed), "partial")
     fewer = min(count, known.size - count)
     drawn = random.choice(known.size, size=fewer, replace=False, shuffle=False)
     mask = np.full(known.size, fewer != count)
@@ -110,7 +110,9 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
         raise UserError(f"rule={rule!r} does not exist; {near(str(rule), _RULES)}")
     hidden = np.full_like(known, -1)
     random = (
-        np.random.RandomState(seed_of(seed)) if rule == "cap" else generator(seed_of(seed), "semi_supervised")
+        np.random.RandomState(check_seed(seed))
+        if rule == "cap"
+        else generator(check_seed(seed), "semi_supervised")
     )
     rows = random.permutation(n_items)[:n_labelled]
     hidden[rows] = known[rows]

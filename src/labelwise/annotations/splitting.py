@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.annotations.checks import seed_of
+from labelwise.annotations.checks import check_seed
 from labelwise.annotations.matrix import as_matrix
 from labelwise.errors import UserError
 
@@ -42,7 +42,7 @@ def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
             f"Y has {len(matrix)} rows, too few for fractions={list(fractions)!r}: "
             f"give {enough} or more, so that no part is empty"
         )
-    random = generator(seed_of(seed), "split")
+    random = generator(check_seed(seed), "split")
     part = np.empty(len(matrix), dtype=np.int64)
     positive = (matrix == 1).any(axis=1)
     unknown = (matrix == -1).all(axis=1)

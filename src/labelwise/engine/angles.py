@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise._random import generator
+from labelwise.annotations import both_signs_known
 from labelwise.engine.pools import aligned
 from labelwise.losses import balanced_angles
 from labelwise.metrics import vdfd
@@ -40,7 +41,7 @@ class AngleWatch:
         drawn = generator(run.settings.seed, "angles").permutation(known)[: most if wanted else 0]
         self._index = np.sort(drawn)
         self._labels = labels[self._index]
-        if not ((self._labels == 1).sum(0).clip(0, 2) + (self._labels == 0).sum(0).clip(0, 2) == 4).any():
+        if not both_signs_known(self._labels, least=2).any():
             self._labels = np.maximum(self._labels, 0)
 
     def measure(self) -> dict[str, float]:

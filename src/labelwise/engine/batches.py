@@ -80,7 +80,7 @@ def lay_out(
     views: dict[str, list[tuple[int, int]]] = {}
     start = 0
     for name, part in parts.items():
-        for view in stage.views.get(name, ("weak",)):  # type: ignore[call-overload]
+        for view in stage.views.get(name, ("weak",)):
             views.setdefault(view, []).append((start, start + len(part)))
         start += len(part)
     for view, spans in views.items():

@@ -15,7 +15,12 @@ from labelwise.losses.balanced import (
     balanced_cosine,
     balancing_lines,
 )
-from labelwise.losses.batch import expected_positives, gradient_balance
+from labelwise.losses.batch import (
+    excess_positives,
+    expected_positives,
+    expected_positives_with_logits,
+    gradient_balance,
+)
 from labelwise.losses.cross_entropy import (
     assume_negative,
     ignore_unknown,
@@ -39,7 +44,9 @@ __all__ = [
     "binary_angular_margin",
     "entropy_maximization",
     "entropy_minimization",
+    "excess_positives",
     "expected_positives",
+    "expected_positives_with_logits",
     "focal",
     "gradient_balance",
     "hyperspherical",

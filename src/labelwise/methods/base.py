@@ -32,7 +32,8 @@ class Problem:
 
     ``labels`` (n, K) int8 in {1, 0, -1}; ``prior`` (K,) the share of positives of each label, or None where nothing
     identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``head_start`` is ``"ridge"`` (the closed form)
-    or ``"random"``, and None the former where only the head is tuned; ``true_labels`` is set for an oracle only.
+    or ``"random"``, and None the former where only the head is tuned; ``true_labels`` is set for an oracle only;
+    ``more_groups`` are row indices that a method's stages name besides the groups of every problem.
     At inference only ``n_labels``, ``tune`` and ``head_start`` matter, and ``labels`` has no rows.
     """
 
@@ -44,6 +45,7 @@ class Problem:
     budget: Budget | None = None
     true_labels: np.ndarray | None = None
     head_start: Literal["ridge", "random"] | None = None
+    more_groups: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def n_items(self) -> int:
@@ -68,7 +70,7 @@ class Problem:
         }
         fair = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
         tests |= {"fair": fair, "unfair": ~fair}
-        return {name: np.flatnonzero(test) for name, test in tests.items()}
+        return {name: np.flatnonzero(test) for name, test in tests.items()} | dict(self.more_groups)
 
     @property
     def assumed_negative(self) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -16,12 +15,12 @@ from labelwise.errors import UserError
 from labelwise.methods.bam import ANGULAR_DEPARTURES, ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
 from labelwise.methods.base import Batch, Pool, Problem
 from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
-from labelwise.methods.plan import Group, Stage
+from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics
 
-_STATISTICS = ("mean_negative", "mean_positive", "variance_negative", "variance_positive")
+_SECOND_SPLIT = "second split"
 
 
 class BalancedAngularMargin(SelfTraining):
@@ -155,9 +154,12 @@ class BalancedAngularMargin(SelfTraining):
 
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
         super().__init__(problem, hyperparameters)
-        identity = AngleStatistics.identity(problem.n_labels)
-        for name in _STATISTICS:
-            self.register_buffer(name, getattr(identity, name).float())
+        if self.hp.warm_up_seed is not None:
+            order = np.random.RandomState(int(self.hp.warm_up_seed)).permutation(problem.n_items)
+            rows = np.sort(order[: len(problem.groups["fair"])])
+            self.problem = replace(problem, more_groups={_SECOND_SPLIT: rows})
+        for name, values in AngleStatistics.identity(problem.n_labels).tensors().items():
+            self.register_buffer(name, values.float())
         self.register_buffer("refreshed", torch.tensor(False))
         self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
 
@@ -175,35 +177,26 @@ class BalancedAngularMargin(SelfTraining):
             )
         return super().truth()
 
-    @cached_property
-    def _warm_up_rows(self) -> np.ndarray | None:
-        if self.hp.warm_up_seed is None:
-            return None
-        order = np.random.RandomState(int(self.hp.warm_up_seed)).permutation(self.problem.n_items)
-        return np.sort(order[: len(self.problem.groups["fair"])])
-
     def plan(self) -> list[Stage]:
         """Return the two stages; the warm-up's on the rows of a second split where ``warm_up_seed`` asks for it."""
-        stages, rows = super().plan(), self._warm_up_rows
-        if rows is None or stages[0].name != "warm-up":
+        stages = super().plan()
+        if self.hp.warm_up_seed is None or stages[0].name != "warm-up":
             return stages
-        own = cast(Group, "second split")
-        self.problem.groups[own] = rows
         (size,) = stages[0].mixture.values()
-        return [replace(stages[0], mixture={own: size}, views={own: ("strong",)}), *stages[1:]]
+        warm_up = replace(stages[0], mixture={_SECOND_SPLIT: size}, views={_SECOND_SPLIT: ("strong",)})
+        return [warm_up, *stages[1:]]
 
     def start_labels(self) -> np.ndarray:
         """Return the labels of the warm-up's rows."""
-        rows = self._warm_up_rows
-        if rows is None:
+        if self.hp.warm_up_seed is None:
             return super().start_labels()
-        labels = np.full_like(self.problem.labels, -1)
+        rows, labels = self.problem.groups[_SECOND_SPLIT], np.full_like(self.problem.labels, -1)
         labels[rows] = self.truth()[rows]
         return labels
 
     def target(self, batch: Batch) -> Tensor:
         """Return what the batch is taught; the true labels in the warm-up of a second split."""
-        if self._warm_up_rows is None or batch.stage != "warm-up":
+        if self.hp.warm_up_seed is None or batch.stage != "warm-up":
             return super().target(batch)
         return torch.from_numpy(self.truth()[batch.index.cpu().numpy()]).to(batch.labels)
 
@@ -248,18 +241,28 @@ class BalancedAngularMargin(SelfTraining):
         used = result.keep if self.hp.negative_ratio else pseudo >= 0
         scored.state.write("target", np.where(used, pseudo, np.int8(-1)))
         if self.hp.balance:
-            for name in _STATISTICS:
-                getattr(self, name).copy_(getattr(result.angles, name))
+            new = result.angles.tensors()
+            for name, values in self._statistics.items():
+                values.copy_(new[name])
             self.refreshed.fill_(True)
+
+    @property
+    def _statistics(self) -> dict[str, Tensor]:
+        return {
+            "mean_negative": self.mean_negative,
+            "mean_positive": self.mean_positive,
+            "variance_negative": self.variance_negative,
+            "variance_positive": self.variance_positive,
+        }
 
     @property
     def angles(self) -> AngleStatistics:
         """The statistics in force; before the first refresh they change nothing."""
-        return AngleStatistics(**{name: getattr(self, name) for name in _STATISTICS})
+        return AngleStatistics(**self._statistics)
 
     def lines(self, cosines: Tensor) -> losses.BalancingLines:
         """Return the transform of both signs, made anew only when the statistics were written to."""
-        versions = [getattr(self, name)._version for name in _STATISTICS]
+        versions = [values._version for values in self._statistics.values()]
         key = (*versions, cosines.dtype, cosines.device)
         if self._lines is None or self._lines[0] != key:
             self._lines = key, losses.balancing_lines(self.angles, cosines)

@@ -13,7 +13,7 @@ from labelwise.methods.base import Batch, Problem
 from labelwise.methods.families.assumption import NegativeByAssumption
 from labelwise.methods.hml_fixed import MARGIN, SCALE
 from labelwise.methods.plan import Optimiser
-from labelwise.methods.ranks import batch_mean
+from labelwise.methods.ranks import batch_entries, batch_sum
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
@@ -94,12 +94,9 @@ class HypersphericalLearning(NegativeByAssumption):
         fixed = not self.hp.bce_updates_scale
         scale, margin = (self.scale.detach(), self.margin.detach()) if fixed else (self.scale, self.margin)
         values = losses.hyperspherical(batch.scores, batch.labels, scale=scale, margin=margin)
-        p = torch.sigmoid(
-            losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
-        )
-        positive = (batch.labels == 1).to(p.dtype)
-        balance = batch_mean(positive * (1 - p) - (1 - positive) * p).abs()
-        return self.mean(values, batch) + balance
+        adaptive = losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
+        balance = losses.gradient_balance(adaptive, batch.labels, total=batch_sum)
+        return self.mean(values, batch) + balance / batch_entries(adaptive)
 
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:

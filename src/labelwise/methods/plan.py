@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair", "unfair"]
+"""The groups of items that every problem has; it may have more (``Problem.more_groups``)."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,9 @@ class Stage:
 
     name: str
     epochs: int
-    mixture: Mapping[Group, int]
+    mixture: Mapping[str, int]
     optimisers: Mapping[str, Optimiser]
-    views: Mapping[Group, tuple[str, ...]] = field(default_factory=dict)
+    views: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     ridge_start: bool = False
     refresh: bool = False
     ema: float | None = None

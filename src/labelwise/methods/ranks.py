@@ -31,6 +31,11 @@ def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
     return summed
 
 
+def batch_entries(values: Tensor) -> Tensor:
+    """Return the number of entries of the whole batch, a scalar of the dtype of ``values`` (B, K)."""
+    return batch_sum(values.new_tensor(float(values.numel())))
+
+
 def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
     """Return sum(w l) / sum(w) over the whole batch, 0 where all weights are 0; over all entries without weights.
 

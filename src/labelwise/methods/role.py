@@ -14,7 +14,7 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
-from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives, excess
+from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives
 from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
@@ -149,7 +149,7 @@ class OnlineLabelEstimation(ExpectedPositives):
         state, y = batch.state, batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(state["theta"])
         slope = (q - targets_of(p, y)) * times(y) / 2
-        slope += excess(q, self.expected) / y.shape[1] * q * (1 - q)
+        slope += self.excess(q) / y.shape[1] * q * (1 - q)
         state["steps"].copy_(self.updates if self.hp.dense else state["steps"] + 1)
         adam(state["theta"], state["first"], state["second"], state["steps"][:, None], slope, rate)
         assert batch.write is not None

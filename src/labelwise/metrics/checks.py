@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias, TypedDict, Unpack
 
 import numpy as np
@@ -25,17 +25,6 @@ class Meanings(TypedDict, total=False):
     """-1; unknown where it is not said."""
     empty: str
     """NaN, None, NA or a masked entry; unknown where it is not said."""
-
-
-# Work on an (n, K) matrix goes by blocks of rows of about this many entries, so that temporaries stay small.
-BLOCK_ENTRIES = 1 << 19
-
-
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Yield slices that cover ``n_rows`` rows, each of about ``BLOCK_ENTRIES`` entries."""
-    step = max(1, BLOCK_ENTRIES // max(1, n_columns))
-    for start in range(0, n_rows, step):
-        yield slice(start, min(start + step, n_rows))
 
 
 def label_name(label_names: Sequence[str] | None, k: int) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelwise.metrics.checks import Floats, Labels, Scores, row_blocks
+from labelwise.annotations import row_blocks
+from labelwise.metrics.checks import Floats, Labels, Scores
 
 DEPTHS = (1, 3, 5)
 ITEM_METRICS = (

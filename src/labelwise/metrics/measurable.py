@@ -8,7 +8,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.annotations import as_matrix
+from labelwise.annotations import as_matrix, both_signs_known
 from labelwise.errors import UserError
 from labelwise.metrics.checks import Labels, Meanings
 
@@ -82,8 +82,7 @@ def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
     negative: NDArray[np.bool_] = np.asarray((labels == 0).any(axis=1))
     only_full = bool(full.any() and negative.any() and not (negative & ~full).any())
     rows: NDArray[np.bool_] = full if only_full else np.asarray(known.any(axis=1))
-    positives = (labels[rows] == 1).any(axis=0)
-    both = positives & (labels[rows] == 0).any(axis=0)
+    both = both_signs_known(labels[rows])
     some, observed = bool(both.any()), bool((labels == 1).any()) and not both.any()
     words = []
     if some:

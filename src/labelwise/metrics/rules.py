@@ -14,8 +14,9 @@ from typing import Any, Literal, Protocol, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise.annotations import row_blocks
 from labelwise.errors import UserError, listed, near, shown
-from labelwise.metrics.checks import Labels, Scores, check_pair, check_scores, row_blocks
+from labelwise.metrics.checks import Labels, Scores, check_pair, check_scores
 
 Input = Literal["probability", "logit"]
 """What scores are: ``probability`` in [0, 1], or ``logit``, any finite number."""

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise._random import generator
+from labelwise.annotations import both_signs_known
 from labelwise.errors import UserError, near, shown
 from labelwise.metrics.calibration import PlattCalibration, as_logits
 from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
@@ -148,7 +149,7 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
     for fold in range(_FOLDS):
         held = order[fold::_FOLDS]
         rest = np.setdiff1d(order, held)
-        learnable = both & (labels[rest] == 1).any(axis=0) & (labels[rest] == 0).any(axis=0)
+        learnable = both & both_signs_known(labels[rest])
         if not learnable.any():
             return STEPS[0]
         known = (labels[held] >= 0) & both

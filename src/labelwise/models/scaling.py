@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from labelwise.annotations import row_blocks
 from labelwise.errors import UserError, listed, near
 
 FeatureMatrix: TypeAlias = Any
@@ -70,8 +71,7 @@ class InputScaling:
         Steps of training are of a size of their own, so that the unit of the features must not matter to them.
         """
         n, d = int(X.shape[0]), int(X.shape[1])
-        step = max(1, _BLOCK // max(1, d))
-        blocks = (X[start : start + step] for start in range(0, n, step))
+        blocks = (X[rows] for rows in row_blocks(n, d, _BLOCK))
         stored = [_CSR(X).data] if sp.issparse(X) else blocks
         square = sum(float(np.square(block, dtype=np.float64).sum()) for block in stored)
         factor = np.sqrt(n / square) if square > 0 else 1.0
@@ -95,10 +95,10 @@ class InputScaling:
         self._check(X)
         n = int(X.shape[0])
         out = np.empty((n, self.n_features), dtype=np.float32)
-        step, sparse = max(1, _BLOCK // max(1, self.n_features)), sp.issparse(X)
+        sparse = sp.issparse(X)
         X = X.tocsr() if sparse else X
-        for start in range(0, n, step):
-            block = X[start : start + step]
+        for rows in row_blocks(n, self.n_features, _BLOCK):
+            block = X[rows]
             z = np.array(block.toarray() if sparse else block, dtype=np.float64)
             if self.centred:
                 z -= self.mean
@@ -108,7 +108,7 @@ class InputScaling:
                 norm = np.sqrt(np.einsum("ij,ij->i", z, z))
                 # a row that is the mean but for rounding has no direction
                 z *= _inverse(norm, norm > 1e-12 * self._middle)[:, None]
-            out[start : start + step] = z
+            out[rows] = z
         return out
 
     def sparse_parts(self, X: FeatureMatrix) -> tuple[Any, Array, Array]:
@@ -193,8 +193,7 @@ def _moments(X: FeatureMatrix) -> tuple[Array, Array]:
         low = np.asarray(C.min(axis=0).todense()).ravel()
         high = np.asarray(C.max(axis=0).todense()).ravel()
     else:
-        step = max(1, _BLOCK // max(1, d))
-        blocks = [slice(start, start + step) for start in range(0, n, step)]
+        blocks = list(row_blocks(n, d, _BLOCK))
         total = np.zeros(d)
         for rows in blocks:
             total += np.asarray(X[rows], dtype=np.float64).sum(axis=0)

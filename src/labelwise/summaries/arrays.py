@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,6 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.errors import UserError
 
 Scores = NDArray[np.floating[Any]]
-
-_BLOCK_ENTRIES = 1 << 19
 
 
 def as_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
@@ -95,12 +92,6 @@ def as_ids(values: ArrayLike | torch.Tensor | int, n_rows: int) -> NDArray[np.in
     if n_rows and array.min() < 0:
         raise UserError(f"ids holds {array.min()} in row {int(array.argmin())}: give ids of zero or more.")
     return array.astype(np.int64, copy=False)
-
-
-def row_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Return slices over the rows, each of about half a million entries."""
-    step = max(1, _BLOCK_ENTRIES // max(1, n_columns))
-    return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
 def refuse_nan(name: str, block: Scores, mask: NDArray[np.bool_] | None, ids: NDArray[np.int64]) -> None:

@@ -7,8 +7,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
+from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
-from labelwise.summaries.arrays import as_array, refuse_codes, row_blocks
+from labelwise.summaries.arrays import as_array, refuse_codes
 
 
 class LabelMoments:

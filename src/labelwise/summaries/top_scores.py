@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
-from labelwise.summaries.arrays import Scores, as_counts, as_ids, as_mask, as_scores, refuse_nan, row_blocks
+from labelwise.summaries.arrays import Scores, as_counts, as_ids, as_mask, as_scores, refuse_nan
 from labelwise.summaries.thresholds import ALL_IDS, Thresholds
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import issparse
 
+from labelwise.annotations import row_blocks
 from labelwise.models.scaling import FeatureMatrix, InputScaling
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -30,8 +31,7 @@ class Rows:
 
     def blocks(self) -> list[slice]:
         """Return slices of rows whose float64 copies stay small."""
-        step = max(1, _BLOCK // max(1, self.d))
-        return [slice(start, min(self.n, start + step)) for start in range(0, self.n, step)]
+        return list(row_blocks(self.n, self.d, _BLOCK))
 
     def dot(self, V: Array, rows: slice = slice(None)) -> Array:
         """Return ``Z[rows] V``, float64; V is (D, c)."""
