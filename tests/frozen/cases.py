@@ -12,7 +12,9 @@ import re
 from pathlib import Path
 
 import numpy as np
+import PIL
 import scipy
+import sklearn
 import torch
 from PIL import Image
 
@@ -325,6 +327,8 @@ def platform():
         "torch": torch.__version__,
         "numpy": np.__version__,
         "scipy": scipy.__version__,
+        "scikit-learn": sklearn.__version__,
+        "pillow": PIL.__version__,
         "capability": torch.backends.cpu.get_cpu_capability(),
         "processor": digest("\n".join((build, *processor)).encode()),
     }

@@ -1,4 +1,4 @@
-"""Make the frozen fixtures: `python -m tests.frozen.make digests surface formats`.
+"""Make the frozen fixtures: `python -m tests.frozen.make digests surface formats streams`.
 
 They were made once and are never made anew: what they hold has to stay true.
 """
@@ -42,6 +42,13 @@ def formats():
     write("formats.json", write_all())
 
 
+def streams():
+    """Write what is drawn at random outside of training."""
+    from tests.frozen.streams import made
+
+    write("streams.json", made())
+
+
 if __name__ == "__main__":
     for word in sys.argv[1:]:
-        {"digests": digests, "surface": surface, "formats": formats}[word]()
+        {"digests": digests, "surface": surface, "formats": formats, "streams": streams}[word]()

@@ -84,6 +84,12 @@ def test_a_stopped_run_goes_on_to_the_same_model(runs):
         assert stopped.figures() == finished.figures()
         for kept in zip(stopped.held_out(), finished.held_out(), strict=True):
             np.testing.assert_array_equal(*kept)
+        with (
+            np.load(runs / "finished" / "sketch.npz") as old,
+            np.load(runs / "stopped" / "sketch.npz") as new,
+        ):
+            for name in old.files:
+                np.testing.assert_array_equal(new[name], old[name], name)
     assert (runs / "stopped" / "report.html").stat().st_size > 10_000
 
 
