@@ -1,6 +1,6 @@
 """The whole local benchmark with one command: what is missing is run, then tables, figures and page are written anew.
 
-``python benchmarks/publish_local.py --out DIR [--grid quick|default|full | --quick] [--workers 2]`` needs
+``python -m benchmarks.local --out DIR [--grid quick|default|full | --quick] [--workers 2]`` needs
 LABELWISE_DATA. Stop it at any time; the same command goes on. It writes ``DIR/page``, and with ``--write``, for the
 default grid, what is committed: ``docs/results/local`` and ``docs/benchmark.md``. The quick grid (minutes) leaves out
 what has no small form: the effects of the published protocol, and the papers' size.
@@ -16,16 +16,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from local import GRIDS
-from local_tables import folder_of
-
-HERE = Path(__file__).parent
+from benchmarks.local.grid import GRIDS
+from benchmarks.local.tables import folder_of
 
 
 def run(script: str, *options: str) -> None:
-    """Run one script of this folder; stop where it fails."""
+    """Run one of the parts; stop where it fails."""
     print(f"== {script}", flush=True)
-    answer = subprocess.run([sys.executable, str(HERE / script), *options], check=False)
+    answer = subprocess.run([sys.executable, "-m", f"benchmarks.{script}", *options], check=False)
     if answer.returncode:
         raise SystemExit(f"{script} ended with {answer.returncode}: mend that, and the same command goes on")
 
@@ -48,19 +46,19 @@ def main() -> None:
     def target(name: str) -> tuple[str, ...]:
         return ("--write",) if given.write else ("--table", str(folder / name))
 
-    run("local.py", *grid, *workers)
+    run("local.grid", *grid, *workers)
     if given.grid != "quick":
         run(
-            "effects.py",
+            "studies.effects",
             "--out",
             str(given.out / "effects"),
             *workers,
             *target("effects.csv"),
         )
-        run("paper_size.py", "--out", str(given.out), *target("paper_size.csv"))
+        run("studies.paper_size", "--out", str(given.out), *target("paper_size.csv"))
     write = ("--write",) if given.write else ()
-    run("local_tables.py", *grid, *write)
-    run("local_page.py", *grid, *write)
+    run("local.tables", *grid, *write)
+    run("local.page", *grid, *write)
 
 
 if __name__ == "__main__":

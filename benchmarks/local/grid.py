@@ -1,8 +1,8 @@
 """The local benchmark: every method, in every setting of a grid that it accepts, on real sets of frozen features.
 
-``python benchmarks/local.py --grid quick|default|full --out DIR [--workers 2]`` needs LABELWISE_DATA. Each run is a
+``python -m benchmarks.local.grid --grid quick|default|full --out DIR [--workers 2]`` needs LABELWISE_DATA. Each run is a
 shard under DIR: stop at any time, and the same command computes what is missing, seed by seed, so that a part of the
-grid is a whole grid of fewer seeds. ``benchmarks/local_tables.py`` makes tables and figures of what is there.
+grid is a whole grid of fewer seeds. ``benchmarks/local/tables.py`` makes tables and figures of what is there.
 
 Every learner sees the same hidden labels, trains with its default hyper-parameters and budget on one thread, and is
 judged on the test rows; nothing is chosen on them (protocol ``honest``). Where no negative is known, methods that
@@ -23,9 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import baselines
-import sets
-
+from benchmarks.local import baselines, sets
 from labelwise import methods
 from labelwise.experiments import Job, run_jobs
 
@@ -99,7 +97,7 @@ def main() -> None:
     jobs = GRIDS[options.grid].jobs(options.out / "embeddings")
     tally = run_jobs(
         jobs,
-        "judging:run",
+        "benchmarks.local.run:run",
         options.out,
         data=str(options.out),
         workers=options.workers,

@@ -1,6 +1,6 @@
 """``docs/benchmark.md`` and the README's summary from the tables of the local benchmark: every number is computed here.
 
-``python benchmarks/local_page.py --write`` reads ``docs/results/local/*.csv``, which ``local_tables.py``,
+``python -m benchmarks.local.page --write`` reads ``docs/results/local/*.csv``, which ``local_tables.py``,
 ``effects.py`` and ``paper_size.py`` wrote, and the published numbers that the package ships. With ``--out DIR [--grid
 default|quick|full]`` it reads ``DIR/page`` and writes the page there.
 """
@@ -14,9 +14,10 @@ from textwrap import fill
 
 import numpy as np
 import pandas as pd
-from local import GRIDS, Grid
-from local_tables import FLOOR, FOLDER, ORACLE, ceilings, folder_of
-from local_words import (
+
+from benchmarks.local.grid import GRIDS, Grid
+from benchmarks.local.tables import FLOOR, FOLDER, ORACLE, ceilings, folder_of
+from benchmarks.local.words import (
     count,
     dependence,
     few_lines,
@@ -30,7 +31,7 @@ from local_words import (
     time_told,
 )
 
-PUBLISHED = Path(__file__).parents[1] / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
+PUBLISHED = Path(__file__).parents[2] / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
 BASELINES = {
     "logistic": "logistic regression, standardised (plain floor)",
     "logistic_l2": "logistic regression, unit rows",
@@ -242,7 +243,7 @@ def page(folder: Path, place: Path, grid: Grid, name: str = "default") -> str:
     cells, methods, runs, lost = (found[n] for n in ("cells", "methods", "runs", "missing"))
     none = ["Not measured with this grid." if name != "default" else "Not measured yet."]
     figures = Path(os.path.relpath(folder, place)).as_posix()
-    command = "python benchmarks/publish_local.py --out runs/local"
+    command = "python -m benchmarks.local --out runs/local"
     blocks = {
         "command": [
             "# resumable; writes this page; --quick takes minutes",

@@ -7,11 +7,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import baselines
 import numpy as np
-import sets
 
 import labelwise as lw
+from benchmarks.local import baselines, sets
 from labelwise.experiments import Job, Measured, Measurement
 
 RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")

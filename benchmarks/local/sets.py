@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ridge import load
 
+from benchmarks.studies.ridge import load
 from labelwise._random import generator
 from labelwise.annotations import simulate
 from labelwise.experiments import Job

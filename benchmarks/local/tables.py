@@ -1,6 +1,6 @@
 """Tables and figures of the local benchmark from the shards that are there.
 
-``python benchmarks/local_tables.py --out DIR [--grid default]`` writes into ``DIR/page``, and with ``--write`` into
+``python -m benchmarks.local.tables --out DIR [--grid default]`` writes into ``DIR/page``, and with ``--write`` into
 ``docs/results/local``, which is committed and holds the default grid:
 ``runs.csv`` (every run), ``cells.csv`` (a learner on a set in a setting, over the seeds that every learner of the cell
 has, with the paired difference to the tuned floor and its interval over test items), ``methods.csv`` (a learner in a
@@ -16,14 +16,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import sets
-from local import CEILING, GRIDS, SLOW, Grid
 
+from benchmarks.local import sets
+from benchmarks.local.grid import CEILING, GRIDS, SLOW, Grid
 from labelwise import analysis, plots
 from labelwise.experiments import Job
 from labelwise.experiments.shards import read_shards
 
-FOLDER = Path(__file__).parents[1] / "docs" / "results" / "local"
+FOLDER = Path(__file__).parents[2] / "docs" / "results" / "local"
 FLOOR = "ridge"
 ORACLE = "bce_single_positive_all_negatives"
 CELL = ["set", "setting"]

@@ -8,9 +8,9 @@ from textwrap import fill
 
 import numpy as np
 import pandas as pd
-import sets
-from local import Grid
 
+from benchmarks.local import sets
+from benchmarks.local.grid import Grid
 from labelwise._random import generator
 
 SETS = {

@@ -1,9 +1,8 @@
-"""All speed and memory figures with one command: ``python benchmarks [NAME ...] [--write]``.
+"""All speed and memory figures with one command: `python -m benchmarks.speed [NAME ...] [--rounds N] [--write]`.
 
-Runs each benchmark in a process of its own, one after the other, and leaves their tables in ``runs/benchmarks``; with
-``--write`` in ``benchmarks/results``, over those that are committed. Use a machine that does nothing else. The
-comparisons on real data are apart, since they need ``LABELWISE_DATA``: ``ridge.py`` and ``real_features.py`` in this
-folder; ``embedding.py`` and ``cached_start.py`` run where it is set.
+Runs each benchmark in a process of its own, one after the other, and leaves their tables in `runs/benchmarks`; with
+`--write` in `benchmarks/results`, over those that are committed. Use a machine that does nothing else. `refresh`,
+`embedding` and `cached_start` run where LABELWISE_DATA is set. `--rounds 1` shows in a few minutes that all work.
 """
 
 from __future__ import annotations
@@ -12,16 +11,14 @@ import argparse
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-HERE = Path(__file__).parent
-SPEED = ("losses", "selection", "refresh", "epoch", "steps", "images", "commands")
-ON_DATA = ("embedding", "cached_start")
+SPEED = ("losses", "selection", "epoch", "steps", "images", "commands")
+ON_DATA = ("refresh", "embedding", "cached_start")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="python benchmarks",
+        prog="python -m benchmarks.speed",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -29,14 +26,15 @@ def main() -> None:
     everything = (*SPEED, *ON_DATA)
     told = f"some of {', '.join(everything)} [default: all that can run]"
     parser.add_argument("names", nargs="*", metavar="NAME", help=told)
+    parser.add_argument("--rounds", metavar="N", help="timed rounds of each [default: each one's own]")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results, which is committed")
     given = parser.parse_args()
     if unknown := [name for name in given.names if name not in everything]:
         parser.error(f"{', '.join(unknown)}: there are {', '.join(everything)}")
+    options = [*(("--rounds", given.rounds) if given.rounds else ()), *(("--write",) if given.write else ())]
     for name in given.names or (*SPEED, *(ON_DATA if "LABELWISE_DATA" in os.environ else ())):
         print(f"== {name}", flush=True)
-        command = [sys.executable, str(HERE / f"{name}.py"), *(("--write",) if given.write else ())]
-        subprocess.run(command, check=True)
+        subprocess.run([sys.executable, "-m", f"benchmarks.speed.{name}", *options], check=True)
 
 
 if __name__ == "__main__":

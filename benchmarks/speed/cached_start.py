@@ -1,10 +1,9 @@
-"""Time until the first training step of ``labelwise train`` on pictures whose features are kept from an earlier run.
+"""Seconds of `labelwise train` to its first training step, on pictures whose features are kept.
 
-``python benchmarks/cached_start.py`` needs ``LABELWISE_DATA`` and the extra ``vision``. It writes a table of the 1,697
-training pictures of ``voc12_subset`` with 20 labels, 10% of the rows labelled, and runs ``labelwise train`` with
-``efficientnet-lite0`` and ``bbam`` on it: once with an empty cache, then five times with what that one kept. The time
-runs from the start of the process to the end of its first step. The median of the five stands beside its bound in
-``benchmarks/results/cached_start.csv``.
+`python -m benchmarks.speed.cached_start` needs LABELWISE_DATA and the extra `vision`. It writes a table of the 1,697
+training pictures of `voc12_subset` with 20 labels, 10% of the rows labelled, and runs `labelwise train` with
+`efficientnet-lite0` and `bbam` on it: once with an empty cache, then five times with what that one kept (the median
+stands beside its limit). The time runs from the start of the process to the end of its first step.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
-from writing import place, script_parser
 
-RESULTS = Path(__file__).parent / "results" / "cached_start.csv"
-RUNS, BOUND = 5, 6.0
+from benchmarks.common import RESULTS, data_folder, place, publish, script_parser
+
+TABLE = RESULTS / "cached_start.csv"
 MAIN = """
 import os, sys, time
 from importlib import abc, machinery, util
@@ -64,13 +63,13 @@ def write_table(data: Path, path: Path) -> None:
     with path.open("w", newline="") as table:
         writer = csv.writer(table)
         writer.writerow(["image", *label_names])
-        for place, row in enumerate(rows):
-            known = labels[row].tolist() if place % 10 == 0 else [""] * len(label_names)
+        for position, row in enumerate(rows):
+            known = labels[row].tolist() if position % 10 == 0 else [""] * len(label_names)
             writer.writerow([f"{names[row]}.jpg", *known])
 
 
 def first_step(data: Path, table: Path, out: Path, cache: Path) -> float:
-    """Return the seconds from the start of ``labelwise train`` to the end of its first step."""
+    """Return the seconds from the start of `labelwise train` to the end of its first step."""
     command = [sys.executable, "-c", MAIN, "train", table, "--images", data / "voc12_subset" / "JPEGImages"]
     command += ["--backbone", "efficientnet-lite0", "--method", "bbam", "--device", "cpu", "--out", out]
     environment = {**os.environ, "LABELWISE_CACHE": str(cache)}
@@ -82,20 +81,17 @@ def first_step(data: Path, table: Path, out: Path, cache: Path) -> float:
 
 
 def main() -> None:
-    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
-    data = Path(os.environ["LABELWISE_DATA"])
+    given = script_parser(__doc__, TABLE, rounds=5).parse_args()
+    results, data = place(given, TABLE), data_folder()
     with tempfile.TemporaryDirectory() as folder:
         table, cache = Path(folder, "photos.csv"), Path(folder, "cache")
         write_table(data, table)
         cold = first_step(data, table, Path(folder, "cold"), cache)
-        warm = [first_step(data, table, Path(folder, f"warm-{run}"), cache) for run in range(RUNS)]
-    rows = [("empty", cold, ""), ("kept", median(warm), f"{BOUND:g}")]
-    with results.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["cache", "seconds_to_first_step", "limit"])
-        for name, seconds, limit in rows:
-            writer.writerow([name, f"{seconds:.2f}", limit])
-            print(f"{name:6} {seconds:7.2f} s" + (f"  (limit {limit})" if limit else ""))
+        warm = [first_step(data, table, Path(folder, f"warm-{run}"), cache) for run in range(given.rounds)]
+    rows = (("empty", cold, ""), ("kept", median(warm), "6"))
+    publish(
+        results, [{"cache": n, "seconds_to_first_step": f"{s:.2f}", "limit": limit} for n, s, limit in rows]
+    )
 
 
 if __name__ == "__main__":

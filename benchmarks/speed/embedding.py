@@ -1,19 +1,18 @@
-"""Rate of ``embed`` on pictures and texts beside the backbone's own rate on batches that are ready.
+"""Rate of `embed` on pictures and texts beside the backbone's own rate on ready batches.
 
-``python benchmarks/embedding.py`` needs ``LABELWISE_DATA`` and the extras ``vision`` and ``text``. It embeds 256 JPEGs
-of ``voc12_subset`` by ``efficientnet-lite0`` at 224 x 224, from the files, and 2,048 comments of ``goemotions`` by
-``minilm``, from the strings, tokens included. Beside each runs its reference: batches that are decoded and padded
-beforehand, through the backbone alone, in bfloat16 and channels last, with all of torch's threads. The two take turns
-for five rounds; the median of the five ratios stands beside its bound in ``benchmarks/results/embedding.csv``.
+`python -m benchmarks.speed.embedding` needs LABELWISE_DATA and the extras `vision` and `text`. It embeds 256 JPEGs of
+`voc12_subset` by `efficientnet-lite0` at 224 x 224, from the files, and 2,048 comments of `goemotions` by `minilm`,
+from the strings, tokens included. Beside each runs its reference: batches that are decoded and padded beforehand,
+through the backbone alone, in bfloat16 and channels last, with all of torch's threads. The two take turns for five
+rounds; the median of the five ratios stands beside its bound.
 """
 
 from __future__ import annotations
 
-import csv
 import gzip
 import os
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -22,22 +21,21 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import numpy as np
 import torch
 from torch import Tensor, nn
-from writing import place, script_parser
 
+from benchmarks.common import RESULTS, data_folder, in_turns, median_ratio, place, publish, script_parser
 from labelwise.data import ImageFiles, Source, Texts
 from labelwise.embedding import embed
 from labelwise.embedding.batches import bucketed, in_order
 from labelwise.embedding.extraction import ITEMS
 from labelwise.models import build_backbone, build_tokenizer, preprocessing_of
 
-RESULTS = Path(__file__).parent / "results" / "embedding.csv"
-ROUNDS, BOUND = 5, 0.85
+TABLE = RESULTS / "embedding.csv"
 OWN_TOKENS = 1024
 """Padded tokens of a batch for the backbone alone: those of like length side by side, with hardly any padding."""
 
 
 def pictures(data: Path) -> tuple[Callable[[], Source], list[np.ndarray]]:
-    """Return what makes the source of 256 JPEGs, and the batches that ``embed`` makes of it."""
+    """Return what makes the source of 256 JPEGs, and the batches that `embed` makes of it."""
     paths = sorted((data / "voc12_subset" / "JPEGImages").iterdir())[:256]
     preprocessing = preprocessing_of("efficientnet-lite0")
     batches = in_order(np.arange(len(paths)), ITEMS["cpu"])
@@ -57,25 +55,16 @@ def texts(data: Path) -> tuple[Callable[[], Source], list[np.ndarray]]:
     return make, [batch.rows for batch in batches]
 
 
-def own_rate(backbone: nn.Module, batches: list[Tensor]) -> float:
-    """Return the items a second of the backbone alone."""
-    began = time.perf_counter()
+def forward(backbone: nn.Module, batches: list[Tensor]) -> None:
+    """Run the backbone alone."""
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         for batch in batches:
             backbone(batch)
-    return sum(map(len, batches)) / (time.perf_counter() - began)
-
-
-def embedding_rate(backbone: nn.Module, make: Callable[[], Source]) -> float:
-    """Return the items a second of ``embed``, from files or strings to features."""
-    began = time.perf_counter()
-    features = embed(backbone, make(), device="cpu", precision="bf16").features
-    return len(features) / (time.perf_counter() - began)
 
 
 def main() -> None:
-    results = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
-    data, rows = Path(os.environ["LABELWISE_DATA"]), []
+    given = script_parser(__doc__, TABLE, rounds=5).parse_args()
+    table, data, rows = place(given, TABLE), data_folder(), []
     for name, prepare in (("efficientnet-lite0", pictures), ("minilm", texts)):
         make, index = prepare(data)
         backbone = build_backbone(name, ()).eval()
@@ -84,24 +73,24 @@ def main() -> None:
         if ready[0].ndim == 4:
             own = build_backbone(name, ()).eval().to(memory_format=torch.channels_last)
             ready = [batch.contiguous(memory_format=torch.channels_last) for batch in ready]
-        own_rate(own, ready[:4])
-        embedding_rate(backbone, make)
-        rates = [(embedding_rate(backbone, make), own_rate(own, ready)) for _ in range(ROUNDS)]
+        cases = {
+            "own": partial(forward, own, ready),
+            # From files or strings to features: the source is made anew each time.
+            "embed": lambda b=backbone, make=make: embed(b, make(), device="cpu", precision="bf16"),
+        }
+        forward(own, ready[:4])
+        cases["embed"]()
+        times, items = in_turns(cases, given.rounds), sum(map(len, ready))
         row = {
             "backbone": name,
-            "items": sum(map(len, ready)),
-            "embed_per_second": round(median(rate for rate, _ in rates), 1),
-            "own_per_second": round(median(rate for _, rate in rates), 1),
-            "ratio": round(median(rate / alone for rate, alone in rates), 3),
-            "bound": BOUND,
+            "items": items,
+            "embed_per_second": round(items / median(times["embed"]), 1),
+            "own_per_second": round(items / median(times["own"]), 1),
+            "ratio": round(median_ratio(times["own"], times["embed"]), 3),
+            "bound": 0.85,
         }
         rows.append(row)
-        under = "" if row["ratio"] >= BOUND else "  UNDER"
-        print("  ".join(f"{key} {value}" for key, value in row.items()) + under, flush=True)
-    with results.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    publish(table, rows)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,34 @@
-"""The rate of the weak view from picture files, beside bare decode and resize: ``python benchmarks/images.py``.
+"""Rate of the weak view from picture files beside bare decoding and resizing.
 
-Two threads each, batches of 64 at 224 x 224, medians of five rounds after one to warm the disk's cache; in a round each
-batch goes through all pipelines, so that the parts of a ratio share the machine's state. The pictures are VOC12's
-(``LABELWISE_DATA``), else JPEGs of the same size that are made for it. The weak and the strong view together, and the
-weak view from the cache of decoded pictures, have no bar. ``--write``: ``benchmarks/results/images.csv``.
+`python -m benchmarks.speed.images`: two threads each, batches of 64 at 224 x 224, medians of five rounds after one that
+warms the disk's cache; in a round each batch goes through all pipelines, so that the parts of a ratio share the
+machine's state. The pictures are VOC12's (LABELWISE_DATA), else JPEGs of the same size that are made for it. The weak
+and the strong view together, and the weak view from the cache of decoded pictures, have no bound.
 """
 
 from __future__ import annotations
 
-import csv
 import os
-import statistics
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from writing import place, script_parser
 
+from benchmarks.common import RESULTS, median_ratio, place, publish, script_parser, seconds
 from labelwise.data import ImageFiles
 from labelwise.models import ImagePreprocessing
 
-RESULTS = Path(__file__).parent / "results" / "images.csv"
-SIZE, BATCH, ROUNDS, WORKERS = 224, 64, 5, 2
+TABLE = RESULTS / "images.csv"
+SIZE, BATCH, WORKERS = 224, 64, 2
 
 
 def pictures(folder: Path, count: int) -> tuple[str, list[Path]]:
-    """Return what the pictures are, and ``count`` files."""
+    """Return what the pictures are, and `count` files."""
     data = os.environ.get("LABELWISE_DATA")
     if data:
         return "VOC12", sorted((Path(data) / "voc12_subset" / "JPEGImages").glob("*.jpg"))[:count]
@@ -47,12 +45,12 @@ def bare(path: Path) -> Image.Image:
 
 
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS)
-    parser.add_argument("--pictures", type=int, default=640, help="number of pictures (default 640)")
+    parser = script_parser(__doc__, TABLE, rounds=5)
+    parser.add_argument("--pictures", type=int, default=640, help="number of pictures [default: 640]")
     given = parser.parse_args()
-    count, results = given.pictures, place(given, RESULTS)
+    table = place(given, TABLE)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(WORKERS) as threads:
-        kind, paths = pictures(Path(folder), count)
+        kind, paths = pictures(Path(folder), given.pictures)
         preprocessing = ImagePreprocessing((SIZE, SIZE))
         source = ImageFiles(paths, preprocessing, workers=WORKERS)
         cached = ImageFiles(paths, preprocessing, workers=WORKERS, cache=Path(folder) / "cache")
@@ -69,27 +67,27 @@ def main() -> None:
             "weak, cached": views(("weak",), cached),
         }
         rates: dict[str, list[float]] = {name: [] for name in cases}
-        for epoch in range(ROUNDS + 1):
+        for epoch in range(given.rounds + 1):
             spent = dict.fromkeys(cases, 0.0)
             for index in batches:
                 for name, case in cases.items():
-                    start = time.perf_counter()
-                    case(index, epoch)
-                    spent[name] += time.perf_counter() - start
+                    spent[name] += seconds(lambda case=case, index=index, epoch=epoch: case(index, epoch))
             if epoch:
-                for name, seconds in spent.items():
-                    rates[name].append(len(paths) / seconds)
-    with results.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["pipeline", "pictures", "kind", "workers", "pictures_per_second", "ratio", "bound"])
-        for name, found in rates.items():
-            rate = statistics.median(found)
-            ratio = statistics.median(one / base for one, base in zip(found, rates["bare"], strict=True))
-            bound = "0.9" if name == "weak" else ""
-            writer.writerow([name, len(paths), kind, WORKERS, f"{rate:.0f}", f"{ratio:.3f}", bound])
-            print(
-                f"{name:16} {rate:7.0f} pictures/s  {ratio:6.3f}" + (f"  (at least {bound})" if bound else "")
-            )
+                for name, total in spent.items():
+                    rates[name].append(len(paths) / total)
+    rows = [
+        {
+            "pipeline": name,
+            "pictures": len(paths),
+            "kind": kind,
+            "workers": WORKERS,
+            "pictures_per_second": f"{median(values):.0f}",
+            "ratio": f"{median_ratio(values, rates['bare']):.3f}",
+            "bound": "0.9" if name == "weak" else "",
+        }
+        for name, values in rates.items()
+    ]
+    publish(table, rows)
 
 
 if __name__ == "__main__":

@@ -1,31 +1,27 @@
-"""Forward and backward time of every loss at 4,096 x 1,000, relative to torch's binary cross-entropy with logits.
+"""Forward and backward time of every loss at 4,096 x 1,000, beside binary cross-entropy with logits.
 
-    python benchmarks/losses.py            # --write: benchmarks/results/losses.csv
-
-Each timing of a loss follows one of binary cross-entropy, so that the two of a ratio share the machine's state;
-the table holds medians over the rounds. A time covers the loss, its mean and the backward pass into a leaf
-tensor. Anything else that runs on the cores inflates the ratios: threads wait for each other after every
-operation, and these losses have more of them.
+`python -m benchmarks.speed.losses`: each timing of a loss follows one of torch's binary cross-entropy, so that the two
+of a ratio share the machine's state; the table holds medians over the rounds. A time covers the loss, its mean and the
+backward pass into a leaf tensor. Anything else that runs on the cores inflates the ratios: threads wait for each other
+after every operation, and these losses have more of them.
 """
 
 from __future__ import annotations
 
-import csv
-import statistics
-import time
 from collections.abc import Callable
-from pathlib import Path
+from statistics import median
 from types import SimpleNamespace
 
 import torch
 from torch.nn import functional as F
-from writing import place, script_parser
 
+from benchmarks.common import RESULTS, median_ratio, place, publish, script_parser, seconds
 from labelwise import losses
 
 ROWS, LABELS = 4096, 1000
 LIMITS = {"balanced_binary_angular_margin": "4.5"}
-RESULTS = Path(__file__).parent / "results" / "losses.csv"
+TABLE = RESULTS / "losses.csv"
+REFERENCE = "binary_cross_entropy_with_logits"
 
 Loss = Callable[[torch.Tensor], torch.Tensor]
 
@@ -51,7 +47,7 @@ def cases() -> dict[str, tuple[torch.Tensor, Loss]]:
         return lambda x: losses.reduce(loss(x, *rest, **keywords))
 
     return {
-        "binary_cross_entropy_with_logits": (
+        REFERENCE: (
             logits,
             lambda x: F.binary_cross_entropy_with_logits(x, targets),
         ),
@@ -90,46 +86,41 @@ def cases() -> dict[str, tuple[torch.Tensor, Loss]]:
     }
 
 
-def seconds(inputs: torch.Tensor, loss: Loss) -> float:
-    """Return the time of one forward and backward pass."""
+def timed(inputs: torch.Tensor, loss: Loss) -> float:
+    """Return the time of one forward and backward pass; the copy is not part of it."""
     leaf = inputs.clone().requires_grad_()
-    start = time.perf_counter()
-    loss(leaf).backward()
-    return time.perf_counter() - start
+    return seconds(lambda: loss(leaf).backward())
 
 
 def main() -> None:
-    """Time all losses in interleaved rounds, print the table and write it."""
-    parser = script_parser(__doc__, RESULTS)
-    parser.add_argument("--rounds", type=int, default=5, help="timed rounds (default 5)")
-    parser.add_argument("--threads", type=int, default=2, help="torch threads (default 2)")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
-    table = cases()
-    reference = table.pop("binary_cross_entropy_with_logits")
-    seconds(*reference)
-    times: dict[str, list[float]] = {name: [] for name in table}
-    ratios: dict[str, list[float]] = {name: [] for name in table}
+    parser = script_parser(__doc__, TABLE, rounds=5)
+    parser.add_argument("--threads", type=int, default=2, help="torch threads [default: 2]")
+    given = parser.parse_args()
+    table = place(given, TABLE)
+    torch.set_num_threads(given.threads)
+    contenders = cases()
+    reference = contenders.pop(REFERENCE)
+    timed(*reference)
     base: list[float] = []
-    for name, case in table.items():
-        seconds(*case)
-        for _ in range(arguments.rounds):
-            before = seconds(*reference)
-            spent = seconds(*case)
-            base.append(before)
-            times[name].append(spent)
-            ratios[name].append(spent / before)
-    rows = [("binary_cross_entropy_with_logits", statistics.median(base) * 1e3, 1.0, "")]
-    for name in table:
-        limit = LIMITS.get(name, "3.0")
-        rows.append((name, statistics.median(times[name]) * 1e3, statistics.median(ratios[name]), limit))
-    with place(arguments, RESULTS).open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["loss", "rows", "labels", "machine", "milliseconds", "ratio", "limit"])
-        for name, spent, ratio, limit in rows:
-            cells = [f"{spent:.1f}", f"{ratio:.2f}", limit]
-            writer.writerow([name, ROWS, LABELS, f"{arguments.threads} cores", *cells])
-            print(f"{name:42} {spent:7.1f} ms  {ratio:5.2f} x" + (f"  (limit {limit})" if limit else ""))
+    figures = {}
+    for name, case in contenders.items():
+        timed(*case)
+        before, spent = zip(*((timed(*reference), timed(*case)) for _ in range(given.rounds)), strict=True)
+        base += before
+        figures[name] = (median(spent), median_ratio(spent, before), LIMITS.get(name, "3.0"))
+    rows = [
+        {
+            "loss": name,
+            "rows": ROWS,
+            "labels": LABELS,
+            "machine": f"{given.threads} cores",
+            "milliseconds": f"{spent * 1e3:.1f}",
+            "ratio": f"{ratio:.2f}",
+            "limit": limit,
+        }
+        for name, (spent, ratio, limit) in {REFERENCE: (median(base), 1.0, ""), **figures}.items()
+    ]
+    publish(table, rows)
 
 
 if __name__ == "__main__":

@@ -1,36 +1,33 @@
-"""The refresh of `bbam` at COCO's size beside the plain arithmetic that it replaces: `python benchmarks/refresh.py`.
+"""The refresh of `bbam` at COCO's size beside the plain arithmetic that it replaces.
 
-82,081 stored features of 256 numbers, simulated around one direction per label from COCO's real label matrix
-(`LABELWISE_DATA`), 80 labels, 5% of the items labelled. Times are medians of five, interleaved in one run (`cpu` is
-processor time of all threads). Extra memory is how far a fresh process's resident set grows above features and labels.
-`--write`: `benchmarks/results/refresh.csv`.
+`python -m benchmarks.speed.refresh`: 82,081 stored features of 256 numbers, simulated around one direction per label
+from COCO's real label matrix (LABELWISE_DATA), 80 labels, 5% of the items labelled. Times are medians of five,
+interleaved in one run (`cpu` is processor time of all threads). Extra memory is how far a fresh process's resident set
+grows above features and labels.
 """
 
 from __future__ import annotations
 
-import csv
 import multiprocessing
-import os
-import statistics
 import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from writing import place, script_parser
 
+from benchmarks.common import RESULTS, data_folder, place, publish, script_parser
 from labelwise._random import generator
 from labelwise.targets import balanced_refresh
 
-REPEATS = 5
-RESULTS = Path(__file__).parent / "results" / "refresh.csv"
+TABLE = RESULTS / "refresh.csv"
 Data = tuple[NDArray[np.float32], NDArray[np.int8], NDArray[np.float32], NDArray[np.float64]]
 
 
 def coco() -> Data:
     """Return features (n, D), labels with 95% of the rows unknown, class weights (K, D) and the labelled prior."""
-    path = Path(os.environ["LABELWISE_DATA"]) / "coco14_labels" / "coco14_labels.npz"
+    path = data_folder() / "coco14_labels" / "coco14_labels.npz"
     with np.load(path) as file:
         truth = np.unpackbits(file["train_Y"], axis=1)[:, :80].astype(np.int8)
     n, n_labels = truth.shape
@@ -95,29 +92,39 @@ def extra_memory(name: str) -> float:
     return resident("VmHWM") - before
 
 
+def timed(name: str, data: Data) -> tuple[float, float]:
+    """Return wall and processor time of one refresh."""
+    start, start_cpu = time.perf_counter(), time.process_time()
+    CONTENDERS[name](data)
+    return time.perf_counter() - start, time.process_time() - start_cpu
+
+
 def main() -> None:
-    results_file = place(script_parser(__doc__, RESULTS).parse_args(), RESULTS)
-    data = coco()
+    given = script_parser(__doc__, TABLE, rounds=5).parse_args()
+    table, data = place(given, TABLE), coco()
     results = [action(data) for action in CONTENDERS.values()]
-    wall: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    cpu: dict[str, list[float]] = {name: [] for name in CONTENDERS}
-    for _ in range(REPEATS):
-        for name, action in CONTENDERS.items():
-            start, start_cpu = time.perf_counter(), time.process_time()
-            action(data)
-            wall[name].append(time.perf_counter() - start)
-            cpu[name].append(time.process_time() - start_cpu)
-    seconds = {name: statistics.median(values) for name, values in wall.items()}
+    times = {name: [] for name in CONTENDERS}
+    for _ in range(given.rounds):
+        for name in CONTENDERS:
+            times[name].append(timed(name, data))
+    spent = {name: [median(column) for column in zip(*values, strict=True)] for name, values in times.items()}
     with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
         memory = dict(zip(CONTENDERS, pool.map(extra_memory, CONTENDERS, chunksize=1), strict=True))
-    with results_file.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["refresh", "items", "features", "labels", "seconds", "cpu", "ratio", "extra_mb"])
-        for name in CONTENDERS:
-            times = [seconds[name], statistics.median(cpu[name]), seconds[name] / seconds["plain"]]
-            shape = [*data[0].shape, len(data[2])]
-            writer.writerow([name, *shape, *(f"{value:.3f}" for value in times), f"{memory[name]:.0f}"])
-    print(results_file.read_text(), end="")
+    n, dimensions = data[0].shape
+    rows = [
+        {
+            "refresh": name,
+            "items": n,
+            "features": dimensions,
+            "labels": len(data[2]),
+            "seconds": f"{wall:.3f}",
+            "cpu": f"{cpu:.3f}",
+            "ratio": f"{wall / spent['plain'][0]:.3f}",
+            "extra_mb": f"{memory[name]:.0f}",
+        }
+        for name, (wall, cpu) in spent.items()
+    ]
+    publish(table, rows)
     equal = [float((ours == theirs).mean()) for ours, theirs in zip(*results, strict=True)]
     print(f"entries that agree: pseudo-labels {equal[0]:.6f}, kept {equal[1]:.6f}")
 

@@ -1,30 +1,30 @@
-"""Time of a method's step beside a step of ``an`` with the same head, batch and optimiser, and its item state.
+"""Time of a method's step beside a step of `an` with the same head, batch and optimiser; its item state.
 
-``python benchmarks/steps.py`` trains every method of the registry on 2,048 x 1,280 random features with 20 labels, half
-of the rows labelled (or one positive a row where a method takes no unlabelled rows), 64 in a batch, in the last epoch
-of its plan. Beside each runs its reference: the same class with the loss and step of ``an``, without refresh, item
+`python -m benchmarks.speed.steps` trains every method of the registry on 2,048 x 1,280 random features with 20 labels,
+half of the rows labelled (or one positive a row where a method takes no unlabelled rows), 64 in a batch, in the last
+epoch of its plan. Beside each runs its reference: the same class with the loss and step of `an`, without refresh, item
 state and averaged weights. The ratio of the CPU time of their epochs, on one thread, is taken in five rounds, method
-and reference in turn, and its median is printed: once for a whole network (an MLP with 1,024 hidden units) beside its
-bound, 1.15 for a method whose step sees every item once and a bound of its own, from this measurement, for those that
-do more by definition; and once for a head on fixed features, where a step takes less than a millisecond, most of it
-spent on starting operations rather than on numbers, so that a second loss or a ranking is seen. ``bytes`` is the item
-state of an entry, beside its bound (``role`` keeps 4 bytes an item besides). The figures go to
-``benchmarks/results/steps.csv``.
+and reference in turn, and its median is printed:
+
+- for a whole network (an MLP with 1,024 hidden units) beside its bound: 1.15 for a method whose step sees every item
+  once, and a bound of its own, from this measurement, for those that do more by definition;
+- for a head on fixed features, where a step takes less than a millisecond, most of it spent on starting operations
+  rather than on numbers, so that a second loss or a ranking is seen.
+
+`bytes` is the item state of an entry, beside its bound (`role` keeps 4 bytes an item besides).
 """
 
 from __future__ import annotations
 
-import csv
 import time
 from dataclasses import replace
-from pathlib import Path
 from statistics import median
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from writing import place, script_parser
 
+from benchmarks.common import RESULTS, median_ratio, place, script_parser, show, write_rows
 from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
@@ -33,8 +33,7 @@ from labelwise.engine.threads import step_threads
 from labelwise.methods import Budget, Method, Problem, get, names
 from labelwise.models import MLP, Network, build_backbone
 
-RESULTS = Path(__file__).parent / "results" / "steps.csv"
-
+TABLE = RESULTS / "steps.csv"
 Figures = tuple[float, float, float, int]
 N, D, K = 2048, 1280, 20
 BOUND = 1.15
@@ -48,7 +47,7 @@ BOUNDS = {
 
 
 def reference(cls: type[Method]) -> type[Method]:
-    """Return the class with the loss and step of ``an``, and nothing else but its head, batches and optimiser."""
+    """Return the class with the loss and step of `an`, and nothing else but its head, batches and optimiser."""
 
     def plan(self: Any) -> list[Any]:
         stage = cls.plan(self)[-1]
@@ -96,13 +95,15 @@ def start(cls: type[Method], source: ArraySource, tune: Literal["head", "all"]) 
 def epoch(run: Run, times: int) -> float:
     """Return the CPU seconds of a step, from passes over the epoch's batches."""
     batches = run.batches()
-    began = time.process_time()
-    with step_threads(run.network, 64):
+
+    def passes() -> None:
         for _ in range(times):
             run.step = 0
             for members in batches:
                 run.take_step(members)
-    return (time.process_time() - began) / (times * len(batches))
+
+    with step_threads(run.network, 64):
+        return seconds(passes, time.process_time) / (times * len(batches))
 
 
 def pairs(cls: type[Method], source: ArraySource, rounds: int, tune: Literal["head", "all"]) -> Figures:
@@ -111,9 +112,9 @@ def pairs(cls: type[Method], source: ArraySource, rounds: int, tune: Literal["he
     times = 4 if tune == "head" else 1
     for one in (run, plain):
         epoch(one, 1)
-    spent = [(epoch(run, times), epoch(plain, times)) for _ in range(rounds)]
+    own, an = zip(*((epoch(run, times), epoch(plain, times)) for _ in range(rounds)), strict=True)
     size = sum(run.state[slot].nbytes for slot, kind in run.state.slots.items() if kind.per == "entry")
-    return median(a for a, _ in spent), median(b for _, b in spent), median(a / b for a, b in spent), size
+    return median(own), median(an), median_ratio(own, an), size
 
 
 def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
@@ -137,22 +138,18 @@ def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = script_parser(__doc__, TABLE, rounds=5)
     parser.add_argument("--methods", nargs="+", default=[m for m in names() if get(m).spec.passes])
-    arguments = parser.parse_args()
+    given = parser.parse_args()
+    table = place(given, TABLE)
     torch.set_num_threads(1)
     source = ArraySource(np.random.default_rng(1).normal(size=(N, D)).astype(np.float32))
     rows = []
-    for name in arguments.methods:
-        rows.append(compare(name, source, arguments.rounds))
-        shown = {key: value for key, value in rows[-1].items() if key != "why"}
-        over = "" if rows[-1]["network_ratio"] <= rows[-1]["bound"] else "  OVER"
-        print("  ".join(f"{key} {value}" for key, value in shown.items()) + over, flush=True)
-    with place(arguments, RESULTS).open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    for name in given.methods:
+        rows.append(compare(name, source, given.rounds))
+        over = {} if rows[-1]["network_ratio"] <= rows[-1]["bound"] else {"OVER": "!"}
+        show({**rows[-1], **over})
+    write_rows(table, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the rate of `hml`'s scale and margin was chosen: ``python benchmarks/adaptive_rate.py``.
+"""How the rate of `hml`'s scale and margin was chosen: ``python -m benchmarks.studies.adaptive_rate``.
 
 Heads on real features from LABELWISE_DATA, trained on 65% of the *training* rows (of Ohsumed, of 5,000) and judged on
 the other 35% of them; no test row is read. Seed 0. For each set it prints the rate that is best by mAP on all *other*
@@ -13,12 +13,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-from ridge import SETTINGS, hide, load, mean_average_precision
-from writing import place, script_parser
+
+from benchmarks.common import place, script_parser
+from benchmarks.studies.ridge import SETTINGS, hide, load, mean_average_precision
 
 SETS = ("scene", "yeast", "ohsumed")
 RATES = (1.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-RESULTS = Path(__file__).parent / "results" / "adaptive_rate.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "adaptive_rate.csv"
 
 
 def judge(name: str, setting: str, rate: float) -> tuple[float, float, float, float]:

@@ -1,6 +1,6 @@
 """The decision rule of a fit beside the one before and beside logistic regression's one half, on the same labels.
 
-``python benchmarks/decisions.py [--sets ...] [--seeds 3] [--work DIR] [--out FILE | --write]`` reads the real sets of
+``python -m benchmarks.studies.decisions [--sets ...] [--seeds 3] [--work DIR] [--out FILE | --write]`` reads the real sets of
 ``sets.py`` from LABELWISE_DATA. Labels are hidden in each way, ``ridge`` (and on three sets ``bam`` and ``hml``,
 which train) is fitted with its defaults, and each rule decides on the same test scores: ``auto``, ``micro-f1`` and
 ``macro-f1`` as ``MultiLabelClassifier(rule=...)`` learns them, ``half``, and ``before``: thresholds of the best F1
@@ -23,17 +23,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import baselines
 import numpy as np
-import sets
-from writing import place, script_parser
 
 import labelwise as lw
-from labelwise.metrics import PlattCalibration, Threshold, evaluate, judgeable, learn_thresholds
-from labelwise.metrics import thresholds as _thresholds
+from benchmarks.common import place, script_parser
+from benchmarks.local import baselines, sets
+from labelwise.metrics import PlattCalibration, Threshold, _thresholds, evaluate, judgeable, learn_thresholds
 
 FIELDS = ("set", "setting", "seed", "learner", "rule", "micro_f1", "macro_f1", "map", "never")
-RESULTS = Path(__file__).parent / "results" / "decisions.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "decisions.csv"
 LABELLED = ("5% labelled", "10% labelled", "20% labelled", "20% of the entries")
 POSITIVES = ("single positive", "half of the positives")
 TRAINED = ("bam", "hml")

@@ -1,6 +1,6 @@
 """What the published protocol adds to a figure: one thing switched at a time, on the sets of the local benchmark.
 
-``python benchmarks/effects.py --out DIR [--seeds 3] [--workers 2]`` runs what is missing and writes
+``python -m benchmarks.studies.effects --out DIR [--seeds 3] [--workers 2]`` runs what is missing and writes
 ``DIR/page/effects.csv`` (``--table FILE``; ``--write``: ``docs/results/local/effects.csv``): for each effect, set,
 setting and seed the mAP without and with it. The mAP alone, since calibration and thresholds are learnt anew on either
 side and would add their own noise.
@@ -12,7 +12,7 @@ side and would add their own noise.
 - *selection on test*: the epoch of the best test mAP instead of the last one, with a method's own budget of small
   steps and with the learning rate of 1e-3 at which whole networks are trained.
 
-What the decision rule does needs no runs of its own: ``benchmarks/local.py`` judges each run by three rules.
+What the decision rule does needs no runs of its own: ``benchmarks/local/grid.py`` judges each run by three rules.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import judging
 import numpy as np
-import sets
-from local import show
-from writing import place, script_parser
 
+from benchmarks.common import place, script_parser
+from benchmarks.local import run as judging
+from benchmarks.local import sets
+from benchmarks.local.grid import show
 from labelwise.experiments import Job, Measured, run_jobs
 from labelwise.experiments.shards import read_shards
 
@@ -45,7 +45,7 @@ SELECTION: dict[str, dict[str, Any]] = {
     "selection on test, rate 1e-3": {"learning_rate": STEEP},
 }
 FIELDS = ("effect", "set", "setting", "method", "seed", "without", "with")
-RESULTS = Path(__file__).parents[1] / "docs" / "results" / "local" / "effects.csv"
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "local" / "effects.csv"
 
 
 def run(job: Job, folder: str) -> Measured:
@@ -119,7 +119,7 @@ def main() -> None:
     sets.read("goemotions", options.out / "embeddings")
     run_jobs(
         list(dict.fromkeys(job for _, _, without, job in pairs(options.seeds) for job in (*without, job))),
-        "effects:run",
+        "benchmarks.studies.effects:run",
         options.out,
         data=str(options.out),
         workers=options.workers,

@@ -1,6 +1,6 @@
 """Whole networks fine-tuned on the VOC12-animals pictures, beside the same methods on frozen features.
 
-``python benchmarks/end_to_end.py [--size 128] [--passes 3] [--methods ...] [--seeds 1] [--device auto]`` trains
+``python -m benchmarks.studies.end_to_end [--size 128] [--passes 3] [--methods ...] [--seeds 1] [--device auto]`` trains
 EfficientNet-Lite0 from its ImageNet weights (backbone at a tenth of the head's learning rate) on the pictures in
 LABELWISE_DATA with one row in ten labelled, or with one positive a row, and judges it on the val pictures: mAP over
 the labels with a positive in both parts. ``frozen`` is the same method and the same labels with the backbone frozen at
@@ -22,11 +22,11 @@ from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
-from writing import place, script_parser
 
 import labelwise as lw
+from benchmarks.common import place, script_parser
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 RESULTS = HERE / "results" / "end_to_end.csv"
 PAGE = HERE.parent / "docs" / "results" / "end_to_end.md"
 METHODS = ("an", "hml", "em_apl", "cap", "bam", "bbam")
@@ -34,7 +34,7 @@ SETTINGS = ("10% labelled", "single positive")
 WAYS = (("head", "ridge"), ("all", "ridge"), ("all", "random"))
 KEY = ("setting", "method", "tune", "start", "size", "passes", "seed", "device")
 INTRODUCTION = """\
-Printed by `python benchmarks/end_to_end.py` from `benchmarks/results/end_to_end.csv`. EfficientNet-Lite0 on the
+Printed by `python -m benchmarks.studies.end_to_end` from `benchmarks/results/end_to_end.csv`. EfficientNet-Lite0 on the
 VOC12-animals pictures, mAP on the val pictures, honest protocol: no choice was made on a label that was hidden.
 `frozen` trains the head alone, to the method's own budget. `whole` starts from the closed form on the same features
 (`head_start="ridge"`, the default) and fine-tunes everything, the backbone at a tenth of the head's rate, for as many

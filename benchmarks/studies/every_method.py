@@ -1,6 +1,6 @@
 """Every method in every label setting that it accepts, with default settings, on three sets of features.
 
-``python benchmarks/every_method.py [--sets ...] [--methods ...] [--jobs 2] [--write]`` writes ``every_method.csv`` and
+``python -m benchmarks.studies.every_method [--sets ...] [--methods ...] [--jobs 2] [--write]`` writes ``every_method.csv`` and
 the tables ``every_method.md``; with ``--write`` those of ``docs/results``. The digits are embedded; scene and
 VOC12-animals are read from LABELWISE_DATA and left out without it; of each set at most 1,000 training and 1,000 test
 rows are taken, so that all runs take a quarter of an hour on two cores. Rows that the file already holds are not
@@ -26,8 +26,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from ridge import load, logistic
-from writing import place, script_parser
+
+from benchmarks.common import place, script_parser
+from benchmarks.studies.ridge import load, logistic
 
 SETS = ("digits", "scene", "voc12_animals")
 SETTINGS = {
@@ -40,7 +41,7 @@ SETTINGS = {
 ROWS = 1000
 LOGISTIC = ("logistic_standardised", "logistic_l2")
 FIELDS = ("set", "setting", "learner", "map", "micro_f1", "rule", "prior", "seconds", "protocol")
-RESULTS = Path(__file__).parents[1] / "docs" / "results" / "every_method.csv"
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "every_method.csv"
 
 
 @cache
@@ -148,7 +149,7 @@ def page(rows: list[dict[str, str]]) -> str:
     lines = [
         "# Every method on three sets of features",
         "",
-        "Made by `python benchmarks/every_method.py` from `every_method.csv`. mAP / micro-F1 on the test rows, in "
+        "Made by `python -m benchmarks.studies.every_method` from `every_method.csv`. mAP / micro-F1 on the test rows, in "
         "percent, one run each with seed 0 and default settings. A dash: outside the method's assumption. "
         "`bce_single_positive_all_negatives` is an oracle, which sees the true negatives.",
         "",

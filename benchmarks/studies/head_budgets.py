@@ -1,4 +1,4 @@
-"""How the learning rates of heads on fixed features were chosen: ``python benchmarks/head_budgets.py``.
+"""How the learning rates of heads on fixed features were chosen: ``python -m benchmarks.studies.head_budgets``.
 
 Every method at several rates on real features from LABELWISE_DATA, trained on 65% of the *training* rows (of Ohsumed,
 of 5,000) and judged on the other 35% of them; no test row is read. 10% labelled and single positive, seed 0. Writes
@@ -13,14 +13,15 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from ridge import SETTINGS, hide, load, mean_average_precision
-from writing import place, script_parser
+
+from benchmarks.common import place, script_parser
+from benchmarks.studies.ridge import SETTINGS, hide, load, mean_average_precision
 
 SETS = ("scene", "yeast", "voc12_animals", "ohsumed")
 ANGULAR = (1e-5, 3e-5, 1e-4, 3e-4)
 RATES = {"ridge": (0.0,), "hml": ANGULAR, "bam": ANGULAR, "bbam": ANGULAR}
 METHODS = ("ridge", "an", "em_apl", "hml", "bam", "cap", "bbam")
-RESULTS = Path(__file__).parent / "results" / "head_budgets.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "head_budgets.csv"
 
 
 def judge(name: str, setting: str, method: str, rate: float) -> float:

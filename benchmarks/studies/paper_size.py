@@ -1,6 +1,6 @@
 """Every method at the papers' size: COCO's and VOC's whole label matrices with simulated features.
 
-``python benchmarks/paper_size.py --out DIR [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x
+``python -m benchmarks.studies.paper_size --out DIR [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x
 80 and 5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each label a
 random unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one, of
 unit length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP
@@ -26,14 +26,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import sets
-from writing import place, script_parser
 
+from benchmarks.common import place, script_parser
+from benchmarks.local import sets
 from labelwise._random import generator
 
 SETS = ("voc12", "coco14")
 DIMENSIONS = 64
-RESULTS = Path(__file__).parents[1] / "docs" / "results" / "local" / "paper_size.csv"
+RESULTS = Path(__file__).parents[2] / "docs" / "results" / "local" / "paper_size.csv"
 FIELDS = (
     "set",
     "items",
@@ -151,7 +151,7 @@ def main() -> None:
         for method in options.methods or lw.methods.names():
             if (name, method) in done:
                 continue
-            command = [sys.executable, __file__, "--one", name, method]
+            command = [sys.executable, "-m", "benchmarks.studies.paper_size", "--one", name, method]
             try:
                 answer = subprocess.run(
                     command,

@@ -1,6 +1,6 @@
 """Pictures and texts from files, by the commands alone: train on 10% labelled, evaluate, compare with stored features.
 
-``python benchmarks/raw_items.py [--parts pictures texts tuned] [--work DIR]`` reads VOC12-animals and GoEmotions from
+``python -m benchmarks.studies.raw_items [--parts pictures texts tuned] [--work DIR]`` reads VOC12-animals and GoEmotions from
 LABELWISE_DATA, writes the tables that a user would have (paths and tags, or texts and labels; nine rows in ten without
 any label), runs the commands that ``docs/results/raw_items.md`` shows, and writes page and
 table: with ``--write``, those that are committed. For pictures the same labels are also trained on the stored
@@ -20,20 +20,20 @@ import time
 from pathlib import Path
 
 import numpy as np
-from writing import place, script_parser
 
 import labelwise as lw
+from benchmarks.common import place, script_parser
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 PAGE = HERE.parent / "docs" / "results" / "raw_items.md"
 RESULTS = HERE / "results" / "raw_items.csv"
 MAIN = [sys.executable, "-c", "from labelwise.cli import main; main()"]
 METHODS = ("ridge", "bbam", "hml")
 INTRODUCTION = """\
-Printed by `python benchmarks/raw_items.py`. One row in ten of the training table has its tags, the others have none;
+Printed by `python -m benchmarks.studies.raw_items`. One row in ten of the training table has its tags, the others have none;
 the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same network.
 The first run of a set reads every picture or text once; the next ones find the features on disk. The seconds are those
-of a machine that did much other work at the same time: `benchmarks/embedding.py`, `images.py` and `cached_start.py`
+of a machine that did much other work at the same time: `benchmarks/speed/embedding.py`, `images.py` and `cached_start.py`
 measure speed."""
 TUNED = ("hml",)
 

@@ -1,8 +1,8 @@
 """``ridge``, ``bam``, ``cap``, ``bbam`` and ``hml`` with default settings, paired with logistic regression.
 
-``python benchmarks/real_features.py [--sets ...] [--seeds 5] [--jobs 2] [--out FILE]`` reads the frozen features of
+``python -m benchmarks.studies.real_features [--sets ...] [--seeds 5] [--jobs 2] [--out FILE]`` reads the frozen features of
 VOC12-animals and Ohsumed from LABELWISE_DATA. Every learner sees the same hidden labels (10% of the rows labelled, or
-one positive a row, see ``benchmarks/ridge.py``) and is judged on the same test rows: mAP over the labels with a
+one positive a row, see ``benchmarks/studies/ridge.py``) and is judged on the same test rows: mAP over the labels with a
 positive in train and in test. The logistic regression is one-vs-rest, C = 10, on the rows with a known entry, unknown
 as absent; ``floor`` is the better of its two input scalings in each cell. For single positives ``cap`` and ``bbam``
 are given the training set's mean number of labels per item, as a practitioner would know it, and nothing else.
@@ -21,13 +21,13 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ridge import SETTINGS, hide, load, logistic, mean_average_precision
-from writing import place, script_parser
+from benchmarks.common import place, script_parser
+from benchmarks.studies.ridge import SETTINGS, hide, load, logistic, mean_average_precision
 
 LOGISTIC = ("logistic_standardised", "logistic_l2")
 METHODS = ("ridge", "bam", "cap", "bbam", "hml")
 FIELDS = ("set", "setting", "seed", "learner", "map", "seconds", "protocol")
-RESULTS = Path(__file__).parent / "results" / "real_features.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "real_features.csv"
 _load = cache(load)
 
 

@@ -1,6 +1,6 @@
 """Ridge with default settings beside one-vs-rest logistic regression (C = 10), on frozen features.
 
-``python benchmarks/ridge.py [--sets voc12_animals ohsumed ...] [--seeds 5] [--out FILE]`` reads
+``python -m benchmarks.studies.ridge [--sets voc12_animals ohsumed ...] [--seeds 5] [--out FILE]`` reads
 LABELWISE_DATA, prints a table and writes one row per (set, setting, seed). Both learners see the same labels
 in the same run. mAP is the mean average precision over the labels with a positive in train and in test.
 Settings: 10% of the rows labelled (the first ``int(.1 n)`` of ``RandomState(seed).permutation(n)``), and a
@@ -20,11 +20,11 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sp
-from writing import place, script_parser
 
+from benchmarks.common import place, script_parser
 from labelwise.models import solve_ridge
 
-RESULTS = Path(__file__).parent / "results" / "ridge.csv"
+RESULTS = Path(__file__).parents[1] / "results" / "ridge.csv"
 
 SETS = ("voc12_animals", "scene", "yeast", "ohsumed", "tmc2007-500")
 SETTINGS = ("10% labelled", "single positive")

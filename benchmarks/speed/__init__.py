@@ -1,0 +1,1 @@
+"""Time and memory of parts of the library, each beside a reference: `python -m benchmarks.speed`."""

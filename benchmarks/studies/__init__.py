@@ -1,0 +1,1 @@
+"""Measurements that answer one question each: `python -m benchmarks.studies.NAME`."""
