@@ -24,7 +24,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, median_ratio, place, script_parser, show, write_rows
+from benchmarks.common import RESULTS, median_ratio, place, script_parser, seconds, show, write_rows
 from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
