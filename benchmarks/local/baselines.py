@@ -1,9 +1,9 @@
-"""What a user would pick instead of this library: floors, ceilings and two semi-supervised learners of scikit-learn.
+"""Learners a user would pick instead: logistic regressions and two semi-supervised ones of scikit-learn.
 
 Each function takes X, the hidden labels (n, K) in {1, 0, -1} and X_test, and returns scores (n_test, K) in [0, 1].
 Unknown entries of a row with a known one count as absent. The semi-supervised learners read at most
-``UNLABELLED`` unlabelled rows, drawn by a key, and run one label against the rest; where no negative is known they have
-nothing to begin with, and ``label_spreading`` takes the single positives as classes instead.
+`UNLABELLED` unlabelled rows, drawn by a key, and run one label against the rest; where no negative is known they have
+nothing to begin with, and `label_spreading` takes the single positives as classes instead.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def logistic_l2(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.n
 
 
 def self_training(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.ndarray:
-    """``SelfTrainingClassifier`` around the same logistic regression: confident rows (.9) teach, five rounds."""
+    """`SelfTrainingClassifier` around the same logistic regression: confident rows (.9) teach, five rounds."""
     from sklearn.semi_supervised import SelfTrainingClassifier
 
     rows = part(seen, seed)
@@ -49,7 +49,7 @@ def self_training(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np
 
 
 def label_spreading(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.ndarray:
-    """``LabelSpreading`` over 20 nearest neighbours by cosine; a test row has the mean of its neighbours."""
+    """`LabelSpreading` over 20 nearest neighbours by cosine; a test row has the mean of its neighbours."""
     from sklearn.neighbors import NearestNeighbors
     from sklearn.semi_supervised import LabelSpreading
 
@@ -98,7 +98,7 @@ def model() -> Any:
 
 
 def part(seen: np.ndarray, seed: int) -> np.ndarray:
-    """Return the rows with a known entry and at most ``UNLABELLED`` of the others, ascending."""
+    """Return the rows with a known entry and at most `UNLABELLED` of the others, ascending."""
     known = (seen != -1).any(axis=1)
     others = np.flatnonzero(~known)
     drawn = generator(seed, "unlabelled").permutation(others)[:UNLABELLED]

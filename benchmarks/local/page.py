@@ -1,37 +1,31 @@
-"""``docs/benchmark.md`` and the README's summary from the tables of the local benchmark: every number is computed here.
+"""Tables and figures that stand in marked regions of hand-written pages, made from committed results.
 
-``python -m benchmarks.local.page --write`` reads ``docs/results/local/*.csv``, which ``local_tables.py``,
-``effects.py`` and ``paper_size.py`` wrote, and the published numbers that the package ships. With ``--out DIR [--grid
-default|quick|full]`` it reads ``DIR/page`` and writes the page there.
+In `docs/benchmark.md` and README a table stands between `<!-- table: NAME -->` and `<!-- end -->`, a figure of the
+prose between `<!-- figure: NAME -->` and the same end. `python -m benchmarks.local.page` names the pages that are
+stale, with `--write` it fills them. Everything is computed from `docs/results/local/*.csv` and the published numbers
+that the package ships; the sentences are written by hand, and no program changes them.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
+import re
+from collections.abc import Collection, Iterable
+from functools import cache
 from pathlib import Path
-from textwrap import fill
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.local.grid import GRIDS, Grid
-from benchmarks.local.tables import FLOOR, FOLDER, ORACLE, ceilings, folder_of
-from benchmarks.local.words import (
-    count,
-    dependence,
-    few_lines,
-    labelled_settings,
-    missing_lines,
-    missing_words,
-    points,
-    sets_told,
-    spreading_lines,
-    table,
-    time_told,
-)
+from benchmarks.common import LOCAL, ROOT
+from benchmarks.local import sets
+from benchmarks.local.grid import Grid
+from benchmarks.local.tables import FLOOR, ORACLE, ceilings
+from labelwise._random import generator
 
-PUBLISHED = Path(__file__).parents[2] / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
+PUBLISHED = ROOT / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
+PAGES = (ROOT / "docs" / "benchmark.md", ROOT / "README.md")
+REGION = re.compile(r"<!-- (table|figure): (\S+) -->.*?<!-- end -->", re.DOTALL)
 BASELINES = {
     "logistic": "logistic regression, standardised (plain floor)",
     "logistic_l2": "logistic regression, unit rows",
@@ -39,7 +33,146 @@ BASELINES = {
     "label_spreading": "label spreading (scikit-learn)",
 }
 EFFECTS = ("label leak", "second split", "selection on test", "selection on test, rate 1e-3")
-PROSE = Path(__file__).with_suffix(".md")
+RULE_LEARNERS = ("softmatch", "flatmatch", "mime", "drml", "cap", "bbam", FLOOR, "bce", "an")
+README_LEARNERS = ("logistic", "self_training", "label_spreading", FLOOR, "an", "em_apl", "hml", "bam", "cap")
+README_LEARNERS += ("softmatch", "bbam")
+PAIRED_SETS = {"ohsumed": "Ohsumed", "voc12_animals": "VOC12-animals"}
+PAIRED = (FLOOR, "bam", "cap", "bbam", "hml")
+Frames = dict[str, pd.DataFrame]
+
+
+def read(folder: Path) -> Frames:
+    """Return the tables in a folder by name; those of a part that was not run are left out."""
+    names = ("runs", "cells", "methods", "ranks", "missing", "effects", "paper_size")
+    return {n: pd.read_csv(folder / f"{n}.csv") for n in names if (folder / f"{n}.csv").exists()}
+
+
+def regions(found: Frames) -> dict[str, str]:
+    """Return every table and every figure by its name."""
+    cells, methods, runs, lost = (found[name] for name in ("cells", "methods", "runs", "missing"))
+    made = {
+        "summary": summary(methods, cells["set"].nunique()),
+        "verdict": verdict(methods),
+        "spreading": spreading(cells),
+        "references": references(cells, runs),
+        "shares": shares(cells, methods),
+        "rule": rule_table(cells),
+        "missing": missing(lost),
+        "readme": readme(methods, cells),
+        "paired": paired(runs),
+    }
+    if "ranks" in found and len(found["ranks"]):
+        made["ranks"] = rank_table(found["ranks"])
+    if "effects" in found:
+        made["effects"] = effect_table(found["effects"])
+    if "paper_size" in found:
+        made["sizes"] = size_table(found["paper_size"])
+    return {name: "\n".join(lines) for name, lines in made.items()} | figures(found)
+
+
+def figures(found: Frames) -> dict[str, str]:
+    """Return the figures that the prose names."""
+    cells, methods, runs, lost = (found[name] for name in ("cells", "methods", "runs", "missing"))
+    covered, chance = coverage(cells["set"].nunique())
+    most_judged = int(judged(methods).groupby("setting").size().max())
+    weak = weak_ceilings(cells, runs)
+    spread = cells[cells["method"] == "label_spreading"]
+    above, below = int((spread["gain_low"] > 0).sum()), int((spread["gain_high"] < 0).sum())
+    best = judged(cells).groupby(["setting", "set"], sort=False)["share_of_gap"].max().dropna()
+    labelled = cells[cells["setting"].isin(labelled_settings(cells))]
+    gains = methods.set_index(["setting", "method"])["gain"]
+    over_plain = -100 * gains.xs("logistic", level="method")
+    best_gains = 100 * judged(methods).groupby("setting")["gain"].max()
+    fewer = sorted(set(cells[cells["seeds"] < cells["seeds"].max()]["method"]))
+    values = {
+        "runs": int((runs["status"] == "done").sum()),
+        "hours": f"{runs['seconds'].sum() / 3600:.1f}",
+        "runs-missing": len(lost),
+        "fewer-seeds": named(fewer),
+        "coverage": f"{100 * covered:.0f}%",
+        "methods-judged": most_judged,
+        "above-by-chance": f"{most_judged * chance:.0f}",
+        "weak-ceilings": f"{len(weak)} of {cells['set'].nunique()}",
+        "weak-ceiling-sets": ", ".join(weak) or "none",
+        "third-of-gap": f"{int((best >= 1 / 3).sum())} of {len(best)}",
+        "spreading-above": f"{above} of {len(spread)}",
+        "spreading-below": below,
+        "spreading-open": len(spread) - above - below,
+        "floor-over-plain-least": f"{over_plain.min():.1f}",
+        "floor-over-plain-most": f"{over_plain.max():.1f}",
+        "best-gain-least": f"{best_gains.min():+.1f}",
+        "best-gain-most": f"{best_gains.max():+.1f}",
+        "same-learners": "; ".join(named(names) for names in same_everywhere(labelled)) or "none",
+        **rule_figures(cells),
+        **older_figures(runs),
+    }
+    if "effects" in found:
+        values |= {"pairs": len(found["effects"])}
+    return {name: str(value) for name, value in values.items()}
+
+
+def fill(text: str, made: dict[str, str]) -> str:
+    """Return a page with what its marked regions should hold."""
+
+    def filled(match: re.Match[str]) -> str:
+        kind, name = match.groups()
+        if name not in made:
+            raise SystemExit(f"there is no {kind} {name!r}; there are {', '.join(made)}")
+        blank = "\n\n" if kind == "table" else ""
+        body = f"{made[name]}{blank}" if made[name] else ""
+        return f"<!-- {kind}: {name} -->{blank}{body}<!-- end -->"
+
+    return REGION.sub(filled, text)
+
+
+def stale_pages(folder: Path = LOCAL) -> dict[Path, str]:
+    """Return the pages whose regions differ from the results, with their new text."""
+    made = regions(read(folder))
+    texts = {path: path.read_text(encoding="utf-8") for path in PAGES}
+    return {path: new for path, text in texts.items() if (new := fill(text, made)) != text}
+
+
+def fill_pages(folder: Path = LOCAL) -> None:
+    """Fill the regions of every page from the tables in a folder."""
+    for path, text in stale_pages(folder).items():
+        path.write_text(text, encoding="utf-8")
+        print(f"{path.relative_to(ROOT)} filled")
+
+
+def write_tables(folder: Path, grid: Grid) -> None:
+    """Write all regions, one after the other, as `tables.md` beside the tables of a grid."""
+    made = regions(read(folder))
+    methods = "every method" if grid.methods is None else ", ".join(grid.methods)
+    rows = [
+        ["sets", ", ".join(grid.sets)],
+        ["settings", ", ".join(grid.settings)],
+        ["seeds", str(grid.seeds)],
+    ]
+    rows += [["methods", methods], ["rows of GoEmotions", "all" if grid.rows is None else str(grid.rows)]]
+    rows += [[name, value] for name, value in made.items() if value and not value.startswith("|")]
+    lines = ["# Tables of one grid", "", *table(["figure", "value"], rows, words=(0, 1))]
+    for name, value in made.items():
+        if value.startswith("|"):
+            lines += ["", f"## {name}", "", value]
+    lines += [f"\n![{figure.stem}]({figure.name})" for figure in sorted(folder.glob("*.svg"))]
+    (folder / "tables.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+
+
+def table(head: list[str], rows: Iterable[list[str]], words: Collection[int] = (0,)) -> list[str]:
+    """Return a Markdown table as lines; the columns at `words` hold text and start at the left."""
+    line = "|" + "".join("---|" if place in words else "---:|" for place in range(len(head)))
+    return ["| " + " | ".join(head) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)]
+
+
+def points(value: float, digits: int = 1) -> str:
+    """Return a fraction in points with its sign."""
+    text = f"{100 * value:+.{digits}f}".replace("-", "−")
+    return text if np.isfinite(value) else "–"
+
+
+def percent(value: float | None) -> str:
+    """Return a fraction in percent, a dash where there is none."""
+    return "–" if value is None or not np.isfinite(value) else f"{100 * value:.1f}"
 
 
 def interval(row: pd.Series) -> str:
@@ -47,12 +180,50 @@ def interval(row: pd.Series) -> str:
     return f"{points(row['gain'])} ({points(row['gain_low'])} to {points(row['gain_high'])})"
 
 
-def summary(methods: pd.DataFrame, sets: int) -> list[str]:
-    """Return the summary: a learner's mAP and gain over the tuned floor in each setting, best mean gain first."""
+def named(names: Collection[str]) -> str:
+    """Return names in code type, or none."""
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def by_gain(methods: pd.DataFrame) -> pd.Index:
+    """Return the learners, best mean gain first."""
+    return methods.groupby("method")["gain"].mean().sort_values(ascending=False).index
+
+
+def judged(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of methods: neither baselines, nor the floor, nor oracles."""
+    return rows[~rows["method"].isin([*BASELINES, FLOOR]) & (rows["protocol"] != "oracle")]
+
+
+def labelled_settings(cells: pd.DataFrame) -> list[str]:
+    """Return the settings with some rows labelled, in the order of the cells."""
+    return [s for s in dict.fromkeys(cells["setting"]) if sets.KINDS[s][0] == "semi_supervised"]
+
+
+def same_everywhere(cells: pd.DataFrame) -> list[list[str]]:
+    """Return the groups of learners whose gains are equal in every cell."""
+    if cells.empty:
+        return []
+    wide = cells.pivot_table(index="method", columns=["setting", "set"], values="gain", sort=False)
+    groups = wide.round(5).groupby([*wide.columns], dropna=False, sort=False).groups.values()
+    return [sorted(names) for names in groups if len(names) > 1]
+
+
+@cache
+def coverage(n: int, draws: int = 2_000, resamplings: int = 1_000) -> tuple[float, float]:
+    """Return how often a percentile bootstrap's 95% interval of n normal gains holds their mean, and lies above it."""
+    draw = generator(0, "coverage", n)
+    gains = draw.standard_normal((draws, n))
+    means = np.stack([row[draw.integers(0, n, (resamplings, n))].mean(axis=1) for row in gains])
+    low, high = np.quantile(means, [0.025, 0.975], axis=1)
+    return float(((low <= 0) & (high >= 0)).mean()), float((low > 0).mean())
+
+
+def summary(methods: pd.DataFrame, n_sets: int) -> list[str]:
+    """Return a learner's mAP and gain over the tuned floor in each setting, best mean gain first."""
     settings = list(dict.fromkeys(methods["setting"]))
-    order = methods.groupby("method")["gain"].mean().sort_values(ascending=False).index
     rows = []
-    for name in order:
+    for name in by_gain(methods):
         own = methods[methods["method"] == name].set_index("setting")
         cells = []
         for setting in settings:
@@ -60,9 +231,8 @@ def summary(methods: pd.DataFrame, sets: int) -> list[str]:
                 cells += ["–", "–"]
                 continue
             row = own.loc[setting]
-            part = "" if row["sets"] == sets else f" [{row['sets']:.0f} sets]"
-            gain = "0" if name == FLOOR else interval(row)
-            cells += [f"{100 * row['map']:.1f}{part}", gain]
+            part = "" if row["sets"] == n_sets else f" [{row['sets']:.0f} sets]"
+            cells += [f"{100 * row['map']:.1f}{part}", "0" if name == FLOOR else interval(row)]
         title = f"*{BASELINES[name]}*" if name in BASELINES else f"`{name}`"
         title += " **tuned floor**" if name == FLOOR else " (oracle)" if name == ORACLE else ""
         rows.append([title, *cells])
@@ -70,127 +240,147 @@ def summary(methods: pd.DataFrame, sets: int) -> list[str]:
     return table(head, rows)
 
 
+def verdict(methods: pd.DataFrame) -> list[str]:
+    """Return a row for each setting: the floors, the best method, and the methods told apart from the tuned floor."""
+    rows = []
+    for setting, part in judged(methods).groupby("setting", sort=False):
+        above, below = (
+            part[held]["method"].tolist() for held in (part["gain_low"] > 0, part["gain_high"] < 0)
+        )
+        best = part.sort_values("gain", ascending=False).iloc[0]
+        gains = methods[methods["setting"] == setting].set_index("method")["gain"]
+        plain, unit = (f"{-100 * gains[name]:.1f}" for name in ("logistic", "logistic_l2"))
+        share = f"{points(best['share_of_gap'], 0)}%" if np.isfinite(best["share_of_gap"]) else "–"
+        told = [f"{len(names)}: {named(names)}" if names else "0" for names in (above, below)]
+        rows.append(
+            [setting, plain, unit, f"`{best['method']}`, {interval(best)}", share, str(len(part)), *told]
+        )
+    head = [
+        "setting",
+        "tuned floor over the plain one",
+        "over unit rows",
+        "best mean gain over the tuned floor",
+    ]
+    head += ["of the tuned gap", "methods", "interval above 0", "interval below 0"]
+    return table(head, rows, words=(0, 3, 6, 7))
+
+
+def spreading(cells: pd.DataFrame) -> list[str]:
+    """Return the cells in which label spreading is above the tuned floor, by intervals over test items."""
+    own = cells[(cells["method"] == "label_spreading") & (cells["gain_low"] > 0)]
+    rows = [[row["set"], row["setting"], interval(row)] for _, row in own.iterrows()]
+    return table(["set", "setting", "gain over the tuned floor (95%)"], rows, words=(0, 1)) if rows else []
+
+
 def references(cells: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
     """Return floors and ceilings of each set: plain and tuned."""
     full = ceilings(runs[runs["status"] == "done"])
     rows = []
     for (name, setting), part in cells.groupby(["set", "setting"], sort=False):
-        own = part.set_index("method")["map"]
-        mine = full[name]
-        values = [
-            own.get("logistic"),
-            own.get("logistic_l2"),
-            own.get(FLOOR),
-            mine.get("logistic"),
-            mine.max(),
-        ]
-        shown = ["–" if v is None or not np.isfinite(v) else f"{100 * v:.1f}" for v in values]
-        rows.append([name, setting, *shown, points(mine.max() - own[FLOOR])])
+        own, ceiling = part.set_index("method")["map"], full[name]
+        values = [own.get("logistic"), own.get("logistic_l2"), own.get(FLOOR), ceiling.get("logistic")]
+        gap = points(ceiling.max() - own[FLOOR])
+        rows.append([name, setting, *map(percent, [*values, ceiling.max()]), gap])
     head = ["set", "setting", "plain floor", "unit rows", "tuned floor", "plain ceiling", "tuned ceiling"]
+    return table([*head, "tuned gap"], rows, words=(0, 1))
+
+
+def weak_ceilings(cells: pd.DataFrame, runs: pd.DataFrame) -> list[str]:
+    """Return the sets whose plain ceiling is below the tuned floor of some setting."""
+    full = ceilings(runs[runs["status"] == "done"])
     floors = cells[cells["method"] == FLOOR].groupby("set")["tuned_floor"].max()
-    weak = [name for name, floor in floors.items() if full.get((name, "logistic"), np.inf) < floor]
-    lines = table([*head, "tuned gap"], rows, words=(0, 1))
-    if weak:
-        text = (
-            f"On {len(weak)} of {len(floors)} sets ({', '.join(weak)}) the plain ceiling, which sees all labels, is "
-            "below the tuned floor of some setting, which does not: C = 10 hardly regularises standardised inputs. "
-            "Differences to the plain pair say more about regularisation than about labels; all gains here are over "
-            "the tuned floor."
-        )
-        lines += ["", fill(text, 118)]
-    return lines
+    return [name for name, floor in floors.items() if full.get((name, "logistic"), np.inf) < floor]
 
 
 def shares(cells: pd.DataFrame, methods: pd.DataFrame) -> list[str]:
     """Return the share of the tuned gap that each learner recovers, by set and setting."""
     wide = cells.pivot_table(index="method", columns=["setting", "set"], values="share_of_gap", sort=False)
-    order = methods.groupby("method")["gain"].mean().sort_values(ascending=False).index
     rows = [
         [name, *("0" if abs(share) < 0.005 else points(share, 0) for share in wide.loc[name])]
-        for name in order
+        for name in by_gain(methods)
         if name in wide.index and name != FLOOR
     ]
     return table(["learner", *(f"{name}, {setting}" for setting, name in wide.columns)], rows)
 
 
-def rank_lines(ranks: pd.DataFrame, figures: str) -> list[str]:
-    """Return in words what the ranks can tell."""
-    lines = []
+def rank_table(ranks: pd.DataFrame) -> list[str]:
+    """Return Friedman's test, the critical difference and the ranks at both ends, for each group of settings."""
+    rows = []
     for group, part in ranks.groupby("settings", sort=False):
-        width, best = part["critical_difference"].iloc[0], part.iloc[0]
+        best, width = part.iloc[0], part["critical_difference"].iloc[0]
         floor = part.set_index("method")["mean_rank"][FLOOR]
-        better = part[part["mean_rank"] <= floor - width]["method"].tolist()
-        worse = part[part["mean_rank"] >= floor + width]["method"].tolist()
-        lines += [
-            f"**{group[0].upper() + group[1:]}**: {part['learners'].iloc[0]} learners over {part['blocks'].iloc[0]} "
-            f"blocks (a set in a setting, seeds averaged); Friedman (Iman-Davenport) p = {best['friedman_p']:.1g}; "
-            f"critical difference {width:.1f} ranks at {best['level']:g}. Best mean rank: `{best['method']}` "
-            f"({best['mean_rank']:.1f}); the tuned floor has {floor:.1f}. Significantly better than the tuned floor: "
-            f"{named(better)}. Significantly worse: {named(worse)}.",
-            "",
-            f"![Mean ranks, {group}]({figures}/ranks_{group.replace(' ', '_')}.svg)".replace("(./", "("),
-            "",
-        ]
-    return lines
-
-
-def named(names: list[str]) -> str:
-    """Return names in code type, or none."""
-    return ", ".join(f"`{name}`" for name in names) or "none"
-
-
-def rule_lines(cells: pd.DataFrame) -> list[str]:
-    """Return what the decision rule does, on the same scores."""
-    published = pd.read_csv(PUBLISHED)
-    part = published[(published["table"] == "bbam-table") & published["dataset"].isin(["VOC", "COCO", "AWA"])]
-    wide = part.pivot_table(
-        index=["dataset", "labelled_fraction", "metric"], columns="method", values="value"
-    )
-    lead = wide["bbam"] - wide.drop(columns="bbam").max(axis=1)
-    leads = {metric: lead.xs(metric, level="metric").mean() for metric in ("micro_f1", "map")}
-    rows, effects, labelled = [], [], labelled_settings(cells)
-    kept = ("softmatch", "flatmatch", "mime", "drml", "cap", "bbam", FLOOR, "bce", "an")
-    for setting, part in cells.groupby("setting", sort=False):
-        for name in kept:
-            own = part[part["method"] == name]
-            if own.empty:
-                continue
-            half, mine, oracle = (
-                own[c].mean() for c in ("micro_f1_half", "micro_f1", "micro_f1_oracle_count")
-            )
-            rows.append(
-                [
-                    f"`{name}`",
-                    setting,
-                    *(f"{100 * v:.1f}" for v in (half, mine, oracle)),
-                    points(oracle - half),
-                ]
-            )
-            if setting in labelled:
-                effects.append((oracle - half, oracle - mine))
-    gain_half, gain_own = np.mean(effects, axis=0) if effects else (np.nan, np.nan)
-    text = (
-        "The released code gives S2ML2-BBAM's image rows by the *oracle count* (as many labels as each test item truly "
-        "has); the other image rows' own numbers rule that out for them, and fit a threshold. Its lead in micro-F1 "
-        f"over the best other row is {points(leads['micro_f1'])} points on average over VOC, COCO and AWA; its lead in "
-        f"mAP, which needs no rule, {points(leads['map'])} points. Here, with "
-        f"{' and '.join(labelled) or 'no rows labelled'}, going from one half to the oracle count *on the same scores "
-        f"of the same model* changes micro-F1 by {points(gain_half)} points on average over the methods below, and by "
-        f"{points(gain_own)} points against each model's honest rule. So a lead in F1 between rows that were cut by "
-        "different rules need not be a method's."
-    )
-    return [
-        fill(text, 118),
-        "",
-        *table(
-            ["method", "setting", "one half", "own rule", "oracle count", "oracle − half"], rows, words=(0, 1)
-        ),
-        "",
-        "Micro-F1 in percent, mean over the sets.",
+        apart = (part["mean_rank"] <= floor - width, part["mean_rank"] >= floor + width)
+        shape = [str(best["learners"]), str(best["blocks"]), f"{best['friedman_p']:.1g}", f"{width:.1f}"]
+        ends = [f"`{best['method']}` ({best['mean_rank']:.1f})", f"{floor:.1f}"]
+        rows.append([group, *shape, *ends, *(named(part[held]["method"].tolist()) for held in apart)])
+    level = f"{ranks['level'].iloc[0]:g}"
+    head = [
+        "settings",
+        "learners",
+        "blocks",
+        "Friedman (Iman-Davenport) p",
+        f"critical difference at {level}",
     ]
+    head += ["best mean rank", "tuned floor's", "significantly better than it", "significantly worse"]
+    return table(head, rows, words=(0, 5, 7, 8))
 
 
-def effect_lines(effects: pd.DataFrame) -> list[str]:
+def rule_rows(cells: pd.DataFrame) -> list[tuple[str, str, float, float, float]]:
+    """Return (learner, setting, micro-F1 at one half, by its own rule, by the oracle count), means over the sets."""
+    columns = ["micro_f1_half", "micro_f1", "micro_f1_oracle_count"]
+    rows = []
+    for setting, part in cells.groupby("setting", sort=False):
+        for name in RULE_LEARNERS:
+            own = part[part["method"] == name]
+            if len(own):
+                rows.append((name, setting, *own[columns].mean()))
+    return rows
+
+
+def rule_table(cells: pd.DataFrame) -> list[str]:
+    """Return micro-F1 by three decision rules on the same scores."""
+    rows = [
+        [f"`{name}`", setting, percent(half), percent(own), percent(oracle), points(oracle - half)]
+        for name, setting, half, own, oracle in rule_rows(cells)
+    ]
+    head = ["method", "setting", "one half", "own rule", "oracle count", "oracle − half"]
+    return table(head, rows, words=(0, 1))
+
+
+def rule_figures(cells: pd.DataFrame) -> dict[str, str]:
+    """Return what the oracle count adds here with some rows labelled, and the published lead of BBAM."""
+    labelled = labelled_settings(cells)
+    effects = [(o - half, o - own) for _, setting, half, own, o in rule_rows(cells) if setting in labelled]
+    over_half, over_own = np.mean(effects, axis=0) if effects else (np.nan, np.nan)
+    entries = pd.read_csv(PUBLISHED)
+    part = entries[(entries["table"] == "bbam-table") & entries["dataset"].isin(["VOC", "COCO", "AWA"])]
+    index = ["dataset", "labelled_fraction", "metric"]
+    wide = part.pivot_table(index=index, columns="method", values="value")
+    lead = wide["bbam"] - wide.drop(columns="bbam").max(axis=1)
+    leads = {metric: points(lead.xs(metric, level="metric").mean()) for metric in ("micro_f1", "map")}
+    return {
+        "published-lead-f1": leads["micro_f1"],
+        "published-lead-map": leads["map"],
+        "oracle-over-half": points(over_half),
+        "oracle-over-own": points(over_own),
+    }
+
+
+def older_figures(runs: pd.DataFrame) -> dict[str, str]:
+    """Return micro-F1 by the own rule with single positives, seed 0, by the rules of these runs."""
+    part = runs[(runs["setting"] == "single positive") & (runs["seed"] == 0)]
+    found = part.set_index(["set", "method"])["micro_f1"]
+    pair = [found.get((name, m)) for name in ("scene", "voc12_animals") for m in ("hml", "bam")]
+    known = [value for value in pair if value is not None]
+    return {
+        "older-ridge-scene": percent(found.get(("scene", "ridge"))),
+        "older-ridge-voc": percent(found.get(("voc12_animals", "ridge"))),
+        "older-angular-least": percent(min(known, default=None)),
+        "older-angular-most": percent(max(known, default=None)),
+    }
+
+
+def effect_table(effects: pd.DataFrame) -> list[str]:
     """Return what the leak, the second split and selection on test do to mAP, one at a time."""
     rows = []
     for (effect, setting), part in effects.groupby(["effect", "setting"], sort=False):
@@ -199,166 +389,80 @@ def effect_lines(effects: pd.DataFrame) -> list[str]:
         low, high = by_set.idxmin(), by_set.idxmax()
         spread = f"{points(by_set[low], 2)} ({low}) to {points(by_set[high], 2)} ({high})"
         above = f"{int((gains > 0).sum())} of {len(gains)}"
-        methods = ", ".join(sorted(set(part["method"])))
-        rows.append([effect, setting, methods, points(gains.mean(), 2), spread, above])
-    rows += [
-        [effect, "–", "–", "not run", "–", "–"] for effect in EFFECTS if effect not in set(effects["effect"])
-    ]
+        rows.append(
+            [effect, setting, ", ".join(sorted(set(part["method"]))), points(gains.mean(), 2), spread, above]
+        )
+    rows += [[e, "–", "–", "not run", "–", "–"] for e in EFFECTS if e not in set(effects["effect"])]
     head = ["switched on", "setting", "methods", "mean change", "by set", "pairs above 0"]
-    lines = table(head, rows, words=(0, 1, 2, 4))
-    names = ", ".join(sorted(set(effects["set"])))
-    told = f"mAP in points over {len(effects)} pairs ({names}): `effects.csv`."
-    return [*lines, "", told]
+    return table(head, rows, words=(0, 1, 2, 4))
 
 
-def size_lines(sizes: pd.DataFrame) -> list[str]:
+def size_table(sizes: pd.DataFrame) -> list[str]:
     """Return time and memory at the papers' size."""
     rows = []
     for method, part in sizes.groupby("method", sort=False):
         row = [f"`{method}`"]
         for name in ("voc12", "coco14"):
-            own = part[part["set"] == name]
-            if own.empty:
-                row += ["–"] * 4
-            elif own["status"].iloc[0] != "trained":
-                row += [own["status"].iloc[0], "–", "–", "–"]
+            one = next((one for _, one in part.iterrows() if one["set"] == name), None)
+            if one is None or one["status"] != "trained":
+                row += ["–" if one is None else one["status"], "–", "–", "–"]
             else:
-                one = own.iloc[0]
-                told = (
-                    one["setting"],
-                    f"{one['seconds']:.0f}",
-                    f"{one['cpu_seconds']:.0f}",
-                    f"{one['peak_mb']:.0f}",
-                )
-                row += list(told)
+                row += [one["setting"], *(f"{one[c]:.0f}" for c in ("seconds", "cpu_seconds", "peak_mb"))]
         rows.append(row)
     head = [f"{name}: {word}" for name in ("VOC", "COCO") for word in ("labels", "s", "cpu s", "peak MiB")]
     return table(["method", *head], rows, words=(0, 1, 5))
 
 
-def page(folder: Path, place: Path, grid: Grid, name: str = "default") -> str:
-    """Return the page that lies in ``place``: the prose of ``local_page.md`` around what the tables say."""
-    names = ("runs", "cells", "methods", "ranks", "missing", "effects", "paper_size")
-    found = {n: pd.read_csv(folder / f"{n}.csv") for n in names if (folder / f"{n}.csv").exists()}
-    cells, methods, runs, lost = (found[n] for n in ("cells", "methods", "runs", "missing"))
-    none = ["Not measured with this grid." if name != "default" else "Not measured yet."]
-    figures = Path(os.path.relpath(folder, place)).as_posix()
-    command = "python -m benchmarks.local --out runs/local"
-    blocks = {
-        "command": [
-            "# resumable; writes this page; --quick takes minutes",
-            command if name == "default" else f"{command} --grid {name}",
-        ],
-        "sets_number": [count(len(grid.sets))],
-        "Sets_number": [count(len(grid.sets)).capitalize()],
-        "sets_told": [fill(f"- **Sets**: {sets_told(grid)}.", 118, subsequent_indent="  ")],
-        "figures": [figures],
-        "few": few_lines(cells, len(grid.sets), int(judged(methods).groupby("setting").size().max())),
-        "dependence": dependence(cells),
-        "done": [str(int((runs["status"] == "done").sum()))],
-        "time": [time_told(float(runs["seconds"].sum()))],
-        "whose": [
-            "Every method, in every label setting that it accepts"
-            if grid.methods is None
-            else f"{count(len(grid.methods)).capitalize()} methods, in {count(len(grid.settings))} label settings"
-        ],
-        "missing_words": [missing_words(lost, name)],
-        "summary": summary(methods, cells["set"].nunique()),
-        "verdict": verdict(methods, cells),
-        "references": references(cells, runs),
-        "shares": shares(cells, methods),
-        "ranks": rank_lines(found["ranks"], figures) if len(found["ranks"]) else none,
-        "rule": rule_lines(cells),
-        "effects": effect_lines(found["effects"]) if "effects" in found else none,
-        "sizes": size_lines(found["paper_size"]) if "paper_size" in found else none,
-        "missing": missing_lines(lost, name),
-    }
-    text = PROSE.read_text(encoding="utf-8").format_map({k: "\n".join(v).strip() for k, v in blocks.items()})
-    return text.replace("](./", "](")
+def missing(lost: pd.DataFrame) -> list[str]:
+    """Return the runs without figures, by cell and reason."""
+    rows = []
+    for (name, setting, why), part in lost.groupby(["set", "setting", "why"], sort=False):
+        by_seed = part.groupby("seed")["method"].apply(list)
+        told = (f"{len(m)} learners" if len(m) > 4 else ", ".join(m) for m in by_seed)
+        runs = "; ".join(f"seed {seed}: {words}" for seed, words in zip(by_seed.index, told, strict=True))
+        rows.append([name, setting, why, runs])
+    return table(["set", "setting", "why", "runs"], rows, words=range(4)) if rows else []
 
 
-def judged(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows of methods: neither baselines, nor the floor, nor oracles."""
-    return rows[~rows["method"].isin([*BASELINES, FLOOR]) & (rows["protocol"] != "oracle")]
-
-
-def verdict(methods: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
-    """Return plain statements on the methods and on what a user would pick instead."""
-    lines = []
-    own = judged(methods)
-    for setting, part in own.groupby("setting", sort=False):
-        above, below = part[part["gain_low"] > 0], part[part["gain_high"] < 0]
-        best = part.sort_values("gain", ascending=False).iloc[0]
-        all_gains = methods[methods["setting"] == setting].set_index("method")["gain"]
-        plain, unit = (100 * -all_gains[name] for name in ("logistic", "logistic_l2"))
-        share = best["share_of_gap"]
-        told = f", {points(share, 0)}% of the tuned gap where there is one" if np.isfinite(share) else ""
-        lines.append(
-            f"- **{setting}**: the tuned floor is {plain:.1f} points above the plain one, and {unit:.1f} above "
-            "logistic regression on rows of unit length. Best mean gain over it: "
-            f"`{best['method']}`, {interval(best)} points{told}. Of {len(part)} methods the interval lies above 0 for "
-            f"{len(above)}" + (f", the largest by {points(above['gain'].max())}" if len(above) else "") + ": "
-            f"{named(above['method'].tolist())}; below 0 for {len(below)}: {named(below['method'].tolist())}."
-        )
-    best = judged(cells).groupby(["setting", "set"], sort=False)["share_of_gap"].max().dropna()
-    third = [f"{name}, {setting}" for (setting, name), share in best.items() if share >= 1 / 3]
-    lines.append(
-        f"- **A third of the tuned gap** is recovered by some method in {len(third)} of {len(best)} cells"
-        f"{' (' + '; '.join(third) + ')' if third else ''}, even where the best method of a cell is picked on test. On "
-        "fixed features with default budgets these losses and targets add little to a tuned closed form."
-    )
-    return [*lines, *spreading_lines(cells)]
-
-
-SHOWN = (
-    "logistic",
-    "self_training",
-    "label_spreading",
-    FLOOR,
-    "an",
-    "em_apl",
-    "hml",
-    "bam",
-    "cap",
-    "softmatch",
-    "bbam",
-)
-
-
-def readme(methods: pd.DataFrame, cells: pd.DataFrame) -> str:
-    """Return the summary table of the README: a fixed choice of learners, and the tuned ceiling."""
+def readme(methods: pd.DataFrame, cells: pd.DataFrame) -> list[str]:
+    """Return the summary of the README: a fixed choice of learners, and the tuned ceiling."""
     settings = list(dict.fromkeys(methods["setting"]))
     rows = []
-    for name in SHOWN:
+    for name in README_LEARNERS:
         own = methods[methods["method"] == name].set_index("setting")
         title = BASELINES.get(name, f"`{name}`" + (" (tuned floor)" if name == FLOOR else ""))
-        found = [own["map"].get(setting) for setting in settings]
-        rows.append([title, *("–" if v is None else f"{100 * v:.1f}" for v in found)])
+        rows.append([title, *(percent(own["map"].get(setting)) for setting in settings)])
     ceiling = cells.groupby("set")["tuned_ceiling"].first().mean()
     rows.append(["all labels (tuned ceiling)", *[f"{100 * ceiling:.1f}"] * len(settings)])
-    return "\n".join([*table(["mAP, mean of the sets", *settings], rows), ""])
+    return table(["mAP, mean of the sets", *settings], rows)
+
+
+def paired(runs: pd.DataFrame) -> list[str]:
+    """Return mAP beside the better logistic regression on the same labels, with standard errors over the seeds."""
+    rows = []
+    for name, title in PAIRED_SETS.items():
+        part = runs[(runs["set"] == name) & (runs["setting"] != "all labels") & (runs["status"] == "done")]
+        for setting, cell in part.groupby("setting", sort=False):
+            by = cell.pivot_table(index="seed", columns="method", values="map")
+            floor = max((by[m] for m in ("logistic", "logistic_l2")), key=lambda column: column.mean())
+            gaps = [100 * (by[m] - floor).dropna() for m in PAIRED if m in by]
+            told = [f"{gap.mean():+.1f} ± {gap.sem():.1f}".replace("-", "−") for gap in gaps]
+            rows.append([f"{title}, {setting}", percent(floor.mean()), *told])
+    return table(["set, labels", "better logistic regression", *(f"`{name}`" for name in PAIRED)], rows)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m benchmarks.local.page",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
-    parser.add_argument("--grid", choices=GRIDS, default="default")
-    parser.add_argument("--out", type=Path, default=None, help="the folder of the runs")
-    parser.add_argument("--folder", type=Path, default=None, help="the tables")
-    parser.add_argument("--page", type=Path, default=None, help="the page to write")
-    parser.add_argument("--write", action="store_true", help="write what is committed, of the default grid")
-    options = parser.parse_args()
-    if options.out is None and options.folder is None and not options.write:
-        parser.error("--out is needed: the folder of the runs; or --write, for the page that is committed")
-    folder = folder_of(options.grid, options.out or Path(), options.folder, options.write)
-    where = FOLDER.parents[1] if folder == FOLDER else folder
-    target = options.page or where / "benchmark.md"
-    if not (folder / "cells.csv").exists():
-        raise SystemExit(f"no tables in {folder}: run local_tables.py --grid {options.grid} --out DIR first")
-    target.write_text(page(folder, target.parent, GRIDS[options.grid], options.grid), encoding="utf-8")
-    methods, cells = (pd.read_csv(folder / f"{name}.csv") for name in ("methods", "cells"))
-    (folder / "summary.txt").write_text(readme(methods, cells), encoding="utf-8")
+    parser.add_argument("--write", action="store_true", help="fill the pages, which are committed")
+    if parser.parse_args().write:
+        fill_pages()
+    elif stale := stale_pages():
+        raise SystemExit(f"stale: {', '.join(str(path.relative_to(ROOT)) for path in stale)}")
 
 
 if __name__ == "__main__":

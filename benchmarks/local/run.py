@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,15 +12,30 @@ import numpy as np
 
 import labelwise as lw
 from benchmarks.local import baselines, sets
-from labelwise.experiments import Job, Measured, Measurement
+from labelwise.experiments import Job, Measured, Measurement, run_jobs
 
 RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 METRICS = ("map", "one_error", *RULE_METRICS)
 REPLICATES = 200
 
 
+def compute(jobs: Sequence[Job], execute: str, out: Path, workers: int, cap: float) -> None:
+    """Compute the runs that `out` does not hold yet, each in at most `cap` seconds."""
+    tally = run_jobs(jobs, execute, out, data=str(out), workers=workers, time_cap=cap, progress=show_progress)
+    print(
+        f"{tally.done} done, {tally.before} before, {tally.capped} stopped by the cap, {tally.failed} failed"
+    )
+
+
+def show_progress(finished: int, of: int, shard: Mapping[str, Any]) -> None:
+    """Print a line on a run that ended."""
+    figures = {m["metric"]: m["value"] for m in shard["measurements"]}
+    told = f"mAP {figures['map']:.4f}" if figures else f"{shard['status']}: {shard['error']}"
+    print(f"{finished}/{of}  {shard['key'].rpartition('-')[0]}  {told}  {shard['seconds']} s", flush=True)
+
+
 def run(job: Job, folder: str) -> Measured:
-    """Train and judge a job; ``folder`` holds embeddings, and takes the mAP of resampled test sets."""
+    """Train and judge a job; `folder` holds embeddings, and takes the mAP of resampled test sets."""
     import torch
 
     torch.set_num_threads(1)
@@ -83,5 +99,5 @@ def keep_replicates(path: Path, Y: np.ndarray, scores: np.ndarray) -> None:
 
 @cache
 def read(name: str, folder: str, rows: int | None) -> tuple[Any, np.ndarray, Any, np.ndarray]:
-    """Return a set, read once a process; ``folder`` holds the embeddings."""
+    """Return a set, read once a process; `folder` holds the embeddings."""
     return sets.read(name, Path(folder) / "embeddings", rows)

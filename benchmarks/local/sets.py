@@ -1,20 +1,21 @@
-"""The real sets of the local benchmark as (X, Y, X_test, Y_test), and the ways in which their labels are hidden.
+"""Real sets of the local benchmark, and the ways in which their labels are hidden.
 
-``read(name, root, cache)`` reads a set from LABELWISE_DATA. GoEmotions comes as text: its comments are embedded once
-with MiniLM (``all-MiniLM-L6-v2``, mean of the tokens' states, unit length), and the embeddings are kept in ``cache``.
+`read(name, cache)` reads (X, Y, X_test, Y_test) from LABELWISE_DATA. GoEmotions comes as text: its comments are
+embedded once with MiniLM (`all-MiniLM-L6-v2`, mean of the tokens' states, unit length), and kept in `cache`.
 """
 
 from __future__ import annotations
 
 import gzip
 import os
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 
-from benchmarks.studies.ridge import load
+from benchmarks.common import data_folder
+from labelwise import experiments
 from labelwise._random import generator
 from labelwise.annotations import simulate
 from labelwise.experiments import Job
@@ -32,38 +33,65 @@ KINDS = {
 }
 SETTINGS = ("single positive", "5% labelled", "20% labelled")
 GOEMOTIONS_ROWS = 6_000
+Parts = tuple[Any, np.ndarray, Any, np.ndarray]
 
 
-def root() -> Path:
-    """Return the folder of the real data."""
-    if "LABELWISE_DATA" not in os.environ:
-        raise SystemExit("set LABELWISE_DATA to the folder with the real data")
-    return Path(os.environ["LABELWISE_DATA"])
-
-
-def read(
-    name: str, folder: Path, rows: int | None = GOEMOTIONS_ROWS
-) -> tuple[Any, np.ndarray, Any, np.ndarray]:
+def read(name: str, cache: Path, rows: int | None = GOEMOTIONS_ROWS) -> Parts:
     """Return X and Y of train and test; labels without a positive in train are left out.
 
-    ``folder`` holds the embeddings. ``rows``: of GoEmotions' 43,410 training rows that many are taken, drawn by a
-    key, all where it is None; the test rows are all 5,427.
+    Args:
+        name: the set.
+        cache: the folder that holds the embeddings.
+        rows: training rows of GoEmotions' 43,410, drawn by a key; None takes all. The test rows are all 5,427.
     """
     if name != "goemotions":
-        return load(name, root())
+        return load(name)
     text, Y = comments("train")
     if rows is not None and rows < len(text):
         kept = np.sort(generator(0, "goemotions").permutation(len(text))[:rows])
         text, Y = [text[i] for i in kept], Y[kept]
     test, Y_test = comments("test")
-    X = embedded(text, folder / f"goemotions_train_{len(text)}.npy")
-    return X, Y, embedded(test, folder / "goemotions_test.npy"), Y_test
+    X = embedded(text, cache / f"goemotions_train_{len(text)}.npy")
+    return X, Y, embedded(test, cache / "goemotions_test.npy"), Y_test
+
+
+def load(name: str) -> Parts:
+    """Return a set of features; without a stored split 70% of RandomState(0)'s permutation train."""
+    root = data_folder()
+    if name == "voc12_animals":
+        with np.load(root / "voc12_subset" / "voc12_animal_lite0.npz") as file:
+            X, Y, train = file["X"].astype(np.float32), file["Y"], file["split"] == "train"
+    else:
+        with np.load(root / "classic" / f"{name}.npz") as file:
+            sparse = "X_data" in file
+            parts = tuple(file[f"X_{part}"] for part in ("data", "indices", "indptr")) if sparse else ()
+            X = sp.csr_array(parts, shape=tuple(file["X_shape"])) if parts else file["X"]
+            Y, n = file["Y"], len(file["Y"])
+            train = np.zeros(n, dtype=bool)
+            if "n_train" in file:
+                train[: int(file["n_train"])] = True
+            else:
+                train[np.random.RandomState(0).permutation(n)[: int(0.7 * n)]] = True
+    Y = Y.astype(np.int8)
+    Y = Y[:, Y[train].any(axis=0)]
+    return X[train], Y[train], X[~train], Y[~train]
+
+
+def tuning_split(name: str) -> Parts:
+    """Return a set's *training* rows (at most 5,000) as 65% to learn from and 35% to choose on; no test row."""
+    X, Y, _, _ = load(name)
+    order = np.random.RandomState(999).permutation(len(Y))[:5000]
+    cut = int(0.65 * len(order))
+    train, held = np.sort(order[:cut]), np.sort(order[cut:])
+    return X[train], Y[train], X[held], Y[held]
 
 
 def comments(part: str) -> tuple[list[str], np.ndarray]:
     """Return GoEmotions' comments and their emotions, (n, 28) int8."""
-    with gzip.open(root() / "goemotions" / f"{part}.tsv.gz", "rt", encoding="utf-8") as file:
-        lines = [line.rstrip("\n").split("\t") for line in file]
+    with gzip.open(
+        data_folder() / "goemotions" / f"{part}.tsv.gz", "rt", encoding="utf-8", newline=""
+    ) as file:
+        lines = [line.rstrip("\r\n").split("\t") for line in file]
     Y = np.zeros((len(lines), 28), dtype=np.int8)
     for row, (_, emotions, _) in enumerate(lines):
         Y[row, [int(emotion) for emotion in emotions.split(",")]] = 1
@@ -105,20 +133,13 @@ def embed(texts: list[str], batch: int = 128) -> np.ndarray:
 
 def hide(Y: np.ndarray, job: Job) -> np.ndarray:
     """Return Y as a job's setting shows it; a function of its seed by the published rules."""
-    if job.setting == "single_positive":
-        return simulate.single_positive(Y, seed=1200 + job.seed)
-    if job.fraction is None:
-        return Y
-    hidden = {
-        "semi_supervised": partial(simulate.semi_supervised, rule="cap"),
-        "partial": simulate.partial,
-        "partial_positive": simulate.partial_positives,
-    }
-    return hidden[job.setting](Y, job.fraction, seed=job.seed)
+    # The papers draw single positives once, whatever the seed; here each seed has a draw of its own.
+    single = job.setting == "single_positive"
+    return experiments.hide(job, Y, simulate.single_positive(Y, seed=1200 + job.seed) if single else None)
 
 
-def job(name: str, setting: str, method: str, seed: int, rows: int | None, **given: Any) -> Job:
-    """Return the run of a method on a set in one of ``SETTINGS``; ``rows`` counts for GoEmotions alone."""
+def job(name: str, setting: str, method: str, seed: int, rows: int | None = None, **given: Any) -> Job:
+    """Return the run of a method on a set in one of `KINDS`; `rows` counts for GoEmotions alone."""
     kind, fraction = KINDS[setting]
     share = {"partial_positive": "positives_fraction"}.get(kind, "labelled_fraction")
     options = {"rows": rows} if name == "goemotions" else {}

@@ -1,15 +1,12 @@
-"""Tables and figures of the local benchmark from the shards that are there.
+"""Tables and figures of the local benchmark, from the runs that are there.
 
-``python -m benchmarks.local.tables --out DIR [--grid default]`` writes into ``DIR/page``, and with ``--write`` into
-``docs/results/local``, which is committed and holds the default grid:
-``runs.csv`` (every run), ``cells.csv`` (a learner on a set in a setting, over the seeds that every learner of the cell
-has, with the paired difference to the tuned floor and its interval over test items), ``methods.csv`` (a learner in a
-setting over the sets, with its interval over sets), ``ranks.csv``, ``missing.csv`` and the figures.
+`runs.csv` has every run, `cells.csv` a learner on a set in a setting (over the seeds that every learner of the cell
+has, with the paired difference to the tuned floor and its interval over test items), `methods.csv` a learner in a
+setting over the sets (with its interval over sets); `ranks.csv`, `missing.csv` and the figures go with them.
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,27 +15,16 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.local import sets
-from benchmarks.local.grid import CEILING, GRIDS, SLOW, Grid
+from benchmarks.local.grid import CEILING, SLOW, Grid
 from labelwise import analysis, plots
 from labelwise.experiments import Job
 from labelwise.experiments.shards import read_shards
 
-FOLDER = Path(__file__).parents[2] / "docs" / "results" / "local"
 FLOOR = "ridge"
 ORACLE = "bce_single_positive_all_negatives"
 CELL = ["set", "setting"]
 GROUPS = {"single positive": "single_positive", "labelled": "semi_supervised"}
 WORDS = {value: word for word, value in sets.KINDS.items()}
-
-
-def folder_of(grid: str, out: Path, folder: Path | None = None, write: bool = False) -> Path:
-    """Return where a grid's tables go: what is committed is written on request, and holds the default grid alone."""
-    committed = write or (folder is not None and folder.resolve() == FOLDER.resolve())
-    if committed and grid != "default":
-        raise SystemExit(f"{FOLDER} holds the default grid: give another --folder for the {grid} one")
-    if committed and not write:
-        raise SystemExit(f"{FOLDER} is committed: --write writes it")
-    return FOLDER if write else folder or out / "page"
 
 
 def runs(out: Path, jobs: list[Job]) -> pd.DataFrame:
@@ -245,11 +231,12 @@ def rank_table(ranks: dict[str, analysis.Ranks]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def tables(grid: Grid, out: Path, folder: Path) -> dict[str, pd.DataFrame]:
-    """Write every table and figure and return the tables."""
-    jobs = grid.jobs(out / "embeddings")
+def write(grid: Grid, jobs: list[Job], out: Path, folder: Path) -> dict[str, pd.DataFrame]:
+    """Write every table and figure of the runs under `out` into `folder`; return the tables."""
     found = runs(out, jobs)
-    table = cells(found, out) if len(found) else found
+    if found.empty:
+        raise SystemExit(f"no run of this grid under {out}: leave --no-runs out")
+    table = cells(found, out)
     if table.empty:
         raise SystemExit(f"no cell of the grid under {out} has its floor and its ceiling")
     methods = by_method(table, grid.settings, grid.sets)
@@ -264,27 +251,6 @@ def tables(grid: Grid, out: Path, folder: Path) -> dict[str, pd.DataFrame]:
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in written.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.5g", lineterminator="\n")
+        print(f"{name}: {len(frame)} rows")
     draw(methods, ranks, folder)
     return written
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--grid", choices=GRIDS, default="default")
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--folder", type=Path, default=None)
-    parser.add_argument("--write", action="store_true", help="write what is committed, of the default grid")
-    options = parser.parse_args()
-    folder = folder_of(options.grid, options.out, options.folder, options.write)
-    if next(read_shards(options.out), None) is None:
-        command = f"local.py --grid {options.grid} --out {options.out}"
-        raise SystemExit(f"no run of the {options.grid} grid under {options.out}: run {command} first")
-    written = tables(GRIDS[options.grid], options.out, folder)
-    for name, frame in written.items():
-        print(f"{name}: {len(frame)} rows")
-
-
-if __name__ == "__main__":
-    main()

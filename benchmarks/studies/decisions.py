@@ -1,21 +1,20 @@
-"""The decision rule of a fit beside the one before and beside logistic regression's one half, on the same labels.
+"""Decision rule of a fit beside the one before and beside logistic regression's one half, on the same labels.
 
-``python -m benchmarks.studies.decisions [--sets ...] [--seeds 3] [--work DIR] [--out FILE | --write]`` reads the real sets of
-``sets.py`` from LABELWISE_DATA. Labels are hidden in each way, ``ridge`` (and on three sets ``bam`` and ``hml``,
-which train) is fitted with its defaults, and each rule decides on the same test scores: ``auto``, ``micro-f1`` and
-``macro-f1`` as ``MultiLabelClassifier(rule=...)`` learns them, ``half``, and ``before``: thresholds of the best F1
-shrunk to a common one by ten positives, where at least 50 rows could be judged, otherwise one half. ``40 rows`` are 40
-labelled rows without any others. ``logistic`` is one-vs-rest at its own one half, C = 10, on the rows with a known
-entry, unknown as absent. ``never`` counts the labels with a positive in train that the rule predicts for no test row.
+`python -m benchmarks.studies.decisions [--sets ...] [--seeds 3] [--work DIR]` reads the local benchmark's sets from
+LABELWISE_DATA. Labels are hidden in each way, `ridge` (and on three sets `bam` and `hml`, which train) is fitted with
+its defaults, and each rule decides on the same test scores: `auto`, `micro-f1` and `macro-f1` as
+`MultiLabelClassifier(rule=...)` learns them, `half`, and `before`: thresholds of the best F1 shrunk to a common one by
+ten positives, where at least 50 rows could be judged, otherwise one half. `40 rows` are 40 labelled rows without any
+others. `logistic` is one-vs-rest at its own one half, C = 10, on the rows with a known entry, unknown as absent.
+`never` counts the labels with a positive in train that the rule predicts for no test row.
 
-Writes ``benchmarks/results/decisions.csv`` (rows that it holds are not computed again), prints means over seeds, and
-then the tolerance of ``auto`` that the other sets choose for each: that of the highest mean of micro- and macro-F1 that
-costs no cell more than .01 of micro-F1 against ``before``. They choose .04; half of it is what ``auto`` takes.
+Rows that the table holds are not computed again. Prints means over seeds, and then the tolerance of `auto` that the
+other sets choose for each: that of the highest mean of micro- and macro-F1 that costs no cell more than .01 of micro-F1
+against `before`. They choose .04; half of it is what `auto` takes.
 """
 
 from __future__ import annotations
 
-import csv
 import itertools
 import statistics
 import tempfile
@@ -26,12 +25,12 @@ from typing import Any
 import numpy as np
 
 import labelwise as lw
-from benchmarks.common import place, script_parser
+from benchmarks.common import RESULTS, place, read_rows, script_parser, write_rows
 from benchmarks.local import baselines, sets
 from labelwise.metrics import PlattCalibration, Threshold, _thresholds, evaluate, judgeable, learn_thresholds
 
 FIELDS = ("set", "setting", "seed", "learner", "rule", "micro_f1", "macro_f1", "map", "never")
-RESULTS = Path(__file__).parents[1] / "results" / "decisions.csv"
+TABLE = RESULTS / "decisions.csv"
 LABELLED = ("5% labelled", "10% labelled", "20% labelled", "20% of the entries")
 POSITIVES = ("single positive", "half of the positives")
 TRAINED = ("bam", "hml")
@@ -78,11 +77,11 @@ def judge(cell: Cell, work: Path) -> Iterator[dict[str, Any]]:
     else:
         model = lw.MultiLabelClassifier(learner, device="cpu", random_state=seed).fit(X, seen)
         scores, decided = model.decision_function(X_test), decisions(model, seen, X_test)
-    taught = (seen == 1).any(axis=0)
+    with_positive = (seen == 1).any(axis=0)
     ranking = evaluate(Y_test, scores, metrics=["map"])["map"]
     for rule, predicted in decided.items():
         found = evaluate(Y_test, predicted.astype(float), metrics=["micro_f1", "macro_f1"])
-        never = int((~predicted.any(axis=0) & taught).sum())
+        never = int((~predicted.any(axis=0) & with_positive).sum())
         figures = (found["micro_f1"], found["macro_f1"], ranking)
         yield dict(zip(FIELDS, (*cell, rule, *(round(value, 4) for value in figures), never), strict=True))
 
@@ -169,28 +168,18 @@ def summary(rows: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS)
+    parser = script_parser(__doc__, TABLE)
     parser.add_argument("--sets", nargs="+", default=list(sets.SETS), choices=sets.SETS)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=None, help="keeps GoEmotions' embeddings")
     given = parser.parse_args()
-    results = place(given, RESULTS)
-    work = given.work or Path(tempfile.mkdtemp())
-    rows: list[dict[str, Any]] = []
-    if results.exists():
-        with results.open(newline="") as file:
-            rows = list(csv.DictReader(file))
+    table, work = place(given, TABLE), given.work or Path(tempfile.mkdtemp())
+    rows: list[dict[str, Any]] = list(read_rows(table))
     done = {(row["set"], row["setting"], int(row["seed"]), row["learner"]) for row in rows}
     for cell in cells(given.sets, given.seeds):
-        if cell in done:
-            continue
-        rows += judge(cell, work)
-        draft = results.with_suffix(".draft")
-        with draft.open("w", newline="") as file:
-            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        draft.replace(results)
+        if cell not in done:
+            rows += judge(cell, work)
+            write_rows(table, rows)
     summary(rows)
     choices(given.sets, given.seeds, work)
 

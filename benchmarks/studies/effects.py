@@ -1,23 +1,22 @@
-"""What the published protocol adds to a figure: one thing switched at a time, on the sets of the local benchmark.
+"""Gain of each part of the published protocol: one thing switched at a time, on the local benchmark's sets.
 
-``python -m benchmarks.studies.effects --out DIR [--seeds 3] [--workers 2]`` runs what is missing and writes
-``DIR/page/effects.csv`` (``--table FILE``; ``--write``: ``docs/results/local/effects.csv``): for each effect, set,
-setting and seed the mAP without and with it. The mAP alone, since calibration and thresholds are learnt anew on either
-side and would add their own noise.
+`python -m benchmarks.studies.effects --out DIR [--seeds 3] [--workers 2]` runs what is missing and writes
+`DIR/page/effects.csv` (`--table FILE`; `--write`: `docs/results/local/effects.csv`): for each effect, set, setting and
+seed the mAP without and with it. The mAP alone, since calibration and thresholds are learnt anew on either side and
+would add their own noise.
 
-- *label leak*: ``bbam`` whose pseudo-labels take the angle transform of an unlabelled item's true label;
-- *second split*: ``bbam`` whose warm-up learns from another draw of labelled rows (RandomState(1000 + seed); the
-  released code's is 1000) than the second stage, so that it has seen labels of nearly twice the rows. How lucky a draw
-  is moves mAP more than that, so the other side is the mean of two honest runs, one on each of the two draws alone;
-- *selection on test*: the epoch of the best test mAP instead of the last one, with a method's own budget of small
-  steps and with the learning rate of 1e-3 at which whole networks are trained.
+- *label leak*: `bbam` whose pseudo-labels take the angle transform of an unlabelled item's true label;
+- *second split*: `bbam` whose warm-up learns from another draw of labelled rows (RandomState(1000 + seed); the released
+  code's is 1000) than the second stage, so that it has seen labels of nearly twice the rows. How lucky a draw is moves
+  mAP more than that, so the other side is the mean of two honest runs, one on each of the two draws alone;
+- *selection on test*: the epoch of the best test mAP instead of the last one, with a method's own budget of small steps
+  and with the learning rate of 1e-3 at which whole networks are trained.
 
-What the decision rule does needs no runs of its own: ``benchmarks/local/grid.py`` judges each run by three rules.
+The decision rule needs no runs of its own: the local benchmark judges each run by three rules.
 """
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -26,12 +25,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import place, script_parser
-from benchmarks.local import run as judging
+from benchmarks.common import LOCAL, place, script_parser, write_rows
+from benchmarks.local import run as local
 from benchmarks.local import sets
-from benchmarks.local.grid import show
-from labelwise.experiments import Job, Measured, run_jobs
-from labelwise.experiments.shards import read_shards
+from labelwise.experiments import Job, Measured
+from labelwise.experiments._shards import read_shards
 
 SETTINGS = ("5% labelled", "20% labelled")
 SMALL_SETS = ("scene", "yeast", "voc12_animals")
@@ -45,7 +43,7 @@ SELECTION: dict[str, dict[str, Any]] = {
     "selection on test, rate 1e-3": {"learning_rate": STEEP},
 }
 FIELDS = ("effect", "set", "setting", "method", "seed", "without", "with")
-RESULTS = Path(__file__).parents[2] / "docs" / "results" / "local" / "effects.csv"
+TABLE = LOCAL / "effects.csv"
 
 
 def run(job: Job, folder: str) -> Measured:
@@ -53,7 +51,7 @@ def run(job: Job, folder: str) -> Measured:
     import torch
 
     torch.set_num_threads(1)
-    X, Y, X_test, Y_test = judging.read(job.dataset, folder, job.options.get("rows"))
+    X, Y, X_test, Y_test = local.read(job.dataset, folder, job.options.get("rows"))
     given: dict[str, Any] = {}
     if "learning_rate" in job.options:
         given["learning_rate"] = job.options["learning_rate"]
@@ -61,8 +59,8 @@ def run(job: Job, folder: str) -> Measured:
         # Everything but the choice of the epoch is the same on both sides: the rows, the scaling, the scores.
         given |= {"validation": (X_test, Y_test), "rule": 0.5, "calibrate": False}
         given["patience"] = 10_000 if job.options["epoch"] == "best on test" else None
-    model = judging.fitted(job, X, Y, sets.hide(Y, job), **given)
-    found = judging.figures(Y_test, model.predict_proba(X_test), model.rule_)
+    model = local.fitted(job, X, Y, sets.hide(Y, job), **given)
+    found = local.figures(Y_test, model.predict_proba(X_test), model.rule_)
     return Measured(found, {"epochs": len(model.history_), "best_epoch": model.best_epoch_})
 
 
@@ -108,34 +106,29 @@ def table(out: Path, seeds: int) -> list[dict[str, Any]]:
     return rows
 
 
+def measure(out: Path, path: Path, *, seeds: int = 3, workers: int = 2, cap: float = 300.0) -> None:
+    """Run what is missing under `out` and write the table of every whole pair."""
+    sets.read("goemotions", out / "embeddings")
+    jobs = list(dict.fromkeys(job for _, _, without, job in pairs(seeds) for job in (*without, job)))
+    local.compute(jobs, "benchmarks.studies.effects:run", out, workers, cap)
+    rows = table(out, seeds)
+    if not rows:
+        raise SystemExit(f"no pair of runs under {out} is whole: {path} stays as it is")
+    write_rows(path, rows)
+    for effect in dict.fromkeys(row["effect"] for row in rows):
+        gains = [r["with"] - r["without"] for r in rows if r["effect"] == effect]
+        print(f"{effect}: mAP {np.mean(gains):+.4f} over {len(gains)} pairs")
+
+
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS, option="--table")
+    parser = script_parser(__doc__, TABLE, option="--table")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--cap", type=float, default=300.0, help="seconds that a run may take")
-    options = parser.parse_args()
-    results = place(options, RESULTS, options.out / "page" / RESULTS.name)
-    sets.read("goemotions", options.out / "embeddings")
-    run_jobs(
-        list(dict.fromkeys(job for _, _, without, job in pairs(options.seeds) for job in (*without, job))),
-        "benchmarks.studies.effects:run",
-        options.out,
-        data=str(options.out),
-        workers=options.workers,
-        time_cap=options.cap,
-        progress=show,
-    )
-    rows = table(options.out, options.seeds)
-    if not rows:
-        raise SystemExit(f"no pair of runs under {options.out} is whole: {results} stays as it is")
-    with results.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    for effect in dict.fromkeys(row["effect"] for row in rows):
-        gains = [r["with"] - r["without"] for r in rows if r["effect"] == effect]
-        print(f"{effect}: mAP {np.mean(gains):+.4f} over {len(gains)} pairs")
+    given = parser.parse_args()
+    path = place(given, TABLE, given.out / "page" / TABLE.name)
+    measure(given.out, path, seeds=given.seeds, workers=given.workers, cap=given.cap)
 
 
 if __name__ == "__main__":

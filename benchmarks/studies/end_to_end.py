@@ -1,34 +1,32 @@
 """Whole networks fine-tuned on the VOC12-animals pictures, beside the same methods on frozen features.
 
-``python -m benchmarks.studies.end_to_end [--size 128] [--passes 3] [--methods ...] [--seeds 1] [--device auto]`` trains
+`python -m benchmarks.studies.end_to_end [--size 128] [--passes 3] [--methods ...] [--seeds 1] [--device auto]` trains
 EfficientNet-Lite0 from its ImageNet weights (backbone at a tenth of the head's learning rate) on the pictures in
-LABELWISE_DATA with one row in ten labelled, or with one positive a row, and judges it on the val pictures: mAP over
-the labels with a positive in both parts. ``frozen`` is the same method and the same labels with the backbone frozen at
-the same size. One seed and a few epochs on 128 pixels say which way things go, not how far. For single positives the
-methods that need a prior are given the training set's mean number of labels. Rows that the file holds are not
-computed again; ``--page`` only rewrites the page.
-With ``--write`` the table and page are those that are committed.
+LABELWISE_DATA with one row in ten labelled, or with one positive a row, and judges it on the val pictures: mAP over the
+labels with a positive in both parts. `frozen` is the same method and the same labels with the backbone frozen at the
+same size. One seed and a few epochs on 128 pixels say which way things go, not how far. For single positives the
+methods that need a prior are given the training set's mean number of labels. Rows that the table holds are not computed
+again; `--page` only rewrites the page, which lies beside the table, with `--write` in `docs/results`.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
-import os
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from itertools import product
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 import labelwise as lw
-from benchmarks.common import place, script_parser
+from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
 
-HERE = Path(__file__).parents[1]
-RESULTS = HERE / "results" / "end_to_end.csv"
-PAGE = HERE.parent / "docs" / "results" / "end_to_end.md"
+TABLE = RESULTS / "end_to_end.csv"
+PAGE = ROOT / "docs" / "results" / "end_to_end.md"
 METHODS = ("an", "hml", "em_apl", "cap", "bam", "bbam")
 SETTINGS = ("10% labelled", "single positive")
 WAYS = (("head", "ridge"), ("all", "ridge"), ("all", "random"))
@@ -84,7 +82,7 @@ def key(
 
 
 def epochs_for(method: str, seen: np.ndarray, passes: int) -> int:
-    """Return the epochs in which a method draws ``passes`` times as many items as there are.
+    """Return the epochs in which a method draws `passes` times as many items as there are.
 
     An epoch of a method that learns from the labelled rows alone is one pass over these, which are few.
     """
@@ -97,7 +95,7 @@ def judge(
     given: argparse.Namespace, setting: str, method: str, tune: str, head_start: str, seed: int
 ) -> dict[str, object]:
     """Train one network, or one head, and judge it."""
-    paths, Y, paths_val, Y_val = load(Path(os.environ["LABELWISE_DATA"]))
+    paths, Y, paths_val, Y_val = load(data_folder())
     seen = hide(Y, setting, seed)
     needs = lw.methods.get(method).spec.needs
     prior = float(Y.sum(1).mean()) if "prior" in needs and setting == "single positive" else None
@@ -124,16 +122,8 @@ def judge(
     return dict(zip(FIELDS, (*cells, f"{value:.4f}", f"{spent:.0f}", f"{memory:.0f}", "honest"), strict=True))
 
 
-def rows(results: Path) -> list[dict[str, str]]:
-    """Return the rows that the results hold."""
-    if not results.exists():
-        return []
-    with results.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS)
+    parser = script_parser(__doc__, TABLE)
     parser.add_argument("--methods", nargs="*", default=METHODS)
     parser.add_argument("--settings", nargs="*", default=SETTINGS)
     parser.add_argument("--size", type=int, default=128)
@@ -143,26 +133,19 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder for decoded pictures")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    results = place(given, RESULTS)
-    if not given.page:
-        done = {tuple(row[name] for name in KEY) for row in rows(results)}
-        for seed in range(given.seeds):
-            for setting in given.settings:
-                for method in given.methods:
-                    for tune, head_start in WAYS:
-                        run = (given, setting, method, tune, head_start, seed)
-                        if tuple(map(str, key(*run))) in done:
-                            continue
-                        with ProcessPoolExecutor(1, get_context("spawn")) as process:
-                            row = process.submit(judge, *run).result()
-                        new = not results.exists()
-                        with results.open("a", newline="") as file:
-                            writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-                            if new:
-                                writer.writeheader()
-                            writer.writerow(row)
-                        print(*row.values(), flush=True)
-    write_page(rows(results), PAGE if given.write else results.with_suffix(".md"))
+    table = place(given, TABLE)
+    found: list[dict[str, Any]] = list(read_rows(table))
+    done = {tuple(row[name] for name in KEY) for row in found}
+    for seed, setting, method, way in product(range(given.seeds), given.settings, given.methods, WAYS):
+        run = (given, setting, method, *way, seed)
+        if given.page or tuple(map(str, key(*run))) in done:
+            continue
+        # A process of its own: its peak memory is that of one run.
+        with ProcessPoolExecutor(1, get_context("spawn")) as process:
+            found.append(process.submit(judge, *run).result())
+        write_rows(table, found)
+        print(*found[-1].values(), flush=True)
+    write_page(read_rows(table), PAGE if given.write else table.with_suffix(".md"))
 
 
 def summary(found: list[dict[str, str]]) -> dict[str, object]:
@@ -183,7 +166,7 @@ def summary(found: list[dict[str, str]]) -> dict[str, object]:
     }
 
 
-def table(setting: str, found: list[dict[str, str]]) -> list[str]:
+def lines_of(setting: str, found: list[dict[str, str]]) -> list[str]:
     """Return the lines of a setting's table."""
     lines = [
         f"### {setting[0].upper()}{setting[1:]}",
@@ -207,7 +190,7 @@ def write_page(found: list[dict[str, str]], page: Path) -> None:
         lines += [f"## {size} pixels, device {device}", ""]
         for setting in SETTINGS:
             mine = [r for r in found if (r["size"], r["device"], r["setting"]) == (size, device, setting)]
-            lines += [*table(setting, mine), ""]
+            lines += [*lines_of(setting, mine), ""]
     page.write_text("\n".join(lines), encoding="utf-8")
 
 

@@ -1,39 +1,39 @@
-"""Every method at the papers' size: COCO's and VOC's whole label matrices with simulated features.
+"""Time and memory of every method at the papers' size: COCO's and VOC's label matrices, simulated features.
 
-``python -m benchmarks.studies.paper_size --out DIR [--sets voc12 coco14] [--methods ...]`` reads the label matrices (82,081 x
-80 and 5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each label a
-random unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one, of
-unit length. What this shows is that every method trains on so many items and labels, in what time and memory; the mAP
-on drawn test features is a *simulation* and says nothing of pictures.
+`python -m benchmarks.studies.paper_size --out DIR [--sets voc12 coco14] [--methods ...]` reads the label matrices
+(82,081 x 80 and 5,717 x 20) from LABELWISE_DATA. Their pictures are not at hand, so the features are drawn: for each
+label a random unit vector of 64 dimensions, the sum of those of the labels present plus noise of twice the norm of one,
+of unit length. What this shows is that every method trains on so many items and labels, in what time and memory; the
+mAP on drawn test features is a *simulation* and says nothing of pictures.
 
 Each method trains one epoch of each of its stages, with 10% of the items labelled (with one positive an item where it
-takes no such labels), as a head on the features, in a process of its own with one thread. ``seconds`` is the wall
-time of ``fit`` alone, ``cpu_seconds`` its processor time, ``peak_mb`` the peak memory of the process, of which
-``data_mb`` was there before. Rows are kept in ``DIR/paper_size.csv``: those that it holds are not computed again, and
-all of them are written to ``--table``, or with ``--write`` to ``docs/results/local/paper_size.csv``.
+takes no such labels), as a head on the features, in a process of its own with one thread. `seconds` is the wall time of
+`fit` alone, `cpu_seconds` its processor time, `peak_mb` the peak memory of the process, of which `data_mb` was there
+before. Rows are kept in `DIR/paper_size.csv`: those that it holds are not computed again, and all of them are written
+to `--table`, or with `--write` to `docs/results/local/paper_size.csv`.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.common import place, script_parser
-from benchmarks.local import sets
+import labelwise as lw
+from benchmarks.common import LOCAL, data_folder, place, read_rows, script_parser, write_rows
 from labelwise._random import generator
 
 SETS = ("voc12", "coco14")
 DIMENSIONS = 64
-RESULTS = Path(__file__).parents[2] / "docs" / "results" / "local" / "paper_size.csv"
+TABLE = LOCAL / "paper_size.csv"
 FIELDS = (
     "set",
     "items",
@@ -45,14 +45,13 @@ FIELDS = (
     "cpu_seconds",
     "data_mb",
     "peak_mb",
-    "simulated_map",
-    "status",
 )
+FIELDS += ("simulated_map", "status")
 
 
 def labels(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return a set's whole label matrices of train and test, int8."""
-    folder = sets.root() / f"{name}_labels"
+    folder = data_folder() / f"{name}_labels"
     with np.load(next(folder.glob("*.npz")), allow_pickle=False) as file:
         if name == "coco14":
             train, test = (np.unpackbits(file[f"{part}_Y"], axis=1)[:, :80] for part in ("train", "val"))
@@ -82,7 +81,6 @@ def one(name: str, method: str) -> dict[str, Any]:
     """Train a method and return its row."""
     import torch
 
-    import labelwise as lw
     from labelwise.metrics import mean_average_precision
 
     torch.set_num_threads(1)
@@ -109,67 +107,49 @@ def one(name: str, method: str) -> dict[str, Any]:
     return dict(zip(FIELDS, (*told, round(float(value), 4), "trained"), strict=True))
 
 
-def read(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a results file, none where there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def write(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write a results file beside its place, then rename it into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    draft.replace(path)
+def measure(
+    out: Path, path: Path, *, names: Sequence[str] = SETS, methods: Sequence[str] = (), limit: float = 3600.0
+) -> None:
+    """Run what `out` does not hold yet, each method in a process of its own, and write the table."""
+    kept = out / "paper_size.csv"
+    rows = read_rows(kept)
+    done = {(row["set"], row["method"]) for row in rows}
+    runs = [(name, m) for name in names for m in methods or lw.methods.names() if (name, m) not in done]
+    environment = os.environ | dict.fromkeys(
+        ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
+    )
+    for name, method in runs:
+        command = [sys.executable, "-m", "benchmarks.studies.paper_size", "--one", name, method]
+        try:
+            answer = subprocess.run(
+                command, env=environment, capture_output=True, text=True, check=True, timeout=limit
+            )
+            rows.append({k: str(v) for k, v in json.loads(answer.stdout.splitlines()[-1]).items()})
+        except subprocess.TimeoutExpired:
+            why = f"stopped after {limit:g} s"
+            rows.append({**dict.fromkeys(FIELDS, ""), "set": name, "method": method, "status": why})
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"{name}, {method}: {error.stderr.splitlines()[-1]}") from None
+        print(*rows[-1].values(), sep="\t", flush=True)
+        write_rows(kept, rows)
+    write_rows(path, rows)
 
 
 def main() -> None:
-    import labelwise as lw
-
-    parser = script_parser(__doc__, RESULTS, option="--table")
+    parser = script_parser(__doc__, TABLE, option="--table")
     parser.add_argument("--sets", nargs="+", default=list(SETS), choices=SETS)
-    parser.add_argument("--methods", nargs="+", default=None)
+    parser.add_argument("--methods", nargs="+", default=[])
     parser.add_argument("--limit", type=float, default=3600.0, help="seconds that a method may take")
     parser.add_argument("--out", type=Path, default=None)
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.one:
-        print(json.dumps(one(*options.one)))
+    given = parser.parse_args()
+    if given.one:
+        print(json.dumps(one(*given.one)))
         return
-    if options.out is None:
+    if given.out is None:
         parser.error("--out is needed: the folder that keeps the rows")
-    kept = options.out / "paper_size.csv"
-    rows = read(kept)
-    done = {(row["set"], row["method"]) for row in rows}
-    threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    for name in options.sets:
-        for method in options.methods or lw.methods.names():
-            if (name, method) in done:
-                continue
-            command = [sys.executable, "-m", "benchmarks.studies.paper_size", "--one", name, method]
-            try:
-                answer = subprocess.run(
-                    command,
-                    env={**os.environ, **threads},
-                    capture_output=True,
-                    text=True,
-                    check=True,
-                    timeout=options.limit,
-                )
-                rows.append({k: str(v) for k, v in json.loads(answer.stdout.splitlines()[-1]).items()})
-            except subprocess.TimeoutExpired:
-                why = f"stopped after {options.limit:g} s"
-                rows.append({**dict.fromkeys(FIELDS, ""), "set": name, "method": method, "status": why})
-            except subprocess.CalledProcessError as error:
-                raise SystemExit(f"{name}, {method}: {error.stderr.splitlines()[-1]}") from None
-            print(*rows[-1].values(), sep="\t", flush=True)
-            write(kept, rows)
-    write(place(options, RESULTS, options.out / "page" / RESULTS.name), rows)
+    path = place(given, TABLE, given.out / "page" / TABLE.name)
+    measure(given.out, path, names=given.sets, methods=given.methods, limit=given.limit)
 
 
 if __name__ == "__main__":

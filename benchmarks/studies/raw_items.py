@@ -1,18 +1,16 @@
-"""Pictures and texts from files, by the commands alone: train on 10% labelled, evaluate, compare with stored features.
+"""Pictures and texts from files, by the commands alone: train on 10% labelled, evaluate.
 
-``python -m benchmarks.studies.raw_items [--parts pictures texts tuned] [--work DIR]`` reads VOC12-animals and GoEmotions from
-LABELWISE_DATA, writes the tables that a user would have (paths and tags, or texts and labels; nine rows in ten without
-any label), runs the commands that ``docs/results/raw_items.md`` shows, and writes page and
-table: with ``--write``, those that are committed. For pictures the same labels are also trained on the stored
-EfficientNet-Lite0 features: the two mAP should agree to .01.
+`python -m benchmarks.studies.raw_items [--parts pictures texts tuned] [--work DIR]` reads VOC12-animals and GoEmotions
+from LABELWISE_DATA, writes the tables that a user would have (paths and tags, or texts and labels; nine rows in ten
+without any label), runs the commands that `docs/results/raw_items.md` shows, and writes table and page, with `--write`
+those that are committed. For pictures the same labels are also trained on the stored EfficientNet-Lite0 features: the
+two mAP should agree to .01.
 """
 
 from __future__ import annotations
 
 import csv
-import gzip
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -22,24 +20,36 @@ from pathlib import Path
 import numpy as np
 
 import labelwise as lw
-from benchmarks.common import place, script_parser
+from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
+from benchmarks.local import sets
 
-HERE = Path(__file__).parents[1]
-PAGE = HERE.parent / "docs" / "results" / "raw_items.md"
-RESULTS = HERE / "results" / "raw_items.csv"
+PAGE = ROOT / "docs" / "results" / "raw_items.md"
+TABLE = RESULTS / "raw_items.csv"
 MAIN = [sys.executable, "-c", "from labelwise.cli import main; main()"]
 METHODS = ("ridge", "bbam", "hml")
 INTRODUCTION = """\
-Printed by `python -m benchmarks.studies.raw_items`. One row in ten of the training table has its tags, the others have none;
-the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same network.
-The first run of a set reads every picture or text once; the next ones find the features on disk. The seconds are those
-of a machine that did much other work at the same time: `benchmarks/speed/embedding.py`, `images.py` and `cached_start.py`
-measure speed."""
+Printed by `python -m benchmarks.studies.raw_items`. One row in ten of the training table has its tags, the others have
+none; the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same
+network. The first run of a set reads every picture or text once; the next ones find the features on disk. The seconds
+are those of a machine that did much other work at the same time: `python -m benchmarks.speed embedding images
+cached_start` measures speed."""
 TUNED = ("hml",)
+FIELDS = [
+    "set",
+    "method",
+    "map",
+    "micro_f1",
+    "macro_f1",
+    "stored",
+    "seconds",
+    "evaluated",
+    "train",
+    "evaluate",
+]
 
 
 def command(*words: str, cwd: Path) -> tuple[str, dict, float]:
-    """Run ``labelwise`` with --json in ``cwd``; return the command as a user types it, its answer and its seconds."""
+    """Run `labelwise` with --json in `cwd`; return the command as a user types it, its answer and its seconds."""
     start = time.perf_counter()
     done = subprocess.run(
         [*MAIN, *words, "--json"],
@@ -83,14 +93,10 @@ def texts(data: Path, work: Path) -> None:
     """Write train.csv and test.csv of GoEmotions."""
     names = (data / "goemotions" / "labels.txt").read_text(encoding="utf-8").split()
     for part in ("train", "test"):
-        with gzip.open(data / "goemotions" / f"{part}.tsv.gz", "rt", encoding="utf-8", newline="") as file:
-            rows = [line.rstrip("\r\n").split("\t") for line in file]
-        labels = np.zeros((len(rows), len(names)), np.int8)
-        for i, (_, ids, _) in enumerate(rows):
-            labels[i, [int(k) for k in ids.split(",")]] = 1
+        strings, labels = sets.comments(part)
         if part == "train":
             labels = lw.simulate.semi_supervised(labels, labelled_fraction=0.1, seed=1, rule="cap")
-        write_table(work / f"{part}.csv", "text", [text for text, _, _ in rows], labels, names)
+        write_table(work / f"{part}.csv", "text", strings, labels, names)
 
 
 def stored_map(stored: dict[str, np.ndarray], method: str) -> float:
@@ -127,14 +133,11 @@ def train_and_judge(
 
 
 def main() -> None:
-    parser = script_parser(__doc__, RESULTS)
+    parser = script_parser(__doc__, TABLE)
     parser.add_argument("--parts", nargs="*", default=["pictures", "texts", "tuned"])
     parser.add_argument("--work", type=Path)
     given = parser.parse_args()
-    if "LABELWISE_DATA" not in os.environ:
-        raise SystemExit("LABELWISE_DATA is not set: it names the folder of the real data")
-    data = Path(os.environ["LABELWISE_DATA"])
-    work = given.work or Path(tempfile.mkdtemp())
+    data, work = data_folder(), given.work or Path(tempfile.mkdtemp())
     rows: list[dict] = []
     if {"pictures", "tuned"} & set(given.parts):
         folder = work / "voc12-animals"
@@ -165,61 +168,31 @@ def main() -> None:
             row = train_and_judge(folder, ["--backbone", "minilm"], method, "test.csv", f"runs/{method}", [])
             rows.append({"set": "GoEmotions", "method": method, **row})
             print(method, rows[-1]["map"], f"{row['seconds']:.1f} s", flush=True)
-    results = place(given, RESULTS)
-    write(rows, results, PAGE if given.write else results.with_suffix(".md"))
+    table = place(given, TABLE)
+    write(rows, table, PAGE if given.write else table.with_suffix(".md"))
 
 
-def write(rows: list[dict], results: Path, page: Path) -> None:
-    """Write the CSV and the page; sets that were not run again keep their rows."""
-    fields = (
-        "set",
-        "method",
-        "map",
-        "micro_f1",
-        "macro_f1",
-        "stored",
-        "seconds",
-        "evaluated",
-        "train",
-        "evaluate",
-    )
-    kept = []
-    if results.exists():
-        with results.open(newline="") as file:
-            kept = [row for row in csv.DictReader(file) if row["set"] not in {r["set"] for r in rows}]
-    short = [
-        {k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items() if k in fields} for row in rows
-    ]
-    everything = [*kept, *short]
-    with results.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fields, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(everything)
-    lines = [
-        "# Pictures and texts, from files to figures",
-        "",
-        INTRODUCTION,
-        "",
-    ]
+def write(rows: list[dict], table: Path, page: Path) -> None:
+    """Write the table and the page; sets that were not run again keep their rows."""
+    kept = [row for row in read_rows(table) if row["set"] not in {r["set"] for r in rows}]
+    new = [{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in r.items() if k in FIELDS} for r in rows]
+    everything = [dict.fromkeys(FIELDS, "") | row for row in (*kept, *new)]
+    write_rows(table, everything)
+    lines = ["# Pictures and texts, from files to figures", "", INTRODUCTION, ""]
     for name in dict.fromkeys(row["set"] for row in everything):
         lines += [
             f"## {name}",
             "",
             "| method | mAP | mAP, stored | micro-F1 | macro-F1 | train, s | evaluate, s |",
-            "|---|---|---|---|---|---|---|",
         ]
+        lines += ["|---|---|---|---|---|---|---|"]
         members = [row for row in everything if row["set"] == name]
         for row in members:
-            cells = [row.get(k, "") for k in ("method", "map", "stored", "micro_f1", "macro_f1")]
+            cells = [row[k] for k in ("method", "map", "stored", "micro_f1", "macro_f1")]
             cells += [f"{float(row[k]):.1f}" for k in ("seconds", "evaluated")]
             lines.append("| " + " | ".join(cells) + " |")
-        lines += [
-            "",
-            "```",
-            *(line for row in members for line in (row["train"], row["evaluate"])),
-            "```",
-            "",
-        ]
+        commands = [line for row in members for line in (row["train"], row["evaluate"])]
+        lines += ["", "``", *commands, "``", ""]
     page.write_text("\n".join(lines), encoding="utf-8")
 
 
