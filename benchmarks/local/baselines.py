@@ -20,21 +20,20 @@ UNLABELLED = 2_000
 NEIGHBOURS = 20
 
 
-def logistic(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.ndarray:
+def logistic(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0, logits: bool = False) -> np.ndarray:
     """One-vs-rest logistic regression, C = 10, StandardScaler, on the rows with a known entry."""
     rows = (seen != -1).any(axis=1)
     X, X_test = standardised(X[rows], X_test)
-    return one_vs_rest(lambda y: model(), X, (seen[rows] == 1).astype(int), X_test)
+    return one_vs_rest(lambda y: model(), X, (seen[rows] == 1).astype(int), X_test, logits=logits)
 
 
-def logistic_l2(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.ndarray:
+def logistic_l2(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0, logits: bool = False) -> np.ndarray:
     """The same on rows of unit length, which suits sparse words and near copies better."""
     from sklearn.preprocessing import normalize
 
     rows = (seen != -1).any(axis=1)
-    return one_vs_rest(
-        lambda y: model(), normalize(X[rows]), (seen[rows] == 1).astype(int), normalize(X_test)
-    )
+    X, X_test, Y = normalize(X[rows]), normalize(X_test), (seen[rows] == 1).astype(int)
+    return one_vs_rest(lambda y: model(), X, Y, X_test, logits=logits)
 
 
 def self_training(X: Any, seen: np.ndarray, X_test: Any, *, seed: int = 0) -> np.ndarray:
@@ -114,10 +113,16 @@ def standardised(X: Any, X_test: Any) -> tuple[np.ndarray, np.ndarray]:
     return scale.transform(X), scale.transform(X_test)
 
 
-def one_vs_rest(build: Callable[[np.ndarray], Any], X: Any, Y: np.ndarray, X_test: Any) -> np.ndarray:
-    """Return the probability of each label by a classifier of its own, 0 where its labels are of one kind."""
+def one_vs_rest(
+    build: Callable[[np.ndarray], Any], X: Any, Y: np.ndarray, X_test: Any, *, logits: bool = False
+) -> np.ndarray:
+    """Return the probability of each label by a classifier of its own, 0 where its labels are of one kind.
+
+    `logits` gives decision scores instead: probabilities of confident classifiers round to 1, and are tied there.
+    """
     scores = np.zeros((X_test.shape[0], Y.shape[1]))
     for k, y in enumerate(Y.T):
         if (y == 1).any() and (y == 0).any():
-            scores[:, k] = build(y).fit(X, y).predict_proba(X_test)[:, 1]
+            fitted = build(y).fit(X, y)
+            scores[:, k] = fitted.decision_function(X_test) if logits else fitted.predict_proba(X_test)[:, 1]
     return scores

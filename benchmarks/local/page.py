@@ -76,8 +76,6 @@ def figures(found: Frames) -> dict[str, str]:
     covered, chance = coverage(cells["set"].nunique())
     most_judged = int(judged(methods).groupby("setting").size().max())
     weak = weak_ceilings(cells, runs)
-    spread = cells[cells["method"] == "label_spreading"]
-    above, below = int((spread["gain_low"] > 0).sum()), int((spread["gain_high"] < 0).sum())
     best = judged(cells).groupby(["setting", "set"], sort=False)["share_of_gap"].max().dropna()
     labelled = cells[cells["setting"].isin(labelled_settings(cells))]
     gains = methods.set_index(["setting", "method"])["gain"]
@@ -95,14 +93,12 @@ def figures(found: Frames) -> dict[str, str]:
         "weak-ceilings": f"{len(weak)} of {cells['set'].nunique()}",
         "weak-ceiling-sets": ", ".join(weak) or "none",
         "third-of-gap": f"{int((best >= 1 / 3).sum())} of {len(best)}",
-        "spreading-above": f"{above} of {len(spread)}",
-        "spreading-below": below,
-        "spreading-open": len(spread) - above - below,
         "floor-over-plain-least": f"{over_plain.min():.1f}",
         "floor-over-plain-most": f"{over_plain.max():.1f}",
         "best-gain-least": f"{best_gains.min():+.1f}",
         "best-gain-most": f"{best_gains.max():+.1f}",
         "same-learners": "; ".join(named(names) for names in same_everywhere(labelled)) or "none",
+        **spreading_figures(cells),
         **rule_figures(cells),
         **older_figures(runs),
     }
@@ -133,7 +129,8 @@ def stale_pages(folder: Path = LOCAL) -> dict[Path, str]:
 
 
 def fill_pages(folder: Path = LOCAL) -> None:
-    """Fill the regions of every page from the tables in a folder."""
+    """Fill the regions of every page from the tables in a folder, and write the README's as text."""
+    (folder / "summary.txt").write_text(regions(read(folder))["readme"] + "\n", encoding="utf-8")
     for path, text in stale_pages(folder).items():
         path.write_text(text, encoding="utf-8")
         print(f"{path.relative_to(ROOT)} filled")
@@ -270,6 +267,14 @@ def spreading(cells: pd.DataFrame) -> list[str]:
     own = cells[(cells["method"] == "label_spreading") & (cells["gain_low"] > 0)]
     rows = [[row["set"], row["setting"], interval(row)] for _, row in own.iterrows()]
     return table(["set", "setting", "gain over the tuned floor (95%)"], rows, words=(0, 1)) if rows else []
+
+
+def spreading_figures(cells: pd.DataFrame) -> dict[str, int | str]:
+    """Return in how many cells label spreading is above the tuned floor, below it, or not told apart from it."""
+    own = cells[cells["method"] == "label_spreading"]
+    above, below = int((own["gain_low"] > 0).sum()), int((own["gain_high"] < 0).sum())
+    names = ("spreading-above", "spreading-below", "spreading-open")
+    return dict(zip(names, (f"{above} of {len(own)}", below, len(own) - above - below), strict=True))
 
 
 def references(cells: pd.DataFrame, runs: pd.DataFrame) -> list[str]:

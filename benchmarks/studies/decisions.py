@@ -27,7 +27,8 @@ import numpy as np
 import labelwise as lw
 from benchmarks.common import RESULTS, place, read_rows, script_parser, write_rows
 from benchmarks.local import baselines, sets
-from labelwise.metrics import PlattCalibration, Threshold, _thresholds, evaluate, judgeable, learn_thresholds
+from labelwise.metrics import PlattCalibration, Threshold, evaluate, judgeable, learn_thresholds
+from labelwise.metrics import thresholds as _thresholds
 
 FIELDS = ("set", "setting", "seed", "learner", "rule", "micro_f1", "macro_f1", "map", "never")
 TABLE = RESULTS / "decisions.csv"

@@ -34,7 +34,7 @@ def compare(name: str, setting: str, seed: int) -> dict[str, Any]:
     seen = sets.hide(Y, sets.job(name, setting, "ridge", seed))
     record: dict[str, Any] = {"set": name, "setting": setting, "seed": seed}
     for learner, scores in LOGISTIC.items():
-        record[learner] = round(mean_average_precision(Y_test, scores(X, seen, X_test)), 4)
+        record[learner] = round(mean_average_precision(Y_test, scores(X, seen, X_test, logits=True)), 4)
     start = time.perf_counter()
     solution = solve_ridge(X, seen)
     spent = time.perf_counter() - start

@@ -1,8 +1,8 @@
-"""The scripts of ``benchmarks`` as commands: ``--help`` runs nothing, and committed results are written on request."""
+"""The modules of `benchmarks` as commands: ``--help`` runs nothing, and committed results are written on request."""
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import os
 import re
 import subprocess
@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import common
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "benchmarks"
-sys.path.insert(0, str(FOLDER))
-SCRIPTS = [path for path in sorted(FOLDER.glob("*.py")) if '__name__ == "__main__"' in path.read_text()]
+SCRIPTS = [path for path in sorted(FOLDER.rglob("*.py")) if '__name__ == "__main__"' in path.read_text()]
 
 
 def committed():
     """Return the time and size of every committed result."""
-    paths = [FOLDER / "results", ROOT / "docs" / "results", ROOT / "docs" / "benchmark.md"]
+    paths = [
+        FOLDER / "results",
+        ROOT / "docs" / "results",
+        ROOT / "docs" / "benchmark.md",
+        ROOT / "README.md",
+    ]
     files = [file for path in paths for file in (path, *path.rglob("*")) if file.is_file()]
     return {file: (file.stat().st_mtime_ns, file.stat().st_size) for file in files}
 
@@ -38,14 +44,9 @@ def outside(tmp_path, monkeypatch):
     return tmp_path
 
 
-def loaded(path, monkeypatch):
+def module_of(path):
     """Return a script as a module."""
-    name = f"benchmark_{path.stem.strip('_')}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, name, module)
-    spec.loader.exec_module(module)
-    return module
+    return importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
 def called(module, monkeypatch, *options):
@@ -53,36 +54,34 @@ def called(module, monkeypatch, *options):
     module.main()
 
 
-@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: "-".join(path.parts[-2:]))
 def test_help_and_mistakes_run_and_write_nothing(path, outside, monkeypatch, capsys):
-    before, module = committed(), loaded(path, monkeypatch)
+    before, module = committed(), module_of(path)
     for option, code in (("--help", 0), ("-h", 0), ("--no-such-option", 2)):
         with pytest.raises(SystemExit) as ended:
             called(module, monkeypatch, option)
         assert ended.value.code == code
         told = capsys.readouterr()
         assert "usage:" in (told.err if code else told.out)
-        # These write runs, under --out alone.
-        assert code or "--write" in told.out or path.stem in ("local", "judging")
+        assert code or "--write" in told.out
     assert committed() == before
     assert list(outside.iterdir()) == []
 
 
 def test_committed_files_are_opened_by_way_of_the_option_alone():
-    for path in SCRIPTS:
+    for path in FOLDER.rglob("*.py"):
         text = path.read_text()
-        assert not re.search(r"(RESULTS|PAGE)\.(write_text|open\(\"[wa])", text), path
-        assert not re.search(r"default=(RESULTS|FOLDER|Path\(__file__\))", text), path
+        assert not re.search(r"(RESULTS|TABLE|LOCAL|PAGE)\.(write_text|open\(\"[wa])", text), path
+        assert not re.search(r"default=(RESULTS|TABLE|LOCAL|Path\(__file__\))", text), path
+        assert not re.search(r"(write_rows|publish)\((RESULTS|TABLE|LOCAL)", text), path
 
 
 def test_the_place_of_a_table(tmp_path, monkeypatch):
-    import writing
-
     monkeypatch.chdir(tmp_path)
     table = FOLDER / "results" / "steps.csv"
 
     def place(*options, **given):
-        return writing.place(writing.script_parser("", table).parse_args(options), table, **given)
+        return common.place(common.script_parser("", table).parse_args(options), table, **given)
 
     assert place() == Path("runs", "benchmarks", "steps.csv")
     assert place().parent.is_dir()
@@ -93,29 +92,44 @@ def test_the_place_of_a_table(tmp_path, monkeypatch):
         place("--write", "--out", "a.csv")
 
 
-def test_tables_of_the_local_benchmark_go_beside_their_runs_unless_asked_otherwise(tmp_path):
-    from local_tables import FOLDER as LOCAL
-    from local_tables import folder_of
-
-    assert folder_of("default", tmp_path) == tmp_path / "page"
-    assert folder_of("default", tmp_path, write=True) == LOCAL
-    for given in (("quick", tmp_path, None, True), ("default", tmp_path, LOCAL)):
-        with pytest.raises(SystemExit):
-            folder_of(*given)
+def test_a_table_is_written_whole_and_read_back(tmp_path):
+    path = tmp_path / "a" / "table.csv"
+    assert common.read_rows(path) == []
+    common.write_rows(path, [{"a": 1, "b": "x, y"}, {"a": 2, "c": 0.5}])
+    assert path.read_bytes() == b'a,b,c\n1,"x, y",\n2,,0.5\n'
+    assert common.read_rows(path) == [{"a": "1", "b": "x, y", "c": ""}, {"a": "2", "b": "", "c": "0.5"}]
+    assert [file.name for file in path.parent.iterdir()] == ["table.csv"]
 
 
-def test_the_whole_folder_answers_help_and_starts_what_is_named(monkeypatch):
+def test_ratios_are_of_the_same_round():
+    calls, clock = [], iter(range(100))
+    times = common.in_turns(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2, lambda: next(clock) ** 2
+    )
+    assert calls == ["a", "b", "a", "b"]
+    assert times == {"a": [1, 9], "b": [5, 13]}
+    assert common.median_ratio([1.0, 9.0, 4.0], [1.0, 3.0, 8.0]) == 1.0
+
+
+def test_the_speed_command_answers_help_and_starts_what_is_named(monkeypatch):
     before = committed()
     environment = {k: v for k, v in os.environ.items() if k != "LABELWISE_DATA"}
+    command = [sys.executable, "-m", "benchmarks.speed"]
     done = subprocess.run(
-        [sys.executable, str(FOLDER), "--help"], check=True, capture_output=True, text=True, env=environment
+        [*command, "--help"], check=True, capture_output=True, text=True, env=environment, cwd=ROOT
     )
-    assert done.stdout.startswith("usage: python benchmarks")
+    assert done.stdout.startswith("usage: python -m benchmarks.speed")
     assert committed() == before
-    started, module = [], loaded(FOLDER / "__main__.py", monkeypatch)
+    started, module = [], module_of(FOLDER / "speed" / "__main__.py")
     monkeypatch.setattr(subprocess, "run", lambda command, check: started.append(command[1:]))
     called(module, monkeypatch, "steps", "losses")
-    assert started == [[str(FOLDER / "steps.py")], [str(FOLDER / "losses.py")]]
+    assert started == [["-m", "benchmarks.speed.steps"], ["-m", "benchmarks.speed.losses"]]
     started.clear()
-    called(module, monkeypatch, "steps", "--write")
-    assert started == [[str(FOLDER / "steps.py"), "--write"]]
+    called(module, monkeypatch, "steps", "--rounds", "1", "--write")
+    assert started == [["-m", "benchmarks.speed.steps", "--rounds", "1", "--write"]]
+
+
+def test_the_speed_command_knows_every_script_of_its_folder():
+    module = module_of(FOLDER / "speed" / "__main__.py")
+    names = {path.stem for path in SCRIPTS if path.parent.name == "speed"} - {"__main__"}
+    assert {*module.SPEED, *module.ON_DATA} == names

@@ -1,17 +1,12 @@
 """The effects of the published protocol: what differs between the two sides of a pair, and nothing else."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import effects
-import sets
-
+from benchmarks.local import sets
+from benchmarks.studies import effects
 from labelwise.experiments.shards import write_shard
 
 

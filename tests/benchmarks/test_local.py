@@ -1,18 +1,9 @@
 """The local benchmark's grid and baselines, on small drawn sets."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import baselines
-import judging
-import local
-import sets
-
+from benchmarks.local import baselines, grid, run, sets
 from labelwise import methods
 
 METRICS = {"map", "one_error", "micro_f1", "macro_f1", "hamming_loss"}
@@ -25,13 +16,13 @@ def drawn(monkeypatch):
     X = (Y @ random.normal(size=(4, 12)) + random.normal(size=(160, 12))).astype(np.float32)
     part = (X[:100], Y[:100], X[100:], Y[100:])
     monkeypatch.setattr(sets, "read", lambda *_: part)
-    judging.read.cache_clear()
+    run.read.cache_clear()
     yield part
-    judging.read.cache_clear()
+    run.read.cache_clear()
 
 
 def test_the_default_grid_holds_every_method_in_every_setting_it_accepts(drawn, tmp_path):
-    jobs = local.GRIDS["default"].jobs(tmp_path)
+    jobs = grid.GRIDS["default"].jobs(tmp_path)
     assert len({job.key for job in jobs}) == len(jobs)
     for setting in sets.SETTINGS:
         kind, fraction = sets.KINDS[setting]
@@ -44,19 +35,19 @@ def test_the_default_grid_holds_every_method_in_every_setting_it_accepts(drawn, 
                 }
                 assert found == {*methods.fitting(kind), *baselines.applicable(kind)}
     assert {(job.dataset, job.method) for job in jobs if job.setting == "full"} == {
-        (name, method) for name in sets.SETS for method in local.CEILING
+        (name, method) for name in sets.SETS for method in grid.CEILING
     }
 
 
 def test_slow_methods_are_left_out_of_wide_sets_and_come_later(drawn, monkeypatch, tmp_path):
-    jobs = local.GRIDS["default"].jobs(tmp_path)
-    first_slow = next(i for i, job in enumerate(jobs) if job.method in local.SLOW)
+    jobs = grid.GRIDS["default"].jobs(tmp_path)
+    first_slow = next(i for i, job in enumerate(jobs) if job.method in grid.SLOW)
     assert {job.seed for job in jobs[:first_slow]} == {0, 1}
-    assert all(job.method in local.SLOW for job in jobs[first_slow:] if job.seed < 2)
+    assert all(job.method in grid.SLOW for job in jobs[first_slow:] if job.seed < 2)
     X, Y, X_test, Y_test = drawn
     wide = (X, np.tile(Y, 8), X_test, np.tile(Y_test, 8))
     monkeypatch.setattr(sets, "read", lambda *_: wide)
-    assert not {job.method for job in local.GRIDS["default"].jobs(tmp_path)} & set(local.SLOW)
+    assert not {job.method for job in grid.GRIDS["default"].jobs(tmp_path)} & set(grid.SLOW)
 
 
 @pytest.mark.parametrize("setting", sets.SETTINGS)
@@ -81,11 +72,11 @@ def test_hidden_labels_are_true_and_follow_the_seed(drawn, setting):
 
 def test_a_run_has_every_metric_by_its_rule_and_keeps_its_replicates(drawn, tmp_path):
     job = sets.job("scene", "single positive", "cap", 0, None)
-    found = judging.run(job, str(tmp_path))
+    found = run.run(job, str(tmp_path))
     assert {m.metric for m in found.measurements if m.rule in ("", "own")} == METRICS
     assert {m.rule for m in found.measurements} == {"", "own", "half", "oracle_count"}
     assert found.facts["prior"] == pytest.approx(drawn[1].sum(1).mean(), abs=5e-4)
     kept = np.load(tmp_path / "replicates" / f"{job.key}.npy")
-    assert kept.shape == (judging.REPLICATES,)
+    assert kept.shape == (run.REPLICATES,)
     value = next(m.value for m in found.measurements if m.metric == "map")
     assert abs(kept.mean() - value) < 0.05

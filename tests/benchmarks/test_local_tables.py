@@ -2,25 +2,19 @@
 
 import json
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-
-import local
-import local_page
-import local_tables
-import local_words
-import paper_size
-import publish_local
-import sets
-
+from benchmarks.common import read_rows
+from benchmarks.local import __main__ as local
+from benchmarks.local import page, sets, tables
+from benchmarks.local.grid import GRIDS, Grid
+from benchmarks.studies import effects, paper_size
 from labelwise.experiments.shards import write_shard
 
-SMALL = local.Grid(
+SMALL = Grid(
     ("scene", "yeast"),
     ("single positive", "5% labelled", "20% labelled"),
     seeds=2,
@@ -64,19 +58,25 @@ def narrow(monkeypatch):
 
 @pytest.fixture
 def committed(monkeypatch, tmp_path):
-    """A stand-in for ``docs/results/local`` and ``docs/benchmark.md``."""
+    """A stand-in for `docs/results/local` and `docs/benchmark.md`."""
     folder = tmp_path / "docs" / "results" / "local"
     folder.mkdir(parents=True)
-    for module in (local_tables, local_page):
-        monkeypatch.setattr(module, "FOLDER", folder)
+    (tmp_path / "docs" / "benchmark.md").write_text("# Page\n\n<!-- table: summary -->\n\n<!-- end -->\n")
+    monkeypatch.setattr(local, "LOCAL", folder)
+    monkeypatch.setattr(page, "ROOT", tmp_path)
+    monkeypatch.setattr(page, "PAGES", (tmp_path / "docs" / "benchmark.md",))
     return folder
+
+
+def written(grid, out):
+    return tables.write(grid, grid.jobs(out), out, out / "page")
 
 
 def test_cells_are_recomputed_from_the_runs(narrow, tmp_path):
     jobs = SMALL.jobs(tmp_path)
     lost = [job for job in jobs if job.method == "mime" and job.seed == 1]
     write_runs(tmp_path, SMALL, without=lost)
-    written = local_tables.tables(SMALL, tmp_path, tmp_path / "page")
+    made = written(SMALL, tmp_path)
     runs, cells = (pd.read_csv(tmp_path / "page" / f"{name}.csv") for name in ("runs", "cells"))
     full = runs[runs["setting"] == "all labels"]
     for _, cell in cells.iterrows():
@@ -90,27 +90,26 @@ def test_cells_are_recomputed_from_the_runs(narrow, tmp_path):
         assert cell["tuned_ceiling"] == pytest.approx(ceiling, rel=1e-4)
         if ceiling - floor > 0.006:
             assert cell["share_of_gap"] == pytest.approx(cell["gain"] / (ceiling - floor), rel=2e-3, abs=2e-4)
-    assert set(written["missing"]["method"]) == {"mime"}
-    page = " ".join(local_page.page(tmp_path / "page", tmp_path, SMALL).split())
-    assert "`mime` have fewer seeds in some cells ([What is missing](#what-is-missing))" in page
-    assert "](page/gains.svg)" in page
+    assert set(made["missing"]["method"]) == {"mime"}
+    shown = page.regions(page.read(tmp_path / "page"))
+    assert shown["fewer-seeds"] == "`mime`"
+    assert shown["runs-missing"] == str(len(lost))
+    assert "| scene | 5% labelled | not run | seed 1: mime |" in shown["missing"]
 
 
 def test_the_tuned_ceiling_is_of_the_three_that_are_named_whatever_else_saw_all_labels(narrow, tmp_path):
-    grid = local.Grid(
-        ("scene", "yeast"), ("single positive", "all labels"), seeds=2, methods=("ridge", "bam")
-    )
+    grid = Grid(("scene", "yeast"), ("single positive", "all labels"), seeds=2, methods=("ridge", "bam"))
     write_runs(tmp_path, grid, value=lambda job: 0.9 if job.method == "bam" else 0.5 + 0.1 * job.seed)
-    cells = local_tables.tables(grid, tmp_path, tmp_path / "page")["cells"]
+    cells = written(grid, tmp_path)["cells"]
     assert set(cells["tuned_ceiling"]) == {0.5}
-    page = local_page.page(tmp_path / "page", tmp_path / "page", grid)
-    assert "| scene | single positive | 55.0 | 55.0 | 55.0 | 50.0 | 50.0 |" in page
+    shown = page.regions(page.read(tmp_path / "page"))["references"]
+    assert "| scene | single positive | 55.0 | 55.0 | 55.0 | 50.0 | 50.0 |" in shown
 
 
 def test_a_run_that_failed_is_said_to_have_failed(narrow, tmp_path):
     jobs = SMALL.jobs(tmp_path)
     write_runs(tmp_path, SMALL, failed=[job for job in jobs if job.method == "mime" and job.seed == 1])
-    missing = local_tables.tables(SMALL, tmp_path, tmp_path / "page")["missing"]
+    missing = written(SMALL, tmp_path)["missing"]
     assert set(missing["why"]) == {"failed: it broke"}
 
 
@@ -123,71 +122,73 @@ def run_main(module, monkeypatch, *options):
 def test_another_grid_than_the_default_never_writes_where_the_defaults_results_are(
     narrow, committed, monkeypatch, tmp_path, grid
 ):
-    out = tmp_path / "out"
-    monkeypatch.setitem(local.GRIDS, grid, SMALL)
+    out, hand_written = tmp_path / "out", (committed.parents[1] / "benchmark.md").read_text()
+    monkeypatch.setitem(GRIDS, grid, SMALL)
     write_runs(out, SMALL)
-    for module in (local_tables, local_page):
-        run_main(module, monkeypatch, "--grid", grid, "--out", out)
-        for given in (("--folder", committed), ("--write",)):
-            with pytest.raises(SystemExit, match=f"holds the default grid.*{grid}"):
-                run_main(module, monkeypatch, "--grid", grid, "--out", out, *given)
+    run_main(local, monkeypatch, "--grid", grid, "--out", out, "--no-runs")
+    with pytest.raises(SystemExit, match=f"holds the default grid.*{grid}"):
+        run_main(local, monkeypatch, "--grid", grid, "--out", out, "--no-runs", "--write")
     assert list(committed.iterdir()) == []
-    assert not (committed.parents[1] / "benchmark.md").exists()
-    assert {"runs.csv", "cells.csv", "gains.svg", "benchmark.md"} <= {
-        p.name for p in (out / "page").iterdir()
-    }
-    text = (out / "page" / "benchmark.md").read_text()
+    assert (committed.parents[1] / "benchmark.md").read_text() == hand_written
+    assert {"runs.csv", "cells.csv", "gains.svg", "tables.md"} <= {p.name for p in (out / "page").iterdir()}
+    text = (out / "page" / "tables.md").read_text()
     assert "](gains.svg)" in text
-    assert f"--grid {grid}" in text
-    assert "Four methods, in three label settings, on two real sets" in text
-    assert "GoEmotions" not in text.partition("## Summary")[0]
+    assert "| sets | scene, yeast |" in text
+    assert "| methods | ridge, bam, cap, mime |" in text
+    assert "goemotions" not in text
 
 
 def test_the_default_grid_writes_the_docs_on_request(narrow, committed, monkeypatch, tmp_path):
-    monkeypatch.setitem(local.GRIDS, "default", SMALL)
+    monkeypatch.setitem(GRIDS, "default", SMALL)
     write_runs(tmp_path / "out", SMALL)
-    for module in (local_tables, local_page):
-        run_main(module, monkeypatch, "--out", tmp_path / "out")
-        with pytest.raises(SystemExit, match="is committed: --write writes it"):
-            run_main(module, monkeypatch, "--out", tmp_path / "out", "--folder", committed)
+    run_main(local, monkeypatch, "--out", tmp_path / "out", "--no-runs")
     assert list(committed.iterdir()) == []
-    assert (tmp_path / "out" / "page" / "benchmark.md").exists()
-    for module in (local_tables, local_page):
-        run_main(module, monkeypatch, "--out", tmp_path / "out", "--write")
-    assert "](results/local/gains.svg)" in (committed.parents[1] / "benchmark.md").read_text()
-    assert (committed / "summary.txt").exists()
+    assert (tmp_path / "out" / "page" / "tables.md").exists()
+    run_main(local, monkeypatch, "--out", tmp_path / "out", "--no-runs", "--write")
+    assert "| `bam` |" in (committed.parents[1] / "benchmark.md").read_text()
+    assert {"runs.csv", "cells.csv", "gains.svg", "summary.txt"} <= {p.name for p in committed.iterdir()}
 
 
 def test_no_runs_are_one_line(narrow, monkeypatch, tmp_path):
-    with pytest.raises(SystemExit, match=r"no run of the quick grid under .*local.py --grid quick --out"):
-        run_main(local_tables, monkeypatch, "--grid", "quick", "--out", tmp_path)
+    with pytest.raises(SystemExit, match=r"no run of this grid under .*: leave --no-runs out"):
+        run_main(local, monkeypatch, "--quick", "--out", tmp_path, "--no-runs")
 
 
 @pytest.mark.parametrize(
-    ("options", "grid", "scripts"),
+    ("options", "grid", "parts"),
     [
-        ((), "default", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
-        (("--write",), "default", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
-        (("--quick",), "quick", ["local.py", "local_tables.py", "local_page.py"]),
-        (("--grid", "quick"), "quick", ["local.py", "local_tables.py", "local_page.py"]),
-        (("--grid", "full"), "full", ["local.py", "effects.py", "paper_size.py", "local_tables.py", "local_page.py"]),
+        ((), "default", ["runs", "effects", "paper_size", "tables", "tables.md"]),
+        (("--write",), "default", ["runs", "effects", "paper_size", "tables", "pages"]),
+        (("--quick",), "quick", ["runs", "tables", "tables.md"]),
+        (("--grid", "quick"), "quick", ["runs", "tables", "tables.md"]),
+        (("--grid", "full"), "full", ["runs", "effects", "paper_size", "tables", "tables.md"]),
     ],
-)  # fmt: skip
-def test_one_command_runs_each_part_in_its_own_folders(monkeypatch, tmp_path, options, grid, scripts):
-    ran = []
-    monkeypatch.setattr(publish_local, "run", lambda script, *given: ran.append((script, given)))
-    run_main(publish_local, monkeypatch, "--out", tmp_path, *options)
-    assert [script for script, _ in ran] == scripts
-    given = dict(ran)
-    for script in ("local.py", "local_tables.py", "local_page.py"):
-        assert given[script][:4] == ("--grid", grid, "--out", str(tmp_path))
-    for script in ("local_tables.py", "local_page.py"):
-        assert given[script][4:] == (("--write",) if "--write" in options else ())
-    for script, name in (("effects.py", "effects.csv"), ("paper_size.py", "paper_size.csv")):
-        if script in scripts:
-            table = ("--table", str(tmp_path / "page" / name))
-            assert given[script][-1:] == ("--write",) if "--write" in options else given[script][-2:] == table
-            assert str(tmp_path) in given[script][1]
+)
+def test_one_command_runs_each_part_in_its_own_folders(
+    narrow, committed, monkeypatch, tmp_path, options, grid, parts
+):
+    ran = {}
+
+    def stand_in(name):
+        return lambda *given, **named: ran.setdefault(name, given)
+
+    monkeypatch.setattr(local.run, "compute", stand_in("runs"))
+    monkeypatch.setattr(effects, "measure", stand_in("effects"))
+    monkeypatch.setattr(paper_size, "measure", stand_in("paper_size"))
+    monkeypatch.setattr(tables, "write", stand_in("tables"))
+    monkeypatch.setattr(page, "write_tables", stand_in("tables.md"))
+    monkeypatch.setattr(page, "fill_pages", stand_in("pages"))
+    out = tmp_path / "out"
+    run_main(local, monkeypatch, "--out", out, *options)
+    assert list(ran) == parts
+    folder = committed if "--write" in options else out / "page"
+    jobs = GRIDS[grid].jobs(out)
+    assert ran["runs"][:3] == (jobs, "benchmarks.local.run:run", out)
+    assert ran["tables"] == (GRIDS[grid], jobs, out, folder)
+    assert ran.get("tables.md", (folder,))[0] == folder == ran.get("pages", (folder,))[0]
+    if "effects" in parts:
+        assert ran["effects"] == (out / "effects", folder / "effects.csv")
+        assert ran["paper_size"] == (out, folder / "paper_size.csv")
 
 
 def test_papers_size_keeps_its_rows_under_out_and_writes_a_table_of_them(monkeypatch, tmp_path):
@@ -208,11 +209,11 @@ def test_papers_size_keeps_its_rows_under_out_and_writes_a_table_of_them(monkeyp
     run_main(paper_size, monkeypatch, *options)
     assert ran == [["voc12", "bam"], ["voc12", "cap"]]
     assert table.read_text() == (tmp_path / "out" / "paper_size.csv").read_text()
-    assert len(paper_size.read(table)) == 2
+    assert len(read_rows(table)) == 2
     table.unlink()
     run_main(paper_size, monkeypatch, *options)
     assert len(ran) == 2
-    assert len(paper_size.read(table)) == 2
+    assert len(read_rows(table)) == 2
 
 
 def cell(name, setting, method, gain, low, high, **more):
@@ -235,9 +236,8 @@ def test_what_is_not_told_apart_is_not_called_below():
             cell("ohsumed", "5% labelled", "label_spreading", -0.04, -0.05, -0.03),
         ]
     )
-    (line,) = local_words.spreading_lines(cells)
-    assert "above the tuned floor in 1 of 3 cells (scene, 5% labelled: +9.0)" in line
-    assert "below it in 1, and not told apart from it in 1" in line
+    assert page.spreading(cells)[2:] == ["| scene | 5% labelled | +9.0 (+7.0 to +10.0) |"]
+    assert [*page.spreading_figures(cells).values()] == ["1 of 3", 1, 1]
 
 
 def test_too_narrow_intervals_are_said_to_be():
@@ -248,7 +248,7 @@ def test_too_narrow_intervals_are_said_to_be():
         gains = random.normal(size=5)
         low, high = np.quantile(gains[random.integers(0, 5, (1000, 5))].mean(1), [0.025, 0.975])
         held, above = held + (low <= 0 <= high), above + (low > 0)
-    covered, chance = local_words.coverage(5)
+    covered, chance = page.coverage(5)
     assert covered == pytest.approx(held / 1500, abs=0.03)
     assert chance == pytest.approx(above / 1500, abs=0.02)
     assert covered < 0.9
@@ -260,4 +260,4 @@ def test_learners_with_the_same_figures_everywhere_are_named():
         for name, gains in (("scene", (0.1, 0.1, 0.2)), ("yeast", (0.3, 0.3, 0.3)))
         for method, gain in zip(("bce", "em", "bam"), gains, strict=True)
     ]
-    assert local_words.same_everywhere(pd.DataFrame(rows)) == [["bce", "em"]]
+    assert page.same_everywhere(pd.DataFrame(rows)) == [["bce", "em"]]

@@ -47,7 +47,7 @@ class HypersphericalLearning(NegativeByAssumption):
                 low=0.0,
                 high=1000.0,
                 optional=True,
-                source="ours: benchmarks/adaptive_rate.py; the paper names one Adam, that is 1",
+                source="ours: benchmarks/studies/adaptive_rate.py; the paper names one Adam, that is 1",
             ),
             "bce_updates_scale": Hyperparameter(False, "let the cross-entropy move s and m as well"),
         },

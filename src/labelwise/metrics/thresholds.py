@@ -34,7 +34,7 @@ STEPS = (Step(0.0, 0.0), Step(0.0, 0.25), Step(0.25, 0.25), Step(0.5, 0.25))
 FIXED: Mapping[str, Step] = {"micro-f1": STEPS[0], "macro-f1": Step(0.75, 0.5)}
 _FOLDS, _MOST_ROWS, _FEWEST_ROWS = 5, 20_000, 50
 # The loss of held-out micro-F1 that a step may cost. For each of five real sets, the other four choose .04
-# (benchmarks/decisions.py); half of it gains nearly as much macro-F1 and keeps micro-F1 where it was.
+# (benchmarks/studies/decisions.py); half of it gains nearly as much macro-F1 and keeps micro-F1 where it was.
 _TOLERANCE = 0.02
 
 
