@@ -78,7 +78,7 @@ def test_thumbnails_are_small_and_broken_files_have_none(tmp_path):
     import base64
     import io
 
-    from labelwise.report.pictures import thumbnail
+    from labelwise.report.formats import thumbnail
 
     Image.new("CMYK", (900, 300)).save(tmp_path / "a.jpg")
     (tmp_path / "b.jpg").write_bytes((tmp_path / "a.jpg").read_bytes()[:200])

@@ -5,9 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise import metrics
+from labelwise._random import generator
 from labelwise.analysis.columns import Columns, densities
 from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
+
+_FOLDS = 5
+Diagrams = list[tuple[str, metrics.Reliability]]
+"""Reliability diagrams with their titles."""
 
 
 def wasserstein_distances(scores: ArrayLike, Y_true: ArrayLike) -> NDArray[np.float64]:
@@ -61,3 +67,46 @@ def _pair(scores: ArrayLike, Y: ArrayLike) -> tuple[NDArray[np.float64], NDArray
     if values.shape != labels.shape:
         raise UserError(f"scores has shape {values.shape}, Y_true {labels.shape}: give one score an entry")
     return values, labels
+
+
+def score_reliability(labels: ArrayLike, scores: ArrayLike, title: str) -> Diagrams:
+    """Return the reliability diagram of scores, or nothing where the labels do not identify it.
+
+    Args:
+        labels: (n, K) of 1, 0 and -1.
+        scores: (n, K) in [0, 1].
+        title: The diagram's title.
+    """
+    matrix = as_matrix(labels)
+    identified = metrics.judgeable(matrix)
+    if not identified.calibration:
+        return []
+    return [(title, metrics.reliability(matrix[identified.rows], np.asarray(scores)[identified.rows]))]
+
+
+def held_out_reliability(labels: ArrayLike, scores: ArrayLike, *, calibrated: bool, seed: int) -> Diagrams:
+    """Return the diagrams of held-out scores as they are and, for a model that calibrates, calibrated.
+
+    Calibration is judged on rows that it was not fitted to, five parts taking turns.
+    """
+    diagrams = score_reliability(labels, scores, "Before calibration" if calibrated else "Scores")
+    if not diagrams or not calibrated:
+        return diagrams
+    rows = metrics.judgeable(as_matrix(labels)).rows
+    Y = as_matrix(labels)[rows]
+    after = _cross_calibrated(Y, np.asarray(scores, dtype=np.float64)[rows], seed)
+    return diagrams if after is None else [*diagrams, ("After calibration", metrics.reliability(Y, after))]
+
+
+def _cross_calibrated(
+    Y: NDArray[np.int8], scores: NDArray[np.float64], seed: int
+) -> NDArray[np.float64] | None:
+    result = np.empty_like(scores)
+    order = generator(seed, "reliability").permutation(len(Y))
+    for fold in range(_FOLDS):
+        test = np.zeros(len(Y), bool)
+        test[order[fold::_FOLDS]] = True
+        if not metrics.judgeable(Y[~test]).calibration:
+            return None
+        result[test] = metrics.PlattCalibration.fit(Y[~test], scores[~test]).apply(scores[test])
+    return result

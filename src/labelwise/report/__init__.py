@@ -1,22 +1,14 @@
-"""The HTML report of a run: one self-contained file that says what was known, done and found."""
+"""The HTML report of a run: one self-contained file on what was known, done and found."""
 
-from labelwise.report.content import (
-    Column,
-    Comparison,
-    ComparisonRow,
-    Decision,
-    Example,
-    Learnt,
-    Missing,
-    MissingExample,
-    ReportContent,
-    Results,
-    Skipped,
-    Training,
-)
-from labelwise.report.memory import peak_memory
-from labelwise.report.model import content_of
+from labelwise.report.content import ReportContent, content_of
 from labelwise.report.page import write_report
+from labelwise.report.sections.comparison import Column, Comparison, ComparisonRow
+from labelwise.report.sections.examples import Example
+from labelwise.report.sections.learnt import Learnt
+from labelwise.report.sections.missing import Missing, MissingExample
+from labelwise.report.sections.results import Decision, Results
+from labelwise.report.sections.skipped import Skipped
+from labelwise.report.sections.training import Training, peak_memory
 
 __all__ = [
     "Column",

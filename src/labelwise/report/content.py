@@ -1,201 +1,133 @@
-"""What a report says, as plain data; every section may be left out."""
+"""A report's content as plain data: the sections in the order in which the page shows them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
-from labelwise.analysis import AngleDistributions, LabelCorrelation
+from labelwise import metrics
 from labelwise.annotations import Summary
-from labelwise.metrics import Evaluation, Reliability
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a model was trained."""
-
-    method: str
-    """The method's id."""
-    title: str = ""
-    paper: str = ""
-    assumption: str = ""
-    hyperparameters: Mapping[str, Any] = field(default_factory=dict)
-    help: Mapping[str, str] = field(default_factory=dict)
-    """What each hyper-parameter is, by its name."""
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    """Everything else that was set: budget, scaling, backbone, seed."""
-    notes: Sequence[str] = ()
-    """Sentences on what was assumed or departed from."""
-    seconds: float | None = None
-    memory: int | None = None
-    """The most memory that the process has held at a time, in bytes."""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    configuration: Mapping[str, Any] = field(default_factory=dict)
-    """What the run was asked, as it was given."""
-
-
-@dataclass(frozen=True)
-class Results:
-    """How well a model does."""
-
-    evaluation: Evaluation | Mapping[str, Any]
-    """An ``labelwise.metrics.Evaluation``, or what its ``to_dict`` gave."""
-    judged_on: str = ""
-    """A sentence on the items judged."""
-    rule_source: str = ""
-    """A sentence on how the decision rule was chosen."""
-    thresholds: Sequence[float] | None = None
-    """(K,) score from which each label is predicted; infinity means never."""
-    known_positives: Sequence[int] | None = None
-    """(K,) known positives that the model was trained on."""
-    low: Sequence[float] | None = None
-    """(K,) lower end of each label's interval of average precision."""
-    high: Sequence[float] | None = None
-    map_interval: tuple[float, float] | None = None
-    level: float = 0.95
-    """Coverage that the intervals aim at."""
-    reliability: Sequence[tuple[str, Reliability]] = ()
-    """Reliability diagrams with their titles."""
-    reliability_words: Sequence[str] = ()
-
-    def facts(self) -> Mapping[str, Any]:
-        """Return the evaluation as plain data, None where a value is undefined."""
-        found = self.evaluation
-        return found.to_dict() if isinstance(found, Evaluation) else found
-
-
-@dataclass(frozen=True)
-class Decision:
-    """How scores become label sets."""
-
-    rule: str
-    source: str = ""
-    """A sentence on how it was chosen."""
-    names: Sequence[str] = ()
-    thresholds: Sequence[float] = ()
-    """(K,) score from which each label is predicted; infinity means never. Empty where there are none."""
-    known_positives: Sequence[int] = ()
-    """(K,)"""
-
-
-@dataclass(frozen=True, eq=False)
-class Learnt:
-    """What the trained model shows of itself."""
-
-    angles: AngleDistributions | None = None
-    correlation: LabelCorrelation | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class MissingExample:
-    """An item that seems to miss a label."""
-
-    name: str
-    label: str
-    score: float
-    """In [0, 1]."""
-    known: Sequence[str] = ()
-    """Labels known to be relevant."""
-    picture: str | NDArray[np.uint8] | NDArray[np.float32] | None = None
-    """A ``data:`` URI, or (H, W) grey or (H, W, 3) colour."""
-    text: str | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Missing:
-    """The unknown entries that are most likely relevant."""
-
-    examples: Sequence[MissingExample]
-    names: Sequence[str]
-    predicted: Sequence[int]
-    """(K,) unknown entries of each label that the decision rule predicts."""
-    unknown: Sequence[int]
-    """(K,) unknown entries of each label."""
-    words: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """An item that could not be used; ``row`` counts from 0."""
-
-    row: int
-    item: str
-    reason: str
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of figures in a comparison of methods."""
-
-    key: str
-    title: str
-    kind: Literal["share", "gain", "seconds", "text"] = "share"
-    better: Literal["high", "low"] | None = "high"
-    """Which end is bold; None: no value is."""
-
-
-@dataclass(frozen=True)
-class ComparisonRow:
-    """A method's figures by column key; None where undefined."""
-
-    title: str
-    values: Mapping[str, Any]
-    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    role: Literal["", "reference", "ceiling"] = ""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Methods side by side; ``drawn`` are the keys of the columns that are drawn as bars."""
-
-    rows: Sequence[ComparisonRow]
-    columns: Sequence[Column]
-    drawn: Sequence[str] = ("map",)
-    words: Sequence[str] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class Example:
-    """An item with the relevant labels that were known, those that were hidden, and what methods said."""
-
-    known: Sequence[str]
-    hidden: Sequence[str]
-    predicted: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Labels predicted, by the title of the method."""
-    name: str = ""
-    picture: NDArray[np.uint8] | NDArray[np.float32] | None = None
-    """(H, W) grey or (H, W, 3) colour."""
-    text: str | None = None
+from labelwise.classifier import MultiLabelClassifier
+from labelwise.methods import get
+from labelwise.report.section import Section, Subject
+from labelwise.report.sections.comparison import COMPARISON, Comparison
+from labelwise.report.sections.examples import EXAMPLES, Example
+from labelwise.report.sections.labels import LABELS
+from labelwise.report.sections.learnt import LEARNT, Learnt
+from labelwise.report.sections.missing import MISSING, Missing
+from labelwise.report.sections.results import RESULTS, Decision, Results, key_figures
+from labelwise.report.sections.skipped import SKIPPED, Skipped
+from labelwise.report.sections.training import TRAINING, Training
 
 
 @dataclass(frozen=True)
 class ReportContent:
-    """A report's sections, in the order in which they are shown."""
+    """A report's sections, in the order in which they are shown; each may be left out.
+
+    The first field of a section names it: its place here is the section's place in the page.
+    """
 
     title: str
     lead: Sequence[str] = ()
     """Paragraphs below the title."""
     key_figures: Sequence[tuple[str, str]] = ()
     """(name, value) pairs shown large below the lead."""
-    summary: Summary | Mapping[str, Any] | None = None
+    summary: Summary | Mapping[str, Any] | None = field(default=None, metadata={"section": LABELS})
     """What ``labelwise.describe`` says of the labels, or its ``to_dict``."""
     summary_words: Sequence[str] = ()
-    comparison: Comparison | None = None
-    examples: Sequence[Example] = ()
+    comparison: Comparison | None = field(default=None, metadata={"section": COMPARISON})
+    examples: Sequence[Example] = field(default=(), metadata={"section": EXAMPLES})
     examples_words: Sequence[str] = ()
-    results: Results | None = None
+    results: Results | None = field(default=None, metadata={"section": RESULTS})
     results_words: Sequence[str] = ()
     """Sentences on the figures, or on why there are none."""
     decision: Decision | None = None
     """Shown where there are no results, whose table has the thresholds otherwise."""
-    learnt: Learnt | None = None
-    missing: Missing | None = None
-    training: Training | None = None
-    skipped: Sequence[Skipped] = ()
+    learnt: Learnt | None = field(default=None, metadata={"section": LEARNT})
+    missing: Missing | None = field(default=None, metadata={"section": MISSING})
+    training: Training | None = field(default=None, metadata={"section": TRAINING})
+    skipped: Sequence[Skipped] = field(default=(), metadata={"section": SKIPPED})
     """Items that were left out because they could not be read."""
     history: Sequence[Mapping[str, Any]] = ()
     """Records of the epochs, as ``MultiLabelClassifier.history_`` has them."""
+
+
+SECTIONS: tuple[Section, ...] = tuple(
+    part.metadata["section"] for part in fields(ReportContent) if "section" in part.metadata
+)
+
+
+def content_of(
+    model: MultiLabelClassifier,
+    evaluation: metrics.Evaluation | None = None,
+    *,
+    title: str | None = None,
+    lead: Sequence[str] = (),
+    labels: ArrayLike | None = None,
+    scores: ArrayLike | None = None,
+    judged_on: str = "",
+    results_words: Sequence[str] = (),
+    examples: Sequence[Example] = (),
+    seed: int = 0,
+    X: Any = None,
+    Y: Any = None,
+    items: Sequence[str] | None = None,
+    contents: Sequence[Any] | None = None,
+    kind: Literal["image", "text"] | None = None,
+    held_out: tuple[ArrayLike, ArrayLike] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+    skipped: Sequence[Any] = (),
+    memory: int | None = None,
+) -> ReportContent:
+    """Return what there is to report of a fitted or loaded classifier.
+
+    Args:
+        evaluation: How well it does; by default on ``labels`` and ``scores``, else what it found on held-out rows
+            while it was trained (``validation_``), if anything.
+        labels: (n, K) annotations of the items judged; with ``scores``, intervals are resampled from them.
+        scores: (n, K), what ``model.predict_proba`` gave for these items.
+        judged_on: A sentence on the items judged.
+        results_words: More sentences on the figures, or on why there are none.
+        examples: Items to show.
+        seed: Of the resampling and of samples.
+        X: The training items as the classifier takes them. With ``Y`` the model goes over them once more, and the
+            report shows angles, how labels go together and the most probable missing labels.
+        Y: (n, K) their annotations, or ``Annotations``.
+        items: Their n ids.
+        contents: What is shown of them: paths or arrays of pictures, or texts.
+        kind: Which of the two; None for neither.
+        held_out: (labels, scores before calibration) of the rows that ``validation_`` rests on, for its intervals
+            and reliability; by default what the classifier kept of them (``held_out_``), if anything.
+        configuration: What the run was asked, by name.
+        skipped: Items that could not be used, each with ``row``, ``item`` and ``reason``.
+        memory: Bytes of memory that training held at most, as ``peak_memory()`` tells.
+    """
+    subject = Subject(
+        model=model,
+        evaluation=evaluation,
+        labels=labels,
+        scores=scores,
+        judged_on=judged_on,
+        results_words=results_words,
+        seed=seed,
+        X=X,
+        Y=Y,
+        items=items,
+        contents=contents,
+        kind=kind,
+        held_out=held_out,
+        configuration=configuration,
+        skipped=skipped,
+        memory=memory,
+    )
+    gathered = {name: value for section in SECTIONS for name, value in section.gather(subject).items()}
+    return ReportContent(
+        title=title or f"{get(model.method_).spec.title} on {len(model.label_names_):,} labels",
+        lead=lead,
+        key_figures=key_figures(gathered["results"]),
+        examples=examples,
+        **gathered,
+    )

@@ -10,7 +10,7 @@ from typing import Any
 
 from labelwise._files import write
 from labelwise.errors import printable
-from labelwise.report.content import ReportContent
+from labelwise.report.content import SECTIONS, ReportContent
 
 
 def write_report(content: ReportContent, path: Path | str) -> Path:
@@ -34,24 +34,30 @@ def render(content: ReportContent) -> str:
     from labelwise import __version__, plots
 
     environment = Environment(
-        loader=FunctionLoader(_template),
+        loader=FunctionLoader(_read),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    script = _template("sort.js")
+    blocks = []
+    for section in SECTIONS:
+        data = section.show(*(getattr(content, name) for name in section.fields))
+        if data is not None:
+            template = environment.get_template(f"sections/{section.name}.html")
+            blocks.append((section, Markup(template.render(data))))
+    script = _read("templates/sort.js")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment.get_template("report.html").render(
+    return environment.get_template("templates/page.html").render(
         title=content.title,
-        lead=list(content.lead),
-        key_figures=list(content.key_figures),
-        style=Markup(plots.stylesheet() + _template("style.css")),
+        lead=content.lead,
+        key_figures=content.key_figures,
+        sections=blocks,
+        style=Markup(plots.stylesheet() + _read("templates/style.css")),
         script=Markup(script),
         digest=digest,
         version=__version__,
-        **_views(content),
     )
 
 
@@ -60,24 +66,5 @@ def _printable(value: Any) -> Any:
     return printable(value) if type(value) is str else value
 
 
-def _views(content: ReportContent) -> dict[str, Any]:
-    from labelwise.report import figures, sections, shown
-
-    return {
-        "labels": content.summary and sections.labels_view(content.summary, content.summary_words),
-        "comparison": content.comparison and figures.comparison_view(content.comparison),
-        "examples": [sections.example_view(example, i) for i, example in enumerate(content.examples)],
-        "examples_words": list(content.examples_words),
-        "results": content.results and figures.results_view(content.results),
-        "results_words": list(content.results_words),
-        "decision": content.decision and not content.results and shown.decision_view(content.decision),
-        "learnt": content.learnt and shown.learnt_view(content.learnt),
-        "missing": content.missing and shown.missing_view(content.missing),
-        "skipped": [(bad.item, f"{bad.row + 1:,}", bad.reason) for bad in content.skipped],
-        "training": content.training and sections.training_view(content.training),
-        "curves": sections.curves_view(content.history),
-    }
-
-
-def _template(name: str) -> str:
-    return files("labelwise.report").joinpath("templates", name).read_text(encoding="utf-8")
+def _read(name: str) -> str:
+    return files("labelwise.report").joinpath(*name.split("/")).read_text(encoding="utf-8")

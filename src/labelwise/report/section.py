@@ -1,0 +1,81 @@
+"""Section: a part of the page; Subject: the classifier and the items that a report is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from labelwise import metrics
+from labelwise.analysis import Survey, survey
+from labelwise.annotations import parse
+from labelwise.classifier import MultiLabelClassifier
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A fitted classifier with its training items and the items it was judged on, as ``content_of`` takes them."""
+
+    model: MultiLabelClassifier
+    evaluation: metrics.Evaluation | None
+    labels: ArrayLike | None
+    scores: ArrayLike | None
+    judged_on: str
+    results_words: Sequence[str]
+    seed: int
+    X: Any
+    Y: Any
+    items: Sequence[str] | None
+    contents: Sequence[Any] | None
+    kind: Literal["image", "text"] | None
+    held_out: tuple[ArrayLike, ArrayLike] | None
+    configuration: Mapping[str, Any] | None
+    skipped: Sequence[Any]
+    memory: int | None
+
+    @cached_property
+    def annotations(self) -> NDArray[np.int8]:
+        """(n, K) annotations of the training items."""
+        return parse(self.Y, label_names=self.model.label_names_).matrix
+
+    @cached_property
+    def survey(self) -> Survey | None:
+        """One pass over the training items, which several sections read; None without them."""
+        if self.X is None or self.Y is None:
+            return None
+        return survey(self.model, self.X, self.annotations, seed=self.seed)
+
+    @property
+    def known_positives(self) -> list[int]:
+        """(K,) known positives that the classifier was trained on."""
+        counts: list[int] = self.summary["positives"]
+        return counts
+
+    @property
+    def summary(self) -> Mapping[str, Any]:
+        """The facts on the training labels; a loaded model has them as plain data."""
+        summary = self.model.summary_
+        return summary if isinstance(summary, Mapping) else summary.to_dict()
+
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page: its data, how a classifier gives it, and how it is shown.
+
+    Its block of the page is the template ``sections/NAME.html``.
+    """
+
+    name: str
+    """Its anchor in the page."""
+    title: str
+    """Its title in the table of contents."""
+    fields: tuple[str, ...]
+    """The fields of ``ReportContent`` that hold its data."""
+    show: Callable[..., Mapping[str, Any] | None]
+    """Takes the values of these fields; returns what the template prints, None to leave the section out."""
+    gather: Callable[[Subject], Mapping[str, Any]] = lambda subject: {}
+    """Returns the fields that a classifier tells by itself."""
