@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from labelwise.annotations import Annotations, describe, names_in, parse, parse_names
 from labelwise.errors import UserError
+from tests.annotations.awkward import NAMES
 from tests.refusals import refused
 
 
@@ -240,22 +241,6 @@ def test_control_characters_in_label_names_are_refused(name):
         Annotations(np.zeros((1, 1), np.int8), ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",)).n_labels
         == 1
     )
-
-
-NAMES = [
-    "sea",
-    "sun & sand",
-    "d'or",
-    'say "hi"',
-    "caf\u00e9",
-    "a, b",
-    "wind; cold",
-    "[x]",
-    "{y}",
-    "<z>",
-    "#t",
-    "1",
-]
 
 
 @settings(max_examples=60, deadline=None)

@@ -5,8 +5,9 @@ import os
 import subprocess
 import sys
 
-import numpy as np
 import pytest
+
+from tests.data.dataset_folders import write_learnable_bag
 
 SPEC = """
 title = "One row"
@@ -37,18 +38,7 @@ def labelwise(*words):
 
 @pytest.fixture
 def tree(tmp_path):
-    rng = np.random.default_rng(0)
-    Y = (rng.random((60, 3)) < 0.4).astype(np.uint8)
-    np.savez(
-        tmp_path / "ohsumed.npz",
-        Y=Y,
-        X_data=np.ones(120, np.float32),
-        X_indices=np.stack([Y[:, 0], 2 + Y[:, 1]], 1).ravel().astype(np.int32),
-        X_indptr=np.arange(0, 121, 2, dtype=np.int32),
-        X_shape=np.array([60, 4]),
-        label_names=np.array(["a", "b", "c"]),
-        n_train=40,
-    )
+    write_learnable_bag(tmp_path / "ohsumed.npz")
     (tmp_path / "mine.toml").write_text(SPEC)
     return tmp_path
 

@@ -69,6 +69,22 @@ def write_bag(path: Path, **changes: object) -> np.ndarray:
     return X.toarray()
 
 
+def write_learnable_bag(path: Path) -> None:
+    """Write a bag of 60 texts and 3 labels, the first two of which are told by the words."""
+    rng = np.random.default_rng(0)
+    Y = (rng.random((60, 3)) < 0.4).astype(np.uint8)
+    np.savez(
+        path,
+        Y=Y,
+        X_data=np.ones(120, np.float32),
+        X_indices=np.stack([Y[:, 0], 2 + Y[:, 1]], 1).ravel().astype(np.int32),
+        X_indptr=np.arange(0, 121, 2, dtype=np.int32),
+        X_shape=np.array([60, 4]),
+        label_names=np.array(["a", "b", "c"]),
+        n_train=40,
+    )
+
+
 FOLDERS = {
     "voc2012": "VOCdevkit/VOC2012/JPEGImages",
     "coco2014": ".",

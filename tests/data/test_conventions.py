@@ -22,23 +22,10 @@ from pyarrow import parquet
 from labelwise.annotations import parse
 from labelwise.data import read_table
 from labelwise.errors import UserError
+from tests.annotations import awkward
 
 Rows = list[list[int]]
-NAMES = [
-    "sea",
-    "sun & sand",
-    "d'or",
-    'say "hi"',
-    "caf\u00e9",
-    "a, b",
-    "wind; cold",
-    "[x]",
-    "{y}",
-    "<z>",
-    "#t",
-    "nan",
-    "1",
-]
+NAMES = [*awkward.NAMES, "nan"]
 
 
 @st.composite

@@ -18,6 +18,7 @@ from labelwise.experiments import Job, collect, merge_results, part_of, run_expe
 from labelwise.experiments import experiment as _experiment
 from labelwise.experiments.devices import visible_devices
 from labelwise.experiments.shards import read_shards
+from tests.data.dataset_folders import write_learnable_bag
 from tests.experiments import runner_cases as cases
 
 SPEC = """
@@ -41,18 +42,7 @@ source = "s"
 
 @pytest.fixture
 def tree(tmp_path):
-    rng = np.random.default_rng(0)
-    Y = (rng.random((60, 3)) < 0.4).astype(np.uint8)
-    np.savez(
-        tmp_path / "ohsumed.npz",
-        Y=Y,
-        X_data=np.ones(120, np.float32),
-        X_indices=np.stack([Y[:, 0], 2 + Y[:, 1]], 1).ravel().astype(np.int32),
-        X_indptr=np.arange(0, 121, 2, dtype=np.int32),
-        X_shape=np.array([60, 4]),
-        label_names=np.array(["a", "b", "c"]),
-        n_train=40,
-    )
+    write_learnable_bag(tmp_path / "ohsumed.npz")
     (tmp_path / "mine.toml").write_text(SPEC)
     return tmp_path
 

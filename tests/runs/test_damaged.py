@@ -5,14 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 import sys
 import tracemalloc
 import zipfile
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from labelwise import runs
@@ -30,23 +28,6 @@ FILES = (
     "model/model.json",
     "model/weights.safetensors",
 )
-
-
-@pytest.fixture(scope="module")
-def given(tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("given")
-    random = np.random.default_rng(0)
-    frame = pd.DataFrame(random.normal(size=(60, 4)), columns=[f"f{k}" for k in range(4)])
-    frame[["a", "b"]] = (frame.iloc[:, :2] > 0).astype(int)
-    frame.to_csv(folder / "t.csv", index=False)
-    config = runs.RunConfig.build({"table": str(folder / "t.csv"), "method": "ridge", "device": "cpu"})
-    runs.train(config, folder / "run")
-    return folder / "t.csv", folder / "run"
-
-
-@pytest.fixture
-def run(given, tmp_path) -> Path:
-    return Path(shutil.copytree(given[1], tmp_path / "run"))
 
 
 def uses(run: Path, table: Path, out: Path, *, reported: bool = True) -> list[str]:

@@ -7,8 +7,6 @@ import shutil
 import sys
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from labelwise import runs
@@ -40,21 +38,9 @@ NAMES = (
 
 
 @pytest.fixture(scope="module")
-def given(tmp_path_factory) -> tuple[Path, Path]:
-    folder = tmp_path_factory.mktemp("given")
-    random = np.random.default_rng(0)
-    frame = pd.DataFrame(random.normal(size=(60, 4)), columns=[f"f{k}" for k in range(4)])
-    frame[["a", "b"]] = (frame.iloc[:, :2] > 0).astype(int)
-    frame.to_csv(folder / "t.csv", index=False)
-    config = runs.RunConfig.build({"table": str(folder / "t.csv"), "method": "ridge", "device": "cpu"})
-    runs.train(config, folder / "run")
-    runs.RunDirectory(folder / "run").update(status="training")
-    return folder / "t.csv", folder / "run"
-
-
-@pytest.fixture
-def run(given, tmp_path) -> Path:
-    return Path(shutil.copytree(given[1], tmp_path / "run"))
+def given(given) -> tuple[Path, Path]:
+    runs.RunDirectory(given[1]).update(status="training")
+    return given
 
 
 def contents(folder: Path) -> dict[str, bytes]:
