@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from labelwise._random import generator
 from labelwise.methods import MethodSpec
-from labelwise.methods.plan import Optimiser
+from labelwise.methods.base import Optimiser
 from labelwise.models import SmallCNN
 from labelwise.targets import Slot
 from tests.engine.cases import (

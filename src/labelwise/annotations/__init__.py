@@ -69,10 +69,8 @@ from labelwise.annotations.matrix import (
     check_label_names,
     row_blocks,
 )
-from labelwise.annotations.names import name_notes, names_in, parse_names
-from labelwise.annotations.parsing import parse
-from labelwise.annotations.readers import from_tensor
-from labelwise.annotations.sparse import stored_entries
+from labelwise.annotations.parsing import name_notes, names_in, parse, parse_names
+from labelwise.annotations.readers import from_tensor, stored_entries
 from labelwise.annotations.splitting import split
 
 __all__ = [

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations.checks import missing
-from labelwise.annotations.codes import code_of
+from labelwise.annotations.codes import code_of, missing
 from labelwise.errors import UserError, listed, shown
 
 Names = tuple[str, ...]

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations.checks import reading
-from labelwise.annotations.codes import Codes
+from labelwise.annotations.codes import Codes, reading
 from labelwise.annotations.readers import Matrix, read_states, to_known
 from labelwise.errors import UserError, listed, near, repeated, shown
 

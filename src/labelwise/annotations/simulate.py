@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from labelwise._random import generator
-from labelwise.annotations.checks import check_seed, share_of
+from labelwise.annotations.codes import check_seed, share_of
 from labelwise.annotations.matrix import as_matrix
 from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, near

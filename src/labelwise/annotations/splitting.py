@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.annotations.checks import check_seed
+from labelwise.annotations.codes import check_seed
 from labelwise.annotations.matrix import as_matrix
 from labelwise.errors import UserError
 

@@ -20,17 +20,18 @@ from labelwise.losses.batch import (
     expected_positives,
     expected_positives_with_logits,
     gradient_balance,
+    reduce,
 )
 from labelwise.losses.cross_entropy import (
     assume_negative,
+    entropy_maximization,
+    entropy_minimization,
     ignore_unknown,
     label_smoothing,
     soft_targets,
     weak_assume_negative,
 )
-from labelwise.losses.entropy import entropy_maximization, entropy_minimization
 from labelwise.losses.focusing import asymmetric, focal
-from labelwise.losses.reduction import reduce
 
 __all__ = [
     "AngleMoments",

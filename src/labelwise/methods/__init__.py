@@ -5,8 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from labelwise.errors import UserError, near
-from labelwise.methods.base import Batch, Method, Pool, Problem, Trainer, head_rate
-from labelwise.methods.plan import Group, Optimiser, Stage
+from labelwise.methods.base import Batch, Group, Method, Optimiser, Pool, Problem, Stage, Trainer, head_rate
 from labelwise.methods.ranks import batch_mean, batch_sum, own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.assumption import NegativeByAssumption
+from labelwise.methods.families.assumed_negative import NegativeByAssumption
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 

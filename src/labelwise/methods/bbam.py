@@ -13,9 +13,8 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise.errors import UserError
 from labelwise.methods.bam import ANGULAR_DEPARTURES, ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
-from labelwise.methods.base import Batch, Pool, Problem
+from labelwise.methods.base import Batch, Pool, Problem, Stage
 from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
-from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics

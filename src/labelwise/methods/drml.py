@@ -9,8 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise import targets
-from labelwise.methods.base import Batch, Method, Pool, Trainer
-from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage, Trainer
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import DualRelation

@@ -9,9 +9,8 @@ import torch
 from torch import Tensor
 
 from labelwise import losses, targets
-from labelwise.methods.base import Batch, Method, Pool
+from labelwise.methods.base import Batch, Method, Pool, Stage
 from labelwise.methods.em import ALPHA, DEPARTURES
-from labelwise.methods.plan import Stage
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 

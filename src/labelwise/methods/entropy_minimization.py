@@ -6,8 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method
-from labelwise.methods.plan import Stage
+from labelwise.methods.base import Batch, Method, Stage
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 

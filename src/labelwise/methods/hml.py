@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Problem
-from labelwise.methods.families.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch, Optimiser, Problem
+from labelwise.methods.families.assumed_negative import NegativeByAssumption
 from labelwise.methods.hml_fixed import MARGIN, SCALE
-from labelwise.methods.plan import Optimiser
 from labelwise.methods.ranks import batch_entries, batch_sum
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from labelwise.methods.families.penalty import DEPARTURES, PenalisedHead
+from labelwise.methods.families.assumed_negative import DEPARTURES, PenalisedHead
 from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
 

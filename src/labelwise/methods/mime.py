@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 from labelwise import losses, targets
 from labelwise.data import normal_numbers
-from labelwise.methods.base import Batch, Method, Pool
-from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import LabelQueries
 

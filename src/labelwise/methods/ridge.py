@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Method, Pool
-from labelwise.methods.plan import Stage
+from labelwise.methods.base import Method, Pool, Stage
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 from labelwise.models import Outputs, logits, probabilities, start_from_ridge
 

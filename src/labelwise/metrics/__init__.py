@@ -1,16 +1,22 @@
 """Metrics over known entries, decision rules by name, and thresholds and calibration where identified."""
 
-from labelwise.metrics.calibration import PlattCalibration, calibration_from_dict
-from labelwise.metrics.calibration_error import Reliability, expected_calibration_error, reliability
-from labelwise.metrics.evaluation import METRICS, evaluate
+from labelwise.metrics.calibration import (
+    PlattCalibration,
+    Reliability,
+    calibration_from_dict,
+    expected_calibration_error,
+    reliability,
+)
+from labelwise.metrics.evaluation import METRICS, Evaluation, PerLabel, evaluate
 from labelwise.metrics.intervals import Interval, bootstrap
 from labelwise.metrics.measurable import Judgeable, judgeable
 from labelwise.metrics.ranking import (
+    ObservedAveragePrecisionWarning,
     average_precision,
     mean_average_precision,
     observed_average_precision,
+    ranking_score,
 )
-from labelwise.metrics.results import Evaluation, PerLabel
 from labelwise.metrics.rules import (
     OracleCardinality,
     PerLabelThreshold,
@@ -21,7 +27,6 @@ from labelwise.metrics.rules import (
     decide,
     rule_from_dict,
 )
-from labelwise.metrics.score import ObservedAveragePrecisionWarning, ranking_score
 from labelwise.metrics.spread import vca, vdfd
 from labelwise.metrics.thresholds import learn_thresholds
 

@@ -1,21 +1,208 @@
-"""Judge scores against labels, unknown entries left out: one call, one result that says what it left out."""
+"""The evaluation of scores: every metric on the known entries, and what was left out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Unpack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.errors import UserError, near
-from labelwise.metrics.checks import Labels, Meanings, Scores, check_names, check_pair
-from labelwise.metrics.cuts import cut_auc, cut_average_precision, cuts, label_cuts
-from labelwise.metrics.item_metrics import ITEM_METRICS, ranking_metrics
+from labelwise.errors import UserError, listed, near
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_names, check_pair
+from labelwise.metrics.item_metrics import DEPTHS, ITEM_METRICS, ranking_metrics
 from labelwise.metrics.measurable import check_judgeable, judgeable, positives_alone
-from labelwise.metrics.ranking import EmptyLabels, mean_over_labels
-from labelwise.metrics.results import Evaluation, PerLabel
+from labelwise.metrics.ranking import (
+    EmptyLabels,
+    cut_auc,
+    cut_average_precision,
+    cuts,
+    label_cuts,
+    mean_over_labels,
+)
 from labelwise.metrics.rules import Input, Rule, Threshold, check_input, check_rule, decide
+
+
+@dataclass(eq=False)
+class PerLabel:
+    """What an evaluation knows of each label: arrays (K,), ``None`` where not asked for."""
+
+    positives: NDArray[np.int64]
+    """Known positives."""
+    negatives: NDArray[np.int64]
+    """Known negatives."""
+    unknown: NDArray[np.int64]
+    """Entries left out."""
+    average_precision: Floats | None = None
+    """In [0, 1]; NaN unless both classes are known."""
+    auc: Floats | None = None
+    """In [0, 1]; NaN unless both classes are known."""
+    f1: Floats | None = None
+    """In [0, 1] under the decision rule; NaN without a known positive, and where positives alone are known."""
+    predicted: NDArray[np.int64] | None = None
+    """Known entries that the decision rule predicts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation(Mapping[str, float]):
+    """A mapping from metric name to its value in [0, 1] (NaN where undefined), and what lies behind it."""
+
+    figures: Mapping[str, float]
+    """The metrics; ``evaluation["map"]`` reads them."""
+    rule: str
+    """Name of the decision rule behind micro_f1, macro_f1 and hamming_loss."""
+    n_items: int
+    """Items judged."""
+    n_items_left_out: int
+    """Items without a known entry, and those that ``fair_rows`` leaves out."""
+    n_unknown: int
+    """Unknown entries left out, those of the items left out included."""
+    empty_labels: str
+    """What became of labels without a known positive: ``omit`` or ``zero``."""
+    label_names: tuple[str, ...]
+    per_label: PerLabel
+    n_items_partly_known: int = 0
+    """Items judged of which some entries are unknown."""
+    n_items_positive_alone: int = 0
+    """Items that hold nothing but positives, beside fully known ones that hold all known negatives."""
+    fair_rows: bool = False
+    """Whether those were left out."""
+
+    @property
+    def labels_without_positive(self) -> tuple[str, ...]:
+        """Labels without a known positive: left out of mAP and macro-F1, or counted as 0 under ``zero``."""
+        return self._named(self.per_label.positives == 0)
+
+    @property
+    def labels_without_negative(self) -> tuple[str, ...]:
+        """Labels without a known negative: left out of mAP, since their AP would be 1 whatever the scores."""
+        return self._named((self.per_label.negatives == 0) & (self.per_label.positives > 0))
+
+    @property
+    def labels_left_out(self) -> tuple[str, ...]:
+        """Labels that mAP leaves out."""
+        empty = self.empty_labels == "omit"
+        return self._named(
+            ((self.per_label.positives == 0) & empty)
+            | ((self.per_label.negatives == 0) & (self.per_label.positives > 0))
+        )
+
+    @property
+    def n_labels_judged(self) -> int:
+        """Labels that mAP is the mean of."""
+        return len(self.label_names) - len(self.labels_left_out)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the figures rest on, and which of them say less than they seem to."""
+        notes = []
+        if self.labels_left_out and "map" in self:
+            notes.append(f"mAP is the mean of {self.n_labels_judged} of {len(self.label_names)} labels.")
+        ranked = [name for name in ITEM_METRICS if name in self]
+        if self.n_items_partly_known and ranked:
+            notes.append(
+                f"Rankings of labels ({listed(ranked, 2)}) rest on the known entries of {self.n_items:,} items, of"
+                f" which {self.n_items_partly_known:,} are partly known: they cannot be compared with those of wholly"
+                " known items."
+            )
+        if trivial := [k for k in DEPTHS if k >= len(self.label_names) and f"recall_at_{k}" in self]:
+            notes.append(
+                f"Precision and recall at {listed(trivial)} are left out, since there are only"
+                f" {len(self.label_names)} labels."
+            )
+        if self.n_items_positive_alone:
+            notes.append(
+                f"{self.n_items_positive_alone:,} items hold nothing but positives beside fully known ones, which"
+                " makes precision look high: "
+                + ("they were left out." if self.fair_rows else "fair_rows=True leaves them out.")
+            )
+        return tuple(notes)
+
+    def _named(self, mask: NDArray[np.bool_]) -> tuple[str, ...]:
+        return tuple(self.label_names[k] for k in np.flatnonzero(mask))
+
+    def __getitem__(self, name: str) -> float:
+        return self.figures[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.figures)
+
+    def __len__(self) -> int:
+        return len(self.figures)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as plain JSON data; undefined values are ``None``."""
+        arrays = {key: values for key, values in vars(self.per_label).items() if values is not None}
+        return {
+            "metrics": {name: _plain(value) for name, value in self.figures.items()},
+            "rule": self.rule,
+            "n_items": self.n_items,
+            "n_items_left_out": self.n_items_left_out,
+            "n_unknown": self.n_unknown,
+            "n_items_partly_known": self.n_items_partly_known,
+            "n_items_positive_alone": self.n_items_positive_alone,
+            "fair_rows": self.fair_rows,
+            "n_labels_judged": self.n_labels_judged,
+            "empty_labels": self.empty_labels,
+            "labels_left_out": list(self.labels_left_out),
+            "labels_without_positive": list(self.labels_without_positive),
+            "labels_without_negative": list(self.labels_without_negative),
+            "notes": list(self.notes),
+            "per_label": {
+                "name": list(self.label_names),
+                **{key: [_plain(value) for value in values.tolist()] for key, values in arrays.items()},
+            },
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Evaluation:
+        """Return the evaluation that ``to_dict`` wrote."""
+        table = {
+            key: _array([np.nan if value is None else value for value in values])
+            for key, values in data["per_label"].items()
+            if key != "name"
+        }
+        figures = {name: np.nan if value is None else float(value) for name, value in data["metrics"].items()}
+        told = {
+            key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
+        }
+        # Records of earlier versions do not count these.
+        later = ("n_items_partly_known", "n_items_positive_alone", "fair_rows")
+        told |= {key: data[key] for key in later if key in data}
+        return cls(
+            figures=figures, label_names=tuple(data["per_label"]["name"]), per_label=PerLabel(**table), **told
+        )
+
+    def __str__(self) -> str:
+        width = max(map(len, self.figures), default=0)
+        shown = {name: value for name, value in self.figures.items() if not self._is_trivial(name)}
+        lines = [f"{name:<{width}}  {value:.4f}" for name, value in shown.items()]
+        lines.append(f"rule: {self.rule}; {self.n_items} items, {len(self.label_names)} labels")
+        if self.n_unknown:
+            lines.append(f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} items")
+        if self.labels_without_positive:
+            said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
+            lines.append(f"no known positive, {said}: {listed(self.labels_without_positive)}")
+        if self.labels_without_negative:
+            lines.append(f"no known negative, left out of mAP: {listed(self.labels_without_negative)}")
+        return "\n".join([*lines, *self.notes])
+
+    def _is_trivial(self, name: str) -> bool:
+        """Return whether a figure's depth takes in all labels, so that it has no value."""
+        depth = name.rpartition("_at_")[2]
+        return depth.isdigit() and int(depth) >= len(self.label_names)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else value
+
+
+def _array(values: list[Any]) -> NDArray[Any]:
+    """Return numbers as an array of numbers: those past 64 bits would be objects."""
+    array = np.array(values)
+    return array.astype(np.float64) if array.dtype == object else array
+
 
 _RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _LABEL_METRICS = ("map", "macro_auc")

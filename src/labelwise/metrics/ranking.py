@@ -1,16 +1,90 @@
-"""Average precision over known entries, and what can stand for it when every known entry is positive."""
+"""Average precision of each label, and one number for how well scores rank."""
 
 from __future__ import annotations
 
-from typing import Literal, Unpack
+import sys
+import warnings
+from typing import Literal, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError, near
 from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
-from labelwise.metrics.cuts import cut_average_precision, label_cuts
-from labelwise.metrics.measurable import check_negatives
+from labelwise.metrics.measurable import check_judgeable, check_negatives, judgeable
+
+
+class Cuts(NamedTuple):
+    """Counts at each distinct score of the positives, from the highest down; c of them."""
+
+    values: Scores
+    """(c,) the distinct scores of the positives, descending."""
+    true_positives: NDArray[np.int64]
+    """(c,) positives that score at least the value."""
+    false_positives: NDArray[np.int64]
+    """(c,) negatives that score at least the value."""
+    negatives_above: NDArray[np.int64]
+    """(c,) negatives that score more than the value."""
+    next_lower: Floats
+    """(c,) the highest score below the value, of either class; the value itself where there is none."""
+    n_positive: int
+    n_negative: int
+
+
+def cuts(positive: Scores, negative: Scores) -> Cuts:
+    """Return the cuts of one label from the scores of its known positives and of its known negatives."""
+    low_to_high, counts = np.unique(positive, return_counts=True)
+    negative = np.sort(negative)
+    below = np.searchsorted(negative, low_to_high, "left")
+    not_above = np.searchsorted(negative, low_to_high, "right")
+    lower = np.concatenate([low_to_high[:1], low_to_high[:-1]]).astype(np.float64)
+    if len(negative):
+        nearest = negative[np.maximum(below - 1, 0)]
+        lower[1:] = np.where(below[1:] > 0, np.maximum(lower[1:], nearest[1:]), lower[1:])
+        lower[:1] = np.where(below[:1] > 0, nearest[:1], lower[:1])
+    return Cuts(
+        low_to_high[::-1],
+        np.cumsum(counts[::-1]),
+        (len(negative) - below)[::-1],
+        (len(negative) - not_above)[::-1],
+        lower[::-1],
+        len(positive),
+        len(negative),
+    )
+
+
+def label_cuts(Y: Labels, scores: Scores, k: int) -> Cuts:
+    """Return the cuts of label ``k`` over its known entries."""
+    y, s = Y[:, k], scores[:, k]
+    return cuts(s[y == 1], s[y == 0])
+
+
+def cut_average_precision(c: Cuts) -> float:
+    """Return AP = sum over cuts of (R_i - R_{i-1}) P_i, as scikit-learn has it; NaN unless both classes are known."""
+    if not (c.n_positive and c.n_negative):
+        return float("nan")
+    gained = np.diff(c.true_positives, prepend=0)
+    precision = c.true_positives / (c.true_positives + c.false_positives)
+    return float(gained @ precision / c.n_positive)
+
+
+def cut_auc(c: Cuts) -> float:
+    """Return the share of (positive, negative) pairs in the right order, ties half; NaN without both."""
+    if not (c.n_positive and c.n_negative):
+        return float("nan")
+    gained = np.diff(c.true_positives, prepend=0)
+    wrong = (c.false_positives + c.negatives_above) / 2
+    return float(1 - gained @ wrong / (c.n_positive * c.n_negative))
+
+
+def cut_best_threshold(c: Cuts) -> float:
+    """Return the threshold of the highest F1 (the highest such one), halfway down to the next lower score."""
+    f1 = 2 * c.true_positives / (c.n_positive + c.true_positives + c.false_positives)
+    best = int(np.argmax(f1))
+    value, lower = float(c.values[best]), float(c.next_lower[best])
+    middle = lower + (value - lower) / 2
+    return middle if middle > lower else value
+
 
 EmptyLabels = Literal["omit", "zero"]
 
@@ -94,3 +168,68 @@ def observed_average_precision(Y: ArrayLike, scores: ArrayLike, **meanings: Unpa
     labels, s = check_pair(Y, scores, "Y", **meanings)
     rows = (labels >= 0).any(axis=1)
     return each_average_precision((labels[rows] == 1).astype(np.int8), s[rows])
+
+
+_INNER = ("labelwise", "sklearn", "joblib")
+_warned: set[tuple[str, int]] = set()
+
+
+class ObservedAveragePrecisionWarning(UserWarning):
+    """Average precision cannot be measured on the labels at hand, and observed average precision takes its place."""
+
+
+def ranking_score(
+    Y: ArrayLike, scores: ArrayLike, *, warn: bool = True, **meanings: Unpack[Meanings]
+) -> float:
+    """Return mean average precision where the labels identify it, else the mean of observed average precision.
+
+    Both are means over the labels that have one, in [0, 1], on the rows that ``judgeable(Y)`` names. Observed average
+    precision compares models and is biased in level; ``ObservedAveragePrecisionWarning`` says that it was taken, once
+    for each line that asks, however many splits a search has.
+
+    Args:
+        Y: (n, K) of 1, 0 and -1.
+        scores: (n, K) finite; only their order within a label matters.
+        warn: whether to say that observed average precision was taken.
+        **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
+
+    Raises:
+        UserError: no positive is known, or neither figure is defined for any label.
+    """
+    labels, s = check_pair(Y, scores, "Y", **meanings)
+    if not (labels >= 0).any():
+        raise UserError(
+            "Y has no known entry, so nothing can be judged: if it is part of a split, labelwise.annotations.split"
+            " gives each part its share of the labelled items"
+        )
+    can = judgeable(labels)
+    if can.average_precision:
+        return mean_over_labels(each_average_precision(labels[can.rows], s[can.rows]), can.labels, "omit")
+    if not can.observed_average_precision:
+        check_judgeable(labels, "Y")
+    values = observed_average_precision(labels, s)
+    if np.isnan(values).all():
+        raise UserError(
+            "every label of Y is relevant wherever a row has a known entry, so every score would look perfect: give"
+            " fully labelled items"
+        )
+    if warn:
+        _warn_once("the score is the mean of observed average precision (unknown counted as absent)", labels)
+    return float(np.nanmean(values))
+
+
+def _warn_once(what: str, labels: Labels) -> None:
+    """Warn once for the line outside this library and scikit-learn that asks: a search asks many times."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
+        frame = frame.f_back
+    place = (frame.f_code.co_filename, frame.f_lineno)
+    if place in _warned:
+        return
+    _warned.add(place)
+    why = "no negative is known" if not (labels == 0).any() else "no label has both classes known"
+    warnings.warn_explicit(
+        f"{why}, so {what}: it compares models if positives are observed at random, and its level is biased",
+        ObservedAveragePrecisionWarning,
+        *place,
+    )

@@ -13,8 +13,8 @@ from labelwise.annotations import both_signs_known
 from labelwise.errors import UserError, near, shown
 from labelwise.metrics.calibration import PlattCalibration, as_logits
 from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
-from labelwise.metrics.cuts import cut_best_threshold, cuts, label_cuts
 from labelwise.metrics.measurable import judgeable
+from labelwise.metrics.ranking import cut_best_threshold, cuts, label_cuts
 from labelwise.metrics.rules import Input, PerLabelThreshold, check_input, probability_of
 
 Goal = Literal["auto", "micro-f1", "macro-f1"]

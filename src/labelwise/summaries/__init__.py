@@ -5,12 +5,10 @@ exact selections, on the number selected), never on items x labels. Gathered in 
 merged in any order, selections are equal to the bit and float64 moments to 1e-12 relative.
 """
 
-from labelwise.summaries.angles import AngleMoments, AngleStatistics
 from labelwise.summaries.arrays import as_array
-from labelwise.summaries.label_moments import LabelMoments
+from labelwise.summaries.moments import AngleMoments, AngleStatistics, LabelMoments
 from labelwise.summaries.score_histogram import ScoreHistogram
-from labelwise.summaries.thresholds import Thresholds
-from labelwise.summaries.top_scores import TopScores, TopSelection
+from labelwise.summaries.top_scores import Thresholds, TopScores, TopSelection
 
 __all__ = [
     "AngleMoments",

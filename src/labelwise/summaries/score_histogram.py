@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
 from labelwise.summaries.arrays import as_counts, as_ids, as_mask, as_scores, refuse_nan
-from labelwise.summaries.thresholds import ALL_IDS, Thresholds
+from labelwise.summaries.top_scores import ALL_IDS, Thresholds
 
 _SCORE_DIGITS = {2: (16, 16), 3: (11, 11, 10)}
 _ID_DIGITS = (11, 11, 10)

@@ -1,10 +1,12 @@
 """From annotations to targets: pseudo-labels, negatives, soft labels, priors, item state."""
 
 from labelwise.targets.balanced import BalancedTargets, balanced_refresh
-from labelwise.targets.negatives import hard_negatives, hard_negatives_from_chunks
-from labelwise.targets.prior import expected_prior
-from labelwise.targets.pseudo_labels import class_aware_pseudo_labels, pseudo_labels_from_chunks
-from labelwise.targets.soft_labels import self_paced_negatives
+from labelwise.targets.negatives import hard_negatives, hard_negatives_from_chunks, self_paced_negatives
+from labelwise.targets.pseudo_labels import (
+    class_aware_pseudo_labels,
+    expected_prior,
+    pseudo_labels_from_chunks,
+)
 from labelwise.targets.state import ItemState, Slot
 
 __all__ = [

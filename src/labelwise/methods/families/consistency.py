@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method, Problem, Trainer
-from labelwise.methods.plan import Stage
+from labelwise.methods.base import Batch, Method, Problem, Stage, Trainer
 from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Departure, Hyperparameter
 

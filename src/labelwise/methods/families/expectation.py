@@ -8,8 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Method
-from labelwise.methods.plan import Stage
+from labelwise.methods.base import Method, Stage
 from labelwise.methods.ranks import batch_sum, ranks
 from labelwise.methods.spec import Departure
 

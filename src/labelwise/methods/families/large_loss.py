@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labelwise.methods.base import Problem
-from labelwise.methods.families.assumption import NegativeByAssumption
+from labelwise.methods.families.assumed_negative import NegativeByAssumption
 from labelwise.methods.ranks import own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from labelwise.methods.base import Method
-from labelwise.methods.plan import Stage
+from labelwise.methods.base import Method, Stage
 from labelwise.methods.spec import Departure, Hyperparameter
 
 LINEAR_INIT = {

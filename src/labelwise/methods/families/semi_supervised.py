@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from labelwise import targets
-from labelwise.methods.base import Batch, Method, Pool
-from labelwise.methods.plan import Optimiser, Stage
+from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage
 from labelwise.methods.spec import Departure, Hyperparameter
 
 SHARED = {

@@ -1,15 +1,27 @@
-"""The family of assumed negatives with a penalty on the head's weights."""
+"""Methods for which an unknown entry counts as negative."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Trainer
-from labelwise.methods.families.assumption import NegativeByAssumption
+from labelwise.methods.base import Batch, Method, Trainer
 from labelwise.methods.spec import Departure
+
+
+class NegativeByAssumption(Method):
+    """One stage over the teaching rows, whose unknown entries count as negative from the closed-form start on.
+
+    The teaching rows are all rows where no negative is known, and otherwise those with a known entry.
+    """
+
+    def start_labels(self) -> np.ndarray:
+        """Return the labels with unknown as negative in the teaching rows."""
+        return self.problem.assumed_negative
+
 
 DEPARTURES = (
     Departure(
