@@ -6,7 +6,7 @@ import scipy.sparse as sp
 
 from labelwise.errors import UserError
 from labelwise.models import InputScaling, logits, probabilities, solve_ridge
-from labelwise.models import ridge as ridge_module
+from labelwise.models.ridge import solver as ridge_module
 from labelwise.models.ridge.decomposition import decompose
 from labelwise.models.ridge.entries import criterion_values, entries_of
 from labelwise.models.ridge.masked import solve_masked

@@ -11,7 +11,7 @@ from torch import nn
 
 from labelwise._random import seed_of, torch_seeded
 from labelwise.methods import Method, Problem
-from labelwise.models import FeatureScaling, Network, Projection, build_backbone
+from labelwise.models import FeatureScaling, Network, Projection, ReadsMaps, build_backbone
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -35,7 +35,7 @@ def embedder_for(
     if model.tune_ == "all" or model.backbone == "features" or len(shape) == 1:
         return None
     probe = method(Problem(np.zeros((0, n_labels), np.int8)), model.hyperparameters)
-    if hasattr(probe.head(8), "read_maps"):
+    if isinstance(probe.head(8), ReadsMaps):
         return None
     with torch_seeded(seed_of(model.random_state)):
         return backbone_for(model, shape).requires_grad_(False).eval()
@@ -70,6 +70,6 @@ def _neck(width: int, method: Method) -> FeatureScaling | Projection | None:
     """
     if method.problem.tune == "head":
         return None
-    if method.starts_closed:
+    if method.starts_from_ridge:
         return FeatureScaling(width)
     return Projection(width) if method.spec.projection else None

@@ -24,6 +24,7 @@ from labelwise.errors import UserError, shown
 from labelwise.methods import Problem, get
 from labelwise.models import (
     Allowance,
+    BackboneCapabilities,
     InputScaling,
     TextPreprocessing,
     build_tokenizer,
@@ -73,7 +74,7 @@ def save_model(model: MultiLabelClassifier, path: str | Path) -> None:
         "item_shape": list(model.item_shape_),
         "preprocessing": None if model.preprocessing_ is None else model.preprocessing_.to_dict(),
         "frozen_backbone": model.embedder_ is not None,
-        "architecture": getattr(model.embedder_ or model.network_.backbone, "architecture", None) or None,
+        "architecture": BackboneCapabilities.of(model.embedder_ or model.network_.backbone).architecture,
         "n_features": getattr(model, "n_features_in_", None),
         "feature_names": _optional(
             getattr(model, "feature_names_in_", None), lambda names: [str(n) for n in names]

@@ -158,7 +158,7 @@ def _shown(
 def _become(model: MultiLabelClassifier, run: Trained) -> None:
     model.network_, model.trained_method_, model.input_shape_ = run.network, run.method, run.shape
     model.scaling_ = run.scaling
-    model.head_start_ = "ridge" if run.method.starts_closed else "random"
+    model.head_start_ = "ridge" if run.method.starts_from_ridge else "random"
     model.solution_ = run.solution
     model.hyperparameters_, model.budget_ = run.method.hyperparameters, asdict(run.method.budget)
     model.history_ = run.history

@@ -20,6 +20,7 @@ from labelwise.embedding.device import choose_device, choose_precision
 from labelwise.embedding.keys import backbone_digest, item_digests, space_key
 from labelwise.embedding.pipeline import copies, stream
 from labelwise.errors import Notice, UserError, near
+from labelwise.models import BackboneCapabilities
 
 if TYPE_CHECKING:
     from labelwise.embedding.cache import FeatureCache
@@ -98,7 +99,7 @@ def embed(
     digests = item_digests(offers.digests())
     recipe = {
         "backbone": backbone_digest(backbone),
-        "preprocessing": _record(getattr(backbone, "preprocessing", None)),
+        "preprocessing": _record(BackboneCapabilities.of(backbone).preprocessing),
         "source": _source_record(source),
         "precision": exact,
     }

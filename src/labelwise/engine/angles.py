@@ -14,7 +14,6 @@ from labelwise.engine.pools import aligned
 from labelwise.losses import balanced_angles
 from labelwise.metrics import vdfd
 from labelwise.models import Features, Network
-from labelwise.summaries import AngleStatistics
 
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
@@ -50,8 +49,7 @@ class AngleWatch:
             return {}
         theta = torch.arccos(self._cosines(self._run.evaluated).double().clamp(-1, 1))
         found = {"vdfd": self._mean(theta)}
-        statistics = getattr(self._run.method, "angles", None)
-        if isinstance(statistics, AngleStatistics):
+        if (statistics := self._run.method.angles) is not None:
             moments = statistics.to("cpu", torch.float64)
             sides = (balanced_angles(theta, moments, side) for side in ("negative", "positive"))
             negative, positive = sides

@@ -10,13 +10,12 @@ from torch import Tensor
 
 from labelwise._random import generator
 from labelwise.methods import Batch
-from labelwise.models import CosineHead, LinearHead, Outputs, RidgeSolution, scores_of_start, start_from_ridge
+from labelwise.models import Outputs, RidgeSolution, StartsFromRidge
 
 if TYPE_CHECKING:
     from labelwise.engine.run import Run
 
 _ENTRIES = 1 << 22  # labels of items that a loss is asked about at once: some 300 MB
-_LOGITS, _LENGTH = 3.0, 0.75  # the first step: of a logit; of a cosine's intercept, in lengths of its weights
 _STEPS, _SHORTER = 60, 0.75
 
 
@@ -28,19 +27,19 @@ def start_head(run: Run) -> None:
     network is trained, slopes are calibrated and intercepts such that the method's loss, over the rows of its first
     stage and as their first step finds it, has no gradient in them.
     """
-    solution, head = run.pool("raw").ridge(), cast(LinearHead | CosineHead, run.network.head)
+    solution, head = run.pool("raw").ridge(), cast(StartsFromRidge, run.network.head)
     middle = torch.from_numpy(solution.thresholds)
     if run.method.problem.tune == "head":
-        start_from_ridge(head, solution, middle=middle)
+        head.start_from_ridge(solution, middle=middle)
         return
     slope, calibration = torch.full_like(middle, 4.0), solution.calibration(run.method.start_labels())
     if calibration is not None:
         slope, offset = torch.tensor(calibration.slope), torch.tensor(calibration.offset)
         middle = -offset / slope
     # A refresh, which the balance may need, asks the head.
-    start_from_ridge(head, solution, slope=slope, middle=middle)
+    head.start_from_ridge(solution, slope=slope, middle=middle)
     middle = _balanced(run, solution, slope, middle)
-    start_from_ridge(head, solution, slope=slope, middle=middle)
+    head.start_from_ridge(solution, slope=slope, middle=middle)
 
 
 def _balanced(run: Run, solution: RidgeSolution, slope: Tensor, middle: Tensor) -> Tensor:
@@ -51,7 +50,7 @@ def _balanced(run: Run, solution: RidgeSolution, slope: Tensor, middle: Tensor) 
     their ``middle``; so do all where the first stage draws several groups or views, whose loss is not that of single
     rows.
     """
-    stage, head, device = run.stage, cast(LinearHead | CosineHead, run.network.head), run.fabric.device
+    stage, head, device = run.stage, cast(StartsFromRidge, run.network.head), run.fabric.device
     group, *others = stage.mixture
     view, *more = stage.views.get(group, ("weak",))
     rows = run.method.problem.groups[group]
@@ -66,14 +65,12 @@ def _balanced(run: Run, solution: RidgeSolution, slope: Tensor, middle: Tensor) 
     raw = torch.from_numpy(solution.loo_scores[rows]).to(device)
 
     def pull(at: Tensor) -> Tensor:
-        leaf = scores_of_start(head, solution, raw, slope=slope.to(device), middle=at.to(device))
+        leaf = head.scores_of_start(solution, raw, slope=slope.to(device), middle=at.to(device))
         leaf.requires_grad_()
         batch.outputs[view] = Outputs(leaf.new_zeros(len(rows), 1), leaf)
         return torch.autograd.grad(run.method.loss(batch), leaf)[0].sum(0).cpu()
 
-    at, step = middle, _LOGITS / slope
-    if isinstance(head, CosineHead):
-        at, step = torch.from_numpy(solution.bias), _LENGTH * torch.from_numpy(solution.weight).norm(dim=1)
+    at, step = head.search_of_middle(solution, slope=slope, middle=middle)
     fell, rose = (torch.zeros(len(middle), dtype=torch.bool) for _ in range(2))
     for _ in range(_STEPS):
         pulled = pull(at)

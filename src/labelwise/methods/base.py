@@ -22,6 +22,7 @@ from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Budget, MethodSpec
 from labelwise.metrics import judgeable
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
+from labelwise.summaries import AngleStatistics
 from labelwise.targets import ItemState, Slot
 
 Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair", "unfair"]
@@ -271,10 +272,15 @@ class Method(nn.Module):
         return self.problem.truth(self.spec.id)
 
     @property
-    def starts_closed(self) -> bool:
+    def starts_from_ridge(self) -> bool:
         """Whether the head starts as the closed-form solution on scaled features."""
         asked = self.problem.head_start or ("ridge" if self.problem.tune == "head" else "random")
         return self.spec.ridge_start and asked == "ridge"
+
+    @property
+    def angles(self) -> AngleStatistics | None:
+        """The statistics by which this method balances angles; None for one that does not."""
+        return None
 
     @property
     def budget(self) -> Budget:
@@ -285,7 +291,7 @@ class Method(nn.Module):
     def head(self, n_features: int) -> nn.Module:
         """Return the head that this method trains, from features (B, D) to logits or cosines (B, K)."""
         if self.spec.head == "cosine":
-            constant = self.problem.tune == "head" or self.starts_closed
+            constant = self.problem.tune == "head" or self.starts_from_ridge
             return CosineHead(n_features, self.problem.n_labels, constant=constant)
         return LinearHead(n_features, self.problem.n_labels)
 
@@ -298,7 +304,7 @@ class Method(nn.Module):
         settings: dict[str, Any] = {
             "mixture": {self.problem.teaching_group: self.budget.batch_size},
             "optimisers": {"main": self.optimiser()},
-            "ridge_start": self.starts_closed,
+            "ridge_start": self.starts_from_ridge,
             "views": {},
         }
         return Stage(name, epochs, **{**settings, **changes})

@@ -2,6 +2,7 @@
 
 from labelwise.models.backbones.allocation import Allowance
 from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
+from labelwise.models.backbones.base import BackboneCapabilities, masked_mean
 from labelwise.models.backbones.images import ImageBackbone
 from labelwise.models.backbones.preprocessing import (
     INTERPOLATIONS,
@@ -21,11 +22,13 @@ from labelwise.models.heads import (
     FeatureScaling,
     LinearHead,
     Projection,
+    ReadsMaps,
+    StartsFromRidge,
     scores_of_start,
     start_from_ridge,
 )
 from labelwise.models.label_queries import LabelQueries
-from labelwise.models.network import Network, Outputs, masked_mean
+from labelwise.models.network import Network, Outputs
 from labelwise.models.ridge.selection import LAMBDA_GRID
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
@@ -38,6 +41,7 @@ __all__ = [
     "RESIZES",
     "SCALINGS",
     "Allowance",
+    "BackboneCapabilities",
     "CosineHead",
     "DualRelation",
     "FeatureScaling",
@@ -51,8 +55,10 @@ __all__ = [
     "Outputs",
     "Preprocessing",
     "Projection",
+    "ReadsMaps",
     "RidgeSolution",
     "SmallCNN",
+    "StartsFromRidge",
     "TextBackbone",
     "TextPreprocessing",
     "Tokenizer",

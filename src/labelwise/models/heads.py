@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
@@ -10,12 +12,70 @@ from labelwise.errors import UserError
 from labelwise.models.ridge.solver import RidgeSolution
 from labelwise.models.scaling import InputScaling
 
+# First steps of a search for intercepts: of a logit; of a cosine's intercept, in lengths of its weights.
+_LOGITS, _LENGTH = 3.0, 0.75
+
+
+@runtime_checkable
+class ReadsMaps(Protocol):
+    """A head that reads the places of an item, cells of a map or tokens of a text, where a backbone gives them."""
+
+    def read_maps(self) -> None:
+        """Expect places (B, T, D), and their mask (B, T) where some are padding, in the place of features (B, D)."""
+
+
+@runtime_checkable
+class StartsFromRidge(Protocol):
+    """A head that can start as the ridge solution over its scaled features.
+
+    A ``slope`` is a number or (K,), a ``middle`` a number or (K,): the raw output of logit or cosine 0.
+    """
+
+    def start_from_ridge(
+        self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
+    ) -> None:
+        """Set the weights; see the function ``start_from_ridge``."""
+
+    def scores_of_start(
+        self, solution: RidgeSolution, raw: Tensor, *, slope: float | Tensor, middle: Tensor
+    ) -> Tensor:
+        """Return the scores (n, K) of items of raw outputs (n, K); see the function ``scores_of_start``."""
+        ...
+
+    def search_of_middle(
+        self, solution: RidgeSolution, *, slope: Tensor, middle: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return where a search for another ``middle`` begins, and its first step, both (K,) in raw outputs."""
+        ...
+
 
 class LinearHead(nn.Linear):
     """Logits ``z W^T + b``: features (B, D) to (B, K). Weights start as ``nn.Linear``'s."""
 
     def __init__(self, features: int, labels: int) -> None:
         super().__init__(features, labels)
+
+    @torch.no_grad()
+    def start_from_ridge(
+        self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
+    ) -> None:
+        """Set weights and biases to logits ``slope (raw - middle)``; without a slope it is 4."""
+        weight, bias = _solved(solution, tuple(self.weight.shape), middle)
+        steep = _column(4.0 if slope is None else slope)
+        self.weight.copy_(steep * weight)
+        self.bias.copy_(steep[:, 0] * bias)
+
+    def scores_of_start(
+        self, solution: RidgeSolution, raw: Tensor, *, slope: float | Tensor, middle: Tensor
+    ) -> Tensor:
+        """Return ``slope (raw - middle)``."""
+        return slope * (raw - middle)
+
+    def search_of_middle(
+        self, solution: RidgeSolution, *, slope: Tensor, middle: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Begin at ``middle``, with steps of a logit's size."""
+        return middle, _LOGITS / slope
 
 
 class CosineHead(nn.Module):
@@ -39,6 +99,33 @@ class CosineHead(nn.Module):
             if self.constant:
                 z = pad(z, (0, 1), value=1.0)
             return (_unit(z) @ _unit(self.weight.to(z.dtype)).T).clamp(-1.0, 1.0)
+
+    @torch.no_grad()
+    def start_from_ridge(
+        self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
+    ) -> None:
+        """Turn each label's weights to ``(w_k, b_k - middle)``, or ``w_k`` without a constant; those of 0 stay."""
+        labels, width = self.weight.shape
+        weight, bias = _solved(solution, (labels, width - self.constant), middle)
+        start = torch.cat([weight, bias[:, None]], dim=1) if self.constant else weight
+        # Cosines ignore the length of the weights, learning rates do not.
+        start = _column(slope) * start if slope is not None else (width / 3) ** 0.5 / 16 * _unit(start)
+        start = start.to(self.weight)
+        self.weight.copy_(torch.where(start.any(dim=1, keepdim=True), start, self.weight))
+
+    def scores_of_start(
+        self, solution: RidgeSolution, raw: Tensor, *, slope: float | Tensor, middle: Tensor
+    ) -> Tensor:
+        """Return ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``."""
+        weight, bias = (torch.from_numpy(part).to(raw) for part in (solution.weight, solution.bias))
+        length = (weight.square().sum(1) + (bias - middle).square()).sqrt().clamp(min=1e-12)
+        return (raw - middle) / (2**0.5 * length)
+
+    def search_of_middle(
+        self, solution: RidgeSolution, *, slope: Tensor, middle: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Begin where the intercept is 0, with steps in lengths of a label's weights."""
+        return torch.from_numpy(solution.bias), _LENGTH * torch.from_numpy(solution.weight).norm(dim=1)
 
     def extra_repr(self) -> str:
         """Return the sizes shown when the module is printed."""
@@ -89,9 +176,8 @@ class FeatureScaling(nn.Module):
             return torch.lerp(z, _unit(z), self.power.to(z.dtype))
 
 
-@torch.no_grad()
 def start_from_ridge(
-    head: LinearHead | CosineHead,
+    head: StartsFromRidge,
     solution: RidgeSolution,
     *,
     slope: float | Tensor | None = None,
@@ -114,43 +200,39 @@ def start_from_ridge(
     Raises:
         UserError: When the sizes differ.
     """
-    weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
-    constant = isinstance(head, CosineHead) and head.constant
-    want = (head.weight.shape[0], head.weight.shape[1] - constant)
-    if tuple(weight.shape) != want:
-        raise UserError(
-            f"the ridge solution has {weight.shape[0]} labels and {weight.shape[1]} features, the head"
-            f" {want[0]} and {want[1]}; fit both to the same matrix"
-        )
-    steep = torch.as_tensor(4.0 if slope is None else slope, dtype=torch.float32).reshape(-1, 1)
-    if isinstance(head, LinearHead):
-        head.weight.copy_(steep * weight)
-        head.bias.copy_(steep[:, 0] * bias)
-        return
-    start = torch.cat([weight, bias[:, None]], dim=1) if constant else weight
-    start = steep * start if slope is not None else (start.shape[1] / 3) ** 0.5 / 16 * _unit(start)
-    start = start.to(head.weight)
-    head.weight.copy_(torch.where(start.any(dim=1, keepdim=True), start, head.weight))
+    head.start_from_ridge(solution, slope=slope, middle=middle)
 
 
 def scores_of_start(
-    head: LinearHead | CosineHead,
+    head: StartsFromRidge,
     solution: RidgeSolution,
     raw: Tensor,
     *,
     slope: float | Tensor,
     middle: Tensor,
 ) -> Tensor:
-    """Return what ``head``, started so, says of items whose raw outputs (n, K) it did not see: logits or cosines.
+    """Return the scores that ``head``, started so, gives items whose raw outputs (n, K) it did not see.
 
-    ``slope (raw - middle)``, or ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``: cosines take
-    features of unit length. Computed in the dtype and on the device of ``raw``, where ``slope`` and ``middle`` are too.
+    Logits ``slope (raw - middle)``, or cosines ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``:
+    cosines take features of unit length. Computed in the dtype and on the device of ``raw``, where ``slope`` and
+    ``middle`` are too.
     """
-    if isinstance(head, LinearHead):
-        return slope * (raw - middle)
-    weight, bias = (torch.from_numpy(part).to(raw) for part in (solution.weight, solution.bias))
-    length = (weight.square().sum(1) + (bias - middle).square()).sqrt().clamp(min=1e-12)
-    return (raw - middle) / (2**0.5 * length)
+    return head.scores_of_start(solution, raw, slope=slope, middle=middle)
+
+
+def _solved(solution: RidgeSolution, shape: tuple[int, ...], middle: float | Tensor) -> tuple[Tensor, Tensor]:
+    """Return the weights (K, D) of a solution and its biases (K,) less ``middle``; UserError for another shape."""
+    weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
+    if tuple(weight.shape) != shape:
+        raise UserError(
+            f"the ridge solution has {weight.shape[0]} labels and {weight.shape[1]} features, the head"
+            f" {shape[0]} and {shape[1]}; fit both to the same matrix"
+        )
+    return weight, bias
+
+
+def _column(slope: float | Tensor) -> Tensor:
+    return torch.as_tensor(slope, dtype=torch.float32).reshape(-1, 1)
 
 
 def _unit(x: Tensor) -> Tensor:

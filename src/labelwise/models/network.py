@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self, cast
+from typing import NamedTuple, Self, cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from labelwise.models.heads import FeatureScaling
+from labelwise.models.backbones.base import BackboneCapabilities, GivesPlaces, masked_mean
+from labelwise.models.heads import FeatureScaling, ReadsMaps
 
 
 class Outputs(NamedTuple):
@@ -35,10 +35,10 @@ class Network(nn.Module):
         self.backbone = backbone
         self.neck = nn.Identity() if neck is None else neck
         self.head = head
-        can_read = hasattr(head, "read_maps") and hasattr(backbone, "places")
-        self.reads_maps = can_read and neck is None
-        if self.reads_maps:
-            cast(Any, head).read_maps()
+        self.reads_maps = False
+        if isinstance(head, ReadsMaps) and BackboneCapabilities.of(backbone).gives_places and neck is None:
+            self.reads_maps = True
+            head.read_maps()
 
     @property
     def keeps_statistics(self) -> bool:
@@ -57,7 +57,7 @@ class Network(nn.Module):
     def forward(self, batch: Tensor) -> Outputs:
         """Return the features that the head sees and its scores."""
         if self.reads_maps:
-            places, mask = cast(Any, self.backbone).places(batch)
+            places, mask = cast(GivesPlaces, self.backbone).places(batch)
             said = self.head(places) if mask is None else self.head(places, mask)
             return self._outputs(masked_mean(places, mask), said)
         return self.read(self.neck(self.backbone(batch)))
@@ -69,16 +69,3 @@ class Network(nn.Module):
     @staticmethod
     def _outputs(features: Tensor, said: Tensor | tuple[Tensor, tuple[Tensor, ...]]) -> Outputs:
         return Outputs(features, *said) if isinstance(said, tuple) else Outputs(features, said)
-
-
-def masked_mean(places: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return ``sum_t m_bt x_bt / sum_t m_bt`` (B, D) of ``places`` (B, T, D) and ``mask`` (B, T) bool.
-
-    An item without a place gets zeros; what stands at a masked place, even NaN, has no influence. Half precision is
-    summed and returned in float32.
-    """
-    wide = torch.promote_types(places.dtype, torch.float32)
-    if mask is None:
-        return places.mean(1, dtype=wide)
-    total = places.masked_fill(~mask[..., None], 0).sum(1, dtype=wide)
-    return total / mask.sum(1, keepdim=True).clamp(min=1)

@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import ClassVar, Protocol, cast
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
-
-
-class Backbone(Protocol):
-    """A module whose output is (B, ``n_features``)."""
-
-    n_features: int
-
-    def __call__(self, batch: Tensor) -> Tensor:
-        """Return features (B, n_features)."""
-        ...
 
 
 class Features(nn.Module):

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
+from labelwise.models.backbones.base import as_places
 from labelwise.models.backbones.hub_files import (
     alone,
     config_of,
@@ -20,7 +21,7 @@ from labelwise.models.backbones.hub_files import (
     plain_settings,
     text_items,
 )
-from labelwise.models.backbones.images import ImageBackbone, as_places
+from labelwise.models.backbones.images import ImageBackbone
 from labelwise.models.backbones.preprocessing import (
     ImagePreprocessing,
     Preprocessing,

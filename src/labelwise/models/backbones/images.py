@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError
+from labelwise.models.backbones.base import as_places, masked_mean
 from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 from labelwise.models.backbones.weights import load_weights
-from labelwise.models.network import masked_mean
 
 
 class ImageBackbone(nn.Module):
@@ -94,11 +94,6 @@ class ImageBackbone(nn.Module):
                 return int(self.eval()(black).shape[1])
         finally:
             self.train(training)
-
-
-def as_places(maps: Tensor) -> Tensor:
-    """Return a map (B, C, h, w) as places (B, h w, C), and tokens (B, T, C) as they are."""
-    return maps.flatten(2).mT if maps.ndim == 4 else maps
 
 
 class EfficientNetLite0(ImageBackbone):

@@ -11,9 +11,14 @@ from torch import nn
 
 from labelwise.errors import UserError, near
 from labelwise.models.backbones.arrays import MLP, Features, SmallCNN, Wrapped
-from labelwise.models.backbones.images import efficientnet_lite0, efficientnet_lite0_preprocessing
+from labelwise.models.backbones.base import BackboneCapabilities
+from labelwise.models.backbones.images import (
+    ImageBackbone,
+    efficientnet_lite0,
+    efficientnet_lite0_preprocessing,
+)
 from labelwise.models.backbones.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
-from labelwise.models.backbones.texts import minilm, minilm_preprocessing
+from labelwise.models.backbones.texts import TextBackbone, minilm, minilm_preprocessing
 from labelwise.models.backbones.weights import load_weights
 
 _ARRAYS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
@@ -53,7 +58,7 @@ def build_backbone(
             raise UserError(f"options {sorted(options)} go with a backbone's name; a module is already built")
         if weights is not None:
             load_weights(name, weights)
-        return name if isinstance(getattr(name, "n_features", None), int) else Wrapped(name, input_shape)
+        return Wrapped(name, input_shape) if BackboneCapabilities.of(name).n_features is None else name
     try:
         if name in _ARRAYS:
             backbone = _ARRAYS[name](tuple(input_shape), **options)
@@ -72,8 +77,9 @@ def build_backbone(
     except TypeError as error:
         raise UserError(f"backbone {name!r} does not take the options {options}: {error}") from error
     if weights is not None:
-        own = None if name in _ARRAYS else getattr(backbone, "model", None)
-        load_weights(own if isinstance(own, nn.Module) else backbone, weights)
+        # Files hold the names of the library's model, without our normalisation around it.
+        inner = backbone.model if isinstance(backbone, ImageBackbone | TextBackbone) else backbone
+        load_weights(inner, weights)
     return backbone
 
 
@@ -84,8 +90,8 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
     name that does not exist, or whose configuration cannot be had.
     """
     if isinstance(name, nn.Module):
-        found = getattr(name, "preprocessing", None)
-        return found if isinstance(found, ImagePreprocessing | TextPreprocessing) else None
+        declared = BackboneCapabilities.of(name).preprocessing
+        return declared if isinstance(declared, ImagePreprocessing | TextPreprocessing) else None
     if name in _ARRAYS:
         return None
     options = {key: value for key, value in options.items() if key not in ("weights", "pretrained")}

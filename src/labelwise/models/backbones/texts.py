@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelwise.errors import UserError
+from labelwise.models.backbones.base import masked_mean
 from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.preprocessing import TextPreprocessing
-from labelwise.models.network import masked_mean
 
 
 class TextBackbone(nn.Module):

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
+from labelwise.models.backbones.base import as_places
 from labelwise.models.backbones.extras import needs
-from labelwise.models.backbones.images import ImageBackbone, as_places
+from labelwise.models.backbones.images import ImageBackbone
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
 

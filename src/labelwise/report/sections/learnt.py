@@ -13,7 +13,6 @@ from labelwise.analysis import AngleDistributions, LabelCorrelation
 from labelwise.methods import get
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
-from labelwise.summaries import AngleStatistics
 
 _MOST_LABELS, _FEWEST_POSITIVES = 200, 5
 """Labels that take part in the correlations: those with the most known positives, and so many at least."""
@@ -36,11 +35,10 @@ def gather(subject: Subject) -> dict[str, Any]:
         return {}
     angles = None
     if get(model.method_).spec.head == "cosine":
-        statistics = getattr(model.trained_method_, "angles", None)
         angles = analysis.angle_distributions(
             survey.outputs,
             subject.annotations[survey.rows],
-            statistics if isinstance(statistics, AngleStatistics) else None,
+            model.trained_method_.angles,
         )
     return {"learnt": Learnt(angles, _correlation(subject))}
 

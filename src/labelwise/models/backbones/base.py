@@ -1,0 +1,75 @@
+"""Backbones in general: what every one has, what some offer beside it, and the mean over places."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+
+class Backbone(Protocol):
+    """A module whose output is (B, ``n_features``)."""
+
+    n_features: int
+
+    def __call__(self, batch: Tensor) -> Tensor:
+        """Return features (B, n_features)."""
+        ...
+
+
+class GivesPlaces(Protocol):
+    """A backbone that gives the places of an item too: the cells of a feature map or the tokens of a text."""
+
+    def places(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return places (B, T, n_features), and (B, T) bool that is False at padding, or None without padding."""
+        ...
+
+
+@dataclass(frozen=True)
+class BackboneCapabilities:
+    """Optional parts of a backbone, ours or a user's module: present where the module has an attribute of that name.
+
+    Attributes:
+        n_features: Length of its feature vectors; None for a module that has to be wrapped.
+        gives_places: Whether it has ``places``, as ``GivesPlaces``.
+        preprocessing: Form of its pictures or texts; None for arrays.
+        architecture: Record from which ``build_backbone`` builds it again without weights or a hub; None without.
+    """
+
+    n_features: int | None
+    gives_places: bool
+    preprocessing: Any
+    architecture: Mapping[str, Any] | None
+
+    @classmethod
+    def of(cls, backbone: nn.Module) -> BackboneCapabilities:
+        """Return those of a module."""
+        # The only place that asks a module: wrappers, as of torch.compile, pass attributes on that no class declares.
+        n_features = getattr(backbone, "n_features", None)
+        return cls(
+            n_features if isinstance(n_features, int) else None,
+            hasattr(backbone, "places"),
+            getattr(backbone, "preprocessing", None),
+            getattr(backbone, "architecture", None) or None,
+        )
+
+
+def as_places(maps: Tensor) -> Tensor:
+    """Return a map (B, C, h, w) as places (B, h w, C), and tokens (B, T, C) as they are."""
+    return maps.flatten(2).mT if maps.ndim == 4 else maps
+
+
+def masked_mean(places: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Return ``sum_t m_bt x_bt / sum_t m_bt`` (B, D) of ``places`` (B, T, D) and ``mask`` (B, T) bool.
+
+    An item without a place gets zeros; what stands at a masked place, even NaN, has no influence. Half precision is
+    summed and returned in float32.
+    """
+    wide = torch.promote_types(places.dtype, torch.float32)
+    if mask is None:
+        return places.mean(1, dtype=wide)
+    total = places.masked_fill(~mask[..., None], 0).sum(1, dtype=wide)
+    return total / mask.sum(1, keepdim=True).clamp(min=1)
