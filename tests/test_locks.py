@@ -10,34 +10,34 @@ import time
 
 import pytest
 
-from labelwise._locks import claimed, held
+from labelwise._files import claim_lock, hold_lock
 
 HOLD = (
-    "import sys; from pathlib import Path; from labelwise._locks import claimed\n"
-    "with claimed(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
+    "import sys; from pathlib import Path; from labelwise._files import claim_lock\n"
+    "with claim_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 )
 
 
 def test_a_lock_on_a_deleted_file_is_none(tmp_path):
     path = tmp_path / "lock"
-    with held(path) as got:
+    with hold_lock(path) as got:
         assert got
-        with held(path, wait=False) as other:
+        with hold_lock(path, wait=False) as other:
             assert not other
         path.unlink()
-        with held(path, wait=False) as new:
+        with hold_lock(path, wait=False) as new:
             assert new
     began = time.monotonic()
-    with held(path) as again:
+    with hold_lock(path) as again:
         assert again
     assert time.monotonic() - began < 1
 
 
 def test_a_claim_tells_its_holder_and_leaves_no_file(tmp_path):
     path = tmp_path / "lock"
-    with claimed(path) as first:
+    with claim_lock(path) as first:
         assert first is None
-        with claimed(path) as second:
+        with claim_lock(path) as second:
             assert second is not None
             assert second.startswith(f"process {os.getpid()} on ")
         assert path.exists()
@@ -46,7 +46,7 @@ def test_a_claim_tells_its_holder_and_leaves_no_file(tmp_path):
 
 def test_the_claim_of_another_file_in_its_place_is_left_alone(tmp_path):
     path = tmp_path / "lock"
-    with claimed(path):
+    with claim_lock(path):
         path.unlink()
         path.write_text("theirs")
     assert path.read_text() == "theirs"
@@ -58,12 +58,12 @@ def test_a_killed_process_holds_nothing(tmp_path):
     command = [sys.executable, "-c", HOLD, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout.readline() == "held\n"
-        with claimed(path) as holder:
+        with claim_lock(path) as holder:
             assert f"process {process.pid} on " in holder
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert path.exists()
-    with claimed(path) as holder:
+    with claim_lock(path) as holder:
         assert holder is None
 
 
@@ -73,21 +73,21 @@ def test_no_lock_is_taken_through_a_link_nor_writes_to_a_file_of_other_names(tmp
     victim.write_text("mine")
     folder.mkdir()
     (folder / "lock").symlink_to(victim)
-    for hold in (claimed, held):
+    for hold in (claim_lock, hold_lock):
         with pytest.raises(OSError, match="link"), hold(folder / "lock"):
             pass
     (folder / "lock").unlink()
     (folder / "lock").hardlink_to(victim)
-    with claimed(folder / "lock") as holder:
+    with claim_lock(folder / "lock") as holder:
         assert holder is None
     assert victim.read_text() == "mine"
     os.mkfifo(folder / "pipe")
-    with pytest.raises(OSError, match="no file"), claimed(folder / "pipe"):
+    with pytest.raises(OSError, match="no file"), claim_lock(folder / "pipe"):
         pass
 
 
 def test_a_folder_is_locked_by_itself(tmp_path):
-    with held(tmp_path) as first, held(tmp_path, wait=False) as second:
+    with hold_lock(tmp_path) as first, hold_lock(tmp_path, wait=False) as second:
         assert first
         assert not second
     assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from labelwise._locks import claimed
+from labelwise._files import claim_lock
 
 FAST = ("--method", "bam", "--epochs", 2, "--device", "cpu")
 
@@ -325,7 +325,7 @@ def test_a_run_that_another_process_trains_is_left_alone(refused, trained, tmp_p
     run = shutil.copytree(trained, tmp_path / "busy")
     state = json.loads((run / "state.json").read_text())
     (run / "state.json").write_text(json.dumps({**state, "status": "training"}))
-    with claimed(run / ".lock"):
+    with claim_lock(run / ".lock"):
         line = refused("train", run, "--resume")
     assert f"{run} is being trained by process {os.getpid()} on " in line
     assert json.loads((run / "state.json").read_text())["status"] == "training"

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from labelwise._locks import held
+from labelwise._files import hold_lock
 from labelwise.embedding import FeatureCache, embed
 from labelwise.embedding import store as _store
 from labelwise.embedding.keys import backbone_digest
@@ -422,7 +422,7 @@ def test_clear_deletes_what_is_named_and_nothing_else(stand_ins, cache):
         cache.clear([""])
     gone, busy = cache.clear([keys[0][:12]])
     assert ([entry.key for entry in gone], busy) == ([keys[0]], [])
-    with held(cache.directory / f"{keys[1]}.lock"):
+    with hold_lock(cache.directory / f"{keys[1]}.lock"):
         gone, busy = cache.clear()
         assert [entry.key for entry in busy] == [keys[1]]
     cache.clear()
@@ -532,7 +532,7 @@ CHILD = """
 import os, time
 import torch
 from tests.embedding.stand_ins import Convolution, Counted, Squares
-from labelwise._locks import held
+from labelwise._files import hold_lock
 from labelwise.embedding import FeatureCache, embed
 
 class Halting(Squares):

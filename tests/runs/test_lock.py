@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from labelwise import runs
-from labelwise._locks import claimed
+from labelwise._files import claim_lock
 from labelwise.engine.run import Run
 from labelwise.errors import UserError
 
@@ -102,7 +102,7 @@ def test_only_the_first_process_of_a_distributed_run_holds_it(table, tmp_path, m
     runs.train(config(table), run.path)
     run.update(status="training")
     monkeypatch.setenv("RANK", "1")
-    with claimed(run.path / ".lock") as holder:
+    with claim_lock(run.path / ".lock") as holder:
         assert holder is None
         assert runs.resume(run.path) is None
 

@@ -16,14 +16,15 @@ import numpy as np
 from labelwise._files import (
     CannotWrite,
     clear_drafts,
+    hold_lock,
     is_draft,
     is_link,
+    put_in_place,
     read_bytes,
     replacing,
     replacing_folder,
     sync_folder,
 )
-from labelwise._locks import held
 from labelwise.errors import UserError, listed
 
 FORMAT = 1
@@ -80,7 +81,7 @@ def _write_over(target: Path, weights: bytes, text: str) -> None:
 
     Until then the old weights are in their place and the new ones beside them; after it, the other way round.
     """
-    with held(target):
+    with hold_lock(target):
         clear_drafts(target)
         _settle(target)
         with replacing(target / _NEXT) as draft:
@@ -99,10 +100,10 @@ def _settle(target: Path) -> None:
         beside.unlink()
     if beside.is_file():
         if hashlib.sha256(beside.read_bytes()).hexdigest() == _named_weights(target):
-            os.replace(beside, target / _WEIGHTS)
+            put_in_place(beside, target / _WEIGHTS)
         else:
             beside.unlink()
-        sync_folder(target)
+            sync_folder(target)
 
 
 def _named_weights(target: Path) -> Any:

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from labelwise import metrics
+from labelwise._files import entries_under
 from labelwise._random import seed_of
 from labelwise.annotations import Summary
 from labelwise.classifier import artifact
@@ -163,13 +164,13 @@ def _restore(
             model.embedder_ = backbone_for(model, model.item_shape_, **rebuilt).requires_grad_(False).eval()
         network = network_for(model, model.input_shape_, method, seed=0, **rebuilt)
     if model.embedder_ is not None:
-        _load_state(model.embedder_, _under(arrays, "embedder."), path)
+        _load_state(model.embedder_, entries_under(arrays, "embedder."), path)
     for module, prefix in ((network, "network."), (method, "method.")):
-        _load_state(module, _under(arrays, prefix), path)
+        _load_state(module, entries_under(arrays, prefix), path)
     model.network_, model.trained_method_ = network.eval(), method.eval()
     # The inputs' size is that of the weights by now.
     model.scaling_ = read(
-        "scaling", lambda record: InputScaling.from_state(record, _under(arrays, "scaling."))
+        "scaling", lambda record: InputScaling.from_state(record, entries_under(arrays, "scaling."))
     )
     model.set_params(**_restored(model, config.get("parameters") or {}, path))
     return model
@@ -267,10 +268,6 @@ def _restored(model: MultiLabelClassifier, record: Mapping[str, Any], path: str 
 
 def _optional(value: Any, change: Callable[[Any], Any]) -> Any:
     return None if value is None else change(value)
-
-
-def _under(arrays: Mapping[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
 
 
 def _load_state(module: nn.Module, arrays: Mapping[str, np.ndarray], path: str | Path) -> None:

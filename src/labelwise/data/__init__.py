@@ -26,7 +26,7 @@ from labelwise.data.tables.delimited import has_delimiter
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.preparation import Preparation
 from labelwise.data.tables.table import Table, read_table
-from labelwise.data.texts import Texts
+from labelwise.data.texts import Texts, token_spans
 from labelwise.data.views import normal_numbers
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ __all__ = [
     "read_table",
     "refuse_too_many",
     "select_rows",
+    "token_spans",
     "views_of",
 ]
 

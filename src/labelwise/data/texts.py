@@ -23,6 +23,21 @@ if TYPE_CHECKING:
 _AT_ONCE = 4096
 
 
+def token_spans(lengths: NDArray[np.int64], tokens: int, most: int | None = None) -> list[slice]:
+    """Return texts of ``lengths`` (n,), in their order, in batches of at most ``tokens`` padded tokens.
+
+    A batch of b texts, the longest of L tokens, holds ``b L`` padded tokens. It has one text at least, and at most
+    ``most`` of them.
+    """
+    spans, start, longest = [], 0, 1
+    for row, length in enumerate(lengths.tolist()):
+        longest = max(longest, length)
+        if row > start and (row - start == most or longest * (row + 1 - start) > tokens):
+            spans.append(slice(start, row))
+            start, longest = row, max(1, length)
+    return [*spans, slice(start, len(lengths))] if len(lengths) else []
+
+
 class Texts:
     """Texts as int64 token ids (b, T), padded to the longest of the batch.
 

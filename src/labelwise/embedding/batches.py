@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.data import token_spans
+
 _SMALLEST_STEP, _STEPS = 4, 8
 
 
@@ -57,14 +59,10 @@ def bucketed(
 ) -> list[Batch]:
     """Return the rows (n,) in batches of about equal length, the longest first, for texts that cannot be padded.
 
-    A batch of b texts, the longest of L tokens, holds ``b L`` padded tokens: as many as fit ``tokens`` (one text at
-    least), or ``size`` texts where that is given. ``lengths`` (n,) belongs to ``rows``. The longest come first, so
-    that a batch which does not fit the memory fails at once.
+    A batch holds at most ``tokens`` padded tokens (one text at least), or ``size`` texts where that is given.
+    ``lengths`` (n,) belongs to ``rows``. The longest come first, so that a batch which does not fit the memory fails
+    at once.
     """
     order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        count = size or max(1, tokens // max(int(lengths[order[start]]), 1))
-        batches.append(Batch(rows[order[start : start + count]]))
-        start += count
-    return batches
+    most = tokens if size is None else int(lengths.max(initial=1)) * size
+    return [Batch(rows[order[span]]) for span in token_spans(lengths[order], most, size)]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import _files
-from labelwise._locks import held
+from labelwise._files import hold_lock
 from labelwise.embedding.store import FILES, Store, count_rows, read_meta, width_of
 from labelwise.errors import UserError, near, printable
 
@@ -98,7 +98,7 @@ class FeatureCache:
                 locks = [self._lock(entry.key), *self.directory.glob(f"{entry.key}-*.lock")]
                 for link in filter(_files.is_link, locks):
                     link.unlink()
-                if not all(stack.enter_context(held(lock, wait=False)) for lock in locks):
+                if not all(stack.enter_context(hold_lock(lock, wait=False)) for lock in locks):
                     busy.append(entry)
                     continue
                 if _delete(self.directory / entry.key):
@@ -182,7 +182,7 @@ def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iter
         if on_wait is not None:
             on_wait()
 
-    with held(lock, on_wait=waiting):
+    with hold_lock(lock, on_wait=waiting):
         if waited:
             store.look()
         try:
@@ -194,7 +194,7 @@ def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iter
 
 def _clear_lock(lock: Path) -> None:
     """Delete a pass's lock that nobody holds: its process was killed."""
-    with suppress(OSError), held(lock, wait=False) as free:
+    with suppress(OSError), hold_lock(lock, wait=False) as free:
         if free:
             lock.unlink()
 

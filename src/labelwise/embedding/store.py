@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import _files
-from labelwise._locks import held
+from labelwise._files import hold_lock
 from labelwise.errors import UserError
 
 FORMAT = 2
@@ -188,7 +188,7 @@ class Store:
     def _append(self, index: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add the rows to the files, and return them as they are there: another process may have been first."""
         width = rows.shape[1]
-        with held(self._lock):
+        with hold_lock(self._lock):
             self._prepare(width)
             flags = os.O_RDWR | os.O_CREAT
             with (
@@ -313,10 +313,8 @@ def _rows(file: FileIO, places: NDArray[np.int64], width: int) -> NDArray[np.flo
 
 def _write(path: Path, file: FileIO, at: int, content: bytes) -> None:
     file.seek(at)
-    rest = memoryview(content)
     try:
-        while rest:
-            rest = rest[file.write(rest) :]
+        _files.write_all(file, content)
     except OSError as error:
         error.filename = str(path)
         raise

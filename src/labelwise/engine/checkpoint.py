@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from labelwise._files import clear_drafts, replacing, replacing_folder
+from labelwise._files import clear_drafts, file_digest, replacing, replacing_folder
 from labelwise.errors import UserError
 
 _FORMAT = 1
@@ -62,7 +62,7 @@ def save(
         if items and (items_sha256 is None or not items_file.exists()):
             with replacing(items_file) as draft:
                 save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft)
-                items_sha256 = _digest(draft)
+                items_sha256 = file_digest(draft)
         whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with replacing_folder(final) as draft:
             save_tensors(whole, draft / "tensors.safetensors")
@@ -71,7 +71,7 @@ def save(
                 "meta": dict(meta),
                 "items_file": items_file.name if items else None,
                 "items_sha256": items_sha256,
-                "tensors_sha256": _digest(draft / "tensors.safetensors"),
+                "tensors_sha256": file_digest(draft / "tensors.safetensors"),
             }
             text = json.dumps(record)
             checksum = hashlib.sha256(text.encode()).hexdigest()
@@ -97,14 +97,14 @@ def latest(directory: Path) -> Checkpoint | None:
     for folder in found:
         try:
             record = _record(folder)
-            if _digest(folder / "tensors.safetensors") != record["tensors_sha256"]:
+            if file_digest(folder / "tensors.safetensors") != record["tensors_sha256"]:
                 continue
             items: dict[str, np.ndarray] = {}
             if record["items_file"]:
                 if not _ITEMS.fullmatch(record["items_file"]):
                     continue
                 path = directory / record["items_file"]
-                if _digest(path) != record["items_sha256"]:
+                if file_digest(path) != record["items_sha256"]:
                     continue
                 items = load_arrays(path)
             tensors = load_tensors(folder / "tensors.safetensors")
@@ -143,8 +143,3 @@ def _prune(directory: Path, newest: Path) -> None:
     for path in directory.glob("items-*.safetensors"):
         if path.name not in named:
             path.unlink(missing_ok=True)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelwise.data import Capabilities, Source
+from labelwise.data import Capabilities, Source, token_spans
 from labelwise.engine.drawing import Drawer
 from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
@@ -33,7 +33,8 @@ def outputs_in_chunks(
     rows = max(8, min(rows, values // max(prod(source.shape), 1)))
     chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
     if (lengths := Capabilities(source).lengths) is not None:
-        chunks = _by_tokens(np.asarray(lengths), rows)
+        spans = token_spans(np.asarray(lengths), _TOKENS, rows)
+        chunks = [np.arange(span.start, span.stop) for span in spans]
     drawer = Drawer(source, seed=0)
     try:
         for i, index in enumerate(chunks):
@@ -45,17 +46,6 @@ def outputs_in_chunks(
             yield slice(int(index[0]), int(index[-1]) + 1), out
     finally:
         drawer.close()
-
-
-def _by_tokens(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
-    """Return texts of ``lengths`` (n,), in order, in chunks of at most so many padded tokens: one text at least."""
-    chunks, start, longest = [], 0, 0
-    for row, length in enumerate(lengths.tolist()):
-        longest = max(longest, length)
-        if row > start and (row - start == rows or longest * (row + 1 - start) > _TOKENS):
-            chunks.append(np.arange(start, row))
-            start, longest = row, length
-    return [*chunks, np.arange(start, len(lengths))] if len(lengths) else []
 
 
 def aligned(tensor: Tensor) -> Tensor:

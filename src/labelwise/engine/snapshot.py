@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from labelwise._files import entries_under
 from labelwise.engine.checkpoint import Checkpoint
 from labelwise.errors import UserError
 
@@ -53,13 +54,13 @@ def restore_run(run: Run, found: Checkpoint) -> None:
     if found.meta.get("fingerprint") != run.fingerprint:
         raise another
     try:
-        run.network.load_state_dict(_under(found.tensors, "network."))
-        run.method.load_state_dict(_under(found.tensors, "method."))
+        run.network.load_state_dict(entries_under(found.tensors, "network."))
+        run.method.load_state_dict(entries_under(found.tensors, "method."))
         run.state.restore(found.items, int(found.meta["items_version"]))
     except (RuntimeError, LookupError, TypeError, ValueError):
         raise another from None
     with _readable(run):
-        run.best = _under(found.tensors, "best.")
+        run.best = entries_under(found.tensors, "best.")
         run.stage_index, run.epoch, run.step = map(int, found.meta["position"])
         loss_sum, loss_items = found.meta["partial"]
         run.loss_sum, run.loss_items = float(loss_sum), int(loss_items)
@@ -92,20 +93,16 @@ def _readable(run: Run) -> Iterator[None]:
 def _restore_stage(run: Run, found: Checkpoint) -> None:
     for name, optimiser in run.optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _under(found.tensors, f"optimiser.{name}.").items():
+        for key, value in entries_under(found.tensors, f"optimiser.{name}.").items():
             number, field = key.split(".", 1)
             state.setdefault(int(number), {})[field] = value
         optimiser.load_state_dict({"state": state, "param_groups": found.meta["optimisers"][name]})
     for name, schedule in run.schedules.items():
         schedule.load_state_dict(found.meta["schedules"][name])
     if run.averaged:
-        run.averaged.network.load_state_dict(_under(found.tensors, "averaged."))
+        run.averaged.network.load_state_dict(entries_under(found.tensors, "averaged."))
         run.averaged.updates = found.meta["averaged_updates"]
     run.fabric.strategy.precision.load_state_dict(found.meta["precision"])
-
-
-def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _plain(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,8 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from labelwise._files import check_no_links, replacing
-from labelwise._locks import claimed
+from labelwise._files import check_no_links, claim_lock, replacing
 from labelwise.errors import UserError
 
 FORMAT = 1
@@ -118,7 +117,7 @@ def locked(out: Path) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             out.mkdir(parents=True, exist_ok=True)
-            holder = stack.enter_context(claimed(out / ".lock"))
+            holder = stack.enter_context(claim_lock(out / ".lock"))
         except OSError as error:
             raise UserError(f"{out}: {error.strerror}: give --out a folder that can be written to") from None
         if holder is not None:

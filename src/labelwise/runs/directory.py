@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from labelwise._files import (
     CannotWrite,
     check_no_links,
+    claim_lock,
     clear_drafts,
     is_link,
     own_folder,
@@ -25,7 +25,6 @@ from labelwise._files import (
     replacing_folder,
     write,
 )
-from labelwise._locks import claimed
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.records import read_evaluation, read_held_out, read_left_out, read_state
@@ -126,7 +125,7 @@ class RunDirectory:
         self.check_links()
         with ExitStack() as stack:
             try:
-                holder = stack.enter_context(claimed(self.path / _LOCK))
+                holder = stack.enter_context(claim_lock(self.path / _LOCK))
             except OSError as error:
                 self._check()
                 raise UserError(
@@ -234,9 +233,3 @@ def check_output(path: str | Path, inputs: Iterable[str | Path], endings: Sequen
     if any(os.path.realpath(out) == os.path.realpath(source) for source in inputs):
         raise UserError(f"--out {out} is the table itself: give another file")
     return out
-
-
-def digest(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

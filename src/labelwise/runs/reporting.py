@@ -7,9 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from labelwise._files import file_digest
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
-from labelwise.runs.directory import RunDirectory, check_output, digest
+from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 from labelwise.runs.records import read_evaluation, require
 
@@ -38,7 +39,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     table = config.files().get("table")
     if table is None or not Path(table).is_file():
         raise UserError(f"{table}, the table of {directory.path}, is gone: put it back to report on the run")
-    if digest(Path(table)) != state["files"].get("table"):
+    if file_digest(Path(table)) != state["files"].get("table"):
         raise UserError(
             f"{table}, the table of {directory.path}, has changed: put it back to report on the run"
         )

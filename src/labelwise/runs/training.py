@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise._files import CannotWrite
+from labelwise._files import CannotWrite, file_digest
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
-from labelwise.runs.directory import RunDirectory, digest, write_json
+from labelwise.runs.directory import RunDirectory, write_json
 from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, items_of, read_inputs
 from labelwise.runs.records import require
 
@@ -154,7 +154,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
     for name, path in config.files().items():
         if not Path(path).is_file():
             raise UserError(f"{path}, the {name} of {run.path}, is gone: put it back to go on with the run")
-        if digest(Path(path)) != state["files"].get(name):
+        if file_digest(Path(path)) != state["files"].get(name):
             raise UserError(
                 f"{path}, the {name} of {run.path}, has changed: put it back, or train to another --out"
             )
@@ -197,7 +197,7 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
         "reason": reason,
         **ModelColumns.of(inputs.table).to_state(),
         "roles": list(inputs.table.roles),
-        "files": {name: digest(Path(path)) for name, path in config.files().items()},
+        "files": {name: file_digest(Path(path)) for name, path in config.files().items()},
     }
 
 

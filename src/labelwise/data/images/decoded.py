@@ -8,10 +8,11 @@ import struct
 import warnings
 import zlib
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from labelwise._files import is_link, open_own, own_folder, read_bytes
+from labelwise._files import is_link, open_own, own_folder, read_bytes, write_all
 from labelwise.errors import Notice, UserError
 
 if TYPE_CHECKING:
@@ -119,10 +120,8 @@ class DecodedPictures:
             # A link, a pipe or a file with another name: it goes, and what it leads to stays.
             path.unlink(missing_ok=True)
             handle = open_own(path, _FLAGS)
-        with os.fdopen(handle, "wb", buffering=0) as file:
-            rest = memoryview(content)
-            while rest:
-                rest = rest[file.write(rest) :]
+        with FileIO(handle, "w") as file:
+            write_all(file, content)
             file.truncate(len(content))
 
 
