@@ -1,24 +1,21 @@
-"""Draws data that it is handed, as matplotlib figures: no global state, no file formats, one calm style."""
+"""Drawings of data as matplotlib figures: no global state, no file formats, one calm style."""
 
-from labelwise.plots.angles import angle_densities
 from labelwise.plots.bars import label_bars, label_counts, method_bars
-from labelwise.plots.curves import learning_curve
+from labelwise.plots.charts import angle_densities, item_grid, learning_curve, reliability_diagram
 from labelwise.plots.export import as_png_data_uri, as_svg, picture_data_uri, save_figure
 from labelwise.plots.graph import label_graphs
-from labelwise.plots.grid import item_grid
-from labelwise.plots.paper_epochs import epoch_seconds, vdfd_by_epoch
-from labelwise.plots.paper_models import (
+from labelwise.plots.models import (
     correlation_graph,
     cosine_gradients,
+    epoch_seconds,
     loss_landscape,
     prediction_densities,
+    vdfd_by_epoch,
     wasserstein_distances,
 )
-from labelwise.plots.paper_sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity
 from labelwise.plots.ranks import critical_difference, paired_gains
-from labelwise.plots.reliability import reliability_diagram
 from labelwise.plots.style import PALETTE, stylesheet
-from labelwise.plots.theory import theory_curves
+from labelwise.plots.sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity, theory_curves
 
 __all__ = [
     "PALETTE",

@@ -13,7 +13,16 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
-from labelwise.plots.style import bare, colour, drawing, new_figure, short
+from labelwise.plots.style import (
+    bare,
+    colour,
+    drawing,
+    name_rows,
+    new_figure,
+    short,
+    write_beside,
+    write_numbers,
+)
 
 _NARROW, _SHORT = 500, 5
 
@@ -40,15 +49,7 @@ class _Rows:
             if self.stacked:
                 self.above(1, place, text, "right", role)
             else:
-                self.axes.annotate(
-                    text,
-                    (1, place),
-                    xycoords=("axes fraction", "data"),
-                    xytext=(12, 0),
-                    textcoords="offset points",
-                    va="center",
-                    color=colour(role),
-                )
+                write_beside(self.axes, place, text, role)
 
     def above(self, x: float, place: int, text: str, align: str, role: str) -> None:
         """Write a text above a row's bar, at its left end (0) or right end (1)."""
@@ -95,15 +96,14 @@ def _rows(names: Sequence[str], width: float, *, below: float, row: float) -> _R
         for place, name in enumerate(names):
             rows.above(0, place, short(name, 22), "left", "ink")
     else:
-        axes.set_yticks(np.arange(len(names)), [short(name, 34) for name in names])
-        axes.tick_params(axis="y", colors=colour("ink"), pad=6)
+        name_rows(axes, names)
     return rows
 
 
 def _unit_axis(rows: _Rows, label: str) -> None:
     rows.axes.set_xlim(0, 1)
     rows.axes.set_xticks([0, 0.2, 0.4, 0.6, 0.8, 1])
-    rows.axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:g}"))
+    write_numbers(rows.axes.xaxis)
     rows.axes.set_xlabel(label, color=colour("muted"))
 
 

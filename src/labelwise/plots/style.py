@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+from numpy.typing import NDArray
 
 from labelwise.errors import printable
 
@@ -84,6 +87,44 @@ def bare(axes: Axes, *, grid: str = "x") -> None:
     axes.set_axisbelow(True)
     if grid:
         axes.grid(axis=grid, color=colour("line"), linewidth=1)  # type: ignore[arg-type]
+
+
+def write_numbers(axis: Axis) -> None:
+    """Write an axis's numbers without trailing zeros."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def shade_steps(
+    axes: Axes,
+    edges: NDArray[Any],
+    values: NDArray[Any],
+    role: str,
+    *,
+    baseline: float = 0.0,
+    alpha: float = 0.22,
+) -> None:
+    """Draw a density over bins: its steps as a line, the area below them shaded."""
+    axes.stairs(values, edges, baseline=baseline, fill=True, color=colour(role), alpha=alpha)
+    axes.stairs(values, edges, baseline=baseline, color=colour(role), linewidth=1.75)
+
+
+def write_beside(axes: Axes, place: float, text: str, role: str = "ink", *, distance: float = 12) -> None:
+    """Write a text right of the axes, beside the row at ``place``, ``distance`` pixels away."""
+    axes.annotate(
+        text,
+        (1, place),
+        xycoords=("axes fraction", "data"),
+        xytext=(distance, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour(role),
+    )
+
+
+def name_rows(axes: Axes, names: Sequence[str]) -> None:
+    """Write the names of horizontal rows left of the axes, the first at 0."""
+    axes.set_yticks(range(len(names)), [short(name, 34) for name in names])
+    axes.tick_params(axis="y", colors=colour("ink"), pad=6)
 
 
 def short(name: str, most: int) -> str:

@@ -1,24 +1,25 @@
-"""Figures of sweeps: a measured value against a margin, a share of labels, a scale; from a table of results."""
+"""Figures of sweeps: a value against a margin, a share of labels, a scale, a ratio of spreads."""
 
 from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from labelwise.plots.paper_axes import (
+from labelwise.plots.panels import (
     Data,
-    apart,
     columns,
     lines,
-    names_of,
+    optional,
     ordered,
     panels,
     put_legend,
+    rows_by,
     shades,
+    space_panels,
     title,
 )
-from labelwise.plots.style import bare, colour, drawing, new_figure
+from labelwise.plots.style import bare, colour, drawing, new_figure, write_numbers
 
 _TICKS = 7
 """So many shares have a tick each."""
@@ -32,11 +33,11 @@ def margin_sweep(data: Data, *, width: float = 560) -> Figure:
             perhaps ``method``.
     """
     margin, score, difference = columns(data, "margin", "map", "gradient_difference")
-    method = names_of(data, "method")
+    method = optional(data, "method")
     group = np.zeros(len(margin)) if method is None else method
     with drawing():
         figure = new_figure(width, 380)
-        apart(figure)
+        space_panels(figure)
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes in (upper, lower):
             bare(axes, grid="y")
@@ -45,10 +46,10 @@ def margin_sweep(data: Data, *, width: float = 560) -> Figure:
         handles = lines(upper, margin, score, group)
         lines(lower, margin, difference, group)
         for name in ordered(group):
-            mine = np.flatnonzero((group == name) & np.isfinite(score))
-            if not len(mine):
+            rows = np.flatnonzero((group == name) & np.isfinite(score))
+            if not len(rows):
                 continue
-            best = mine[np.argmax(score[mine])]
+            best = rows[np.argmax(score[rows])]
             upper.annotate(
                 f"{score[best]:.3f}",
                 (margin[best], score[best]),
@@ -77,19 +78,17 @@ def fraction_curves(
         label: What the share is of.
     """
     fraction, method, score = columns(data, x, "method", "map")
-    error, dataset = names_of(data, "std"), names_of(data, "dataset")
-    sets = [None] if dataset is None else ordered(dataset)
+    error, datasets = optional(data, "std"), rows_by(data, "dataset", len(fraction))
     with drawing():
-        figure, grid = panels(len(sets), width, 300 if len(sets) == 1 else 240, most=2)
+        figure, grid = panels(len(datasets), width, 300 if len(datasets) == 1 else 240, most=2)
         among = ordered(method)
-        for axes, name in zip(grid, sets, strict=True):
-            mine = np.ones(len(fraction), bool) if dataset is None else dataset == name
+        for axes, (name, rows) in zip(grid, datasets, strict=True):
             handles = lines(
                 axes,
-                fraction[mine],
-                score[mine],
-                method[mine],
-                error=None if error is None else error[mine],
+                fraction[rows],
+                score[rows],
+                method[rows],
+                error=None if error is None else error[rows],
                 among=among,
             )
             shares = np.unique(fraction)
@@ -115,8 +114,8 @@ def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figur
     grid = np.full((len(scales), len(margins)), np.nan)
     for i, s in enumerate(scales):
         for j, m in enumerate(margins):
-            found = score[(scale == s) & (margin == m)]
-            grid[i, j] = found.mean() if len(found) else np.nan
+            scores = score[(scale == s) & (margin == m)]
+            grid[i, j] = scores.mean() if len(scores) else np.nan
     with drawing():
         figure = new_figure(width, 84 + 40 * len(scales))
         axes = figure.subplots()
@@ -150,24 +149,73 @@ def sensitivity(data: Data, *, width: float = 680) -> Figure:
         data: Columns ``parameter``, ``value``, ``metric`` and ``score``, and perhaps ``std``.
     """
     parameter, value, metric, score = columns(data, "parameter", "value", "metric", "score")
-    error = names_of(data, "std")
+    error = optional(data, "std")
     with drawing():
         figure, grid = panels(len(ordered(parameter)), width, 250, most=2, sharey=True)
         among = ordered(metric)
-        for axes, name in zip(grid, ordered(parameter), strict=True):
-            mine = parameter == name
+        for axes, (name, rows) in zip(grid, rows_by(data, "parameter", len(parameter)), strict=True):
             handles = lines(
                 axes,
-                value[mine].astype(np.float64),
-                score[mine],
-                metric[mine],
-                error=None if error is None else error[mine],
+                value[rows].astype(np.float64),
+                score[rows],
+                metric[rows],
+                error=None if error is None else error[rows],
                 among=among,
             )
             axes.yaxis.set_major_locator(MaxNLocator(5))
-            axes.set_xticks(np.unique(value[mine]))
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
+            axes.set_xticks(np.unique(value[rows]))
+            write_numbers(axes.xaxis)
             axes.set_xlabel(str(name), color=colour("muted"))
         grid[0].set_ylabel("score", color=colour("muted"))
+        put_legend(figure, handles, width)
+        return figure
+
+
+def theory_curves(data: Data, *, width: float = 900) -> Figure:
+    """Draw both class risks and VCA against M, a line a noise level, a row of panels a label share.
+
+    Args:
+        data: The columns of ``analysis.theory.curves``; rows whose ``source`` is "simulation" are dots with bars of
+            three standard errors, where the figure has errors.
+    """
+    names = ("ratio", "label_share", "noise_positive", "noise_negative", "source")
+    ratio, alpha, wrong_p, wrong_n, source = columns(data, *names)
+    values = columns(data, "risk_positive", "risk_negative", "vca")
+    errors = [*columns(data, "risk_positive_error", "risk_negative_error"), None]
+    noise = np.array(
+        [f"ε₊ = {p:g}, ε₋ = {n:g}" for p, n in zip(wrong_p.tolist(), wrong_n.tolist(), strict=True)]
+    )
+    levels, shares = ordered(noise), ordered(alpha)
+    with drawing():
+        figure, grid = panels(3 * len(shares), width, 236, sharex=True)
+        for place, axes in enumerate(grid):
+            share, which = shares[place // 3], place % 3
+            drawn, exact = alpha == share, source == "theory"
+            x, y, group = (v[drawn & exact] for v in (ratio, values[which], noise))
+            handles = lines(axes, x, y, group, among=levels, markers=False)
+            for handle, level in zip(handles, levels, strict=True):
+                simulated = drawn & ~exact & (noise == level)
+                error = errors[which]
+                axes.errorbar(
+                    ratio[simulated],
+                    values[which][simulated],
+                    yerr=None if error is None else 3 * error[simulated],
+                    fmt="o",
+                    markersize=4,
+                    color=handle.get_color(),
+                    linewidth=1.25,
+                )
+            axes.axvline(1, color=colour("line"), linewidth=1, zorder=0)
+            axes.set_xscale("log", base=2)
+            axes.xaxis.set_major_locator(FixedLocator([1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8]))
+            axes.xaxis.set_minor_locator(NullLocator())
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}" if v >= 1 else f"1/{1 / v:g}"))
+            axes.set_xlim(ratio.min(), ratio.max())
+            axes.yaxis.set_major_locator(MaxNLocator(5))
+            axes.set_ylim(bottom=0)
+            about = ("risk of the positives", "risk of the negatives", "VCA")[which]
+            title(axes, about if len(shares) == 1 else f"{about}, α = {share:g}")
+            if place >= 3 * (len(shares) - 1):
+                axes.set_xlabel("M, spread of negatives over positives", color=colour("muted"))
         put_legend(figure, handles, width)
         return figure

@@ -1,4 +1,4 @@
-"""What the papers' figures share: columns as input, styles of series, panels, legends."""
+"""Parts of the papers' figures: columns as input, panels, lines and legends."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ def columns(data: Data, *names: str) -> list[NDArray[Any]]:
     missing = [name for name in names if name not in data]
     if missing:
         raise UserError(f"data lacks {listed(missing)}: this figure is drawn from {listed(names, 20)}")
-    found = [np.asarray(data[name]) for name in names]
-    lengths = {name: len(values) for name, values in zip(names, found, strict=True)}
+    arrays = [np.asarray(data[name]) for name in names]
+    lengths = {name: len(values) for name, values in zip(names, arrays, strict=True)}
     if len(set(lengths.values())) > 1:
         raise UserError(f"data has columns of different length: {lengths}")
-    if not len(found[0]):
+    if not len(arrays[0]):
         raise UserError("data has no rows: there is nothing to draw")
-    return found
+    return arrays
 
 
 def ordered(values: NDArray[Any]) -> list[Any]:
@@ -57,9 +57,17 @@ def ordered(values: NDArray[Any]) -> list[Any]:
     return list(dict.fromkeys(values.tolist()))
 
 
-def names_of(data: Data, column: str) -> NDArray[Any] | None:
-    """Return a column that a figure can do without, None where it is not there."""
+def optional(data: Data, column: str) -> NDArray[Any] | None:
+    """Return a column that a figure can do without, None where it is missing."""
     return np.asarray(data[column]) if column in data else None
+
+
+def rows_by(data: Data, column: str, n_rows: int) -> list[tuple[Any, NDArray[np.bool_]]]:
+    """Return each value of a column with the mask of its rows; None with all rows where the column is missing."""
+    values = optional(data, column)
+    if values is None:
+        return [(None, np.ones(n_rows, bool))]
+    return [(value, values == value) for value in ordered(values)]
 
 
 def panels(
@@ -69,7 +77,7 @@ def panels(
     across = 1 if width < 500 else min(most, count)
     down = -(-count // across)
     figure = new_figure(width, 40 + height * down)
-    apart(figure)
+    space_panels(figure)
     grid = figure.subplots(down, across, squeeze=False, **shared).ravel()
     for axes in grid[count:]:
         axes.set_axis_off()
@@ -79,7 +87,7 @@ def panels(
     return figure, list(grid[:count])
 
 
-def apart(figure: Figure) -> None:
+def space_panels(figure: Figure) -> None:
     """Leave room between panels, so that neither their ticks nor titles and legend touch."""
     engine = figure.get_layout_engine()
     if engine is not None:
@@ -109,8 +117,8 @@ def lines(
     names = ordered(group)
     for place, name in enumerate(among or names):
         style = _STYLES[place % len(_STYLES)]
-        mine = np.flatnonzero(group == name)
-        mine = mine[np.argsort(x[mine], kind="stable")]
+        rows = np.flatnonzero(group == name)
+        rows = rows[np.argsort(x[rows], kind="stable")]
         look: dict[str, Any] = {
             "color": colour(style.role),
             "linestyle": style.dashes,
@@ -118,10 +126,10 @@ def lines(
             "marker": style.marker if markers else None,
             "markersize": 5,
         }
-        axes.plot(x[mine], y[mine], **look)
-        if error is not None and len(mine):
-            low, high = y[mine] - error[mine], y[mine] + error[mine]
-            axes.fill_between(x[mine], low, high, color=colour(style.role), alpha=0.15, linewidth=0)
+        axes.plot(x[rows], y[rows], **look)
+        if error is not None and len(rows):
+            low, high = y[rows] - error[rows], y[rows] + error[rows]
+            axes.fill_between(x[rows], low, high, color=colour(style.role), alpha=0.15, linewidth=0)
         handles.append(Line2D([], [], label=str(name), **look))
     return handles
 
