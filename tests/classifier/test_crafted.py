@@ -320,7 +320,7 @@ def nobody(monkeypatch):
 
 @pytest.fixture(scope="module")
 def hub_model(tmp_path_factory) -> Path:
-    from tests.models.hub_cases import bert, text_folder
+    from tests.models.backbones.hub_cases import bert, text_folder
 
     folder = tmp_path_factory.mktemp("hub")
     text_folder(folder / "backbone", bert())

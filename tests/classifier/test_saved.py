@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from labelwise import MultiLabelClassifier, load
-from tests.models.hub_cases import bert, image_folder, resnet, text_folder, transformers
+from tests.models.backbones.hub_cases import bert, image_folder, resnet, text_folder, transformers
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.data.dataset_folders import write_learnable_bag
+from tests.data.datasets.folders import write_learnable_bag
 
 SPEC = """
 title = "One row"

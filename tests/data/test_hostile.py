@@ -23,7 +23,7 @@ from PIL import Image, ImageFile
 from labelwise.data import ImageFiles, Texts, read_table
 from labelwise.data.images.decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
-from tests.data.picture_files import SMALL, folder_of, scene
+from tests.data.images.picture_files import SMALL, folder_of, scene
 from tests.refusals import refusal
 
 

@@ -18,7 +18,7 @@ from labelwise.experiments import Job, collect, merge_results, part_of, run_expe
 from labelwise.experiments import experiment as _experiment
 from labelwise.experiments.devices import visible_devices
 from labelwise.experiments.shards import read_shards
-from tests.data.dataset_folders import write_learnable_bag
+from tests.data.datasets.folders import write_learnable_bag
 from tests.experiments import runner_cases as cases
 
 SPEC = """

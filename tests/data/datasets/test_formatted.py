@@ -8,8 +8,8 @@ import pytest
 from labelwise import simulate
 from labelwise.data.datasets import DATASETS, read_dataset
 from labelwise.errors import UserError
-from tests.data.dataset_folders import FOLDERS, IMAGES, labels_of
-from tests.data.dataset_folders import write_formatted as write
+from tests.data.datasets.folders import FOLDERS, IMAGES, labels_of
+from tests.data.datasets.folders import write_formatted as write
 from tests.refusals import refusal
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from labelwise.data.datasets import read_dataset
 from tests import refusals
-from tests.data.dataset_folders import IMAGES, write, write_bag, write_coco, write_formatted, write_voc
+from tests.data.datasets.folders import IMAGES, write, write_bag, write_coco, write_formatted, write_voc
 
 Edit = Callable[[bytes], bytes]
 LISTS = "VOCdevkit/VOC2012/ImageSets/Main"

@@ -11,7 +11,7 @@ import pytest
 from labelwise import simulate
 from labelwise.data.datasets import DATASETS, names, read_dataset
 from labelwise.errors import UserError
-from tests.data.dataset_folders import VOC, write, write_coco, write_voc
+from tests.data.datasets.folders import VOC, write, write_coco, write_voc
 from tests.refusals import refusal
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from labelwise.data.datasets import read_dataset
 from labelwise.errors import UserError
-from tests.data.dataset_folders import write, write_bag
+from tests.data.datasets.folders import write, write_bag
 
 
 @pytest.fixture

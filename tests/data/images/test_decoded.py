@@ -23,7 +23,7 @@ from labelwise.data.images import decoded, files
 from labelwise.data.images.decode import Unusable, decode
 from labelwise.data.images.decoded import shortened
 from labelwise.errors import Notice, UserError
-from tests.data.picture_files import SMALL, folder_of, scene
+from tests.data.images.picture_files import SMALL, folder_of, scene
 
 N = 10
 HIGH, WIDE = 300, 420

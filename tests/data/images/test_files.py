@@ -17,7 +17,7 @@ from labelwise.data.images import files
 from labelwise.data.images.decode import decode
 from labelwise.errors import UserError
 from labelwise.models import ImagePreprocessing
-from tests.data.picture_files import SMALL, folder_of, scene
+from tests.data.images.picture_files import SMALL, folder_of, scene
 
 N = 12
 

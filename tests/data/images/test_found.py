@@ -14,7 +14,7 @@ from PIL import Image
 
 from labelwise.data import ImageFiles, read_table
 from labelwise.errors import UserError
-from tests.data.picture_files import SMALL, scene
+from tests.data.images.picture_files import SMALL, scene
 
 
 @pytest.fixture

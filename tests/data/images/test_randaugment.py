@@ -9,7 +9,7 @@ from scipy import stats
 
 from labelwise.data import StrongView
 from labelwise.data.images.randaugment import LEVELS, OPERATIONS
-from tests.data.picture_files import scene
+from tests.data.images.picture_files import scene
 
 WITHOUT_MAGNITUDE = ("invert", "autocontrast", "equalize")
 

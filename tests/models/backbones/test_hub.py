@@ -19,7 +19,7 @@ from labelwise.models import (
     build_tokenizer,
     preprocessing_of,
 )
-from tests.models.hub_cases import bert, image_folder, resnet, text_folder, transformers, vit
+from tests.models.backbones.hub_cases import bert, image_folder, resnet, text_folder, transformers, vit
 from tests.refusals import refusal
 
 
