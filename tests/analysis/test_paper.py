@@ -48,7 +48,10 @@ def rows(columns, **wanted):
 def cosine_of(model, X):
     """Cosines by hand: scaled features with the constant coordinate, and the weights, both of length 1."""
     z = np.stack(
-        [model._as_source(X).batch(np.array([i]), "weak", seed=0, epoch=0)[0].numpy() for i in range(len(X))]
+        [
+            model.fitted_.source(X).batch(np.array([i]), "weak", seed=0, epoch=0)[0].numpy()
+            for i in range(len(X))
+        ]
     )
     W = model.network_.head.weight.detach().numpy()
     if W.shape[1] > z.shape[1]:

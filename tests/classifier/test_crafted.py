@@ -206,12 +206,12 @@ def test_every_entry_is_missed_by_name_and_no_entry_can_be_of_every_kind(models,
 
 
 def test_a_full_disk_is_not_put_down_to_the_model(model, monkeypatch):
-    from labelwise.classifier import saving as _saving
+    from labelwise.classifier import fitted as _fitted
 
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(_saving, "network_for", full)
+    monkeypatch.setattr(_fitted, "new_network", full)
     message = refused(model, os.strerror(errno.ENOSPC))
     assert "copy the model again" not in message
     assert "model.json" not in message

@@ -269,7 +269,7 @@ class TestRule:
             raise AssertionError("training began")
 
         monkeypatch.setattr("labelwise.classifier.validation.train", trained)
-        monkeypatch.setattr("labelwise.classifier.steps.train", trained)
+        monkeypatch.setattr("labelwise.classifier.estimator.train", trained)
         with pytest.raises(UserError, match=why):
             model("bam", rule=rule, validation=validation).fit(X[: len(data)], data)
 

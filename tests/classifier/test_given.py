@@ -8,7 +8,7 @@ import scipy.sparse as sp
 import torch
 
 from labelwise import MultiLabelClassifier
-from labelwise.classifier.given import known_items, words_of
+from labelwise.classifier.reader import known_items, words_of
 from labelwise.data import ArraySource, ImageSource
 from labelwise.errors import UserError
 from labelwise.models import TextPreprocessing

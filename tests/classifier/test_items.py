@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
-from labelwise.classifier.reader import cut, sized
+from labelwise.classifier.reader import with_image_size, with_max_length
 from labelwise.data import digits_canvases
 from labelwise.embedding import FeatureCache
 from labelwise.errors import UserError
@@ -213,8 +213,10 @@ def test_texts_and_pictures_from_lists(tmp_path):
 @pytest.mark.parametrize(("side", "short"), [(448, 512), (112, 128), (224, 256)])
 def test_another_size_keeps_the_share_of_the_picture_that_is_cut_out(side, short):
     given = ImagePreprocessing((224, 224), "crop", "bicubic", short_side=256)
-    assert sized(given, side) == ImagePreprocessing((side, side), "crop", "bicubic", short_side=short)
-    assert sized(given, None) is given
+    assert with_image_size(given, side) == ImagePreprocessing(
+        (side, side), "crop", "bicubic", short_side=short
+    )
+    assert with_image_size(given, None) is given
 
 
 @pytest.mark.parametrize(
@@ -233,9 +235,11 @@ def test_a_length_that_a_backbone_cannot_read_is_one_line(backbone, length, said
 
 def test_another_length_changes_nothing_else():
     given = TextPreprocessing("minilm", 256, pad_id=0)
-    assert cut("minilm", given, 512) == TextPreprocessing("minilm", 512, pad_id=0)
-    assert cut(Words(16), TextPreprocessing("minilm", 16, pad_id=5), 4) == TextPreprocessing("minilm", 4, 5)
-    assert cut("minilm", given, None) is given
+    assert with_max_length("minilm", given, 512) == TextPreprocessing("minilm", 512, pad_id=0)
+    assert with_max_length(Words(16), TextPreprocessing("minilm", 16, pad_id=5), 4) == TextPreprocessing(
+        "minilm", 4, 5
+    )
+    assert with_max_length("minilm", given, None) is given
 
 
 def test_of_a_text_so_many_tokens_are_read_as_were_asked_for(tmp_path, monkeypatch):

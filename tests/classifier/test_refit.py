@@ -67,17 +67,17 @@ def test_whatever_step_of_a_fit_fails_the_state_is_the_old_one(monkeypatch):
     model = fitted()
     before = dict(vars(model))
     for name in (
-        "classifier.parse",
-        "_fit.describe",
-        "_fit.embedder_for",
-        "_fit.given_validation",
-        "_fit.select",
-        "_fit.train",
-        "_fit.decision_of",
-        "_fit.notes_on",
+        "options.parse",
+        "training.describe",
+        "estimator.ItemReader.of",
+        "estimator.ValidationPlan.of",
+        "estimator.validate",
+        "estimator.train",
+        "estimator.learn_decision",
+        "estimator.notes_on",
     ):
         with monkeypatch.context() as patch:
-            patch.setattr(f"labelwise.{name}", stop)
+            patch.setattr(f"labelwise.classifier.{name}", stop)
             with pytest.raises(KeyboardInterrupt):
                 model.fit(X, OTHER, label_names=list("dcba"))
         same(model, before)

@@ -38,7 +38,7 @@ def test_last_epoch_has_the_vdfd_of_the_finished_network(data):
     X, Y = data
     with torch.no_grad():
         cosines = model.network_(
-            model._as_source(X[:60]).batch(np.arange(60), "weak", seed=0, epoch=0)
+            model.fitted_.source(X[:60]).batch(np.arange(60), "weak", seed=0, epoch=0)
         ).scores
     assert model.history_[-1]["vdfd"] == pytest.approx(slow_vdfd(np.arccos(cosines.double()).numpy(), Y[:60]))
     assert "vdfd_balanced" not in model.history_[-1]

@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise._random import generator
 from labelwise.annotations import as_matrix
-from labelwise.engine.pools import outputs_in_chunks
 from labelwise.errors import UserError
 from labelwise.summaries import TopScores
 
@@ -109,13 +108,14 @@ def _passes(
     model: MultiLabelClassifier, X: Any, n_items: int
 ) -> Iterator[tuple[slice, NDArray[np.float32], NDArray[np.float32]]]:
     """Yield (rows, the head's outputs, the classifier's scores) in chunks over all items."""
-    source = model._fitting_source(X)
-    if len(source) != n_items:
-        raise UserError(f"X has {len(source)} items, Y {n_items} rows: give one row of annotations an item")
-    device = next(iter(model.network_.state_dict().values())).device
-    for rows, outputs in outputs_in_chunks(model.network_, source, device, rows=1024):
+    items = model.read(X)
+    if len(items.kept) != n_items:
+        raise UserError(
+            f"X has {len(items.kept)} items, Y {n_items} rows: give one row of annotations an item"
+        )
+    for rows, outputs in model.fitted_.outputs(items.X):
         with torch.inference_mode():
-            scores = model.trained_method_.score(outputs).float().cpu().numpy()
+            scores = model.fitted_.method.score(outputs).float().cpu().numpy()
         if model.calibration_ is not None:
             scores = model.calibration_.apply(scores).astype(np.float32)
         yield rows, outputs.scores.float().cpu().numpy(), scores

@@ -63,11 +63,9 @@ def loss_landscape(
     if model.network_.reads_maps:
         raise UserError(f"method {model.method_!r} reads maps, not features: its head has no landscape here")
     labels = as_matrix(Y)
-    source = model._fitting_source(X)
-    if len(source) != len(labels):
-        raise UserError(
-            f"X has {len(source)} items, Y {len(labels)} rows: give one row of annotations an item"
-        )
+    n_items = len(model.read(X).kept)
+    if n_items != len(labels):
+        raise UserError(f"X has {n_items} items, Y {len(labels)} rows: give one row of annotations an item")
     rows = np.sort(generator(seed, "landscape", "rows").permutation(len(labels))[:most_rows])
     features = said(model, X if len(rows) == len(labels) else _rows(X, rows)).features
     entry_groups((len(labels), len(model.label_names_)), labels, None)

@@ -11,9 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from labelwise.annotations import as_matrix
-from labelwise.engine.pools import outputs_in_chunks
 from labelwise.errors import UserError
-from labelwise.methods import get
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -35,21 +33,19 @@ def said(model: MultiLabelClassifier, X: Any) -> Said:
 
     The cosines of a head that gives logits are those between features and label weights, its intercept left out.
     """
-    source = model._fitting_source(X)
-    network, method = model.network_, model.trained_method_
-    device = next(iter(network.state_dict().values())).device
+    fitted = model.fitted_
     features, raw, scores = [], [], []
-    for _, outputs in outputs_in_chunks(network, source, device, rows=1024):
+    for _, outputs in fitted.outputs(model.read(X).X):
         with torch.inference_mode():
             features.append(outputs.features.float().cpu())
             raw.append(outputs.scores.double().cpu())
-            scores.append(method.score(outputs).double().cpu())
+            scores.append(fitted.method.score(outputs).double().cpu())
     if not features:
         raise UserError("X has no items: give at least one")
     z = torch.cat(features)
     cosines: Tensor | None = None
-    weight = getattr(network.head, "weight", None)
-    if get(model.method_).spec.head == "cosine":
+    weight = getattr(fitted.network.head, "weight", None)
+    if fitted.method.spec.head == "cosine":
         cosines = torch.cat(raw)
     elif isinstance(weight, Tensor) and weight.ndim == 2 and weight.shape[1] == z.shape[1]:
         cosines = (normalize(z) @ normalize(weight.detach().float().cpu()).T).double()

@@ -5,25 +5,31 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from numbers import Real
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 import numpy as np
 
 from labelwise import metrics
 from labelwise.annotations import Summary
-from labelwise.classifier.choices import ENOUGH_ROWS, Unseen
-from labelwise.classifier.options import check_goal
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.record import Record, complete_rule
+from labelwise.classifier.training import TrainingSet
+from labelwise.classifier.validation import ENOUGH_ROWS, Unseen, ValidationPlan
 from labelwise.errors import UserError, listed
 
-if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
-    from labelwise.classifier.training import Trained
-    from labelwise.classifier.validation import Plan
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Decision:
-    """A decision rule, where it comes from, the calibration before it, the held-out figures, and what to know of it."""
+    """How the scores of a model become probabilities and label sets.
+
+    Attributes:
+        rule: The decision rule.
+        source: Where it comes from, in words.
+        calibration: What stands before it; None where probabilities are not identified.
+        evaluation: The figures on rows that the model did not see, None without any.
+        notes: Sentences on what was assumed.
+    """
 
     rule: metrics.Rule
     source: str
@@ -31,103 +37,110 @@ class Decision:
     evaluation: metrics.Evaluation | None = None
     notes: tuple[str, ...] = ()
 
+    def logits(self, logits: np.ndarray) -> np.ndarray:
+        """Return the logits (n, K) of probabilities, from those of the method's scores."""
+        return logits if self.calibration is None or not len(logits) else self.calibration.logits(logits)
 
-def check_rule(model: MultiLabelClassifier, plan: Plan) -> None:
+    def sets(self, logits: np.ndarray) -> np.ndarray:
+        """Return label sets (n, K) int8 by the logits of probabilities."""
+        sets: np.ndarray = metrics.decide(self.rule, logits) if len(logits) else logits.astype(np.int8)
+        return sets
+
+    def record(self) -> dict[str, Any]:
+        """Return what a model directory keeps of the decision."""
+        return {
+            "rule": self.rule.to_dict(),
+            "rule_source": self.source,
+            "calibration": None if self.calibration is None else self.calibration.to_dict(),
+            "validation": None if self.evaluation is None else self.evaluation.to_dict(),
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the decision of a model directory."""
+        return cls(
+            record.read("rule", complete_rule),
+            record.config["rule_source"],
+            record.read("calibration", metrics.calibration_from_dict),
+            record.read("validation", metrics.Evaluation.from_dict),
+        )
+
+
+def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationPlan) -> None:
     """Refuse, before any training, a rule for other labels, and a goal that the rows of ``plan`` cannot measure."""
-    rule = model.rule
+    rule, facts = options.rule, training_set.whole
     if isinstance(rule, str):
         able = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
         if rule in _MEASURED and not able:
-            raise _unmeasurable(rule, _why_not(plan.source, model.summary_, model.validation))
+            raise _unmeasurable(rule, _why_not(plan.source, facts, options.validation))
     elif not isinstance(rule, Real):
         try:
-            metrics.decide(rule, np.zeros((1, model.summary_.n_labels)))
+            metrics.decide(rule, np.zeros((1, facts.n_labels)))
         except UserError as error:
             raise UserError(f"rule: {error}") from None
 
 
-def decision_of(model: MultiLabelClassifier, unseen: Unseen | None, run: Trained, X: Any) -> Decision:
-    """Return the decision of ``run`` by the parameters of ``model``; ``X`` are the training items as they were read."""
-
-    def logits_of_all() -> np.ndarray:
-        left_out = run.left_out_logits
-        return run.logits(X) if left_out is None else left_out
-
-    return learn_decision(
-        unseen,
-        model.rule,
-        calibrate=model.calibrate,
-        prior=None if model.prior is None else model.prior_,
-        summary=model.summary_,
-        validation=model.validation,
-        logits_of_all=logits_of_all,
-    )
-
-
 def learn_decision(
-    unseen: Unseen | None,
-    rule: Any,
-    *,
-    calibrate: bool,
-    prior: np.ndarray | None,
-    summary: Summary,
-    validation: Any,
-    logits_of_all: Callable[[], np.ndarray],
+    options: FitOptions, unseen: Unseen | None, model: FittedModel, training_set: TrainingSet
 ) -> Decision:
     """Choose calibration and decision rule from rows that the model did not see, and judge them there.
 
-    ``prior`` (K,) is the one the user gave, if any. Where no such row shows a label in both classes, shares of
-    positives are matched on ``logits_of_all``, those of the training items: the given ones, those of the known entries,
-    or, as a lower bound, those of the observed positives.
+    Where no such row shows a label in both classes, shares of positives are matched on the training items: the given
+    ones, those of the known entries, or, as a lower bound, those of the observed positives.
     """
-    check_goal(rule)
+    rule, facts = options.rule, training_set.whole
+
+    def logits_of_all() -> np.ndarray:
+        left_out = model.left_out_logits
+        return model.logits(training_set.X) if left_out is None else left_out
+
     can = None if unseen is None else metrics.judgeable(unseen.labels)
     calibration = None
-    if calibrate and unseen is not None and can is not None and can.calibration:
-        fitted = metrics.PlattCalibration.fit(
-            unseen.labels, unseen.logits, input="logit", label_names=summary.label_names
+    if options.calibrate and unseen is not None and can is not None and can.calibration:
+        platt = metrics.PlattCalibration.fit(
+            unseen.labels, unseen.logits, input="logit", label_names=facts.label_names
         )
         # The same line for scores: what callers apply it to.
-        calibration = replace(fitted, input="probability")
+        calibration = replace(platt, input="probability")
     notes: list[str] = []
     shown_on = None if unseen is None else _calibrated(unseen.logits, calibration)
     learnt: metrics.Rule
-    if not isinstance(rule, str):
-        number = isinstance(rule, Real)
-        learnt, source = (
-            (metrics.Threshold(float(rule)), "the given threshold") if number else (rule, "the given rule")
-        )
+    if isinstance(rule, Real):
+        learnt, source = metrics.Threshold(float(rule)), "the given threshold"
+    elif not isinstance(rule, str):
+        learnt, source = rule, "the given rule"
     elif rule != "shares" and unseen is not None and can is not None and can.thresholds:
         thresholds = metrics.learn_thresholds(
             unseen.labels,
             unseen.logits,
             goal=rule,  # type: ignore[arg-type]
             input="logit",
-            label_names=summary.label_names,
+            label_names=facts.label_names,
         )
         at = np.array(thresholds.logits)
-        if (unshown := ~can.labels & (summary.positives > 0)).any():
-            at, words = _neutral(at, unshown, summary, logits_of_all)
+        if (unshown := ~can.labels & (facts.positives > 0)).any():
+            at, words = _neutral(at, unshown, facts, logits_of_all)
             notes.append(words)
         at = _calibrated(at[None], calibration)[0]
         learnt = metrics.PerLabelThreshold.at_logits(at, thresholds.name)
         source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
     else:
-        why = _why_not("" if unseen is None else unseen.source, summary, validation)
+        why = _why_not("" if unseen is None else unseen.source, facts, options.validation)
         if rule in _MEASURED:
             raise _unmeasurable(rule, why)
-        shares, source = _shares(prior, summary, "" if rule == "shares" else f", since {why}")
+        prior = None if options.prior is None else training_set.prior
+        shares, source = _shares(prior, facts, "" if rule == "shares" else f", since {why}")
         shown_on = _calibrated(logits_of_all(), calibration)
         learnt = metrics.PriorMatched.fit(shown_on, list(shares), input="logit")
     if shown_on is not None and len(shown_on):
-        notes += _never(learnt, shown_on, summary)
+        notes += _never(learnt, shown_on, facts)
     evaluation = None
     if unseen is not None and can is not None and can.average_precision:
         evaluation = metrics.evaluate(
             unseen.labels[can.rows],
             _calibrated(unseen.logits, calibration)[can.rows],
             learnt,
-            label_names=summary.label_names,
+            label_names=facts.label_names,
             input="logit",
         )
     return Decision(learnt, source, calibration, evaluation, tuple(notes))

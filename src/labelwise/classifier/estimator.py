@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, replace
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self, TypeVar, overload
 
 import numpy as np
 from scipy.special import expit
@@ -13,22 +16,57 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
-from labelwise import engine, metrics
-from labelwise.annotations import Annotations, Summary, parse
-from labelwise.classifier.reader import ReadItems, as_items, check_alike, in_order, read_items
-from labelwise.classifier.saving import restore_model, save_model
-from labelwise.classifier.steps import fit_model
-from labelwise.classifier.training import scaled_source
-from labelwise.data import Source, check_lengths
-from labelwise.errors import UserError
+from labelwise import metrics
+from labelwise.annotations import Summary
+from labelwise.classifier import artifact
+from labelwise.classifier.decision import Decision, check_rule, learn_decision
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.notes import notes_on, notes_on_features, unused_options
+from labelwise.classifier.options import FitOptions, check_functions
+from labelwise.classifier.reader import ItemReader, ReadItems, as_ids
+from labelwise.classifier.record import is_path, read_record
+from labelwise.classifier.training import TrainingSet, choose_method, read_labels, train
+from labelwise.classifier.validation import ValidationPlan, ValidationResult, result_of, validate
+from labelwise.data import BadItem, check_lengths
+from labelwise.errors import UserError, shown
 from labelwise.methods import Method
 from labelwise.models import InputScaling, Network, Preprocessing, RidgeSolution
 
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
+T = TypeVar("T")
 
 
 class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
     """What scikit-learn expects of an estimator that is asked before it was fitted."""
+
+
+class Fitted(Generic[T]):
+    """A fitted attribute of a classifier that one of its fitted objects holds.
+
+    Args:
+        path: Where it is, such as ``"fitted_.network"``.
+        replaceable: Whether a fitted classifier may be given another.
+    """
+
+    def __init__(self, path: str, *, replaceable: bool = False) -> None:
+        self._get = attrgetter(path)
+        self._whole, _, self._name = path.partition(".")
+        self._replaceable = replaceable
+
+    @overload
+    def __get__(self, estimator: None, owner: type) -> Self: ...
+
+    @overload
+    def __get__(self, estimator: object, owner: type) -> T: ...
+
+    def __get__(self, estimator: object | None, owner: type) -> Self | T:
+        return self if estimator is None else self._get(estimator)
+
+    def __set__(self, estimator: object, value: T) -> None:
+        if not self._replaceable:
+            raise AttributeError(f"{self._whole}.{self._name} is a result of fit, and read-only")
+        changed = replace(getattr(estimator, self._whole), **{self._name: value})
+        setattr(estimator, self._whole, changed)
 
 
 class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -113,36 +151,39 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             that could not be read.
     """
 
-    method_: str
-    label_names_: tuple[str, ...]
+    reader_: ItemReader
+    fitted_: FittedModel
+    decision_: Decision
     classes_: np.ndarray
-    feature_names_in_: np.ndarray
-    n_features_in_: int
-    item_shape_: tuple[int, ...]
-    input_shape_: tuple[int, ...]
-    preprocessing_: Preprocessing | None
-    _tokenizer: str | None
-    tune_: Literal["head", "all"]
-    head_start_: str
-    summary_: Summary
-    prior_: np.ndarray | None
-    embedder_: nn.Module | None
-    network_: Network
-    trained_method_: Method
-    scaling_: InputScaling | None
-    solution_: RidgeSolution | None
-    hyperparameters_: dict[str, Any]
-    budget_: dict[str, Any]
-    rule_: metrics.Rule
-    rule_source_: str
-    calibration_: metrics.PlattCalibration | None
-    validation_: metrics.Evaluation | None
     held_out_: tuple[np.ndarray, np.ndarray] | None
     best_epoch_: int | None
-    history_: list[dict[str, Any]]
     notes_: tuple[str, ...]
     seconds_: float
-    skipped_: tuple[Any, ...]
+    skipped_: tuple[BadItem, ...]
+
+    tune_ = Fitted[Literal["head", "all"]]("reader_.tune")
+    item_shape_ = Fitted[tuple[int, ...]]("reader_.item_shape")
+    preprocessing_ = Fitted[Preprocessing | None]("reader_.preprocessing")
+    embedder_ = Fitted[nn.Module | None]("reader_.embedder")
+
+    method_ = Fitted[str]("fitted_.method.spec.id")
+    hyperparameters_ = Fitted[dict[str, Any]]("fitted_.method.hyperparameters")
+    label_names_ = Fitted[tuple[str, ...]]("fitted_.labels.label_names")
+    summary_ = Fitted[Summary]("fitted_.labels")
+    prior_ = Fitted[np.ndarray | None]("fitted_.prior")
+    network_ = Fitted[Network]("fitted_.network")
+    trained_method_ = Fitted[Method]("fitted_.method")
+    input_shape_ = Fitted[tuple[int, ...]]("fitted_.input_shape")
+    scaling_ = Fitted[InputScaling | None]("fitted_.scaling")
+    solution_ = Fitted[RidgeSolution | None]("fitted_.solution")
+    head_start_ = Fitted[str]("fitted_.head_start")
+    budget_ = Fitted[dict[str, Any]]("fitted_.budget")
+    history_ = Fitted[list[dict[str, Any]]]("fitted_.history")
+
+    rule_ = Fitted[metrics.Rule]("decision_.rule", replaceable=True)
+    rule_source_ = Fitted[str]("decision_.source", replaceable=True)
+    calibration_ = Fitted[metrics.PlattCalibration | None]("decision_.calibration", replaceable=True)
+    validation_ = Fitted[metrics.Evaluation | None]("decision_.evaluation", replaceable=True)
 
     def __init__(
         self,
@@ -238,39 +279,92 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         items as they were read, which can be scored in the place of ``X``. A fit that is refused or interrupted leaves
         this classifier as it was. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
         """
-        fresh = self._unfitted()
-        fit_model(fresh, X, Y, label_names, items, true_labels, on_epoch, on_read)
+        began, twin = time.perf_counter(), self._unfitted()
+        options = self._options().checked()
+        check_functions(on_epoch=on_epoch, on_read=on_read)
+        labels, truth = read_labels(options, Y, label_names, true_labels)
+        items = None if items is None else as_ids(items, len(labels.matrix))
+        method = choose_method(options, labels)
+        reader, X = ItemReader.of(options, method, X, labels.matrix, items)
+        read = reader.read_all(X, options, scan=True)
+        if on_read is not None:
+            on_read(read)
+        training_set = TrainingSet.of(options, read, labels, items, truth)
+        plan = ValidationPlan.of(options, reader, training_set, method)
+        check_rule(options, training_set, plan)
+
+        def become(
+            model: FittedModel, decision: Decision, result: ValidationResult, *notes: str
+        ) -> MultiLabelClassifier:
+            twin.reader_, twin.fitted_, twin.decision_ = reader, model, decision
+            twin.classes_, twin.skipped_ = np.arange(len(model.labels.label_names)), read.bad
+            twin.best_epoch_, twin.held_out_ = result.epochs, result.held_out
+            twin.notes_ = (*notes, *notes_on(options, model, len(read.bad)), *decision.notes)
+            twin.seconds_ = time.perf_counter() - began
+            return twin
+
+        def show(model: FittedModel, epoch: int) -> None:
+            if on_epoch is not None:
+                half = Decision(metrics.Threshold(0.5), "one half, until the training ends")
+                on_epoch(become(model, half, ValidationResult()), epoch)
+
+        result = validate(options, reader, training_set, method, plan)
+        model = train(
+            options,
+            reader,
+            training_set,
+            method,
+            part="final",
+            held_out=plan.pair,
+            epochs=result.epochs,
+            scaling=result.scaling,
+            on_epoch=show,
+        )
+        if result.unseen is None:
+            result = result_of(model, plan.pair)
+        decision = learn_decision(options, result.unseen, model, training_set)
+        unused = unused_options(
+            options,
+            reader,
+            model,
+            decision,
+            X,
+            [Y, *([] if plan.pair is None else [options.validation[1]])],
+            arguments={"true_labels": true_labels, "on_epoch": on_epoch},
+            chooses=result.chooses,
+        )
+        become(model, decision, result, *labels.notes, *notes_on_features(training_set.X), *unused)
         # A single assignment: whatever interrupts it finds the old state or the new one.
-        self.__dict__ = fresh.__dict__
+        self.__dict__ = twin.__dict__
         return self
+
+    def _options(self) -> FitOptions:
+        """Return what the parameters say, not yet checked."""
+        return FitOptions(**{option.name: getattr(self, option.name) for option in fields(FitOptions)})
 
     def _unfitted(self) -> Self:
         """Return a twin that shares the parameters and has not been fitted."""
         twin = object.__new__(type(self))
-        twin.__dict__ = {name: value for name, value in vars(self).items() if not _is_fitted(name)}
+        twin.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
         return twin
 
-    def _labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
-        """Return ``Y`` as annotations of these labels, by name where it has names."""
-        return parse(
-            Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
-        )
+    @property
+    def n_features_in_(self) -> int:
+        """Numbers in a row of features."""
+        if self.reader_.n_features is None:
+            raise AttributeError("n_features_in_: the items are no rows of features")
+        return self.reader_.n_features
 
-    def decision_scores(self, X: Any) -> np.ndarray:
-        """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
-        items = self.read(X).X
-        return engine.score(self.network_, self.trained_method_, self._as_source(items))
+    @property
+    def feature_names_in_(self) -> np.ndarray:
+        """Names of the columns (n_features_in_,) of a frame."""
+        if self.reader_.columns is None:
+            raise AttributeError("feature_names_in_: the items came without names of columns")
+        return self.reader_.columns
 
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits (n, K) float64 of ``predict_proba``, which rank items where probabilities near 1 are tied.
-
-        A float32 probability is 1 from a logit of 16.6 on. Everything here that ranks or decides does it by these.
-        """
-        items = self.read(X).X
-        logits = self._logits(items).astype(np.float64)
-        if self.calibration_ is None or not len(logits):
-            return logits
-        return self.calibration_.logits(logits)
+    @feature_names_in_.setter
+    def feature_names_in_(self, names: np.ndarray) -> None:
+        self.reader_ = replace(self.reader_, columns=names)
 
     def read(self, X: Any, *, items: Sequence[str] | None = None) -> ReadItems:
         """Return ``X`` made ready to be scored, so that pictures and texts are read by the backbone once.
@@ -280,15 +374,22 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         """
         if isinstance(X, ReadItems):
             return X
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "fitted_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
-        X = as_items(self, in_order(self, X), items)
-        check_alike(self, X)
-        return read_items(self, X)
+        return self.reader_.read(X, self._options(), items)
 
-    def _logits(self, X: Any) -> np.ndarray:
-        """Return the method's logits (n, K), before calibration, of items as the network takes them."""
-        return engine.logits(self.network_, self.trained_method_, self._as_source(X))
+    def decision_scores(self, X: Any) -> np.ndarray:
+        """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
+        read = self.read(X)
+        return self.fitted_.scores(read.X)
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Return the logits (n, K) float64 of ``predict_proba``, which rank items where probabilities near 1 are tied.
+
+        A float32 probability is 1 from a logit of 16.6 on. Everything here that ranks or decides does it by these.
+        """
+        read = self.read(X)
+        return self.decision_.logits(self.fitted_.logits(read.X).astype(np.float64))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
@@ -297,8 +398,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def predict(self, X: Any) -> np.ndarray:
         """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
         logits = self.decision_function(X)
-        predicted: np.ndarray = metrics.decide(self.rule_, logits) if len(logits) else logits.astype(np.int8)
-        return predicted
+        return self.decision_.sets(logits)
 
     def predict_names(self, X: Any) -> list[list[str]]:
         """Return the names of the predicted labels of each item, in the order of ``label_names_``."""
@@ -333,17 +433,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _judged(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return annotations ``Y`` (n, K) of items, and the logits of the items' probabilities."""
-        labels = self._labels(Y, self.label_names_).matrix
+        labels = self._options().labels(Y, self.label_names_).matrix
         X = self.read(X)
         check_lengths(X.X, labels)
         return labels, self.decision_function(X)
-
-    def _fitting_source(self, X: Any) -> Source:
-        """Return ``X``, read where it is not yet, as the source of batches that the network takes."""
-        return self._as_source(self.read(X).X)
-
-    def _as_source(self, X: Any) -> Source:
-        return scaled_source(X, self.scaling_, self.strong_view)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
@@ -354,14 +447,18 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def save(self, path: str | Path) -> None:
         """Write a model directory: weights as safetensors, everything else as JSON."""
-        if not hasattr(self, "network_"):
+        if not hasattr(self, "fitted_"):
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
-        save_model(self, path)
+        if not is_path(path):
+            raise UserError(f"save({shown(path)}): give the path of a folder")
+        from labelwise import __version__
 
-
-def _is_fitted(name: str) -> bool:
-    """Return whether an attribute is a result of ``fit`` and no parameter."""
-    return name.endswith("_") or name == "_tokenizer"
+        (model, weights), (items, frozen) = self.fitted_.record(), self.reader_.record()
+        facts = {"best_epoch": self.best_epoch_, "notes": list(self.notes_), "seconds": self.seconds_}
+        record = {"labelwise": __version__, **facts, **model, **items}
+        artifact.write(
+            path, {**record, **self.decision_.record(), **self._options().record()}, weights | frozen
+        )
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
@@ -370,4 +467,13 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
     ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
     untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
     """
-    return restore_model(MultiLabelClassifier, path, backbone)
+    record = read_record(path, backbone)
+    options = FitOptions.from_record(record)
+    model = MultiLabelClassifier(**options.values())
+    model.reader_ = ItemReader.from_record(record, options)
+    model.fitted_ = FittedModel.from_record(record, options, model.reader_)
+    model.decision_ = Decision.from_record(record)
+    model.classes_, model.skipped_, model.held_out_ = np.arange(len(model.label_names_)), (), None
+    model.best_epoch_, model.notes_ = record.config["best_epoch"], tuple(record.config["notes"])
+    model.seconds_ = record.config["seconds"]
+    return model

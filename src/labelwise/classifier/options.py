@@ -1,30 +1,41 @@
-"""What the classifier's parameters mean once the labels are known; those that mean nothing are refused."""
+"""A classifier's options, each checked once, and what they come to for a method, a backbone and the engine."""
 
 from __future__ import annotations
 
+import copy
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Literal
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 from torch import nn
 
-from labelwise.annotations import Summary
+from labelwise import engine
+from labelwise._random import seed_of
+from labelwise.annotations import Annotations, Summary, parse
+from labelwise.classifier.record import Record, complete_rule, is_path
 from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.methods import Budget, Method, get
-from labelwise.models import preprocessing_of
+from labelwise.models import build_backbone, preprocessing_of
 from labelwise.targets import expected_prior
-
-if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 """The rules that are learnt in a fit, by name."""
 _PRETRAINED_RATE = 0.1
-
+_NO_FUNCTION = frozenset({"directory", "progress", "cache", "picture_cache", "on_bad_item"})
+"""Options that change how a run goes, and not what comes out."""
+_CODES = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
+_LOCAL = frozenset(
+    {"backbone_weights", "picture_cache", "directory", "device", "devices", "nodes", "progress"}
+)
+_RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
+"""Options of one machine (above), and those that a model directory holds as they were resolved."""
+_NO_JSON: Any = object()
 
 Test = Callable[[Any], bool]
 
@@ -70,16 +81,6 @@ def _is_validation(value: Any) -> bool:
 
 def _is_flag(value: Any) -> bool:
     return isinstance(value, bool | np.bool_)
-
-
-def is_path(value: Any) -> bool:
-    """Return whether a value is a path that a file system could have."""
-    if not isinstance(value, str | os.PathLike):
-        return False
-    path = os.fspath(value)
-    if not isinstance(path, str) or "\0" in path:
-        return False
-    return all(len(part.encode(errors="replace")) < 256 for part in path.split(os.sep))
 
 
 def _are_options(value: Any) -> bool:
@@ -144,7 +145,203 @@ _CHECKS: dict[str, tuple[Test, str]] = {
     "directory": _PATH,
     "progress": _FLAG,
 }
-"""What a parameter may be before anything is read; those that depend on the labels are resolved below."""
+"""Of each option, a test and what to give; those that depend on the labels are resolved below."""
+
+
+@dataclass(frozen=True, eq=False)
+class FitOptions:
+    """All that the constructor of a classifier says, as ``MultiLabelClassifier`` describes it.
+
+    ``checked`` refuses values of another kind or out of range. What an option comes to is told by the properties and
+    methods, which need nothing but the options and, some of them, the method or the labels.
+    """
+
+    method: str | None = None
+    backbone: str | nn.Module = "features"
+    backbone_weights: str | Path | None = None
+    image_size: int | None = None
+    max_length: int | None = None
+    hyperparameters: Mapping[str, Any] | None = None
+    tune: str | None = None
+    head_start: str | None = None
+    epochs: int | None = None
+    batch_size: int | None = None
+    learning_rate: float | None = None
+    backbone_learning_rate: float | None = None
+    validation: Any = "auto"
+    rule: Any = "auto"
+    calibrate: bool = True
+    prior: Any = None
+    unlisted: str | None = None
+    minus_one: str = "unknown"
+    empty: str = "unknown"
+    label_weights: Any = None
+    strong_view: float = 0.2
+    patience: int | None = None
+    select: str = "last"
+    on_bad_item: str = "stop"
+    cache: bool = True
+    picture_cache: str | Path | None = None
+    accumulate: int = 1
+    device: str = "auto"
+    devices: int = 1
+    nodes: int = 1
+    precision: str = "32"
+    random_state: int | None = 0
+    directory: str | Path | None = None
+    progress: bool = False
+
+    def checked(self) -> Self:
+        """Return these options, or raise ``UserError`` for one that is of another kind or out of range."""
+        for name, (test, words) in _CHECKS.items():
+            value = getattr(self, name)
+            if not test(value):
+                raise UserError(f"{name}={shown(value)}: {words}")
+        check_goal(self.rule)
+        if self.head_start == "ridge" and self.method is not None and not get(self.method).spec.ridge_start:
+            raise UserError(
+                f"head_start='ridge': method {self.method!r} has a head of its own, which starts at random:"
+                " leave it out"
+            )
+        return self
+
+    def values(self) -> dict[str, Any]:
+        """Return the options by name, as they were given."""
+        return {option.name: getattr(self, option.name) for option in fields(self)}
+
+    @property
+    def given(self) -> set[str]:
+        """The names of the options whose values are not the defaults."""
+        found: set[str] = set()
+        for option in fields(self):
+            value, default = getattr(self, option.name), option.default
+            nothing = isinstance(value, Mapping) and not value
+            if (
+                value is not default
+                and not nothing
+                and not (type(value) is type(default) and value == default)
+            ):
+                found.add(option.name)
+        return found
+
+    @property
+    def seed(self) -> int:
+        """The seed of every choice."""
+        return seed_of(self.random_state)
+
+    @property
+    def backbone_name(self) -> str:
+        """What the backbone is called: its name, or the class of a module."""
+        return self.backbone if isinstance(self.backbone, str) else type(self.backbone).__name__
+
+    @cached_property
+    def pretrained(self) -> bool:
+        """Whether the backbone has a way of its own to prepare pictures or texts."""
+        return preprocessing_of(self.backbone) is not None
+
+    @cached_property
+    def tuning(self) -> Literal["head", "all"]:
+        """What is trained: as given, else the head alone where the features are fixed or pretrained.
+
+        The head alone too where the method is a closed form, which moves no backbone, unless the start of a whole
+        network is what was asked for.
+        """
+        started = self.tune == "all" and self.head_start == "ridge"
+        if self.method is not None and not get(self.method).spec.passes and not started:
+            return "head"
+        if self.tune is not None:
+            return "all" if self.tune == "all" else "head"
+        return "head" if self.backbone == "features" or self.pretrained else "all"
+
+    @property
+    def start(self) -> Literal["ridge", "random"]:
+        """What the head starts from where the method leaves the choice."""
+        closed = self.tuning == "head" or self.pretrained
+        return "ridge" if self.head_start == "ridge" or (self.head_start is None and closed) else "random"
+
+    def budget(self, method: type[Method]) -> Budget:
+        """Return the method's default budget for the way it tunes, with what was given instead."""
+        default = method.spec.head_budget if self.tuning == "head" else method.spec.full_budget
+        given = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        # NumPy's numbers would not go into a model directory.
+        changes: dict[str, Any] = {
+            name: float(value) if name == "learning_rate" else int(value)
+            for name, value in given.items()
+            if value is not None
+        }
+        budget = replace(default, **changes)
+        if self.backbone_learning_rate is not None:
+            return replace(budget, backbone_rate=float(self.backbone_learning_rate) / budget.learning_rate)
+        return replace(budget, backbone_rate=_PRETRAINED_RATE if self.pretrained else 1.0)
+
+    def new_backbone(self, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
+        """Return a new backbone for items of ``shape``; ``rebuilt`` says what a model directory knows of it."""
+        if isinstance(self.backbone, nn.Module):
+            return build_backbone(copy.deepcopy(self.backbone), shape, weights=self.backbone_weights)
+        return build_backbone(self.backbone, shape, weights=self.backbone_weights, **rebuilt)
+
+    def labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
+        """Return ``Y`` as annotations of these labels, by name where it has names."""
+        return parse(
+            Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
+        )
+
+    def settings(self, part: str, *, chooses: bool) -> engine.Settings:
+        """Return how the engine carries out the run ``part``; ``chooses`` whether an epoch can be chosen in it."""
+        return engine.Settings(
+            seed=self.seed,
+            device=self.device,
+            devices=self.devices,
+            nodes=self.nodes,
+            precision=self.precision,
+            accumulate=self.accumulate,
+            patience=self.patience if chooses else None,
+            keep_best=self.select == "best" and chooses,
+            directory=None if self.directory is None else Path(self.directory) / part,
+        )
+
+    def bar(self, title: str) -> AbstractContextManager[engine.RichProgress | None]:
+        """Return a progress bar of that title, or none where none was asked for."""
+        return engine.RichProgress(title) if self.progress else nullcontext()
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The options that a run is a function of."""
+        # Options of later versions at their defaults leave the fingerprints of earlier ones as they were.
+        return {
+            name: value
+            for name, value in self.values().items()
+            if name not in _NO_FUNCTION and (name not in _CODES or value != _CODES[name])
+        }
+
+    def record(self) -> dict[str, Any]:
+        """Return what a model directory keeps of the options: what JSON can hold and means the same elsewhere."""
+        values = {name: value for name, value in self.values().items() if name not in _LOCAL | _RESOLVED}
+        if hasattr(self.rule, "to_dict"):
+            values["rule"] = self.rule.to_dict()
+        if isinstance(self.validation, tuple | list):
+            # Those are items of somebody's, and many.
+            del values["validation"]
+        plain = {name: _as_json(value) for name, value in values.items()}
+        return {
+            "backbone": self.backbone if isinstance(self.backbone, str) else "module",
+            "parameters": {name: value for name, value in plain.items() if value is not _NO_JSON},
+            "seed": self.seed,
+            "strong_view": float(self.strong_view),
+        }
+
+    @classmethod
+    def from_record(cls, record: Record) -> Self:
+        """Return the options of a model directory, of which prediction reads few: they are not checked here."""
+        config, known = record.config, {option.name for option in fields(cls)} - _LOCAL - _RESOLVED
+        values = {name: value for name, value in (config.get("parameters") or {}).items() if name in known}
+        if isinstance(values.get("rule"), Mapping):
+            values["rule"] = record.read("rule", complete_rule, values)
+        resolved = {name: config[name] for name in _RESOLVED}
+        if record.backbone is not None:
+            resolved["backbone"] = record.backbone
+        seeds = {"strong_view": config["strong_view"], "random_state": config["seed"]}
+        return cls(**{**seeds, **resolved, **values})
 
 
 def check_goal(rule: Any) -> None:
@@ -155,58 +352,11 @@ def check_goal(rule: Any) -> None:
         )
 
 
-def check_parameters(model: MultiLabelClassifier) -> None:
-    """Refuse parameters that are of another kind or out of range, before anything is read."""
-    for name, (test, words) in _CHECKS.items():
-        value = getattr(model, name)
-        if not test(value):
-            raise UserError(f"{name}={shown(value)}: {words}")
-    check_goal(model.rule)
-    if model.head_start == "ridge" and model.method is not None and not get(model.method).spec.ridge_start:
-        raise UserError(
-            f"head_start='ridge': method {model.method!r} has a head of its own, which starts at random: leave it out"
-        )
-
-
 def check_functions(**calls: Any) -> None:
     """Refuse an argument that should be called and cannot be."""
     for name, call in calls.items():
         if call is not None and not callable(call):
             raise UserError(f"{name}={shown(call)}: give a function, or None")
-
-
-def tuning_of(
-    tune: Any, backbone: str | nn.Module, method: str | None = None, head_start: str | None = None
-) -> Literal["head", "all"]:
-    """Return what is trained: as given, else the head alone where the features are fixed or pretrained.
-
-    The head alone too where ``method`` is a closed form, which moves no backbone, unless the start of a whole network
-    is what was asked for.
-    """
-    started = tune == "all" and head_start == "ridge"
-    if method is not None and not get(method).spec.passes and not started:
-        return "head"
-    if tune is not None:
-        return "all" if tune == "all" else "head"
-    fixed = backbone == "features" or preprocessing_of(backbone) is not None
-    return "head" if fixed else "all"
-
-
-def budget_of(model: MultiLabelClassifier, method: type[Method]) -> Budget:
-    """Return the method's default budget for the way it tunes, with what was given instead."""
-    default = method.spec.head_budget if model.tune_ == "head" else method.spec.full_budget
-    given = {"epochs": model.epochs, "batch_size": model.batch_size, "learning_rate": model.learning_rate}
-    rate = model.backbone_learning_rate
-    # NumPy's numbers would not go into a model directory.
-    changes: dict[str, Any] = {
-        name: float(value) if name == "learning_rate" else int(value)
-        for name, value in given.items()
-        if value is not None
-    }
-    budget = replace(default, **changes)
-    if rate is not None:
-        return replace(budget, backbone_rate=float(rate) / budget.learning_rate)
-    return replace(budget, backbone_rate=1.0 if model.preprocessing_ is None else _PRETRAINED_RATE)
 
 
 def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
@@ -302,3 +452,17 @@ def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
     if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
         raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
     return np.asarray(weights)
+
+
+def _as_json(value: Any) -> Any:
+    """Return ``value`` as JSON holds it, and ``_NO_JSON`` where it cannot."""
+    value = named(value)
+    # Arrays of every library have it: of NumPy, torch, pandas.
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, Mapping):
+        value = {str(name): _as_json(inner) for name, inner in value.items()}
+        return _NO_JSON if _NO_JSON in value.values() else value
+    if isinstance(value, list | tuple):
+        value = [_as_json(inner) for inner in value]
+        return _NO_JSON if any(inner is _NO_JSON for inner in value) else value
+    return value if value is None or isinstance(value, bool | int | float | str) else _NO_JSON

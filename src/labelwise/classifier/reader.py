@@ -1,26 +1,30 @@
-"""What a classifier is given as items: rows of features, pictures, texts, or a source of one's own."""
+"""The reader of items: rows of features, pictures, texts, or a source of one's own, in a fit and at prediction."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
-from labelwise import engine
-from labelwise.classifier.given import known_items, words_of
+from labelwise._random import torch_seeded
+from labelwise.annotations import from_tensor
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.record import Record
 from labelwise.data import (
+    BadItem,
     Capabilities,
     ImageFiles,
     ImageSource,
     Source,
     Texts,
     as_source,
+    check_lengths,
     check_sparse,
     is_source,
     refuse_too_many,
@@ -28,19 +32,21 @@ from labelwise.data import (
 )
 from labelwise.embedding import Embedded, FeatureCache, embed
 from labelwise.errors import UserError, listed, shown
+from labelwise.methods import Method, Problem
 from labelwise.models import (
+    BackboneCapabilities,
     ImagePreprocessing,
     Preprocessing,
+    ReadsMaps,
     TextPreprocessing,
     build_tokenizer,
+    preprocessing_from_dict,
     preprocessing_of,
 )
 
-if TYPE_CHECKING:
-    from torch import nn
-
-    from labelwise.classifier import MultiLabelClassifier
-    from labelwise.data import BadItem
+_NUMBERS = (
+    "an array of features (items, features), a frame, a scipy sparse matrix, or a list of texts or paths"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +64,236 @@ class ReadItems:
     bad: tuple[BadItem, ...] = ()
 
 
-def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
+@dataclass(frozen=True, eq=False)
+class ItemReader:
+    """How items are read, in a fit and ever after.
+
+    Attributes:
+        tune: ``"head"`` or ``"all"``, as the network is trained.
+        preprocessing: How pictures or texts are prepared for the backbone; None for arrays.
+        item_shape: The shape of one item.
+        n_features: Numbers in a row of features; None where items are no rows.
+        columns: (n_features,) names of a frame's columns, None where they have none.
+        embedder: The frozen backbone that turns every item into features once; None where there is none.
+        tokenizer: The definition of the tokenizer that a model directory holds; None for the backbone's own.
+    """
+
+    tune: Literal["head", "all"]
+    preprocessing: Preprocessing | None
+    item_shape: tuple[int, ...] = ()
+    n_features: int | None = None
+    columns: NDArray[np.object_] | None = None
+    embedder: nn.Module | None = None
+    tokenizer: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        options: FitOptions,
+        method: type[Method],
+        X: Any,
+        labels: np.ndarray,
+        items: Sequence[str] | None,
+    ) -> tuple[Self, Any]:
+        """Return the reader of items like ``X``, one for each row of ``labels`` (n, K), and ``X`` as it takes it."""
+        X = known_items(X)
+        blank = cls(options.tuning, backbone_preprocessing(options), columns=column_names(X))
+        X = blank._taken(X, options, items)
+        check_lengths(X, labels)
+        shape = item_shape(X)
+        rows = not is_source(X) and X.ndim == 2
+        embedder = _embedder(options, method, shape, labels.shape[1])
+        return replace(
+            blank, item_shape=shape, n_features=int(X.shape[1]) if rows else None, embedder=embedder
+        ), X
+
+    def read(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> ReadItems:
+        """Return items that must be like those of the fit, as ``read_all`` does; ``items`` names them in messages."""
+        return self.read_all(self.matching(X, options, items), options)
+
+    def matching(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> Any:
+        """Return items as the backbone takes them, not yet read, and like those of the fit."""
+        X = self._taken(self._in_order(known_items(X)), options, items)
+        self._check_alike(X)
+        return X
+
+    def read_all(self, X: Any, options: FitOptions, *, scan: bool = False) -> ReadItems:
+        """Return the items that can be read: as features (n, D) where there is an embedder, else as they are.
+
+        Args:
+            scan: Look through files that will be read again in every epoch before the first; "skip" does so anyway.
+
+        Raises:
+            UserError: For a bad item where the policy is to stop, or for too many of them.
+        """
+        policy = options.on_bad_item
+        everything = np.arange(len(X) if is_source(X) else X.shape[0])
+        if self.embedder is None:
+            look_through = Capabilities(X).scan
+            if look_through is None or not (scan or policy == "skip"):
+                return ReadItems(X, everything)
+            bad = check_bad_items(look_through(), len(everything), policy)
+            kept = np.setdiff1d(everything, [item.row for item in bad])
+            return ReadItems(take(X, kept) if bad else X, kept, bad)
+        result = embedded(options, self.embedder, as_source(X), policy)
+        kept = np.setdiff1d(everything, [item.row for item in result.bad])
+        features = np.ascontiguousarray(result.features[kept]) if result.bad else result.features
+        return ReadItems(features, kept, tuple(result.bad))
+
+    def fixed_features(self, options: FitOptions) -> bool:
+        """Return whether a head is trained on features that stay, on which a closed form chooses how to scale them."""
+        return self.tune == "head" and (options.backbone == "features" or self.embedder is not None)
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what a model directory keeps of the reader: entries, and the weights of a frozen backbone."""
+        kept, columns = self.preprocessing, self.columns
+        record: dict[str, Any] = {
+            "item_shape": list(self.item_shape),
+            "preprocessing": None if kept is None else kept.to_dict(),
+            "frozen_backbone": self.embedder is not None,
+            "n_features": self.n_features,
+            "feature_names": None if columns is None else [str(name) for name in columns],
+        }
+        if isinstance(kept, TextPreprocessing) and kept.tokenizer.startswith("hf/"):
+            record["tokenizer"] = self.tokenizer or build_tokenizer(kept).definition()
+        if self.embedder is None:
+            return record, {}
+        record["architecture"] = BackboneCapabilities.of(self.embedder).architecture
+        state = self.embedder.state_dict()
+        return record, {f"embedder.{k}": v.detach().cpu().numpy() for k, v in state.items()}
+
+    @classmethod
+    def from_record(cls, record: Record, options: FitOptions) -> Self:
+        """Return the reader of a model directory, whose frozen backbone is that of ``options``."""
+        config, embedder = record.config, None
+        names, shape = config["feature_names"], tuple(config["item_shape"])
+        preprocessing = record.read("preprocessing", preprocessing_from_dict)
+        if config["frozen_backbone"]:
+            with record.bounded():
+                embedder = options.new_backbone(shape, **record.rebuilt).requires_grad_(False).eval()
+            record.load_state(embedder, "embedder.")
+        return cls(
+            config["tune"],
+            preprocessing,
+            shape,
+            config["n_features"],
+            None if names is None else np.asarray(names, dtype=object),
+            embedder,
+            config.get("tokenizer"),
+        )
+
+    def _taken(self, X: Any, options: FitOptions, items: Sequence[str] | None) -> Any:
+        """Return ``X`` as an array, a CSR matrix or a source, checked.
+
+        Texts, and paths of pictures, are read as the backbone takes them. ``items`` names them in messages.
+
+        Raises:
+            UserError: For what is neither numbers nor finite, with the rows or columns named, and for texts or paths
+                where the backbone takes numbers.
+        """
+        preprocessing = self.preprocessing
+        if is_source(X):
+            return X
+        if (words := words_of(X, preprocessing)) is not None:
+            if preprocessing is None:
+                raise UserError(
+                    "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
+                    "pictures, 'minilm' for texts, or an array of features"
+                )
+            items = None if items is None else as_ids(items, len(words))
+            if isinstance(preprocessing, TextPreprocessing):
+                return Texts(words, build_tokenizer(preprocessing, self.tokenizer), items=items)
+            folder = None if self.tune == "head" else options.picture_cache
+            return ImageFiles(
+                words, preprocessing, items=items, cache=None if folder is None else Path(folder)
+            )
+        if hasattr(X, "tocsr"):
+            check_sparse(X)
+            X = X.tocsr()
+        elif not hasattr(X, "columns"):
+            try:
+                X = np.asarray(X)
+            except Exception as error:  # an object's own __array__ may raise anything
+                raise UserError(f"X is not an array: {shown(str(error), 200)}") from None
+            if isinstance(preprocessing, ImagePreprocessing) and X.ndim in (3, 4):
+                return ImageSource(X, mean=0.0, std=1.0)
+        as_source(X)
+        return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
+
+    def _in_order(self, X: Any) -> Any:
+        """Return a frame with the columns of the fit, in its order; anything else as it is.
+
+        Raises:
+            UserError: For columns that are missing, or that the model does not know.
+        """
+        columns, names = column_names(X), self.columns
+        if columns is None or names is None or list(columns) == list(names):
+            return X
+        missing = [name for name in names if name not in set(columns)]
+        extra = [name for name in columns if name not in set(names)]
+        if missing or extra or len(columns) != len(names):
+            lacks = f"X lacks columns {listed(map(repr, missing))}" if missing else ""
+            beside = (
+                f"X has columns {listed(map(repr, extra))}, which the model was not trained on"
+                if extra
+                else ""
+            )
+            twice = "" if missing or extra else "X has columns of the same name"
+            raise UserError(
+                f"{'; '.join(filter(None, (lacks, beside, twice)))}: give the columns that it was trained on, "
+                f"{listed(map(repr, names))}"
+            )
+        return X[list(names)]
+
+    def _check_alike(self, X: Any) -> None:
+        """Refuse items that are not like those of the fit."""
+        n_features = self.n_features
+        if n_features is not None and (is_source(X) or X.ndim != 2 or X.shape[1] != n_features):
+            raise UserError(
+                f"X has {X.shape[1]} features, but MultiLabelClassifier is expecting {n_features} features as input"
+            )
+        shape, known = item_shape(X), tuple(self.item_shape)
+        if shape != known:
+            raise UserError(f"X has items of shape {shape}, the model was trained on {known}")
+
+
+def backbone_preprocessing(options: FitOptions) -> Preprocessing | None:
+    """Return how items are prepared for the backbone: its own way, but for what was asked for."""
+    own = with_image_size(preprocessing_of(options.backbone), options.image_size)
+    return with_max_length(options.backbone, own, options.max_length)
+
+
+def embedded(options: FitOptions, backbone: nn.Module, source: Source, on_bad: str = "stop") -> Embedded:
+    """Return the features that ``backbone`` has of every item, kept on disk where ``options`` say so."""
+    with options.bar("reading") as bar:
+        return embed(
+            backbone,
+            source,
+            device=options.device,
+            progress=bar,
+            cache=FeatureCache() if options.cache and Capabilities(source).digests is not None else None,
+            on_bad=on_bad,
+            name=options.backbone_name,
+        )
+
+
+def _embedder(
+    options: FitOptions, method: type[Method], shape: Sequence[int], n_labels: int
+) -> nn.Module | None:
+    """Return the frozen backbone that turns every item into features once; None where there is nothing to freeze.
+
+    A head that reads maps trains behind its frozen backbone instead, since maps are too large to keep.
+    """
+    if options.tuning == "all" or options.backbone == "features" or len(shape) == 1:
+        return None
+    probe = method(Problem(np.zeros((0, n_labels), np.int8)), options.hyperparameters)
+    if isinstance(probe.head(8), ReadsMaps):
+        return None
+    with torch_seeded(options.seed):
+        return options.new_backbone(shape).requires_grad_(False).eval()
+
+
+def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
     """Return ``preprocessing`` for square pictures of ``side`` pixels, its cut in proportion; None changes nothing."""
     if side is None:
         return preprocessing
@@ -72,7 +307,7 @@ def sized(preprocessing: Preprocessing | None, side: int | None) -> Preprocessin
     return replace(preprocessing, size=(int(side), int(side)), short_side=short)
 
 
-def cut(
+def with_max_length(
     backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
 ) -> Preprocessing | None:
     """Return ``preprocessing`` for at most ``length`` tokens of a text; None changes nothing.
@@ -96,9 +331,16 @@ def cut(
     return replace(preprocessing, max_length=int(length))
 
 
-def prepared(model: MultiLabelClassifier) -> Preprocessing | None:
-    """Return how items are prepared for the backbone of ``model``: its own way, but for what was asked for."""
-    return cut(model.backbone, sized(preprocessing_of(model.backbone), model.image_size), model.max_length)
+def check_bad_items(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
+    """Return the items to leave out, or raise ``UserError`` where the policy is to stop or they are too many."""
+    if bad and policy == "stop":
+        more = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
+        raise UserError(
+            f"item {bad[0].item}: {bad[0].reason}{more}; mend or remove it, or leave such items out: "
+            "on_bad_item='skip' (--on-bad-item skip)"
+        )
+    refuse_too_many(bad, n_items)
+    return tuple(bad)
 
 
 def item_shape(X: Any) -> tuple[int, ...]:
@@ -120,43 +362,6 @@ def take(X: Any, index: NDArray[np.int64]) -> Any:
     return select_rows(X, index) if is_source(X) else X[index]
 
 
-def as_items(model: MultiLabelClassifier, X: Any, items: Sequence[str] | None = None) -> Any:
-    """Return ``X`` as an array, a CSR matrix or a source, checked.
-
-    Texts, and paths of pictures, are read as the model's backbone takes them. ``items`` names them in messages.
-
-    Raises:
-        UserError: For what is neither numbers nor finite, with the rows or columns named, and for texts or paths
-            where the backbone takes numbers.
-    """
-    preprocessing = model.preprocessing_
-    if is_source(X):
-        return X
-    if (words := words_of(X, preprocessing)) is not None:
-        if preprocessing is None:
-            raise UserError(
-                "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
-                "pictures, 'minilm' for texts, or an array of features"
-            )
-        items = None if items is None else as_ids(items, len(words))
-        if isinstance(preprocessing, TextPreprocessing):
-            return Texts(words, build_tokenizer(preprocessing, model._tokenizer), items=items)
-        decoded = None if model.picture_cache is None or model.tune_ == "head" else Path(model.picture_cache)
-        return ImageFiles(words, preprocessing, items=items, cache=decoded)
-    if hasattr(X, "tocsr"):
-        check_sparse(X)
-        X = X.tocsr()
-    elif not hasattr(X, "columns"):
-        try:
-            X = np.asarray(X)
-        except Exception as error:  # an object's own __array__ may raise anything
-            raise UserError(f"X is not an array: {shown(str(error), 200)}") from None
-        if isinstance(preprocessing, ImagePreprocessing) and X.ndim in (3, 4):
-            return ImageSource(X, mean=0.0, std=1.0)
-    as_source(X)
-    return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
-
-
 def as_ids(items: Any, n_items: int) -> list[str]:
     """Return the items' ids as texts, one for each item."""
     listing = hasattr(items, "__iter__") and not isinstance(items, str | bytes | Mapping | type)
@@ -167,90 +372,93 @@ def as_ids(items: Any, n_items: int) -> list[str]:
     return [str(name) for name in ids]
 
 
-def in_order(model: MultiLabelClassifier, X: Any) -> Any:
-    """Return a frame with the columns that ``model`` was trained on, in that order; else what ``known_items`` does.
+def known_items(X: Any) -> Any:
+    """Return a torch tensor or a masked array as an array, a polars or Arrow frame as pandas; all else as it is.
 
     Raises:
-        UserError: For columns that are missing, or that the model does not know.
+        UserError: For what masks entries, is no collection at all, or must be collected first.
     """
-    X = known_items(X)
-    columns, names = column_names(X), getattr(model, "feature_names_in_", None)
-    if columns is None or names is None or list(columns) == list(names):
+    library = type(X).__module__.partition(".")[0]
+    if is_source(X):
         return X
-    missing = [name for name in names if name not in set(columns)]
-    extra = [name for name in columns if name not in set(names)]
-    if missing or extra or len(columns) != len(names):
-        lacks = f"X lacks columns {listed(map(repr, missing))}" if missing else ""
-        beside = (
-            f"X has columns {listed(map(repr, extra))}, which the model was not trained on" if extra else ""
-        )
-        twice = "" if missing or extra else "X has columns of the same name"
-        raise UserError(
-            f"{'; '.join(filter(None, (lacks, beside, twice)))}: give the columns that it was trained on, "
-            f"{listed(map(repr, names))}"
-        )
-    return X[list(names)]
+    if library == "torch":
+        X = from_tensor(X, "X")
+    if library in ("polars", "pyarrow"):
+        if not hasattr(X, "to_pandas"):
+            raise UserError(f"X is a {type(X).__name__}: collect it to a frame first")
+        return X.to_pandas()
+    if isinstance(X, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(X)
+        masked = np.flatnonzero(mask.any(axis=tuple(range(1, X.ndim)))) if X.ndim else np.zeros(1, np.int64)
+        if mask.any():
+            raise UserError(
+                f"X masks entries of rows {listed(masked)} (counted from 0): fill them, as in X.filled(0), or drop them"
+            )
+        return np.asarray(X)
+    if isinstance(X, dict | set | frozenset | type) or not (
+        hasattr(X, "__array__") or hasattr(X, "tocsr") or hasattr(X, "columns") or hasattr(X, "__getitem__")
+    ):
+        raise UserError(f"X is {shown(X)}: give {_NUMBERS}")
+    return X
 
 
-def check_alike(model: MultiLabelClassifier, X: Any) -> None:
-    """Refuse items that are not like those that the model was trained on."""
-    n_features = getattr(model, "n_features_in_", None)
-    if n_features is not None and (is_source(X) or X.ndim != 2 or X.shape[1] != n_features):
-        raise UserError(
-            f"X has {X.shape[1]} features, but MultiLabelClassifier is expecting {n_features} features as input"
-        )
-    shape, known = item_shape(X), tuple(model.item_shape_)
-    if shape != known:
-        raise UserError(f"X has items of shape {shape}, the model was trained on {known}")
-
-
-def read_items(model: MultiLabelClassifier, X: Any, *, scan: bool = False) -> ReadItems:
-    """Return the items that can be read: as features (n, D) where the model has an embedder, else as they are.
-
-    Args:
-        scan: Look through files that will be read again in every epoch before the first; "skip" does so anyway.
+def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
+    """Return ``X`` as a list of texts, paths or pictures' bytes, or None where it is anything else.
 
     Raises:
-        UserError: For a bad item where the policy is to stop, or for too many of them.
+        UserError: For one text or path, and for a cell that is none among others or where the backbone takes them,
+            with its row.
     """
-    on_bad = model.on_bad_item
-    everything = np.arange(len(X) if is_source(X) else X.shape[0])
-    if model.embedder_ is None:
-        look_through = Capabilities(X).scan
-        if look_through is None or not (scan or on_bad == "skip"):
-            return ReadItems(X, everything)
-        bad = settle(look_through(), len(everything), on_bad)
-        kept = np.setdiff1d(everything, [item.row for item in bad])
-        return ReadItems(take(X, kept) if bad else X, kept, bad)
-    found = embedded(model, model.embedder_, as_source(X), on_bad)
-    kept = np.setdiff1d(everything, [item.row for item in found.bad])
-    features = np.ascontiguousarray(found.features[kept]) if found.bad else found.features
-    return ReadItems(features, kept, tuple(found.bad))
-
-
-def embedded(
-    model: MultiLabelClassifier, backbone: nn.Module, source: Source, on_bad: str = "stop"
-) -> Embedded:
-    """Return the features that ``backbone`` has of every item of ``source``, kept on disk where ``model`` says so."""
-    with engine.RichProgress("reading") if model.progress else nullcontext() as bar:
-        return embed(
-            backbone,
-            source,
-            device=model.device,
-            progress=bar,
-            cache=FeatureCache() if model.cache and Capabilities(source).digests is not None else None,
-            on_bad=on_bad,
-            name=model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
+    if isinstance(X, str | bytes | Path):
+        raise UserError(f"X is one {type(X).__name__}: give a list with one text or path an item")
+    reads_text = isinstance(preprocessing, TextPreprocessing)
+    if hasattr(X, "columns"):
+        _refuse_frame(X, preprocessing)
+    if getattr(X, "ndim", 1) != 1 or hasattr(X, "tocsr"):
+        return None
+    if getattr(getattr(X, "dtype", None), "kind", "O") not in "OUT":
+        return None
+    try:
+        values = list(X)
+    except Exception:  # what only claims to be an array
+        return None
+    good = [isinstance(value, str | Path | bytes) for value in values]
+    if not values or not (any(good) or (preprocessing is not None and _is_cell(values[0]))):
+        return None
+    if not all(good):
+        row = good.index(False)
+        mend = (
+            "give '' where there is no text, or drop the row" if reads_text else "give one, or drop the row"
         )
-
-
-def settle(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
-    """Return the items to leave out, or raise ``UserError`` where the policy is to stop or they are too many."""
-    if bad and policy == "stop":
-        more = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
+        what = (
+            "text"
+            if reads_text
+            else "path"
+            if isinstance(preprocessing, ImagePreprocessing)
+            else "text or path"
+        )
+        raise UserError(f"X: row {row} (counted from 0) is {shown(values[row])}, which is no {what}: {mend}")
+    if reads_text and any(isinstance(value, bytes) for value in values):
         raise UserError(
-            f"item {bad[0].item}: {bad[0].reason}{more}; mend or remove it, or leave such items out: "
-            "on_bad_item='skip' (--on-bad-item skip)"
+            "X holds bytes, and this backbone reads texts: decode them, as in text.decode('utf-8')"
         )
-    refuse_too_many(bad, n_items)
-    return tuple(bad)
+    return [value if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _is_cell(value: Any) -> bool:
+    """Return whether a value is a single one: a number or a missing one, and no row or picture."""
+    return np.ndim(value) == 0 and not hasattr(value, "__len__")
+
+
+def _refuse_frame(frame: Any, preprocessing: Preprocessing | None) -> None:
+    """Refuse a frame where the backbone reads texts or pictures: which column holds them is the user's to say."""
+    if preprocessing is None:
+        return
+    kind = "texts" if isinstance(preprocessing, TextPreprocessing) else "paths of pictures"
+    columns = [
+        name
+        for name, dtype in zip(frame.columns, frame.dtypes, strict=True)
+        if getattr(dtype, "kind", "O") not in "fiubcmM"
+    ]
+    named = f"X[{columns[0]!r}]" if columns else "a list of them"
+    raise UserError(f"X is a frame, and this backbone reads {kind}: give one column of them, as in {named}")

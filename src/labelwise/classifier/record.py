@@ -1,16 +1,26 @@
-"""The schema of ``model.json``: every entry of the right kind, and all of one size, before anything is made of it."""
+"""The record of a model directory: its schema, checked before anything is made of it, and how parts are read."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import nn
 
-from labelwise.errors import UserError, listed, repeated
+from labelwise import metrics
+from labelwise.classifier import artifact
+from labelwise.errors import UserError, listed, repeated, shown
+from labelwise.models import Allowance
 
 Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
@@ -257,3 +267,126 @@ def _check_sizes(model: _Model, path: str | Path) -> None:
 def _list(record: Mapping[str, Any] | None, key: str) -> list[Any] | None:
     value = None if record is None else record.get(key)
     return value if isinstance(value, list) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """A model directory as it was read, of which each part of a classifier takes its own.
+
+    Attributes:
+        path: Where it lies, for messages.
+        config: Its ``model.json``, checked.
+        arrays: Its weights by name.
+        backbone: A module of the user's own, like the one that was trained.
+    """
+
+    path: str | Path
+    config: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    backbone: nn.Module | None = None
+
+    def read(self, entry: str, change: Callable[[Any], Any], within: Mapping[str, Any] | None = None) -> Any:
+        """Return what ``change`` makes of an entry, None for none; ``UserError`` naming the entry where it cannot."""
+        value = (self.config if within is None else within)[entry]
+        if value is None:
+            return None
+        try:
+            return change(value)
+        except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
+            raise wrong_entry(self.path, entry, str(error)) from None
+
+    def under(self, prefix: str) -> dict[str, np.ndarray]:
+        """Return the arrays whose names begin so, by the rest of their names."""
+        return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
+
+    def load_state(self, module: nn.Module, prefix: str) -> None:
+        """Give a module its weights, of the same names, shapes and dtypes as its own."""
+        own = module.state_dict()
+        try:
+            state = {name: torch.from_numpy(value) for name, value in self.under(prefix).items()}
+            for name in own.keys() & state.keys():
+                if state[name].dtype != own[name].dtype:
+                    raise TypeError(f"{name} is {state[name].dtype}, not {own[name].dtype}")
+            module.load_state_dict(state)
+        except (RuntimeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"the weights in {self.path} do not fit its model.json ({reason}): copy the model again"
+            ) from None
+
+    @property
+    def rebuilt(self) -> dict[str, Any]:
+        """What the backbone's maker is told: no weights are looked up, and of a hub's no architecture either."""
+        hub = self.config["backbone"].startswith("hf/") and self.backbone is None
+        return {"pretrained": False, **({"architecture": self.config["architecture"]} if hub else {})}
+
+    @cached_property
+    def _allowance(self) -> Allowance:
+        picture = self.config["preprocessing"] or {}
+        values = 3 * prod(picture.get("size", ())) if "/" in self.config["backbone"] else 0
+        return Allowance([values, *(array.size for array in self.arrays.values())])
+
+    @contextmanager
+    def bounded(self) -> Iterator[None]:
+        """Build modules of no more than the weights hold; a module of the user's own may do as it likes."""
+        try:
+            with nullcontext() if self.backbone is not None else self._allowance:
+                yield
+        except Exception as error:  # of other libraries too, which make networks of what is written there
+            if isinstance(error, OSError) and error.errno is not None:
+                # A full disk, say, where a library makes a temporary file: no fault of the model.
+                raise UserError(
+                    f"{self.path} cannot be loaded ({error.strerror or error}): mend that, and load it again"
+                ) from error
+            words = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise UserError(
+                f"the network that the model.json in {self.path} describes cannot be built: {words:.300}; copy the"
+                " model again"
+            ) from error
+
+
+def complete_rule(record: Mapping[str, Any]) -> metrics.Rule:
+    """Return the decision rule of a record that says all that the rule is made of."""
+    rule = metrics.rule_from_dict(record)
+    if missing := [key for key in rule.to_dict() if key not in record]:
+        raise UserError(f"it lacks {missing[0]!r}")
+    return rule
+
+
+def read_record(path: str | Path, backbone: nn.Module | None) -> Record:
+    """Return a model directory as it was read and checked; ``backbone`` is a module of the user's own."""
+    if not is_path(path):
+        raise UserError(f"load({shown(path)}): give the path of a model directory")
+    if not (backbone is None or isinstance(backbone, nn.Module)):
+        raise UserError(
+            f"backbone={shown(backbone)}: give a torch module like the one that was trained, or None"
+        )
+    config, arrays = artifact.read(path)
+    check_record(config, path)
+    _check_numbers(arrays, path)
+    if config["backbone"] == "module" and backbone is None:
+        raise UserError(
+            f"{path} was trained with a backbone of your own: give load(path, backbone=...) one like it"
+        )
+    return Record(path, config, arrays, backbone)
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
+    """Refuse weights that are not numbers, with which every score would be none; masks may be infinite."""
+    for name, array in arrays.items():
+        if array.dtype.kind == "f":
+            fine = np.isfinite(array) if name.startswith("scaling.") else ~np.isnan(array)
+            if not fine.all():
+                raise UserError(
+                    f"the weights in {path} hold numbers that are none ({name}): copy the model again"
+                )
+
+
+def is_path(value: Any) -> bool:
+    """Return whether a value is a path that a file system could have."""
+    if not isinstance(value, str | os.PathLike):
+        return False
+    path = os.fspath(value)
+    if not isinstance(path, str) or "\0" in path:
+        return False
+    return all(len(part.encode(errors="replace")) < 256 for part in path.split(os.sep))

@@ -3,111 +3,203 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Self
 
 import numpy as np
+from scipy.special import expit
 
-from labelwise._random import seed_of
-from labelwise.classifier.choices import Choice, Unseen, folds, hold_out
-from labelwise.classifier.networks import has_fixed_features
-from labelwise.classifier.reader import as_items, check_alike, in_order, read_items, take
-from labelwise.classifier.training import Held, Lesson, Trained, train
+from labelwise.annotations import split
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.reader import ItemReader, take
+from labelwise.classifier.training import TrainingSet, ValidationSet, train
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.metrics import judgeable
 
-if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
-
+ENOUGH_ROWS = 50
+"""Judgeable rows from which on a fifth of them is held out."""
+_FOLDS, _FEWEST_ROWS = 5, 10
 _LEFT_OUT = "the labelled rows, each scored as if the model had not seen it"
 _SAYS_NOTHING = " (the validation rows show no label in both classes)"
 
 
 @dataclass(frozen=True, eq=False)
-class Plan:
+class Unseen:
+    """Logits (m, K) and labels (m, K) of rows that the model which scored them did not see.
+
+    ``source`` says in words which rows they are.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationResult:
+    """What held-out rows say.
+
+    Attributes:
+        epochs: How many to train, None for all.
+        scaling: The kind of input scaling, None to choose.
+        unseen: How they score, None without any.
+        chooses: Whether a run was judged on them after every epoch.
+    """
+
+    epochs: int | None = None
+    scaling: str | None = None
+    unseen: Unseen | None = None
+    chooses: bool = False
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labels (m, K) and scores (m, K) float32 of the rows."""
+        unseen = self.unseen
+        return None if unseen is None else (unseen.labels, expit(unseen.logits).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationPlan:
     """The rows that will judge a fit: none, those of a given pair, some held out, or all of few, in folds.
 
     Attributes:
-        labels: (m, K) their labels; None where nothing will be judged.
+        pair: The items and labels that were given as validation, read; None where none were.
+        labels: (m, K) the labels of these rows; None where nothing will be judged.
         source: Which rows they are, in words.
-        parts: Pairs (rows to train on, rows left out), one a run.
+        parts: Pairs (rows to train on, rows held out), one a run.
     """
 
+    pair: ValidationSet | None = None
     labels: np.ndarray | None = None
     source: str = ""
     parts: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
+    @classmethod
+    def of(
+        cls, options: FitOptions, reader: ItemReader, training_set: TrainingSet, method: type[Method]
+    ) -> Self:
+        """Return which rows will judge a fit, before any training."""
+        labels, pair = training_set.labels.matrix, _given_pair(options, reader, training_set)
+        # Scores of rows left out one by one are had where the closed form is that of features that stay.
+        closed = method.spec.passes == 0 and reader.fixed_features(options)
+        if pair is not None:
+            if closed and not judgeable(pair.labels).thresholds:
+                return cls(pair, labels, _LEFT_OUT + _SAYS_NOTHING)
+            return cls(pair, pair.labels, _unseen_rows(pair.labels))
+        rows = hold_out(labels, options.validation, closed_form=closed, seed=options.seed)
+        if rows is not None:
+            return cls(None, labels[rows[1]], _unseen_rows(rows[1]), (rows,))
+        if closed:
+            return cls(None, labels, _LEFT_OUT)
+        # A whole network would be trained six times instead of once.
+        affordable = options.tuning == "head" and isinstance(options.validation, str)
+        parts = tuple(folds(labels, seed=options.seed)) if affordable else ()
+        if not parts:
+            return cls()
+        held_out = np.concatenate([rows for _, rows in parts])
+        source = f"{len(held_out)} labelled rows, each scored by a model that did not see it"
+        return cls(None, labels[held_out], source, parts)
 
-def given_validation(model: MultiLabelClassifier) -> Held | None:
+
+def validate(
+    options: FitOptions,
+    reader: ItemReader,
+    training_set: TrainingSet,
+    method: type[Method],
+    plan: ValidationPlan,
+) -> ValidationResult:
+    """Train without the rows that ``plan`` holds out and return what those say; nothing where it holds none out."""
+    if len(plan.parts) == 1:
+        ((train_rows, rows),) = plan.parts
+        held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
+        part = training_set.rows(train_rows)
+        model = train(options, reader, part, method, part="selection", held_out=held_out)
+        return result_of(model, held_out)
+    if not plan.parts or plan.labels is None:
+        return ValidationResult()
+    logits = []
+    for number, (train_rows, rows) in enumerate(plan.parts, start=1):
+        model = train(options, reader, training_set.rows(train_rows), method, part=f"selection-{number}")
+        logits.append(model.logits(take(training_set.X, rows)))
+    return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
+
+
+def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationResult:
+    """Return what ``held_out`` says of a model; without it, what a closed form says of its rows, each left out in turn.
+
+    So too where ``held_out`` shows no label in both classes, which says nothing of thresholds.
+    """
+    left_out = model.left_out_logits
+    if held_out is not None and (left_out is None or judgeable(held_out.labels).thresholds):
+        scaling = model.solution.scaling.kind if model.solution else None
+        unseen = Unseen(model.logits(held_out.X), held_out.labels, _unseen_rows(held_out.labels))
+        return ValidationResult(model.best_epoch, scaling, unseen, chooses=True)
+    if left_out is None:
+        return ValidationResult()
+    source = _LEFT_OUT if held_out is None else _LEFT_OUT + _SAYS_NOTHING
+    return ValidationResult(unseen=Unseen(left_out, model.method.problem.labels, source))
+
+
+def _given_pair(options: FitOptions, reader: ItemReader, training_set: TrainingSet) -> ValidationSet | None:
     """Return the pair (X, Y) that was given as validation, read; None where none was."""
-    if not isinstance(model.validation, tuple | list):
+    if not isinstance(options.validation, tuple | list):
         return None
-    X, Y = model.validation
+    X, Y = options.validation
     try:
-        labels = model._labels(Y, model.label_names_).matrix
-        X = as_items(model, in_order(model, X))
-        check_alike(model, X)
+        labels = options.labels(Y, training_set.labels.label_names).matrix
+        X = reader.matching(X, options)
         check_lengths(X, labels)
-        read = read_items(model, X)
+        read = reader.read_all(X, options)
     except UserError as error:
         raise UserError(f"validation: {error}") from error
-    return read.X, labels[read.kept]
+    return ValidationSet(read.X, labels[read.kept])
 
 
-def plan_of(model: MultiLabelClassifier, labels: np.ndarray, method: type[Method], pair: Held | None) -> Plan:
-    """Return which rows will judge a fit on ``labels`` (n, K), before any training."""
-    # Scores of rows left out one by one are had where the closed form is that of features that stay.
-    closed, seed = method.spec.passes == 0 and has_fixed_features(model), seed_of(model.random_state)
-    if pair is not None:
-        if closed and not judgeable(pair[1]).thresholds:
-            return Plan(labels, _LEFT_OUT + _SAYS_NOTHING)
-        return Plan(pair[1], _unseen_rows(pair[1]))
-    rows = hold_out(labels, model.validation, closed_form=closed, seed=seed)
-    if rows is not None:
-        return Plan(labels[rows[1]], _unseen_rows(rows[1]), (rows,))
-    if closed:
-        return Plan(labels, _LEFT_OUT)
-    # A whole network would be trained six times instead of once.
-    affordable = model.tune_ == "head" and isinstance(model.validation, str)
-    parts = tuple(folds(labels, seed=seed)) if affordable else ()
-    if not parts:
-        return Plan()
-    left_out = np.concatenate([apart for _, apart in parts])
-    source = f"{len(left_out)} labelled rows, each scored by a model that did not see it"
-    return Plan(labels[left_out], source, parts)
+def hold_out(
+    labels: np.ndarray, validation: Any, *, closed_form: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return (rows to train on, rows held out), or None for no validation.
 
-
-def select(model: MultiLabelClassifier, lesson: Lesson, method: type[Method], plan: Plan) -> Choice:
-    """Train without the rows that ``plan`` leaves out and return what those say; nothing where it leaves none out."""
-    if len(plan.parts) == 1:
-        ((taught, apart),) = plan.parts
-        held = take(lesson.X, apart), lesson.labels.matrix[apart]
-        return choice_of(train(model, lesson.rows(taught), method, part="selection", held=held), held)
-    if not plan.parts or plan.labels is None:
-        return Choice()
-    found = []
-    for number, (taught, apart) in enumerate(plan.parts, start=1):
-        run = train(model, lesson.rows(taught), method, part=f"selection-{number}")
-        found.append(run.logits(take(lesson.X, apart)))
-    return Choice(unseen=Unseen(np.concatenate(found), plan.labels, plan.source))
-
-
-def choice_of(run: Trained, held: Held | None) -> Choice:
-    """Return what ``held`` says of ``run``; without it, what a closed form says of its rows, each left out in turn.
-
-    So too where ``held`` shows no label in both classes, which says nothing of thresholds.
+    Held-out rows are taken from those that can be judged: complete rows where the others show positives only, rows
+    with a known entry otherwise. ``"auto"`` holds out .2 of them where negatives are known on at least 50 rows; a
+    closed form needs none, since its leave-one-out scores serve.
     """
-    left_out = run.left_out_logits
-    if held is not None and (left_out is None or judgeable(held[1]).thresholds):
-        X, labels = held
-        scaling = run.solution.scaling.kind if run.solution else None
-        unseen = Unseen(run.logits(X), labels, _unseen_rows(labels))
-        return Choice(run.best_epoch, scaling, unseen, chooses=True)
-    if left_out is None:
-        return Choice()
-    source = _LEFT_OUT if held is None else _LEFT_OUT + _SAYS_NOTHING
-    return Choice(unseen=Unseen(left_out, run.method.problem.labels, source))
+    if validation is None or (isinstance(validation, str) and validation == "auto" and closed_form):
+        return None
+    can = judgeable(labels)
+    rows = np.flatnonzero(can.rows)
+    if isinstance(validation, str):
+        if validation != "auto":
+            raise UserError(f"validation={validation!r}: give 'auto', a fraction, a pair (X, Y) or None")
+        if not can.thresholds or len(rows) < ENOUGH_ROWS:
+            return None
+        validation = 0.2
+    fraction = float(validation)
+    if not 0 < fraction < 1:
+        raise UserError(f"validation={validation}: give a fraction between 0 and 1, a pair (X, Y) or None")
+    _, held_out = split(labels[rows], [1 - fraction, fraction], seed=seed)
+    held_out = rows[held_out]
+    train_rows = np.setdiff1d(np.arange(len(labels)), held_out)
+    if not (labels[train_rows] == 1).any():
+        raise UserError(f"validation={validation} holds out every known positive: give a smaller fraction")
+    return train_rows, held_out
+
+
+def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return five pairs (rows to train on, rows left out) that leave every judgeable row out once, where these are few.
+
+    Nothing where they are enough to hold some out, fewer than ten, or of one class: a rule learnt on a fifth of 40 rows
+    is a guess, and training five times on few labels is cheap.
+    """
+    can = judgeable(labels)
+    rows = np.flatnonzero(can.rows)
+    if not can.thresholds or not _FEWEST_ROWS <= len(rows) < ENOUGH_ROWS:
+        return []
+    parts = [rows[part] for part in split(labels[rows], [1 / _FOLDS] * _FOLDS, seed=seed)]
+    pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]
+    return [(train, part) for train, part in pairs if judgeable(labels[train]).thresholds]
 
 
 def _unseen_rows(rows: np.ndarray) -> str:

@@ -163,7 +163,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
 def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     """Read the inputs, choose the method where none is given, and refuse hyper-parameters that it does not have."""
     from labelwise.annotations import describe
-    from labelwise.classifier.options import tuning_of
+    from labelwise.classifier.options import FitOptions
     from labelwise.methods import fitting, get
     from labelwise.methods.recommendation import recommend
 
@@ -178,7 +178,7 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
     backbone = config.backbone or BACKBONES[inputs.table.kind]
-    advice = recommend(summary, tuning_of(config.tune, backbone))
+    advice = recommend(summary, FitOptions(backbone=backbone, tune=config.tune).tuning)
     method = config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))

@@ -1,0 +1,189 @@
+"""A trained network with all that scoring items by it takes; the only pass over a fitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from torch import nn
+
+from labelwise import engine
+from labelwise._random import torch_seeded
+from labelwise.annotations import Summary
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.reader import ItemReader
+from labelwise.classifier.record import Record
+from labelwise.data import Source, as_source
+from labelwise.engine.pools import outputs_in_chunks
+from labelwise.methods import Method, Problem, get
+from labelwise.models import (
+    BackboneCapabilities,
+    FeatureScaling,
+    InputScaling,
+    Network,
+    Outputs,
+    Projection,
+    RidgeSolution,
+    build_backbone,
+    logits,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class FittedModel:
+    """A run after an epoch or at its end, and what it takes to score items by it.
+
+    Attributes:
+        network: As it is to be used.
+        method: With the statistics that it scores by.
+        labels: The facts of the labels that it was trained on.
+        prior: (K,) the share of positives of each label, or None where nothing identifies it.
+        input_shape: The shape of one input of the network.
+        scaling: Of rows of features, before the network.
+        solution: The closed form on the training items: where the features are fixed, or were before training. None
+            after loading.
+        history: One record an epoch.
+        budget: Epochs, batch size and rates.
+        best_epoch: The epoch that was taken, where the run chose one.
+    """
+
+    network: Network
+    method: Method
+    labels: Summary
+    prior: np.ndarray | None
+    input_shape: tuple[int, ...]
+    scaling: InputScaling | None
+    solution: RidgeSolution | None
+    history: list[dict[str, Any]]
+    budget: dict[str, Any]
+    best_epoch: int | None = None
+
+    def source(self, items: Any) -> Source:
+        """Return items as the reader gives them, as batches that the network takes."""
+        return scaled_source(items, self.scaling)
+
+    def outputs(self, items: Any) -> Iterator[tuple[slice, Outputs]]:
+        """Yield (rows, outputs) in chunks over items as the reader gives them, without gradients.
+
+        ``method.score`` and ``method.logits`` of the outputs are (b, K); ``outputs.features`` is what the head reads.
+        """
+        device = next(iter(self.network.state_dict().values())).device
+        return outputs_in_chunks(self.network, self.source(items), device, rows=1024)
+
+    def scores(self, items: Any) -> np.ndarray:
+        """Return the method's scores (n, K) float32 in [0, 1] of items as the reader gives them."""
+        return engine.score(self.network, self.method, self.source(items))
+
+    def logits(self, items: Any) -> np.ndarray:
+        """Return the logits (n, K) of the scores: they are not tied near 1."""
+        return engine.logits(self.network, self.method, self.source(items))
+
+    @property
+    def left_out_logits(self) -> np.ndarray | None:
+        """The logits (n, K) of the training items, each as if it had not been seen; None unless in closed form."""
+        if self.solution is None or self.history:
+            return None
+        return logits(self.solution.loo_scores)
+
+    @property
+    def head_start(self) -> str:
+        """What the head started from: ``"ridge"`` or ``"random"``."""
+        return "ridge" if self.method.starts_from_ridge else "random"
+
+    def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return what a model directory keeps of the model: entries, and weights by name."""
+        modules: dict[str, nn.Module] = {"network": self.network, "method": self.method}
+        arrays = {
+            f"{part}.{name}": value.detach().cpu().numpy()
+            for part, module in modules.items()
+            for name, value in module.state_dict().items()
+        }
+        if self.scaling is not None:
+            arrays |= {f"scaling.{name}": value for name, value in self.scaling.state().items()}
+        return {
+            "method": self.method.spec.id,
+            "hyperparameters": self.method.hyperparameters,
+            "tune": self.method.problem.tune,
+            "head_start": self.head_start,
+            "budget": self.budget,
+            "history": self.history,
+            "label_names": list(self.labels.label_names),
+            "labels": self.labels.to_dict(),
+            "prior": None if self.prior is None else self.prior.tolist(),
+            "input_shape": list(self.input_shape),
+            "architecture": BackboneCapabilities.of(self.network.backbone).architecture,
+            "scaling": None if self.scaling is None else self.scaling.config(),
+        }, arrays
+
+    @classmethod
+    def from_record(cls, record: Record, options: FitOptions, reader: ItemReader) -> Self:
+        """Return the model of a model directory, in evaluation mode."""
+        config, read = record.config, record.read
+        prior = read("prior", lambda values: np.asarray(values, np.float64))
+        labels, shape = read("labels", Summary.from_dict), tuple(config["input_shape"])
+        nothing = np.zeros((0, len(labels.label_names)), np.int8)
+        empty = Problem(nothing, tune=config["tune"], head_start=config["head_start"])
+        method: Method = read("hyperparameters", partial(read("method", get), empty))
+        with record.bounded():
+            network = new_network(options, reader, shape, method, seed=0, **record.rebuilt)
+        record.load_state(network, "network.")
+        record.load_state(method, "method.")
+        # The inputs' size is that of the weights by now.
+        scaling = read("scaling", lambda kept: InputScaling.from_state(kept, record.under("scaling.")))
+        return cls(
+            network.eval(),
+            method.eval(),
+            labels,
+            prior,
+            shape,
+            scaling,
+            None,
+            config["history"],
+            config["budget"],
+        )
+
+
+def scaled_source(items: Any, scaling: InputScaling | None, strong_view: float | None = None) -> Source:
+    """Return items as batches; ``strong_view`` matters to training only."""
+    if scaling is None:
+        return as_source(items)
+    options = {} if strong_view is None else {"strong_view": strong_view}
+    return as_source(items, scaling=scaling, **options)
+
+
+def new_network(
+    options: FitOptions,
+    reader: ItemReader,
+    shape: Sequence[int],
+    method: Method,
+    *,
+    seed: int,
+    **rebuilt: Any,
+) -> Network:
+    """Return a new network for inputs of ``shape``, which are features already where there is an embedder."""
+    with torch_seeded(seed):
+        if reader.embedder is None:
+            backbone = options.new_backbone(shape, **rebuilt)
+        else:
+            backbone = build_backbone("features", shape)
+        width = int(backbone.n_features)  # type: ignore[arg-type]
+        neck = _neck(width, method)
+        head = method.head(width if neck is None else neck.n_features)
+    if reader.tune == "head":
+        backbone.requires_grad_(False)
+    return Network(backbone, head, neck)
+
+
+def _neck(width: int, method: Method) -> FeatureScaling | Projection | None:
+    """Return what stands between a backbone that trains and its head.
+
+    The closed form reads the features themselves: a random projection of them would cost it what it knows.
+    """
+    if method.problem.tune == "head":
+        return None
+    if method.starts_from_ridge:
+        return FeatureScaling(width)
+    return Projection(width) if method.spec.projection else None

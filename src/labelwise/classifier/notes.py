@@ -1,0 +1,156 @@
+"""The notes of a fit: what was assumed, and options that could not matter, each with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from labelwise.annotations import Annotations
+from labelwise.classifier.decision import Decision
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.reader import ItemReader
+from labelwise.data import Capabilities, ImageFiles
+from labelwise.errors import listed
+from labelwise.models import FeatureScaling
+
+_STEPS = (
+    "epochs",
+    "batch_size",
+    "learning_rate",
+    "backbone_learning_rate",
+    "head_start",
+    "label_weights",
+    "strong_view",
+    "patience",
+    "select",
+    "accumulate",
+    "precision",
+    "on_epoch",
+)
+"""What only training steps read."""
+_MEANINGS = {
+    "unlisted": "every entry of the labels is listed",
+    "minus_one": "no entry of the labels is -1",
+    "empty": "no entry of the labels is empty",
+}
+"""What says which state an entry has, and where it says nothing."""
+
+
+def notes_on(options: FitOptions, model: FittedModel, n_skipped: int) -> tuple[str, ...]:
+    """Return sentences on what a fit assumed that left out ``n_skipped`` items."""
+    notes = list(model.labels.not_identified)
+    if model.labels.labels_without_positive:
+        names = listed(model.labels.labels_without_positive)
+        notes.append(f"no positive is known of {names}: their scores mean nothing")
+    if n_skipped:
+        notes.append(f"{n_skipped} items could not be read and were left out")
+    if model.method.reads_truth:
+        notes.append("the training read true labels of unknown entries: what it reaches is no honest result")
+    if options.tuning == "head" and model.scaling is not None and "strong" in _views(model):
+        notes.append(
+            f"features cannot be augmented as pictures: the strong view drops {options.strong_view:.0%} of the "
+            "coordinates and adds noise"
+        )
+    return tuple(notes)
+
+
+def notes_on_features(X: Any) -> tuple[str, ...]:
+    """Return sentences on what rows of features (n, D), in an array, cannot tell apart as float32."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < 2:
+        return ()
+    same = np.arange(X.shape[1])
+    for start in range(0, len(X), 4096):
+        block = X[start : start + 4096, same]
+        same = same[(block.astype(np.float32) == X[0, same].astype(np.float32)).all(axis=0)]
+        if not same.size:
+            return ()
+    lost = same[(X[:, same] != X[0, same]).any(axis=0)]
+    notes = []
+    if lost.size:
+        notes.append(
+            f"columns {listed(lost)} of X (counted from 0) vary by less than float32 can tell of numbers of their size:"
+            " subtract their mean, or leave them out"
+        )
+    if same.size == X.shape[1]:
+        notes.append("all rows of X are alike, so no item can be told from another")
+    return tuple(notes)
+
+
+def unused_options(
+    options: FitOptions,
+    reader: ItemReader,
+    model: FittedModel,
+    decision: Decision,
+    X: Any,
+    labels: Collection[Any],
+    *,
+    arguments: Mapping[str, Any],
+    chooses: bool,
+) -> tuple[str, ...]:
+    """Return one sentence for each reason for which something that was given did nothing in a fit.
+
+    Args:
+        X: The training items, before a frozen backbone read them.
+        labels: Every ``Y`` that was given, as it was.
+        arguments: Arguments of ``fit`` by name, None where they were not given.
+        chooses: Whether an epoch could be chosen on rows that the model did not see.
+    """
+    given = options.given | {name for name, value in arguments.items() if value is not None}
+    told: list[str] = []
+
+    def say(names: Collection[str], reason: str, unused: bool) -> None:
+        found = [name for name in names if name in given]
+        if unused and found:
+            told.append(f"not used: {', '.join(found)}, since {reason}")
+            given.difference_update(found)
+
+    method, network = model.method, model.network
+    spec, whole, views = method.spec, reader.tune == "all", _views(model)
+    closed = f"method {spec.id!r} is solved in closed form, without training steps"
+    # Of a closed form, a whole network is there only where its start was asked for, and that start is all it does.
+    steps = [name for name in _STEPS if spec.passes or not whole or name != "head_start"]
+    say(steps, closed, not any(stage.epochs for stage in method.plan()))
+    stays = options.tune == "all" and not spec.passes and not whole
+    say(("tune",), f"{closed}: the backbone stays as it was", stays)
+    weightless = next(network.backbone.parameters(), None) is None
+    weights = "this backbone has no weights to train"
+    say(("backbone_learning_rate",), weights, whole and weightless)
+    # A projection before the head is trained with a whole network alone.
+    alone = weightless and next(network.neck.parameters(), None) is None
+    say(("tune",), f"{weights}: the head alone took the whole network's start and budget", whole and alone)
+    say(("backbone_learning_rate",), "the head alone is trained (tune='head')", not whole)
+    say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not chooses)
+    say(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
+    say(("strong_view",), "it is for rows of features alone", model.scaling is None)
+    kept = reader.embedder is not None or isinstance(network.neck, FeatureScaling)
+    say(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not kept)
+    files = isinstance(X, ImageFiles)
+    say(("image_size",), "pictures in arrays keep the size that they have", not files)
+    say(("picture_cache",), "the items are no files of pictures", not files)
+    say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
+    say(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
+    states = all(isinstance(Y, Annotations) for Y in labels)
+    say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
+    for name, reason in _MEANINGS.items():
+        say((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
+    asked = "prior" in spec.needs or decision.rule.name == "prior_matched"
+    say(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not asked)
+    say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
+    return tuple(told)
+
+
+def _matters(options: FitOptions, Y: Any, option: str) -> bool:
+    """Return whether ``Y`` would mean something else if what ``option`` speaks of were the other thing."""
+    read = [
+        FitOptions(**{**options.values(), option: word}).labels(Y, None).matrix
+        for word in ("unknown", "absent")
+    ]
+    return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())
+
+
+def _views(model: FittedModel) -> set[str]:
+    """Return the views that the method's stages ask for."""
+    return {view for stage in model.method.plan() for group in stage.views.values() for view in group}
