@@ -82,7 +82,9 @@ def of_model(model):
         "map": round(model.score(X, Y), 5),
         "rule": model.rule_.name,
         "rule_source": model.rule_source_,
-        "attributes": sorted(name for name in vars(model) if name.endswith("_") and name[0] != "_"),
+        "attributes": sorted(
+            name for name in dir(model) if name.endswith("_") and name[0] != "_" and hasattr(model, name)
+        ),
     }
 
 
