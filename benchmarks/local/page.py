@@ -1,16 +1,13 @@
-"""Tables and figures that stand in marked regions of hand-written pages, made from committed results.
+"""Tables and figures of `docs/benchmark.md` and README, made from the committed results.
 
-In `docs/benchmark.md` and README a table stands between `<!-- table: NAME -->` and `<!-- end -->`, a figure of the
-prose between `<!-- figure: NAME -->` and the same end. `python -m benchmarks.local.page` names the pages that are
-stale, with `--write` it fills them. Everything is computed from `docs/results/local/*.csv` and the published numbers
-that the package ships; the sentences are written by hand, and no program changes them.
+`python -m benchmarks.local.page` names the pages that are stale, with `--write` it fills their marked regions.
+Everything is computed from `docs/results/local/*.csv` and the published numbers that the package ships.
 """
 
 from __future__ import annotations
 
 import argparse
-import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -21,11 +18,11 @@ from benchmarks.common import LOCAL, ROOT
 from benchmarks.local import sets
 from benchmarks.local.grid import Grid
 from benchmarks.local.tables import FLOOR, ORACLE, ceilings
+from benchmarks.pages import fill, list_regions, table
 from labelwise._random import generator
 
 PUBLISHED = ROOT / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
 PAGES = (ROOT / "docs" / "benchmark.md", ROOT / "README.md")
-REGION = re.compile(r"<!-- (table|figure): (\S+) -->.*?<!-- end -->", re.DOTALL)
 BASELINES = {
     "logistic": "logistic regression, standardised (plain floor)",
     "logistic_l2": "logistic regression, unit rows",
@@ -107,20 +104,6 @@ def figures(found: Frames) -> dict[str, str]:
     return {name: str(value) for name, value in values.items()}
 
 
-def fill(text: str, made: dict[str, str]) -> str:
-    """Return a page with what its marked regions should hold."""
-
-    def filled(match: re.Match[str]) -> str:
-        kind, name = match.groups()
-        if name not in made:
-            raise SystemExit(f"there is no {kind} {name!r}; there are {', '.join(made)}")
-        blank = "\n\n" if kind == "table" else ""
-        body = f"{made[name]}{blank}" if made[name] else ""
-        return f"<!-- {kind}: {name} -->{blank}{body}<!-- end -->"
-
-    return REGION.sub(filled, text)
-
-
 def stale_pages(folder: Path = LOCAL) -> dict[Path, str]:
     """Return the pages whose regions differ from the results, with their new text."""
     made = regions(read(folder))
@@ -138,27 +121,11 @@ def fill_pages(folder: Path = LOCAL) -> None:
 
 def write_tables(folder: Path, grid: Grid) -> None:
     """Write all regions, one after the other, as `tables.md` beside the tables of a grid."""
-    made = regions(read(folder))
-    methods = "every method" if grid.methods is None else ", ".join(grid.methods)
-    rows = [
-        ["sets", ", ".join(grid.sets)],
-        ["settings", ", ".join(grid.settings)],
-        ["seeds", str(grid.seeds)],
-    ]
-    rows += [["methods", methods], ["rows of GoEmotions", "all" if grid.rows is None else str(grid.rows)]]
-    rows += [[name, value] for name, value in made.items() if value and not value.startswith("|")]
-    lines = ["# Tables of one grid", "", *table(["figure", "value"], rows, words=(0, 1))]
-    for name, value in made.items():
-        if value.startswith("|"):
-            lines += ["", f"## {name}", "", value]
-    lines += [f"\n![{figure.stem}]({figure.name})" for figure in sorted(folder.glob("*.svg"))]
-    (folder / "tables.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
-
-
-def table(head: list[str], rows: Iterable[list[str]], words: Collection[int] = (0,)) -> list[str]:
-    """Return a Markdown table as lines; the columns at `words` hold text and start at the left."""
-    line = "|" + "".join("---|" if place in words else "---:|" for place in range(len(head)))
-    return ["| " + " | ".join(head) + " |", line, *("| " + " | ".join(row) + " |" for row in rows)]
+    rows = "all" if grid.rows is None else str(grid.rows)
+    asked = {"sets": ", ".join(grid.sets), "settings": ", ".join(grid.settings), "seeds": str(grid.seeds)}
+    asked |= {"methods": ", ".join(grid.methods or ["all"]), "rows of GoEmotions": rows}
+    images = "\n".join(f"![{figure.stem}]({figure.name})" for figure in sorted(folder.glob("*.svg")))
+    list_regions(folder / "tables.md", asked | regions(read(folder)) | {"figures": images})
 
 
 def points(value: float, digits: int = 1) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 
 import labelwise as lw
 from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
+from benchmarks.pages import fill_page, list_regions, table
 
 TABLE = RESULTS / "end_to_end.csv"
 PAGE = ROOT / "docs" / "results" / "end_to_end.md"
@@ -31,19 +32,6 @@ METHODS = ("an", "hml", "em_apl", "cap", "bam", "bbam")
 SETTINGS = ("10% labelled", "single positive")
 WAYS = (("head", "ridge"), ("all", "ridge"), ("all", "random"))
 KEY = ("setting", "method", "tune", "start", "size", "passes", "seed", "device")
-INTRODUCTION = """\
-Printed by `python -m benchmarks.studies.end_to_end` from `benchmarks/results/end_to_end.csv`. EfficientNet-Lite0 on the
-VOC12-animals pictures, mAP on the val pictures, honest protocol: no choice was made on a label that was hidden.
-`frozen` trains the head alone, to the method's own budget. `whole` starts from the closed form on the same features
-(`head_start="ridge"`, the default) and fine-tunes everything, the backbone at a tenth of the head's rate, for as many
-epochs as draw three times as many items as there are: a method that learns from the labelled rows alone takes more
-epochs of fewer steps. `random head` is the same with a head that starts at random, batch norm that goes with the
-batches, and the papers' projection (`head_start="random"`). One seed says which way things go, not how far.
-
-In so few steps the start decides. Every network whose head began at random stays {behind} points or more behind its
-frozen twin; {ahead} of {cells} that start from the closed form pass theirs, by up to {most} points, and the others stay
-within {least} points of it. Most labels here have few pictures, and some 160 steps teach little about those: this table
-says nothing of the methods' order at the papers' 10 to 40 epochs."""
 TWIN = ("setting", "method", "size", "seed", "device")
 FIELDS = (*KEY, "epochs", "map", "seconds", "memory_mb", "protocol")
 
@@ -133,8 +121,8 @@ def main() -> None:
     parser.add_argument("--pictures", type=Path, help="a folder for decoded pictures")
     parser.add_argument("--page", action="store_true")
     given = parser.parse_args()
-    table = place(given, TABLE)
-    found: list[dict[str, Any]] = list(read_rows(table))
+    path = place(given, TABLE)
+    found: list[dict[str, Any]] = list(read_rows(path))
     done = {tuple(row[name] for name in KEY) for row in found}
     for seed, setting, method, way in product(range(given.seeds), given.settings, given.methods, WAYS):
         run = (given, setting, method, *way, seed)
@@ -143,13 +131,17 @@ def main() -> None:
         # A process of its own: its peak memory is that of one run.
         with ProcessPoolExecutor(1, get_context("spawn")) as process:
             found.append(process.submit(judge, *run).result())
-        write_rows(table, found)
+        write_rows(path, found)
         print(*found[-1].values(), flush=True)
-    write_page(read_rows(table), PAGE if given.write else table.with_suffix(".md"))
+    made = regions(read_rows(path))
+    if given.write:
+        fill_page(PAGE, made)
+    else:
+        list_regions(path.with_suffix(".md"), made)
 
 
-def summary(found: list[dict[str, str]]) -> dict[str, object]:
-    """Return what the introduction says of whole networks beside their frozen twins, in points of mAP."""
+def summary(found: list[dict[str, str]]) -> dict[str, str]:
+    """Return how far whole networks are from their frozen twins, in points of mAP."""
     frozen = {tuple(row[name] for name in TWIN): float(row["map"]) for row in found if row["tune"] == "head"}
     gains: dict[str, list[float]] = {"ridge": [], "random": []}
     for row in found:
@@ -159,39 +151,31 @@ def summary(found: list[dict[str, str]]) -> dict[str, object]:
     closed = gains["ridge"]
     return {
         "behind": f"{-max(gains['random']):.1f}",
-        "ahead": sum(gain > 0 for gain in closed),
-        "cells": len(closed),
+        "ahead": f"{sum(gain > 0 for gain in closed)} of {len(closed)}",
         "most": f"{max(closed):.1f}",
         "least": f"{-min(closed):.1f}",
     }
 
 
-def lines_of(setting: str, found: list[dict[str, str]]) -> list[str]:
-    """Return the lines of a setting's table."""
-    lines = [
-        f"### {setting[0].upper()}{setting[1:]}",
-        "",
-        "| method | frozen | whole | random head | epochs | whole, s | memory, MB |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
+def table_of(found: list[dict[str, str]]) -> list[str]:
+    """Return the table of one setting, size and device."""
+    rows = []
     for method in METHODS:
         cells = {(row["tune"], row["start"]): row for row in found if row["method"] == method}
         if ("all", "ridge") in cells:
             maps = [cells[way]["map"] if way in cells else "–" for way in WAYS]
             rest = [cells["all", "ridge"][name] for name in ("epochs", "seconds", "memory_mb")]
-            lines.append("| " + " | ".join((f"`{method}`", *maps, *rest)) + " |")
-    return lines
+            rows.append([f"`{method}`", *maps, *rest])
+    return table(["method", "frozen", "whole", "random head", "epochs", "whole, s", "memory, MB"], rows)
 
 
-def write_page(found: list[dict[str, str]], page: Path) -> None:
-    """Write the tables of the page from the rows of the results."""
-    lines = ["# Fine-tuning whole networks on pictures", "", INTRODUCTION.format(**summary(found)), ""]
-    for size, device in sorted({(row["size"], row["device"]) for row in found}):
-        lines += [f"## {size} pixels, device {device}", ""]
-        for setting in SETTINGS:
-            mine = [r for r in found if (r["size"], r["device"], r["setting"]) == (size, device, setting)]
-            lines += [*lines_of(setting, mine), ""]
-    page.write_text("\n".join(lines), encoding="utf-8")
+def regions(found: list[dict[str, str]]) -> dict[str, str]:
+    """Return what the marks of the page stand for: the figures, and a table for each setting, size and device."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for row in found:
+        name = "-".join((row["setting"].replace(" ", "-"), row["size"], row["device"]))
+        groups.setdefault(name, []).append(row)
+    return summary(found) | {name: "\n".join(table_of(rows)) for name, rows in groups.items()}
 
 
 if __name__ == "__main__":

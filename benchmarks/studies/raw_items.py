@@ -22,17 +22,12 @@ import numpy as np
 import labelwise as lw
 from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
 from benchmarks.local import sets
+from benchmarks.pages import fill_page, list_regions, table
 
 PAGE = ROOT / "docs" / "results" / "raw_items.md"
 TABLE = RESULTS / "raw_items.csv"
 MAIN = [sys.executable, "-c", "from labelwise.cli import main; main()"]
 METHODS = ("ridge", "bbam", "hml")
-INTRODUCTION = """\
-Printed by `python -m benchmarks.studies.raw_items`. One row in ten of the training table has its tags, the others have
-none; the test table has all. `mAP, stored` is the same labels on features that were computed elsewhere by the same
-network. The first run of a set reads every picture or text once; the next ones find the features on disk. The seconds
-are those of a machine that did much other work at the same time: `python -m benchmarks.speed embedding images
-cached_start` measures speed."""
 TUNED = ("hml",)
 FIELDS = [
     "set",
@@ -168,32 +163,33 @@ def main() -> None:
             row = train_and_judge(folder, ["--backbone", "minilm"], method, "test.csv", f"runs/{method}", [])
             rows.append({"set": "GoEmotions", "method": method, **row})
             print(method, rows[-1]["map"], f"{row['seconds']:.1f} s", flush=True)
-    table = place(given, TABLE)
-    write(rows, table, PAGE if given.write else table.with_suffix(".md"))
-
-
-def write(rows: list[dict], table: Path, page: Path) -> None:
-    """Write the table and the page; sets that were not run again keep their rows."""
-    kept = [row for row in read_rows(table) if row["set"] not in {r["set"] for r in rows}]
+    path = place(given, TABLE)
+    # Sets that were not run again keep their rows.
+    kept = [row for row in read_rows(path) if row["set"] not in {r["set"] for r in rows}]
     new = [{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in r.items() if k in FIELDS} for r in rows]
-    everything = [dict.fromkeys(FIELDS, "") | row for row in (*kept, *new)]
-    write_rows(table, everything)
-    lines = ["# Pictures and texts, from files to figures", "", INTRODUCTION, ""]
-    for name in dict.fromkeys(row["set"] for row in everything):
-        lines += [
-            f"## {name}",
-            "",
-            "| method | mAP | mAP, stored | micro-F1 | macro-F1 | train, s | evaluate, s |",
+    write_rows(path, [dict.fromkeys(FIELDS, "") | row for row in (*kept, *new)])
+    made = regions(read_rows(path))
+    if given.write:
+        fill_page(PAGE, made)
+    else:
+        list_regions(path.with_suffix(".md"), made)
+
+
+def regions(found: list[dict[str, str]]) -> dict[str, str]:
+    """Return the table of each set, and the commands that made it."""
+    made = {}
+    for name in dict.fromkeys(row["set"] for row in found):
+        rows = [row for row in found if row["set"] == name]
+        cells = [
+            [*(row[k] for k in ("method", "map", "stored", "micro_f1", "macro_f1"))]
+            + [f"{float(row[k]):.1f}" for k in ("seconds", "evaluated")]
+            for row in rows
         ]
-        lines += ["|---|---|---|---|---|---|---|"]
-        members = [row for row in everything if row["set"] == name]
-        for row in members:
-            cells = [row[k] for k in ("method", "map", "stored", "micro_f1", "macro_f1")]
-            cells += [f"{float(row[k]):.1f}" for k in ("seconds", "evaluated")]
-            lines.append("| " + " | ".join(cells) + " |")
-        commands = [line for row in members for line in (row["train"], row["evaluate"])]
-        lines += ["", "``", *commands, "``", ""]
-    page.write_text("\n".join(lines), encoding="utf-8")
+        head = ["method", "mAP", "mAP, stored", "micro-F1", "macro-F1", "train, s", "evaluate, s"]
+        commands = [line for row in rows for line in (row["train"], row["evaluate"])]
+        slug = name.lower().replace(", ", "-").replace(" ", "-")
+        made[slug] = "\n".join([*table(head, cells), "", "```", *commands, "```"])
+    return made
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Marked regions of `docs/benchmark.md` and README hold what the committed results say; prose names no other figure."""
+"""Marked regions of pages hold what the committed results say; the prose of the benchmark names no other figure."""
 
 import re
 
@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.common import LOCAL
+from benchmarks import pages
+from benchmarks.common import LOCAL, read_rows
 from benchmarks.local import baselines, page, sets
 from benchmarks.local.grid import GRIDS, SLOW
+from benchmarks.studies import end_to_end, raw_items
 
 PAGE = page.PAGES[0]
 RERUN = ["71.8", "77.1", "70.9", "76.2", "0.3", "1.6", "0.01", "+0.03", "+0.10", "28", "0"]
@@ -35,7 +37,7 @@ PROTOCOL = {
 
 def prose(text):
     """Return a page without code, links, hand-written tables and marked regions."""
-    text = re.sub(r"```.*?```", "", page.REGION.sub("", text), flags=re.DOTALL)
+    text = re.sub(r"```.*?```", "", pages.REGION.sub("", text), flags=re.DOTALL)
     text = re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", text)
     return "\n".join(line for line in text.splitlines() if not line.startswith("|"))
 
@@ -46,9 +48,23 @@ def numbers(text):
 
 def test_the_pages_hold_what_the_committed_results_say():
     assert {path.name for path in page.PAGES} == {"benchmark.md", "README.md"}
-    assert all(page.REGION.search(path.read_text(encoding="utf-8")) for path in page.PAGES)
+    assert all(pages.REGION.search(path.read_text(encoding="utf-8")) for path in page.PAGES)
     stale = [path.name for path in page.stale_pages()]
     assert not stale, f"{stale}: run python -m benchmarks.local.page --write"
+
+
+def test_every_region_that_is_made_stands_on_a_page():
+    marks = [
+        name for path in page.PAGES for _, name in pages.REGION.findall(path.read_text(encoding="utf-8"))
+    ]
+    assert {*marks} == {*page.regions(page.read(LOCAL))}
+
+
+@pytest.mark.parametrize("study", [end_to_end, raw_items])
+def test_the_pages_of_the_studies_hold_what_their_results_say(study):
+    text, made = study.PAGE.read_text(encoding="utf-8"), study.regions(read_rows(study.TABLE))
+    assert pages.fill(text, made) == text
+    assert {name for _, name in pages.REGION.findall(text)} == {*made}
 
 
 def test_every_table_of_the_benchmark_and_every_figure_of_its_prose_is_generated():
@@ -57,7 +73,7 @@ def test_every_table_of_the_benchmark_and_every_figure_of_its_prose_is_generated
     unknown = [number for number in found if number not in {*RERUN, *PROTOCOL}]
     assert not unknown
     assert {*RERUN, *PROTOCOL} - {*found} == set()
-    for lines in re.findall(r"(?:^\|.*\n)+", page.REGION.sub("", text), re.MULTILINE):
+    for lines in re.findall(r"(?:^\|.*\n)+", pages.REGION.sub("", text), re.MULTILINE):
         assert lines.startswith("| set | labels | features |")
 
 
@@ -82,7 +98,7 @@ def test_what_the_page_says_in_words_is_what_the_tables_say():
 
 
 def test_a_mark_at_the_beginning_of_a_line_would_be_a_block_of_html():
-    for path in page.PAGES:
+    for path in (*page.PAGES, end_to_end.PAGE, raw_items.PAGE):
         assert not re.search(
             r"^\s*(<!-- figure|<!-- end -->.)", path.read_text(encoding="utf-8"), re.MULTILINE
         )
@@ -92,14 +108,14 @@ def test_regions_are_filled_again_and_again_with_the_same():
     made = {"a": "| x |\n|---|", "b": "1.0", "empty": ""}
     text = "t <!-- figure: b --><!-- end -->.\n\n<!-- table: a -->\n<!-- end -->\n"
     text += "<!-- table: empty -->old<!-- end -->\n"
-    once = page.fill(text, made)
+    once = pages.fill(text, made)
     assert once == (
         "t <!-- figure: b -->1.0<!-- end -->.\n\n<!-- table: a -->\n\n| x |\n|---|\n\n<!-- end -->\n"
         "<!-- table: empty -->\n\n<!-- end -->\n"
     )
-    assert page.fill(once, made) == once
+    assert pages.fill(once, made) == once
     with pytest.raises(SystemExit, match="there is no table 'c'"):
-        page.fill("<!-- table: c --><!-- end -->", made)
+        pages.fill("<!-- table: c --><!-- end -->", made)
 
 
 def test_paired_differences_are_to_the_better_regression_of_the_same_seed():
@@ -126,3 +142,11 @@ def test_paired_differences_are_to_the_better_regression_of_the_same_seed():
     (*_, line) = page.paired(pd.DataFrame(rows))
     error = 100 * np.std([0.1, 0.08], ddof=1) / np.sqrt(2)
     assert line.startswith(f"| Ohsumed, 5% labelled | 35.0 | +9.0 ± {error:.1f} | −5.0 ± 5.0 | +0.0 ± 0.0 |")
+
+
+def test_a_page_without_a_mark_for_a_region_is_told(tmp_path, capsys):
+    path = tmp_path / "page.md"
+    path.write_text("# P\n\nx <!-- figure: a -->0<!-- end -->\n")
+    pages.fill_page(path, {"a": "1", "b": "2"})
+    assert path.read_text() == "# P\n\nx <!-- figure: a -->1<!-- end -->\n"
+    assert capsys.readouterr().out == f"{path} has no mark for b\n"
