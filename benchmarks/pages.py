@@ -45,6 +45,12 @@ def list_regions(path: Path, made: Mapping[str, str]) -> None:
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
+def upright(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """Return a table with a column for each of a few long rows; the names of its lines are `head`."""
+    first, *lines = zip(head, *rows, strict=True)
+    return table(list(first), map(list, lines), words=range(len(first)))
+
+
 def table(head: list[str], rows: Iterable[list[str]], words: Collection[int] = (0,)) -> list[str]:
     """Return a Markdown table as lines; the columns at `words` hold text and start at the left."""
     line = "|" + "".join("---|" if place in words else "---:|" for place in range(len(head)))

@@ -18,7 +18,7 @@ from benchmarks.common import LOCAL, ROOT
 from benchmarks.local import sets
 from benchmarks.local.grid import Grid
 from benchmarks.local.tables import FLOOR, ORACLE, ceilings
-from benchmarks.pages import fill, list_regions, table
+from benchmarks.pages import fill, list_regions, table, upright
 from labelwise._random import generator
 
 PUBLISHED = ROOT / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
@@ -100,7 +100,8 @@ def figures(found: Frames) -> dict[str, str]:
         **older_figures(runs),
     }
     if "effects" in found:
-        values |= {"pairs": len(found["effects"])}
+        effects = found["effects"]
+        values |= {"pairs": len(effects), "pair-sets": ", ".join(sorted(set(effects["set"])))}
     return {name: str(value) for name, value in values.items()}
 
 
@@ -205,7 +206,7 @@ def summary(methods: pd.DataFrame, n_sets: int) -> list[str]:
 
 
 def verdict(methods: pd.DataFrame) -> list[str]:
-    """Return a row for each setting: the floors, the best method, and the methods told apart from the tuned floor."""
+    """Return for each setting the floors, the best method, and the methods told apart from the tuned floor."""
     rows = []
     for setting, part in judged(methods).groupby("setting", sort=False):
         above, below = (
@@ -219,14 +220,9 @@ def verdict(methods: pd.DataFrame) -> list[str]:
         rows.append(
             [setting, plain, unit, f"`{best['method']}`, {interval(best)}", share, str(len(part)), *told]
         )
-    head = [
-        "setting",
-        "tuned floor over the plain one",
-        "over unit rows",
-        "best mean gain over the tuned floor",
-    ]
-    head += ["of the tuned gap", "methods", "interval above 0", "interval below 0"]
-    return table(head, rows, words=(0, 3, 6, 7))
+    head = ["", "tuned floor over the plain floor", "tuned floor over unit rows"]
+    head += ["best mean gain over the tuned floor", "its share of the tuned gap", "methods"]
+    return upright([*head, "with an interval above 0", "with an interval below 0"], rows)
 
 
 def spreading(cells: pd.DataFrame) -> list[str]:
@@ -287,14 +283,19 @@ def rank_table(ranks: pd.DataFrame) -> list[str]:
         rows.append([group, *shape, *ends, *(named(part[held]["method"].tolist()) for held in apart)])
     level = f"{ranks['level'].iloc[0]:g}"
     head = [
-        "settings",
+        "",
         "learners",
         "blocks",
         "Friedman (Iman-Davenport) p",
-        f"critical difference at {level}",
+        f"critical difference at {level}, in ranks",
     ]
-    head += ["best mean rank", "tuned floor's", "significantly better than it", "significantly worse"]
-    return table(head, rows, words=(0, 5, 7, 8))
+    head += [
+        "best mean rank",
+        "mean rank of the tuned floor",
+        "significantly better than it",
+        "significantly worse",
+    ]
+    return upright(head, rows)
 
 
 def rule_rows(cells: pd.DataFrame) -> list[tuple[str, str, float, float, float]]:
@@ -331,6 +332,7 @@ def rule_figures(cells: pd.DataFrame) -> dict[str, str]:
     lead = wide["bbam"] - wide.drop(columns="bbam").max(axis=1)
     leads = {metric: points(lead.xs(metric, level="metric").mean()) for metric in ("micro_f1", "map")}
     return {
+        "labelled-settings": " and ".join(labelled) or "no rows labelled",
         "published-lead-f1": leads["micro_f1"],
         "published-lead-map": leads["map"],
         "oracle-over-half": points(over_half),

@@ -182,7 +182,8 @@ def main() -> None:
             rows += judge(cell, work)
             write_rows(table, rows)
     summary(rows)
-    choices(given.sets, given.seeds, work)
+    if len(given.sets) > 1:
+        choices(given.sets, given.seeds, work)
 
 
 if __name__ == "__main__":
