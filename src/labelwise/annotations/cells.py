@@ -171,12 +171,12 @@ class CellReader:
     def _objects(self, objects: list[dict[Any, Any]], cell: Any, row: int) -> Names | States | None:
         """Return the names of a list of objects: results of Label Studio, or objects with one text each."""
         if all("result" in value for value in objects):
-            kept = [value for value in objects if not value.get("was_cancelled")]
-            if len(kept) != 1:
-                if not kept:
+            finished = [value for value in objects if not value.get("was_cancelled")]
+            if len(finished) != 1:
+                if not finished:
                     return None
-                raise _refused(row, cell, f"{len(kept)} annotations of one item: keep one")
-            results = _sequence(kept[0]["result"], cell, row)
+                raise _refused(row, cell, f"{len(finished)} annotations of one item: keep one")
+            results = _sequence(finished[0]["result"], cell, row)
             if not results:
                 return ()
             if not all(isinstance(value, Mapping) for value in results):
@@ -187,19 +187,19 @@ class CellReader:
         return self._named(objects, cell, row)
 
     def _choices(self, results: list[dict[Any, Any]], cell: Any, row: int) -> Names:
-        asked = {shown(value.get("from_name")) for value in results}
-        if len(asked) > 1:
-            raise _refused(row, cell, f"answers to several questions, {listed(sorted(asked))}: keep one")
+        questions = {shown(value.get("from_name")) for value in results}
+        if len(questions) > 1:
+            raise _refused(row, cell, f"answers to several questions, {listed(sorted(questions))}: keep one")
         names: dict[str, None] = {}
         for value in results:
             answer = dict(value["value"])
             chosen = answer.get("choices")
             if set(answer) != {"choices"} or not isinstance(chosen, list | str):
                 raise _refused(row, cell, "a result that is no choice: keep results of type 'choices'")
-            found = self._list([chosen] if isinstance(chosen, str) else chosen, cell, row)
-            if not isinstance(found, tuple | None):
+            answers = self._list([chosen] if isinstance(chosen, str) else chosen, cell, row)
+            if not isinstance(answers, tuple | None):
                 raise _refused(row, cell, "choices that are no names: give text")
-            names |= dict.fromkeys(found or ())
+            names |= dict.fromkeys(answers or ())
         self.choices = True
         return tuple(names)
 
@@ -212,7 +212,7 @@ class CellReader:
         ]
         key = self.name_key
         if key is not None:
-            texts = [key] if all(_is_told(value.get(key)) for value in objects) else []
+            texts = [key] if all(_is_named(value.get(key)) for value in objects) else []
         else:
             others = {str(other).lower() for other in keys - set(texts)}
             if len(texts) != 1 or not others <= _IDS or len(self.keys | set(texts)) > 1:
@@ -232,7 +232,7 @@ class CellReader:
         return tuple(dict.fromkeys(str(value[key]).strip() for value in objects))
 
 
-def _is_told(value: Any) -> bool:
+def _is_named(value: Any) -> bool:
     return is_name(value) and bool(str(value).strip())
 
 
@@ -254,10 +254,10 @@ def check_names(values: Iterable[Any], row: int) -> None:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    mapping = dict(pairs)
+    if len(mapping) != len(pairs):
         raise ValueError("a key occurs twice")
-    return found
+    return mapping
 
 
 _JSON = json.JSONDecoder(object_pairs_hook=_unique)

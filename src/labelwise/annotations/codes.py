@@ -127,27 +127,27 @@ class Codes:
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence on each code seen that another convention writes for something else."""
-        found = []
+        notes = []
         seen = self.seen or set()
         if self.minus_one == -1 and {"1", "-1"} <= seen and "0" not in seen:
-            found.append(
+            notes.append(
                 "Only 1 and -1 occur as states, and -1 is read as unknown. Where -1 says that a label does not apply,"
                 " as in CelebA, give minus_one='absent' (--minus-one absent)."
             )
         elif self.minus_one == self.empty == -1 and {"1", "0", "-1", "empty"} <= seen:
-            found.append(
+            notes.append(
                 "1, 0, -1 and empty cells occur, and both -1 and empty are read as unknown. In CheXpert -1 is"
                 " uncertain and an empty cell was not mentioned: minus_one='absent' (--minus-one absent) and"
                 " empty='absent' (--empty absent) read them as irrelevant."
             )
         elif self.empty == -1 and {"1", "empty"} <= seen and not seen & {"0", "no", "-1"}:
-            found.append(
+            notes.append(
                 "Only 1 and empty cells occur as states, and an empty cell is read as unknown. Where it says that a"
                 " label does not apply, give empty='absent' (--empty absent)."
             )
         if seen & {"yes", "no"}:
-            found.append("yes is read as 1 and no as 0.")
-        return tuple(found)
+            notes.append("yes is read as 1 and no as 0.")
+        return tuple(notes)
 
 
 def hint_of(values: Iterable[Any]) -> str:

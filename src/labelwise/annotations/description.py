@@ -212,31 +212,31 @@ def _unclear(
     """Return what the annotations cannot tell, in the order in which it matters."""
     if setting == "unlabelled":
         return ("Nothing is identified: no entry is known.",)
-    found = []
+    sentences = []
     if setting in ("single_positive", "partial_positive"):
-        found = [
+        sentences = [
             "The share of positives of each label: no negative is known, so it must be given "
             "(as priors or as one cardinality) where a method, a decision rule or calibration needs it.",
             "Precision, F1, average precision and thresholds on known entries: all of them are positive.",
             "Whether positives were noted at random given the label: observed AP ranks models only if so.",
         ]
     if setting == "single_positive":
-        found.insert(1, "The number of labels of an item: no row shows more than one.")
+        sentences.insert(1, "The number of labels of an item: no row shows more than one.")
     if setting == "semi_supervised":
-        found.append(
+        sentences.append(
             "Whether the labelled rows are a random sample of all rows: priors and thresholds assume it."
         )
     if setting == "partial":
-        found.append(
+        sentences.append(
             "Whether entries are hidden whatever their sign: priors and scores on known entries assume it."
         )
     if no_prior:
-        found.append(f"The share of positives of labels without a known negative: {listed(no_prior)}.")
+        sentences.append(f"The share of positives of labels without a known negative: {listed(no_prior)}.")
     if without_positive:
-        found.append(f"What labels without a known positive look like: {listed(without_positive)}.")
+        sentences.append(f"What labels without a known positive look like: {listed(without_positive)}.")
     if without_negative and setting in ("full", "semi_supervised"):
-        found.append(f"What tells labels without a known negative apart: {listed(without_negative)}.")
-    return tuple(found)
+        sentences.append(f"What tells labels without a known negative apart: {listed(without_negative)}.")
+    return tuple(sentences)
 
 
 def _plain(value: Any) -> Any:

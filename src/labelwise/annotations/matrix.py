@@ -118,12 +118,14 @@ def _is_control(character: str) -> bool:
     return turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
 
-def choose(own: Iterable[object], wanted: Sequence[str] | None) -> tuple[tuple[str, ...], list[int] | None]:
-    """Return the labels' names, and the places of ``wanted`` among the input's ``own`` (None: all)."""
-    names = [str(name) for name in own]
-    if wanted is None:
+def choose(
+    columns: Iterable[object], label_names: Sequence[str] | None
+) -> tuple[tuple[str, ...], list[int] | None]:
+    """Return the labels' names, and the places of ``label_names`` among the input's ``columns`` (None: all)."""
+    names = [str(name) for name in columns]
+    if label_names is None:
         return tuple(names), None
-    chosen = name_list(wanted)
+    chosen = name_list(label_names)
     for name in chosen:
         if (count := names.count(name)) != 1:
             why = near(name, names) if count == 0 else "it names several columns"

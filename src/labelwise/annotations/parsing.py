@@ -235,25 +235,25 @@ def _rows(
     rows: list[Names | States | None] = []
     texts: dict[int, str] = {}
     numbers: dict[int, tuple[Any, ...]] = {}
-    gone: dict[str, int] = defaultdict(int)
+    empty_words: dict[str, int] = defaultdict(int)
     known = frozenset(label_names or ())
     reader = CellReader(name_key)
     for row, cell in enumerate(_cells(values)):
-        said = reader.read(cell, row)
-        rows.append(said if isinstance(said, tuple | dict) else None)
-        if isinstance(said, Numbers):
-            numbers[row] = said.values
-        elif isinstance(said, str):
-            if said in _MISSING and said not in known:
-                gone[said] += 1
+        content = reader.read(cell, row)
+        rows.append(content if isinstance(content, tuple | dict) else None)
+        if isinstance(content, Numbers):
+            numbers[row] = content.values
+        elif isinstance(content, str):
+            if content in _MISSING and content not in known:
+                empty_words[content] += 1
             else:
-                texts[row] = said
+                texts[row] = content
     notes.extend(reader.notes())
-    if gone:
-        words = listed(f"{shown(word)} ({count:,})" for word, count in gone.items())
+    if empty_words:
+        words = listed(f"{shown(word)} ({count:,})" for word, count in empty_words.items())
         notes.append(
             f"Cells that say {words} are read as empty; where that is the name of a label, list it (as in"
-            f' ["{next(iter(gone))}"]) or give label_names.'
+            f' ["{next(iter(empty_words))}"]) or give label_names.'
         )
     split = split_texts(texts, label_names, separator, reader.choices, notes)
     if not any(rows) and not numbers and _may_be_states(split):
@@ -262,8 +262,8 @@ def _rows(
         split = {}
     for row, names in split.items():
         rows[row] = names or None
-    for row, found in _numbers(numbers, label_names, by_place, any(rows)).items():
-        rows[row] = found
+    for row, states in _numbers(numbers, label_names, by_place, any(rows)).items():
+        rows[row] = states
     occurring = sorted({name for row in rows if row for name in row})
     if occurring and _STATES.issuperset(occurring):
         notes.append(

@@ -273,10 +273,10 @@ def stored_entries(Y: Any, argument: str) -> Entries:
 
 
 def _whole(values: Any) -> Indices:
-    found = np.asarray(values)
-    if found.size and found.dtype.kind not in "iu":
+    indices = np.asarray(values)
+    if indices.size and indices.dtype.kind not in "iu":
         raise ValueError("an index that is no whole number")
-    return found.astype(np.int64).reshape(-1)
+    return indices.astype(np.int64).reshape(-1)
 
 
 def _pointers(Y: Any, length: int) -> tuple[Indices, Indices]:

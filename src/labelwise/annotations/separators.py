@@ -44,7 +44,7 @@ def split_texts(
         return {}
     if separator is not None:
         given = {row: _parts(text, separator) for row, text in texts.items()}
-        _tell_given(texts, given, separator, notes)
+        _note_unused_separator(texts, given, separator, notes)
         return given
     if single:
         return {row: (text,) for row, text in texts.items()}
@@ -57,21 +57,21 @@ def split_texts(
     cells = {
         mark: sum(len(_parts(text, mark, keep=True)) > 1 for text in texts.values()) for mark in _SEPARATORS
     }
-    found = [mark for mark in _SEPARATORS if cells[mark]]
-    if not found:
+    marks = [mark for mark in _SEPARATORS if cells[mark]]
+    if not marks:
         return _whole(texts, known, notes)
 
-    def strange(mark: str) -> set[str]:
+    def unknown_names(mark: str) -> set[str]:
         return {name for text in texts.values() for name in _parts(text, mark)} - known
 
     def cost(mark: str) -> tuple[int, int, int]:
-        names = strange(mark)
+        names = unknown_names(mark)
         # A name that holds another mark is likely several.
-        split = [n for n in names if any(len(_parts(n, other)) > 1 for other in found if other != mark)]
+        split = [n for n in names if any(len(_parts(n, other)) > 1 for other in marks if other != mark)]
         return len(names) + len(split), -cells[mark], _SEPARATORS.index(mark)
 
-    best = min(found, key=cost)
-    if known and len(set(texts.values()) - known) < len(strange(best)):
+    best = min(marks, key=cost)
+    if known and len(set(texts.values()) - known) < len(unknown_names(best)):
         notes.append(f"Each cell is one name, though some hold {best!r}: so more of them are known names.")
         return {row: (text,) for row, text in texts.items()}
     names = {row: _parts(text, best) for row, text in texts.items()}
@@ -80,13 +80,13 @@ def split_texts(
         f"Names in a cell are separated by {best!r}, which {cells[best]:,} of {len(texts):,} cells hold (change it"
         " with --separator)."
     )
-    for mark in found:
+    for mark in marks:
         if mark != best:
             text = next(text for text in texts.values() if len(_parts(text, mark, keep=True)) > 1)
             notes.append(
                 f"{mark!r}, which occurs in {cells[mark]:,} cells, is read as part of a name, as in {shown(text)}."
             )
-    _tell_missing(names, notes)
+    _note_missing_separator(names, notes)
     return names
 
 
@@ -186,8 +186,8 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
 
 def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: frozenset[str]) -> None:
     """Refuse a column in which every name ends with a state, as in ``cat:1, dog:0``."""
-    found = {name for row in names.values() for name in row}
-    if found and not found & known and all(_PAIR.fullmatch(name) for name in found):
+    all_names = {name for row in names.values() for name in row}
+    if all_names and not all_names & known and all(_PAIR.fullmatch(name) for name in all_names):
         row, text = next(iter(texts.items()))
         raise UserError(
             f"row {row} (counted from 0) holds {shown(text)}, names with states: write them as"
@@ -195,7 +195,7 @@ def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: f
         )
 
 
-def _tell_given(
+def _note_unused_separator(
     texts: Mapping[int, str], names: Mapping[int, Names], separator: str, notes: list[str]
 ) -> None:
     """Note a given separator that no cell holds, where others do: it may be that of another table."""
@@ -209,13 +209,13 @@ def _tell_given(
                 f" {len(texts):,}, where it is read as part of a name."
             )
             return
-    _tell_missing(names, notes)
+    _note_missing_separator(names, notes)
 
 
-def _tell_missing(names: Mapping[int, Names], notes: list[str]) -> None:
+def _note_missing_separator(names: Mapping[int, Names], notes: list[str]) -> None:
     """Note a name that consists of other names and spaces: a separator may be missing."""
     words = {name for row in names.values() for name in row if len(name.split()) == 1}
-    found = next(
+    phrase = next(
         (
             name
             for row in names.values()
@@ -224,5 +224,5 @@ def _tell_missing(names: Mapping[int, Names], notes: list[str]) -> None:
         ),
         None,
     )
-    if found is not None:
-        notes.append(f"{shown(found)} is one name, and its words are names too: is a separator missing?")
+    if phrase is not None:
+        notes.append(f"{shown(phrase)} is one name, and its words are names too: is a separator missing?")

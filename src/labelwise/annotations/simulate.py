@@ -65,8 +65,8 @@ def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
     keys = generator(check_seed(seed), "partial_positives").random(len(rows))
     order = np.lexsort((keys, rows))
     rank = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    kept = order[rank < np.maximum(1, np.rint(fraction * counts))[rows]]
-    hidden[rows[kept], columns[kept]] = 1
+    stay = order[rank < np.maximum(1, np.rint(fraction * counts))[rows]]
+    hidden[rows[stay], columns[stay]] = 1
     return hidden
 
 

@@ -111,19 +111,19 @@ def _sparse_stratification(
     columns = np.flatnonzero(positives.ravel()) % positives.shape[1]
     labels_of = np.split(columns, np.cumsum(positives.sum(axis=1))[:-1])
     remaining = positives.sum(axis=0)
-    room, wanted = shares * n_items, np.outer(shares, remaining)
+    room, desired = shares * n_items, np.outer(shares, remaining)
     part = np.full(n_items, -1, dtype=np.int64)
     while remaining.any():
         rarest = np.flatnonzero(remaining == remaining[remaining > 0].min())
         label = rarest[random.choice(len(rarest))] if len(rarest) > 1 else rarest[0]
         for item in np.flatnonzero(positives[:, label] & (part < 0)):
-            best = np.flatnonzero(wanted[:, label] == wanted[:, label].max())
+            best = np.flatnonzero(desired[:, label] == desired[:, label].max())
             if len(best) > 1:
                 best = best[room[best] == room[best].max()]
             chosen = best[random.choice(len(best))] if len(best) > 1 else best[0]
             part[item] = chosen
             room[chosen] -= 1
-            wanted[chosen, labels_of[item]] -= 1
+            desired[chosen, labels_of[item]] -= 1
             remaining[labels_of[item]] -= 1
     return part
 

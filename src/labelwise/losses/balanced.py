@@ -166,11 +166,11 @@ def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor
 
     negative, positive = read("variance_negative"), read("variance_positive")
     means = {"negative": read("mean_negative"), "positive": read("mean_positive")}
-    mean, own = means[side], positive if side == "positive" else negative
-    a = ((negative + positive) / 2 / own).sqrt()
-    sound = (negative > 0) & (positive > 0) & torch.isfinite(negative + positive + sum(means.values()))
-    a = torch.where(sound, a, 1.0)
-    return a, torch.where(sound, (1 - a) * mean, 0.0)
+    mean, variance = means[side], positive if side == "positive" else negative
+    a = ((negative + positive) / 2 / variance).sqrt()
+    valid = (negative > 0) & (positive > 0) & torch.isfinite(negative + positive + sum(means.values()))
+    a = torch.where(valid, a, 1.0)
+    return a, torch.where(valid, (1 - a) * mean, 0.0)
 
 
 class _Balanced:

@@ -39,7 +39,7 @@ def _check_codes(y: Tensor) -> None:
     low, high = (float(end) for end in torch.aminmax(y))
     if high <= 1 and (low >= 0 or (low >= -1 and not y.is_floating_point())):
         return
-    wrong = _strange(y)
+    wrong = _no_code(y)
     if bool(wrong.any()):
         place = [int(index) for index in wrong.nonzero()[0]]
         value = y[tuple(place)].item()
@@ -52,10 +52,10 @@ def _check_codes(y: Tensor) -> None:
 def mark_codes(value: Tensor, y: Tensor | None) -> None:
     """Set the losses ``value`` of entries whose code is none to NaN, without waiting for the device."""
     if y is not None and y.device.type != "cpu" and y.dtype != torch.bool:
-        value.masked_fill_(_strange(y), torch.nan)
+        value.masked_fill_(_no_code(y), torch.nan)
 
 
-def _strange(y: Tensor) -> Tensor:
+def _no_code(y: Tensor) -> Tensor:
     """Return where ``y`` is neither -1 nor in [0, 1], NaN included."""
     wrong = y.clamp(0, 1) != y
     # Without a sign there is no -1, and torch would take 255 for it.

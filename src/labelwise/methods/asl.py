@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.base import Batch
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
-from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
+from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
 class Asymmetric(NegativeByAssumption):
@@ -48,10 +48,7 @@ class Asymmetric(NegativeByAssumption):
             ),
         },
         departures=(
-            Departure(
-                "The mean over entries; the released loss is their sum.",
-                "One reduction for all methods; under Adam the learning rate does not change with it.",
-            ),
+            MEAN_OF_ENTRIES,
             Departure(
                 "The exponent of positives is 0, as in the released recipe; the released class has 1.",
                 "The recipe is what the published figures are from.",

@@ -7,7 +7,7 @@ from torch import Tensor
 from labelwise import losses
 from labelwise.methods.base import Batch
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
-from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
+from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 ANGULAR_SCALE = Hyperparameter(
@@ -54,10 +54,7 @@ class BinaryAngularMargin(NegativeByAssumption):
         projection=True,
         hyperparameters={"scale": ANGULAR_SCALE, "margin": ANGULAR_MARGIN, "margin_on": MARGIN_ON},
         departures=(
-            Departure(
-                "The mean over entries; the released loss is their sum.",
-                "One reduction for all methods; under Adam the learning rate does not change with it.",
-            ),
+            MEAN_OF_ENTRIES,
             *ANGULAR_DEPARTURES,
         ),
     )

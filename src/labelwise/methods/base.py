@@ -113,27 +113,35 @@ class Problem:
             "complete": unknown == 0,
             "incomplete": unknown > 0,
         }
-        fair = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
-        tests |= {"fair": fair, "unfair": ~fair}
+        can_judge = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
+        tests |= {"fair": can_judge, "unfair": ~can_judge}
         return {name: np.flatnonzero(test) for name, test in tests.items()} | dict(self.more_groups)
 
     @property
     def assumed_negative(self) -> np.ndarray:
-        """The labels with unknown as 0 in the rows of the teaching group; the other rows stay unknown."""
+        """The labels with unknown as 0 in the rows of ``assumed_negative_group``; the other rows stay unknown."""
         assumed: np.ndarray = np.maximum(self.labels, 0)
-        if self.teaching_group != "all":
+        if self.assumed_negative_group != "all":
             unlabelled = self.groups["unlabelled"]
             assumed[unlabelled] = self.labels[unlabelled]
         return assumed
 
     @property
-    def teaching_group(self) -> str:
-        """The rows that teach where unknown counts as negative.
+    def assumed_negative_group(self) -> str:
+        """The group of rows whose unknown entries may count as negative.
 
         All rows when no negative is known: a row without positives is then a row like any other (NUS-WIDE has
         22% of them). Otherwise the rows with a known entry: a wholly unknown row is an unlabelled item.
         """
         return "all" if self.setting in {"single_positive", "partial_positive"} else "labelled"
+
+    # The name of earlier versions, which methods of users may read.
+    teaching_group = assumed_negative_group
+
+    @property
+    def labels_of_both_signs(self) -> np.ndarray:
+        """The labels, with unknown as negative where no negative is known: a start needs both signs."""
+        return self.labels if self.assumed_negative_group == "labelled" else self.assumed_negative
 
     def truth(self, method: str) -> np.ndarray:
         """Return the true labels (n, K), which an oracle alone may ask for.
@@ -274,8 +282,11 @@ class Method(nn.Module):
     @property
     def starts_from_ridge(self) -> bool:
         """Whether the head starts as the closed-form solution on scaled features."""
-        asked = self.problem.head_start or ("ridge" if self.problem.tune == "head" else "random")
-        return self.spec.ridge_start and asked == "ridge"
+        start = self.problem.head_start or ("ridge" if self.problem.tune == "head" else "random")
+        return self.spec.ridge_start and start == "ridge"
+
+    # The name of earlier versions, which methods of users may read.
+    starts_closed = starts_from_ridge
 
     @property
     def angles(self) -> AngleStatistics | None:
@@ -296,13 +307,13 @@ class Method(nn.Module):
         return LinearHead(n_features, self.problem.n_labels)
 
     def plan(self) -> list[Stage]:
-        """Return the stages; by default one, over the rows that teach."""
+        """Return the stages; by default one, over the rows whose unknown entries may count as negative."""
         return [self.stage("train", self.budget.epochs)]
 
     def stage(self, name: str, epochs: int, **changes: Any) -> Stage:
-        """Return a stage over the teaching rows with the budget's batches and optimiser, changed as given."""
+        """Return a stage over those rows with the budget's batches and optimiser, changed as given."""
         settings: dict[str, Any] = {
-            "mixture": {self.problem.teaching_group: self.budget.batch_size},
+            "mixture": {self.problem.assumed_negative_group: self.budget.batch_size},
             "optimisers": {"main": self.optimiser()},
             "ridge_start": self.starts_from_ridge,
             "views": {},
@@ -367,8 +378,8 @@ class Method(nn.Module):
         is the undivided one: over several processes every one of them has to call this.
         """
         if batch.label_weights is not None:
-            given = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
-            weights = given if weights is None else weights * given
+            by_label = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
+            weights = by_label if weights is None else weights * by_label
         if ranks() == 1:
             return reduce(values, weights, how="mean" if over == "entries" else "weighted")
         if over == "weights":

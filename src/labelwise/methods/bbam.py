@@ -25,11 +25,12 @@ _SECOND_SPLIT = "second split"
 class BalancedAngularMargin(SelfTraining):
     """Warm up with the binary angular margin; then pseudo-label, balance the angles, and keep hard negatives.
 
-    Before every epoch of the second stage, from one pass over the stored features: class-aware pseudo-labels of
-    the unknown entries (by cosine, which no label chooses), prototypes, mean and variance of each label's angles to
-    its prototype, and the ``negative_ratio`` N_k negatives nearest to it. Training brings the boundary angles of both
-    signs to one variance, psi = mu + a (theta - mu), before cosine and margin. Scores mix both transforms
-    half and half. ``leak_truth`` and ``warm_up_seed`` do what the released code does besides, and need the truth.
+    Before every epoch of the second stage, from one pass over the stored features: class-aware pseudo-labels of the
+    unknown entries (by cosine, which no label chooses), prototypes, mean and variance of each label's angles to its
+    prototype, and the ``negative_ratio`` N_k negatives nearest to it. Training brings the boundary angles of both signs
+    to one variance before cosine and margin: psi = mu + a (theta - mu) with a = sqrt(v / v_sign), mu and v_sign of the
+    entry's sign, v the mean of both variances. Scores mix both transforms half and half. ``leak_truth`` and
+    ``warm_up_seed`` do what the released code does besides, and need the truth.
     """
 
     spec = MethodSpec(
@@ -162,6 +163,75 @@ class BalancedAngularMargin(SelfTraining):
         self.register_buffer("refreshed", torch.tensor(False))
         self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
 
+    def refresh(self, pools: Callable[[str], Pool]) -> None:
+        """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
+        scored = pools("averaged")
+        measured = scored if self.hp.statistics_from == "averaged" else pools("raw")
+        # Pseudo-labels come first: prototypes are the means of the positives that they name, angles and the nearest
+        # negatives are by the cosines to these prototypes. Nothing here is of the epoch before but ``previous``.
+        pseudo = self.pseudo_labels(scored)
+        head = cast(CosineHead, measured.network.head)
+        result = targets.balanced_refresh(
+            measured.features,
+            self.problem.labels,
+            # Of fixed features: without the constant coordinate, of which prototypes have none.
+            head.weight.detach()[:, : measured.features.shape[1]],
+            cast(np.ndarray, self.problem.prior),
+            pseudo=pseudo,
+            negative_ratio=self.hp.negative_ratio,
+            previous=self.angles if self.refreshed else None,
+            momentum=self.hp.momentum,
+            variance_floor=self.hp.variance_floor,
+        )
+        used = result.keep if self.hp.negative_ratio else pseudo >= 0
+        scored.state.write("target", np.where(used, pseudo, np.int8(-1)))
+        if self.hp.balance:
+            new = result.angles.tensors()
+            for name, values in self._statistics.items():
+                values.copy_(new[name])
+            self.refreshed.fill_(True)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Return mean CE(sigmoid(s (cos psi - m y)), y), psi = theta in the warm-up; entries not used count as 0."""
+        margin = {"scale": self.hp.scale, "margin": self.hp.margin, "margin_on": self.hp.margin_on}
+        if batch.stage == "warm-up":
+            values = losses.binary_angular_margin(batch.scores, self.target(batch), **margin)
+        else:
+            lines = self.lines(batch.scores)
+            values = losses.balanced_binary_angular_margin(batch.scores, self.target(batch), lines, **margin)
+        return self.masked_mean(values, batch)
+
+    def logits(self, outputs: Outputs) -> Tensor:
+        """Return s (cos(psi_n / 2 + psi_p / 2) - m/2); the released code leaves s and m out."""
+        # No label is known here: half of each transform, since the choice of one would need the sign.
+        cosines = losses.balanced_cosine(outputs.scores, self.angles)
+        logits: Tensor = self.hp.scale * (cosines - self.hp.margin / 2)
+        return logits
+
+    @property
+    def angles(self) -> AngleStatistics:
+        """The statistics in force; before the first refresh they change nothing."""
+        return AngleStatistics(**self._statistics)
+
+    @property
+    def _statistics(self) -> dict[str, Tensor]:
+        return {
+            "mean_negative": self.mean_negative,
+            "mean_positive": self.mean_positive,
+            "variance_negative": self.variance_negative,
+            "variance_positive": self.variance_positive,
+        }
+
+    def lines(self, cosines: Tensor) -> losses.BalancingLines:
+        """Return psi = a theta + b of both signs, made anew only when the statistics were written to."""
+        versions = [values._version for values in self._statistics.values()]
+        key = (*versions, cosines.dtype, cosines.device)
+        if self._lines is None or self._lines[0] != key:
+            self._lines = key, losses.balancing_lines(self.angles, cosines)
+        return self._lines[1]
+
+    # What follows reads true labels, as the released code does: ``leak_truth`` and ``warm_up_seed`` alone.
+
     @property
     def reads_truth(self) -> bool:
         """Whether an option of the published protocol is on."""
@@ -194,91 +264,18 @@ class BalancedAngularMargin(SelfTraining):
         return labels
 
     def target(self, batch: Batch) -> Tensor:
-        """Return what the batch is taught; the true labels in the warm-up of a second split."""
+        """Return the targets of a batch; the true labels in the warm-up of a second split."""
         if self.hp.warm_up_seed is None or batch.stage != "warm-up":
             return super().target(batch)
         return torch.from_numpy(self.truth()[batch.index.cpu().numpy()]).to(batch.labels)
 
-    def pseudo_labels(self, pool: Pool) -> np.ndarray:
-        """Return class-aware pseudo-labels by cosine; with ``leak_truth`` by the transform of the true sign."""
+    def pseudo_scores(self, rows: slice, scores: Tensor) -> Tensor:
+        """Return the cosines by which pseudo-labels are chosen; with ``leak_truth`` transformed by the true sign."""
         if not (self.hp.leak_truth and self.refreshed):
-            return super().pseudo_labels(pool)
-        return targets.pseudo_labels_from_chunks(
-            lambda: ((rows, self._leaked(rows, scores).numpy()) for rows, scores in pool.scores()),
-            self.problem.n_items,
-            self.problem.unknown_prior(self.spec.id),
-            self.hp.positive_share,
-            self.hp.negative_share,
-            labels=self.problem.labels,
-        )
-
-    def _leaked(self, rows: slice, cosines: Tensor) -> Tensor:
-        theta = cosines.float().clamp(-1, 1).acos()
+            return scores
+        theta = scores.float().clamp(-1, 1).acos()
         positive, negative = (
             losses.balanced_angles(theta, self.angles, side) for side in ("positive", "negative")
         )
         true = torch.from_numpy(self.truth()[rows]).to(theta.device)
         return torch.where(true == 1, positive, negative).cos()
-
-    def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
-        scored = pools("averaged")
-        measured = scored if self.hp.statistics_from == "averaged" else pools("raw")
-        pseudo = self.pseudo_labels(scored)
-        head = cast(CosineHead, measured.network.head)
-        result = targets.balanced_refresh(
-            measured.features,
-            self.problem.labels,
-            head.weight.detach()[:, : measured.features.shape[1]],
-            cast(np.ndarray, self.problem.prior),
-            pseudo=pseudo,
-            negative_ratio=self.hp.negative_ratio,
-            previous=self.angles if self.refreshed else None,
-            momentum=self.hp.momentum,
-            variance_floor=self.hp.variance_floor,
-        )
-        used = result.keep if self.hp.negative_ratio else pseudo >= 0
-        scored.state.write("target", np.where(used, pseudo, np.int8(-1)))
-        if self.hp.balance:
-            new = result.angles.tensors()
-            for name, values in self._statistics.items():
-                values.copy_(new[name])
-            self.refreshed.fill_(True)
-
-    @property
-    def _statistics(self) -> dict[str, Tensor]:
-        return {
-            "mean_negative": self.mean_negative,
-            "mean_positive": self.mean_positive,
-            "variance_negative": self.variance_negative,
-            "variance_positive": self.variance_positive,
-        }
-
-    @property
-    def angles(self) -> AngleStatistics:
-        """The statistics in force; before the first refresh they change nothing."""
-        return AngleStatistics(**self._statistics)
-
-    def lines(self, cosines: Tensor) -> losses.BalancingLines:
-        """Return the transform of both signs, made anew only when the statistics were written to."""
-        versions = [values._version for values in self._statistics.values()]
-        key = (*versions, cosines.dtype, cosines.device)
-        if self._lines is None or self._lines[0] != key:
-            self._lines = key, losses.balancing_lines(self.angles, cosines)
-        return self._lines[1]
-
-    def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of the (balanced) binary angular margin, entries not used counted as 0."""
-        margin = {"scale": self.hp.scale, "margin": self.hp.margin, "margin_on": self.hp.margin_on}
-        if batch.stage == "warm-up":
-            values = losses.binary_angular_margin(batch.scores, self.target(batch), **margin)
-        else:
-            lines = self.lines(batch.scores)
-            values = losses.balanced_binary_angular_margin(batch.scores, self.target(batch), lines, **margin)
-        return self.masked_mean(values, batch)
-
-    def logits(self, outputs: Outputs) -> Tensor:
-        """Return s (cos(psi_n / 2 + psi_p / 2) - m/2); the released code leaves s and m out."""
-        cosines = losses.balanced_cosine(outputs.scores, self.angles)
-        logits: Tensor = self.hp.scale * (cosines - self.hp.margin / 2)
-        return logits

@@ -43,16 +43,16 @@ class TrueNegatives(Method):
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     @cached_property
-    def taught(self) -> np.ndarray:
+    def train_labels(self) -> np.ndarray:
         """The labels (n, K) int8 with the true negatives: 1 where observed, 0 where irrelevant, otherwise -1."""
         truth = self.problem.truth(self.spec.id)
         return np.where((self.problem.labels == -1) & (truth == 0), np.int8(0), self.problem.labels)
 
     def start_labels(self) -> np.ndarray:
-        """Return what is taught."""
-        return self.taught
+        """Return the labels that training reads."""
+        return self.train_labels
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over all entries of ``losses.ignore_unknown`` of what is taught."""
-        taught = torch.from_numpy(self.taught[batch.index.cpu().numpy()]).to(batch.labels.device)
-        return self.mean(losses.ignore_unknown(batch.scores, taught), batch)
+        """Return the mean over all entries of ``losses.ignore_unknown`` of these labels."""
+        labels = torch.from_numpy(self.train_labels[batch.index.cpu().numpy()]).to(batch.labels.device)
+        return self.mean(losses.ignore_unknown(batch.scores, labels), batch)

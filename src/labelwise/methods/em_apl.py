@@ -17,9 +17,10 @@ from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSp
 class EntropyMaximizationWithNegatives(Method):
     """EM loss; from ``warm_up`` on, before every epoch the least likely unknown entries of each label are frozen.
 
-    A frozen entry keeps its probability q as a soft negative label for good, and its loss is
-    beta (-q log p - (1 - q) log(1 - p)). In the last epoch ``negative_share`` of each label's unknowns are frozen. No
-    entry is ever taken for positive (asymmetric tolerance).
+    The EM loss is the cross-entropy of known entries and -alpha H(p) of unknown ones. A frozen entry keeps its
+    probability q as a soft negative label for good, and its loss is beta (-q log p - (1 - q) log(1 - p)). In the last
+    epoch ``negative_share`` of each label's unknowns are frozen. No entry is ever taken for positive (asymmetric
+    tolerance).
     """
 
     spec = MethodSpec(
@@ -72,13 +73,14 @@ class EntropyMaximizationWithNegatives(Method):
         return {"soft": targets.Slot("float32", fill=float("nan"))}
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Freeze this epoch's share of each label's unknown entries."""
+        """Freeze ``negative_share`` U_k / rounds more of each label's U_k unknown entries, the least likely first."""
         pool = pools("raw")
         rounds = self.budget.epochs - self.warm_epochs
         if not self.warm_epochs < pool.epoch <= self.budget.epochs:
             return
         y = self.problem.labels
-        if self.problem.teaching_group == "labelled":
+        # A wholly unknown row that does not train must not use up the share of those that do: 0 is no unknown entry.
+        if self.problem.assumed_negative_group == "labelled":
             y = np.where((y == -1).all(1, keepdims=True), np.int8(0), y)
         soft = targets.self_paced_negatives(
             lambda: ((rows, torch.sigmoid(scores).numpy()) for rows, scores in pool.scores()),
@@ -95,8 +97,9 @@ class EntropyMaximizationWithNegatives(Method):
         return max(1, round(float(self.hp.warm_up) * self.budget.epochs))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of the EM loss, soft negatives apart, and beta times theirs."""
+        """Return the mean over entries of the EM loss, and of beta (-q log p - (1 - q) log(1 - p)) where frozen."""
         soft = batch.state["soft"]
+        # Frozen is what has a number: q = 0 is a soft label like any other.
         frozen = ~torch.isnan(soft)
         values = losses.entropy_maximization(batch.scores, batch.labels, alpha=self.hp.alpha)
         negatives = losses.soft_targets(batch.scores, torch.nan_to_num(soft))

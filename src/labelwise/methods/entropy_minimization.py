@@ -48,8 +48,7 @@ class EntropyMinimization(Method):
 
     def start_labels(self) -> np.ndarray:
         """Return the labels, with unknown as negative where no negative is known: a start needs both signs."""
-        known = self.problem.teaching_group == "labelled"
-        return self.problem.labels if known else self.problem.assumed_negative
+        return self.problem.labels_of_both_signs
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.entropy_minimization``."""

@@ -71,23 +71,25 @@ class FlatMatch(Consistency):
 
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
         """Take the gradient at theta, that at the perturbed weights, and one step along their sum."""
-        held = [p for o in trainer.optimisers.values() for group in o.param_groups for p in group["params"]]
+        parameters = [
+            p for o in trainer.optimisers.values() for group in o.param_groups for p in group["params"]
+        ]
         views = [view for view in batch.inputs if view == "strong"]
         first = self.labelled_part(batch)
         trainer.forward(first)
         trainer.backward(self.known_loss(batch, first.scores))
-        g = [p.grad for p in held]
+        g = [p.grad for p in parameters]
         weak = self.weak_scores(batch, trainer, first.scores) if views else None
-        for p in held:
+        for p in parameters:
             p.grad = None
         second = self.labelled_part(batch, *views)
-        with _moved(held, g, self.hp.rho), frozen_statistics(trainer.network):
+        with _moved(parameters, g, self.hp.rho), frozen_statistics(trainer.network):
             trainer.forward(second)
             loss = self.known_loss(batch, second.outputs["weak"].scores)
             if weak is not None:
                 loss = loss + self.unknown_loss(batch, weak, second.outputs["strong"].scores)
             trainer.backward(loss)
-        for p, direction in zip(held, g, strict=True):
+        for p, direction in zip(parameters, g, strict=True):
             if direction is not None:
                 p.grad = direction if p.grad is None else p.grad + direction
         trainer.update()
@@ -100,8 +102,8 @@ class FlatMatch(Consistency):
         confidence = torch.maximum(p, 1 - p)
         n = batch_sum(mask, 0)
         for mean, values in ((self.mean_confidence, confidence), (self.mean_probability, p)):
-            seen = batch_sum(values * mask, 0) / n.clamp(min=1)
-            mean.lerp_(torch.where(n > 0, seen, mean), 1 - decay)
+            average = batch_sum(values * mask, 0) / n.clamp(min=1)
+            mean.lerp_(torch.where(n > 0, average, mean), 1 - decay)
         labels = (p >= 0.5).to(p.dtype)
         negative, positive = self.thresholds()
         return labels, (confidence >= torch.where(labels == 1, positive, negative)).to(p.dtype)

@@ -11,20 +11,22 @@ from torch import Tensor, nn
 from labelwise import losses
 from labelwise.methods.base import Batch, Optimiser, Problem
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
-from labelwise.methods.hml_fixed import MARGIN, SCALE
+from labelwise.methods.hml_fixed import MARGIN, MEAN_OVER_LABELS, SCALE
 from labelwise.methods.ranks import batch_entries, batch_sum
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
-_OWN_RATE = 1e-3
+_ADAPTIVE_RATE = 1e-3
 
 
 class HypersphericalLearning(NegativeByAssumption):
-    """The hyperspherical loss, plus |sum over positives (1 - p) - sum over negatives p| that moves s and m alone.
+    """Cross-entropy of p = sigmoid(s cos(theta + m)), whose scale s and margin m keep the gradients balanced.
 
-    The balance term sees cosines without gradient, so that only the scale s and the margin m learn from it; the
-    cross-entropy sees s and m as constants, since it would otherwise inflate s (``bce_updates_scale`` lets it). At a
-    head's rate of 1e-5 they would hardly move (by .01 in a thousand steps): they have a rate of their own.
+    theta is the angle between an item's feature and a label's weight; unknown counts as negative. The loss is the mean
+    cross-entropy plus |sum over positives (1 - p) - sum over negatives p| / (B K). The balance sees cosines without
+    gradient, so that only s and m learn from it; the cross-entropy sees s and m as constants, since it would otherwise
+    inflate s (``bce_updates_scale`` lets it). At a head's rate of 1e-5 they would hardly move (by .01 in a thousand
+    steps): they have a rate of their own.
     """
 
     spec = MethodSpec(
@@ -69,10 +71,7 @@ class HypersphericalLearning(NegativeByAssumption):
                 "The balance is divided by the number of a batch's entries.",
                 "So that it stands beside a mean; Adam does not see the factor.",
             ),
-            Departure(
-                "The mean over entries; the paper's loss is a sum over labels.",
-                "One reduction for all methods; under Adam the learning rate does not change with it.",
-            ),
+            MEAN_OVER_LABELS,
         ),
     )
 
@@ -85,14 +84,18 @@ class HypersphericalLearning(NegativeByAssumption):
         """Return the default optimiser with the adaptive parameters' rate."""
         factor = self.hp.adaptive_rate
         if factor is None:
-            factor = _OWN_RATE / self.budget.learning_rate
+            factor = _ADAPTIVE_RATE / self.budget.learning_rate
         return super().optimiser(**{"rates": {"method.": factor}, **changes})
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean hyperspherical loss plus the balance of the batch, divided by the number of entries."""
-        fixed = not self.hp.bce_updates_scale
-        scale, margin = (self.scale.detach(), self.margin.detach()) if fixed else (self.scale, self.margin)
+        """Return mean CE(sigmoid(s cos(theta + m)), y) + |sum_+ (1 - p) - sum_- p| / (B K)."""
+        scale: Tensor = self.scale
+        margin: Tensor = self.margin
+        if not self.hp.bce_updates_scale:
+            # The cross-entropy of entries that are right falls as s grows: it would inflate the scale.
+            scale, margin = scale.detach(), margin.detach()
         values = losses.hyperspherical(batch.scores, batch.labels, scale=scale, margin=margin)
+        # Cosines without gradient: the balance moves s and m, and leaves the network alone.
         adaptive = losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
         balance = losses.gradient_balance(adaptive, batch.labels, total=batch_sum)
         return self.mean(values, batch) + balance / batch_entries(adaptive)

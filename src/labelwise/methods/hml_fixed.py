@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
-from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
+from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs
 
 SCALE = Hyperparameter(20.0, "scale s of the cosine", low=1.0, high=64.0, source="paper, section 4")
 MARGIN = Hyperparameter(0.3, "margin m added to the angle, in radians", low=0.0, high=0.7854, source="paper")
+
+MEAN_OVER_LABELS = replace(
+    MEAN_OF_ENTRIES, what="The mean over entries; the paper's loss is a sum over labels."
+)
 
 
 class HypersphericalMargin(NegativeByAssumption):
@@ -40,10 +46,7 @@ class HypersphericalMargin(NegativeByAssumption):
             ),
         },
         departures=(
-            Departure(
-                "The mean over entries; the paper's loss is a sum over labels.",
-                "One reduction for all methods; under Adam the learning rate does not change with it.",
-            ),
+            MEAN_OVER_LABELS,
             Departure(
                 "Cosines are of the pooled features themselves; the paper does not say what they are of.",
                 "No code is published.",

@@ -114,7 +114,7 @@ class MutualLabelEnhancement(Method):
         """One stage over all rows, with a refresh before every epoch."""
         groups, size = self.problem.groups, self.budget.batch_size
         mixture = {"all": size}
-        if self.problem.teaching_group != "all":
+        if self.problem.assumed_negative_group != "all":
             share = len(groups["labelled"]) / max(self.problem.n_items, 1)
             labelled = max(1, round(max(share, 1 / 8) * size))
             mixture = {"labelled": labelled, "unlabelled": max(1, size - labelled)}
@@ -138,11 +138,11 @@ class MutualLabelEnhancement(Method):
         pool = pools("raw")
         if pool.epoch <= max(1, round(self.hp.warm_up * self.budget.epochs)):
             return
-        found = pool.state["found"].copy()
+        positive = pool.state["found"].copy()
         for rows, scores in pool.scores():
             sure = (torch.sigmoid(scores) > self.hp.threshold).numpy()
-            found[rows] |= sure & (self.problem.labels[rows] == -1)
-        pool.state.write("found", found)
+            positive[rows] |= sure & (self.problem.labels[rows] == -1)
+        pool.state.write("found", positive)
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over teaching rows of the binary cross-entropy at drawn outputs, plus beta KL."""
@@ -151,7 +151,7 @@ class MutualLabelEnhancement(Method):
         drawn = outputs.scores + spread * self.noise(batch).to(spread)
         labels = torch.where(batch.state["found"] == 1, 1, batch.labels)
         values = losses.assume_negative(drawn, labels) + self.hp.beta * divergence
-        if self.problem.teaching_group == "all":
+        if self.problem.assumed_negative_group == "all":
             return self.mean(values, batch)
         teaches = (labels >= 0).any(1, keepdim=True).to(values.dtype).expand_as(values)
         return self.mean(values, batch, weights=teaches, over="weights")

@@ -19,12 +19,15 @@ from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
+"""Adam's, as released."""
 _CHUNK = 4096
+"""Rows that are drawn by one generator; a part of what the first estimates are, and so never to change."""
 _LONG = 1 << 15
+"""Steps after which the bias corrections of Adam are 1 to 1e-14."""
 
 
 class OnlineLabelEstimation(ExpectedPositives):
-    """A classifier p and an estimate q = sigmoid(Theta) of every entry, each taught by the other.
+    """A classifier p and an estimate q = sigmoid(Theta) of every entry, each the other's target.
 
     L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2, with l the mean over entries of the known ones'
     cross-entropy, CE(t -> u) the mean cross-entropy of u against t as a constant, and R as in EPR. Theta starts at
@@ -33,7 +36,7 @@ class OnlineLabelEstimation(ExpectedPositives):
 
     Theta and its two Adam moments are item state, 12 bytes an entry. The released code steps dense Adam over all
     (n, K) entries in every batch. Here a step reads and writes the rows of its batch alone. ``dense``: the steps a row
-    missed, in which its momentum alone moves it, are made up in closed form when it is next read: dense Adam but for
+    missed, in which its momentum alone moves it, are caught up in closed form when it is next read: dense Adam but for
     its epsilon. Otherwise a row moves in its own batches only, with its own count of steps: one step an epoch, some
     thirty times less far than with dense Adam, for which a larger ``estimator_rate`` makes up. Ours too: known
     negatives, and Theta's gradient times BK, which Adam does not see but for its epsilon.
@@ -121,9 +124,13 @@ class OnlineLabelEstimation(ExpectedPositives):
             pool.state.write("theta", theta.astype(np.float32), rows)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return L; the estimator's part is a constant here, ``step`` moves the estimates."""
+        """Return L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2, as a function of p alone.
+
+        Theta has no gradient here: ``move`` takes its step in closed form, on the rows of the batch.
+        """
         theta, y = batch.state["theta"], batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(theta)
+        # A cross-entropy is linear in its target: l(p) + CE(q -> p) is one, against the mean of both targets.
         classifier = losses.soft_targets(batch.scores, targets_of(q, y))
         estimator = losses.soft_targets(theta, targets_of(p.detach(), y))
         weights = times(y).to(classifier.dtype)
@@ -135,8 +142,9 @@ class OnlineLabelEstimation(ExpectedPositives):
         trainer.forward(batch)
         rate = float(self.hp.estimator_rate) * head_rate(trainer)
         self.updates += 1
+        # First the steps that the rows missed: loss and gradients are of the estimates as dense Adam would have them.
         if self.hp.dense:
-            make_up(batch.state, int(self.updates), rate)
+            catch_up_momentum(batch.state, int(self.updates), rate)
         loss = self.loss(batch)
         trainer.backward(loss)
         self.move(batch, rate)
@@ -148,6 +156,7 @@ class OnlineLabelEstimation(ExpectedPositives):
         """Take one Adam step on the estimates of the batch's rows and write them back."""
         state, y = batch.state, batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(state["theta"])
+        # B K dL/dTheta: of l(q) + CE(p -> q), each q minus its target, and of R(q) = (excess / K)^2.
         slope = (q - targets_of(p, y)) * times(y) / 2
         slope += self.excess(q) / y.shape[1] * q * (1 - q)
         state["steps"].copy_(self.updates if self.hp.dense else state["steps"] + 1)
@@ -175,13 +184,14 @@ def adam(theta: Tensor, first: Tensor, second: Tensor, step: Tensor, slope: Tens
     one, two = _BETAS
     first.mul_(one).add_(slope, alpha=1 - one)
     second.mul_(two).addcmul_(slope, slope, value=1 - two)
+    # In float64: 1 - b2^t of the first steps cancels to few digits in float32.
     t = step.double()
     size = rate / (1 - one**t)
     spread = (second * (1 / (1 - two**t)).float()).sqrt_().add_(_EPS)
     theta.sub_(first * size.float() / spread)
 
 
-def make_up(state: Mapping[str, Tensor], now: int, rate: float) -> None:
+def catch_up_momentum(state: Mapping[str, Tensor], now: int, rate: float) -> None:
     """Move rows, in place, through the steps without a gradient since each was last moved, up to ``now`` - 1.
 
     With moments m, v after step t, the j-th such step moves by -rate m/sqrt(v) r^j c(t + j), r = b1/sqrt(b2) and
@@ -189,12 +199,14 @@ def make_up(state: Mapping[str, Tensor], now: int, rate: float) -> None:
     """
     one, two = _BETAS
     last = state["steps"].double().cpu()
+    # Step ``now`` itself has a gradient, and is taken by ``move``.
     missed = (now - 1 - last).clamp_(min=0)
     table = _sums()
     before, after = (table[u.clamp(max=_LONG).long()] for u in (last, last + missed))
     distance = before - (one / two**0.5) ** missed * after
     device = state["theta"].device
     scale = (rate * distance).float().to(device)[:, None]
+    # Rows that never moved have no moments: 0 / 1e-30 leaves them where they are.
     state["theta"].sub_(state["first"] / (state["second"].sqrt() + 1e-30) * scale)
     state["first"].mul_((one**missed).float().to(device)[:, None])
     state["second"].mul_((two**missed).float().to(device)[:, None])
@@ -202,12 +214,13 @@ def make_up(state: Mapping[str, Tensor], now: int, rate: float) -> None:
 
 @cache
 def _sums() -> Tensor:
-    """Return F(t) for t = 0.._LONG, where c has come to 1 within 1e-14, in float64."""
+    """Return F(t) = sum over j >= 1 of r^j c(t + j) for t = 0.._LONG, float64, by F(t) = r (c(t + 1) + F(t + 1))."""
     one, two = _BETAS
     ratio = one / two**0.5
     u = np.arange(1, _LONG + 1)
     c = np.sqrt(1 - two**u) / (1 - one**u)
     sums = np.empty(_LONG + 1)
+    # From there on c is 1, and the sum a geometric one.
     sums[_LONG] = ratio / (1 - ratio)
     for t in range(_LONG - 1, -1, -1):
         sums[t] = ratio * (c[t] + sums[t + 1])

@@ -103,8 +103,8 @@ class SoftMatch(Consistency):
         labels = (p >= 0.5).to(p.dtype)
         decay, mask = self.next_decay(), unknown.to(p.dtype)
         count = batch_sum(mask, 0)
-        seen = batch_sum(p * mask, 0) / count.clamp(min=1)
-        self.mean_probability.lerp_(torch.where(count > 0, seen, self.mean_probability), 1 - decay)
+        average = batch_sum(p * mask, 0) / count.clamp(min=1)
+        self.mean_probability.lerp_(torch.where(count > 0, average, self.mean_probability), 1 - decay)
         aligned = self.align(p) if self.hp.align else p
         confidence = torch.where(labels == 1, aligned, 1 - aligned)
         for side in (0, 1):

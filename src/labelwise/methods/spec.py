@@ -102,6 +102,13 @@ class Departure:
     option: str | None = None
 
 
+MEAN_OF_ENTRIES = Departure(
+    "The mean over entries; the released loss is their sum.",
+    "One reduction for all methods; under Adam the learning rate does not change with it.",
+)
+"""A departure of every method whose released code sums."""
+
+
 @dataclass(frozen=True)
 class MethodSpec:
     """A registry entry.

@@ -98,11 +98,11 @@ def _names_of(values: Any) -> Sequence[str] | None:
 
 def _by_name(values: Any, names: Sequence[str] | None, argument: str) -> Any:
     """Return a frame with its columns in the order of ``names``; one that shares none of them keeps its own."""
-    own = None if hasattr(values, "label_names") else _names_of(values)
-    if own is None or names is None or own == list(names) or not set(own) & set(names):
+    columns = None if hasattr(values, "label_names") else _names_of(values)
+    if columns is None or names is None or columns == list(names) or not set(columns) & set(names):
         return values
-    if sorted(own) != sorted(names):
+    if sorted(columns) != sorted(names):
         raise UserError(
-            f"{argument} has the columns {listed(own)}, and the labels are {listed(names)}: give the same labels"
+            f"{argument} has the columns {listed(columns)}, and the labels are {listed(names)}: give the same labels"
         )
     return values[list(names)]

@@ -164,14 +164,17 @@ class Evaluation(Mapping[str, float]):
             if key != "name"
         }
         figures = {name: np.nan if value is None else float(value) for name, value in data["metrics"].items()}
-        told = {
+        fields = {
             key: data[key] for key in ("rule", "n_items", "n_items_left_out", "n_unknown", "empty_labels")
         }
         # Records of earlier versions do not count these.
         later = ("n_items_partly_known", "n_items_positive_alone", "fair_rows")
-        told |= {key: data[key] for key in later if key in data}
+        fields |= {key: data[key] for key in later if key in data}
         return cls(
-            figures=figures, label_names=tuple(data["per_label"]["name"]), per_label=PerLabel(**table), **told
+            figures=figures,
+            label_names=tuple(data["per_label"]["name"]),
+            per_label=PerLabel(**table),
+            **fields,
         )
 
     def __str__(self) -> str:
@@ -182,8 +185,8 @@ class Evaluation(Mapping[str, float]):
         if self.n_unknown:
             lines.append(f"left out: {self.n_unknown} unknown entries, {self.n_items_left_out} items")
         if self.labels_without_positive:
-            said = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
-            lines.append(f"no known positive, {said}: {listed(self.labels_without_positive)}")
+            treatment = "left out of macro averages" if self.empty_labels == "omit" else "counted as 0"
+            lines.append(f"no known positive, {treatment}: {listed(self.labels_without_positive)}")
         if self.labels_without_negative:
             lines.append(f"no known negative, left out of mAP: {listed(self.labels_without_negative)}")
         return "\n".join([*lines, *self.notes])
@@ -253,7 +256,7 @@ def evaluate(
     check_input(input)
     check_rule(rule)
     names = check_names(label_names, Y.shape[1]) or tuple(str(k) for k in range(Y.shape[1]))
-    wanted = _wanted(metrics)
+    chosen = _metric_names(metrics)
     unknown = Y < 0
     rows: NDArray[np.bool_] = np.asarray((Y >= 0).any(axis=1))
     n_alone = int((rows & ~judgeable(Y).rows).sum())
@@ -266,18 +269,18 @@ def evaluate(
     positives, negatives = (Y == 1).sum(axis=0), (Y == 0).sum(axis=0)
     measured = ~positives_alone(Y)
     per_label = PerLabel(positives, negatives, unknown.sum(axis=0))
-    found: dict[str, float] = {}
-    if wanted & set(_LABEL_METRICS):
-        _add_label_metrics(Y, s, empty_labels, per_label, found)
-    if "micro_auc" in wanted:
-        found["micro_auc"] = cut_auc(cuts(s[(Y == 1) & measured], s[Y == 0]))
-    if wanted & set(_RULE_METRICS):
+    figures: dict[str, float] = {}
+    if chosen & set(_LABEL_METRICS):
+        _add_label_metrics(Y, s, empty_labels, per_label, figures)
+    if "micro_auc" in chosen:
+        figures["micro_auc"] = cut_auc(cuts(s[(Y == 1) & measured], s[Y == 0]))
+    if chosen & set(_RULE_METRICS):
         predicted = decide(rule, s, Y) if input == "logit" else rule.apply(s, Y)
-        _add_rule_metrics(Y, predicted, measured, empty_labels, per_label, found)
-    if wanted & set(ITEM_METRICS):
-        found |= ranking_metrics(Y, s)
+        _add_rule_metrics(Y, predicted, measured, empty_labels, per_label, figures)
+    if chosen & set(ITEM_METRICS):
+        figures |= ranking_metrics(Y, s)
     return Evaluation(
-        figures={name: found[name] for name in METRICS if name in wanted},
+        figures={name: figures[name] for name in METRICS if name in chosen},
         rule=rule.name,
         n_items=n_items,
         n_items_left_out=len(rows) - n_items,
@@ -291,23 +294,23 @@ def evaluate(
     )
 
 
-def _wanted(metrics: Iterable[str] | None) -> set[str]:
-    wanted = set(METRICS) if metrics is None else {metrics} if isinstance(metrics, str) else set(metrics)
-    for name in sorted(wanted - set(METRICS)):
+def _metric_names(metrics: Iterable[str] | None) -> set[str]:
+    chosen = set(METRICS) if metrics is None else {metrics} if isinstance(metrics, str) else set(metrics)
+    for name in sorted(chosen - set(METRICS)):
         raise UserError(f"there is no metric {name!r}: {near(name, METRICS)}")
-    return wanted
+    return chosen
 
 
 def _add_label_metrics(
-    Y: Labels, s: Scores, empty_labels: EmptyLabels, per_label: PerLabel, found: dict[str, float]
+    Y: Labels, s: Scores, empty_labels: EmptyLabels, per_label: PerLabel, figures: dict[str, float]
 ) -> None:
     per_label.average_precision, per_label.auc = np.empty(Y.shape[1]), np.empty(Y.shape[1])
     for k in range(Y.shape[1]):
         c = label_cuts(Y, s, k)
         per_label.average_precision[k], per_label.auc[k] = cut_average_precision(c), cut_auc(c)
     some = per_label.positives > 0
-    found["map"] = mean_over_labels(per_label.average_precision, some, empty_labels)
-    found["macro_auc"] = mean_over_labels(per_label.auc, some, "omit")
+    figures["map"] = mean_over_labels(per_label.average_precision, some, empty_labels)
+    figures["macro_auc"] = mean_over_labels(per_label.auc, some, "omit")
 
 
 def _add_rule_metrics(
@@ -316,10 +319,10 @@ def _add_rule_metrics(
     measured: NDArray[np.bool_],
     empty_labels: EmptyLabels,
     per_label: PerLabel,
-    found: dict[str, float],
+    figures: dict[str, float],
 ) -> None:
-    said = (predicted == 1) & (Y >= 0)
-    hits, calls = (said & (Y == 1)).sum(axis=0), said.sum(axis=0)
+    predicted_known = (predicted == 1) & (Y >= 0)
+    hits, calls = (predicted_known & (Y == 1)).sum(axis=0), predicted_known.sum(axis=0)
     sizes = per_label.positives + calls
     with np.errstate(invalid="ignore"):
         f1 = np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 0.0)
@@ -327,6 +330,6 @@ def _add_rule_metrics(
     per_label.predicted, per_label.f1 = calls, np.where(some & measured, f1, np.nan)
     known = (per_label.positives + per_label.negatives)[measured].sum()
     hits, sizes = hits[measured], sizes[measured]
-    found["micro_f1"] = float(2 * hits.sum() / sizes.sum()) if sizes.any() else float("nan")
-    found["macro_f1"] = mean_over_labels(per_label.f1, some, empty_labels)
-    found["hamming_loss"] = float((sizes - 2 * hits).sum() / known)
+    figures["micro_f1"] = float(2 * hits.sum() / sizes.sum()) if sizes.any() else float("nan")
+    figures["macro_f1"] = mean_over_labels(per_label.f1, some, empty_labels)
+    figures["hamming_loss"] = float((sizes - 2 * hits).sum() / known)

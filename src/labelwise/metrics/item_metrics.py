@@ -60,9 +60,9 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
         totals["label_ranking_ap"] += float(np.where(both, share, 1).sum())
         n_relevant_items += int(some.sum())
         for i, k in enumerate(DEPTHS):
-            found = hits_so_far[:, min(k, n_labels) - 1]
-            precision[i] += (found / np.minimum(k, m)).sum()
-            recall[i] += (found[some] / p[some]).sum()
+            hits_at_k = hits_so_far[:, min(k, n_labels) - 1]
+            precision[i] += (hits_at_k / np.minimum(k, m)).sum()
+            recall[i] += (hits_at_k[some] / p[some]).sum()
     result = {name: total / n for name, total in totals.items()}
     result |= {f"precision_at_{k}": float(precision[i] / n) for i, k in enumerate(DEPTHS)}
     recall_means: Floats = recall / n_relevant_items if n_relevant_items else np.full(len(DEPTHS), np.nan)

@@ -23,7 +23,7 @@ Goal = Literal["auto", "micro-f1", "macro-f1"]
 class Step(NamedTuple):
     """How far thresholds are each label's own."""
 
-    own: float
+    per_label: float
     """Way from the common threshold (0) to the one of the label's highest expected F1 (1)."""
     least: float
     """Each label is predicted for at least this share of its known positives."""
@@ -51,19 +51,19 @@ def learn_thresholds(
     """Return thresholds of high F1, each label's own as far as held-out rows support it.
 
     Judged on the known entries of the rows that ``judgeable(Y)`` names. Scores are calibrated by
-    ``PlattCalibration``, which makes labels comparable. Then t_k = t + own (t*_k - t) on the scale of calibrated
+    ``PlattCalibration``, which makes labels comparable. Then t_k = t + per_label (t*_k - t) on the scale of calibrated
     logits: t has the highest micro-F1 of all labels; t*_k the highest F1 that label k can expect if its calibrated
     probabilities hold, sum_{p >= t} 2 p / (their number + sum p), which is steadier than the F1 of a few positives;
     and t_k is at most the score that ``least`` of the label's known positives as many items reach. A label without
     both classes takes t for scores that lie as those of the other labels do.
 
-    ``"auto"`` takes the last of (own, least) = (0, 0), (0, 1/4), (1/4, 1/4), (1/2, 1/4) whose micro-F1, on rows left
-    out in five folds, is within .02 of the best; of fewer than 50 rows the first.
+    ``"auto"`` takes the last of (per_label, least) = (0, 0), (0, 1/4), (1/4, 1/4), (1/2, 1/4) whose micro-F1, on rows
+    left out in five folds, is within .02 of the best; of fewer than 50 rows the first.
 
     Args:
         Y: (n, K) of 1, 0 and -1; give validation rows, not rows that the model was trained on.
         scores: (n, K) finite, probabilities or logits as ``input`` says.
-        goal: ``"micro-f1"`` (one threshold for all labels, calibrated), ``"macro-f1"`` (own 3/4, least 1/2: every
+        goal: ``"micro-f1"`` (one threshold for all labels, calibrated), ``"macro-f1"`` (per_label 3/4, least 1/2: every
             label counts alike), or ``"auto"``.
         shrinkage: instead of all this t_k = w_k t*_k + (1 - w_k) t on the scores as they are, w_k = P_k / (P_k +
             shrinkage), with P_k the known positives of label k and t*_k the threshold of its highest F1; at least 0.
@@ -109,16 +109,18 @@ def _thresholds(
 ) -> dict[Step, Floats]:
     """Return the thresholds (K,) of each step for calibrated logits ``z`` (n, K)."""
     common = cut_best_threshold(cuts(z[(labels == 1) & both], z[(labels == 0) & both]))
-    own = np.full(len(both), common)
+    best = np.full(len(both), common)
     share = (labels == 1).sum(axis=0) / np.maximum((labels >= 0).sum(axis=0), 1)
     reached = {step.least: np.full(len(both), np.inf) for step in steps}
     for k in np.flatnonzero(both):
         down = np.sort(z[:, k])[::-1]
-        own[k] = _expected_best(down)
+        best[k] = _expected_best(down)
         for least, at in reached.items():
             if least:
                 at[k] = _below(down, max(1, int(least * share[k] * len(down) + 0.5)))
-    return {step: np.minimum(common + step.own * (own - common), reached[step.least]) for step in steps}
+    return {
+        step: np.minimum(common + step.per_label * (best - common), reached[step.least]) for step in steps
+    }
 
 
 def _expected_best(down: Floats) -> float:
@@ -147,16 +149,16 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
         int((labels[order] == 1)[:, both].sum()),
     )
     for fold in range(_FOLDS):
-        held = order[fold::_FOLDS]
-        rest = np.setdiff1d(order, held)
+        held_out = order[fold::_FOLDS]
+        rest = np.setdiff1d(order, held_out)
         learnable = both & both_signs_known(labels[rest])
         if not learnable.any():
             return STEPS[0]
-        known = (labels[held] >= 0) & both
+        known = (labels[held_out] >= 0) & both
         for step, at in _thresholds(labels[rest], z[rest], learnable, STEPS).items():
-            said = (z[held] >= at) & known
-            hits[step] += int((said & (labels[held] == 1)).sum())
-            calls[step] += int(said.sum())
+            predicted = (z[held_out] >= at) & known
+            hits[step] += int((predicted & (labels[held_out] == 1)).sum())
+            calls[step] += int(predicted.sum())
     micro = {step: 2 * hits[step] / max(positives + calls[step], 1) for step in STEPS}
     return [step for step in STEPS if micro[step] >= max(micro.values()) - _TOLERANCE][-1]
 

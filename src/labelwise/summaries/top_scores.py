@@ -185,18 +185,18 @@ class TopScores:
     def _push(self, label: int, values: Scores, ids: NDArray[np.int64], cut: bool = False) -> None:
         fill, count = int(self._fill[label]), int(self.counts[label])
         needed = fill + len(values)
-        held, held_ids = self._values[label], self._ids[label]
-        if needed > len(held) and not cut and len(held) < (limit := 2 * count + 256):
-            grown = min(limit, max(needed, 2 * len(held)))
-            held, held_ids = np.empty(grown, self._dtype), np.empty(grown, np.int64)
-            held[:fill], held_ids[:fill] = self._values[label][:fill], self._ids[label][:fill]
-            self._values[label], self._ids[label] = held, held_ids
-        if needed > len(held) or cut:
-            values, ids = np.concatenate([held[:fill], values]), np.concatenate([held_ids[:fill], ids])
+        buffer, buffer_ids = self._values[label], self._ids[label]
+        if needed > len(buffer) and not cut and len(buffer) < (limit := 2 * count + 256):
+            grown = min(limit, max(needed, 2 * len(buffer)))
+            buffer, buffer_ids = np.empty(grown, self._dtype), np.empty(grown, np.int64)
+            buffer[:fill], buffer_ids[:fill] = self._values[label][:fill], self._ids[label][:fill]
+            self._values[label], self._ids[label] = buffer, buffer_ids
+        if needed > len(buffer) or cut:
+            values, ids = np.concatenate([buffer[:fill], values]), np.concatenate([buffer_ids[:fill], ids])
             if needed > count:
                 values, ids, self._floor[label], self._last[label] = _highest(values, ids, count)
             fill, needed = 0, len(values)
-        held[fill:needed], held_ids[fill:needed] = values, ids
+        buffer[fill:needed], buffer_ids[fill:needed] = values, ids
         self._fill[label] = needed
 
 
@@ -206,8 +206,8 @@ def _highest(
     """Return the ``count`` >= 1 highest values in their given order, their ids, and the last score and id."""
     place = len(values) - count
     floor = np.partition(values, place)[place]
-    kept = np.flatnonzero(values >= floor)
-    values, ids = values[kept], ids[kept]
+    places = np.flatnonzero(values >= floor)
+    values, ids = values[places], ids[places]
     ties = np.flatnonzero(values == floor)
     if (surplus := len(values) - count) > 0:
         ties = ties[np.argsort(ids[ties])]

@@ -50,8 +50,8 @@ def negative_counts(labels: NDArray[np.int8], ratio: float) -> NDArray[np.int64]
     """Return how many negatives each label keeps, (K,): ``min(int(ratio #positives), #negatives)``."""
     if not (ratio >= 0 and np.isfinite(ratio)):
         raise UserError(f"ratio is {ratio}: give a finite number of negatives per positive, at least 0.")
-    wanted = (ratio * np.count_nonzero(labels == 1, axis=0)).astype(np.int64)
-    counts: NDArray[np.int64] = np.minimum(wanted, np.count_nonzero(labels == 0, axis=0))
+    by_ratio = (ratio * np.count_nonzero(labels == 1, axis=0)).astype(np.int64)
+    counts: NDArray[np.int64] = np.minimum(by_ratio, np.count_nonzero(labels == 0, axis=0))
     return counts
 
 

@@ -30,10 +30,10 @@ def expected_prior(
     counts = as_array(observed_counts).astype(np.float64)
     if counts.ndim != 1 or not ((counts >= 0) & (counts <= n)).all():
         raise UserError(f"observed_counts must be one number per label, each between 0 and the {n} items.")
-    seen = np.count_nonzero(counts)
-    if not 0 < cardinality <= seen:
+    observed = np.count_nonzero(counts)
+    if not 0 < cardinality <= observed:
         raise UserError(
-            f"cardinality is {cardinality}: give a number above 0, at most the {seen} labels observed."
+            f"cardinality is {cardinality}: give a number above 0, at most the {observed} labels observed."
         )
     if counts.sum() > cardinality * n * (1 + 1e-9):
         raise UserError(

@@ -11,7 +11,7 @@ import torch
 from labelwise import engine
 from labelwise.data import as_source
 from labelwise.methods import get
-from labelwise.methods.role import adam, make_up
+from labelwise.methods.role import adam, catch_up_momentum
 from labelwise.models import Network, build_backbone
 from labelwise.targets import ItemState
 from tests.methods.single_positive_cases import LABELS, LOGITS, PRIOR, SCRATCH, batch, build, judge, world
@@ -91,7 +91,7 @@ def test_dense_rows_touched_now_and_then_are_where_dense_adam_has_them_when_read
         index = torch.from_numpy(random.choice(rows, 4, replace=False))
         slope = torch.from_numpy(random.normal(size=(4, 3)).astype(np.float32))
         part = {k: v[index] for k, v in state.items()}
-        make_up(part, now, 0.03)
+        catch_up_momentum(part, now, 0.03)
         torch.testing.assert_close(part["theta"], reference.detach()[index], rtol=1e-4, atol=1e-4)
         part["steps"].fill_(now)
         adam(*(part[k] for k in ("theta", "first", "second")), part["steps"][:, None], slope, 0.03)

@@ -98,9 +98,9 @@ class Consistency(Method):
         if not len(rest) and ranks() == 1:
             return learnt.detach()
         with torch.no_grad():
-            seen = replace(batch, inputs={"weak": rest}, outputs={})
-            trainer.forward(seen)
-        return torch.cat([learnt.detach(), seen.scores.to(learnt.dtype)])
+            rest_batch = replace(batch, inputs={"weak": rest}, outputs={})
+            trainer.forward(rest_batch)
+        return torch.cat([learnt.detach(), rest_batch.scores.to(learnt.dtype)])
 
     @staticmethod
     def labelled_part(batch: Batch, *views: str) -> Batch:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from labelwise import targets
 from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage
-from labelwise.methods.spec import Departure, Hyperparameter
+from labelwise.methods.spec import MEAN_OF_ENTRIES, Departure, Hyperparameter
 
 SHARED = {
     "warm_up": Hyperparameter(
@@ -55,10 +55,7 @@ SHARED = {
 
 
 DEPARTURES = (
-    Departure(
-        "The mean over entries; the released loss is their sum.",
-        "One reduction for all methods; under Adam the learning rate does not change with it.",
-    ),
+    MEAN_OF_ENTRIES,
     Departure(
         "A whole network's one-cycle schedule ends with its stage; the released codes make it "
         "for 40 epochs and run 28, so that it ends at 31% of its peak.",
@@ -121,7 +118,7 @@ class SelfTraining(Method):
         if share is None:
             share = min(0.5, max(1 / 16, 1.25 * len(problem.groups["fair"]) / max(problem.n_items, 1)))
         labelled = max(1, round(share * size))
-        first = "fair" if self._has_fair_rows else problem.teaching_group
+        first = "fair" if self._has_judgeable_rows else problem.assumed_negative_group
         strong = ("strong",)
         stages = [
             self.stage("warm-up", warm, mixture={first: min(size, 32)}, views={first: strong}),
@@ -145,22 +142,22 @@ class SelfTraining(Method):
 
     def start_labels(self) -> np.ndarray:
         """Return the labels of the warm-up's rows, unknown as negative where no negative is known."""
-        problem, fair = self.problem, self.problem.groups["fair"]
-        if not self._has_fair_rows:
+        problem, judgeable = self.problem, self.problem.groups["fair"]
+        if not self._has_judgeable_rows:
             return problem.assumed_negative
         labels = np.full_like(problem.labels, -1)
-        labels[fair] = problem.labels[fair]
+        labels[judgeable] = problem.labels[judgeable]
         return labels if (labels == 1).any() else problem.labels
 
     @property
-    def _has_fair_rows(self) -> bool:
+    def _has_judgeable_rows(self) -> bool:
         return len(self.problem.groups["fair"]) > 0
 
     def target(self, batch: Batch) -> Tensor:
         """Return what the batch is taught, (B, K) in {1, 0, -1}; -1 is not used."""
         if batch.stage != "warm-up":
             return batch.state["target"]
-        return batch.labels if self._has_fair_rows else batch.labels.clamp(min=0)
+        return batch.labels if self._has_judgeable_rows else batch.labels.clamp(min=0)
 
     def slots(self) -> dict[str, targets.Slot]:
         """The target of every entry: 1, 0, or -1 for one that is not used."""
@@ -169,13 +166,17 @@ class SelfTraining(Method):
     def pseudo_labels(self, pool: Pool) -> np.ndarray:
         """Return the labels (n, K) int8 with class-aware pseudo-labels for unknown entries, -1 where masked."""
         return targets.pseudo_labels_from_chunks(
-            lambda: ((rows, scores.numpy()) for rows, scores in pool.scores()),
+            lambda: ((rows, self.pseudo_scores(rows, scores).numpy()) for rows, scores in pool.scores()),
             self.problem.n_items,
             self.problem.unknown_prior(self.spec.id),
             self.hp.positive_share,
             self.hp.negative_share,
             labels=self.problem.labels,
         )
+
+    def pseudo_scores(self, rows: slice, scores: Tensor) -> Tensor:
+        """Return the scores (b, K) that rank a label's unknown entries: by default the head's outputs."""
+        return scores
 
     def masked_mean(self, values: Tensor, batch: Batch) -> Tensor:
         """Return the mean over entries; unused ones count as 0, those of incomplete rows by their weight."""
