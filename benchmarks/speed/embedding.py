@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from benchmarks.common import RESULTS, data_folder, in_turns, median_ratio, place, publish, script_parser
 from labelwise.data import ImageFiles, Source, Texts
 from labelwise.embedding import embed
-from labelwise.embedding.batches import bucketed, in_order
 from labelwise.embedding.extraction import ITEMS
+from labelwise.embedding.pipeline import bucketed, in_order
 from labelwise.models import build_backbone, build_tokenizer, preprocessing_of
 
 TABLE = RESULTS / "embedding.csv"

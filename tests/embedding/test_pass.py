@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labelwise.embedding import embed
-from labelwise.embedding.batches import bucketed, in_order, shaped
-from labelwise.embedding.device import choose_device, choose_precision
+from labelwise.embedding.pipeline import bucketed, choose_device, choose_precision, in_order, shaped
 from labelwise.errors import UserError
 
 

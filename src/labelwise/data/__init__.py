@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-from labelwise.data.checks import check_sparse
-from labelwise.data.images.digits import DIGIT_NAMES, digits_canvases
-from labelwise.data.images.files import BadItem, ImageFiles, refuse_too_many
-from labelwise.data.images.memory import ImageSource
-from labelwise.data.images.paths import list_pictures
-from labelwise.data.images.strong import StrongView
+from labelwise.data.arrays import ArraySource, Scaling, check_sparse
+from labelwise.data.images import (
+    DIGIT_NAMES,
+    BadItem,
+    ImageFiles,
+    ImageSource,
+    StrongView,
+    digits_canvases,
+    digits_features,
+    list_pictures,
+    refuse_too_many,
+)
 from labelwise.data.sources import (
-    ArraySource,
     Capabilities,
-    Scaling,
     Source,
     TokenizerParts,
     as_source,
@@ -22,15 +24,9 @@ from labelwise.data.sources import (
     select_rows,
     views_of,
 )
-from labelwise.data.tables.delimited import has_delimiter
-from labelwise.data.tables.options import TableOptions
-from labelwise.data.tables.preparation import Preparation
-from labelwise.data.tables.table import Table, read_table
+from labelwise.data.tables import Preparation, Table, TableOptions, has_delimiter, read_table
 from labelwise.data.texts import Texts, token_spans
 from labelwise.data.views import normal_numbers
-
-if TYPE_CHECKING:
-    from labelwise.data.images.patches import digits_features
 
 __all__ = [
     "DIGIT_NAMES",
@@ -62,12 +58,3 @@ __all__ = [
     "token_spans",
     "views_of",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    # torch takes a second to import, and reading a table does not need it.
-    if name == "digits_features":
-        from labelwise.data.images.patches import digits_features
-
-        return digits_features
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

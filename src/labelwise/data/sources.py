@@ -1,4 +1,4 @@
-"""Sources of items: the required members, the optional ones, and rows of features as a source."""
+"""Sources of items: the members that one must have, those that it may have, and ways to get one."""
 
 from __future__ import annotations
 
@@ -8,18 +8,14 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.checks import as_matrix
+from labelwise.data.arrays import ArraySource, Scaling
 from labelwise.data.images.memory import ImageSource
-from labelwise.data.views import NormalTable, bits, check_view, dropped, streams
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
     import torch
 
     from labelwise.data.images.files import BadItem
-
-_ROWS = 4096
-_ENTRIES = 1 << 15
 
 
 class Source(Protocol):
@@ -100,117 +96,6 @@ class TokenizerParts(OptionalParts):
     special_ids: Iterable[int] | None
     preprocessing: Any
     definition: Callable[[], str] | None
-
-
-class Scaling(Protocol):
-    """A fitted input scaling, applied row by row."""
-
-    def transform(self, X: Any, /) -> NDArray[np.float32]:
-        """Return the scaled rows, dense (b, D)."""
-        ...
-
-
-class ArraySource:
-    """Rows of features: an array (n, D), a SciPy sparse matrix or a pandas frame.
-
-    The plain and the weak view are the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``:
-    ``keep`` is 0 for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres),
-    ``g`` standard normal to within 1/4,096 quantiles, ``rms(x)`` the root of the row's mean square, so that
-    the noise is in the row's units.
-
-    Args:
-        scaling: An object with ``transform``; None leaves the rows as they are.
-        strong_view: Expected share of coordinates set to 0, in [0, 1); 0 makes the strong view the weak one.
-        noise: Standard deviation of the noise in units of the row's root mean square, >= 0.
-        budget: Bytes up to which the scaled, dense matrix is computed once and kept; past it, batch by batch.
-
-    Raises:
-        UserError: For entries that are not finite numbers (rows named), or an argument out of range.
-    """
-
-    def __init__(
-        self,
-        X: Any,
-        scaling: Scaling | None = None,
-        *,
-        strong_view: float = 0.2,
-        noise: float = 0.1,
-        budget: int = 1 << 30,
-    ) -> None:
-        if not 0 <= strong_view < 1:
-            raise UserError(f"strong_view is {strong_view}: give a share of coordinates in [0, 1)")
-        if not noise >= 0:
-            raise UserError(f"noise is {noise}: give a standard deviation of at least 0")
-        self.strong_view, self.noise = float(strong_view), float(noise)
-        self._rows, self._scaling = as_matrix(X), scaling
-        self._normal = NormalTable()
-        n = self._rows.shape[0]
-        width = self._scaled(np.arange(1)).shape[1] if n else self._rows.shape[1]
-        self._length, self._shape = int(n), (int(width),)
-        self._kept = self._keep() if n * width * 4 <= budget else None
-        self._kept_rms = None if self._kept is None else _rms(self._kept)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """``(D,)``, D after scaling."""
-        return self._shape
-
-    @property
-    def matrix(self) -> NDArray[np.float32] | None:
-        """The scaled rows (n, D) float32, to be read only, or None where they did not fit the budget."""
-        return self._kept
-
-    def __len__(self) -> int:
-        return self._length
-
-    def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the rows' views (b, D) float32; see ``Source`` and the class."""
-        import torch
-
-        check_view(view)
-        index = np.asarray(index, dtype=np.int64)
-        rows = self._scaled(index) if self._kept is None else self._kept.take(index, axis=0)
-        if view == "strong" and self.strong_view:
-            rms = _rms(rows) if self._kept_rms is None else self._kept_rms[index]
-            starts = streams(index, seed=seed, epoch=epoch)
-            # A few rows at a time, so that the temporary arrays stay in the cache.
-            step = max(1, _ENTRIES // max(self._shape[0], 1))
-            for start in range(0, len(index), step):
-                span = slice(start, start + step)
-                self._strengthen(rows[span], rms[span], bits(starts[span], 2 * self._shape[0]))
-        return torch.from_numpy(rows)
-
-    def _strengthen(
-        self, rows: NDArray[np.float32], rms: NDArray[np.float32], numbers: NDArray[np.uint16]
-    ) -> None:
-        """Turn weak rows (b, D) into strong ones in place, by random numbers (b, 2D)."""
-        width = rows.shape[1]
-        rows *= ~dropped(numbers[:, :width], self.strong_view)
-        if self.noise:
-            noise = self._normal(numbers[:, width:])
-            noise *= (np.float32(self.noise) * rms)[:, None]
-            rows += noise
-
-    def _scaled(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return a fresh dense float32 copy of the scaled rows."""
-        rows = self._rows[index]
-        if self._scaling is not None:
-            rows = self._scaling.transform(rows)
-        return np.array(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float32, order="C")
-
-    def _keep(self) -> NDArray[np.float32]:
-        if self._scaling is None and isinstance(self._rows, np.ndarray):
-            return self._rows
-        kept = np.empty((self._length, *self._shape), dtype=np.float32)
-        for start in range(0, self._length, _ROWS):
-            index = np.arange(start, min(start + _ROWS, self._length))
-            kept[index] = self._scaled(index)
-        return kept
-
-
-def _rms(rows: NDArray[np.float32]) -> NDArray[np.float32]:
-    squares: NDArray[np.float32] = np.einsum("ij,ij->i", rows, rows) / np.float32(max(rows.shape[1], 1))
-    return np.sqrt(squares)
 
 
 def is_source(X: object) -> TypeGuard[Source]:

@@ -15,10 +15,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from labelwise.data import BadItem, Capabilities, Source, TokenizerParts, refuse_too_many, select_rows
-from labelwise.embedding.batches import Batch, bucketed, in_order, shaped
-from labelwise.embedding.device import choose_device, choose_precision
 from labelwise.embedding.keys import backbone_digest, item_digests, space_key
-from labelwise.embedding.pipeline import copies, stream
+from labelwise.embedding.pipeline import (
+    Batch,
+    bucketed,
+    choose_device,
+    choose_precision,
+    copies,
+    in_order,
+    shaped,
+    stream,
+)
 from labelwise.errors import Notice, UserError, near
 from labelwise.models import BackboneCapabilities
 

@@ -19,9 +19,9 @@ import torch
 from PIL import Image
 
 from labelwise.data import ImageFiles
-from labelwise.data.images import decoded, files
-from labelwise.data.images.decode import Unusable, decode
-from labelwise.data.images.decoded import shortened
+from labelwise.data.images import decode as decoding
+from labelwise.data.images import files
+from labelwise.data.images.decode import Unusable, decode, shortened
 from labelwise.errors import Notice, UserError
 from tests.data.images.picture_files import SMALL, folder_of, scene
 
@@ -116,7 +116,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
     tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
     truth = [np.asarray(shortened(decode(path), 256, "bilinear")) for path in paths]
-    left, begin = [3], decoded.open_own
+    left, begin = [3], decoding.open_own
 
     def refusing(path: Path, flags: int) -> int:
         if not left[0]:
@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
         left[0] -= 1
         return begin(path, flags)
 
-    monkeypatch.setattr(decoded, "open_own", refusing)
+    monkeypatch.setattr(decoding, "open_own", refusing)
     source = ImageFiles(paths, SMALL, cache=tmp_path / "cache", workers=0)
     with pytest.warns(Notice, match=f"cannot be written .{os.strerror(reason)}.: this run goes on") as told:
         found = kept(source)
@@ -135,7 +135,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
 
 def test_a_file_cut_short_by_a_full_disk_is_not_left(tmp_path: Path, paths: list[Path]) -> None:
     code = (
-        "import resource, signal, sys, warnings; from labelwise.data.images.decoded import DecodedPictures;"
+        "import resource, signal, sys, warnings; from labelwise.data.images.decode import DecodedPictures;"
         "from PIL import Image; from pathlib import Path; signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
         "kept = DecodedPictures(Path(sys.argv[1]), side=64, interpolation='bilinear', most_pixels=9999);"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000));"

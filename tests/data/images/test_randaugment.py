@@ -8,7 +8,7 @@ from PIL import Image
 from scipy import stats
 
 from labelwise.data import StrongView
-from labelwise.data.images.randaugment import LEVELS, OPERATIONS
+from labelwise.data.images.strong_view import LEVELS, OPERATIONS
 from tests.data.images.picture_files import scene
 
 WITHOUT_MAGNITUDE = ("invert", "autocontrast", "equalize")

@@ -16,7 +16,7 @@ from pyarrow import parquet
 
 from labelwise.annotations import parse_names
 from labelwise.data import read_table
-from labelwise.data.tables.formats import read_columns
+from labelwise.data.tables.table import read_columns
 from labelwise.errors import UserError
 
 TOKENS = [

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from labelwise.data import has_delimiter, read_table
-from labelwise.data.tables.footer import Footer, read_footer
-from labelwise.data.tables.formats import read_columns
+from labelwise.data.tables.parquet import Footer, read_footer
+from labelwise.data.tables.table import read_columns
 from labelwise.errors import UserError
 
 QUOTE = '"'

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from labelwise.data.datasets.catalogue import DATASETS, DatasetInfo, names
+from labelwise.data.datasets.catalogue import DATASETS, Dataset, DatasetInfo, Part, names
 from labelwise.data.datasets.reading import read_dataset
-from labelwise.data.datasets.types import Dataset, Part
 
 __all__ = ["DATASETS", "Dataset", "DatasetInfo", "Part", "names", "read_dataset"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from labelwise.data.datasets import bits as _bits
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.types import Dataset, Part
+from labelwise.data.datasets.formatted import has_bits, read_bits
 from labelwise.errors import listed
 
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
@@ -18,8 +18,8 @@ def read(tree: Tree) -> Dataset:
     Labels are the subjects that occur in any part, by name: one that the training part lacks is a column
     of zeros there.
     """
-    if not tree.has("text_train", "text_train.txt") and _bits.there(tree):
-        return _bits.read(tree)
+    if not tree.has("text_train", "text_train.txt") and has_bits(tree):
+        return read_bits(tree)
     texts, subjects = {}, {}
     for part, theirs in _PARTS.items():
         path = tree.find(f"text_{theirs}", f"text_{theirs}.txt")

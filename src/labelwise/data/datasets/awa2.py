@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.types import Dataset, Part
 from labelwise.errors import listed
 
 _ROOTS = (".", "Animals_with_Attributes2")

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.types import Dataset, Part
 
 _ROOTS = ("CUB_200_2011/CUB_200_2011", "CUB_200_2011", ".")
 IMAGES = tuple(f"{root}/images" for root in _ROOTS)

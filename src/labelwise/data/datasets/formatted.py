@@ -1,4 +1,7 @@
-"""``formatted_{train,val}_{images,labels,labels_obs}.npy``: the layout that the released codes share.
+"""Layouts of released codes: ``formatted_*.npy`` of pictures, and texts with their labels as bits.
+
+``formatted_{train,val}_{images,labels,labels_obs}.npy`` is what the codes for pictures share. A line of
+``{train,dev,test}.tsv`` is ``0101<tab>text``.
 
 **The codes of ``labels_obs`` are not ours**: there 1 is an observed positive, 0 is *unknown* and -1 an
 observed negative. They are translated here, and nowhere else.
@@ -16,10 +19,10 @@ from labelwise.data.datasets import awa2 as _awa2
 from labelwise.data.datasets import cub as _cub
 from labelwise.data.datasets import nuswide as _nuswide
 from labelwise.data.datasets import voc as _voc
-from labelwise.data.datasets.catalogue import DATASETS
+from labelwise.data.datasets.catalogue import DATASETS, Dataset, Part
+from labelwise.data.datasets.coco import COCO_LABELS
 from labelwise.data.datasets.files import UNREADABLE, Tree, why_unreadable
-from labelwise.data.datasets.labels import COCO_LABELS, VOC_LABELS
-from labelwise.data.datasets.types import Dataset, Part
+from labelwise.data.datasets.voc import VOC_LABELS
 from labelwise.errors import UserError
 
 _IMAGES = {
@@ -30,9 +33,10 @@ _IMAGES = {
     "awa2": _awa2.IMAGES,
 }
 _VAL = "formatted_val_labels.npy"
+_BITS_PARTS = {"train": "train.tsv", "validation": "dev.tsv", "test": "test.tsv"}
 
 
-def there(tree: Tree) -> bool:
+def has_layout(tree: Tree) -> bool:
     """Return whether the tree has this layout."""
     return tree.has("formatted_train_labels.npy")
 
@@ -142,3 +146,46 @@ def _label_names(tree: Tree, n_labels: int) -> tuple[str, ...]:
     if len(names) != n_labels:
         raise tree.damaged(tree.find(*files), f"{len(names)} names for {n_labels} labels")
     return names
+
+
+def has_bits(tree: Tree) -> bool:
+    """Return whether the tree has this layout."""
+    return tree.has("train.tsv", "test.tsv")
+
+
+def read_bits(tree: Tree) -> Dataset:
+    """Read train.tsv, dev.tsv (which may be absent) and test.tsv.
+
+    The bits' names come from a file labels.txt, one a line, where there is one; the layout itself does not
+    say them, and they are numbered from 0 otherwise.
+    """
+    parts = {
+        part: _bits_part(tree, part, name)
+        for part, name in _BITS_PARTS.items()
+        if part != "validation" or tree.has(name)
+    }
+    n_labels = parts["train"].labels.shape[1]
+    for part, held in parts.items():
+        if held.labels.shape[1] != n_labels:
+            path = tree.find(_BITS_PARTS[part])
+            raise tree.damaged(path, f"{held.labels.shape[1]} bits a line, {n_labels} in train.tsv")
+    names = tuple(f"label {k}" for k in range(n_labels))
+    if tree.has("labels.txt"):
+        path = tree.find("labels.txt")
+        names = tree.labels(path, [line.strip() for line in tree.lines(path)])
+        if len(names) != n_labels:
+            raise tree.damaged(path, f"{len(names)} names for {n_labels} bits")
+    return Dataset(tree.name, "text", names, parts)
+
+
+def _bits_part(tree: Tree, part: str, name: str) -> Part:
+    path = tree.find(name)
+    pairs = [line.partition("\t")[::2] for line in tree.lines(path)]
+    n_labels = len(pairs[0][0])
+    wanted = f"{n_labels} bits" if n_labels else "1 bits or more"
+    for number, (bits, text) in enumerate(pairs, 1):
+        if not bits or len(bits) != n_labels or not text.strip() or bits.strip("01"):
+            raise tree.damaged(path, f"line {number} is not {wanted}, a tab and a text")
+    labels = np.frombuffer("".join(bits for bits, _ in pairs).encode("ascii"), dtype=np.int8) - ord("0")
+    items = tuple(f"{part}-{number}" for number in range(1, len(pairs) + 1))
+    return Part(items, labels.reshape(len(pairs), n_labels).astype(np.int8), [text for _, text in pairs])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.types import Dataset, Part
 
 CONCEPTS = ("ConceptsList/Concepts81.txt", "Concepts81.txt")
 IMAGES = ("Flickr", "images", "image")

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from scipy.sparse import csr_matrix
 
-from labelwise.data.datasets import bits as _bits
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import UNREADABLE, Tree, why_unreadable
-from labelwise.data.datasets.types import Dataset, Part
+from labelwise.data.datasets.formatted import has_bits, read_bits
 
 _ROOTS = (".", "ohsumed-first-20000-docs")
 _BAGS = ("ohsumed.npz", "classic/ohsumed.npz")
@@ -19,8 +19,8 @@ def read(tree: Tree) -> Dataset:
     """Read the layout that is there: class folders first, then texts with bits, then the bag of words."""
     if tree.has(*(f"{root}/training" for root in _ROOTS)):
         return _folders(tree)
-    if _bits.there(tree):
-        return _bits.read(tree)
+    if has_bits(tree):
+        return read_bits(tree)
     if tree.has(*_BAGS):
         return _bag(tree, tree.find(*_BAGS))
     raise tree.missing("training/C01, train.tsv or ohsumed.npz")

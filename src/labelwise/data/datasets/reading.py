@@ -13,9 +13,8 @@ from labelwise.data.datasets import formatted as _formatted
 from labelwise.data.datasets import nuswide as _nuswide
 from labelwise.data.datasets import ohsumed as _ohsumed
 from labelwise.data.datasets import voc as _voc
-from labelwise.data.datasets.catalogue import DATASETS
+from labelwise.data.datasets.catalogue import DATASETS, Dataset
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.types import Dataset
 from labelwise.errors import UserError, near
 
 _OWNERS = {
@@ -56,7 +55,7 @@ def read_dataset(
     if layout == "formatted" and not images:
         raise UserError(f"{name}: the formatted layout is one of images; leave layout out")
     chosen = difficult != "irrelevant"
-    if layout == "formatted" or (layout is None and images and not chosen and _formatted.there(tree)):
+    if layout == "formatted" or (layout is None and images and not chosen and _formatted.has_layout(tree)):
         if chosen:
             raise UserError("difficult: the formatted files no longer say which are; use layout='owners'")
         return _formatted.read(tree)

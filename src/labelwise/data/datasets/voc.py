@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
+from labelwise.data.datasets.catalogue import Dataset, Part
 from labelwise.data.datasets.files import Tree
-from labelwise.data.datasets.labels import VOC_LABELS
-from labelwise.data.datasets.types import Dataset, Part
 
+_VOC = """
+aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse motorbike person pottedplant sheep
+sofa train tvmonitor
+"""
+VOC_LABELS = tuple(_VOC.split())
+"""The labels of its columns, which no file of the formatted layout names."""
 _ROOTS = ("VOCdevkit/VOC2012", "VOC2012", ".")
 IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.data.checks import check_finite
+from labelwise.data.arrays import check_finite
 from labelwise.data.views import NormalTable, bits, check_view, streams, uniform
 from labelwise.errors import UserError
 

@@ -1,1 +1,10 @@
-"""Tables: files of rows in their formats, their columns and cells, and the labels in them."""
+"""Tables: CSV, TSV, Parquet, JSONL and JSON files of items, features and labels."""
+
+from __future__ import annotations
+
+from labelwise.data.tables.delimited import has_delimiter
+from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.preparation import Preparation
+from labelwise.data.tables.table import Table, read_table
+
+__all__ = ["Preparation", "Table", "TableOptions", "has_delimiter", "read_table"]

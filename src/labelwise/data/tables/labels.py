@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations, Codes, name_notes, names_in, parse_names
 from labelwise.data.tables.cells import Columns
-from labelwise.data.tables.long import Groups, from_pairs, joined
+from labelwise.data.tables.items import Groups
 from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, listed, near, shown
 
 _LEAST_ROWS = 20
+
+
 _EMPTY_SHARE, _SEVERAL_SHARE = 0.25, 0.25
 
 
@@ -61,7 +64,7 @@ def read_labels(
         if groups is not None and options.label_value is not None:
             codes = Codes.named(options.minus_one, options.empty)
             states = columns.states(options.label_value, codes)
-            found = from_pairs(
+            found = _from_pairs(
                 groups,
                 _named(columns, name, options.label_value),
                 states,
@@ -77,7 +80,7 @@ def read_labels(
                 options = replace(options, separator=";")
             found = _parsed(cells, options, labels, how)
             if groups is not None:
-                found = joined(groups, found)
+                found = _joined(groups, found)
     except UserError as error:
         row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
         if row is not None:
@@ -193,3 +196,58 @@ def _tagged(found: Annotations, file: str) -> tuple[str, ...]:
         f" {tagged:,} lists are complete, give --unlisted absent: what they do not list is then known not to apply, the"
         " empty rows stay unknown, and thresholds can be learnt. Without it no negative is known.",
     )
+
+
+Where = Callable[[int], str]
+
+
+def _from_pairs(
+    groups: Groups,
+    names: Sequence[str | None],
+    states: NDArray[np.int8],
+    *,
+    unlisted: int,
+    label_names: Sequence[str] | None,
+    extra: str,
+    where: Where,
+) -> Annotations:
+    """Return the states (n, K) of rows that each hold one name and its state.
+
+    A row without a name says nothing but that its item is there. A pair that no row holds is ``unlisted``.
+
+    Raises:
+        UserError: For a pair with both states, a name that ``label_names`` has not (``extra="refuse"``), and where
+            no row has a name.
+    """
+    chosen = tuple(label_names or sorted({name for name in names if name is not None}))
+    if not chosen:
+        raise UserError(f"{where(0).split(':')[0]}: no row names a label; name one in a row")
+    place = {name: k for k, name in enumerate(chosen)}
+    matrix = np.full((len(groups.items), len(chosen)), unlisted, dtype=np.int8)
+    said: dict[tuple[int, int], int] = {}
+    for row, (item, name) in enumerate(zip(groups.of_row.tolist(), names, strict=True)):
+        if name is None:
+            continue
+        if name not in place:
+            if extra == "ignore":
+                continue
+            raise UserError(f"{where(row)}: the label {name!r} is none of those known; {near(name, chosen)}")
+        pair, state = (item, place[name]), int(states[row])
+        before = said.setdefault(pair, row)
+        if before != row and {int(states[before]), state} == {0, 1}:
+            raise UserError(
+                f"{where(row)}: item {groups.items[item]!r} has the label {name!r} as {state}, and in row {before + 1}"
+                f" as {int(states[before])}; keep the right one"
+            )
+        if before != row and state == -1:
+            continue
+        said[pair] = row
+        matrix[pair] = state
+    return Annotations(matrix, chosen)
+
+
+def _joined(groups: Groups, given: Annotations) -> Annotations:
+    """Return one row an item: a label is relevant where one of its rows lists it, and unknown where all say nothing."""
+    matrix = np.full((len(groups.items), given.n_labels), -1, dtype=np.int8)
+    np.maximum.at(matrix, groups.of_row, given.matrix)
+    return Annotations(matrix, given.label_names, given.notes)

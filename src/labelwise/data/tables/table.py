@@ -17,11 +17,13 @@ from labelwise.data.images.paths import names_files
 from labelwise.data.tables import looks
 from labelwise.data.tables.cells import Columns
 from labelwise.data.tables.columns import Roles, assign_roles
-from labelwise.data.tables.contents import empty_contents, read_contents
-from labelwise.data.tables.formats import read_columns
+from labelwise.data.tables.delimited import read_delimited
+from labelwise.data.tables.items import Groups, empty_contents, one_row_each, read_contents, read_items
+from labelwise.data.tables.json import read_json
 from labelwise.data.tables.labels import read_labels
-from labelwise.data.tables.long import Groups, one_row_each
+from labelwise.data.tables.lines import FORMATS, check_rows, kind_of
 from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.parquet import read_parquet
 from labelwise.data.tables.preparation import Preparation
 from labelwise.errors import UserError, listed, near, repeated, shown
 
@@ -150,7 +152,7 @@ def read_table(
     features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
-    items, groups = _items(columns, roles, asked)
+    items, groups = read_items(columns, roles, asked)
     contents = (
         None if roles.content is None else read_contents(columns, roles, asked.image_suffix, folder, notes)
     )
@@ -186,6 +188,63 @@ def read_table(
         kept=_kept(columns, keep, groups),
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
+
+
+def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
+    """Read a CSV, TSV, Parquet, JSONL or JSON file; all but Parquet may be packed (.gz, .bz2, .xz, .zst).
+
+    Args:
+        delimiter: What separates the fields of a CSV or TSV; None: what its first lines agree on, told in the
+            columns' notes where it is not what the ending says.
+        max_rows: The most rows; None: 50 million. What a file unpacks or decodes to is bounded by 4 GiB, or 50
+            times its size where that is more.
+
+    Raises:
+        UserError: For a file that is missing, of another format, empty, ragged, not UTF-8, with two columns of one
+            name, too large, or that does not parse; the message names the row and the line.
+    """
+    try:
+        _check_file(path)
+    except (OSError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{shown(str(path), 200)} cannot be opened: {shown(str(error), 200)}") from None
+    kind, _ = kind_of(path)
+    if path.stat().st_size == 0:
+        raise UserError(
+            f"{path.name} is empty; give a table with a row of column names and at least one item"
+        )
+    if delimiter is not None and kind not in ("CSV", "TSV"):
+        raise UserError(f"{path.name} is {kind}, which has no delimiter; leave delimiter (--delimiter) out")
+    if kind == "Parquet":
+        columns = read_parquet(path, max_rows)
+    elif kind in ("JSONL", "JSON"):
+        columns = read_json(path, max_rows)
+    else:
+        columns = read_delimited(path, delimiter, max_rows)
+    if not columns.rows:
+        raise UserError(f"{path.name} has column names but no rows; give at least one item")
+    check_rows(path, columns.rows, max_rows)
+    return columns
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file, with the tables that are beside it."""
+    if path.is_file():
+        return
+    if path.is_dir():
+        raise UserError(f"{path} is a directory; give a table (CSV, TSV, Parquet, JSONL or JSON)")
+    if path.exists():
+        raise UserError(f"{path} is a pipe, socket or device; give a table in a file")
+    folder = path.parent
+    if not folder.is_dir():
+        raise UserError(f"{path}: no such file, and there is no folder {str(folder)!r}")
+    tables = sorted(
+        entry.name
+        for entry in folder.iterdir()
+        if any(suffix.lower() in FORMATS for suffix in entry.suffixes[-2:])
+    )
+    raise UserError(f"{path}: no such file; {near(path.name, tables)}")
 
 
 def _open(
@@ -267,50 +326,6 @@ def _for_model(
         present = _present(columns, labels, require_labels, wanted, notes)
         asked = replace(asked, label_columns=tuple(present))
     return asked
-
-
-def _items(columns: Columns, roles: Roles, asked: TableOptions) -> tuple[list[str], Groups | None]:
-    """Return the ids, all different, and the rows of each item where a row holds one item and one label."""
-    name = roles.item
-    if name is None:
-        if asked.label_value is not None:
-            raise UserError(
-                f"{columns.path.name}: --label-value says that an item has several rows, and no column names the"
-                " items; name it by item_column (--item-column)"
-            )
-        return [str(row) for row in range(1, columns.rows + 1)], None
-    values = _ids(columns, name)
-    empty = next((row for row, value in enumerate(values) if value is None), None)
-    if empty is not None:
-        raise UserError(f"{columns.where(empty, name)}: an item without an id; give it one")
-    ids = [str(value) for value in values]
-    groups = Groups(ids)
-    if len(groups.items) == len(ids):
-        return ids, groups if asked.label_value is not None else None
-    if asked.labels_column is None:
-        row, *_ = again = groups.repeats()
-        first = int(groups.first[groups.of_row[row]]) + 1
-        twice = list(dict.fromkeys(ids[place] for place in again))
-        more = f"; {len(twice)} ids occur more than once: {listed(twice)}" if len(twice) > 1 else ""
-        raise UserError(
-            f"{columns.where(row, name)}: item {ids[row]!r} is already in row {first}{more};"
-            " give each row an id of its own, or each item one row with all its labels"
-        )
-    return groups.items, groups
-
-
-def _ids(columns: Columns, name: str) -> list[str | None]:
-    """Return the ids as text: the path of a picture that the file holds, whole numbers without a point."""
-    import pyarrow.types as kinds
-
-    column = columns.data[name]
-    if looks.holds_paths(columns, name):
-        return [None if cell is None else cell["path"] for cell in column.to_pylist()]
-    if kinds.is_floating(column.type):
-        numbers = column.to_pylist()
-        whole = [int(value) if value is not None and value.is_integer() else value for value in numbers]
-        return [None if value is None or value != value else str(value) for value in whole]  # noqa: PLR0124
-    return columns.strings(name)
 
 
 def _features(
