@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from labelwise.data.images.files import BadItem, refuse_too_many
 from labelwise.data.images.paths import find_pictures, resolve_inside
 from labelwise.data.tables import looks
-from labelwise.data.tables.cells import Columns
-from labelwise.data.tables.columns import Roles
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.roles import Roles
 from labelwise.errors import UserError, listed
 
 _FLAG = "images (--images)"

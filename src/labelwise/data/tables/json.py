@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check_utf8, kind_of
 from labelwise.errors import UserError, listed, shown
 

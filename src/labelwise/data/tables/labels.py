@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Annotations, Codes, name_notes, names_in, parse_names
-from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.items import Groups
 from labelwise.data.tables.options import TableOptions
 from labelwise.errors import UserError, listed, near, shown

@@ -11,7 +11,7 @@ import numpy as np
 from labelwise.annotations import code_of
 from labelwise.data.images.decode import begins_as_picture
 from labelwise.data.images.paths import is_picture_name
-from labelwise.data.tables.cells import Columns, as_number
+from labelwise.data.tables.columns import Columns, as_number
 
 _SAID = frozenset(("1", "0", "yes", "no"))
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+:", re.IGNORECASE)

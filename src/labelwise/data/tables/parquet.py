@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from labelwise.data.tables.cells import Columns
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.lines import check_names, check_rows, most_bytes
 from labelwise.errors import UserError, shown
 

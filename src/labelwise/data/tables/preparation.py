@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data.tables import looks
-from labelwise.data.tables.cells import Columns, as_number
+from labelwise.data.tables.columns import Columns, as_number
 from labelwise.errors import UserError, listed, shown
 
 _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})

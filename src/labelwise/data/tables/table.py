@@ -15,8 +15,7 @@ from labelwise.annotations import Annotations
 from labelwise.data.images.files import BadItem
 from labelwise.data.images.paths import names_files
 from labelwise.data.tables import looks
-from labelwise.data.tables.cells import Columns
-from labelwise.data.tables.columns import Roles, assign_roles
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.delimited import read_delimited
 from labelwise.data.tables.items import Groups, empty_contents, one_row_each, read_contents, read_items
 from labelwise.data.tables.json import read_json
@@ -25,6 +24,7 @@ from labelwise.data.tables.lines import FORMATS, check_rows, kind_of
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parquet import read_parquet
 from labelwise.data.tables.preparation import Preparation
+from labelwise.data.tables.roles import Roles, assign_roles
 from labelwise.errors import UserError, listed, near, repeated, shown
 
 

@@ -1,0 +1,498 @@
+"""Which columns of a table are ids, features and labels, and why."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from labelwise.data.tables import looks
+from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.options import TableOptions, flag_of
+from labelwise.errors import UserError, listed, near
+
+Kind = Literal["features", "image", "text"]
+
+_NUMBERED = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$", re.IGNORECASE)
+_WORDED = re.compile(r"^(feature|x)_", re.IGNORECASE)
+_STEM = re.compile(r"[ _:.\-]?\d+$")
+_IDS = ("id", "item", "image", "text")
+_CONTENTS = ("image", "text")
+_TEXTS = re.compile(
+    "abstract|body|caption|comment|comment_text|content|description|document|headline|message|post|question|review"
+    "|sentence|snippet|summary|title|tweet|utterance",
+    re.IGNORECASE,
+)
+_UNNAMED = re.compile(r"^unnamed: \d+(_level_\d+)?$", re.IGNORECASE)
+_INDEX = frozenset(("index", "level_0", "row", "row_id", "row_index", "row_number", "rownames", "rowid"))
+_IDENTIFIER = re.compile(r"(^|[ _.\-])(id|ids|uid|uuid|guid)$|[a-z](ID|Id)$", re.IGNORECASE)
+
+_ORDER = (
+    "item ids",
+    "item ids and pictures",
+    "pictures",
+    "texts",
+    "features",
+    "labels",
+    "names of labels",
+    "states of the names",
+    "not used",
+)
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The names of the columns that play each role.
+
+    Attributes:
+        content: The column of pictures or texts.
+        told: Sentences on every column's role, and why.
+        notes: Those guesses that a reader should look at.
+    """
+
+    item: str | None
+    content: str | None
+    kind: Kind
+    features: tuple[str, ...]
+    labels: tuple[str, ...]
+    told: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def assign_roles(
+    columns: Columns,
+    options: TableOptions,
+    *,
+    kind: str | None = None,
+    expected: bool = False,
+    require_labels: bool = True,
+    require_items: bool = True,
+    finds_pictures: Callable[[str], bool] | None = None,
+    folder_named: bool = False,
+) -> Roles:
+    """Decide the role of each column: as it was named, by its cells, or by its name.
+
+    Args:
+        kind: That of the items that a trained model takes; None lets the columns decide.
+        expected: The named columns are those of a trained model.
+        require_items: False takes a table of labels alone.
+        finds_pictures: Whether a column's cells name pictures in the pictures' folder.
+        folder_named: The user named that folder.
+
+    Raises:
+        UserError: For a column that does not exist or plays two roles, one that could play two, and where features
+            or labels are missing.
+    """
+    assignment = _Assignment(columns, options, kind, expected, finds_pictures, folder_named)
+    return assignment.roles(require_labels, require_items)
+
+
+@dataclass
+class _Assignment:
+    columns: Columns
+    options: TableOptions
+    kind: str | None
+    expected: bool
+    finds_pictures: Callable[[str], bool] | None
+    folder_named: bool
+    why: dict[str, tuple[str, str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    stated: set[str] = field(default_factory=set)
+
+    def roles(self, require_labels: bool, require_items: bool) -> Roles:
+        names = list(self.columns.data)
+        if "" in names[1:]:
+            raise UserError(
+                f"{self.file}: column {names.index('', 1) + 1} has no name; name it in the first row"
+            )
+        for option in ("item_column", "text_column", "label_value"):
+            self._check(getattr(self.options, option), option)
+        self.words = {name.lower(): name for name in reversed(names)}
+        index = [name for place, name in enumerate(names) if self._is_index(place, name)]
+        ids = [self.words[word] for word in _IDS if word in self.words]
+        named = [self.options.item_column, self.options.text_column, self.options.label_value]
+        taken = {*ids, *index, *(name for name in named if name is not None)}
+        labels, flag = self._given_labels(taken)
+        features = self._given("feature_columns", self.options.feature_columns, taken)
+        if both := [name for name in labels or () if name in (features or ())]:
+            raise UserError(
+                f"{self.file}: {listed(map(repr, both))} named as label and as feature; choose one"
+            )
+        chosen = frozenset(labels or ())
+        ids = [name for name in ids if name not in chosen]
+        index = [name for name in index if name not in chosen]
+        for name in ids:
+            # A column of states is a label, whatever its name; an id, a picture or a text is none of them.
+            if name not in named and not self._is_different(name) and looks.holds_states(self.columns, name):
+                self.stated.add(name)
+        ids, taken = [name for name in ids if name not in self.stated], taken - self.stated
+        item = self._item(ids, index)
+        content = self._content(ids, chosen, features)
+        free = [name for name in names if name not in taken and name not in chosen and name != content]
+        if features is not None:
+            self._leave_content(content, features)
+            content = None
+        elif content is None:
+            features = self._features(free, labels)
+            if not features:
+                content = self._guessed_content(free, labels is not None)
+            if not features and content is None and labels is not None:
+                features = self._others(free, require_items)
+            if not (features or content) and self.folder_named and item and item == self.options.item_column:
+                # Nothing else can be pictures: the reader names the files that are missing.
+                content = item
+                self._tell(item, "item ids and pictures", "--item-column and --images")
+        features = features or []
+        kind: Kind = "features" if content is None else self._kind_of(content)
+        if labels is None:
+            labels = [n for n in free if n not in features and n != content and n not in self.why]
+            for name in [name for name in labels if self._counts(name)]:
+                self._leave(name, "it counts the rows")
+                labels.remove(name)
+            for name in labels:
+                why = "its cells are states" if name in self.stated else "all other columns"
+                self._tell(name, "labels", why)
+            self._note_states(labels)
+        else:
+            for name in labels:
+                self._tell(name, "names of labels" if self.options.labels_column else "labels", flag)
+        self._complete(labels, features, kind, require_labels, require_items)
+        told = self._told(item)
+        return Roles(item, content, kind, tuple(features), tuple(labels), told, tuple(self.notes))
+
+    @property
+    def file(self) -> str:
+        return self.columns.path.name
+
+    def _check(self, name: str | None, option: str) -> None:
+        if name is not None and name not in self.columns.data:
+            raise UserError(_missing(self.file, name, self.columns.data, flag_of(option)))
+
+    def _is_different(self, name: str) -> bool:
+        """Return whether a column may be ids that are 1 and 0: few rows may number themselves so."""
+        return self.columns.rows <= 2 and name.lower() not in _CONTENTS and self._are_ids(name)
+
+    def _tell(self, name: str, role: str, why: str) -> None:
+        self.why[name] = (role, why)
+
+    def _is_index(self, place: int, name: str) -> bool:
+        """Return whether a column numbers the rows; what is named by the user is what it was named."""
+        chosen = self.options.feature_columns
+        if name in ((chosen,) if isinstance(chosen, str) else chosen or ()):
+            return False
+        if name in ("", "__index_level_0__"):
+            return True
+        if _UNNAMED.match(name):
+            return self._are_whole(name) and (place == 0 or self._are_ids(name))
+        if name.lower() not in _INDEX:
+            return False
+        # In a part of a larger table they count no more, and are whole numbers, no two alike.
+        part = self.columns.rows > 2 and self._are_whole(name) and self._are_ids(name)
+        return part or looks.counts_rows(self.columns, name)
+
+    def _are_whole(self, name: str) -> bool:
+        values = [] if self._is_nested(name) else self.columns.strings(name)
+        return bool(values) and all(value is not None and looks.is_whole(value) for value in values)
+
+    def _given_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
+        if self.options.labels_column is not None:
+            return self._given("labels_column", [self.options.labels_column], taken), "--labels-column"
+        flag = "the model's" if self.expected else "--label-columns"
+        return self._given("label_columns", self.options.label_columns, taken), flag
+
+    def _given(
+        self, option: str, patterns: Sequence[str] | str | None, ids: Collection[str]
+    ) -> list[str] | None:
+        """Return the columns that names and patterns stand for, in the order given; no pattern matches an id."""
+        if patterns is None:
+            return None
+        found: dict[str, None] = {}
+        for pattern in [patterns] if isinstance(patterns, str) else patterns:
+            hits = [pattern]
+            if pattern not in self.columns.data:
+                hits = [c for c in self.columns.data if c not in ids and fnmatchcase(c, pattern)]
+            if not hits:
+                raise UserError(_missing(self.file, pattern, self.columns.data, flag_of(option)))
+            found.update(dict.fromkeys(hits))
+        return list(found)
+
+    def _item(self, ids: Sequence[str], index: Sequence[str]) -> str | None:
+        """Return the column of ids, and say what index columns are for."""
+        item = self.options.item_column
+        if item is not None:
+            self._tell(item, "item ids", "--item-column")
+        else:
+            texts = {"text", *(n.lower() for n in (self.options.text_column,) if n is not None)}
+            item = next((name for name in ids if name.lower() not in texts), None)
+            if item is not None and looks.holds_pictures(self.columns, item) and not self._have_paths(item):
+                item = None
+            if item is not None and self.expected and self._repeats(item):
+                self.notes.append(f"{item!r} holds some ids twice; the items are known by their row numbers")
+                item = None
+            if item is not None:
+                self._tell(item, "item ids", "by name")
+        for name in index:
+            why = "an index, which numbers the rows"
+            if item is None and self._are_ids(name):
+                item = name
+                self._tell(name, "item ids", why)
+            elif name != item:
+                self._tell(name, "not used", why)
+        return item
+
+    def _are_ids(self, name: str) -> bool:
+        values = [None] if self._is_nested(name) else self.columns.strings(name)
+        return None not in values and len(set(values)) == len(values)
+
+    def _repeats(self, name: str) -> bool:
+        """Return whether a column of ids that nobody named is none where each row is an item."""
+        return self.options.labels_column is None and not self._is_nested(name) and not self._are_ids(name)
+
+    def _is_nested(self, name: str) -> bool:
+        import pyarrow.types as kinds
+
+        return bool(kinds.is_nested(self.columns.data[name].type))
+
+    def _have_paths(self, name: str) -> bool:
+        """Return whether a column's pictures carry paths that can be ids."""
+        if not looks.holds_paths(self.columns, name):
+            return False
+        paths = self.columns.data[name].combine_chunks().field("path").to_pylist()
+        return None not in paths and len(set(paths)) == len(paths)
+
+    def _content(
+        self, ids: Sequence[str], labels: Collection[str], features: Sequence[str] | None
+    ) -> str | None:
+        """Return the column of pictures or texts, the pictures first where ``kind`` does not say; never a label."""
+        if self.kind == "features":
+            return None
+        text, item = self.options.text_column, self.options.item_column
+        if text is not None and self.kind in (None, "text"):
+            if text in labels:
+                raise UserError(f"{self.file}: {text!r} named as text and as label; choose one")
+            self._tell(text, "texts", "--text-column")
+            return text
+        words = {name.lower(): name for name in ids}
+        if self.kind in (None, "image") and (item is not None and item not in labels):
+            sure = self.options.image_suffix is not None or looks.names_pictures(self.columns, item)
+            sure = sure or looks.holds_pictures(self.columns, item)
+            if sure or self._finds(item):
+                why = "--item-column" + ("" if sure else ", and its cells name files in --images")
+                self._tell(item, "item ids and pictures", why)
+                return item
+        for word in _CONTENTS:
+            if self.kind in (None, word) and word in words:
+                name = words[word]
+                pictures = word == "image" or looks.holds_pictures(self.columns, name)
+                both = self.why.get(name, ("", ""))[0] == "item ids" and pictures
+                role = "item ids and pictures" if both else "pictures" if pictures else "texts"
+                self._tell(name, role, "by name")
+                return name
+        if self.kind is not None and features is None:
+            free = [n for n in self.columns.data if n not in labels and n not in ids]
+            guess = self._guessed_content(free, True)
+            if guess is not None and self._kind_of(guess) == self.kind:
+                return guess
+            if self.kind == "image" and item is not None:
+                self._tell(item, "item ids and pictures", "--item-column")
+                return item
+            raise UserError(
+                f"{self.file}: the model takes {self.kind}s, and there is no column {self.kind!r}; name it so, or name"
+                f" the column with {'--text-column' if self.kind == 'text' else '--item-column'}"
+            )
+        return None
+
+    def _finds(self, name: str) -> bool:
+        return self.finds_pictures is not None and self.finds_pictures(name)
+
+    def _leave_content(self, content: str | None, features: Sequence[str]) -> None:
+        """Refuse a column of texts beside named features; pictures are left aside for them."""
+        if content is not None and content == self.options.text_column:
+            raise UserError(
+                f"{self.file}: text_column (--text-column) {content!r} and feature_columns (--feature-columns) are both"
+                " given, and a model takes one of them; leave one out"
+            )
+        for name in features:
+            self._tell(name, "features", "the model's" if self.expected else "--feature-columns")
+        if content is not None and content == self.options.item_column:
+            self._tell(content, "item ids", "--item-column")
+        elif content is not None:
+            self.why.pop(content, None)
+
+    def _kind_of(self, content: str) -> Kind:
+        return "text" if self.why[content][0] == "texts" else "image"
+
+    def _guessed_content(self, free: Sequence[str], labels_named: bool) -> str | None:
+        """Return the column that is clearly one of pictures or texts, whatever its name."""
+        free = [name for name in free if name not in self.why]
+        if self.kind in (None, "image"):
+            for test, why in (
+                (lambda n: looks.holds_pictures(self.columns, n), "its cells hold pictures"),
+                (lambda n: looks.names_pictures(self.columns, n), "its cells end as pictures' files do"),
+                (self._finds, "its cells name files in --images"),
+            ):
+                found = [name for name in free if test(name)]
+                if len(found) > 1:
+                    raise UserError(
+                        f"{self.file}: columns {listed(map(repr, found))} all hold pictures: say which by"
+                        " item_column (--item-column)"
+                    )
+                if found:
+                    self._tell(found[0], "pictures", why)
+                    self.notes.append(f"{found[0]!r} is read as the pictures: {why}")
+                    return found[0]
+        if self.kind in (None, "text"):
+            texts = [
+                name
+                for name in free
+                if looks.holds_texts(self.columns, name)
+                or (_TEXTS.fullmatch(name) and looks.holds_words(self.columns, name))
+            ]
+            if len(texts) > 1:
+                raise UserError(
+                    f"{self.file}: columns {listed(map(repr, texts))} all look like texts: say which one by"
+                    " text_column (--text-column)"
+                )
+            if texts and (labels_named or len(free) > 1):
+                self._tell(texts[0], "texts", "its cells are texts")
+                self.notes.append(
+                    f"{texts[0]!r} is read as the texts, since its cells are sentences; --text-column names another"
+                )
+                return texts[0]
+        return None
+
+    def _features(self, free: Sequence[str], labels: Sequence[str] | None) -> list[str]:
+        """Return the columns of features by name and by form; those that hold states may be labels all the same."""
+        vectors = {name for name in free if self.columns.is_vector(name)}
+        numbered = [name for name in free if name in vectors or _NUMBERED.search(name)]
+        worded = [name for name in free if name not in numbered and _WORDED.search(name)]
+        for name in [name for name in worded if self._counts(name)]:
+            self._leave(name, "it counts the rows")
+            worded.remove(name)
+        if labels is None:
+            numbered, worded = self._without_labels(numbered, worded, vectors)
+        found = {*numbered, *worded}
+        for name in found:
+            self._tell(name, "features", "lists of numbers" if name in vectors else "by name")
+        return [name for name in free if name in found]
+
+    def _without_labels(
+        self, numbered: list[str], worded: list[str], vectors: Collection[str]
+    ) -> tuple[list[str], list[str]]:
+        """Return the candidates that are features; the others hold states only, beside features that do not."""
+        stems = [_STEM.sub("", name).lower() for name in numbered]
+        alone = [
+            name
+            for name, stem in zip(numbered, stems, strict=True)
+            if name not in vectors and stems.count(stem) == 1
+        ]
+        doubtful = [name for name in (*worded, *alone) if looks.holds_states(self.columns, name)]
+        sure = [name for name in numbered if name not in doubtful]
+        if not doubtful or not (rest := [n for n in (*sure, *worded) if n not in doubtful]):
+            return numbered, worded
+        real = [name for name in rest if name in vectors or not looks.holds_states(self.columns, name)]
+        empty = [name for name in doubtful if None in self.columns.strings(name)]
+        unclear = [n for n in doubtful if n not in empty and (n in alone or not real)]
+        if unclear:
+            name = unclear[0]
+            raise UserError(
+                f"{self.file}: {name!r} is named like a feature and holds 1 and 0 like a label: say which by"
+                f" --label-columns (with all other labels) or --feature-columns, such as --feature-columns {name!r}"
+            )
+        self.stated.update(doubtful)
+        return [n for n in numbered if n not in doubtful], [n for n in worded if n not in doubtful]
+
+    def _note_states(self, labels: Sequence[str]) -> None:
+        """Note which labels have the name of something else."""
+        found = [name for name in labels if name in self.stated]
+        if found:
+            kind = "labels, not what their names say" if len(found) > 1 else "a label, not what its name says"
+            self.notes.append(
+                f"{listed(map(repr, found))}: the cells are 1, 0 or nothing, so taken as {kind};"
+                " --feature-columns says which columns are features"
+            )
+
+    def _others(self, free: Sequence[str], require_items: bool) -> list[str]:
+        """Return as features all that is left, but for ids and row numbers, which tell a model nothing."""
+        found = []
+        for name in free:
+            if self._counts(name):
+                self._leave(name, "it counts the rows")
+            elif _IDENTIFIER.search(name) and not self.columns.is_vector(name):
+                self._leave(name, "an id by its name")
+            elif (
+                not require_items
+                and not self.columns.is_vector(name)
+                and looks.holds_words(self.columns, name)
+            ):
+                self._tell(name, "not used", "it holds words; --encode onehot makes features of them")
+            else:
+                self._tell(name, "features", "all that is left beside the labels")
+                found.append(name)
+        return found
+
+    def _counts(self, name: str) -> bool:
+        return self.columns.rows > 2 and looks.counts_rows(self.columns, name)
+
+    def _leave(self, name: str, why: str) -> None:
+        self._tell(name, "not used", why)
+        self.notes.append(
+            f"{name!r} is no feature and no label: {why}; --feature-columns would make it a feature"
+        )
+
+    def _complete(
+        self,
+        labels: Sequence[str],
+        features: Sequence[str],
+        kind: Kind,
+        require_labels: bool,
+        require_items: bool,
+    ) -> None:
+        shown = listed(map(repr, self.columns.data), 12)
+        if kind == "features" and not features and require_items:
+            raise UserError(
+                f"{self.file}: no feature columns among {shown}; name them with feature_columns (--feature-columns),"
+                " or a column of texts with text_column (--text-column), or give an 'image' or a 'text' column"
+            )
+        if require_labels and not labels:
+            raise UserError(
+                f"{self.file}: no label columns among {shown}; name them with label_columns (--label-columns), or a"
+                " column of label names with labels_column (--labels-column)"
+            )
+
+    def _told(self, item: str | None) -> tuple[str, ...]:
+        """Return a sentence for each role and reason, the columns in the file's order."""
+        if self.options.label_value is not None:
+            self._tell(self.options.label_value, "states of the names", "--label-value")
+        groups: dict[tuple[str, str], list[str]] = {}
+        for name in self.columns.data:
+            groups.setdefault(self.why.get(name, ("not used", "")), []).append(name)
+        lines = [] if item is not None else ["item ids: the row numbers, from 1"]
+        for (role, why), names in sorted(groups.items(), key=lambda pair: _ORDER.index(pair[0][0])):
+            count = f" ({len(names):,})" if len(names) > 1 else ""
+            lines.append(f"{role}: {_ranges(names)}{count}" + (f", {why}" if why else ""))
+        return tuple(lines)
+
+
+def _ranges(names: Sequence[str], most: int = 6) -> str:
+    """Return names for a sentence, those that differ by a running number as a range."""
+    parts: list[tuple[str, str]] = []
+    last: tuple[str, int] | None = None
+    for name in names:
+        digits = re.search(r"\d+$", name)
+        here = (name[: digits.start()], int(digits[0])) if digits and len(digits[0]) < 10 else None
+        if here is not None and last is not None and here == (last[0], last[1] + 1):
+            parts[-1] = (parts[-1][0], name)
+        else:
+            parts.append((name, name))
+        last = here
+    shown = []
+    for first, end in parts:
+        shown.append(repr(first) if first == end else f"{first!r} ... {end!r}")
+    return listed(shown, most)
+
+
+def _missing(file: str, name: str, columns: Collection[str], flag: str) -> str:
+    return f"{file}: {flag} names {name!r}, which is no column; {near(name, columns)}"
