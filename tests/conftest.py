@@ -6,7 +6,10 @@ start find the package ``tests`` too.
 
 import os
 import tempfile
+from importlib.util import find_spec
 from pathlib import Path
+
+import pytest
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
@@ -15,3 +18,18 @@ os.environ["LABELWISE_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 _root = str(Path(__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_root, os.environ.get("PYTHONPATH"))))
+CHROMIUM = Path("/usr/bin/chromium")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser that asks for nothing by itself, for the pages that tests write."""
+    if not CHROMIUM.exists() or find_spec("playwright") is None:
+        pytest.skip("needs /usr/bin/chromium and playwright")
+    from playwright.sync_api import sync_playwright
+
+    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+    with sync_playwright() as play:
+        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
+        yield opened
+        opened.close()

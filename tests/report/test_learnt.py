@@ -1,8 +1,6 @@
 """The report's sections on training: angles, correlations, missing labels, reliability; and that all can read it."""
 
 import re
-from importlib.util import find_spec
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,7 +11,6 @@ import labelwise as lw
 from labelwise import plots
 from labelwise.report import content_of, peak_memory, write_report
 
-CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<script>alert(1)</script> & {{ 7 * 7 }}"
 
 
@@ -148,19 +145,6 @@ def test_text_colours_meet_wcag_aa(reported, theme):
     text += [(plot["orange"], page), (plot["ink"], plot["grey"]), (colours["on-blue"], plot["blue"])]
     assert min(contrast(*pair) for pair in text) >= 4.5
     assert min(contrast(plot[role], page) for role in ("blue", "orange", "slate", "pale")) >= 3
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists() or find_spec("playwright") is None:
-        pytest.skip("needs /usr/bin/chromium and playwright")
-    from playwright.sync_api import sync_playwright
-
-    flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1200, "light")])

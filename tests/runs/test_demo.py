@@ -1,16 +1,12 @@
 """The demo: the same hidden labels for every method, figures that can be recomputed, a report that opens."""
 
 import json
-from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import labelwise as lw
 from labelwise.runs import demo
-
-CHROMIUM = Path("/usr/bin/chromium")
 
 
 @pytest.fixture(scope="module")
@@ -71,18 +67,6 @@ def test_a_file_in_the_way_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(lw.UserError, match="is a file"):
         demo.run(tmp_path / "file", quick=True, progress=False)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    if not CHROMIUM.exists() or find_spec("playwright") is None:
-        pytest.skip("needs /usr/bin/chromium and playwright")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
