@@ -1,22 +1,25 @@
-"""What a trained model shows, as data: its angles, how its labels go together, what its training labels lack."""
+"""Data on a trained model: angles, label correlations, missing labels, loss landscapes."""
 
 from labelwise.analysis import theory
 from labelwise.analysis.angles import AngleDistributions, angle_distributions
 from labelwise.analysis.columns import Columns, stack
 from labelwise.analysis.correlation import (
     LabelCorrelation,
+    correlation_pairs,
     known_correlation,
     output_correlation,
     strongest,
     weight_correlation,
 )
-from labelwise.analysis.epochs import epoch_seconds, vdfd_by_epoch
-from labelwise.analysis.gradients import cosine_gradients, gradient_difference
-from labelwise.analysis.label_survey import MissingLabels, Survey, survey
-from labelwise.analysis.landscape import loss_landscape
-from labelwise.analysis.paper_correlation import correlation_pairs
-from labelwise.analysis.predictions import prediction_densities, wasserstein_distances
+from labelwise.analysis.outputs import MissingLabels, Survey, survey
+from labelwise.analysis.predictions import (
+    cosine_gradients,
+    gradient_difference,
+    prediction_densities,
+    wasserstein_distances,
+)
 from labelwise.analysis.ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
+from labelwise.analysis.training import epoch_seconds, loss_landscape, vdfd_by_epoch
 
 __all__ = [
     "AngleDistributions",

@@ -1,4 +1,4 @@
-"""Angles between items and labels: how those of the positives and of the negatives spread."""
+"""Distributions of the angles between items and labels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class AngleDistributions:
-    """Angles of items to label weights over all labels, by the sign of the entry, in B bins of equal width."""
+    """Angles of items to label weights, by the sign of the entry.
+
+    Over all labels, in B bins of equal width.
+    """
 
     edges: Floats
     """(B + 1,) in degrees."""
@@ -42,7 +45,9 @@ class AngleDistributions:
 def angle_distributions(
     cosines: ArrayLike, Y: ArrayLike, statistics: AngleStatistics | None = None, *, bins: int = 60
 ) -> AngleDistributions | None:
-    """Return how the angles arccos cos(z, W_k) of known positives and negatives are distributed.
+    """Return the distributions of the angles of known positives and negatives.
+
+    An angle is arccos cos(z, W_k).
 
     With ``statistics`` also the angles psi that training compares with its margin: each side's
     psi = mu + sqrt(v / v_side) (theta - mu), ``losses.balanced_angles``. Where no label has two known entries of both
@@ -61,7 +66,7 @@ def angle_distributions(
     assumed = not both_signs_known(labels, least=2).any()
     if assumed:
         labels = np.maximum(labels, 0)
-    # The weights of a label without positives were never taught: they lie wherever they began.
+    # The weights of a label without positives were never trained: they lie wherever they began.
     labels = np.where((labels == 1).any(axis=0), labels, np.int8(-1))
     positive, negative = labels == 1, labels == 0
     if not positive.any() or not negative.any():
@@ -96,7 +101,7 @@ def _identity(statistics: AngleStatistics) -> bool:
 
 
 def _balanced(theta: Floats, positive: NDArray[np.bool_], statistics: AngleStatistics) -> Floats:
-    """Return each entry's psi, with the mean and variance of the side that it lies on."""
+    """Return each entry's psi, by the moments of its side."""
     moments, angles = statistics.to("cpu", torch.float64), torch.from_numpy(theta)
     sides = [balanced_angles(angles, moments, side).numpy() for side in ("negative", "positive")]
     return np.where(positive, sides[1], sides[0])

@@ -1,4 +1,7 @@
-"""Columns: the data of a figure as names with one-dimensional arrays of one length, a row an observation."""
+"""Columns: a figure's data as arrays by name.
+
+Arrays are one-dimensional and of one length, a row an observation.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 
 Columns = dict[str, NDArray[Any]]
@@ -15,7 +19,9 @@ Columns = dict[str, NDArray[Any]]
 
 
 def stack(parts: Mapping[str, Columns], by: str) -> Columns:
-    """Return the columns of all parts, one below the other, with each part's name in the column ``by``.
+    """Return the columns of all parts, one part below the other.
+
+    Each part's name is in the column ``by``.
 
     Raises:
         UserError: no part, or parts with different columns.
@@ -34,7 +40,9 @@ def stack(parts: Mapping[str, Columns], by: str) -> Columns:
 
 
 def densities(groups: Mapping[str, ArrayLike], edges: ArrayLike) -> Columns:
-    """Return each group's density over bins of these edges: columns ``group``, ``low``, ``high``, ``density``.
+    """Return each group's density over bins.
+
+    Columns ``group``, ``low``, ``high`` and ``density``, a row a bin.
 
     A density integrates to 1 over the bins; it is NaN for a group without values.
     """
@@ -46,3 +54,30 @@ def densities(groups: Mapping[str, ArrayLike], edges: ArrayLike) -> Columns:
             density = counts / (counts.sum() * np.diff(bounds))
         parts[name] = {"low": bounds[:-1], "high": bounds[1:], "density": density}
     return stack(parts, "group")
+
+
+def entry_groups(
+    shape: tuple[int, ...], Y: ArrayLike, Y_true: ArrayLike | None
+) -> dict[str, NDArray[np.bool_]]:
+    """Return masks (n, K) of the entries by label and truth.
+
+    Groups: ``positives`` (given as relevant), ``false negatives`` (not given, yet relevant in ``Y_true``) and ``true
+    negatives``. Without ``Y_true`` all that is not given is in ``negatives``. An entry whose truth is unknown is in
+    no group.
+    """
+    given = as_matrix(Y)
+    truth = None if Y_true is None else as_matrix(Y_true)
+    for name, matrix in (("Y", given), ("Y_true", truth)):
+        if matrix is not None and matrix.shape != shape:
+            raise UserError(
+                f"{name} has shape {matrix.shape}, the model's scores of X {shape}: give one row an item and one "
+                "column a label"
+            )
+    positives = given == 1
+    if truth is None:
+        return {"positives": positives, "negatives": ~positives}
+    return {
+        "positives": positives,
+        "false negatives": ~positives & (truth == 1),
+        "true negatives": ~positives & (truth == 0),
+    }

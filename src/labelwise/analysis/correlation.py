@@ -1,7 +1,8 @@
-"""Which labels go together: for the model, and in the labels that are known."""
+"""Correlation of labels, in a model's weights and outputs and in known labels."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from torch import nn
 
+from labelwise.analysis.columns import Columns
 from labelwise.annotations import as_matrix
+from labelwise.classifier import MultiLabelClassifier
+from labelwise.errors import UserError
 
 Floats = NDArray[np.float64]
 
@@ -28,7 +32,9 @@ class LabelCorrelation:
 
 
 def weight_correlation(head: nn.Module) -> Floats | None:
-    """Return the cosines (K, K) between the label weights W_i and W_j of a head; None for one without weights.
+    """Return the cosines (K, K) between the label weights of a head.
+
+    None for a head without one weight a label.
 
     HML draws Corr(i, j) = sigmoid(s cos(angle(W_i, W_j) + m)), which ranks the pairs just so. The coordinate of a
     constant is left out.
@@ -43,7 +49,10 @@ def weight_correlation(head: nn.Module) -> Floats | None:
 
 
 def output_correlation(outputs: ArrayLike) -> Floats:
-    """Return the Pearson correlations (K, K) between a head's outputs (n, K) of two labels; NaN for a constant one."""
+    """Return the Pearson correlations (K, K) between the columns of outputs (n, K).
+
+    NaN for a constant column.
+    """
     values = np.asarray(outputs, dtype=np.float64)
     centred = values - values.mean(axis=0)
     size = np.sqrt((centred**2).sum(axis=0))
@@ -73,22 +82,72 @@ def known_correlation(Y: ArrayLike, *, least: int = 5, chunk: int = 8192) -> Flo
         if (labels == 0).any():
             second = first.T
             spread = np.sqrt(first * (together - first) * second * (together - second))
-            found = np.where(spread > 0, (together * both - first * second) / spread, np.nan)
+            values = np.where(spread > 0, (together * both - first * second) / spread, np.nan)
             few = (first < least) | (second < least)
         else:
             counts = np.diag(both)
-            found = both / np.sqrt(np.outer(counts, counts))
+            values = both / np.sqrt(np.outer(counts, counts))
             few = np.minimum.outer(counts, counts) < least
-    return _without_diagonal(np.where(few, np.nan, found))
+    return _without_diagonal(np.where(few, np.nan, values))
 
 
 def strongest(values: Any, most: int, *, least: float = 0.05) -> list[tuple[int, int, float]]:
-    """Return the ``most`` pairs (i, j, value), i < j, of highest value above ``least``, the highest first."""
+    """Return the ``most`` pairs of highest value above ``least``.
+
+    Pairs are (i, j, value) with i < j, the highest value first.
+    """
     matrix = np.asarray(values, dtype=np.float64)
     i, j = np.triu_indices(len(matrix), 1)
-    found = matrix[i, j]
-    order = np.argsort(-np.where(np.isnan(found), -np.inf, found), kind="stable")[:most]
-    return [(int(i[at]), int(j[at]), float(found[at])) for at in order if found[at] > least]
+    pairs = matrix[i, j]
+    order = np.argsort(-np.where(np.isnan(pairs), -np.inf, pairs), kind="stable")[:most]
+    return [(int(i[at]), int(j[at]), float(pairs[at])) for at in order if pairs[at] > least]
+
+
+def correlation_pairs(
+    model: MultiLabelClassifier,
+    *,
+    scale: float = 20.0,
+    margin: float = 0.3,
+    least: float = 0.5,
+    most: int = 60,
+) -> Columns:
+    """Return the pairs of labels with the most similar weights.
+
+    Corr(i, j) = sigmoid(s cos(angle(W_i, W_j) + m)), where a constant coordinate of the weights is left out (Ke et
+    al., ECCV 2022, equation 8).
+
+    Args:
+        model: a fitted classifier whose head has one weight a label.
+        scale: s.
+        margin: m, in radians.
+        least: pairs of a lower correlation are left out; the paper shows those above .95.
+        most: pairs kept at most, the strongest.
+
+    Returns:
+        Columns ``first`` and ``second`` (names), ``cosine`` and ``correlation``, the strongest pair first.
+
+    Raises:
+        UserError: a head without one weight a label, or no pair at ``least``.
+    """
+    cosines = weight_correlation(model.network_.head)
+    if cosines is None:
+        raise UserError(
+            f"method {model.method_!r} has no weight for each label: take one with a linear or cosine head"
+        )
+    pairs = [
+        (i, j, c, 1 / (1 + math.exp(-scale * math.cos(math.acos(c) + margin))))
+        for i, j, c in strongest(cosines, most, least=-1.0)
+    ]
+    strong = [pair for pair in pairs if pair[3] >= least]
+    if not strong:
+        raise UserError(
+            f"no pair of labels has a correlation of {least:g}: the strongest has {pairs[0][3]:.2g}; lower least"
+            if pairs
+            else "there is one label: nothing to correlate it with"
+        )
+    names = np.array(model.label_names_, dtype=str)
+    first, second, cosine, correlation = (np.array(values) for values in zip(*strong, strict=True))
+    return {"first": names[first], "second": names[second], "cosine": cosine, "correlation": correlation}
 
 
 def _without_diagonal(values: Floats) -> Floats:

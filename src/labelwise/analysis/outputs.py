@@ -1,8 +1,10 @@
-"""What a fitted classifier says of items: features, cosines and scores of every entry, and the groups of entries."""
+"""Passes over a fitted classifier: all outputs, or a survey of training items."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -10,15 +12,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from labelwise._random import generator
 from labelwise.annotations import as_matrix
+from labelwise.classifier import MultiLabelClassifier
 from labelwise.errors import UserError
+from labelwise.models import Outputs
+from labelwise.summaries import TopScores
 
-if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
 
-
-class Said(NamedTuple):
-    """A classifier's view of n items, on the CPU."""
+class ModelOutputs(NamedTuple):
+    """A classifier's outputs for n items, on the CPU."""
 
     features: Tensor
     """(n, D) float32, what the head reads."""
@@ -28,52 +31,161 @@ class Said(NamedTuple):
     """(n, K) the method's scores in [0, 1], before calibration."""
 
 
-def said(model: MultiLabelClassifier, X: Any) -> Said:
-    """Return what ``model`` says of X, in one pass over it.
+def outputs_of(model: MultiLabelClassifier, X: Any) -> ModelOutputs:
+    """Return the outputs of a fitted classifier for X, in one pass.
 
     The cosines of a head that gives logits are those between features and label weights, its intercept left out.
+
+    Raises:
+        UserError: X without items.
     """
-    fitted = model.fitted_
-    features, raw, scores = [], [], []
-    for _, outputs in fitted.outputs(model.read(X).X):
-        with torch.inference_mode():
-            features.append(outputs.features.float().cpu())
-            raw.append(outputs.scores.double().cpu())
-            scores.append(fitted.method.score(outputs).double().cpu())
-    if not features:
+    parts = [
+        (outputs.features.float().cpu(), outputs.scores.double().cpu(), scores.double().cpu())
+        for _, outputs, scores in _passes(model, X)
+    ]
+    if not parts:
         raise UserError("X has no items: give at least one")
-    z = torch.cat(features)
+    features, raw, scores = (torch.cat(columns) for columns in zip(*parts, strict=True))
     cosines: Tensor | None = None
-    weight = getattr(fitted.network.head, "weight", None)
-    if fitted.method.spec.head == "cosine":
-        cosines = torch.cat(raw)
-    elif isinstance(weight, Tensor) and weight.ndim == 2 and weight.shape[1] == z.shape[1]:
-        cosines = (normalize(z) @ normalize(weight.detach().float().cpu()).T).double()
-    return Said(z, None if cosines is None else cosines.clamp(-1, 1).numpy(), torch.cat(scores).numpy())
+    weight = getattr(model.fitted_.network.head, "weight", None)
+    if model.fitted_.method.spec.head == "cosine":
+        cosines = raw
+    elif isinstance(weight, Tensor) and weight.ndim == 2 and weight.shape[1] == features.shape[1]:
+        cosines = (normalize(features) @ normalize(weight.detach().float().cpu()).T).double()
+    # Rounding may leave a cosine a little outside [-1, 1], where arccos is undefined.
+    return ModelOutputs(features, None if cosines is None else cosines.clamp(-1, 1).numpy(), scores.numpy())
 
 
-def entry_groups(
-    shape: tuple[int, ...], Y: ArrayLike, Y_true: ArrayLike | None
-) -> dict[str, NDArray[np.bool_]]:
-    """Return the entries (n, K) by what they are and what training took them for.
+def _passes(
+    model: MultiLabelClassifier, X: Any, n_rows: int | None = None
+) -> Iterator[tuple[slice, Outputs, Tensor]]:
+    """Yield (rows, outputs, the method's scores) in chunks over all items.
 
-    Groups: ``positives`` (given as relevant), ``false negatives`` (not given, yet relevant in ``Y_true``) and ``true
-    negatives``. Without ``Y_true`` all that is not given is in ``negatives``. An entry whose truth is unknown is in
-    no group.
+    Raises:
+        UserError: a number of items other than ``n_rows``, where that is given.
     """
-    given = as_matrix(Y)
-    truth = None if Y_true is None else as_matrix(Y_true)
-    for name, matrix in (("Y", given), ("Y_true", truth)):
-        if matrix is not None and matrix.shape != shape:
-            raise UserError(
-                f"{name} has shape {matrix.shape}, the model's scores of X {shape}: give one row an item and one "
-                "column a label"
-            )
-    positives = given == 1
-    if truth is None:
-        return {"positives": positives, "negatives": ~positives}
-    return {
-        "positives": positives,
-        "false negatives": ~positives & (truth == 1),
-        "true negatives": ~positives & (truth == 0),
-    }
+    items, fitted = model.read(X), model.fitted_
+    if n_rows is not None and len(items.kept) != n_rows:
+        raise UserError(f"X has {len(items.kept)} items, Y {n_rows} rows: give one row of annotations an item")
+    for rows, outputs in fitted.outputs(items.X):
+        with torch.inference_mode():
+            scores = fitted.method.score(outputs)
+        yield rows, outputs, scores
+
+
+@dataclass(frozen=True, eq=False)
+class MissingLabels:
+    """The unknown entries of highest score, the highest first.
+
+    A label without a known positive takes no part: its scores mean nothing.
+    """
+
+    rows: NDArray[np.int64]
+    """(m,) items, each once."""
+    labels: NDArray[np.int64]
+    """(m,) the label that each of them seems to miss."""
+    scores: NDArray[np.float64]
+    """(m,) its score in [0, 1]; a probability where the classifier is calibrated."""
+    predicted: NDArray[np.int64]
+    """(K,) unknown entries that the decision rule predicts."""
+    unknown: NDArray[np.int64]
+    """(K,) unknown entries."""
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """Results of a pass over the training items.
+
+    A sample of the head's outputs, and the most probable missing labels.
+    """
+
+    rows: NDArray[np.int64]
+    """(m,) sampled items, ascending: those with a known entry first served."""
+    outputs: NDArray[np.float32]
+    """(m, K) the head's outputs of these items: logits, or cosines."""
+    missing: MissingLabels | None
+    """None where every entry is known."""
+
+
+def survey(
+    model: MultiLabelClassifier,
+    X: Any,
+    Y: ArrayLike,
+    *,
+    most_rows: int = 5000,
+    missing: int = 12,
+    seed: int = 0,
+) -> Survey:
+    """Score the training items once and keep what figures need.
+
+    Args:
+        model: a fitted classifier.
+        X: n items as it takes them.
+        Y: (n, K) annotations of 1, 0 and -1.
+        most_rows: size of the sample, which the seed draws.
+        missing: how many of the most probable missing labels to keep; each item once, and no label more than its
+            share (but at least twice).
+        seed: of the sample.
+
+    Raises:
+        UserError: annotations that do not fit the model or the items.
+    """
+    labels = as_matrix(Y)
+    n_labels = len(model.label_names_)
+    if labels.shape[1] != n_labels:
+        raise UserError(
+            f"Y has {labels.shape[1]} labels, the model {n_labels}: give the labels it was trained on"
+        )
+    rows = _sample(labels, most_rows, seed)
+    outputs = np.empty((len(rows), n_labels), np.float32)
+    each = max(2, -(-missing // n_labels))
+    trained = (labels == 1).any(axis=0)
+    # A label's candidates: more than are shown, since an item is shown once.
+    top = TopScores(np.where(trained, missing * each, 0))
+    predicted = np.zeros(n_labels, np.int64)
+    for part, raw, values in _passes(model, X, len(labels)):
+        scores = values.float().cpu().numpy()
+        if model.calibration_ is not None:
+            scores = model.calibration_.apply(scores).astype(np.float32)
+        unknown = labels[part] == -1
+        first, last = np.searchsorted(rows, [part.start, part.stop])
+        outputs[first:last] = raw.scores.float().cpu().numpy()[rows[first:last] - part.start]
+        top.update(scores, part.start, unknown & trained)
+        predicted += ((model.rule_.apply(scores) == 1) & unknown).sum(axis=0)
+    if not (labels == -1).any():
+        return Survey(rows, outputs, None)
+    # What the rule says of a label without a known positive means as little as its scores.
+    claimed = np.where(trained, predicted, 0)
+    return Survey(rows, outputs, _missing(top, labels, missing, each, claimed))
+
+
+def _sample(labels: NDArray[np.int8], most: int, seed: int) -> NDArray[np.int64]:
+    order = generator(seed, "survey").permutation(len(labels))
+    known = (labels[order] >= 0).any(axis=1)
+    return np.sort(np.concatenate([order[known], order[~known]])[:most])
+
+
+def _missing(
+    top: TopScores, labels: NDArray[np.int8], most: int, each: int, predicted: NDArray[np.int64]
+) -> MissingLabels:
+    selection = top.finalize()
+    candidates = [
+        (-float(score), int(row), k)
+        for k, (ids, scores) in enumerate(zip(selection.ids, selection.scores, strict=True))
+        for row, score in zip(ids, scores, strict=True)
+    ]
+    rows: list[int] = []
+    names: list[int] = []
+    values: list[float] = []
+    for score, row, k in sorted(candidates):
+        if len(rows) < most and row not in rows and names.count(k) < each:
+            rows.append(row)
+            names.append(k)
+            values.append(-score)
+    return MissingLabels(
+        np.array(rows, np.int64),
+        np.array(names, np.int64),
+        np.array(values),
+        predicted,
+        (labels == -1).sum(axis=0),
+    )

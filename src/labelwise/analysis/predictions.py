@@ -1,14 +1,18 @@
-"""The EM+APL poster's view of predictions: how far scores of relevant entries lie from those of irrelevant ones."""
+"""Densities of scores, cosines and gradients by group, and reliability of scores."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise import metrics
 from labelwise._random import generator
-from labelwise.analysis.columns import Columns, densities
+from labelwise.analysis.columns import Columns, densities, entry_groups, stack
+from labelwise.analysis.outputs import outputs_of
 from labelwise.annotations import as_matrix
+from labelwise.classifier import MultiLabelClassifier
 from labelwise.errors import UserError
 
 _FOLDS = 5
@@ -16,8 +20,81 @@ Diagrams = list[tuple[str, metrics.Reliability]]
 """Reliability diagrams with their titles."""
 
 
+def cosine_gradients(
+    model: MultiLabelClassifier, X: Any, Y: ArrayLike, Y_true: ArrayLike | None = None, *, bins: int = 40
+) -> Columns:
+    """Return the densities of cosines and gradients by group of entries.
+
+    Ke et al., ECCV 2022, figure 2.
+
+    The gradient is |d l / d logit| = |p - y| of the cross-entropy, p the method's score and y = 1 for what ``Y``
+    gives as relevant, 0 for everything else: what a method that assumes negatives sends.
+
+    Args:
+        model: a fitted classifier.
+        X: the n items it was trained on.
+        Y: (n, K) the annotations it was trained on, 1, 0 and -1.
+        Y_true: (n, K) the labels without gaps, which tell false from true negatives; None where nobody knows them.
+        bins: number of bins of either density.
+
+    Returns:
+        Columns ``quantity``, ``group``, ``low``, ``high`` and ``density``, one row a bin. ``quantity`` is "cosine",
+        "gradient" or "probability"; of the last, ``low`` = ``high`` is a cosine and ``density`` the mean score of
+        the entries about it: the function that training shaped.
+
+    Raises:
+        UserError: labels of another shape, or a head without one weight a label.
+    """
+    _, cosines, scores = outputs_of(model, X)
+    if cosines is None:
+        raise UserError(
+            f"method {model.method_!r} has no cosines between items and labels: take another method"
+        )
+    masks = entry_groups(scores.shape, Y, Y_true)
+    groups = {name: mask for name, mask in masks.items() if mask.any()}
+    gradient = np.abs(scores - masks["positives"])
+    low, high = float(cosines.min()), float(cosines.max())
+    edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+    where = np.clip(np.digitize(cosines.ravel(), edges) - 1, 0, bins - 1)
+    counts = np.bincount(where, minlength=bins)
+    filled = counts > 0
+    middles = (edges[:-1] + edges[1:])[filled] / 2
+    return stack(
+        {
+            "cosine": densities({name: cosines[mask] for name, mask in groups.items()}, edges),
+            "gradient": densities(
+                {name: gradient[mask] for name, mask in groups.items()}, np.linspace(0, 1, bins + 1)
+            ),
+            "probability": {
+                "group": np.full(len(middles), "all"),
+                "low": middles,
+                "high": middles,
+                "density": np.bincount(where, scores.ravel(), bins)[filled] / counts[filled],
+            },
+        },
+        "quantity",
+    )
+
+
+def gradient_difference(scores: ArrayLike, Y: ArrayLike) -> float:
+    """Return the imbalance between the gradients of positives and of other entries.
+
+    An item's mean, |sum over positives (1 - p) - sum over the others p| / n.
+
+    (Ke et al., ECCV 2022, equation 6 and figure 3, over all items instead of a batch, for each item.) It equals
+    |positives - sum of p| / n: how far the expected number of labels of an item is from the given one.
+
+    Args:
+        scores: (n, K) probabilities p in [0, 1], such as ``model.decision_scores(X)``.
+        Y: (n, K) annotations; what is not 1 counts as negative.
+    """
+    p = np.asarray(scores, dtype=np.float64)
+    positive: NDArray[np.bool_] = entry_groups(p.shape, Y, None)["positives"]
+    return float(abs(np.where(positive, 1 - p, -p).sum()) / max(len(p), 1))
+
+
 def wasserstein_distances(scores: ArrayLike, Y_true: ArrayLike) -> NDArray[np.float64]:
-    """Return each label's first Wasserstein distance between the scores of its positives and of its negatives.
+    """Return each label's Wasserstein distance between positives' and negatives' scores.
 
     W_k = integral over s of |F+_k(s) - F-_k(s)|, the distribution functions of the two groups of known entries
     (Zhou et al., ECCV 2022, "distinguishability of the predictions").
@@ -35,16 +112,18 @@ def wasserstein_distances(scores: ArrayLike, Y_true: ArrayLike) -> NDArray[np.fl
     from scipy.stats import wasserstein_distance
 
     values, labels = _pair(scores, Y_true)
-    found = np.full(labels.shape[1], np.nan)
+    distances = np.full(labels.shape[1], np.nan)
     for k in range(labels.shape[1]):
         positives, negatives = (values[labels[:, k] == state, k] for state in (1, 0))
         if len(positives) and len(negatives):
-            found[k] = wasserstein_distance(positives, negatives)
-    return found
+            distances[k] = wasserstein_distance(positives, negatives)
+    return distances
 
 
 def prediction_densities(scores: ArrayLike, Y_true: ArrayLike, label: int, *, bins: int = 40) -> Columns:
-    """Return the densities of one label's scores on its known positives and negatives (Zhou et al., ECCV 2022).
+    """Return the densities of one label's scores by sign.
+
+    On its known positives and its known negatives (Zhou et al., ECCV 2022).
 
     Returns:
         Columns ``group`` ("positives", "negatives"), ``low``, ``high`` and ``density`` over ``bins`` bins of [0, 1].
@@ -70,7 +149,9 @@ def _pair(scores: ArrayLike, Y: ArrayLike) -> tuple[NDArray[np.float64], NDArray
 
 
 def score_reliability(labels: ArrayLike, scores: ArrayLike, title: str) -> Diagrams:
-    """Return the reliability diagram of scores, or nothing where the labels do not identify it.
+    """Return the reliability diagram of scores with its title.
+
+    Empty where the labels do not identify it.
 
     Args:
         labels: (n, K) of 1, 0 and -1.
@@ -85,7 +166,7 @@ def score_reliability(labels: ArrayLike, scores: ArrayLike, title: str) -> Diagr
 
 
 def held_out_reliability(labels: ArrayLike, scores: ArrayLike, *, calibrated: bool, seed: int) -> Diagrams:
-    """Return the diagrams of held-out scores as they are and, for a model that calibrates, calibrated.
+    """Return the diagrams of held-out scores before and after calibration.
 
     Calibration is judged on rows that it was not fitted to, five parts taking turns.
     """

@@ -1,4 +1,4 @@
-"""Comparing learners over data sets: mean ranks with a critical difference, paired intervals, shares of a gap."""
+"""Comparison of learners over data sets: ranks, paired differences, gaps closed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Ranks:
-    """Mean ranks of learners over blocks, best first, with Friedman's test and Nemenyi's critical difference.
+    """Mean ranks of learners over blocks, the best first, and their tests.
 
     ``names`` and ``mean_ranks`` (M,) ascending, 1 the best; ``n_blocks`` N; ``chi_square`` and ``f_statistic`` with
     their p-values; two learners whose mean ranks differ by ``critical_difference`` or more differ at ``level``;
@@ -37,7 +37,10 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference with its percentile interval: ``value`` in [``low``, ``high``] at ``level``."""
+    """A mean paired difference with its percentile interval.
+
+    ``value`` lies in [``low``, ``high``] at ``level``.
+    """
 
     value: float
     low: float
@@ -46,7 +49,7 @@ class Difference:
 
 
 def compare_ranks(names: Sequence[str], scores: ArrayLike, *, level: float = 0.05) -> Ranks:
-    """Rank M learners in each of N blocks, higher scores first, as Demsar (JMLR 7, 2006) compares classifiers.
+    """Rank M learners in N blocks, after Demsar (JMLR 7, 2006).
 
     With mean ranks R_j (ties share their mean rank), Friedman's statistic is
     12 N / (M (M + 1)) (sum_j R_j^2 - M (M + 1)^2 / 4), chi-square with M - 1 degrees of freedom; Iman and Davenport's
@@ -97,13 +100,16 @@ def compare_ranks(names: Sequence[str], scores: ArrayLike, *, level: float = 0.0
 
 
 def _cliques(ranks: Floats, difference: float) -> tuple[tuple[int, int], ...]:
-    """Return the largest runs of at least two ascending ranks that span less than ``difference``."""
-    found: list[tuple[int, int]] = []
+    """Return the largest groups of ascending ranks within ``difference``.
+
+    Groups of two and more, as (first, last) positions.
+    """
+    cliques: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.searchsorted(ranks, ranks[first] + difference, side="left")) - 1
-        if last > first and (not found or last > found[-1][1]):
-            found.append((first, last))
-    return tuple(found)
+        if last > first and (not cliques or last > cliques[-1][1]):
+            cliques.append((first, last))
+    return tuple(cliques)
 
 
 def mean_difference(
@@ -114,7 +120,7 @@ def mean_difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """Return the mean of ``scores - reference`` over blocks, with a bootstrap interval over the blocks.
+    """Return the mean of ``scores - reference`` with its bootstrap interval over blocks.
 
     Args:
         scores: (N,), or (N, S) with S repetitions (seeds) of a block, which are averaged first and drawn together.
@@ -138,7 +144,9 @@ def mean_difference(
 
 
 def gap_share(value: ArrayLike, floor: ArrayLike, ceiling: ArrayLike, *, least: float = 0.005) -> Floats:
-    """Return (value - floor) / (ceiling - floor): 0 at the floor, 1 at the ceiling; NaN for a gap below ``least``.
+    """Return the share of the gap from floor to ceiling that is closed.
+
+    (value - floor) / (ceiling - floor): 0 at the floor, 1 at the ceiling, NaN for a gap below ``least``.
 
     A share above 1 or below 0 means a better learner than the ceiling's or a worse one than the floor's.
     """

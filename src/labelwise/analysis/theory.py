@@ -1,4 +1,6 @@
-"""Two Gaussian classes learnt from noisy pseudo-labels: what a difference in variance does to each class's risk.
+"""Risks of two Gaussian classes learnt from noisy pseudo-labels.
+
+A difference in variance moves the risk from one class to the other.
 
 One label of a multi-label problem, as the BBAM paper (Li et al., NeurIPS 2024) sees it. Positives are a share alpha
 of the items. Features are x ~ N(theta, s^2 I) for positives and x ~ N(-theta, M^2 s^2 I) for negatives; only delta =
@@ -42,7 +44,7 @@ _LEAST = 1e-75
 
 
 class Risks(NamedTuple):
-    """What the best linear classifier does; arrays of the arguments' shape, scalars for scalars."""
+    """Risks of the best linear classifier, of the arguments' shape."""
 
     positive: Floats
     """R(+1): the share of positives that are called negative, in [0, 1]."""
@@ -76,7 +78,9 @@ def class_weights(
     unused_positive: ArrayLike = 0.0,
     unused_negative: ArrayLike = 0.0,
 ) -> tuple[Floats, Floats]:
-    """Return w+ and w-, the weights of the true class risks in the risk on noisy labels, up to its constant.
+    """Return w+ and w-, the weights of the class risks on noisy labels.
+
+    They weigh the true class risks in the risk on noisy labels, up to its constant.
 
     w+ = alpha (1 - lambda + lambda (1 - 2 e+ - u+)) and w- = (1 - alpha) (1 - lambda + lambda (1 - 2 e- - u-)): a
     wrong label takes back what a right one gives, and an unused one gives nothing.
@@ -132,7 +136,9 @@ def risks(
     separation: ArrayLike = 1.0,
     **labels: ArrayLike,
 ) -> Risks:
-    """Return both class risks and VCA of the linear classifier that errs least on the noisy labels.
+    """Return class risks and VCA of the best linear classifier.
+
+    The best is the one that errs least on the noisy labels.
 
     All arguments broadcast.
 
@@ -161,8 +167,8 @@ def risks(
     R_positive = np.where(all_negative, 1.0, np.where(all_positive, 0.0, R_positive))
     R_negative = np.where(all_negative, 0.0, np.where(all_positive, 1.0, R_negative))
     threshold = np.where(all_negative, np.inf, np.where(all_positive, -np.inf, delta + cut))
-    found = R_positive, R_negative, (R_positive - R_negative) ** 2 / 4, threshold
-    return Risks(*(value[()] for value in found))
+    values = R_positive, R_negative, (R_positive - R_negative) ** 2 / 4, threshold
+    return Risks(*(value[()] for value in values))
 
 
 def simulate(
@@ -179,7 +185,9 @@ def simulate(
     repeats: int = 24,
     seed: int = 0,
 ) -> Simulation:
-    """Draw items and noisy labels, take the threshold that errs least on them, and count errors on fresh items.
+    """Estimate the class risks by drawing items and noisy labels.
+
+    The threshold that errs least on them is judged on fresh items.
 
     No formula of this module is used: n items are drawn on the line through both means with their labels, all n + 1
     cuts are tried, and 2 n fresh items with true labels, n of each class, are judged by the best cut. The means over
@@ -200,8 +208,8 @@ def simulate(
         if number < 2:
             raise UserError(f"{name}={number}: give a whole number of at least 2")
     draw = generator(seed, "two_gaussians")
-    found = np.empty((repeats, 2))
-    for row in found:
+    rates = np.empty((repeats, 2))
+    for row in rates:
         truth = draw.random(n) < label_share
         x = np.where(truth, delta + draw.standard_normal(n), -delta + M * draw.standard_normal(n))
         chance = draw.random(n)
@@ -218,7 +226,7 @@ def simulate(
         threshold = (edges[best] + edges[best + 1]) / 2
         row[0] = np.mean(delta + draw.standard_normal(n) <= threshold)
         row[1] = np.mean(-delta + M * draw.standard_normal(n) > threshold)
-    columns = np.column_stack([found, found[:, 0] - found[:, 1]])
+    columns = np.column_stack([rates, rates[:, 0] - rates[:, 1]])
     mean, error = columns.mean(0), columns.std(0, ddof=1) / np.sqrt(repeats)
     return Simulation(*(float(v) for pair in zip(mean, error, strict=True) for v in pair))
 

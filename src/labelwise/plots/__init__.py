@@ -1,4 +1,7 @@
-"""Drawings of data as matplotlib figures: no global state, no file formats, one calm style."""
+"""Figures of data with matplotlib, in one style.
+
+Nothing here keeps global state or reads files.
+"""
 
 from labelwise.plots.bars import label_bars, label_counts, method_bars
 from labelwise.plots.charts import angle_densities, item_grid, learning_curve, reliability_diagram

@@ -1,4 +1,4 @@
-"""Bars: what is known of each label, how well each is predicted, how methods compare."""
+"""Horizontal bars of labels and of methods."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NARROW, _SHORT = 500, 5
 
 @dataclass(frozen=True)
 class _Rows:
-    """Axes with one horizontal bar a name, the first on top: where the bars lie and where text goes."""
+    """Axes with one horizontal bar a name, the first on top."""
 
     figure: Figure
     axes: Axes
@@ -44,7 +44,7 @@ class _Rows:
         return np.arange(len(self.names), dtype=np.float64) + (0.24 if self.stacked else 0.0)
 
     def write(self, texts: Sequence[str], role: str = "ink") -> None:
-        """Write each row's text: in one column right of the bars, or above the bar's right end."""
+        """Write each row's text right of the bars or above them."""
         for place, text in enumerate(texts):
             if self.stacked:
                 self.above(1, place, text, "right", role)
@@ -52,7 +52,7 @@ class _Rows:
                 write_beside(self.axes, place, text, role)
 
     def above(self, x: float, place: int, text: str, align: str, role: str) -> None:
-        """Write a text above a row's bar, at its left end (0) or right end (1)."""
+        """Write a text above the left (0) or right end (1) of a bar."""
         self.axes.annotate(
             text,
             (x, place - 0.04),
@@ -65,7 +65,10 @@ class _Rows:
         )
 
     def line(self, value: float, role: str) -> None:
-        """Draw a dashed line at ``value`` through all rows, or only their bars where text is in between."""
+        """Draw a dashed line at ``value`` through all rows.
+
+        Through their bars alone where text is in between.
+        """
         style: dict[str, Any] = {"color": colour(role), "linewidth": 1.5, "zorder": 3}
         if self.stacked:
             self.axes.vlines(np.full(len(self.names), value), self.places - 0.26, self.places + 0.26, **style)
@@ -83,7 +86,10 @@ class _Rows:
 
 
 def _rows(names: Sequence[str], width: float, *, below: float, row: float) -> _Rows:
-    """Return empty rows of ``row`` pixels each; ``below`` pixels are for the axis and legend."""
+    """Return empty rows of ``row`` pixels each.
+
+    ``below`` pixels are for the axis and the legend.
+    """
     count = max(len(names), 1)
     stacked = width < _NARROW and max(map(len, names), default=0) > _SHORT
     figure = new_figure(width, below + (row + 14 if stacked else row) * count)
@@ -115,7 +121,7 @@ def label_counts(
     *,
     width: float = 680,
 ) -> Figure:
-    """Draw each label's known positives, known negatives and unknown entries, stacked; the first on top."""
+    """Draw each label's known positives, known negatives and unknown entries, stacked."""
     with drawing():
         rows = _rows(names, width, below=72, row=26)
         left = np.zeros(len(names))
@@ -159,7 +165,9 @@ def label_bars(
     label: str = "average precision",
     width: float = 680,
 ) -> Figure:
-    """Draw a value in [0, 1] for each label, with its interval where ``low`` and ``high`` are given.
+    """Draw a value in [0, 1] for each label, with its interval.
+
+    Intervals are drawn where ``low`` and ``high`` are given.
 
     A label whose value is NaN has no bar and says so.
     """
@@ -185,7 +193,9 @@ def method_bars(
     best: int | None = None,
     width: float = 680,
 ) -> Figure:
-    """Draw a value in [0, 1] for each method, with its interval where ``low`` and ``high`` are given.
+    """Draw a value in [0, 1] for each method, with its interval.
+
+    Intervals are drawn where ``low`` and ``high`` are given.
 
     ``reference``, ``ceiling`` and ``best`` are positions: a line runs through all rows at the value of the
     reference and of the ceiling, which have colours of their own; ``best`` is drawn stronger than the others.

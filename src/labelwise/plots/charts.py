@@ -1,4 +1,4 @@
-"""Charts of one model: its learning curve, the angles of its entries, its reliability, and pictures of items."""
+"""Charts of one model: learning curve, angles, reliability, and pictures of items."""
 
 from __future__ import annotations
 
@@ -99,7 +99,9 @@ def learning_curve(
 def angle_densities(
     edges: ArrayLike, panels: Sequence[tuple[str, ArrayLike, ArrayLike]], *, width: float = 680
 ) -> Figure:
-    """Draw the densities of positives' and negatives' angles, a panel each of (title, positives, negatives).
+    """Draw the densities of positives' and negatives' angles.
+
+    A panel each of (title, positives, negatives).
 
     Args:
         edges: (B + 1,) of the bins, in degrees.
@@ -151,7 +153,9 @@ def reliability_diagram(
     title: str = "",
     width: float = 340,
 ) -> Figure:
-    """Draw each bin's observed share of positives at its mean probability, and below how many entries it holds.
+    """Draw the observed share of positives against the predicted probability, by bin.
+
+    Below are the entries of each bin.
 
     Args:
         edges: (B + 1,) of the bins, from 0 to 1.
@@ -191,7 +195,9 @@ def reliability_diagram(
 def item_grid(
     pictures: Sequence[NDArray[Any]], captions: Sequence[str], *, columns: int = 4, width: float = 680
 ) -> Figure:
-    """Draw pictures, (H, W) grey or (H, W, 3) colour each, in rows of ``columns`` with captions below them.
+    """Draw pictures in rows of ``columns``, with captions below.
+
+    Pictures are (H, W) grey or (H, W, 3) colour.
 
     A caption may have several lines; ``width`` is in pixels.
     """

@@ -1,4 +1,7 @@
-"""Figures as text for a page: SVG whose colours and font are the page's, and PNG as a data URI."""
+"""Figures and pictures as SVG, PNG and files.
+
+An SVG takes its colours and font from the page that it stands in.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 
 
 def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
-    """Return the figure as an ``<svg>`` element to be put into an HTML page.
+    """Return the figure as an ``<svg>`` element for an HTML page.
 
     Text stays text in the page's font, and colours of ``PALETTE`` become ``var(--plot-ROLE)`` (see
     ``stylesheet``), so that one drawing serves both themes. The element is as wide as its container,
@@ -46,7 +49,7 @@ def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
         for child in list(parent):
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
-    used = {found for element in root.iter() for found in _references(element)}
+    used = {target for element in root.iter() for target in _references(element)}
     for element in root.iter():
         element.tag = _local(element.tag)
         attributes = {_local(key): value for key, value in element.attrib.items()}
@@ -71,12 +74,12 @@ def _local(name: str) -> str:
 
 
 def _references(element: ElementTree.Element) -> list[str]:
-    found = [value[1:] for key, value in element.attrib.items() if _local(key) == "href"]
-    return found + [name for value in element.attrib.values() for name in _REFERENCE.findall(value)]
+    targets = [value[1:] for key, value in element.attrib.items() if _local(key) == "href"]
+    return targets + [target for value in element.attrib.values() for target in _REFERENCE.findall(value)]
 
 
 def _themed(attributes: dict[str, str], name: str, used: set[str]) -> dict[str, str]:
-    """Return the attributes with ids of the figure's own, the page's font and the theme's colours."""
+    """Return the attributes with unique ids, the page's font and theme colours."""
     themed = {}
     for key, value in attributes.items():
         if key == "id":
@@ -94,7 +97,10 @@ def _themed(attributes: dict[str, str], name: str, used: set[str]) -> dict[str, 
 
 
 def as_png_data_uri(figure: Figure, *, scale: float = 2.0) -> str:
-    """Return the figure as a transparent PNG in a ``data:`` URI, ``scale`` pixels to one of its width."""
+    """Return the figure as a transparent PNG in a ``data:`` URI.
+
+    ``scale`` pixels stand for one of its width.
+    """
     file = io.BytesIO()
     with drawing(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
@@ -105,7 +111,9 @@ def as_png_data_uri(figure: Figure, *, scale: float = 2.0) -> str:
 def save_figure(
     figure: Figure, path: Path, kind: Literal["png", "svg"], *, caption: str = "", scale: float = 2.0
 ) -> None:
-    """Write the figure on white to ``path``; the same figure gives the same bytes.
+    """Write the figure on white to ``path``.
+
+    The same figure gives the same bytes.
 
     Args:
         caption: Small print below the figure: what it rests on.
@@ -125,7 +133,9 @@ def save_figure(
 
 
 def picture_data_uri(picture: NDArray[Any], *, most: int = 256) -> str:
-    """Return a picture, (H, W) grey or (H, W, 3 or 4) colour, as a PNG in a ``data:`` URI.
+    """Return a picture as a PNG in a ``data:`` URI.
+
+    Pictures are (H, W) grey or (H, W, 3 or 4) colour.
 
     Integers are 0..255, floats 0..1. A picture whose longer side is above ``most`` pixels is reduced to it.
     """

@@ -1,4 +1,4 @@
-"""Label correlation graphs: labels on a circle, the pairs that go together joined by lines."""
+"""Label correlation graphs: labels on a circle, joined by lines."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ Edge = tuple[int, int, float]
 def label_graphs(
     names: Sequence[str], panels: Sequence[tuple[str, Sequence[Edge]]], *, width: float = 680
 ) -> Figure:
-    """Draw one graph for each of the panels (title, edges), with the same labels in the same places.
+    """Draw one graph for each of the panels (title, edges).
+
+    All have the same labels in the same places.
 
     A line is as wide as its pair is strong, within its panel; one that every panel has is blue, others orange. Labels
     that go together stand near each other; where the figure is narrow the panels stand below each other.
@@ -95,7 +97,10 @@ def _draw(
 
 
 def _around(n: int, edges: Sequence[Edge]) -> NDArray[np.int64]:
-    """Return an order of the labels in which those joined are near: by the angle in two slow modes of the graph."""
+    """Return an order of the labels in which joined ones are near.
+
+    By the angle in the two slowest modes of the graph.
+    """
     if n < 4:
         return np.arange(n)
     weight = np.full((n, n), 1e-3)

@@ -39,7 +39,9 @@ _ROLES = {"positives": "blue", "negatives": "slate", "true negatives": "slate", 
 
 
 def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
-    """Draw densities of cosines with the score they get, and below them of gradients (HML, figure 2).
+    """Draw densities of cosines with their scores, and of gradients below.
+
+    HML, figure 2.
 
     Args:
         data: The columns of ``analysis.cosine_gradients``, and perhaps ``scenario`` for a column of panels each.
@@ -97,7 +99,9 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
 
 
 def prediction_densities(data: Data, *, label: str = "score", width: float = 900) -> Figure:
-    """Draw the densities of one label's scores on its positives and negatives, a panel a method (EM+APL poster).
+    """Draw the densities of one label's scores by sign, a panel a method.
+
+    EM+APL poster.
 
     Args:
         data: The columns of ``analysis.prediction_densities``, and perhaps ``method``.
@@ -125,7 +129,9 @@ def prediction_densities(data: Data, *, label: str = "score", width: float = 900
 
 
 def wasserstein_distances(data: Data, *, width: float = 680) -> Figure:
-    """Draw each label's distance between its positives' and negatives' scores, a row a method (EM+APL poster).
+    """Draw each label's distance between positives' and negatives' scores.
+
+    A row a method (EM+APL poster).
 
     Args:
         data: Columns ``method``, ``label`` and ``distance`` (``analysis.wasserstein_distances``); a method's mean
@@ -153,7 +159,9 @@ def wasserstein_distances(data: Data, *, width: float = 680) -> Figure:
 
 
 def loss_landscape(data: Data, *, width: float = 900) -> Figure:
-    """Draw the loss around the trained weights, a panel a method, all in the same shades (EM+APL poster).
+    """Draw the loss around the trained weights, a panel a method.
+
+    All panels have the same shades (EM+APL poster).
 
     Args:
         data: The columns of ``analysis.loss_landscape``, and perhaps ``method``.
@@ -185,7 +193,7 @@ def loss_landscape(data: Data, *, width: float = 900) -> Figure:
 
 
 def correlation_graph(data: Data, *, width: float = 560) -> Figure:
-    """Draw labels on a circle, joined where they go together (HML, figure 6).
+    """Draw labels on a circle, correlated ones joined (HML, figure 6).
 
     Args:
         data: The columns of ``analysis.correlation_pairs``; labels without a pair are left out.
@@ -199,7 +207,9 @@ def correlation_graph(data: Data, *, width: float = 560) -> Figure:
 
 
 def vdfd_by_epoch(data: Data, *, labels: Sequence[str] | None = None, width: float = 900) -> Figure:
-    """Draw VDFD over the epochs, a line a run (BBAM: semi-supervised against supervised, and per method).
+    """Draw VDFD over the epochs, a line a run.
+
+    BBAM: semi-supervised against supervised, and per method.
 
     Args:
         data: Columns ``epoch``, ``label``, ``vdfd`` (``analysis.vdfd_by_epoch``), and perhaps ``run``.
@@ -240,7 +250,9 @@ def vdfd_by_epoch(data: Data, *, labels: Sequence[str] | None = None, width: flo
 
 
 def epoch_seconds(data: Data, *, width: float = 680) -> Figure:
-    """Draw how long an epoch takes, a bar a method with its range, a panel a dataset (BBAM, training time).
+    """Draw the seconds of an epoch, a bar a method.
+
+    With its range, and a panel a dataset (BBAM, training time).
 
     Args:
         data: The columns of ``analysis.epoch_seconds``, and perhaps ``dataset``.

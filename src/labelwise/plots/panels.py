@@ -58,12 +58,15 @@ def ordered(values: NDArray[Any]) -> list[Any]:
 
 
 def optional(data: Data, column: str) -> NDArray[Any] | None:
-    """Return a column that a figure can do without, None where it is missing."""
+    """Return an optional column, None where it is missing."""
     return np.asarray(data[column]) if column in data else None
 
 
 def rows_by(data: Data, column: str, n_rows: int) -> list[tuple[Any, NDArray[np.bool_]]]:
-    """Return each value of a column with the mask of its rows; None with all rows where the column is missing."""
+    """Return each value of a column with the mask of its rows.
+
+    Where the column is missing: None with all rows.
+    """
     values = optional(data, column)
     if values is None:
         return [(None, np.ones(n_rows, bool))]
@@ -73,7 +76,10 @@ def rows_by(data: Data, column: str, n_rows: int) -> list[tuple[Any, NDArray[np.
 def panels(
     count: int, width: float, height: float, *, most: int = 3, **shared: Any
 ) -> tuple[Figure, list[Axes]]:
-    """Return a figure of ``count`` bare axes, at most ``most`` a row and one a row where it is narrow."""
+    """Return a figure of ``count`` bare axes, at most ``most`` a row.
+
+    One a row where the figure is narrow.
+    """
     across = 1 if width < 500 else min(most, count)
     down = -(-count // across)
     figure = new_figure(width, 40 + height * down)
@@ -88,7 +94,7 @@ def panels(
 
 
 def space_panels(figure: Figure) -> None:
-    """Leave room between panels, so that neither their ticks nor titles and legend touch."""
+    """Leave room between panels for ticks, titles and legend."""
     engine = figure.get_layout_engine()
     if engine is not None:
         engine.set(w_pad=10 / 72, h_pad=7 / 72)  # type: ignore[call-arg]
@@ -109,7 +115,9 @@ def lines(
     among: Sequence[Any] | None = None,
     markers: bool = True,
 ) -> list[Line2D]:
-    """Draw y against x, a line a group in the order of x, with a band of one ``error`` to either side.
+    """Draw y against x, a line a group in the order of x.
+
+    With a band of one ``error`` to either side.
 
     ``among`` are the groups of all panels, so that a group looks alike in each. Returns the legend's handles.
     """
@@ -142,7 +150,7 @@ def shades() -> Any:
 
 
 def put_legend(figure: Figure, handles: Sequence[Line2D | Patch], width: float) -> None:
-    """Put the legend above the panels, on as many lines as the width asks for."""
+    """Put the legend above the panels, in lines that fit the width."""
     longest = max(len(str(handle.get_label())) for handle in handles)
     across = max(1, min(len(handles), int(width / (48 + 7.5 * longest))))
     figure.legend(

@@ -1,4 +1,4 @@
-"""Learners over many sets: at their mean ranks with the critical difference, and their gains with intervals."""
+"""Learners compared over many sets: mean ranks, and gains with intervals."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def critical_difference(
     emphasis: Sequence[str] = (),
     width: float = 680,
 ) -> Figure:
-    """Draw learners along an axis of mean ranks, after Demsar (JMLR 7, 2006); the best are on the left.
+    """Draw learners along an axis of mean ranks.
+
+    After Demsar (JMLR 7, 2006); the best are on the left.
 
     Args:
         names: In the order of ``mean_ranks``, ascending.
@@ -90,7 +92,9 @@ def paired_gains(
     emphasis: Sequence[str] = (),
     width: float = 680,
 ) -> Figure:
-    """Draw differences to a reference with their intervals, one row a name and one panel a setting.
+    """Draw differences to a reference with their intervals.
+
+    One row a name, and one panel a setting.
 
     Args:
         panels: (values, low, high), each (names,), by title; NaN where there is none. Blue: the interval lies above
@@ -130,7 +134,7 @@ def paired_gains(
 
 
 def _beyond(axes: Axes, values: NDArray[np.float64], limits: tuple[float, float], colours: list[str]) -> None:
-    """Cut an axis at ``limits`` and write the values outside at its ends."""
+    """Cut an axis at ``limits``, writing values outside at its ends."""
     axes.set_xlim(limits)
     for place, value in enumerate(values):
         for edge, outside, align in (

@@ -1,4 +1,4 @@
-"""One style for all figures: roles of colour in a light and a dark theme, type sizes, bare axes."""
+"""The style of all figures: colours of two themes, sizes, bare axes."""
 
 from __future__ import annotations
 
@@ -43,12 +43,18 @@ PALETTE: Mapping[str, Colour] = MappingProxyType(
 
 
 def colour(role: str) -> str:
-    """Return the role's colour in the light theme; ``as_svg`` makes it follow the page's theme."""
+    """Return the role's colour in the light theme.
+
+    ``as_svg`` makes it follow the page's theme.
+    """
     return PALETTE[role].light
 
 
 def stylesheet() -> str:
-    """Return the CSS custom properties ``--plot-ROLE`` for both themes; printing takes the light one."""
+    """Return the CSS custom properties ``--plot-ROLE`` for both themes.
+
+    Printing takes the light one.
+    """
 
     def block(theme: str) -> str:
         pairs = (f"--plot-{role}:{getattr(value, theme)}" for role, value in PALETTE.items())
@@ -79,7 +85,10 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def bare(axes: Axes, *, grid: str = "x") -> None:
-    """Leave tick labels and thin lines across the ``grid`` axis (``x``, ``y`` or ``""``) and nothing else."""
+    """Leave tick labels and thin lines across the ``grid`` axis alone.
+
+    ``grid`` is ``x``, ``y`` or ``""``.
+    """
     axes.set_facecolor("none")
     for spine in axes.spines.values():
         spine.set_visible(False)
@@ -103,13 +112,16 @@ def shade_steps(
     baseline: float = 0.0,
     alpha: float = 0.22,
 ) -> None:
-    """Draw a density over bins: its steps as a line, the area below them shaded."""
+    """Draw a density over bins, the area below its steps shaded."""
     axes.stairs(values, edges, baseline=baseline, fill=True, color=colour(role), alpha=alpha)
     axes.stairs(values, edges, baseline=baseline, color=colour(role), linewidth=1.75)
 
 
 def write_beside(axes: Axes, place: float, text: str, role: str = "ink", *, distance: float = 12) -> None:
-    """Write a text right of the axes, beside the row at ``place``, ``distance`` pixels away."""
+    """Write a text right of the axes, beside the row at ``place``.
+
+    ``distance`` pixels away.
+    """
     axes.annotate(
         text,
         (1, place),
@@ -122,13 +134,15 @@ def write_beside(axes: Axes, place: float, text: str, role: str = "ink", *, dist
 
 
 def name_rows(axes: Axes, names: Sequence[str]) -> None:
-    """Write the names of horizontal rows left of the axes, the first at 0."""
+    """Write the names of horizontal rows left of the axes."""
     axes.set_yticks(range(len(names)), [short(name, 34) for name in names])
     axes.tick_params(axis="y", colors=colour("ink"), pad=6)
 
 
 def short(name: str, most: int) -> str:
-    """Return ``name`` on one line of at most ``most`` characters, its middle left out where it is longer.
+    """Return ``name`` on one line of at most ``most`` characters.
+
+    The middle of a longer one is left out.
 
     Control characters are written out: no drawing can hold them.
     """

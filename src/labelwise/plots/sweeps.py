@@ -1,4 +1,4 @@
-"""Figures of sweeps: a value against a margin, a share of labels, a scale, a ratio of spreads."""
+"""Figures of sweeps: values against margin, scale, label share, ratio of spreads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _TICKS = 7
 
 
 def margin_sweep(data: Data, *, width: float = 560) -> Figure:
-    """Draw mAP, and below it the accumulated gradient difference, against the margin (HML, figure 3).
+    """Draw mAP and the accumulated gradient difference against the margin.
+
+    HML, figure 3.
 
     Args:
         data: Columns ``margin``, ``map`` and ``gradient_difference`` (``analysis.gradient_difference``), and
@@ -70,7 +72,9 @@ def margin_sweep(data: Data, *, width: float = 560) -> Figure:
 def fraction_curves(
     data: Data, *, label: str = "share of positives kept", x: str = "fraction", width: float = 680
 ) -> Figure:
-    """Draw mAP against the share of labels kept, a line a method (HML, figure 4; the EM+APL poster's MLML setting).
+    """Draw mAP against the share of labels kept, a line a method.
+
+    HML, figure 4; the EM+APL poster's MLML setting.
 
     Args:
         data: Columns ``fraction`` (or ``x``) in [0, 1], ``method``, ``map``, and perhaps ``std`` for a band and
@@ -103,7 +107,9 @@ def fraction_curves(
 
 
 def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figure:
-    """Draw a score for each pair of scale and margin as shades, the best one framed (HML, figure 5).
+    """Draw a score for each pair of scale and margin, as shades.
+
+    The best pair is framed (HML, figure 5).
 
     Args:
         data: Columns ``scale``, ``margin`` and ``value``; a pair without a row is left blank, of several rows the
@@ -143,7 +149,9 @@ def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figur
 
 
 def sensitivity(data: Data, *, width: float = 680) -> Figure:
-    """Draw scores against the values of each hyper-parameter, a panel each (BBAM, sensitivity to s and m).
+    """Draw scores against the values of each hyper-parameter, a panel each.
+
+    BBAM, sensitivity to s and m.
 
     Args:
         data: Columns ``parameter``, ``value``, ``metric`` and ``score``, and perhaps ``std``.
@@ -172,7 +180,9 @@ def sensitivity(data: Data, *, width: float = 680) -> Figure:
 
 
 def theory_curves(data: Data, *, width: float = 900) -> Figure:
-    """Draw both class risks and VCA against M, a line a noise level, a row of panels a label share.
+    """Draw both class risks and VCA against M, a line a noise level.
+
+    A row of panels a label share.
 
     Args:
         data: The columns of ``analysis.theory.curves``; rows whose ``source`` is "simulation" are dots with bars of

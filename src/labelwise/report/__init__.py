@@ -1,4 +1,4 @@
-"""The HTML report of a run: one self-contained file on what was known, done and found."""
+"""The HTML report of a run, in one self-contained file."""
 
 from labelwise.report.content import ReportContent, content_of
 from labelwise.report.page import write_report

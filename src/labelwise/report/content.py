@@ -1,4 +1,4 @@
-"""A report's content as plain data: the sections in the order in which the page shows them."""
+"""The content of a report as plain data, and its sections in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labelwise.report.sections.training import TRAINING, Training
 
 @dataclass(frozen=True)
 class ReportContent:
-    """A report's sections, in the order in which they are shown; each may be left out.
+    """The data of a report's sections, each of which may be left out.
 
     The first field of a section names it: its place here is the section's place in the page.
     """

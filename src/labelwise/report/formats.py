@@ -23,7 +23,10 @@ _SIDE, _LONGEST, _MOST_TEXT = 160, 480, 400
 
 
 def share(value: float | None) -> str:
-    """Return a value in [0, 1] with three decimals, or a dash where it is undefined."""
+    """Return a value in [0, 1] with three decimals.
+
+    An undefined one is a dash.
+    """
     return MISSING if value is None or math.isnan(value) else f"{value:.3f}"
 
 
@@ -38,7 +41,10 @@ def count(value: int) -> str:
 
 
 def percent(value: float) -> str:
-    """Return a share in per cent; one that is not 0 or all never reads as if it were."""
+    """Return a share in per cent.
+
+    One that is not 0 or all never reads as if it were.
+    """
     if 0 < value < 0.001:
         return "under 0.1%"
     if 0.999 < value < 1:
@@ -57,7 +63,10 @@ def duration(seconds: float | None) -> str:
 
 
 def threshold(value: float | None) -> str:
-    """Return the score from which a label is predicted; an infinite one is never reached."""
+    """Return the score from which a label is predicted.
+
+    An infinite one is never reached.
+    """
     return "never" if value is not None and math.isinf(value) else share(value)
 
 
@@ -81,7 +90,7 @@ def sentence(text: str) -> str:
 
 
 def drawings(draw: Callable[..., Any], description: str, name: str) -> list[tuple[str, Markup]]:
-    """Return a drawing for wide and for narrow pages, as (class, SVG) pairs."""
+    """Return (class, SVG) pairs of a drawing, for wide and narrow pages."""
     return [
         (kind, Markup(plots.as_svg(draw(width=width), description, name=f"{name}-{kind}")))
         for kind, width in (("wide", WIDE), ("narrow", NARROW))
@@ -89,12 +98,18 @@ def drawings(draw: Callable[..., Any], description: str, name: str) -> list[tupl
 
 
 def partial_caption(selection: str, n_labels: int) -> str:
-    """Return the caption of a drawing of the labels of a ``selection``, empty where all are drawn."""
+    """Return the caption of a drawing of selected labels.
+
+    Empty where all are drawn.
+    """
     return f"The {MOST_BARS} of {count(n_labels)} labels {selection}." if n_labels > MOST_BARS else ""
 
 
 def item_card(name: str, alt: str, picture: str | NDArray[Any] | None, text: str | None) -> dict[str, Any]:
-    """Return an item as the macro ``card`` prints it: its picture as a ``data:`` URI, its text cut short."""
+    """Return an item as the macro ``card`` prints it.
+
+    Its picture is a ``data:`` URI, its text is cut short.
+    """
     small = isinstance(picture, np.ndarray) and max(picture.shape[:2]) <= 64
     return {
         "name": name,

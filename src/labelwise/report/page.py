@@ -62,7 +62,10 @@ def render(content: ReportContent) -> str:
 
 
 def _printable(value: Any) -> Any:
-    """Return a text as a page can hold it; what is marked as HTML was made here."""
+    """Return a text without the characters that no page can hold.
+
+    What is marked as HTML was made here.
+    """
     return printable(value) if type(value) is str else value
 
 

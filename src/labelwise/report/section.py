@@ -1,4 +1,4 @@
-"""Section: a part of the page; Subject: the classifier and the items that a report is about."""
+"""Sections of the page, and the classifier that they report on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from labelwise.classifier import MultiLabelClassifier
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A fitted classifier with its training items and the items it was judged on, as ``content_of`` takes them."""
+    """A fitted classifier with its training and judged items.
+
+    The attributes are the arguments of ``content_of``.
+    """
 
     model: MultiLabelClassifier
     evaluation: metrics.Evaluation | None
@@ -44,7 +47,10 @@ class Subject:
 
     @cached_property
     def survey(self) -> Survey | None:
-        """One pass over the training items, which several sections read; None without them."""
+        """One pass over the training items, None without them.
+
+        Several sections read it.
+        """
         if self.X is None or self.Y is None:
             return None
         return survey(self.model, self.X, self.annotations, seed=self.seed)
@@ -57,14 +63,14 @@ class Subject:
 
     @property
     def summary(self) -> Mapping[str, Any]:
-        """The facts on the training labels; a loaded model has them as plain data."""
+        """The facts on the training labels as plain data."""
         summary = self.model.summary_
         return summary if isinstance(summary, Mapping) else summary.to_dict()
 
 
 @dataclass(frozen=True)
 class Section:
-    """A section of the page: its data, how a classifier gives it, and how it is shown.
+    """A section: its data, their origin in a classifier, and their display.
 
     Its block of the page is the template ``sections/NAME.html``.
     """

@@ -1,1 +1,1 @@
-"""The report's sections, a file each, with its block of the page beside it."""
+"""The report's sections, each with its template beside it."""

@@ -37,7 +37,10 @@ class ComparisonRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods side by side; ``drawn`` are the keys of the columns that are drawn as bars."""
+    """Methods side by side.
+
+    ``drawn`` are the keys of the columns that are drawn as bars.
+    """
 
     rows: Sequence[ComparisonRow]
     columns: Sequence[Column]
@@ -54,7 +57,7 @@ _FORMATS: dict[str, Callable[[Any], str]] = {
 
 
 def show(comparison: Comparison | None) -> dict[str, Any] | None:
-    """Return the bars of the drawn columns and the table of all columns."""
+    """Return the bars of drawn columns and the table of all columns."""
     if comparison is None:
         return None
     best = {column.key: _best(comparison, column) for column in comparison.columns}

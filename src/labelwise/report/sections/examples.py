@@ -1,4 +1,4 @@
-"""Example items: the labels that were known or hidden, and those that methods predicted."""
+"""Example items with known, hidden and predicted labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labelwise.report.section import Section
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """An item with its known and its hidden relevant labels, and the labels that methods predicted."""
+    """An item with its known, hidden and predicted labels."""
 
     known: Sequence[str]
     hidden: Sequence[str]
@@ -38,7 +38,7 @@ def show(examples: Sequence[Example], examples_words: Sequence[str]) -> dict[str
 
 
 def _card(example: Example, place: int) -> dict[str, Any]:
-    """Return an item with its labels, and each method's predictions sorted by them."""
+    """Return an item with each method's predictions sorted into right and wrong."""
     name = example.name or f"Item {place + 1}"
     hidden, relevant = list(example.hidden), {*example.known, *example.hidden}
     alt = f"{name}; relevant labels: {', '.join([*example.known, *hidden]) or 'none'}"

@@ -23,7 +23,10 @@ _SETTINGS = {
 
 
 def show(summary: Summary | Mapping[str, Any] | None, summary_words: Sequence[str]) -> dict[str, Any] | None:
-    """Return what is known of the labels; those with the most known positives are drawn."""
+    """Return the labels' setting and counts.
+
+    Those with the most known positives are drawn.
+    """
     if not summary:
         return None
     facts = summary if isinstance(summary, Mapping) else summary.to_dict()
@@ -83,7 +86,7 @@ def _items(facts: Mapping[str, Any]) -> str:
 
 
 def _balance(facts: Mapping[str, Any]) -> str:
-    """Return in words how many labels an item has, and how far the labels' frequencies lie apart."""
+    """Return in words an item's number of labels and the labels' frequencies."""
     sentences = []
     if facts.get("cardinality") is not None:
         sentences.append(f"Fully known items carry {facts['cardinality']:.2f} relevant labels on average.")

@@ -1,4 +1,4 @@
-"""Angles between items and labels, and labels that go together: what the trained model shows of itself."""
+"""Angles between items and labels, and correlated labels, of a trained model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Learnt:
 
 
 def gather(subject: Subject) -> dict[str, Any]:
-    """Return angles, for a head that gives cosines, and how labels go together."""
+    """Return angles, for a head with cosines, and label correlations."""
     model, survey = subject.model, subject.survey
     if survey is None:
         return {}
@@ -105,7 +105,7 @@ def _angles(angles: AngleDistributions) -> dict[str, Any]:
 
 
 def _spread(angles: AngleDistributions) -> str:
-    """Return in words how far the spreads of positive and negative angles lie apart."""
+    """Return in words the difference between the spreads of both signs' angles."""
     size = _mean_size(angles.vdfd)
     if not math.isfinite(size):
         return ""

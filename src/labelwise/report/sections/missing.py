@@ -42,7 +42,7 @@ class Missing:
 
 
 def gather(subject: Subject) -> dict[str, Any]:
-    """Return the most probable missing labels with their items as they look or read."""
+    """Return the most probable missing labels with their items' pictures or texts."""
     if subject.survey is None or subject.survey.missing is None:
         return {}
     entries = subject.survey.missing
@@ -78,7 +78,7 @@ def _example(subject: Subject, row: int, label: int, score: float) -> MissingExa
 
 
 def show(missing: Missing | None) -> dict[str, Any] | None:
-    """Return the items with the label that each seems to miss, and how many unknown entries are claimed."""
+    """Return items that seem to miss a label, and counts per label."""
     if missing is None:
         return None
     order = sorted(range(len(missing.names)), key=lambda k: (-missing.predicted[k], k))

@@ -1,4 +1,4 @@
-"""Results: metrics, a table of labels, reliability; or the decision rule alone where nothing was judged."""
+"""Results: metrics, a table of labels, reliability, decision rule."""
 
 from __future__ import annotations
 
@@ -77,7 +77,10 @@ class Decision:
 
 
 def gather(subject: Subject) -> dict[str, Any]:
-    """Return the figures: of an evaluation or of scored items, else of the rows held out in training."""
+    """Return the figures of judged items and the decision rule.
+
+    Judged are, in this order: an evaluation, scored items, the rows held out in training.
+    """
     model, labels, scores = subject.model, subject.labels, subject.scores
     evaluation: Evaluation | Mapping[str, Any] | None = subject.evaluation
     judged_on = subject.judged_on
@@ -149,7 +152,7 @@ def _decision(subject: Subject) -> Decision:
 
 
 def key_figures(results: Results | None) -> tuple[tuple[str, str], ...]:
-    """Return the (name, value) pairs that stand large at the top of the page."""
+    """Return the (name, value) pairs at the top of the page."""
     if results is None:
         return ()
     values = results.facts()["metrics"]
@@ -163,7 +166,7 @@ def key_figures(results: Results | None) -> tuple[tuple[str, str], ...]:
 def show(
     results: Results | None, results_words: Sequence[str], decision: Decision | None
 ) -> dict[str, Any] | None:
-    """Return the figures with the table of labels, or the decision rule where there are none."""
+    """Return the figures, or the decision rule where there are none."""
     # The table of labels has the thresholds, and the words above it the rule.
     if results:
         decision = None
@@ -205,7 +208,7 @@ def _figures(results: Results) -> dict[str, Any]:
 
 
 def _basis(results: Results, facts: Mapping[str, Any]) -> str:
-    """Return in words what the figures rest on and what they leave out."""
+    """Return in words the basis of the figures, and the entries left out."""
     unknown, without = facts["n_unknown"], facts["labels_without_positive"]
     rule = facts["rule"].replace("_", " ")
     if not unknown:
@@ -246,7 +249,10 @@ def _ap_plot(names: Sequence[str], ap: Sequence[float | None], results: Results)
 
 
 def _label_rows(table: Mapping[str, Any], results: Results) -> list[list[dict[str, Any]]]:
-    """Return the cells of each label's row; ``sort`` is what a column is sorted by."""
+    """Return the cells of each label's row.
+
+    ``sort`` is the key of a column's order.
+    """
     rows = []
     for k, name in enumerate(table["name"]):
         judged = table["positives"][k] + table["negatives"][k]
@@ -288,7 +294,7 @@ def _diagram(title: str, diagram: Reliability, place: int) -> Markup:
 
 
 def _calibration_errors(results: Results) -> str:
-    """Return in words how to read the diagrams, with each one's expected calibration error."""
+    """Return a guide to the diagrams, with each one's expected calibration error."""
     errors = ", ".join(
         f"{title[:1].lower() + title[1:]} {diagram.expected_calibration_error:.3f}"
         for title, diagram in results.reliability
@@ -302,7 +308,7 @@ def _calibration_errors(results: Results) -> str:
 
 
 def _rule(decision: Decision) -> dict[str, Any]:
-    """Return the rule in words, and each label's threshold where it has thresholds."""
+    """Return the rule in words, and the thresholds that it has."""
     text = f"Labels are decided by the rule {decision.rule.replace('_', ' ')}"
     return {
         "words": [formats.sentence(text + (f": {decision.source}" if decision.source else ""))],

@@ -27,7 +27,7 @@ _CURVES = {"loss": "training loss", "validation": "validation score", "vdfd": "V
 
 @dataclass(frozen=True)
 class Training:
-    """How a model was trained."""
+    """A model's method, settings, notes and cost of training."""
 
     method: str
     """The method's id."""
@@ -50,7 +50,10 @@ class Training:
 
 
 def peak_memory() -> int | None:
-    """Return the peak resident memory of this process in bytes; None where the system does not tell."""
+    """Return the peak resident memory of this process in bytes.
+
+    None where the system does not tell.
+    """
     try:
         import resource
     except ImportError:
@@ -60,7 +63,7 @@ def peak_memory() -> int | None:
 
 
 def gather(subject: Subject) -> dict[str, Any]:
-    """Return how a fitted or loaded classifier was trained, and the records of its epochs."""
+    """Return the training of a classifier, and the records of its epochs."""
     model = subject.model
     spec = get(model.method_).spec
     unclear = subject.summary["not_identified"]
@@ -111,7 +114,7 @@ def _versions() -> dict[str, str]:
 
 
 def show(training: Training | None, history: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """Return how the model was trained, and its learning curves."""
+    """Return the facts on training, and the learning curves."""
     curves = _learning_curves(history)
     if training is None:
         empty: dict[str, Any] = {"about": [], "hyperparameters": [], "configuration": [], "notes": []}
@@ -154,7 +157,10 @@ def _chosen(value: Any) -> str:
 
 
 def _given(value: Any) -> str:
-    """Return a setting as it was given: names stay whole, lists are joined."""
+    """Return a setting as it was given.
+
+    Names stay whole, lists are joined.
+    """
     if isinstance(value, Mapping):
         return ", ".join(f"{name} = {_given(inner)}" for name, inner in value.items()) or "none"
     if isinstance(value, list | tuple):
@@ -165,7 +171,10 @@ def _given(value: Any) -> str:
 
 
 def _learning_curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
-    """Return the loss and, where there are some, validation score and VDFD over the epochs."""
+    """Return curves of loss, validation score and VDFD over the epochs.
+
+    A quantity that no epoch recorded has none.
+    """
     curves = []
     for key, label in _CURVES.items():
         stages = _stages(history, key)
@@ -187,7 +196,10 @@ def _learning_curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
 
 
 def _stages(history: Sequence[Mapping[str, Any]], key: str) -> dict[str, list[float]]:
-    """Return a value's course in each stage, NaN where there is none; squared radians become squared degrees."""
+    """Return a value's course in each stage, NaN where there is none.
+
+    Squared radians become squared degrees.
+    """
     factor = math.degrees(1) ** 2 if key.startswith("vdfd") else 1.0
     stages: dict[str, list[float]] = {}
     for record in history:

@@ -1,8 +1,9 @@
-"""Loss landscapes of a head: the loss around the trained weights along filter-normalised directions."""
+"""VDFD and time by epoch, and the loss around the trained weights."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,16 +12,81 @@ from torch import Tensor
 from torch.func import functional_call
 
 from labelwise._random import generator
-from labelwise.analysis.columns import Columns
-from labelwise.analysis.outputs import entry_groups, said
+from labelwise.analysis.columns import Columns, entry_groups
+from labelwise.analysis.outputs import outputs_of
 from labelwise.annotations import as_matrix
+from labelwise.classifier import MultiLabelClassifier
 from labelwise.errors import UserError
+from labelwise.metrics import vdfd
 from labelwise.models import Outputs
 
-if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
-
 _CHUNK = 8192
+
+
+def vdfd_by_epoch(
+    model: MultiLabelClassifier, X: Any, Y: ArrayLike, X_judged: Any, Y_judged: ArrayLike, **fit: Any
+) -> Columns:
+    """Train a copy of ``model``, measuring each label's VDFD after every epoch.
+
+    Li et al., NeurIPS 2024.
+
+    VDFD_k is the variance of the angles arccos cos(z, W_k) of the label's known positives among the judged items less
+    that of its negatives, ``metrics.vdfd``. The paper compares a model trained on few labels and pseudo-labels with
+    one trained on all: two calls, whose columns ``stack`` puts together.
+
+    Args:
+        model: a classifier, fitted or not, with a method of cosines; it is left as it is.
+        X: the items to train on.
+        Y: (n, K) their annotations.
+        X_judged: items to measure on.
+        Y_judged: (m, K) what is known of them.
+        **fit: further arguments of ``fit``.
+
+    Returns:
+        Columns ``epoch`` (counted from 1 over all stages), ``label`` (its name) and ``vdfd`` in radians squared.
+
+    Raises:
+        UserError: a method without cosines, or annotations that do not fit.
+    """
+    judged = as_matrix(Y_judged)
+    measured: list[np.ndarray[Any, Any]] = []
+
+    def measure(now: MultiLabelClassifier, epoch: int) -> None:
+        cosines = outputs_of(now, X_judged).cosines
+        if cosines is None:
+            raise UserError(f"method {now.method_!r} has no angles: take one with a cosine head")
+        measured.append(vdfd(np.arccos(cosines), judged))
+
+    arguments = model.get_params() | {"validation": None, "patience": None, "directory": None}
+    watched = MultiLabelClassifier(**arguments).fit(X, Y, on_epoch=measure, **fit)
+    names = np.array(watched.label_names_, dtype=str)
+    if not measured:
+        raise UserError(
+            f"method {watched.method_!r} trains in closed form: it has no epochs to measure after"
+        )
+    return {
+        "epoch": np.repeat(np.arange(1, len(measured) + 1), len(names)),
+        "label": np.tile(names, len(measured)),
+        "vdfd": np.concatenate(measured),
+    }
+
+
+def epoch_seconds(models: Mapping[str, MultiLabelClassifier]) -> Columns:
+    """Return the median, shortest and longest seconds of an epoch.
+
+    Returns:
+        Columns ``method`` (the key of ``models``), ``epochs``, ``seconds``, ``low`` and ``high``; a closed form,
+        which has no epochs, is left out.
+    """
+    rows = []
+    for name, model in models.items():
+        seconds = [record["seconds"] for record in model.history_ if "seconds" in record]
+        if seconds:
+            rows.append((name, len(seconds), float(np.median(seconds)), min(seconds), max(seconds)))
+    if not rows:
+        raise UserError("none of the models was trained in epochs: there is nothing to time")
+    names = ("method", "epochs", "seconds", "low", "high")
+    return {name: np.array(values) for name, values in zip(names, zip(*rows, strict=True), strict=True)}
 
 
 def loss_landscape(
@@ -33,7 +99,9 @@ def loss_landscape(
     most_rows: int = 2000,
     seed: int = 0,
 ) -> Columns:
-    """Return the cross-entropy on known entries around the head's weights (Zhou et al., ECCV 2022, last figure).
+    """Return the cross-entropy on known entries around the head's weights.
+
+    Zhou et al., ECCV 2022, last figure.
 
     Two directions d are drawn from the standard normal distribution and normalised by filter (Li et al., NeurIPS
     2018): each row of a weight matrix, the weights of one label, gets d_k |W_k| / |d_k|; intercepts and other
@@ -67,7 +135,7 @@ def loss_landscape(
     if n_items != len(labels):
         raise UserError(f"X has {n_items} items, Y {len(labels)} rows: give one row of annotations an item")
     rows = np.sort(generator(seed, "landscape", "rows").permutation(len(labels))[:most_rows])
-    features = said(model, X if len(rows) == len(labels) else _rows(X, rows)).features
+    features = outputs_of(model, X if len(rows) == len(labels) else _rows(X, rows)).features
     entry_groups((len(labels), len(model.label_names_)), labels, None)
     targets = torch.from_numpy(labels[rows])
     head = model.network_.head
@@ -88,18 +156,21 @@ def loss_landscape(
 
 
 def _direction(trained: dict[str, Tensor], seed: int, which: int) -> dict[str, Tensor]:
-    """Return a random direction whose filters are as long as the trained ones; vectors get none."""
+    """Return a random direction with filters as long as the trained ones.
+
+    Vectors, such as intercepts, get zeros.
+    """
     draw = generator(seed, "landscape", which)
-    found = {}
+    direction = {}
     for name, value in trained.items():
         drawn = torch.from_numpy(draw.standard_normal(tuple(value.shape))).to(value)
         if value.ndim < 2:
-            found[name] = torch.zeros_like(value)
+            direction[name] = torch.zeros_like(value)
             continue
         length = drawn.flatten(1).norm(dim=1).clamp(min=1e-12)
         scale = value.flatten(1).norm(dim=1) / length
-        found[name] = drawn * scale.reshape(-1, *[1] * (value.ndim - 1))
-    return found
+        direction[name] = drawn * scale.reshape(-1, *[1] * (value.ndim - 1))
+    return direction
 
 
 @torch.inference_mode()
