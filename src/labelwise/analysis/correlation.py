@@ -129,7 +129,7 @@ def correlation_pairs(
     Raises:
         UserError: a head without one weight a label, or no pair at ``least``.
     """
-    cosines = weight_correlation(model.network_.head)
+    cosines = weight_correlation(model.fitted_.network.head)
     if cosines is None:
         raise UserError(
             f"method {model.method_!r} has no weight for each label: take one with a linear or cosine head"

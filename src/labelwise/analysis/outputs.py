@@ -15,6 +15,8 @@ from torch.nn.functional import normalize
 from labelwise._random import generator
 from labelwise.annotations import as_matrix
 from labelwise.classifier import MultiLabelClassifier
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.reader import ReadItems
 from labelwise.errors import UserError
 from labelwise.models import Outputs
 from labelwise.summaries import TopScores
@@ -31,24 +33,24 @@ class ModelOutputs(NamedTuple):
     """(n, K) the method's scores in [0, 1], before calibration."""
 
 
-def outputs_of(model: MultiLabelClassifier, X: Any) -> ModelOutputs:
-    """Return the outputs of a fitted classifier for X, in one pass.
+def outputs_of(fitted: FittedModel, items: ReadItems) -> ModelOutputs:
+    """Return the outputs of a fitted model for items, in one pass.
 
     The cosines of a head that gives logits are those between features and label weights, its intercept left out.
 
     Raises:
-        UserError: X without items.
+        UserError: no items.
     """
     parts = [
         (outputs.features.float().cpu(), outputs.scores.double().cpu(), scores.double().cpu())
-        for _, outputs, scores in _passes(model, X)
+        for _, outputs, scores in _passes(fitted, items)
     ]
     if not parts:
         raise UserError("X has no items: give at least one")
     features, raw, scores = (torch.cat(columns) for columns in zip(*parts, strict=True))
     cosines: Tensor | None = None
-    weight = getattr(model.fitted_.network.head, "weight", None)
-    if model.fitted_.method.spec.head == "cosine":
+    weight = getattr(fitted.network.head, "weight", None)
+    if fitted.method.spec.head == "cosine":
         cosines = raw
     elif isinstance(weight, Tensor) and weight.ndim == 2 and weight.shape[1] == features.shape[1]:
         cosines = (normalize(features) @ normalize(weight.detach().float().cpu()).T).double()
@@ -56,17 +58,15 @@ def outputs_of(model: MultiLabelClassifier, X: Any) -> ModelOutputs:
     return ModelOutputs(features, None if cosines is None else cosines.clamp(-1, 1).numpy(), scores.numpy())
 
 
-def _passes(
-    model: MultiLabelClassifier, X: Any, n_rows: int | None = None
-) -> Iterator[tuple[slice, Outputs, Tensor]]:
-    """Yield (rows, outputs, the method's scores) in chunks over all items.
+def check_rows(items: ReadItems, labels: NDArray[np.int8]) -> None:
+    """Refuse annotations that are not one row an item."""
+    n_items, n_rows = len(items.kept), len(labels)
+    if n_items != n_rows:
+        raise UserError(f"X has {n_items} items, Y {n_rows} rows: give one row of annotations an item")
 
-    Raises:
-        UserError: a number of items other than ``n_rows``, where that is given.
-    """
-    items, fitted = model.read(X), model.fitted_
-    if n_rows is not None and len(items.kept) != n_rows:
-        raise UserError(f"X has {len(items.kept)} items, Y {n_rows} rows: give one row of annotations an item")
+
+def _passes(fitted: FittedModel, items: ReadItems) -> Iterator[tuple[slice, Outputs, Tensor]]:
+    """Yield (rows, outputs, the method's scores) in chunks over all items."""
     for rows, outputs in fitted.outputs(items.X):
         with torch.inference_mode():
             scores = fitted.method.score(outputs)
@@ -136,6 +136,8 @@ def survey(
         raise UserError(
             f"Y has {labels.shape[1]} labels, the model {n_labels}: give the labels it was trained on"
         )
+    items = model.read(X)
+    check_rows(items, labels)
     rows = _sample(labels, most_rows, seed)
     outputs = np.empty((len(rows), n_labels), np.float32)
     each = max(2, -(-missing // n_labels))
@@ -143,7 +145,7 @@ def survey(
     # A label's candidates: more than are shown, since an item is shown once.
     top = TopScores(np.where(trained, missing * each, 0))
     predicted = np.zeros(n_labels, np.int64)
-    for part, raw, values in _passes(model, X, len(labels)):
+    for part, raw, values in _passes(model.fitted_, items):
         scores = values.float().cpu().numpy()
         if model.calibration_ is not None:
             scores = model.calibration_.apply(scores).astype(np.float32)

@@ -45,7 +45,7 @@ def cosine_gradients(
     Raises:
         UserError: labels of another shape, or a head without one weight a label.
     """
-    _, cosines, scores = outputs_of(model, X)
+    _, cosines, scores = outputs_of(model.fitted_, model.read(X))
     if cosines is None:
         raise UserError(
             f"method {model.method_!r} has no cosines between items and labels: take another method"

@@ -13,9 +13,10 @@ from torch.func import functional_call
 
 from labelwise._random import generator
 from labelwise.analysis.columns import Columns, entry_groups
-from labelwise.analysis.outputs import outputs_of
+from labelwise.analysis.outputs import check_rows, outputs_of
 from labelwise.annotations import as_matrix
 from labelwise.classifier import MultiLabelClassifier
+from labelwise.classifier.fitted import FittedModel
 from labelwise.errors import UserError
 from labelwise.metrics import vdfd
 from labelwise.models import Outputs
@@ -52,7 +53,7 @@ def vdfd_by_epoch(
     measured: list[np.ndarray[Any, Any]] = []
 
     def measure(now: MultiLabelClassifier, epoch: int) -> None:
-        cosines = outputs_of(now, X_judged).cosines
+        cosines = outputs_of(now.fitted_, now.read(X_judged)).cosines
         if cosines is None:
             raise UserError(f"method {now.method_!r} has no angles: take one with a cosine head")
         measured.append(vdfd(np.arccos(cosines), judged))
@@ -128,18 +129,17 @@ def loss_landscape(
         raise UserError(
             f"radius={radius}, steps={steps}: radius is above 0, steps odd, so that 0 is among them"
         )
-    if model.network_.reads_maps:
+    if model.fitted_.network.reads_maps:
         raise UserError(f"method {model.method_!r} reads maps, not features: its head has no landscape here")
     labels = as_matrix(Y)
-    n_items = len(model.read(X).kept)
-    if n_items != len(labels):
-        raise UserError(f"X has {n_items} items, Y {len(labels)} rows: give one row of annotations an item")
+    items, fitted = model.read(X), model.fitted_
+    check_rows(items, labels)
     rows = np.sort(generator(seed, "landscape", "rows").permutation(len(labels))[:most_rows])
-    features = outputs_of(model, X if len(rows) == len(labels) else _rows(X, rows)).features
+    sample = items if len(rows) == len(labels) else model.read(_rows(X, rows))
+    features = outputs_of(fitted, sample).features
     entry_groups((len(labels), len(model.label_names_)), labels, None)
     targets = torch.from_numpy(labels[rows])
-    head = model.network_.head
-    trained = {name: value.detach() for name, value in head.named_parameters()}
+    trained = {name: value.detach() for name, value in fitted.network.head.named_parameters()}
     device = next(iter(trained.values())).device
     features, targets = features.to(device), targets.to(device)
     directions = [_direction(trained, seed, which) for which in (1, 2)]
@@ -151,7 +151,7 @@ def loss_landscape(
                 name: value + float(a) * directions[0][name] + float(b) * directions[1][name]
                 for name, value in trained.items()
             }
-            points.append((a, b, _loss(model, moved, features, targets)))
+            points.append((a, b, _loss(fitted, moved, features, targets)))
     return dict(zip(("a", "b", "loss"), np.array(points).T, strict=True))
 
 
@@ -174,15 +174,13 @@ def _direction(trained: dict[str, Tensor], seed: int, which: int) -> dict[str, T
 
 
 @torch.inference_mode()
-def _loss(
-    model: MultiLabelClassifier, parameters: dict[str, Tensor], features: Tensor, targets: Tensor
-) -> float:
+def _loss(fitted: FittedModel, parameters: dict[str, Tensor], features: Tensor, targets: Tensor) -> float:
     total, known = 0.0, 0
     for start in range(0, len(features), _CHUNK):
         z, y = features[start : start + _CHUNK], targets[start : start + _CHUNK]
-        out = functional_call(model.network_.head, parameters, (z,))
+        out = functional_call(fitted.network.head, parameters, (z,))
         outputs = Outputs(z, *out) if isinstance(out, tuple) else Outputs(z, out)
-        p = model.trained_method_.score(outputs).double().clamp(1e-7, 1 - 1e-7)
+        p = fitted.method.score(outputs).double().clamp(1e-7, 1 - 1e-7)
         total -= float(torch.where(y == 1, p.log(), torch.where(y == 0, (-p).log1p(), 0.0)).sum())
         known += int((y >= 0).sum())
     return total / known if known else float("nan")

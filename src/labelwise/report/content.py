@@ -11,7 +11,6 @@ from numpy.typing import ArrayLike
 from labelwise import metrics
 from labelwise.annotations import Summary
 from labelwise.classifier import MultiLabelClassifier
-from labelwise.methods import get
 from labelwise.report.section import Section, Subject
 from labelwise.report.sections.comparison import COMPARISON, Comparison
 from labelwise.report.sections.examples import EXAMPLES, Example
@@ -125,7 +124,7 @@ def content_of(
     )
     gathered = {name: value for section in SECTIONS for name, value in section.gather(subject).items()}
     return ReportContent(
-        title=title or f"{get(model.method_).spec.title} on {len(model.label_names_):,} labels",
+        title=title or f"{model.fitted_.method.spec.title} on {len(model.label_names_):,} labels",
         lead=lead,
         key_figures=key_figures(gathered["results"]),
         examples=examples,

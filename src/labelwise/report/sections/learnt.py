@@ -10,7 +10,6 @@ import numpy as np
 
 from labelwise import analysis, plots
 from labelwise.analysis import AngleDistributions, LabelCorrelation
-from labelwise.methods import get
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
@@ -34,11 +33,11 @@ def gather(subject: Subject) -> dict[str, Any]:
     if survey is None:
         return {}
     angles = None
-    if get(model.method_).spec.head == "cosine":
+    if model.fitted_.method.spec.head == "cosine":
         angles = analysis.angle_distributions(
             survey.outputs,
             subject.annotations[survey.rows],
-            model.trained_method_.angles,
+            model.fitted_.method.angles,
         )
     return {"learnt": Learnt(angles, _correlation(subject))}
 
@@ -51,8 +50,8 @@ def _correlation(subject: Subject) -> LabelCorrelation | None:
     labels = labels[positives[labels] >= _FEWEST_POSITIVES]
     if len(labels) < 3 or len(survey.rows) < 3:
         return None
-    cosines = get(model.method_).spec.head == "cosine"
-    weights = analysis.weight_correlation(model.network_.head) if cosines else None
+    cosines = model.fitted_.method.spec.head == "cosine"
+    weights = analysis.weight_correlation(model.fitted_.network.head) if cosines else None
     return LabelCorrelation(
         tuple(model.label_names_[k] for k in labels),
         analysis.output_correlation(survey.outputs[:, labels])

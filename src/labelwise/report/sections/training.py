@@ -15,8 +15,7 @@ from markupsafe import Markup
 
 from labelwise import plots
 from labelwise._random import seed_of
-from labelwise.classifier import MultiLabelClassifier
-from labelwise.methods import get
+from labelwise.classifier.fitted import FittedModel
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
@@ -65,13 +64,13 @@ def peak_memory() -> int | None:
 def gather(subject: Subject) -> dict[str, Any]:
     """Return the training of a classifier, and the records of its epochs."""
     model = subject.model
-    spec = get(model.method_).spec
+    spec = model.fitted_.method.spec
     unclear = subject.summary["not_identified"]
     settings: dict[str, Any] = {
         "backbone": model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
-        "trained": _trained_weights(model),
+        "trained": _trained_weights(model.fitted_, model.tune_),
         **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
-        "input scaling": None if model.scaling_ is None else model.scaling_.kind,
+        "input scaling": None if model.fitted_.scaling is None else model.fitted_.scaling.kind,
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
         "seed": seed_of(model.random_state),
     }
@@ -93,13 +92,13 @@ def gather(subject: Subject) -> dict[str, Any]:
     return {"training": training, "history": model.history_}
 
 
-def _trained_weights(model: MultiLabelClassifier) -> str:
+def _trained_weights(fitted: FittedModel, tune: str) -> str:
     """Return in words which weights the training moved."""
-    if not get(model.method_).spec.passes:
+    if not fitted.method.spec.passes:
         return "the head alone, solved in closed form on features that stay as they were"
-    if model.tune_ == "all" and next(model.network_.backbone.parameters(), None) is not None:
+    if tune == "all" and next(fitted.network.backbone.parameters(), None) is not None:
         return "the whole network"
-    projects = next(model.network_.neck.parameters(), None) is not None
+    projects = next(fitted.network.neck.parameters(), None) is not None
     return "the projection of the features and the head" if projects else "the head alone"
 
 
