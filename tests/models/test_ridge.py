@@ -7,11 +7,9 @@ import scipy.sparse as sp
 from labelwise.errors import UserError
 from labelwise.models import InputScaling, logits, probabilities, solve_ridge
 from labelwise.models.ridge import solver as ridge_module
-from labelwise.models.ridge.decomposition import decompose
-from labelwise.models.ridge.entries import criterion_values, entries_of
+from labelwise.models.ridge.decomposition import Rows, decompose
 from labelwise.models.ridge.masked import solve_masked
-from labelwise.models.ridge.rows import Rows
-from labelwise.models.ridge.selection import Trial, choose
+from labelwise.models.ridge.tuning import Trial, choose, criterion_values, entries_of
 from labelwise.models.scaling import SCALINGS
 
 
@@ -76,7 +74,7 @@ def test_sparse_input_gives_the_dense_solution(monkeypatch):
     X = sp.random_array((60, 12), density=0.4, rng=np.random.default_rng(1), format="csr")
     _, Y, _ = problem(60, 12)
     dense = solve_ridge(X.toarray(), Y)
-    monkeypatch.setattr("labelwise.models.ridge.rows._SMALL", 0)
+    monkeypatch.setattr("labelwise.models.ridge.decomposition._SMALL", 0)
     implicit = solve_ridge(X, Y)
     assert implicit.scaling.kind == dense.scaling.kind
     np.testing.assert_allclose(implicit.weight, dense.weight, atol=1e-4)

@@ -1,25 +1,33 @@
 """Backbones, heads, input scaling and the closed-form ridge solver."""
 
-from labelwise.models.backbones.allocation import Allowance
-from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
-from labelwise.models.backbones.base import BackboneCapabilities, masked_mean
-from labelwise.models.backbones.images import ImageBackbone
-from labelwise.models.backbones.preprocessing import (
+from labelwise.models.backbones import (
+    BACKBONES,
     INTERPOLATIONS,
+    MLP,
     RESIZES,
+    Allowance,
+    BackboneCapabilities,
+    Features,
+    ImageBackbone,
     ImagePreprocessing,
     Preprocessing,
+    SmallCNN,
+    TextBackbone,
     TextPreprocessing,
+    Tokenizer,
+    build_backbone,
+    build_tokenizer,
+    load_weights,
+    masked_mean,
     preprocessing_from_dict,
+    preprocessing_of,
+    read_weights,
 )
-from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
-from labelwise.models.backbones.texts import TextBackbone
-from labelwise.models.backbones.tokenizer import Tokenizer, build_tokenizer
-from labelwise.models.backbones.weights import load_weights, read_weights
-from labelwise.models.dual_relation import DualRelation
 from labelwise.models.heads import (
     CosineHead,
+    DualRelation,
     FeatureScaling,
+    LabelQueries,
     LinearHead,
     Projection,
     ReadsMaps,
@@ -27,10 +35,8 @@ from labelwise.models.heads import (
     scores_of_start,
     start_from_ridge,
 )
-from labelwise.models.label_queries import LabelQueries
 from labelwise.models.network import Network, Outputs
-from labelwise.models.ridge.selection import LAMBDA_GRID
-from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.scaling import SCALINGS, InputScaling
 
 __all__ = [

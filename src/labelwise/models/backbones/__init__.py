@@ -1,1 +1,40 @@
-"""Backbones: from a batch of items to features, and what their items look like before."""
+"""Backbones: from a batch of items to features, and the form of their items before that."""
+
+from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
+from labelwise.models.backbones.base import BackboneCapabilities, masked_mean
+from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.preprocessing import (
+    INTERPOLATIONS,
+    RESIZES,
+    ImagePreprocessing,
+    Preprocessing,
+    TextPreprocessing,
+    preprocessing_from_dict,
+)
+from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
+from labelwise.models.backbones.texts import TextBackbone, Tokenizer, build_tokenizer
+from labelwise.models.backbones.weights import Allowance, load_weights, read_weights
+
+__all__ = [
+    "BACKBONES",
+    "INTERPOLATIONS",
+    "MLP",
+    "RESIZES",
+    "Allowance",
+    "BackboneCapabilities",
+    "Features",
+    "ImageBackbone",
+    "ImagePreprocessing",
+    "Preprocessing",
+    "SmallCNN",
+    "TextBackbone",
+    "TextPreprocessing",
+    "Tokenizer",
+    "build_backbone",
+    "build_tokenizer",
+    "load_weights",
+    "masked_mean",
+    "preprocessing_from_dict",
+    "preprocessing_of",
+    "read_weights",
+]

