@@ -18,10 +18,9 @@ from benchmarks.common import RESULTS, in_turns, median_ratio, place, publish, s
 from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
-from labelwise.engine.loop import _fabric
-from labelwise.engine.threads import step_threads
+from labelwise.engine.settings import make_fabric
 from labelwise.methods import Batch, Problem, Stage, get
-from labelwise.models import Network, build_backbone
+from labelwise.models import Network, build_backbone, step_threads
 
 TABLE = RESULTS / "epoch.csv"
 N, D, K = 5717, 1280, 20
@@ -44,7 +43,7 @@ def start(method_class: type, labels: np.ndarray, source: ArraySource) -> Run:
     method = method_class(Problem(labels, "semi_supervised", prior), {})
     network = Network(build_backbone("features", (D,)), method.head(D))
     settings = Settings(device="cpu")
-    run = Run(network, method, source, settings, _fabric(settings))
+    run = Run(network, method, source, settings, make_fabric(settings))
     run.stage_index = 1
     run.begin_stage()
     if run.stage.refresh:

@@ -28,10 +28,9 @@ from benchmarks.common import RESULTS, median_ratio, place, script_parser, secon
 from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
-from labelwise.engine.loop import _fabric
-from labelwise.engine.threads import step_threads
+from labelwise.engine.settings import make_fabric
 from labelwise.methods import Budget, Method, Problem, get, names
-from labelwise.models import MLP, Network, build_backbone
+from labelwise.models import MLP, Network, build_backbone, step_threads
 
 TABLE = RESULTS / "steps.csv"
 Figures = tuple[float, float, float, int]
@@ -83,7 +82,7 @@ def start(cls: type[Method], source: ArraySource, tune: Literal["head", "all"]) 
     backbone = build_backbone("features", (D,)) if tune == "head" else MLP((D,), hidden=(1024,))
     network = Network(backbone, method.head(backbone.n_features))
     settings = Settings(device="cpu")
-    run = Run(network, method, source, settings, _fabric(settings))
+    run = Run(network, method, source, settings, make_fabric(settings))
     run.stage_index = len(run.plan) - 1
     run.begin_stage()
     run.epoch = run.stage.epochs - 1

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 import labelwise as lw
-from labelwise.engine.angles import AngleWatch
-from labelwise.engine.history import History
+from labelwise.engine.angles import AngleMonitor
+from labelwise.engine.progress import History
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_logits_have_no_angles(data):
 
 def test_measuring_changes_nothing(data, monkeypatch):
     watched = fit("bbam", data)
-    monkeypatch.setattr(AngleWatch, "measure", lambda self: {})
+    monkeypatch.setattr(AngleMonitor, "measure", lambda self, network: {})
     blind = fit("bbam", data)
     state, other = watched.network_.state_dict(), blind.network_.state_dict()
     assert all(torch.equal(state[name], other[name]) for name in state)
@@ -75,14 +75,13 @@ def test_unknown_counts_as_irrelevant_where_no_negative_is_known(data):
 def test_a_backbone_that_runs_is_asked_for_a_twentieth_of_the_items():
     labels = np.zeros((4000, 2), np.int8)
 
-    def run(n, **network):
+    def monitor(n):
         method = SimpleNamespace(spec=SimpleNamespace(head="cosine"))
-        parts = SimpleNamespace(**{"backbone": torch.nn.Flatten(), "neck": None, **network})
-        settings = SimpleNamespace(seed=0)
-        return SimpleNamespace(labels=labels[:n], method=method, network=parts, settings=settings)
+        network = SimpleNamespace(backbone=torch.nn.Flatten(), neck=None)
+        return AngleMonitor(network, method, None, labels[:n], seed=0)
 
-    assert len(AngleWatch(run(4000))._index) == 200
-    assert AngleWatch(run(900)).measure() == {}
+    assert len(monitor(4000)._index) == 200
+    assert monitor(900).measure(None) == {}
 
 
 def test_noted_facts_join_the_next_record_alone(tmp_path):

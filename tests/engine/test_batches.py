@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelwise.engine.batches import compose, lay_out
+from labelwise.engine.batches import make_batches, rank_share
 from labelwise.errors import UserError
 from labelwise.methods import Stage
 
@@ -19,7 +19,7 @@ counts = st.integers(1, 12)
 
 def draw(a, b, c, mixture, **key):
     groups = {"a": np.arange(a), "b": np.arange(1000, 1000 + b), "c": np.arange(2000, 2000 + c)}
-    return compose(groups, mixture, **{"seed": 0, "stage": 0, "epoch": 0, **key})
+    return make_batches(groups, mixture, **{"seed": 0, "stage": 0, "epoch": 0, **key})
 
 
 @given(sizes, sizes, sizes, counts, counts, counts)
@@ -87,7 +87,7 @@ def test_processes_share_a_batch_evenly_and_hold_all_of_it(world):
         whole = [None] * (first + 4)
         sizes = []
         for rank in range(world):
-            index, views = lay_out(members, stage, rank=rank, world=world)
+            index, views = rank_share(members, stage, rank=rank, world=world)
             whole[rank::world] = index.tolist()
             sizes.append(len(index))
             assert index[views["strong"]].tolist() == [i for i in index if i >= 10]

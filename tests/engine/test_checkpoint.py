@@ -187,7 +187,7 @@ def test_a_disk_that_is_really_full(tmp_path):
 
 
 def test_a_history_that_cannot_be_written_is_one_line(tmp_path, monkeypatch):
-    from labelwise.engine.history import History
+    from labelwise.engine.progress import History
 
     history = History(tmp_path / "file")
     (tmp_path / "file").write_text("in the way")

@@ -14,7 +14,7 @@ from torch import nn
 
 from labelwise import engine, methods
 from labelwise.data import as_source
-from labelwise.engine.averaging import Averaged
+from labelwise.engine.optimisers import Averaged
 from labelwise.errors import UserError
 from labelwise.models import MLP, Network
 from labelwise.targets import ItemState, Slot

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from labelwise import engine, methods
-from labelwise.engine import checkpoint, snapshot
+from labelwise.engine import Run, checkpoint
 from labelwise.errors import UserError
 from tests.engine.cases import Stop, assert_same, assert_same_items, course, run, steps_of, stop_at
 
@@ -221,7 +221,7 @@ def _norm(network):
 
 def test_a_checkpoint_that_still_holds_torchs_generators_is_read(tmp_path, monkeypatch):
     """Earlier versions kept their state; each step now starts them from its own place in the run."""
-    take = snapshot.take
+    take = Run.snapshot
 
     def as_before(state, finished):
         tensors, meta = take(state, finished)
@@ -229,7 +229,7 @@ def test_a_checkpoint_that_still_holds_torchs_generators_is_read(tmp_path, monke
 
     options = {"make_options": {"tune": "all"}}
     whole, _ = run("an", **options)
-    monkeypatch.setattr(snapshot, "take", as_before)
+    monkeypatch.setattr(Run, "snapshot", as_before)
     with pytest.raises(Stop):
         run("an", tmp_path, on_step=stop_at(5, 4), **options)
     before = torch.get_rng_state()

@@ -14,7 +14,7 @@ import torch
 import labelwise as lw
 from labelwise import engine, methods
 from labelwise.data import as_source
-from labelwise.engine.batches import compose
+from labelwise.engine.batches import make_batches
 from labelwise.methods import Budget, MethodSpec, Problem
 from labelwise.models import Network, build_backbone
 
@@ -102,7 +102,7 @@ def compare_with_adam(name, low=0.0, high=1.0):
         method = methods.get(name)(Problem(y, setting, None, "all", 0, Budget(epochs, size, rate)))
         (group,) = method.plan()[0].mixture
         keys = [{"seed": 0, "stage": 0, "epoch": epoch} for epoch in range(epochs)]
-        composed = [compose({group: np.arange(N)}, {group: size}, **key) for key in keys]
+        composed = [make_batches({group: np.arange(N)}, {group: size}, **key) for key in keys]
         batches = [[members[group] for members in epoch] for epoch in composed]
         torch.manual_seed(0)
         network = Network(build_backbone("features", (D,)), method.head(D))

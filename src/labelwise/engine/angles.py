@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labelwise._random import generator
 from labelwise.annotations import both_signs_known
+from labelwise.data import Source
 from labelwise.engine.pools import aligned
 from labelwise.losses import balanced_angles
+from labelwise.methods import Method
 from labelwise.metrics import vdfd
-from labelwise.models import Features, Network
-
-if TYPE_CHECKING:
-    from labelwise.engine.run import Run
+from labelwise.models import Features, Network, device_of
 
 _MOST, _LEAST, _SHARE = 2000, 50, 20
+_CHUNK = 256
 
 
-class AngleWatch:
+class AngleMonitor:
     """Measures, after an epoch, mean_k |VDFD_k| of the angles arccos cos(z, W_k) on one fixed sample of items.
 
     The sample is drawn by the seed among the items with a known entry: at most 2,000 where the features are fixed,
@@ -29,33 +27,33 @@ class AngleWatch:
     label has two known entries of both signs, an unknown entry counts as irrelevant. It changes nothing of the run.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
+    def __init__(
+        self, network: Network, method: Method, source: Source, labels: np.ndarray, seed: int
+    ) -> None:
+        self._method, self._source = method, source
         self._inputs: list[Tensor] = []
-        labels = run.labels
         known = np.flatnonzero((labels >= 0).any(1))
-        self._fixed = isinstance(run.network.backbone, Features) and isinstance(run.network.neck, nn.Identity)
+        self._fixed = isinstance(network.backbone, Features) and isinstance(network.neck, nn.Identity)
         most = _MOST if self._fixed else min(_MOST, len(labels) // _SHARE)
-        wanted = run.method.spec.head == "cosine" and (self._fixed or most >= _LEAST)
-        drawn = generator(run.settings.seed, "angles").permutation(known)[: most if wanted else 0]
-        self._index = np.sort(drawn)
+        measures = method.spec.head == "cosine" and (self._fixed or most >= _LEAST)
+        sample = generator(seed, "angles").permutation(known)[: most if measures else 0]
+        self._index = np.sort(sample)
         self._labels = labels[self._index]
         if not both_signs_known(self._labels, least=2).any():
             self._labels = np.maximum(self._labels, 0)
 
-    def measure(self) -> dict[str, float]:
+    def measure(self, network: Network) -> dict[str, float]:
         """Return ``vdfd``, and ``vdfd_balanced`` after the method's own balancing; empty without angles."""
         if not len(self._index):
             return {}
-        theta = torch.arccos(self._cosines(self._run.evaluated).double().clamp(-1, 1))
-        found = {"vdfd": self._mean(theta)}
-        if (statistics := self._run.method.angles) is not None:
+        theta = torch.arccos(self._cosines(network).double().clamp(-1, 1))
+        values = {"vdfd": self._mean(theta)}
+        if (statistics := self._method.angles) is not None:
             moments = statistics.to("cpu", torch.float64)
-            sides = (balanced_angles(theta, moments, side) for side in ("negative", "positive"))
-            negative, positive = sides
+            negative, positive = (balanced_angles(theta, moments, side) for side in ("negative", "positive"))
             relevant = torch.from_numpy(self._labels == 1)
-            found["vdfd_balanced"] = self._mean(torch.where(relevant, positive, negative))
-        return {name: value for name, value in found.items() if np.isfinite(value)}
+            values["vdfd_balanced"] = self._mean(torch.where(relevant, positive, negative))
+        return {name: value for name, value in values.items() if np.isfinite(value)}
 
     def _mean(self, angles: Tensor) -> float:
         sizes = np.abs(vdfd(angles.numpy(), self._labels))
@@ -64,15 +62,15 @@ class AngleWatch:
     def _cosines(self, network: Network) -> Tensor:
         """Return the cosines (m, K) of the sample's weak views, on the CPU; fixed inputs are read once."""
         network.eval()
-        device = self._run.fabric.device
+        device = device_of(network)
         parts = []
         with torch.inference_mode():
-            for place, start in enumerate(range(0, len(self._index), 256)):
+            for place, start in enumerate(range(0, len(self._index), _CHUNK)):
                 if place < len(self._inputs):
                     inputs = self._inputs[place]
                 else:
-                    rows = self._index[start : start + 256]
-                    inputs = aligned(self._run.source.batch(rows, "weak", seed=0, epoch=0)).to(device)
+                    rows = self._index[start : start + _CHUNK]
+                    inputs = aligned(self._source.batch(rows, "weak", seed=0, epoch=0)).to(device)
                     if self._fixed:
                         self._inputs.append(inputs)
                 parts.append(network(inputs).scores.float().cpu())

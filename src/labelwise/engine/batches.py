@@ -1,34 +1,42 @@
-"""Which items stand in which batch, a function of (seed, stage, epoch) and nothing else; and which views they get."""
+"""Batches: the items of each, as a function of (seed, stage, epoch) alone, their views, and drawing these ahead."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from labelwise._random import generator
+from labelwise.data import Capabilities, Source, views_of
 from labelwise.errors import UserError
 from labelwise.methods import Stage
 
+Members = Mapping[str, np.ndarray]
+"""Item numbers (b,) int64 by group, or by view."""
 
-def compose(
+
+def make_batches(
     groups: Mapping[Any, np.ndarray], mixture: Mapping[Any, int], *, seed: int, stage: int, epoch: int
 ) -> list[dict[str, np.ndarray]]:
-    """Return an epoch's batches, each a mapping from group to item indices (int64).
+    """Return an epoch's batches, each a mapping from group to item numbers (int64).
 
     ``mixture`` gives the items of each group in a batch. The epoch is one pass over the last group that has
     items; the others are cycled, each cycle in a new order. Places of an empty group go to the others in
-    proportion. The last batch may be smaller, in every group by the same share. Raises ``UserError`` when no group
-    has an item.
+    proportion. The last batch may be smaller, in every group by the same share.
+
+    Raises:
+        UserError: When no group has an item.
     """
     present = {name: count for name, count in mixture.items() if len(groups[name])}
     if not present:
         named = " or ".join(mixture)
         raise UserError(f"no training item is {named}: this method has nothing to train on; see describe(Y)")
-    whole, kept = sum(mixture.values()), sum(present.values())
-    sizes = {name: max(1, round(count * whole / kept)) for name, count in present.items()}
+    whole, taken = sum(mixture.values()), sum(present.values())
+    sizes = {name: max(1, round(count * whole / taken)) for name, count in present.items()}
     *cycled, pacer = sizes
     order = _cycle(groups[pacer], len(groups[pacer]), seed, stage, epoch, pacer)
     n_batches = -(-len(order) // sizes[pacer])
@@ -39,6 +47,7 @@ def compose(
     batches = []
     for b, share in enumerate(shares):
         start = {name: b * sizes[name] for name in sizes}
+        # The last batch keeps the mixture: a loss that weighs groups against each other must not see it shift.
         batch = {
             name: streams[name][start[name] : start[name] + max(1, round(share * sizes[name]))]
             for name in cycled
@@ -57,17 +66,19 @@ def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, gr
     return np.concatenate(parts)[:length].astype(np.int64, copy=False)
 
 
-def join_lone(batches: list[dict[str, np.ndarray]], stage: Stage) -> list[dict[str, np.ndarray]]:
-    """Join the last batch to the one before where a view of it is one item, of which batch norm has no variance."""
-    _, rows = lay_out(batches[-1], stage, rank=0, world=1)
+def merge_single_item_batch(
+    batches: list[dict[str, np.ndarray]], stage: Stage
+) -> list[dict[str, np.ndarray]]:
+    """Merge the last batch into the one before where a view of it is one item: batch norm needs a variance."""
+    _, rows = rank_share(batches[-1], stage, rank=0, world=1)
     if len(batches) < 2 or all(span.stop - span.start > 1 for span in rows.values()):
         return batches
     *before, one, last = batches
     return [*before, {name: np.concatenate([one[name], last[name]]) for name in one}]
 
 
-def lay_out(
-    members: Mapping[str, np.ndarray], stage: Stage, *, rank: int, world: int
+def rank_share(
+    members: Members, stage: Stage, *, rank: int, world: int
 ) -> tuple[np.ndarray, dict[str, slice]]:
     """Return a rank's share of a batch: its items (b,) int64, group after group, and the rows that each view covers.
 
@@ -75,6 +86,7 @@ def lay_out(
     """
     parts, place = {}, 0
     for name, index in members.items():
+        # Counted over the whole batch: counted within each group, rank 0 would get the odd item of every one.
         parts[name] = index[(rank - place) % world :: world]
         place += len(index)
     views: dict[str, list[tuple[int, int]]] = {}
@@ -88,3 +100,40 @@ def lay_out(
             raise ValueError(f"stage {stage.name!r}: groups of view {view!r} must stand next to each other")
     rows = {view: slice(spans[0][0], spans[-1][1]) for view, spans in views.items()}
     return np.concatenate(list(parts.values())), rows
+
+
+class Prefetcher:
+    """The views of a batch's items, drawn one batch ahead in a thread where the source reads files.
+
+    The views depend on seed, epoch and item only, never on when they are drawn.
+    """
+
+    def __init__(self, source: Source, seed: int) -> None:
+        self._source, self._seed = source, seed
+        self._next: tuple[Hashable, Future[dict[str, Tensor]]] | None = None
+        reads_files = Capabilities(source).workers and len(source)
+        self._thread = ThreadPoolExecutor(1, "labelwise-draw") if reads_files else None
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether the next batch can be drawn while the present one trains."""
+        return self._thread is not None
+
+    def take(self, place: Hashable, items: Members, epoch: int) -> dict[str, Tensor]:
+        """Return the items' inputs by view; ``place`` tells this batch from all others of the run."""
+        begun, self._next = self._next, None
+        if begun is not None and begun[0] == place:
+            return begun[1].result()
+        return views_of(self._source, items, seed=self._seed, epoch=epoch)
+
+    def begin(self, place: Hashable, items: Members, epoch: int) -> None:
+        """Begin to draw the batch that ``take`` will be asked for next."""
+        if self._thread is not None:
+            inputs = self._thread.submit(views_of, self._source, items, seed=self._seed, epoch=epoch)
+            self._next = place, inputs
+
+    def close(self) -> None:
+        """Stop drawing."""
+        if self._thread is not None:
+            self._thread.shutdown(wait=True, cancel_futures=True)
+            self._next = None

@@ -1,8 +1,7 @@
-"""The training loop: stages, epochs, steps."""
+"""The training loop: stages, epochs, steps; and a pass over all items with what it trained."""
 
 from __future__ import annotations
 
-import logging
 import signal
 import threading
 import time
@@ -15,14 +14,13 @@ import numpy as np
 import torch
 
 from labelwise.data import Source
-from labelwise.engine.angles import AngleWatch
+from labelwise.engine.angles import AngleMonitor
+from labelwise.engine.pools import outputs_in_chunks
 from labelwise.engine.progress import Progress
 from labelwise.engine.run import Run
-from labelwise.engine.settings import Settings
-from labelwise.engine.threads import step_threads
-from labelwise.errors import UserError
+from labelwise.engine.settings import Settings, make_fabric
 from labelwise.methods import Method
-from labelwise.models import Network, Outputs, RidgeSolution
+from labelwise.models import Network, Outputs, RidgeSolution, device_of, step_threads
 
 Criterion = Callable[[Network, Method], float]
 
@@ -66,13 +64,12 @@ def train(
     the history. With ``settings.directory`` the run resumes from its newest checkpoint, to the bit. The history of a
     method with angles holds their VDFD.
     """
-    fabric = _fabric(settings)
     run = Run(
         network,
         method,
         source,
         settings,
-        fabric,
+        make_fabric(settings),
         solution=solution,
         label_weights=label_weights,
         fingerprint=fingerprint,
@@ -82,13 +79,14 @@ def train(
     with _stop_requests() as stop_requested:
 
         def pause() -> None:
+            """Save where it is time to, and stop where that was asked for."""
             stop = stop_requested() and run.between_updates
             run.save_if_due(force=stop)
             if stop:
                 raise Interrupted(_farewell(run))
 
         restored = run.restore()
-        angles = AngleWatch(run)
+        angles = AngleMonitor(run.network, run.method, source, run.labels, settings.seed)
         while True:
             run.begin_stage(restored)
             restored = None
@@ -98,6 +96,7 @@ def train(
                 pause()
             while run.epoch < run.stage.epochs and not _done(run, stop_after):
                 began = time.perf_counter()
+                # A checkpoint inside an epoch holds the item state that the epoch's refresh made.
                 if run.stage.refresh and run.step == 0:
                     run.refresh()
                 with step_threads(run.network, sum(run.stage.mixture.values())):
@@ -106,16 +105,16 @@ def train(
                         if on_step is not None:
                             on_step(run)
                         pause()
-                value = criterion(run.evaluated, method) if criterion is not None else None
+                validation = criterion(run.evaluated, method) if criterion is not None else None
                 seconds = time.perf_counter() - began
-                run.history.note(angles.measure())
-                run.end_epoch(seconds, value)
+                run.history.note(angles.measure(run.evaluated))
+                run.end_epoch(seconds, validation)
                 if on_epoch is not None:
                     on_epoch(run)
                 pause()
             if run.stage_index + 1 == len(run.plan) or _done(run, stop_after):
                 break
-            run.stage_index, run.epoch = run.stage_index + 1, 0
+            run.next_stage()
         run.save(finished=True)
         run.finish()
     return _finish(run)
@@ -139,31 +138,6 @@ def _finish(run: Run) -> Result:
         scores = [record.get("validation", -np.inf) for record in run.history.records]
         best_epoch = int(np.nanargmax(scores)) + 1
     return Result(network.eval(), run.method.eval(), run.history.records, best_epoch)
-
-
-def _fabric(settings: Settings) -> Any:
-    from lightning_fabric import Fabric
-
-    precision = {"32": "32-true", "bf16": "bf16-mixed", "16": "16-mixed"}[settings.precision]
-    if settings.precision == "16" and (settings.device == "cpu" or not torch.cuda.is_available()):
-        raise UserError("precision='16' needs a GPU: take 'bf16' or '32' on the CPU")
-    log = logging.getLogger("lightning_fabric.utilities.rank_zero")
-    level = log.level
-    try:
-        log.setLevel(logging.WARNING)
-        fabric = Fabric(
-            accelerator=settings.device,
-            devices=settings.devices,
-            num_nodes=settings.nodes,
-            precision=precision,  # type: ignore[arg-type]
-        )
-    except (ValueError, TypeError, RuntimeError) as error:
-        raise UserError(f"device={settings.device!r}, devices={settings.devices}: {error}") from None
-    finally:
-        log.setLevel(level)
-    if settings.devices > 1 or settings.nodes > 1:
-        fabric.launch()
-    return fabric
 
 
 @contextmanager
@@ -204,8 +178,8 @@ def logits(
     """Return the logits (n, K) of ``score``, float32 or float64 by the method: they are not tied near 1."""
 
     def wide(outputs: Outputs) -> torch.Tensor:
-        found = method.logits(outputs)
-        return found if found.dtype == torch.float64 else found.float()
+        values = method.logits(outputs)
+        return values if values.dtype == torch.float64 else values.float()
 
     return _of_outputs(network, method, source, device, wide)
 
@@ -217,11 +191,8 @@ def _of_outputs(
     device: torch.device | None,
     function: Callable[[Outputs], torch.Tensor],
 ) -> np.ndarray:
-    from labelwise.engine.pools import outputs_in_chunks
-
-    where = device or next(iter(network.state_dict().values())).device
     parts = []
-    for _, outputs in outputs_in_chunks(network, source, where, rows=1024):
+    for _, outputs in outputs_in_chunks(network, source, device or device_of(network), rows=1024):
         with torch.inference_mode():
             parts.append(function(outputs).cpu().numpy())
     return np.concatenate(parts) if parts else np.zeros((0, method.problem.n_labels), np.float32)

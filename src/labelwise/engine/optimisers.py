@@ -1,7 +1,8 @@
-"""Optimisers and schedules as a plan describes them."""
+"""Optimisers and schedules as a plan describes them, and the moving average of the weights."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 
 import torch
@@ -10,7 +11,7 @@ from torch import nn
 from labelwise.methods import Optimiser
 
 
-def held_by(spec: Optimiser, name: str) -> bool:
+def has_parameter(spec: Optimiser, name: str) -> bool:
     """Whether an optimiser holds the parameter of this name."""
     return not spec.parameters or name.startswith(tuple(spec.parameters))
 
@@ -19,7 +20,7 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
     """Build an optimiser whose groups share a learning rate; biases and gains are not decayed."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in named.items():
-        if held_by(spec, name):
+        if has_parameter(spec, name):
             factor = next((f for prefix, f in spec.rates.items() if name.startswith(prefix)), 1.0)
             groups.setdefault((factor, parameter.ndim > 1), []).append(parameter)
     if not groups:
@@ -55,3 +56,31 @@ def build_schedule(
     peaks = [float(group["lr"]) for group in optimiser.param_groups]
     rise = spec.warm_up if spec.warm_up * updates > 1 else 2 / updates
     return torch.optim.lr_scheduler.OneCycleLR(optimiser, peaks, total_steps=updates, pct_start=rise)
+
+
+class Averaged:
+    """A copy of ``network`` whose every floating state entry follows the raw one: a <- d a + (1 - d) w.
+
+    The decay of update t is min(decay, (1 + t) / (10 + t)), so that a short run averages too.
+    """
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.network = copy.deepcopy(network).eval().requires_grad_(False)
+        self.decay = decay
+        self.updates = 0
+
+    @torch.no_grad()
+    def update(self, network: nn.Module) -> None:
+        """Move the average towards ``network`` by one step."""
+        self.updates += 1
+        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        raw = network.state_dict()
+        moving, target = [], []
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                moving.append(value)
+                target.append(raw[name])
+            else:
+                value.copy_(raw[name])
+        if moving:
+            torch._foreach_lerp_(moving, target, 1 - decay)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.data import Capabilities, Source, token_spans
-from labelwise.engine.drawing import Drawer
+from labelwise.engine.batches import Prefetcher
 from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
@@ -35,17 +35,17 @@ def outputs_in_chunks(
     if (lengths := Capabilities(source).lengths) is not None:
         spans = token_spans(np.asarray(lengths), _TOKENS, rows)
         chunks = [np.arange(span.start, span.stop) for span in spans]
-    drawer = Drawer(source, seed=0)
+    prefetcher = Prefetcher(source, seed=0)
     try:
         for i, index in enumerate(chunks):
-            drawn = drawer.draw(i, {"plain": index}, 0)["plain"]
+            inputs = prefetcher.take(i, {"plain": index}, 0)["plain"]
             if i + 1 < len(chunks):
-                drawer.begin(i + 1, {"plain": chunks[i + 1]}, 0)
+                prefetcher.begin(i + 1, {"plain": chunks[i + 1]}, 0)
             with torch.inference_mode():
-                out = network(aligned(drawn).to(device))
-            yield slice(int(index[0]), int(index[-1]) + 1), out
+                outputs = network(aligned(inputs).to(device))
+            yield slice(int(index[0]), int(index[-1]) + 1), outputs
     finally:
-        drawer.close()
+        prefetcher.close()
 
 
 def aligned(tensor: Tensor) -> Tensor:

@@ -1,10 +1,10 @@
-"""One training run: its networks, optimisers, item state and position."""
+"""One training run: the engine's side of a method's steps, and the state that they change."""
 
 from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,30 +13,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from labelwise._files import check_no_links
 from labelwise._random import number, torch_seeded
 from labelwise.data import Source
-from labelwise.engine import checkpoint, snapshot
-from labelwise.engine.averaging import Averaged
-from labelwise.engine.batches import compose, join_lone, lay_out
-from labelwise.engine.drawing import Drawer
-from labelwise.engine.history import History
-from labelwise.engine.optimisers import build_optimiser, build_schedule, held_by
+from labelwise.engine import checkpoint
+from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share
+from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
 from labelwise.engine.settings import Settings
 from labelwise.engine.starts import start_head
+from labelwise.engine.state import RunState
 from labelwise.errors import Notice, UserError, listed
-from labelwise.methods import Batch, Method, Stage, head_rate
-from labelwise.models import Network, RidgeSolution
-from labelwise.targets import ItemState
+from labelwise.methods import Batch, Method, head_rate
+from labelwise.models import Network, RidgeSolution, StartsFromRidge
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
 
 
-class Run:
-    """The engine's side of a method's steps (its ``Trainer``), and everything that a checkpoint holds."""
+class Run(RunState):
+    """The engine's side of a method's steps (its ``Trainer``), on the state that a checkpoint holds."""
 
     def __init__(
         self,
@@ -52,32 +48,16 @@ class Run:
         progress: Progress | None = None,
         items: Sequence[str] | None = None,
     ) -> None:
-        self.network, self.method, self.source = network.to(fabric.device), method.to(fabric.device), source
-        self.settings, self.fabric, self.solution = settings, fabric, solution
-        self.fingerprint, self.progress, self.items = fingerprint, progress or Silent(), items
-        self.plan = method.plan()
-        self._drawer = Drawer(source, settings.seed)
-        self.labels = np.ascontiguousarray(method.problem.labels)
-        own = settings.directory
-        if own is not None:
-            check_no_links(own, "a folder of checkpoints")
-        if own is not None and fabric.world_size > 1:
-            own = own / f"rank-{fabric.global_rank}"
-        self.state = ItemState(method.slots(), *self.labels.shape, budget=settings.memory, directory=own)
+        super().__init__(network, method, settings, fabric, fingerprint)
+        self.source, self.solution = source, solution
+        self.progress, self.items = progress or Silent(), items
         self.label_weights = (
             None
             if label_weights is None
             else torch.as_tensor(label_weights, dtype=torch.float32).to(fabric.device)
         )
-        self.history = History(settings.directory)
-        self.averaged: Averaged | None = None
-        self.best: dict[str, Tensor] = {}
-        self.best_score, self.stale = -np.inf, 0
-        self.stage_index = self.epoch = self.step = 0
-        self.loss_sum, self.loss_items = 0.0, 0
-        self.optimisers: dict[str, torch.optim.Optimizer] = {}
-        self.schedules: dict[str, torch.optim.lr_scheduler.OneCycleLR] = {}
         self.forward_network: nn.Module = self.network
+        self._prefetcher = Prefetcher(source, settings.seed)
         self._stepped: dict[str, Any] = {}
         named = {
             **self.network.state_dict(keep_vars=True),
@@ -93,14 +73,14 @@ class Run:
             and not (part is self.network.backbone and self.network.keeps_statistics)
             for module in part.modules()
         )
-        self._composed: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
+        self._batches: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
         self._items_saved: tuple[int, str | None] | None = None
         self._seen = np.empty(0, np.int64)
         self._updated = False
         self._saved_at = time.monotonic()
         self._check()
         if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
-            _tell_of_batch_norm()
+            _warn_of_batch_norm()
 
     def _check(self) -> None:
         """Refuse, before any work, what the method cannot do."""
@@ -121,16 +101,6 @@ class Run:
             )
 
     @property
-    def stage(self) -> Stage:
-        """The stage under way."""
-        return self.plan[self.stage_index]
-
-    @property
-    def evaluated(self) -> Network:
-        """The network that validation and the finished model use: the averaged one where one is kept."""
-        return self.averaged.network if self.averaged else self.network  # type: ignore[return-value]
-
-    @property
     def between_updates(self) -> bool:
         """Whether no gradient is held, so that the run can be saved."""
         return self.step % self.settings.accumulate == 0 or self.step == self.steps_per_epoch()
@@ -140,11 +110,11 @@ class Run:
         stage = self.stage
         if stage.ridge_start and restored is None:
             with self.torch_seeded("start"):
-                start_head(self)
+                self._start_head()
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
         for name, parameter in self._trainable.items():
-            parameter.requires_grad_(any(held_by(spec, name) for spec in specs.values()))
+            parameter.requires_grad_(any(has_parameter(spec, name) for spec in specs.values()))
             parameter.grad = None
         updates = -(-self.steps_per_epoch() // self.settings.accumulate) * stage.epochs
         self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
@@ -154,9 +124,29 @@ class Run:
         if restored is None:
             self.stale = 0
         else:
-            snapshot.restore_stage(self, restored)
+            self.restore_stage(restored)
         done = self.epoch * self.steps_per_epoch() + self.step
         self.progress.stage(stage.name, stage.epochs * self.steps_per_epoch(), done)
+
+    def next_stage(self) -> None:
+        """Move on to the first epoch of the next stage."""
+        self.stage_index, self.epoch = self.stage_index + 1, 0
+
+    def _start_head(self) -> None:
+        """Start the head from ridge, on batches of which nothing but the method's item state is known."""
+
+        def batch_of(index: np.ndarray, view: str) -> Batch:
+            return self._batch(index, {view: slice(0, len(index))}, {}, 1, lambda slot, values: None)
+
+        start_head(
+            cast(StartsFromRidge, self.network.head),
+            self.pool("raw").ridge(),
+            self.method,
+            self.stage,
+            batch_of=batch_of,
+            refresh=self.refresh,
+            seed=self.settings.seed,
+        )
 
     def _wrap(self) -> None:
         """Let Fabric wrap the network for mixed precision and data parallelism; one device in 32 bit needs none."""
@@ -175,7 +165,7 @@ class Run:
 
     def finish(self) -> None:
         """Let every parameter that was trainable at the beginning be so again, and drop the gradients."""
-        self._drawer.close()
+        self._prefetcher.close()
         for parameter in self._trainable.values():
             parameter.requires_grad_(True)
             parameter.grad = None
@@ -185,24 +175,25 @@ class Run:
         return len(self.batches()) if self.stage.epochs else 0
 
     def batches(self) -> list[dict[str, np.ndarray]]:
-        """Return the item indices of every batch of the epoch under way, by group."""
-        place = (self.stage_index, self.epoch)
-        if self._composed is None or self._composed[0] != place:
-            batches = compose(
+        """Return the item numbers of every batch of the epoch under way, by group."""
+        epoch = self.position[:2]
+        if self._batches is None or self._batches[0] != epoch:
+            batches = make_batches(
                 self.method.problem.groups,
                 self.stage.mixture,
                 seed=self.settings.seed,
                 stage=self.stage_index,
                 epoch=self.epoch,
             )
-            self._composed = place, join_lone(batches, self.stage) if self._norms_batches else batches
-        return self._composed[1]
+            if self._norms_batches:
+                batches = merge_single_item_batch(batches, self.stage)
+            self._batches = epoch, batches
+        return self._batches[1]
 
     def torch_seeded(self, what: str) -> AbstractContextManager[None]:
         """Let torch's own generators (dropout's) start from a seed that depends on the place in the run alone."""
-        place = self.stage_index, self.epoch, self.fabric.global_rank
-        start = number(self.settings.seed, what, *place) + self.step
-        return torch_seeded(start, self.fabric.device)
+        start = number(self.settings.seed, what, self.stage_index, self.epoch, self.fabric.global_rank)
+        return torch_seeded(start + self.step, self.fabric.device)
 
     def refresh(self) -> None:
         """Let the method change its item state from the stored features of the raw or the averaged network."""
@@ -226,29 +217,45 @@ class Run:
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:
         """Build a step's batch: inputs of every view, labels and item state, on the device."""
+        index, rows = self._rank_share(members)
+        position, epoch = self.position, self.position.view_epoch
+        inputs = self._prefetcher.take(position, {view: index[span] for view, span in rows.items()}, epoch)
+        if self._prefetcher.looks_ahead and self.step + 1 < len(self.batches()):
+            following, spans = self._rank_share(self.batches()[self.step + 1])
+            items = {view: following[span] for view, span in spans.items()}
+            self._prefetcher.begin(position._replace(step=self.step + 1), items, epoch)
+        on_device = {view: aligned(x).to(self.fabric.device) for view, x in inputs.items()}
+        return self._batch(
+            index,
+            rows,
+            on_device,
+            self.epoch + 1,
+            lambda name, values: self._write(name, index, values.cpu().numpy()),
+        )
+
+    def _batch(
+        self,
+        index: np.ndarray,
+        rows: dict[str, slice],
+        inputs: dict[str, Tensor],
+        epoch: int,
+        write: Callable[[str, Tensor], None],
+    ) -> Batch:
         device = self.fabric.device
-        index, rows = self._laid_out(members)
-        epoch = 1000 * self.stage_index + self.epoch
-        place = self.stage_index, self.epoch, self.step
-        inputs = self._drawer.draw(place, {view: index[span] for view, span in rows.items()}, epoch)
-        if self._drawer.looks_ahead and self.step + 1 < len(self.batches()):
-            following, spans = self._laid_out(self.batches()[self.step + 1])
-            wanted = {view: following[span] for view, span in spans.items()}
-            self._drawer.begin((*place[:2], self.step + 1), wanted, epoch)
         return Batch(
             index=torch.from_numpy(index),
             labels=torch.from_numpy(self.labels[index]).to(device),
             state={name: value.to(device) for name, value in self.state.take(index).items()},
-            inputs={view: aligned(drawn).to(device) for view, drawn in inputs.items()},
+            inputs=inputs,
             rows=rows,
             stage=self.stage.name,
-            epoch=self.epoch + 1,
+            epoch=epoch,
             label_weights=self.label_weights,
-            write=lambda name, values: self._write(name, index, values.cpu().numpy()),
+            write=write,
         )
 
-    def _laid_out(self, members: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, slice]]:
-        return lay_out(members, self.stage, rank=self.fabric.global_rank, world=self.fabric.world_size)
+    def _rank_share(self, members: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, slice]]:
+        return rank_share(members, self.stage, rank=self.fabric.global_rank, world=self.fabric.world_size)
 
     def _write(self, name: str, index: np.ndarray, values: np.ndarray) -> None:
         """Set rows of the item state on every rank; all ranks write in the same step."""
@@ -256,6 +263,7 @@ class Run:
         if self.fabric.world_size > 1:
             pieces = [None] * self.fabric.world_size
             torch.distributed.all_gather_object(pieces, (index, values))
+        # In the order of the ranks on every rank, so that an item that two of them hold gets the same value.
         for rows, new in pieces:
             self.state.write(name, new, rows)
 
@@ -399,11 +407,13 @@ class Run:
         if self.settings.directory is None or not (self.between_updates and self.fabric.is_global_zero):
             return
         self._check_finite()
-        tensors, meta = snapshot.take(self, finished)
+        tensors, meta = self.snapshot(finished)
+        # An item state that has not changed since the last checkpoint is not written again.
         version = self.state.version
-        known = self._items_saved[1] if self._items_saved and self._items_saved[0] == version else None
-        position = (self.stage_index, self.epoch, self.step)
-        digest = checkpoint.save(self.settings.directory, position, tensors, meta, self.state.arrays(), known)
+        digest = self._items_saved[1] if self._items_saved and self._items_saved[0] == version else None
+        digest = checkpoint.save(
+            self.settings.directory, self.position, tensors, meta, self.state.arrays(), digest
+        )
         self._items_saved = version, digest
         self._saved_at = time.monotonic()
 
@@ -411,16 +421,16 @@ class Run:
         """Set network, method, item state, history and position from the newest checkpoint, if there is one."""
         if self.settings.directory is None:
             return None
-        found = checkpoint.latest(self.settings.directory)
-        if found is None:
+        saved = checkpoint.latest(self.settings.directory)
+        if saved is None:
             self.history.replace([])
             return None
-        snapshot.restore_run(self, found)
-        self._items_saved = self.state.version, found.items_sha256
-        return found
+        self.restore_run(saved)
+        self._items_saved = self.state.version, saved.items_sha256
+        return saved
 
 
-def _tell_of_batch_norm() -> None:
+def _warn_of_batch_norm() -> None:
     warnings.warn(
         Notice(
             "batch norm takes its statistics from each process's part of a batch: what is trained differs from what one"

@@ -1,25 +1,42 @@
-"""How a run is carried out: device, precision, seed, checkpoints; nothing that a method decides."""
+"""Settings of a run, as its device, precision, seed and checkpoints, and the Fabric that they ask for."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import torch
 
 from labelwise.errors import UserError
 
-_PRECISIONS = ("32", "bf16", "16")
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+_PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
 
 
 @dataclass(frozen=True)
 class Settings:
     """The engine's settings.
 
-    ``device`` is ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``; ``precision`` ``"32"``, ``"bf16"`` or ``"16"``
-    (autocast); ``accumulate`` the number of batches whose gradients make one update; ``patience`` the number of
-    epochs without a better validation score after which training stops, or None; ``keep_best`` returns the network of
-    the epoch with the best validation score, as patience does; ``directory`` where checkpoints, history and large
-    item state go, or None to keep everything in memory; ``checkpoint_seconds`` the longest time between two
-    checkpoints inside an epoch; ``memory`` the bytes past which stored features and item state are memory-mapped.
+    Attributes:
+        seed: Seed of every choice of the engine.
+        device: ``"auto"``, ``"cpu"``, ``"cuda"`` or ``"mps"``.
+        devices: Number of processes of a node, one a device.
+        nodes: Number of machines.
+        precision: ``"32"``, ``"bf16"`` or ``"16"`` (autocast).
+        accumulate: Number of batches whose gradients make one update.
+        patience: Number of epochs without a better validation score after which training stops, or None.
+        keep_best: Return the network of the epoch with the best validation score, as patience does.
+        directory: Folder of checkpoints, history and large item state, or None to keep everything in memory.
+        checkpoint_seconds: The longest time between two checkpoints inside an epoch.
+        memory: Bytes past which stored features and item state are memory-mapped.
     """
 
     seed: int = 0
@@ -46,3 +63,32 @@ class Settings:
             raise UserError(f"accumulate={self.accumulate}: it is a whole number from 1")
         if self.patience is not None and self.patience < 1:
             raise UserError(f"patience={self.patience}: it is a whole number from 1, or None")
+
+
+def make_fabric(settings: Settings) -> Fabric:
+    """Return Fabric for the settings' devices and precision, launched where there are several processes.
+
+    Raises:
+        UserError: For a device or a precision that this machine does not have.
+    """
+    from lightning_fabric import Fabric
+
+    if settings.precision == "16" and (settings.device == "cpu" or not torch.cuda.is_available()):
+        raise UserError("precision='16' needs a GPU: take 'bf16' or '32' on the CPU")
+    log = logging.getLogger("lightning_fabric.utilities.rank_zero")
+    level = log.level
+    try:
+        log.setLevel(logging.WARNING)
+        fabric = Fabric(
+            accelerator=settings.device,
+            devices=settings.devices,
+            num_nodes=settings.nodes,
+            precision=_PRECISIONS[settings.precision],
+        )
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise UserError(f"device={settings.device!r}, devices={settings.devices}: {error}") from None
+    finally:
+        log.setLevel(level)
+    if settings.devices > 1 or settings.nodes > 1:
+        fabric.launch()
+    return fabric

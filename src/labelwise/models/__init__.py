@@ -23,6 +23,7 @@ from labelwise.models.backbones import (
     preprocessing_of,
     read_weights,
 )
+from labelwise.models.compute import device_of, one_thread, step_threads
 from labelwise.models.heads import (
     CosineHead,
     DualRelation,
@@ -70,9 +71,11 @@ __all__ = [
     "Tokenizer",
     "build_backbone",
     "build_tokenizer",
+    "device_of",
     "load_weights",
     "logits",
     "masked_mean",
+    "one_thread",
     "preprocessing_from_dict",
     "preprocessing_of",
     "probabilities",
@@ -80,4 +83,5 @@ __all__ = [
     "scores_of_start",
     "solve_ridge",
     "start_from_ridge",
+    "step_threads",
 ]

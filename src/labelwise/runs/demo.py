@@ -6,7 +6,7 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
@@ -130,22 +130,14 @@ def run(
     return result
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread inside: threads that wait for each other cost more than such small matrices gain."""
+def _one_thread() -> AbstractContextManager[None]:
     # The limit reaches libraries that are loaded already.
     import scipy.linalg  # noqa: F401
     import sklearn.cluster  # noqa: F401
-    import torch
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with threadpool_limits(1):
-            yield
-    finally:
-        torch.set_num_threads(threads)
+    from labelwise.models import one_thread
+
+    return one_thread(libraries=True)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import torch
 
 from labelwise import engine, methods
 from labelwise.data import as_source
-from labelwise.engine.loop import _fabric
+from labelwise.engine.settings import make_fabric
 from labelwise.errors import UserError
 from labelwise.methods import Batch
 from labelwise.models import Outputs
@@ -177,7 +177,7 @@ def test_the_test_of_a_trap_exists(trap):
 def begin(network, method, epoch=0):
     """Return a run at the beginning of its first stage."""
     settings = engine.Settings(device="cpu")
-    run = engine.Run(network, method, as_source(X[: method.problem.n_items]), settings, _fabric(settings))
+    run = engine.Run(network, method, as_source(X[: method.problem.n_items]), settings, make_fabric(settings))
     run.begin_stage()
     run.epoch = epoch
     return run

@@ -13,8 +13,6 @@ from labelwise.errors import UserError
 
 if TYPE_CHECKING:
     import torch
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 DIGIT_NAMES: tuple[str, ...] = tuple("0123456789")
 _SIDES = range(8, 13)
@@ -139,34 +137,23 @@ def digits_features(
     """
     import torch
 
+    from labelwise.models import one_thread
+
     if images.ndim != 3 or images.dtype != np.uint8 or min(images.shape[1:]) < patch:
         raise UserError(
             f"images are {images.dtype} of shape {images.shape}: give uint8 (n, size, size), size >= {patch}"
         )
     weights = _dictionary(filters, patch, seed, max(16, *images.shape[1:]))
     features = np.empty((len(images), filters), dtype=np.float32)
-    # Every chunk has the same shape: a product of another shape may round otherwise.
+    # Every chunk has the same shape, on one thread: other shapes or shares of the work may round otherwise.
     chunk = torch.zeros(_CHUNK, *images.shape[1:])
-    with _one_thread(), torch.inference_mode():
+    with one_thread(), torch.inference_mode():
         for start in range(0, len(images), _CHUNK):
             part = torch.from_numpy(images[start : start + _CHUNK])
             chunk[: len(part)] = part / 255
             fits = _normalised_patches(chunk, patch) @ weights
             features[start : start + len(part)] = fits.amax(dim=1)[: len(part)].numpy()
     return features
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: products this small lose by more, and the rounding is the same everywhere."""
-    import torch
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _normalised_patches(images: torch.Tensor, patch: int) -> torch.Tensor:

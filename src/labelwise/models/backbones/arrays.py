@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
+from labelwise.models.compute import device_of, dtype_of
 
 
 class Features(nn.Module):
@@ -115,10 +116,10 @@ class Wrapped(nn.Module):
         super().__init__()
         self.module = module
         training = module.training
-        place = next(module.parameters(), torch.empty(0))
+        item = torch.zeros(1, *input_shape, device=device_of(module), dtype=dtype_of(module))
         try:
             with torch.no_grad():
-                z = module.eval()(torch.zeros(1, *input_shape, device=place.device, dtype=place.dtype))
+                z = module.eval()(item)
         except (RuntimeError, TypeError, ValueError, IndexError) as error:
             raise UserError(
                 f"backbone {type(module).__name__} fails on an item of shape {tuple(input_shape)}: {error};"

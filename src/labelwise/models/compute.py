@@ -1,0 +1,56 @@
+"""How a network computes: on which device, in which type of numbers, on how many threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from itertools import chain
+
+import torch
+from torch import nn
+
+_SMALL = 2e7
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return the device of a module's first parameter or buffer; the CPU for one without any."""
+    return next((t.device for t in chain(module.parameters(), module.buffers())), torch.device("cpu"))
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Return the type of a module's first parameter; torch's default for one without any."""
+    return next((parameter.dtype for parameter in module.parameters()), torch.get_default_dtype())
+
+
+@contextmanager
+def one_thread(*, libraries: bool = False) -> Iterator[None]:
+    """Keep torch to one thread, and with ``libraries`` the BLAS and OpenMP libraries that are loaded by then.
+
+    Small products lose more by waking threads than they gain, most of all on a busy machine, where they wait for one
+    that does not run. The caller's number of threads comes back afterwards.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _one_library_thread() if libraries else nullcontext():
+            yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _one_library_thread() -> AbstractContextManager[object]:
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
+
+
+def step_threads(network: nn.Module, batch_size: int) -> AbstractContextManager[None]:
+    """Keep torch to one thread while the steps are small.
+
+    Small is a network on the CPU without convolutions, of less than 2e7 multiplications in a batch.
+    """
+    parameters = list(network.parameters())
+    work = batch_size * sum(p.numel() for p in parameters)
+    small = work < _SMALL and all(p.ndim <= 2 and p.device.type == "cpu" for p in parameters)
+    return one_thread() if small else nullcontext()
