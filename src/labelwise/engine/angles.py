@@ -1,4 +1,4 @@
-"""VDFD over the epochs: how much the angles of a label's positives spread beyond those of its negatives."""
+"""VDFD over the epochs: angles' spread of positives less negatives."""
 
 from __future__ import annotations
 
@@ -20,8 +20,9 @@ _CHUNK = 256
 
 
 class AngleMonitor:
-    """Measures, after an epoch, mean_k |VDFD_k| of the angles arccos cos(z, W_k) on one fixed sample of items.
+    """Mean |VDFD| over labels after each epoch, on a fixed sample.
 
+    Angles are arccos cos(z, W_k), and VDFD_k the variance of those of label k's positives less that of its negatives'.
     The sample is drawn by the seed among the items with a known entry: at most 2,000 where the features are fixed,
     at most a twentieth of all items where the backbone has to run (and nothing where that is below 50). Where no
     label has two known entries of both signs, an unknown entry counts as irrelevant. It changes nothing of the run.
@@ -60,7 +61,7 @@ class AngleMonitor:
         return float(np.nanmean(sizes)) if np.isfinite(sizes).any() else float("nan")
 
     def _cosines(self, network: Network) -> Tensor:
-        """Return the cosines (m, K) of the sample's weak views, on the CPU; fixed inputs are read once."""
+        """Return the sample's cosines (m, K), of weak views, on the CPU."""
         network.eval()
         device = device_of(network)
         parts = []

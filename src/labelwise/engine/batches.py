@@ -1,4 +1,4 @@
-"""Batches: the items of each, as a function of (seed, stage, epoch) alone, their views, and drawing these ahead."""
+"""Batches of items by (seed, stage, epoch) alone, shares of ranks, prefetching."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Members = Mapping[str, np.ndarray]
 def make_batches(
     groups: Mapping[Any, np.ndarray], mixture: Mapping[Any, int], *, seed: int, stage: int, epoch: int
 ) -> list[dict[str, np.ndarray]]:
-    """Return an epoch's batches, each a mapping from group to item numbers (int64).
+    """Return an epoch's batches, as item numbers (int64) by group.
 
     ``mixture`` gives the items of each group in a batch. The epoch is one pass over the last group that has
     items; the others are cycled, each cycle in a new order. Places of an empty group go to the others in
@@ -58,7 +58,10 @@ def make_batches(
 
 
 def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, group: str) -> np.ndarray:
-    """Return ``length`` items: permutation after permutation of ``items``, each drawn from its own key."""
+    """Return ``length`` items, in permutation after permutation of all.
+
+    Each permutation is drawn from a key of its own.
+    """
     cycles = -(-length // len(items))
     parts = [
         generator(seed, "order", stage, epoch, group, cycle).permutation(items) for cycle in range(cycles)
@@ -69,7 +72,10 @@ def _cycle(items: np.ndarray, length: int, seed: int, stage: int, epoch: int, gr
 def merge_single_item_batch(
     batches: list[dict[str, np.ndarray]], stage: Stage
 ) -> list[dict[str, np.ndarray]]:
-    """Merge the last batch into the one before where a view of it is one item: batch norm needs a variance."""
+    """Merge a last batch with a single-item view into the previous.
+
+    Batch norm has no variance of one item.
+    """
     _, rows = rank_share(batches[-1], stage, rank=0, world=1)
     if len(batches) < 2 or all(span.stop - span.start > 1 for span in rows.values()):
         return batches
@@ -80,9 +86,10 @@ def merge_single_item_batch(
 def rank_share(
     members: Members, stage: Stage, *, rank: int, world: int
 ) -> tuple[np.ndarray, dict[str, slice]]:
-    """Return a rank's share of a batch: its items (b,) int64, group after group, and the rows that each view covers.
+    """Return a rank's items of a batch, and each view's rows.
 
-    A rank takes every ``world``-th item of the whole batch, so that no two shares differ by more than one item.
+    The items (b,) int64 stand group after group. A rank takes every ``world``-th item of the whole batch, so that no
+    two shares differ by more than one item.
     """
     parts, place = {}, 0
     for name, index in members.items():
@@ -103,9 +110,10 @@ def rank_share(
 
 
 class Prefetcher:
-    """The views of a batch's items, drawn one batch ahead in a thread where the source reads files.
+    """Views of batches, drawn one batch ahead.
 
-    The views depend on seed, epoch and item only, never on when they are drawn.
+    A thread draws ahead where the source reads files. The views depend on seed, epoch and item only, never on when
+    they are drawn.
     """
 
     def __init__(self, source: Source, seed: int) -> None:
@@ -120,7 +128,7 @@ class Prefetcher:
         return self._thread is not None
 
     def take(self, place: Hashable, items: Members, epoch: int) -> dict[str, Tensor]:
-        """Return the items' inputs by view; ``place`` tells this batch from all others of the run."""
+        """Return inputs by view; ``place`` identifies the batch in the run."""
         begun, self._next = self._next, None
         if begun is not None and begun[0] == place:
             return begun[1].result()

@@ -1,4 +1,4 @@
-"""Checkpoints: written beside the previous one, checksummed, renamed into place, read back only when whole."""
+"""Checkpoint files: checksummed, renamed into place, read only when whole."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ _ITEMS = re.compile(r"items-\d{12}\.safetensors")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """All that training depends on at one step: tensors by name, plain data, and the item state's arrays.
+    """All that training depends on at one step.
 
-    ``items_sha256`` is the checksum of the item state's file, or None where a method keeps none.
+    Tensors by name, plain data, and the item state's arrays. ``items_sha256`` is the checksum of the item state's
+    file, or None where a method keeps none.
     """
 
     tensors: dict[str, Tensor]
@@ -42,12 +43,11 @@ def save(
     items: Mapping[str, np.ndarray],
     items_sha256: str | None = None,
 ) -> str | None:
-    """Write the checkpoint of ``position`` (stage, epoch, step), drop all but it and the one before, and return
-    the checksum of the item state's file.
+    """Write a checkpoint, and return the checksum of its item state.
 
-    ``meta["items_version"]`` names the item state's version; ``items_sha256`` says that this version is on disk
-    already, with this checksum, and is not written again. A failure (a full disk) leaves the earlier checkpoints as
-    they were and raises ``UserError``.
+    ``position`` is (stage, epoch, step). All but it and the one before are dropped. ``meta["items_version"]`` names
+    the item state's version; ``items_sha256`` says that this version is on disk already, with this checksum, and is
+    not written again. A failure (a full disk) leaves the earlier checkpoints as they were and raises ``UserError``.
     """
     from safetensors import SafetensorError
     from safetensors.numpy import save_file as save_arrays
@@ -59,13 +59,14 @@ def save(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         clear_drafts(directory)
+        # The item state first: a checkpoint that stands then names a file that is whole.
         if items and (items_sha256 is None or not items_file.exists()):
             with replacing(items_file) as draft:
                 save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft)
                 items_sha256 = file_digest(draft)
-        whole = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+        copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with replacing_folder(final) as draft:
-            save_tensors(whole, draft / "tensors.safetensors")
+            save_tensors(copies, draft / "tensors.safetensors")
             record = {
                 "format": _FORMAT,
                 "meta": dict(meta),
@@ -83,18 +84,23 @@ def save(
             f"the checkpoint of step {step} of epoch {epoch + 1} could not be written to {directory} ({reason}); "
             "the previous one is whole: free some space and run the same again (--resume on the command line)"
         ) from error
+    # Only now that the new one stands; the one before it stays, for a new one that turns out to be damaged.
     _prune(directory, final)
     return items_sha256
 
 
 def latest(directory: Path) -> Checkpoint | None:
-    """Return the newest whole checkpoint, None without any, or raise when there are some and none is whole."""
+    """Return the newest whole checkpoint, or None without any.
+
+    Raises:
+        UserError: When there are some and none is whole.
+    """
     from safetensors import SafetensorError
     from safetensors.numpy import load_file as load_arrays
     from safetensors.torch import load_file as load_tensors
 
-    found = sorted(directory.glob("step-*"), reverse=True) if directory.exists() else []
-    for folder in found:
+    folders = sorted(directory.glob("step-*"), reverse=True) if directory.exists() else []
+    for folder in folders:
         try:
             record = _record(folder)
             if file_digest(folder / "tensors.safetensors") != record["tensors_sha256"]:
@@ -111,13 +117,17 @@ def latest(directory: Path) -> Checkpoint | None:
             return Checkpoint(tensors, record["meta"], items, record["items_sha256"])
         except (OSError, LookupError, TypeError, ValueError, RecursionError, SafetensorError):
             continue
-    if found:
+    if folders:
         raise UserError(f"no checkpoint in {directory} is whole: delete the folder and train again")
     return None
 
 
 def _record(folder: Path) -> dict[str, Any]:
-    """Return a checkpoint's plain data; ``ValueError`` or ``OSError`` when its file is not as it was written."""
+    """Return a checkpoint's plain data.
+
+    Raises:
+        ValueError: When its file is not as it was written; ``OSError`` when it cannot be read.
+    """
     checksum, _, text = (folder / "checkpoint.json").read_text(encoding="utf-8").partition("\n")
     if hashlib.sha256(text.rstrip("\n").encode()).hexdigest() != checksum:
         raise ValueError("checksum")
@@ -128,14 +138,14 @@ def _record(folder: Path) -> dict[str, Any]:
 
 
 def _prune(directory: Path, newest: Path) -> None:
-    """Keep ``newest`` and the one before it, with the item files that they name; later ones were not whole."""
-    found = sorted(directory.glob("step-*"))
-    place = found.index(newest)
-    kept = found[max(0, place - 1) : place + 1]
-    for folder in set(found) - set(kept):
+    """Keep the newest checkpoint and the one before, with their item files."""
+    folders = sorted(directory.glob("step-*"))
+    place = folders.index(newest)
+    retained = folders[max(0, place - 1) : place + 1]
+    for folder in set(folders) - set(retained):
         shutil.rmtree(folder, ignore_errors=True)
     named = set()
-    for folder in kept:
+    for folder in retained:
         try:
             named.add(_record(folder)["items_file"])
         except (OSError, LookupError, TypeError, ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The training loop: stages, epochs, steps; and a pass over all items with what it trained."""
+"""The training loop of stages, epochs and steps, and scoring."""
 
 from __future__ import annotations
 
@@ -26,12 +26,15 @@ Criterion = Callable[[Network, Method], float]
 
 
 class Interrupted(KeyboardInterrupt):
-    """The user stopped a run; its checkpoint is written, and the text says how to go on."""
+    """A run that the user stopped, with its checkpoint written.
+
+    The text says how to go on.
+    """
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: the network to use, its method with the statistics it scores with, and the history."""
+    """A finished run: network, method with its statistics, history."""
 
     network: Network
     method: Method
@@ -55,14 +58,19 @@ def train(
     on_step: Callable[[Run], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
 ) -> Result:
-    """Train ``network`` by ``method`` on ``source`` and return the network to use.
+    """Train ``network`` by ``method`` on ``source``, and return the network to use.
 
-    ``criterion`` scores the network after every epoch, higher is better; with ``settings.patience`` as well the run
-    stops early, and with it or ``settings.keep_best`` the best epoch's network is returned. ``solution`` is the
-    closed-form start where the features are fixed; ``stop_after`` a number of epochs, over all stages, to end at;
-    ``items`` the items' names for messages; ``on_step`` is called after every step, ``on_epoch`` once an epoch is in
-    the history. With ``settings.directory`` the run resumes from its newest checkpoint, to the bit. The history of a
-    method with angles holds their VDFD.
+    With ``settings.directory`` the run resumes from its newest checkpoint, to the bit. The history of a method with
+    angles holds their VDFD.
+
+    Args:
+        criterion: Scores the network after every epoch, higher is better. With ``settings.patience`` as well the run
+            stops early, and with it or ``settings.keep_best`` the best epoch's network is returned.
+        solution: The closed-form start where the features are fixed.
+        stop_after: Number of epochs, over all stages, to end at.
+        items: The items' names for messages.
+        on_step: Called after every step.
+        on_epoch: Called once an epoch is in the history.
     """
     run = Run(
         network,
@@ -79,7 +87,7 @@ def train(
     with _stop_requests() as stop_requested:
 
         def pause() -> None:
-            """Save where it is time to, and stop where that was asked for."""
+            """Save when it is time, and stop when asked to."""
             stop = stop_requested() and run.between_updates
             run.save_if_due(force=stop)
             if stop:
@@ -106,6 +114,7 @@ def train(
                             on_step(run)
                         pause()
                 validation = criterion(run.evaluated, method) if criterion is not None else None
+                # The angles are measured for the history alone: an epoch's seconds leave them out.
                 seconds = time.perf_counter() - began
                 run.history.note(angles.measure(run.evaluated))
                 run.end_epoch(seconds, validation)
@@ -121,7 +130,10 @@ def train(
 
 
 def _done(run: Run, stop_after: int | None) -> bool:
-    """Whether the last stage's patience is at its end, or the number of epochs that was asked for is reached."""
+    """Whether patience is at its end, or ``stop_after`` epochs are done.
+
+    Patience counts in the last stage only.
+    """
     last, patience = run.stage_index + 1 == len(run.plan), run.settings.patience
     return (last and patience is not None and run.stale >= patience) or (
         stop_after is not None and len(run.history.records) >= stop_after
@@ -129,7 +141,7 @@ def _done(run: Run, stop_after: int | None) -> bool:
 
 
 def _finish(run: Run) -> Result:
-    """Take the best epoch's network where there was a criterion, otherwise the last one."""
+    """Take the best epoch's network, or the last without a criterion."""
     network, best_epoch = run.evaluated, None
     if run.best and run.settings.chooses_epoch:
         buffers = {k.removeprefix("method."): v for k, v in run.best.items() if k.startswith("method.")}
@@ -142,7 +154,10 @@ def _finish(run: Run) -> Result:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a request that the loop honours between two steps; a second one acts at once."""
+    """Turn the first Ctrl-C into a request between two steps.
+
+    A second one acts at once.
+    """
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set
@@ -168,14 +183,17 @@ def _farewell(run: Run) -> str:
 
 
 def score(network: Network, method: Method, source: Source, device: torch.device | None = None) -> np.ndarray:
-    """Return the method's scores (n, K) float32 in [0, 1] of every item, from the weak view."""
+    """Return scores (n, K) float32 in [0, 1] of every item."""
     return _of_outputs(network, method, source, device, lambda outputs: method.score(outputs).float())
 
 
 def logits(
     network: Network, method: Method, source: Source, device: torch.device | None = None
 ) -> np.ndarray:
-    """Return the logits (n, K) of ``score``, float32 or float64 by the method: they are not tied near 1."""
+    """Return the logits (n, K) of ``score``, not tied near 1.
+
+    They are float32 or float64, by the method.
+    """
 
     def wide(outputs: Outputs) -> torch.Tensor:
         values = method.logits(outputs)

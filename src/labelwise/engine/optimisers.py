@@ -1,4 +1,4 @@
-"""Optimisers and schedules as a plan describes them, and the moving average of the weights."""
+"""Optimisers, learning-rate schedules, and the moving average of weights."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def has_parameter(spec: Optimiser, name: str) -> bool:
 
 
 def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
-    """Build an optimiser whose groups share a learning rate; biases and gains are not decayed."""
+    """Build an optimiser, without weight decay on biases and gains."""
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in named.items():
         if has_parameter(spec, name):
@@ -46,10 +46,10 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
 def build_schedule(
     spec: Optimiser, optimiser: torch.optim.Optimizer, updates: int
 ) -> torch.optim.lr_scheduler.OneCycleLR | None:
-    """Build the one-cycle schedule over a stage's updates, whose peaks are the groups' rates; None for constant.
+    """Build a stage's one-cycle schedule; None for a constant rate.
 
-    A rise of no more than one update becomes one of two, and fewer than four updates get a constant rate: nothing
-    else fits.
+    Its peaks are the groups' rates. A rise of no more than one update becomes one of two, and fewer than four updates
+    get a constant rate: nothing else fits.
     """
     if spec.schedule == "constant" or updates < 4:
         return None
@@ -59,9 +59,10 @@ def build_schedule(
 
 
 class Averaged:
-    """A copy of ``network`` whose every floating state entry follows the raw one: a <- d a + (1 - d) w.
+    """Exponential moving average of a network's weights and buffers.
 
-    The decay of update t is min(decay, (1 + t) / (10 + t)), so that a short run averages too.
+    Each floating entry of the state follows the raw one: a <- d a + (1 - d) w. The decay of update t is min(decay, (1
+    + t) / (10 + t)), so that a short run averages too.
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
@@ -75,6 +76,7 @@ class Averaged:
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         raw = network.state_dict()
+        # Counters are copied: a mean of them is none. The rest moves in one call, not one for each tensor.
         moving, target = [], []
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():

@@ -1,4 +1,4 @@
-"""The stored features of all training items: one forward pass, kept in memory or memory-mapped past a budget."""
+"""Passes over all items, and features stored in memory or mapped."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _VALUES = {"cpu": 1 << 20, "other": 1 << 24}
 def outputs_in_chunks(
     network: Network, source: Source, device: torch.device, rows: int = 256
 ) -> Iterator[tuple[slice, Outputs]]:
-    """Yield (rows, outputs) of every item's plain view, in evaluation mode without gradients.
+    """Yield (rows, outputs) of every item's plain view.
 
-    Large items come in smaller chunks, smallest on the CPU: its caches hold the maps of few pictures. Texts come in
-    chunks of so many padded tokens.
+    In evaluation mode, without gradients. Large items come in smaller chunks, smallest on the CPU: its caches hold the
+    maps of few pictures. Texts come in chunks of so many padded tokens.
     """
     network.eval()
     values = _VALUES["cpu" if device.type == "cpu" else "other"]
@@ -49,7 +49,10 @@ def outputs_in_chunks(
 
 
 def aligned(tensor: Tensor) -> Tensor:
-    """Return the tensor in memory aligned as torch's own is: sums over rows depend on it in their last bit."""
+    """Return the tensor in memory aligned as torch's own.
+
+    Sums over rows depend on it in their last bit.
+    """
     return tensor.clone() if tensor.data_ptr() % 64 else tensor
 
 
@@ -93,7 +96,7 @@ def _store(shape: tuple[int, int], budget: int, directory: Path | None, name: st
 
 
 class StoredPool:
-    """The engine's ``Pool``: features of all items, taken when first asked for, and the head that reads them."""
+    """The engine's ``Pool``, with features taken when first asked for."""
 
     def __init__(
         self,
@@ -127,7 +130,7 @@ class StoredPool:
         )
 
     def outputs(self) -> Iterator[tuple[slice, Outputs]]:
-        """Yield (rows, what the head says of them) in chunks over all items.
+        """Yield (rows, the head's outputs) in chunks over all items.
 
         A head that reads maps is asked through the network, since maps are too large to store.
         """
@@ -142,7 +145,7 @@ class StoredPool:
                 yield rows, self.network.read(z)
 
     def scores(self) -> Iterator[tuple[slice, Tensor]]:
-        """Yield (rows, head outputs (b, K) float32 on the CPU) in chunks over all items."""
+        """Yield (rows, scores (b, K) float32 on the CPU) in chunks."""
         for rows, out in self.outputs():
             yield rows, out.scores.float().cpu()
 

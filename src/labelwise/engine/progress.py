@@ -1,4 +1,4 @@
-"""The course of a run: its history, one record an epoch, and what it shows meanwhile."""
+"""History of a run, one record an epoch, and progress bars."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Progress(Protocol):
         """Begin a stage of ``steps`` steps, of which ``done`` are behind us."""
 
     def step(self, items: int, loss: float) -> None:
-        """Count one step over ``items`` items; ``loss`` is NaN for a pass that only reads them."""
+        """Count a step; ``loss`` is NaN for a pass without training."""
 
     def epoch(self, record: dict[str, float | int | str]) -> None:
         """Show an epoch's record."""
@@ -78,7 +78,10 @@ class Silent:
 
 
 class RichProgress:
-    """A Rich progress bar on standard error: one task a stage, with items a second and the time left."""
+    """A Rich progress bar on standard error, one task a stage.
+
+    It shows items a second and the time left.
+    """
 
     def __init__(self, title: str = "") -> None:
         from rich.console import Console

@@ -1,4 +1,4 @@
-"""One training run: the engine's side of a method's steps, and the state that they change."""
+"""A training run: its batches, steps, epochs and checkpoints."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Run(RunState):
-    """The engine's side of a method's steps (its ``Trainer``), on the state that a checkpoint holds."""
+    """A training run, which is the ``Trainer`` of a method's steps."""
 
     def __init__(
         self,
@@ -106,7 +106,10 @@ class Run(RunState):
         return self.step % self.settings.accumulate == 0 or self.step == self.steps_per_epoch()
 
     def begin_stage(self, restored: checkpoint.Checkpoint | None = None) -> None:
-        """Start the head from the closed form where asked, and build optimisers, schedules and the average."""
+        """Start the head, and build optimisers, schedules and the average.
+
+        The head starts from ridge where the stage says so; a restored run goes on with its own.
+        """
         stage = self.stage
         if stage.ridge_start and restored is None:
             with self.torch_seeded("start"):
@@ -133,7 +136,7 @@ class Run(RunState):
         self.stage_index, self.epoch = self.stage_index + 1, 0
 
     def _start_head(self) -> None:
-        """Start the head from ridge, on batches of which nothing but the method's item state is known."""
+        """Start the head from ridge, on batches without inputs."""
 
         def batch_of(index: np.ndarray, view: str) -> Batch:
             return self._batch(index, {view: slice(0, len(index))}, {}, 1, lambda slot, values: None)
@@ -149,7 +152,10 @@ class Run(RunState):
         )
 
     def _wrap(self) -> None:
-        """Let Fabric wrap the network for mixed precision and data parallelism; one device in 32 bit needs none."""
+        """Wrap the network for mixed precision and data parallelism.
+
+        One device in 32 bit needs no wrapper.
+        """
         self.forward_network, self._stepped = self.network, dict(self.optimisers)
         if self.optimisers and (self.fabric.world_size > 1 or self.settings.precision != "32"):
             if self.settings.precision == "16" and len(self.optimisers) > 1:
@@ -164,7 +170,7 @@ class Run(RunState):
             self._stepped = dict(zip(self.optimisers, wrapped, strict=True))
 
     def finish(self) -> None:
-        """Let every parameter that was trainable at the beginning be so again, and drop the gradients."""
+        """Restore which parameters are trainable, and drop the gradients."""
         self._prefetcher.close()
         for parameter in self._trainable.values():
             parameter.requires_grad_(True)
@@ -175,7 +181,7 @@ class Run(RunState):
         return len(self.batches()) if self.stage.epochs else 0
 
     def batches(self) -> list[dict[str, np.ndarray]]:
-        """Return the item numbers of every batch of the epoch under way, by group."""
+        """Return the present epoch's batches, as item numbers by group."""
         epoch = self.position[:2]
         if self._batches is None or self._batches[0] != epoch:
             batches = make_batches(
@@ -191,17 +197,20 @@ class Run(RunState):
         return self._batches[1]
 
     def torch_seeded(self, what: str) -> AbstractContextManager[None]:
-        """Let torch's own generators (dropout's) start from a seed that depends on the place in the run alone."""
+        """Seed torch's own generators (dropout's) by the place in the run."""
         start = number(self.settings.seed, what, self.stage_index, self.epoch, self.fabric.global_rank)
         return torch_seeded(start + self.step, self.fabric.device)
 
     def refresh(self) -> None:
-        """Let the method change its item state from the stored features of the raw or the averaged network."""
+        """Let the method change its item state, from stored features."""
         with self.torch_seeded("refresh"):
             self.method.refresh(self.pool)
 
     def pool(self, which: str) -> StoredPool:
-        """Return all items as the ``"averaged"`` or the ``"raw"`` network sees them, features taken on demand."""
+        """Return all items as the ``"averaged"`` or ``"raw"`` network sees them.
+
+        Features are taken on demand.
+        """
         return StoredPool(
             self.evaluated if which == "averaged" else self.network,
             self.source,
@@ -216,7 +225,7 @@ class Run(RunState):
         )
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:
-        """Build a step's batch: inputs of every view, labels and item state, on the device."""
+        """Build a step's batch on the device, with inputs by view."""
         index, rows = self._rank_share(members)
         position, epoch = self.position, self.position.view_epoch
         inputs = self._prefetcher.take(position, {view: index[span] for view, span in rows.items()}, epoch)
@@ -258,7 +267,10 @@ class Run(RunState):
         return rank_share(members, self.stage, rank=self.fabric.global_rank, world=self.fabric.world_size)
 
     def _write(self, name: str, index: np.ndarray, values: np.ndarray) -> None:
-        """Set rows of the item state on every rank; all ranks write in the same step."""
+        """Set rows of the item state, on every rank alike.
+
+        All ranks write in the same step.
+        """
         pieces: list[Any] = [(index, values)]
         if self.fabric.world_size > 1:
             pieces = [None] * self.fabric.world_size
@@ -268,7 +280,10 @@ class Run(RunState):
             self.state.write(name, new, rows)
 
     def forward(self, batch: Batch) -> None:
-        """Fill ``batch.outputs``: one forward pass for each view. Parts that do not train stay in evaluation mode."""
+        """Fill ``batch.outputs`` by one forward pass for each view.
+
+        Parts that do not train stay in evaluation mode.
+        """
         self.forward_network.train()
         for part in self.network.children():
             parameters = list(part.parameters())
@@ -286,7 +301,7 @@ class Run(RunState):
                 ) from None
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of ``loss``, after making sure that it is a number."""
+        """Add the gradients of ``loss``; refuse one that is no number."""
         if not torch.isfinite(loss):
             raise FloatingPointError("the loss is not a number")
         share = self._share_of_update()
@@ -297,18 +312,21 @@ class Run(RunState):
             self.fabric.backward(scaled)
 
     def _share_of_update(self) -> float:
-        """The part of an update's items that the batch under way holds: 1 unless gradients are accumulated."""
-        many = self.settings.accumulate
-        if many == 1:
+        """Return the present batch's share of the update's items.
+
+        1 unless gradients are accumulated.
+        """
+        accumulate = self.settings.accumulate
+        if accumulate == 1:
             return 1.0
-        first = self.step - self.step % many
-        sizes = [sum(map(len, members.values())) for members in self.batches()[first : first + many]]
+        first = self.step - self.step % accumulate
+        sizes = [sum(map(len, members.values())) for members in self.batches()[first : first + accumulate]]
         return sizes[self.step - first] / sum(sizes)
 
     def update(self, *names: str) -> None:
-        """Step the optimisers of these names (all without any) and clear every gradient.
+        """Step optimisers, and clear every gradient.
 
-        While gradients are being accumulated this does nothing.
+        Without names all are stepped. While gradients are being accumulated this does nothing.
         """
         if (self.step + 1) % self.settings.accumulate and self.step + 1 < self.steps_per_epoch():
             return
@@ -332,7 +350,7 @@ class Run(RunState):
         self._updated = True
 
     def take_step(self, members: Mapping[str, np.ndarray]) -> None:
-        """Let the method take one step on a batch, move the average, and count the step."""
+        """Let the method step on a batch, then move the average."""
         batch = self.batch(members)
         self._seen = batch.index.numpy()
         try:
@@ -345,6 +363,7 @@ class Run(RunState):
             raise UserError(
                 self._not_finite("the loss is not a number", self.step + 1, batch.inputs)
             ) from None
+        # The average moves with updates, not with batches: those whose gradients only accumulate change no weight.
         if self._updated and self.averaged:
             self.averaged.update(self.network)
         self._updated = False
@@ -355,12 +374,12 @@ class Run(RunState):
         self.progress.step(items, loss)
 
     def _check_finite(self) -> None:
-        """Refuse to go on with, or to save, weights that are not numbers."""
+        """Refuse weights that are not numbers, before they are saved."""
         if not all(bool(torch.isfinite(p).all()) for p in self._trainable.values()):
             raise UserError(self._not_finite("the weights are not numbers", self.step, {}))
 
     def _not_finite(self, what: str, step: int, inputs: Mapping[str, Tensor]) -> str:
-        """Return the line that names stage, method, items and what is not finite, and how to go on."""
+        """Return the line on what is not finite, where, and what helps."""
         state = {**self.network.state_dict(), **self.method.state_dict(prefix="method.")}
         bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
         views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
@@ -379,7 +398,7 @@ class Run(RunState):
         return f"{what} in {place} of method {self.method.spec.id!r} (items {listed(names, 8)}; {where}): {advice}"
 
     def end_epoch(self, seconds: float, validation: float | None) -> None:
-        """Record the epoch, remember the best network, and move on to the next epoch."""
+        """Record the epoch, remember the best network, begin the next epoch."""
         self._check_finite()
         record: dict[str, Any] = {"stage": self.stage.name, "epoch": self.epoch + 1}
         record["loss"] = self.loss_sum / max(self.loss_items, 1)
@@ -403,7 +422,7 @@ class Run(RunState):
             self.save()
 
     def save(self, finished: bool = False) -> None:
-        """Write all that the rest of the run depends on, if it has a directory and holds no gradients."""
+        """Write a checkpoint, if there is a directory and no gradient held."""
         if self.settings.directory is None or not (self.between_updates and self.fabric.is_global_zero):
             return
         self._check_finite()
@@ -418,7 +437,7 @@ class Run(RunState):
         self._saved_at = time.monotonic()
 
     def restore(self) -> checkpoint.Checkpoint | None:
-        """Set network, method, item state, history and position from the newest checkpoint, if there is one."""
+        """Restore the run from its newest checkpoint, if there is one."""
         if self.settings.directory is None:
             return None
         saved = checkpoint.latest(self.settings.directory)

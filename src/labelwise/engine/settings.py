@@ -1,4 +1,4 @@
-"""Settings of a run, as its device, precision, seed and checkpoints, and the Fabric that they ask for."""
+"""Settings of a run (device, precision, seed, checkpoints), and its Fabric."""
 
 from __future__ import annotations
 
@@ -66,7 +66,9 @@ class Settings:
 
 
 def make_fabric(settings: Settings) -> Fabric:
-    """Return Fabric for the settings' devices and precision, launched where there are several processes.
+    """Return Fabric for the settings' devices and precision.
+
+    It is launched where there are several processes.
 
     Raises:
         UserError: For a device or a precision that this machine does not have.

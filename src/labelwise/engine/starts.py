@@ -1,4 +1,4 @@
-"""Start a head from ridge, with intercepts at which the loss has no gradient."""
+"""Start from ridge, with intercepts where the loss has no gradient."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def start_head(
     refresh: Callable[[], None],
     seed: int,
 ) -> None:
-    """Set a head to the closed-form solution, at intercepts that suit what is trained.
+    """Start a head from ridge, with intercepts that suit the training.
 
     A head alone trains in steps so small that it stays by its start: its intercepts match the count of positives. A
     backbone is moved by whatever pulls all scores of a label one way, and unlearns what it knows: before a whole
@@ -56,9 +56,9 @@ def start_head(
 
 
 def _first_rows(method: Method, stage: Stage, n_labels: int, seed: int) -> tuple[np.ndarray, str]:
-    """Return the rows of a stage by which intercepts are balanced, and their view; no rows where none serve.
+    """Return the rows to balance intercepts by, and their view.
 
-    A stage of several groups or views has a loss that is not that of single rows.
+    None for a stage of several groups or views, whose loss is not that of single rows.
     """
     group, *groups = stage.mixture
     view, *views = stage.views.get(group, ("weak",))
@@ -79,9 +79,10 @@ def _balanced(
     slope: Tensor,
     middle: Tensor,
 ) -> Tensor:
-    """Return the ``middle`` (K,) at which the loss pulls a label's scores up as much as down.
+    """Return the ``middle`` (K,) at which the loss has no gradient.
 
-    The scores are those of rows left out in turn. Labels whose pull never turns keep their ``middle``.
+    There it pulls a label's scores up as much as down. The scores are those of rows left out in turn. Labels whose
+    pull never turns keep their ``middle``.
     """
     (view,) = batch.rows
     device = batch.labels.device

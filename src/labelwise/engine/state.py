@@ -1,4 +1,4 @@
-"""The state of a run: all that its rest depends on, and its way into a checkpoint and back."""
+"""State of a run, into a checkpoint and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _EPOCHS_OF_A_STAGE = 1000
 
 
 class Position(NamedTuple):
-    """A place in a run, all counted from 0: after ``step`` steps of an epoch of a stage."""
+    """A place in a run, counted from 0: stage, epoch, step."""
 
     stage: int
     epoch: int
@@ -35,13 +35,13 @@ class Position(NamedTuple):
 
     @property
     def view_epoch(self) -> int:
-        """The number of the epoch over all stages, by which a source draws its views."""
+        """Number of the epoch by which sources draw views."""
         # A source is told one number. Past 1,000 epochs a stage repeats the views of the next one's beginning.
         return _EPOCHS_OF_A_STAGE * self.stage + self.epoch
 
 
 class RunState:
-    """A run between two updates: network, method, item state, optimisers, position, history and the best epoch.
+    """A run between two updates: all that its rest depends on.
 
     Attributes:
         state: The item state: the rows that the method keeps for each item.
@@ -86,11 +86,11 @@ class RunState:
 
     @property
     def evaluated(self) -> Network:
-        """The network that validation and the finished model use: the averaged one where one is kept."""
+        """The network to evaluate: the averaged one where one is kept."""
         return self.averaged.network if self.averaged else self.network  # type: ignore[return-value]
 
     def snapshot(self, finished: bool) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the tensors and the plain data of a checkpoint; the item state is apart."""
+        """Return a checkpoint's tensors and plain data, without the item state."""
         tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
         tensors |= {f"method.{k}": v for k, v in self.method.state_dict().items()}
         tensors |= {f"best.{k}": v for k, v in self.best.items()}
@@ -166,7 +166,7 @@ class RunState:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn the errors of a checkpoint that was tampered with into one line."""
+        """Turn errors of a tampered checkpoint into one line."""
         try:
             yield
         except (RuntimeError, LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:

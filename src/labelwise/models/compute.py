@@ -1,4 +1,4 @@
-"""How a network computes: on which device, in which type of numbers, on how many threads."""
+"""Device, type of numbers and threads with which a network computes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,22 @@ _SMALL = 2e7
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """Return the device of a module's first parameter or buffer; the CPU for one without any."""
+    """Return a module's device; the CPU for one without any tensor."""
     return next((t.device for t in chain(module.parameters(), module.buffers())), torch.device("cpu"))
 
 
 def dtype_of(module: nn.Module) -> torch.dtype:
-    """Return the type of a module's first parameter; torch's default for one without any."""
+    """Return the type of a module's parameters; else torch's default."""
     return next((parameter.dtype for parameter in module.parameters()), torch.get_default_dtype())
 
 
 @contextmanager
 def one_thread(*, libraries: bool = False) -> Iterator[None]:
-    """Keep torch to one thread, and with ``libraries`` the BLAS and OpenMP libraries that are loaded by then.
+    """Keep torch to one thread, and on demand other libraries too.
 
-    Small products lose more by waking threads than they gain, most of all on a busy machine, where they wait for one
-    that does not run. The caller's number of threads comes back afterwards.
+    ``libraries`` adds the BLAS and OpenMP libraries that are loaded by then. Small products lose more by waking
+    threads than they gain, most of all on a busy machine, where they wait for one that does not run. The caller's
+    number of threads comes back afterwards.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Heads: from features ``z`` (B, D) to logits, or to cosines of angles between z and the label weights."""
+"""Heads, from features (B, D) to logits or cosines, and projections."""
 
 from __future__ import annotations
 
@@ -18,15 +18,21 @@ _LOGITS, _LENGTH = 3.0, 0.75
 
 @runtime_checkable
 class ReadsMaps(Protocol):
-    """A head that reads the places of an item, cells of a map or tokens of a text, where a backbone gives them."""
+    """A head that reads an item's places where a backbone gives them.
+
+    Places are the cells of a feature map or the tokens of a text.
+    """
 
     def read_maps(self) -> None:
-        """Expect places (B, T, D), and their mask (B, T) where some are padding, in the place of features (B, D)."""
+        """Expect places (B, T, D) and their mask (B, T), no features.
+
+        There is a mask where some places are padding.
+        """
 
 
 @runtime_checkable
 class StartsFromRidge(Protocol):
-    """A head that can start as the ridge solution over its scaled features.
+    """A head that can start as the ridge solution.
 
     A ``slope`` is a number or (K,), a ``middle`` a number or (K,): the raw output of logit or cosine 0.
     """
@@ -39,18 +45,24 @@ class StartsFromRidge(Protocol):
     def scores_of_start(
         self, solution: RidgeSolution, raw: Tensor, *, slope: float | Tensor, middle: Tensor
     ) -> Tensor:
-        """Return the scores (n, K) of items of raw outputs (n, K); see the function ``scores_of_start``."""
+        """Return scores (n, K) of raw outputs (n, K); see ``scores_of_start``."""
         ...
 
     def search_of_middle(
         self, solution: RidgeSolution, *, slope: Tensor, middle: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Return where a search for another ``middle`` begins, and its first step, both (K,) in raw outputs."""
+        """Return the beginning and first step of a search for ``middle``.
+
+        Both are (K,), in raw outputs.
+        """
         ...
 
 
 class LinearHead(nn.Linear):
-    """Logits ``z W^T + b``: features (B, D) to (B, K). Weights start as ``nn.Linear``'s."""
+    """Logits ``z W^T + b``, from features (B, D) to (B, K).
+
+    Weights start as ``nn.Linear``'s.
+    """
 
     def __init__(self, features: int, labels: int) -> None:
         super().__init__(features, labels)
@@ -59,7 +71,7 @@ class LinearHead(nn.Linear):
     def start_from_ridge(
         self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
     ) -> None:
-        """Set weights and biases to logits ``slope (raw - middle)``; without a slope it is 4."""
+        """Start at logits ``slope (raw - middle)``, with a default slope of 4."""
         weight, bias = _solved(solution, tuple(self.weight.shape), middle)
         steep = _column(4.0 if slope is None else slope)
         self.weight.copy_(steep * weight)
@@ -79,12 +91,12 @@ class LinearHead(nn.Linear):
 
 
 class CosineHead(nn.Module):
-    """Cosines ``c_k = z.W_k / (|z| |W_k|)`` of the angles between features and label weights, no bias.
+    """Cosines of the angles between features and label weights, no bias.
 
-    ``constant=True`` appends a coordinate 1 to z: a departure for fixed features, by which the head can carry
-    an intercept. With inputs of norm 1 the length of (z, 1) is the same for all, so that each label ranks the
-    items exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero vector
-    has cosine 0 and gradient 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
+    ``c_k = z.W_k / (|z| |W_k|)``. ``constant=True`` appends a coordinate 1 to z: a departure for fixed features, by
+    which the head can carry an intercept. With inputs of norm 1 the length of (z, 1) is the same for all, so that each
+    label ranks the items exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero
+    vector has cosine 0 and gradient 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
     """
 
     def __init__(self, features: int, labels: int, *, constant: bool = False) -> None:
@@ -93,7 +105,10 @@ class CosineHead(nn.Module):
         self.weight = nn.Parameter(torch.empty(labels, features + constant).uniform_(-1 / 16, 1 / 16))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return cosines (B, K) in [-1, 1], float32 (float64 for float64 features) of ``features`` (B, D)."""
+        """Return cosines (B, K) in [-1, 1] of features (B, D).
+
+        They are float32, and float64 for float64 features.
+        """
         with torch.autocast(features.device.type, enabled=False):
             z = features if features.dtype == torch.float64 else features.float()
             if self.constant:
@@ -104,7 +119,10 @@ class CosineHead(nn.Module):
     def start_from_ridge(
         self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
     ) -> None:
-        """Turn each label's weights to ``(w_k, b_k - middle)``, or ``w_k`` without a constant; those of 0 stay."""
+        """Turn each label's weights to ``(w_k, b_k - middle)``.
+
+        Without a constant to ``w_k``; a label whose direction is 0 keeps its weights.
+        """
         labels, width = self.weight.shape
         weight, bias = _solved(solution, (labels, width - self.constant), middle)
         start = torch.cat([weight, bias[:, None]], dim=1) if self.constant else weight
@@ -116,7 +134,7 @@ class CosineHead(nn.Module):
     def scores_of_start(
         self, solution: RidgeSolution, raw: Tensor, *, slope: float | Tensor, middle: Tensor
     ) -> Tensor:
-        """Return ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``."""
+        """Return ``(raw - middle) / (sqrt(2) |(w_k, b_k - middle)|)``: ``|z|`` is 1."""
         weight, bias = (torch.from_numpy(part).to(raw) for part in (solution.weight, solution.bias))
         length = (weight.square().sum(1) + (bias - middle).square()).sqrt().clamp(min=1e-12)
         return (raw - middle) / (2**0.5 * length)
@@ -124,7 +142,7 @@ class CosineHead(nn.Module):
     def search_of_middle(
         self, solution: RidgeSolution, *, slope: Tensor, middle: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Begin where the intercept is 0, with steps in lengths of a label's weights."""
+        """Begin at intercept 0, with steps in lengths of the weights."""
         return torch.from_numpy(solution.bias), _LENGTH * torch.from_numpy(solution.weight).norm(dim=1)
 
     def extra_repr(self) -> str:
@@ -142,12 +160,12 @@ class Projection(nn.Sequential):
 
 
 class FeatureScaling(nn.Module):
-    """An ``InputScaling`` between a backbone that trains and its head: ``norm((z - mean) / scale)`` of (B, D).
+    """A fixed ``InputScaling`` between a backbone that trains and its head.
 
-    It stays as it was fitted to the features before training, so that a whole network starts where the head on its
-    frozen features does. It scales nothing until ``take`` is called or its state is loaded. Buffers: ``mean`` and
-    ``inverse_scale`` (D,), and ``power``, 1 where rows are divided by their norm, else 0. Computed in float32 whatever
-    the autocast; a zero row stays 0.
+    ``norm((z - mean) / scale)`` of (B, D). It stays as it was fitted to the features before training, so that a whole
+    network starts where the head on its frozen features does. It scales nothing until ``take`` is called or its state
+    is loaded. Buffers: ``mean`` and ``inverse_scale`` (D,), and ``power``, 1 where rows are divided by their norm,
+    else 0. Computed in float32 whatever the autocast; a zero row stays 0.
     """
 
     mean: Tensor
@@ -169,7 +187,7 @@ class FeatureScaling(nn.Module):
         self.power.fill_(float(scaling.normed))
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the scaled rows of ``features`` (B, D), float32 (float64 for float64 features)."""
+        """Return scaled rows (B, D), float32 (float64 for float64 features)."""
         with torch.autocast(features.device.type, enabled=False):
             z = features if features.dtype == torch.float64 else features.float()
             z = (z - self.mean) * self.inverse_scale
@@ -177,12 +195,12 @@ class FeatureScaling(nn.Module):
 
 
 class LabelQueries(nn.Module):
-    """One learnt query a label attends to an item's places; each label has a Gaussian and its own linear output.
+    """A transformer decoder with one learnt query a label.
 
-    Features: places (B, T, C), as of a feature map or a text; places where ``mask`` (B, T) is False (padding) get no
-    attention, unless all are. Or vectors (B, D), which a learnt linear map splits into ``places`` places of
-    ``width`` numbers. Where the network gives maps, ``read_maps`` drops that split for a linear map of C to
-    ``width``.
+    A query attends to an item's places; each label has a Gaussian and its own linear output. Features: places (B, T,
+    C), as of a feature map or a text; places where ``mask`` (B, T) is False (padding) get no attention, unless all
+    are. Or vectors (B, D), which a learnt linear map splits into ``places`` places of ``width`` numbers. Where the
+    network gives maps, ``read_maps`` drops that split for a linear map of C to ``width``.
 
     A transformer decoder makes h (B, K, width) of the queries; linear maps give the mean mu and log-variance l
     (sigma = exp(clamp(l / 2, -6, 6))) of ``latent`` numbers z ~ N(mu, sigma^2); label k's output is
@@ -222,7 +240,10 @@ class LabelQueries(nn.Module):
             self.split, self.embed = None, nn.Linear(self.n_features, self.width).to(self.queries.device)
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Return the outputs' mean (B, K), and (their standard deviation (B, K), the divergence (B, K))."""
+        """Return mean outputs, and their standard deviation and divergence.
+
+        All are (B, K).
+        """
         empty: Tensor | None = None
         if self.split is not None:
             memory = self.split(features).unflatten(1, (self.places, self.width))
@@ -243,13 +264,14 @@ class LabelQueries(nn.Module):
 
 
 class DualRelation(nn.Module):
-    """A projector, two classifiers f1 and f2 on it, and a relation network on their outer product vec(f1 f2^T).
+    """Two classifiers on a projector, and a relation network over both.
 
-    From features (B, D): ``projector`` is two layers of ``width`` with leaky ReLU (slope .1); ``first`` and ``second``
-    each have one hidden layer of ``hidden`` with ReLU; f = sigmoid of their outputs. ``relation`` has one hidden layer
-    of ``relation_hidden`` with leaky ReLU on the K x K products, of which above ``most`` labels both sides keep
-    ``most`` learnt mixtures of the labels (``mixture``): its input never has more than most^2 numbers.
-    Returned are the relation network's logits (B, K), and as parts f1 and f2 (B, K), float32.
+    It reads the outer product vec(f1 f2^T). From features (B, D): ``projector`` is two layers of ``width`` with leaky
+    ReLU (slope .1); ``first`` and ``second`` each have one hidden layer of ``hidden`` with ReLU; f = sigmoid of their
+    outputs. ``relation`` has one hidden layer of ``relation_hidden`` with leaky ReLU on the K x K products, of which
+    above ``most`` labels both sides keep ``most`` learnt mixtures of the labels (``mixture``): its input never has
+    more than most^2 numbers. Returned are the relation network's logits (B, K), and as parts f1 and f2 (B, K),
+    float32.
     """
 
     def __init__(
@@ -295,7 +317,7 @@ def start_from_ridge(
     slope: float | Tensor | None = None,
     middle: float | Tensor = 0.5,
 ) -> None:
-    """Set the weights of ``head`` so that it starts as the ridge solution, over the scaled features.
+    """Start a head as the ridge solution over its scaled features.
 
     ``LinearHead``: logits ``slope (raw - middle)``. ``CosineHead(constant=True)``: ``W_k`` in the direction of
     ``(w_k, b_k - middle)``, so that the cosine is 0 at raw output ``middle``. ``CosineHead()`` without a constant takes
@@ -323,17 +345,21 @@ def scores_of_start(
     slope: float | Tensor,
     middle: Tensor,
 ) -> Tensor:
-    """Return the scores that ``head``, started so, gives items whose raw outputs (n, K) it did not see.
+    """Return the scores of a started head for unseen items.
 
-    Logits ``slope (raw - middle)``, or cosines ``(raw - middle) / (|(z, 1)| |(w_k, b_k - middle)|)`` with ``|z| = 1``:
-    cosines take features of unit length. Computed in the dtype and on the device of ``raw``, where ``slope`` and
-    ``middle`` are too.
+    ``raw`` (n, K) are the items' raw outputs. Logits ``slope (raw - middle)``, or cosines ``(raw - middle) / (|(z, 1)|
+    |(w_k, b_k - middle)|)`` with ``|z| = 1``: cosines take features of unit length. Computed in the dtype and on the
+    device of ``raw``, where ``slope`` and ``middle`` are too.
     """
     return head.scores_of_start(solution, raw, slope=slope, middle=middle)
 
 
 def _solved(solution: RidgeSolution, shape: tuple[int, ...], middle: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Return the weights (K, D) of a solution and its biases (K,) less ``middle``; UserError for another shape."""
+    """Return weights (K, D), and biases (K,) less ``middle``.
+
+    Raises:
+        UserError: Where the head has another shape.
+    """
     weight, bias = torch.from_numpy(solution.weight), torch.from_numpy(solution.bias) - middle
     if tuple(weight.shape) != shape:
         raise UserError(
@@ -348,7 +374,7 @@ def _column(slope: float | Tensor) -> Tensor:
 
 
 def _unit(x: Tensor) -> Tensor:
-    """Return the rows of ``x`` divided by their norms; a zero row stays 0 and passes no gradient."""
+    """Divide rows by their norms; a zero row passes no gradient."""
     square = (x * x).sum(dim=-1, keepdim=True)
     safe = square > 1e-24
     return x * torch.where(safe, square, 1.0).rsqrt() * safe

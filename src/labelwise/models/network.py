@@ -1,4 +1,4 @@
-"""The network that is trained: a backbone, then a head, and what may stand between them."""
+"""The trained network: a backbone, a head, and a neck between."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from labelwise.models.heads import FeatureScaling, ReadsMaps
 
 
 class Outputs(NamedTuple):
-    """What a network returns: ``features`` (B, D) and ``scores`` (B, K), logits or cosines by its head.
+    """Outputs of a network: features (B, D) and scores (B, K).
 
-    ``parts`` is what a head gives beside its scores (the spread of a query, the outputs of two classifiers).
+    Scores are logits or cosines, by its head. ``parts`` is what a head gives beside its scores (the spread of a query,
+    the outputs of two classifiers).
     """
 
     features: Tensor
@@ -23,11 +24,12 @@ class Outputs(NamedTuple):
 
 
 class Network(nn.Module):
-    """A backbone, then a head; between them a neck where one is given: a ``Projection`` or a ``FeatureScaling``.
+    """A backbone, then a head, and between them a neck if any.
 
-    A head returns scores, or (scores, parts). A head with ``read_maps`` gets the backbone's ``places(batch)`` where
-    there are any, (B, T, n_features), the cells of a map or the tokens of a text, and their mask (B, T) where some
-    are padding; it is told so by one call of ``read_maps()``. ``features`` is then the mean over the places.
+    A neck is a ``Projection`` or a ``FeatureScaling``. A head returns scores, or (scores, parts). A head with
+    ``read_maps`` gets the backbone's ``places(batch)`` where there are any, (B, T, n_features), the cells of a map or
+    the tokens of a text, and their mask (B, T) where some are padding; it is told so by one call of ``read_maps()``.
+    ``features`` is then the mean over the places.
     """
 
     def __init__(self, backbone: nn.Module, head: nn.Module, neck: nn.Module | None = None) -> None:
@@ -42,11 +44,14 @@ class Network(nn.Module):
 
     @property
     def keeps_statistics(self) -> bool:
-        """Whether batch norm in the backbone keeps its statistics: a ``FeatureScaling`` rests on what they make."""
+        """Whether batch norm in the backbone keeps its statistics.
+
+        A ``FeatureScaling`` is fitted to the features that they make.
+        """
         return isinstance(self.neck, FeatureScaling)
 
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, in which batch norm goes on with the statistics that it has where they are kept."""
+        """Set training mode, without batch norms whose statistics are kept."""
         super().train(mode)
         if self.keeps_statistics:
             for module in self.backbone.modules():
@@ -58,14 +63,17 @@ class Network(nn.Module):
         """Return the features that the head sees and its scores."""
         if self.reads_maps:
             places, mask = cast(GivesPlaces, self.backbone).places(batch)
-            said = self.head(places) if mask is None else self.head(places, mask)
-            return self._outputs(masked_mean(places, mask), said)
+            outputs = self.head(places) if mask is None else self.head(places, mask)
+            return self._outputs(masked_mean(places, mask), outputs)
         return self.read(self.neck(self.backbone(batch)))
 
     def read(self, features: Tensor) -> Outputs:
-        """Return what the head says of features (B, D) that this network made; not where it reads maps."""
+        """Return the outputs for features (B, D) that this network made.
+
+        Not for a head that reads maps.
+        """
         return self._outputs(features, self.head(features))
 
     @staticmethod
-    def _outputs(features: Tensor, said: Tensor | tuple[Tensor, tuple[Tensor, ...]]) -> Outputs:
-        return Outputs(features, *said) if isinstance(said, tuple) else Outputs(features, said)
+    def _outputs(features: Tensor, outputs: Tensor | tuple[Tensor, tuple[Tensor, ...]]) -> Outputs:
+        return Outputs(features, *outputs) if isinstance(outputs, tuple) else Outputs(features, outputs)

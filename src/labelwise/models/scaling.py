@@ -1,4 +1,4 @@
-"""Input scaling: fitted transforms of feature matrices, applied batch by batch.
+"""Fitted scalings of feature matrices, applied batch by batch.
 
 Means and deviations are taken over every row given, labelled or not: they read no label.
 """
@@ -35,7 +35,9 @@ _BLOCK = 1 << 22  # entries of a float64 block: 32 MB
 
 @dataclass(frozen=True)
 class InputScaling:
-    """A fitted scaling ``z = norm((x - mean) / scale)``, each step present or absent by ``kind``.
+    """A fitted scaling ``z = norm((x - mean) / scale)``.
+
+    Each step is present or absent by ``kind``.
 
     ``none`` leaves x alone (``in_unit``: but for one factor); ``standardise`` subtracts the mean and divides by the
     standard deviation (divisor n; a constant column becomes 0, whatever it is later); ``l2`` divides each row by its
@@ -53,7 +55,11 @@ class InputScaling:
 
     @classmethod
     def fit(cls, X: FeatureMatrix, kind: str = "standardise_l2") -> InputScaling:
-        """Fit a scaling to ``X`` (n >= 1, D), dense or sparse; UserError for a kind that does not exist."""
+        """Fit a scaling to ``X`` (n >= 1, D), dense or sparse.
+
+        Raises:
+            UserError: For a kind that does not exist.
+        """
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
         d = int(X.shape[1])
@@ -66,9 +72,10 @@ class InputScaling:
 
     @classmethod
     def in_unit(cls, X: FeatureMatrix) -> InputScaling:
-        """Return the kind ``none`` with one factor for all, after which the mean squared norm of a row is 1.
+        """Return the kind ``none`` with one factor for all.
 
-        Steps of training are of a size of their own, so that the unit of the features must not matter to them.
+        After it the mean squared norm of a row is 1. Steps of training are of a size of their own, so that the unit of
+        the features must not matter to them.
         """
         n, d = int(X.shape[0]), int(X.shape[1])
         blocks = (X[rows] for rows in row_blocks(n, d, _BLOCK))
@@ -88,7 +95,7 @@ class InputScaling:
         return self.kind in _NORMED
 
     def transform(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
-        """Return the scaled rows of ``X`` (B, D) as a dense float32 array (B, D), sparse rows too.
+        """Return the scaled rows (B, D), dense float32, of sparse rows too.
 
         Raise UserError when the number of columns is not ``n_features``.
         """
@@ -112,9 +119,9 @@ class InputScaling:
         return out
 
     def sparse_parts(self, X: FeatureMatrix) -> tuple[Any, Array, Array]:
-        """Return ``(A, u, m)`` with scaled rows ``A - u m^T``: A (n, D) sparse float64, u (n,), m (D,).
+        """Return ``(A, u, m)`` of scaled rows ``A - u m^T``.
 
-        So sums over scaled sparse rows are had without densifying them.
+        A (n, D) is sparse float64, u (n,), m (D,). So sums over scaled sparse rows are had without densifying them.
         """
         self._check(X)
         A = _CSR(X, dtype=np.float64)
@@ -123,15 +130,18 @@ class InputScaling:
         m = self.mean * self.inverse_scale
         u = np.ones(A.shape[0])
         if self.normed:
-            own, middle = np.asarray(A.multiply(A).sum(axis=1)).ravel(), m @ m
-            squared = np.maximum(own - 2 * (A @ m) + middle, 0.0)
+            squares, middle = np.asarray(A.multiply(A).sum(axis=1)).ravel(), m @ m
+            squared = np.maximum(squares - 2 * (A @ m) + middle, 0.0)
             # these sums cancel: what is left of a row that is the mean is rounding of either sign
-            u = _inverse(np.sqrt(squared), squared > (1e-13 * (own + middle) if self.centred else 0.0))
+            u = _inverse(np.sqrt(squared), squared > (1e-13 * (squares + middle) if self.centred else 0.0))
             A = _CSR(A.multiply(u[:, None]))
         return A, u, m
 
     def state(self) -> dict[str, Array]:
-        """Return the arrays to store: ``mean`` and ``inverse_scale``, float64 (D,); none if neither is used."""
+        """Return ``mean`` and ``inverse_scale`` to store, float64 (D,).
+
+        Empty if neither is used.
+        """
         used = self.centred or self._rescales
         return {"mean": self.mean, "inverse_scale": self.inverse_scale} if used else {}
 
@@ -141,7 +151,11 @@ class InputScaling:
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Array]) -> InputScaling:
-        """Return the scaling that ``config()`` and ``state()`` describe; UserError where they disagree."""
+        """Return the scaling that ``config()`` and ``state()`` describe.
+
+        Raises:
+            UserError: Where they disagree.
+        """
         kind, d = str(config["kind"]), int(config["n_features"])
         if kind not in SCALINGS:
             raise UserError(f"scaling {kind!r} does not exist; {near(kind, SCALINGS)}")
@@ -161,7 +175,7 @@ class InputScaling:
 
     @property
     def _middle(self) -> float:
-        """The norm of the scaled mean: what the rounding of a centred row is relative to."""
+        """Norm of the scaled mean, the unit of a centred row's rounding."""
         return float(np.linalg.norm(self.mean * self.inverse_scale))
 
     def _check(self, X: FeatureMatrix) -> None:
@@ -172,15 +186,15 @@ class InputScaling:
             )
 
 
-def _inverse(norm: Array, sure: Array) -> Array:
-    """Return 1 / norm, and 0 where the norm is 0 or lost in rounding."""
-    return np.divide(1.0, norm, out=np.zeros_like(norm), where=sure & (norm > 0))
+def _inverse(norm: Array, reliable: Array) -> Array:
+    """Return 1 / norm, 0 where it is 0 or rounding."""
+    return np.divide(1.0, norm, out=np.zeros_like(norm), where=reliable & (norm > 0))
 
 
 def _moments(X: FeatureMatrix) -> tuple[Array, Array]:
-    """Return the mean and standard deviation (divisor n) of each column in two passes, float64.
+    """Return each column's mean and standard deviation, float64.
 
-    A constant column has exactly its value as mean and exactly 0 as deviation.
+    In two passes, with divisor n. A constant column has exactly its value as mean and exactly 0 as deviation.
     """
     n, d = int(X.shape[0]), int(X.shape[1])
     if sp.issparse(X):

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from labelwise.errors import UserError
-from labelwise.models import build_backbone, load_weights, read_weights
+from labelwise.models import Allowance, build_backbone, load_weights, read_weights
 from tests.refusals import refusal
 
 
@@ -94,3 +94,8 @@ def test_array_backbones_and_modules_read_a_file_too(tmp_path):
     torch.testing.assert_close(module(torch.ones(2, 4)), mlp(torch.ones(2, 4)))
     with pytest.raises(UserError, match="has no weights"):
         build_backbone("features", (4,), weights=tmp_path / "w.pt")
+
+
+def test_a_bounded_build_imports_no_compiler_of_torch():
+    """A model is loaded by every command that predicts."""
+    assert not hasattr(Allowance.__torch_dispatch__, "__wrapped__")

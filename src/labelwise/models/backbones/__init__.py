@@ -1,4 +1,4 @@
-"""Backbones: from a batch of items to features, and the form of their items before that."""
+"""Backbones, from a batch of items to features, and their preprocessing."""
 
 from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
 from labelwise.models.backbones.base import BackboneCapabilities, masked_mean

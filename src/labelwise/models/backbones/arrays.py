@@ -1,4 +1,4 @@
-"""Backbones for arrays of numbers: none, layers, a small convolutional net, or any ``nn.Module``."""
+"""Backbones for arrays: identity, MLP, small CNN, any ``nn.Module``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from labelwise.models.compute import device_of, dtype_of
 
 
 class Features(nn.Module):
-    """The identity on feature vectors; arrays of more dimensions are flattened to (B, n_features)."""
+    """Identity on feature vectors; larger arrays are flattened to (B, n_features)."""
 
     version: ClassVar[int] = 1
 
@@ -62,10 +62,10 @@ class MLP(nn.Sequential):
 
 
 class SmallCNN(nn.Module):
-    """A small convolutional net for arrays (B, C, H, W) of about 8 x 8 to 64 x 64.
+    """Small convolutional net for arrays (B, C, H, W).
 
-    Blocks of two 3 x 3 convolutions with GroupNorm and GELU; the map is halved after each block while its
-    shorter side is above ``smallest``. Features are the mean over the last map.
+    It is meant for about 8 x 8 to 64 x 64 pixels. Blocks of two 3 x 3 convolutions with GroupNorm and GELU; the map is
+    halved after each block while its shorter side is above ``smallest``. Features are the mean over the last map.
     """
 
     version: ClassVar[int] = 1
@@ -99,7 +99,7 @@ class SmallCNN(nn.Module):
         self.n_features = channels
 
     def places(self, batch: Tensor) -> tuple[Tensor, None]:
-        """Return the cells of the last map (B, h w, n_features), row by row, and no mask."""
+        """Return the last map's cells (B, h w, n_features), and no mask."""
         return cast(Tensor, self.layers(batch)).flatten(2).mT, None
 
     def forward(self, batch: Tensor) -> Tensor:
@@ -108,7 +108,10 @@ class SmallCNN(nn.Module):
 
 
 class Wrapped(nn.Module):
-    """Any module: its output is flattened to (B, n_features), a number found by one forward pass of zeros."""
+    """Any module, with its output flattened to (B, n_features).
+
+    The number of features comes from one forward pass of zeros.
+    """
 
     version: ClassVar[int] = 1
 
@@ -128,9 +131,9 @@ class Wrapped(nn.Module):
         finally:
             module.train(training)
         if not isinstance(z, Tensor) or z.ndim < 2 or len(z) != 1:
-            found = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
+            shape = tuple(z.shape) if isinstance(z, Tensor) else type(z).__name__
             raise UserError(
-                f"backbone {type(module).__name__} returned {found} for one item;"
+                f"backbone {type(module).__name__} returned {shape} for one item;"
                 " give a module that maps (B, *shape) to (B, features)"
             )
         self.n_features = z.flatten(1).shape[1]

@@ -1,4 +1,4 @@
-"""Backbones in general: what every one has, what some offer beside it, and the mean over places."""
+"""Interface of a backbone, its optional capabilities, and mean pooling."""
 
 from __future__ import annotations
 
@@ -21,16 +21,24 @@ class Backbone(Protocol):
 
 
 class GivesPlaces(Protocol):
-    """A backbone that gives the places of an item too: the cells of a feature map or the tokens of a text."""
+    """A backbone that also returns an item's places, before pooling.
+
+    They are the cells of a feature map, or the tokens of a text.
+    """
 
     def places(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return places (B, T, n_features), and (B, T) bool that is False at padding, or None without padding."""
+        """Return places (B, T, n_features) and their mask.
+
+        The mask (B, T) bool is False at padding, or None without padding.
+        """
         ...
 
 
 @dataclass(frozen=True)
 class BackboneCapabilities:
-    """Optional parts of a backbone, ours or a user's module: present where the module has an attribute of that name.
+    """Optional parts of a backbone, read from its attributes.
+
+    The module may be ours or a user's.
 
     Attributes:
         n_features: Length of its feature vectors; None for a module that has to be wrapped.
@@ -46,7 +54,7 @@ class BackboneCapabilities:
 
     @classmethod
     def of(cls, backbone: nn.Module) -> BackboneCapabilities:
-        """Return those of a module."""
+        """Return the capabilities of a module."""
         # The only place that asks a module: wrappers, as of torch.compile, pass attributes on that no class declares.
         n_features = getattr(backbone, "n_features", None)
         return cls(
@@ -58,15 +66,15 @@ class BackboneCapabilities:
 
 
 def as_places(maps: Tensor) -> Tensor:
-    """Return a map (B, C, h, w) as places (B, h w, C), and tokens (B, T, C) as they are."""
+    """Return maps (B, C, h, w) or tokens as places (B, T, C)."""
     return maps.flatten(2).mT if maps.ndim == 4 else maps
 
 
 def masked_mean(places: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Return ``sum_t m_bt x_bt / sum_t m_bt`` (B, D) of ``places`` (B, T, D) and ``mask`` (B, T) bool.
+    """Return the mean (B, D) over the places that a mask keeps.
 
-    An item without a place gets zeros; what stands at a masked place, even NaN, has no influence. Half precision is
-    summed and returned in float32.
+    ``sum_t m_bt x_bt / sum_t m_bt`` of ``places`` (B, T, D) and ``mask`` (B, T) bool. An item without a place gets
+    zeros; what stands at a masked place, even NaN, has no influence. Half precision is summed and returned in float32.
     """
     wide = torch.promote_types(places.dtype, torch.float32)
     if mask is None:

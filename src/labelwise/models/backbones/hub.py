@@ -1,4 +1,4 @@
-"""``hf/NAME``: transformers' AutoModel of pictures or texts, by a name on the hub or a local folder."""
+"""Backbones ``hf/NAME``: transformers' models, from the hub or a folder."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
 
 class HubImages(ImageBackbone):
-    """A transformers model of pictures: its ``pooler_output``, or the mean over ``last_hidden_state``."""
+    """A transformers model of pictures: its ``pooler_output`` or a mean."""
 
     version: ClassVar[int] = 1
 
@@ -38,7 +38,7 @@ class HubImages(ImageBackbone):
         super().__init__(*arguments, **keywords)
 
     def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the last state, a map or tokens, and the pooled features where the model has them."""
+        """Return the last state, and pooled features where the model has them."""
         output = self.model(pixel_values=pixels)
         pooled = output.pooler_output.flatten(1) if self.pooling == "pooler" else None
         return output.last_hidden_state, pooled
@@ -52,7 +52,7 @@ def hf_preprocessing(
     max_length: int | None = None,
     architecture: Mapping[str, Any] | None = None,
 ) -> Preprocessing:
-    """Return what the items of ``name`` look like, from its small files or ``architecture``; see ``hf``."""
+    """Return the preprocessing of ``name``, without reading weights; see ``hf``."""
     if architecture is not None:
         return preprocessing_from_dict(architecture["preprocessing"])
     config = read_config(name, local_files_only)
@@ -71,11 +71,12 @@ def hf(
     max_length: int | None = None,
     architecture: Mapping[str, Any] | None = None,
 ) -> nn.Module:
-    """Return transformers' AutoModel of ``name``, a name on the hub or a local folder, as a backbone.
+    """Build transformers' AutoModel of ``name`` as a backbone.
 
-    ``pooling``: "pooler" takes the model's ``pooler_output``; "mean" the mean over the last states, padding left out;
-    "auto" the first for pictures where the checkpoint has the pooler's weights, else the second. ``architecture`` is
-    an earlier backbone's attribute of that name: all that is needed to build it again without weights or a hub.
+    ``name`` is one on the hub or a local folder. ``pooling``: "pooler" takes the model's ``pooler_output``; "mean" the
+    mean over the last states, padding left out; "auto" the first for pictures where the checkpoint has the pooler's
+    weights, else the second. ``architecture`` is an earlier backbone's attribute of that name: all that is needed to
+    build it again without weights or a hub.
     """
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
@@ -137,7 +138,10 @@ def hf(
 
 
 def _rebuilt(auto_config: Any, auto_model: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
-    """Return the configuration of a record and its model, of random weights; of two towers that of pictures alone."""
+    """Return the configuration of a record and its model, of random weights.
+
+    Of a model with two towers only that of pictures is built.
+    """
     settings = plain_settings(record)
     config = auto_config.for_model(settings.pop("model_type"), **settings)
     if not hasattr(config, "vision_config"):
@@ -151,7 +155,11 @@ def _rebuilt(auto_config: Any, auto_model: Any, record: Mapping[str, Any]) -> tu
 
 
 def _zero_missing_pooler(model: nn.Module, missing: Sequence[str], name: str) -> bool:
-    """Set a pooler that the checkpoint lacks to zero and say so; UserError where it lacks anything else."""
+    """Zero a pooler that the checkpoint lacks; return whether it did.
+
+    Raises:
+        UserError: Where it lacks anything else.
+    """
     parameters = dict(model.named_parameters())
     unset = [key for key in missing if key in parameters]
     if others := [key for key in unset if not key.startswith("pooler.")]:
@@ -165,7 +173,7 @@ def _zero_missing_pooler(model: nn.Module, missing: Sequence[str], name: str) ->
 def _choose_pooling(
     model: nn.Module, preprocessing: ImagePreprocessing, pooling: str, unset: bool
 ) -> tuple[str, int]:
-    """Return the pooling that "auto" stands for, and the number of features, from one black picture."""
+    """Choose the pooling and count the features, from one black picture."""
     training = model.training
     with torch.no_grad():
         output = model.eval()(pixel_values=torch.zeros(1, 3, *preprocessing.size))
@@ -179,7 +187,7 @@ def _choose_pooling(
 
 
 def plain_settings(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a configuration without what names code: classes of a repository, kernels to be fetched."""
+    """Return a configuration without entries that name code to run."""
     return {
         key: plain_settings(value) if isinstance(value, Mapping) else value
         for key, value in record.items()
@@ -208,7 +216,7 @@ def item_kind(config: Any, name: str) -> str:
 def text_preprocessing(
     name: str, config: Any, max_length: int | None, local_files_only: bool
 ) -> TextPreprocessing:
-    """Return how a hub model takes texts: its tokenizer and the tokens it reads at most."""
+    """Return a hub model's tokenizer and the most tokens it reads."""
     tokenizer = hub_tokenizer(name, local_files_only=local_files_only)
     # RoBERTa's positions start behind its padding id
     offset = (getattr(config, "pad_token_id", 0) or 0) + 1 if "roberta" in config.model_type else 0
@@ -228,7 +236,7 @@ def text_preprocessing(
 def image_preprocessing(
     name: str, local_files_only: bool
 ) -> tuple[ImagePreprocessing, list[float], list[float]]:
-    """Return the preprocessing, mean and std (in 0..255) of the image processor's configuration."""
+    """Return preprocessing, mean and std (in 0..255) of an image processor."""
     with hub_errors(name):
         transformers: Any = import_module("transformers")
         processor = transformers.AutoImageProcessor.from_pretrained(
@@ -244,18 +252,20 @@ def image_preprocessing(
 
 
 def _from_processor(processor: Any) -> tuple[ImagePreprocessing, list[float], list[float]]:
-    size, cut = _sides(processor.size), None
+    size, crop = _sides(processor.size), None
     if getattr(processor, "do_center_crop", False):
-        cut = _sides(processor.crop_size)
+        crop = _sides(processor.crop_size)
     elif getattr(processor, "crop_pct", None) and max(size) < 384:
-        # ConvNeXt's rule: below 384 pixels the picture is resized to size / crop_pct and cut
-        cut, size = size, (int(size[0] / processor.crop_pct), int(size[1] / processor.crop_pct))
+        # ConvNeXt's rule: below 384 pixels the picture is resized to size / crop_pct and crop
+        crop, size = size, (int(size[0] / processor.crop_pct), int(size[1] / processor.crop_pct))
     interpolation = _RESAMPLING.get(int(getattr(processor, "resample", 2) or 2), "bicubic")
-    if cut is None:
-        whole = _record(processor.size).get("shortest_edge") and not getattr(processor, "crop_pct", None)
-        preprocessing = ImagePreprocessing(size, "crop" if whole else "squash", interpolation)
+    if crop is None:
+        keeps_shape = _record(processor.size).get("shortest_edge") and not getattr(
+            processor, "crop_pct", None
+        )
+        preprocessing = ImagePreprocessing(size, "crop" if keeps_shape else "squash", interpolation)
     else:
-        preprocessing = ImagePreprocessing(cut, "crop", interpolation, short_side=max(*size, *cut))
+        preprocessing = ImagePreprocessing(crop, "crop", interpolation, short_side=max(*size, *crop))
     if not getattr(processor, "do_normalize", True):
         mean, std = [0.0] * 3, [1.0] * 3
     else:
@@ -266,7 +276,7 @@ def _from_processor(processor: Any) -> tuple[ImagePreprocessing, list[float], li
 
 
 def _sides(size: Any) -> tuple[int, int]:
-    """Return (H, W) of a processor's size: an int, or height and width, or the shorter edge."""
+    """Return (H, W) of a number, both sides, or the shorter."""
     sides = _record(size)
     edge = sides.get("shortest_edge")
     return (int(edge), int(edge)) if edge else (int(sides["height"]), int(sides["width"]))

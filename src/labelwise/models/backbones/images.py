@@ -1,4 +1,4 @@
-"""Backbones for pictures, which subtract their own mean, and the one whose weights come in a package."""
+"""Backbones for pictures, which normalise them themselves, and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from labelwise.models.backbones.weights import load_weights
 
 
 class ImageBackbone(nn.Module):
-    """A model of pictures. It takes uint8 (B, 3, H, W) in 0..255, or floats in 0..1, and normalises them itself.
+    """A model of pictures (B, 3, H, W), which it normalises itself.
 
-    ``mean`` and ``std`` (3,), in units of 0..255, are buffers, so that they travel with the weights. ``read`` says
-    what the model makes of normalised pictures.
+    It takes uint8 in 0..255, or floats in 0..1. ``mean`` and ``std`` (3,), in units of 0..255, are buffers, so that
+    they travel with the weights. ``read`` says what the model makes of normalised pictures.
     """
 
     # Raised when equal weights give other features: the feature cache knows the class by it.
@@ -45,11 +45,18 @@ class ImageBackbone(nn.Module):
         self.n_features = n_features or self._count()
 
     def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the map (B, C, h, w) or tokens (B, T, C) of normalised pictures, and pooled features or None."""
+        """Return the last map or tokens, and pooled features or None.
+
+        A map is (B, C, h, w), tokens are (B, T, C); ``pixels`` are normalised.
+        """
         raise NotImplementedError
 
     def normalise(self, batch: Tensor) -> Tensor:
-        """Return ``(x - mean) / std`` of pictures (B, 3, H, W); UserError for another shape."""
+        """Return ``(x - mean) / std`` of pictures (B, 3, H, W).
+
+        Raises:
+            UserError: For another shape.
+        """
         if batch.ndim != 4 or batch.shape[1] != self.pixel_mean.shape[1]:
             raise UserError(
                 f"this backbone takes pictures (B, {self.pixel_mean.shape[1]}, H, W); got {tuple(batch.shape)}"
@@ -60,33 +67,37 @@ class ImageBackbone(nn.Module):
         return (pixels - self.pixel_mean) / self.pixel_std
 
     def places(self, batch: Tensor) -> tuple[Tensor, None]:
-        """Return the cells of the map or the tokens, (B, T, n_features), and no mask: no place is padding."""
-        return as_places(self._seen(batch)[0]), None
+        """Return the cells or tokens (B, T, n_features), and no mask."""
+        return as_places(self._read_pixels(batch)[0]), None
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return the pooled features (B, n_features), at least in float32."""
-        maps, pooled = self._seen(batch)
+        maps, pooled = self._read_pixels(batch)
         if pooled is None:
             return masked_mean(as_places(maps))
         return pooled.to(torch.promote_types(pooled.dtype, torch.float32))
 
-    def _seen(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what ``read`` does; ``UserError`` where the model is one for pictures of its own size alone."""
+    def _read_pixels(self, batch: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Normalise and ``read`` pictures.
+
+        Raises:
+            UserError: Where the model takes pictures of its own size only.
+        """
         pixels = self.normalise(batch)
         try:
             return self.read(pixels)
         except (AssertionError, RuntimeError, ValueError) as error:
-            own, size = self.preprocessing.size, tuple(batch.shape[2:])
-            lone = self.training and len(batch) == 1
-            if size == own or lone or isinstance(error, torch.OutOfMemoryError):
+            native, size = self.preprocessing.size, tuple(batch.shape[2:])
+            single = self.training and len(batch) == 1
+            if size == native or single or isinstance(error, torch.OutOfMemoryError):
                 raise
             raise UserError(
                 f"this backbone fails on pictures of {size[0]} x {size[1]} pixels ({error!s:.120}): its own size is"
-                f" {own[0]} x {own[1]}; leave image_size (--image-size) out"
+                f" {native[0]} x {native[1]}; leave image_size (--image-size) out"
             ) from error
 
     def _count(self) -> int:
-        """Return the number of features by one forward pass of a black picture."""
+        """Count the features by one forward pass of a black picture."""
         training = self.training
         try:
             with torch.no_grad():
@@ -97,7 +108,10 @@ class ImageBackbone(nn.Module):
 
 
 class EfficientNetLite0(ImageBackbone):
-    """EfficientNet-Lite0: 1,280 features, the mean of a map of 7 x 7 for 224 x 224 pixels; (rgb - 127) / 128."""
+    """EfficientNet-Lite0, with 1,280 features.
+
+    They are the mean of a map, of 7 x 7 for 224 x 224 pixels; pixels are (rgb - 127) / 128.
+    """
 
     version: ClassVar[int] = 1
 

@@ -1,4 +1,4 @@
-"""Optional libraries: their absence, their noise and their errors, each as one line."""
+"""Optional libraries: missing extras, log noise, and errors in one line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from labelwise.errors import UserError
 
 @contextmanager
 def require_extra(extra: str, backbone: str) -> Iterator[None]:
-    """Explain a failing import inside the block: the extra is missing, or torchvision does not fit torch."""
+    """Explain a failing import inside the block in one line.
+
+    Either the extra is missing, or torchvision does not fit torch.
+    """
     try:
         yield
     except (ImportError, RuntimeError, OSError, AttributeError) as error:
@@ -33,7 +36,7 @@ def require_extra(extra: str, backbone: str) -> Iterator[None]:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep transformers from telling of weights it passes over, and of progress: what matters is raised."""
+    """Silence transformers' log and progress bars: what matters is raised."""
     logging: Any = import_module("transformers.utils.logging")
     before, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
@@ -48,7 +51,7 @@ def quiet_transformers() -> Iterator[None]:
 
 @contextmanager
 def hub_errors(name: str) -> Iterator[None]:
-    """Turn what the hub says of a name that cannot be had into one line."""
+    """Turn the hub's error about a name into one line."""
     with require_extra("text", f"hf/{name}"), quiet_transformers():
         try:
             yield
@@ -69,7 +72,7 @@ def hub_errors(name: str) -> Iterator[None]:
 
 @contextmanager
 def offline(name: str) -> Iterator[None]:
-    """Build what a model directory records: no hub is asked, and whatever the library makes of it is one line."""
+    """Build a recorded model without the hub, its errors in one line."""
     with require_extra("text", f"hf/{name}"), quiet_transformers():
         constants: Any = import_module("huggingface_hub.constants")
         before, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, True

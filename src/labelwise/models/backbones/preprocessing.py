@@ -1,4 +1,4 @@
-"""What the items of a backbone look like before they reach it: pictures of a size, or texts as token ids."""
+"""Preprocessing of a backbone's items: pictures of a size, token ids."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class ImagePreprocessing:
-    """How a picture of any size becomes uint8 (3, H, W) in 0..255, red, green, blue; no mean is subtracted.
+    """Preprocessing of pictures, from any size to uint8 (3, H, W).
 
-    ``size`` is (H, W) in pixels. ``crop`` resizes the picture, its shape kept, to the smallest size that holds
-    ``short_side`` / max(H, W) times (H, W), and cuts out the central (H, W); None stands for max(H, W), so that
-    the picture then just covers the cut. ``interpolation`` is Pillow's of that name.
+    Values are 0..255, red, green, blue; no mean is subtracted. ``size`` is (H, W) in pixels. ``crop`` resizes the
+    picture, its shape kept, to the smallest size that holds ``short_side`` / max(H, W) times (H, W), and cuts out the
+    central (H, W); None stands for max(H, W), so that the picture then just covers the cut. ``interpolation`` is
+    Pillow's of that name.
     """
 
     size: tuple[int, int]
@@ -43,7 +44,7 @@ class ImagePreprocessing:
             raise UserError(f"short_side is {self.short_side}: give at least the longer of {self.size}")
 
     def resized(self, height: int, width: int) -> tuple[int, int]:
-        """Return the (height, width) to which a picture of that size is resized, before any cut."""
+        """Return the (height, width) after resizing and before any cut."""
         if self.resize == "squash":
             return self.size
         wider = 1.0 if self.short_side is None else self.short_side / max(self.size)
@@ -57,7 +58,9 @@ class ImagePreprocessing:
 
 @dataclass(frozen=True)
 class TextPreprocessing:
-    """How a text becomes token ids: by which tokenizer, and at most how many, special tokens included.
+    """Preprocessing of texts: the tokenizer, and the most token ids.
+
+    Special tokens are counted.
 
     ``tokenizer`` is ``minilm`` or ``hf/NAME``; ``pad_id`` is the id that fills up the shorter texts of a batch: it
     stands for nothing else (-1 where the tokenizer has no such id).
@@ -81,7 +84,11 @@ Preprocessing: TypeAlias = ImagePreprocessing | TextPreprocessing
 
 
 def preprocessing_from_dict(record: Mapping[str, Any]) -> Preprocessing:
-    """Return the preprocessing that ``to_dict`` recorded; UserError for a record of something else."""
+    """Return the preprocessing that ``to_dict`` recorded.
+
+    Raises:
+        UserError: For a record of something else.
+    """
     kinds: dict[str, type[Preprocessing]] = {"image": ImagePreprocessing, "text": TextPreprocessing}
     values = dict(record)
     kind = str(values.pop("kind", None))

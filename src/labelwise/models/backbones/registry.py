@@ -1,4 +1,4 @@
-"""Backbones by name: from a batch of items to pooled features ``z`` (B, n_features)."""
+"""Backbones by name, and their preprocessing."""
 
 from __future__ import annotations
 
@@ -43,13 +43,14 @@ def build_backbone(
     pretrained: bool = True,
     **options: Any,
 ) -> nn.Module:
-    """Return a module with ``n_features`` for items of ``input_shape`` (without the batch dimension).
+    """Build a backbone for items of ``input_shape``.
 
-    ``name``: one of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped. Those with
-    weights of their own ignore ``input_shape``; ``pretrained=False`` leaves the weights out, and ``weights`` reads
-    them from a local file (.safetensors, .pt, .pth). ``options`` are the backbone's: ``hidden``, ``dropout``,
-    ``norm`` (mlp); ``widths``, ``smallest``, ``dropout`` (smallcnn); ``image_size`` (efficientnet-lite0);
-    ``max_length`` (minilm, hf/); ``pooling``, ``local_files_only``, ``architecture`` (hf/).
+    It has ``n_features``; the shape is without the batch dimension. ``name``: one of ``BACKBONES``, or a module: taken
+    as it is where it has ``n_features``, else wrapped. Those with weights of their own ignore ``input_shape``;
+    ``pretrained=False`` leaves the weights out, and ``weights`` reads them from a local file (.safetensors, .pt,
+    .pth). ``options`` are the backbone's: ``hidden``, ``dropout``, ``norm`` (mlp); ``widths``, ``smallest``,
+    ``dropout`` (smallcnn); ``image_size`` (efficientnet-lite0); ``max_length`` (minilm, hf/); ``pooling``,
+    ``local_files_only``, ``architecture`` (hf/).
 
     Raise UserError for a name, option or file that does not exist, a missing extra, or a shape it does not take.
     """
@@ -84,7 +85,7 @@ def build_backbone(
 
 
 def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | None:
-    """Return what items of a backbone look like, without reading its weights; None where they are arrays.
+    """Return a backbone's preprocessing, without reading weights; None for arrays.
 
     ``options`` are those of ``build_backbone``; of a module, its attribute ``preprocessing``. Raise UserError for a
     name that does not exist, or whose configuration cannot be had.

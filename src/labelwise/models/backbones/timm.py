@@ -1,4 +1,4 @@
-"""``timm/NAME``: a model of the timm library as a backbone of pictures."""
+"""Backbones ``timm/NAME``: pictures by models of the timm library."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
 
 class TimmImages(ImageBackbone):
-    """A timm model: its own pooled output where that is as wide as its places, else the mean over these."""
+    """A timm model, with its own pooling or the mean over places.
+
+    Its own serves where that is as wide as its places.
+    """
 
     version: ClassVar[int] = 1
 
     def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the places of the last features, and the model's pooling of them or None."""
+        """Return the last features' places, and their pooling or None."""
         model: Any = self.model
         features = model.forward_features(pixels)
         places = self._places(features)
@@ -30,7 +33,7 @@ class TimmImages(ImageBackbone):
         return places, pooled if pooled.ndim == 2 and pooled.shape[1] == places.shape[2] else None
 
     def _places(self, features: Tensor) -> Tensor:
-        """Return maps (B, C, h, w) or (B, h, w, C), or tokens (B, T, C), as (B, T, C)."""
+        """Return maps, channels first or last, or tokens as (B, T, C)."""
         width: Any = self.model.num_features
         if features.ndim == 4 and features.shape[1] != width and features.shape[3] == width:
             return features.flatten(1, 2)
@@ -53,10 +56,10 @@ def _create(name: str, pretrained: bool) -> Any:
 
 
 def _settings(model: nn.Module, name: str) -> dict[str, Any]:
-    found: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
-    if not isinstance(found, dict) or "input_size" not in found:
+    config: Any = getattr(model, "pretrained_cfg", None) or getattr(model, "default_cfg", None)
+    if not isinstance(config, dict) or "input_size" not in config:
         raise UserError(f"backbone 'timm/{name}' does not say the size of its pictures (pretrained_cfg)")
-    return found
+    return config
 
 
 def _preprocessing(settings: dict[str, Any]) -> ImagePreprocessing:
@@ -69,12 +72,15 @@ def _preprocessing(settings: dict[str, Any]) -> ImagePreprocessing:
 
 
 def timm_preprocessing(name: str) -> ImagePreprocessing:
-    """Return what the pictures of ``name`` look like; the model is built, its weights are not read."""
+    """Return the preprocessing of ``name``; weights are not read."""
     return _preprocessing(_settings(_create(name, pretrained=False), name))
 
 
 def timm(name: str, *, pretrained: bool = True) -> ImageBackbone:
-    """Return timm's ``create_model(name, num_classes=0)`` as a backbone, sized and normalised as it says itself."""
+    """Build timm's ``create_model(name, num_classes=0)`` as a backbone.
+
+    Pictures are sized and normalised as its own configuration says.
+    """
     model = _create(name, pretrained)
     settings = _settings(model, name)
     mean, std = ([255.0 * float(value) for value in settings[key]] for key in ("mean", "std"))

@@ -1,4 +1,4 @@
-"""Weights from files that nobody vouches for: read as tensors only, and a bound on what their record may allocate."""
+"""Weights from untrusted files, and a bound on what they may allocate."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             return load_file(path)
         if path.suffix not in _TORCH:
             raise UserError(f"weights file {path} is neither .safetensors nor {', '.join(_TORCH)}")
-        found: Any = torch.load(path, map_location="cpu", weights_only=True)
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UserError:
         raise
     except UnpicklingError as error:  # whose own words tell how to run what the file holds
@@ -52,35 +52,36 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(f"weights file {path} cannot be read as tensors only: {reason:.200}") from error
     for key in _WRAPPERS:
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    tensors = {str(name): value for name, value in found.items()} if isinstance(found, Mapping) else {}
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    tensors = {str(name): value for name, value in content.items()} if isinstance(content, Mapping) else {}
     if not tensors or not all(isinstance(value, Tensor) for value in tensors.values()):
         raise UserError(f"weights file {path} holds no table of tensors; save the model's state_dict()")
     return tensors
 
 
 def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str] = ()) -> list[str]:
-    """Load a weights file into ``module`` and return the names it lacks among the ``optional`` (by their start).
+    """Load a weights file into a module; return ``optional`` names it lacks.
 
-    A common prefix of the file's names (``module.``, ``bert.``) is taken off. Names of parts that the module does
-    not have at all, as a classifier's, are passed over; any other difference of names or shapes raises UserError.
+    ``optional`` are beginnings of names. A common prefix of the file's names (``module.``, ``bert.``) is taken off.
+    Names of parts that the module does not have at all, as a classifier's, are passed over; any other difference of
+    names or shapes raises UserError.
     """
-    own, stored = module.state_dict(), read_weights(path)
-    if not own:
+    expected, stored = module.state_dict(), read_weights(path)
+    if not expected:
         raise UserError(f"weights file {path} cannot be used: this backbone has no weights")
-    prefix = _prefix(own, stored)
+    prefix = _prefix(expected, stored)
     given = {name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)}
-    parts = {name.split(".")[0] for name in own}
-    missing = [name for name in own if name not in given and not name.endswith(_IDLE)]
+    parts = {name.split(".")[0] for name in expected}
+    missing = [name for name in expected if name not in given and not name.endswith(_IDLE)]
     absent = [name for name in missing if name.startswith(tuple(optional))]
     missing = [name for name in missing if name not in absent]
-    extra = [name for name in given if name not in own and name.split(".")[0] in parts]
+    extra = [name for name in given if name not in expected and name.split(".")[0] in parts]
     extra = [name for name in extra if not name.endswith(_IDLE)]
     shapes = [
-        f"{name} {tuple(given[name].shape)} for {tuple(own[name].shape)}"
-        for name in own
-        if name in given and given[name].shape != own[name].shape
+        f"{name} {tuple(given[name].shape)} for {tuple(expected[name].shape)}"
+        for name in expected
+        if name in given and given[name].shape != expected[name].shape
     ]
     faults = [
         f"{words} {listed(names, 3)}"
@@ -89,25 +90,27 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
     ]
     if faults:
         raise UserError(f"weights file {path} is of another model: it {'; it '.join(faults)}")
-    module.load_state_dict({name: given[name] for name in own if name in given}, strict=False)
+    module.load_state_dict({name: given[name] for name in expected if name in given}, strict=False)
     return absent
 
 
-def _prefix(own: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> str:
-    """Return the prefix of the stored names under which most of the module's own are found."""
-    names = [name for name in own if not name.endswith(_IDLE)]
+def _prefix(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> str:
+    """Return the prefix of stored names that fits most expected ones."""
+    names = [name for name in expected if not name.endswith(_IDLE)]
     # a few names are enough to see the prefix, even where the file lacks some of them
     some = names[:: max(1, len(names) // 8)]
     candidates = {key[: -len(name)] for name in some for key in stored if key.endswith(f".{name}")}
-    return max(["", *sorted(candidates)], key=lambda prefix: sum(prefix + name in stored for name in own))
+    return max(
+        ["", *sorted(candidates)], key=lambda prefix: sum(prefix + name in stored for name in expected)
+    )
 
 
 class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Refuse every new tensor inside that is larger than the largest of ``sizes``, the sizes of the stored weights.
+    """Refuse new tensors inside that exceed the sizes of the stored weights.
 
-    So a record that declares more than its weights hold is refused before room is made for it, and one that declares
-    more layers than there are weights before all of them are made. Numbers that are no weights may take as much as
-    4 times the weights.
+    No tensor may be larger than the largest of ``sizes``. So a record that declares more than its weights hold is
+    refused before room is made for it, and one that declares more layers than there are weights before all of them are
+    made. Numbers that are no weights may take as much as 4 times the weights.
 
     Raises:
         UserError: Inside, at the first tensor that is too large or too many.
@@ -132,7 +135,7 @@ class Allowance(TorchDispatchMode):  # type: ignore[no-untyped-call]
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Measure what makes a tensor of none, on the device that holds no numbers, before it does."""
+        """Measure each new tensor on the meta device before it is made."""
         kwargs = dict(kwargs or {})
         if not any(isinstance(leaf, Tensor) for leaf in tree_leaves((args, kwargs))):
             planned = (

@@ -1,4 +1,4 @@
-"""The closed-form ridge learner: solutions and leave-one-out scores of all labels and lambdas."""
+"""The closed-form ridge learner, tuned by exact leave-one-out scores."""
 
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
 from labelwise.models.ridge.tuning import LAMBDA_GRID

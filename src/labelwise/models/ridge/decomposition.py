@@ -1,4 +1,4 @@
-"""Scaled rows as an operator, and one eigendecomposition for the ridge of all lambdas and labels.
+"""Scaled rows, and one eigendecomposition for all lambdas and labels.
 
 Weighted ridge with a free intercept: ``min_{w,b} sum_i s_i (y_i - w.z_i - b)^2 + lambda |w|^2``. With z
 centred at its weighted mean and ``P`` the rows in principal coordinates, eigenvalues e: ``w = P^T s (y -
@@ -26,7 +26,10 @@ _SMALL = 1 << 26  # a sparse matrix with fewer entries than this (256 MB of floa
 
 
 class Rows:
-    """Rows ``z = A - u m^T`` (n, D); for dense rows A holds them and u, m are absent."""
+    """Scaled rows ``z = A - u m^T`` (n, D) as an operator.
+
+    Dense rows are A alone, without u and m.
+    """
 
     def __init__(self, A: Any, u: Array | None = None, m: Array | None = None) -> None:
         self.A, self.u, self.m = A, u, m
@@ -59,15 +62,17 @@ class Rows:
         return total
 
     def rounding(self, weights: Array, *, by_row: bool) -> Array:
-        """Return what rounding adds to the squares of each column (D,), or of each row (n,), at most; float64.
+        """Return a bound on what rounding adds to squares, float64.
+
+        Of each column (D,), or of each row (n,).
 
         Dense rows were rounded when they were scaled, each entry relative to itself; sums over implicit ones cancel.
         """
         if self.u is not None and self.m is not None:
             squares = self.A.multiply(self.A)
-            own = np.asarray(squares.sum(axis=1)).ravel() + self.u**2 * (self.m @ self.m)
+            squared = np.asarray(squares.sum(axis=1)).ravel() + self.u**2 * (self.m @ self.m)
             if by_row:
-                return np.asarray(weights * own * 2.0**-46)
+                return np.asarray(weights * squared * 2.0**-46)
             return np.asarray((squares.T @ weights + (weights @ self.u**2) * self.m**2) * 2.0**-46)
         unit = float(np.finfo(self.A.dtype).eps) ** 2
         if by_row:
@@ -79,12 +84,15 @@ class Rows:
         return total * unit
 
     def mean_square(self) -> float:
-        """Return the mean squared norm of the rows about their mean, 0 where it is lost in rounding."""
+        """Return the rows' mean squared norm about their mean.
+
+        0 where it is lost in rounding.
+        """
         ones = np.ones(self.n)
         centre = self.sum(ones) / max(self.n, 1)
         if self.u is not None and self.m is not None:
-            own = np.asarray(self.A.multiply(self.A).sum(axis=1)).ravel()
-            total = float((own - 2 * self.u * (self.A @ self.m) + self.u**2 * (self.m @ self.m)).sum())
+            squared = np.asarray(self.A.multiply(self.A).sum(axis=1)).ravel()
+            total = float((squared - 2 * self.u * (self.A @ self.m) + self.u**2 * (self.m @ self.m)).sum())
             total -= self.n * float(centre @ centre)
         else:
             total = sum(
@@ -124,7 +132,7 @@ class Rows:
 
 
 def rows_of(X: FeatureMatrix, scaling: InputScaling) -> Rows:
-    """Return the scaled rows of ``X``, implicit when X is sparse and too large to densify."""
+    """Return scaled rows, implicit where sparse and too large to densify."""
     size = int(X.shape[0]) * int(X.shape[1])
     if size > _SMALL and issparse(X):
         return Rows(*scaling.sparse_parts(X))
@@ -133,7 +141,7 @@ def rows_of(X: FeatureMatrix, scaling: InputScaling) -> Rows:
 
 @dataclass(frozen=True)
 class Decomposition:
-    """Rows, their weights and weighted mean, and the eigenvectors of their covariance or Gram matrix."""
+    """Weighted rows and the eigenvectors of their covariance or Gram matrix."""
 
     rows: Rows
     weights: Array  # (n,)
@@ -144,7 +152,7 @@ class Decomposition:
 
     @property
     def mean_square(self) -> float:
-        """The mean squared norm of the centred rows: the unit of the lambda grid."""
+        """Mean squared norm of the centred rows, the lambda grid's unit."""
         return float(self.eigenvalues.sum() / self.weights.sum())
 
     def _principal(self, rows: slice) -> Array:
@@ -154,7 +162,7 @@ class Decomposition:
         return np.asarray(self.rows.dot(self.basis, rows) - self.centre @ self.basis)
 
     def _moments(self, Y: Array) -> tuple[Array, Array]:
-        """Return the weighted label means (K,) and ``P^T s (y - ybar)`` (r, K)."""
+        """Return weighted label means (K,) and ``P^T s (y - ybar)`` (r, K)."""
         mean = self.weights @ Y / self.weights.sum()
         weighted = self.weights[:, None] * (Y - mean)
         if self.dual:
@@ -166,7 +174,10 @@ class Decomposition:
         )
 
     def solve(self, Y: Array, shrink: Array) -> tuple[Array, Array]:
-        """Return weights (K, D), biases (K,) for ``shrink`` (r,): means over lambdas of 1 / (e + lambda)."""
+        """Return weights (K, D) and biases (K,).
+
+        ``shrink`` (r,) holds the means over lambdas of 1 / (e + lambda).
+        """
         mean, moment = self._moments(Y)
         coefficient = moment * shrink[:, None]
         if self.dual:
@@ -178,7 +189,7 @@ class Decomposition:
         return weight.T, mean - self.centre @ weight
 
     def leave_one_out(self, Y: Array, lambdas: Array, dtype: npt.DTypeLike = np.float64) -> Array:
-        """Return the scores (L, n, K) of each row by the models fitted without it, one for each lambda."""
+        """Return leave-one-out scores (L, n, K), by models without the row."""
         mean, moment = self._moments(Y)
         shrink = 1.0 / (self.eigenvalues[:, None] + lambdas)  # (r, L)
         out = np.empty((len(lambdas), self.rows.n, Y.shape[1]), dtype=dtype)
@@ -186,6 +197,7 @@ class Decomposition:
             P, s, y = self._principal(rows), self.weights[rows, None], Y[rows]
             leverage = s / self.weights.sum() + s * (P**2 @ shrink)  # (b, L)
             for number in range(len(lambdas)):
+                # A row alone in its direction has leverage 1, and no model without it.
                 h = np.minimum(leverage[:, number, None], 1.0 - 1e-12)
                 fitted = mean + P @ (moment * shrink[:, number, None])
                 out[number, rows] = (fitted - h * y) / (1.0 - h)
@@ -193,15 +205,18 @@ class Decomposition:
 
 
 def decompose(rows: Rows, weights: Array | None = None) -> Decomposition:
-    """Decompose ``rows`` (n, D) with positive ``weights`` (n,): the smaller of covariance and Gram matrix."""
+    """Decompose the smaller of the rows' covariance and Gram matrix.
+
+    ``rows`` are (n, D), positive ``weights`` (n,).
+    """
     s = np.ones(rows.n) if weights is None else np.asarray(weights, dtype=np.float64)
     centre = rows.sum(s) / s.sum()
     dual = rows.n < rows.d
     matrix = rows.gram(centre, s) if dual else rows.covariance(centre, s)
     e, basis = eigh(matrix, overwrite_a=True, check_finite=False, driver="evd")
     # the null space carries no information: its eigenvalues are rounding, of the sums or of the rows themselves
-    kept = np.zeros(0, dtype=bool)
+    informative = np.zeros(0, dtype=bool)
     if e.size:
         noise = np.square(basis).T @ rows.rounding(s, by_row=dual)
-        kept = e > np.maximum(max(e[-1], 0.0) * 1e-13 * max(matrix.shape), noise)
-    return Decomposition(rows, s, centre, e[kept], np.ascontiguousarray(basis[:, kept]), dual)
+        informative = e > np.maximum(max(e[-1], 0.0) * 1e-13 * max(matrix.shape), noise)
+    return Decomposition(rows, s, centre, e[informative], np.ascontiguousarray(basis[:, informative]), dual)

@@ -1,4 +1,4 @@
-"""Ridge for labels whose known rows differ: conjugate gradients on each label's own normal equations."""
+"""Ridge by conjugate gradients, for labels whose known rows differ."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _DIRECT = 4096  # up to so many features the shared covariance is factorised as 
 def solve_masked(
     rows: Rows, targets: Array, weights: Array, lambda_: float, *, tolerance: float = 1e-8, most: int = 2000
 ) -> tuple[Array, Array]:
-    """Return weights (K, D) and biases (K,) of ``min sum_i S_ik (T_ik - w_k.z_i - b_k)^2 + lambda |w_k|^2``.
+    """Return weights (K, D) and biases (K,) of ridge under entry weights.
 
-    Each label has its own entry weights ``S`` (m, K) >= 0. All labels advance together by conjugate gradients
-    until every residual is below ``tolerance`` times its right-hand side; the preconditioner is the
-    covariance that all labels share (none above 4,096 features). A label without known entries gets zeros.
+    They minimise ``sum_i S_ik (T_ik - w_k.z_i - b_k)^2 + lambda |w_k|^2``. Each label has its own entry weights ``S``
+    (m, K) >= 0. All labels advance together by conjugate gradients until every residual is below ``tolerance`` times
+    its right-hand side; the preconditioner is the covariance that all labels share (none above 4,096 features). A
+    label without known entries gets zeros.
     """
     centre = rows.sum(np.ones(rows.n)) / rows.n
     total = weights.sum(axis=0)

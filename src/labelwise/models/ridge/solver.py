@@ -1,4 +1,4 @@
-"""The closed-form base learner: multi-output ridge on 0/1 targets, tuned by exact leave-one-out."""
+"""Multi-output ridge on 0/1 targets, tuned by exact leave-one-out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ _TAIL = 0.1
 
 @dataclass(frozen=True)
 class RidgeSolution:
-    """A fitted ridge: ``raw = scaling.transform(X) @ weight.T + bias``, trained on targets 0 and 1.
+    """A fitted ridge, trained on targets 0 and 1.
+
+    ``raw = scaling.transform(X) @ weight.T + bias``.
 
     ``weight`` (K, D) float32; ``bias`` (K,) float32; ``scaling``; ``lambda_`` the chosen lambda (the best of
     ``lambdas_averaged``, whose solutions are averaged: a mean of linear models is one linear model);
@@ -59,7 +61,10 @@ class RidgeSolution:
     table: tuple[dict[str, str | float], ...]
 
     def predict(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
-        """Return the raw output (n, K) float32 for ``X`` (n, D): about 0 (absent) to 1 (relevant)."""
+        """Return raw outputs (n, K) float32 for ``X`` (n, D).
+
+        They go from about 0 (absent) to 1 (relevant).
+        """
         return _predict(X, self.scaling, self.weight, self.bias)
 
     def predict_proba(self, X: FeatureMatrix) -> npt.NDArray[np.float64]:
@@ -67,10 +72,13 @@ class RidgeSolution:
         return probabilities(self.predict(X))
 
     def calibration(self, Y: Array) -> PlattCalibration | None:
-        """Return Platt's calibration of the raw leave-one-out outputs by the labels ``Y`` (n, K) of the fit.
+        """Return Platt's calibration of the leave-one-out outputs, or None.
+
+        ``Y`` (n, K) are the labels of the fit.
 
         Without any known negative an unknown entry is absent, as in the fit. A label of one class, or of none, takes
-        the slope of all (``PlattCalibration.fit``); None where no label has both in rows that are fair to both.
+        the slope of all (``PlattCalibration.fit``); None where no label has both signs in rows by which both can be
+        judged.
         """
         known = np.asarray(Y)
         known = known if (known == 0).any() else np.maximum(known, 0)
@@ -80,9 +88,9 @@ class RidgeSolution:
 
 
 def probabilities(raw: Array) -> npt.NDArray[np.float64]:
-    """Map raw ridge outputs to (0, 1): strictly monotone, 1/2 to 1/2, float64.
+    """Map raw ridge outputs to (0, 1), strictly monotone, float64.
 
-    The identity on [.1, .9], with exponential tails of matching slope outside: ``.1 exp((r - .1) / .1)``
+    1/2 stays 1/2. The identity on [.1, .9], with exponential tails of matching slope outside: ``.1 exp((r - .1) / .1)``
     below and its mirror image above. So outputs beyond 0 and 1 keep their order instead of being clipped to
     ties.
     """
@@ -93,7 +101,10 @@ def probabilities(raw: Array) -> npt.NDArray[np.float64]:
 
 
 def logits(raw: Array) -> npt.NDArray[np.float64]:
-    """Return log(p / (1 - p)) of ``p = probabilities(raw)``, float64, without going through a p that rounds to 1."""
+    """Return the logits of ``probabilities(raw)``, float64.
+
+    They do not go through a p that rounds to 1.
+    """
     r = np.asarray(raw, dtype=np.float64)
     # By symmetry: the nearer tail's log is known exactly, and its complement is no smaller than 1/2.
     near = np.minimum(r, 1.0 - r)
@@ -114,7 +125,9 @@ def solve_ridge(
     average: int = 1,
     criterion: str = "average_precision",
 ) -> RidgeSolution:
-    """Fit ridge regression to annotations; scaling and lambda are chosen by leave-one-out on known entries.
+    """Fit ridge regression to annotations.
+
+    Scaling and lambda are chosen by leave-one-out on known entries.
 
     ``X`` (n, D) dense or sparse: every row shapes the scaling, rows with a known entry are fitted. ``Y`` (n,
     K) in {1, 0, -1}. ``lambdas``: absolute values; by default ``LAMBDA_GRID`` times the mean squared centred
@@ -172,8 +185,8 @@ def solve_ridge(
         used = used[:1]
         weight, bias, loo = solve_large(rows, entries, float(used[0]))
     weight32, bias32 = weight.astype(np.float32), bias.astype(np.float32)
-    taught = len(entries.rows) == Y.shape[0]
-    everywhere = np.empty(Y.shape, dtype=np.float32) if taught else _predict(X, scaling, weight32, bias32)
+    all_used = len(entries.rows) == Y.shape[0]
+    everywhere = np.empty(Y.shape, dtype=np.float32) if all_used else _predict(X, scaling, weight32, bias32)
     everywhere[entries.rows] = loo
     return RidgeSolution(
         weight=weight32,

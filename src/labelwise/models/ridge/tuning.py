@@ -1,4 +1,4 @@
-"""Ridge over all patterns of known entries: targets, criteria, leave-one-out, and the choice of scaling and lambda."""
+"""Choice of ridge's scaling and lambda, over patterns of known entries."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SAMPLE_LABELS = 8
 
 @dataclass(frozen=True)
 class Entries:
-    """What the labels teach: the rows used, 0/1 targets, and entry weights in groups of labels.
+    """Training entries: rows used, 0/1 targets, weights by groups of labels.
 
     ``rows`` (m,) indices into X; ``targets`` (m, K) float64; ``patterns`` (G, m) distinct columns of weights;
     ``group`` (K,) the pattern of each label.
@@ -71,12 +71,13 @@ def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entrie
 
 
 def count_thresholds(scores: Array, entries: Entries) -> Array:
-    """Return thresholds (K,) above which each label has as many scores (m, K) as known positives; 1/2 without any.
+    """Return thresholds (K,) that pass as many scores as known positives.
 
-    A threshold lies halfway between the two scores that it parts.
+    ``scores`` are (m, K); a label without a known positive gets 1/2. A threshold lies halfway between the two scores
+    that it parts.
     """
     weights = entries.weights(np.arange(entries.targets.shape[1]))
-    found = np.full(weights.shape[1], 0.5)
+    thresholds = np.full(weights.shape[1], 0.5)
     for label, column in enumerate(np.where(weights > 0, scores, -np.inf).T):
         n_known = int((weights[:, label] > 0).sum())
         n_positive = int((entries.targets[:, label] * (weights[:, label] > 0)).sum())
@@ -84,12 +85,14 @@ def count_thresholds(scores: Array, entries: Entries) -> Array:
             last = len(column) - n_positive
             lowest = np.partition(column, last)[last]
             below = column[np.argpartition(column, last)[:last]].max() if n_positive < n_known else lowest
-            found[label] = (lowest + below) / 2
-    return found
+            thresholds[label] = (lowest + below) / 2
+    return thresholds
 
 
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
-    """Return each label's criterion (K,) over entries of positive weight: higher is better, NaN is undefined.
+    """Return each label's criterion (K,), higher is better.
+
+    It is taken over entries of positive weight; NaN is undefined.
 
     ``average_precision`` needs a positive and a negative, and takes equal scores together: their order is that of the
     rows, which must not count; ``squared_error`` is minus the weighted mean square.
@@ -105,19 +108,19 @@ def criterion_values(scores: Array, targets: Array, weights: Array, criterion: s
     ranked = np.take_along_axis(keys, order, axis=1)
     hits = np.take_along_axis(np.ascontiguousarray((targets * known).T), order, axis=1)
     positives, total = hits.sum(axis=1), known.sum(axis=0)
-    last = np.ones(hits.shape, dtype=bool)
-    last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
-    ends, found = np.flatnonzero(last), np.flatnonzero(hits)
-    ends = ends[np.searchsorted(ends, found)]
+    is_last = np.ones(hits.shape, dtype=bool)
+    is_last[:, :-1] = ranked[:, 1:] != ranked[:, :-1]
+    ends, hit_places = np.flatnonzero(is_last), np.flatnonzero(hits)
+    ends = ends[np.searchsorted(ends, hit_places)]
     precision = np.cumsum(hits, axis=1).ravel()[ends] / (ends % hits.shape[1] + 1)
-    area = np.bincount(found // hits.shape[1], precision, minlength=len(hits))
+    area = np.bincount(hit_places // hits.shape[1], precision, minlength=len(hits))
     both = (positives > 0) & (positives < total)
     return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One scaling tried: its lambdas (L,), and the criterion (L, labels) of the labels that have one."""
+    """One scaling tried, with the criterion of each lambda and label."""
 
     scaling: InputScaling
     lambdas: Array
@@ -128,7 +131,10 @@ class Trial:
 
     @property
     def values(self) -> Array:
-        """The criterion of each lambda (L,): the weighted mean over labels, 0 where no label has one."""
+        """Each lambda's criterion (L,), the weighted mean over labels.
+
+        0 where no label has one.
+        """
         return _means(self.each, self.importance)
 
 
@@ -141,7 +147,10 @@ def try_scaling(
     criterion: str,
     average: int,
 ) -> Trial:
-    """Return the trial of ``scaling`` on ``rows``, already scaled, over the lambdas or the default grid."""
+    """Try a scaling over the lambdas or the default grid.
+
+    ``rows`` are scaled already.
+    """
     grid, scores = leave_one_out(rows, entries, lambdas)
     labels = np.flatnonzero(entries.group >= 0)
     T, S = entries.targets[:, labels], entries.weights(labels)
@@ -169,12 +178,14 @@ def try_scaling(
 
 
 def _means(each: Array, share: Array) -> Array:
-    """Return the weighted means over labels (L,); those that differ by the rounding of a sum alone are equal."""
+    """Return weighted means over labels (L,), without a sum's rounding."""
     return np.round(each @ share, 12)
 
 
 def _steps(scores: Array, shift: Array) -> Array:
-    """Return float32 ``scores + shift`` (m, labels) in steps of their rounding, so that none of it ranks items.
+    """Return ``scores + shift`` (m, labels) in steps of their rounding, float32.
+
+    So no rounding ranks items.
 
     ``shift`` holds minus a label's mean: scores that say nothing but the mean are 0, and no boundary of steps.
     """
@@ -183,11 +194,16 @@ def _steps(scores: Array, shift: Array) -> Array:
 
 
 def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
-    """Return ``trial`` if it beats ``best``, and ``first`` by one standard error of their paired labels."""
+    """Choose the better of two trials, in favour of the first scaling.
+
+    ``trial`` has to beat ``best``, and ``first`` by one standard error of their paired labels.
+    """
     if best is None or first is None:
         return trial
     if trial.values[trial.top[0]] <= best.values[best.top[0]]:
         return best
+    # The best of several scalings is partly luck, most of all with few labels: the first one, which does best on most
+    # sets, gives way only to a gain that its labels agree on.
     difference = trial.each[trial.top[0]] - first.each[first.top[0]]
     gain = difference @ trial.importance
     count = len(difference)
@@ -196,7 +212,10 @@ def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
 
 
 def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
-    """Yield for each pattern with known rows: its labels, its rows' positions, the rows, their weights."""
+    """Yield each pattern's labels, row positions, rows and weights.
+
+    Patterns without known rows are left out.
+    """
     for number, pattern in enumerate(entries.patterns):
         index = np.flatnonzero(pattern > 0)
         if len(index):
@@ -207,22 +226,25 @@ def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, 
 def leave_one_out(
     rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None
 ) -> tuple[Array, Array]:
-    """Return the lambdas (L,) and leave-one-out scores (L, m, K), float32; 0 for a label without entries."""
+    """Return lambdas (L,) and leave-one-out scores (L, m, K) float32.
+
+    A label without entries has scores 0.
+    """
     grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
     out: Array | None = None
     for labels, index, part, s in _groups(rows, entries):
-        found = decompose(part, s)
+        decomposition = decompose(part, s)
         if grid is None:
-            grid = np.asarray(LAMBDA_GRID) * (found.mean_square or rows.mean_square() or 1.0)
+            grid = np.asarray(LAMBDA_GRID) * (decomposition.mean_square or rows.mean_square() or 1.0)
         known = entries.targets[np.ix_(index, labels)]
-        scores = found.leave_one_out(known, grid, np.float32)
+        scores = decomposition.leave_one_out(known, grid, np.float32)
         if len(labels) == len(entries.group) and len(index) == rows.n:
             return grid, scores
         if out is None:
             out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
         if len(index) < rows.n:
             for number, lambda_ in enumerate(grid):
-                weight, bias = found.solve(known, 1 / (found.eigenvalues + lambda_))
+                weight, bias = decomposition.solve(known, 1 / (decomposition.eigenvalues + lambda_))
                 out[number][:, labels] = rows.dot(weight.T) + bias
         out[np.ix_(np.arange(len(grid)), index, labels)] = scores
     assert grid is not None
@@ -231,31 +253,43 @@ def leave_one_out(
 
 
 def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Array]:
-    """Return weights (K, D) and biases (K,) averaged over ``lambdas``; 0 without entries."""
+    """Return weights (K, D) and biases (K,) averaged over ``lambdas``.
+
+    They are 0 for a label without entries.
+    """
     weight, bias = np.zeros((entries.targets.shape[1], rows.d)), np.zeros(entries.targets.shape[1])
     for labels, index, part, s in _groups(rows, entries):
-        found = decompose(part, s)
-        shrink = np.mean([1 / (found.eigenvalues + lambda_) for lambda_ in lambdas], axis=0)
-        weight[labels], bias[labels] = found.solve(entries.targets[np.ix_(index, labels)], shrink)
+        decomposition = decompose(part, s)
+        shrink = np.mean([1 / (decomposition.eigenvalues + lambda_) for lambda_ in lambdas], axis=0)
+        weight[labels], bias[labels] = decomposition.solve(entries.targets[np.ix_(index, labels)], shrink)
     return weight, bias
 
 
 def solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Array, Array]:
-    """Return weights (K, D), biases (K,) and scores (m, K) from 5 keyed folds, by conjugate gradients."""
+    """Return weights, biases and 5-fold scores by conjugate gradients.
+
+    (K, D), (K,) and (m, K); the folds are keyed.
+    """
     labels = np.arange(entries.targets.shape[1])
     S = entries.weights(labels)
     fold = generator(0, "ridge folds").permutation(rows.n) % _FOLDS
     scores = np.zeros(entries.targets.shape)
-    for held in range(_FOLDS):
-        kept, out = np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        weight, bias = solve_masked(rows.take(kept), entries.targets[kept], S[kept], lambda_, tolerance=1e-4)
-        scores[out] = rows.take(out).dot(weight.T) + bias
+    for number in range(_FOLDS):
+        # A fold's solution only makes scores, which need fewer digits than the one that is kept.
+        train, held_out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        weight, bias = solve_masked(
+            rows.take(train), entries.targets[train], S[train], lambda_, tolerance=1e-4
+        )
+        scores[held_out] = rows.take(held_out).dot(weight.T) + bias
     weight, bias = solve_masked(rows, entries.targets, S, lambda_)
     return weight, bias, scores
 
 
 def sample(entries: Entries, most: int) -> Entries:
-    """Return up to ``most`` rows (keyed) and, where masks differ, the 8 labels with the most known positives."""
+    """Return a keyed sample of up to ``most`` rows.
+
+    Where masks differ, it has only the 8 labels with the most known positives.
+    """
     m = len(entries.rows)
     index = np.sort(generator(0, "ridge sample").permutation(m)[:most])
     targets, patterns, group = entries.targets[index], entries.patterns[:, index], entries.group
