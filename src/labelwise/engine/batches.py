@@ -1,4 +1,7 @@
-"""Batches of items by (seed, stage, epoch) alone, shares of ranks, prefetching."""
+"""Batches of items, shares of ranks, and views drawn ahead.
+
+All of it is a function of (seed, stage, epoch) and the items alone.
+"""
 
 from __future__ import annotations
 

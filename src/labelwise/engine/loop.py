@@ -1,4 +1,4 @@
-"""The training loop of stages, epochs and steps, and scoring."""
+"""The training loop: stages, epochs, steps; and scoring."""
 
 from __future__ import annotations
 

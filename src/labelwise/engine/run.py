@@ -114,8 +114,10 @@ class Run(RunState):
         if stage.ridge_start and restored is None:
             with self.torch_seeded("start"):
                 self._start_head()
+        # After the head's start, which is then the first value of the average.
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}
+        # A stage trains what its optimisers hold; `forward` keeps the rest in evaluation mode.
         for name, parameter in self._trainable.items():
             parameter.requires_grad_(any(has_parameter(spec, name) for spec in specs.values()))
             parameter.grad = None
@@ -141,8 +143,14 @@ class Run(RunState):
         def batch_of(index: np.ndarray, view: str) -> Batch:
             return self._batch(index, {view: slice(0, len(index))}, {}, 1, lambda slot, values: None)
 
+        head = self.network.head
+        if not isinstance(head, StartsFromRidge):
+            raise UserError(
+                f"method {self.method.spec.id!r} starts its head from ridge, which {type(head).__name__} cannot: give a"
+                " LinearHead or a CosineHead, or ridge_start=False in its spec"
+            )
         start_head(
-            cast(StartsFromRidge, self.network.head),
+            head,
             self.pool("raw").ridge(),
             self.method,
             self.stage,
