@@ -17,7 +17,6 @@ from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
 from labelwise.classifier.record import Record
 from labelwise.data import Source, as_source
-from labelwise.engine.pools import outputs_in_chunks
 from labelwise.methods import Method, Problem, get
 from labelwise.models import (
     BackboneCapabilities,
@@ -28,6 +27,7 @@ from labelwise.models import (
     Projection,
     RidgeSolution,
     build_backbone,
+    device_of,
     logits,
 )
 
@@ -70,8 +70,7 @@ class FittedModel:
 
         ``method.score`` and ``method.logits`` of the outputs are (b, K); ``outputs.features`` is what the head reads.
         """
-        device = next(iter(self.network.state_dict().values())).device
-        return outputs_in_chunks(self.network, self.source(items), device, rows=1024)
+        return engine.outputs_in_chunks(self.network, self.source(items), device_of(self.network), rows=1024)
 
     def scores(self, items: Any) -> np.ndarray:
         """Return the method's scores (n, K) float32 in [0, 1] of items as the reader gives them."""
