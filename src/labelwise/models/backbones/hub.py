@@ -55,10 +55,7 @@ def hf_preprocessing(
     """Return the preprocessing of ``name``, without reading weights; see ``hf``."""
     if architecture is not None:
         return preprocessing_from_dict(architecture["preprocessing"])
-    config = read_config(name, local_files_only)
-    if item_kind(config, name) == "text":
-        return text_preprocessing(name, config, max_length, local_files_only)
-    return image_preprocessing(name, local_files_only)[0]
+    return _items_of(name, read_config(name, local_files_only), max_length, local_files_only)[0]
 
 
 def hf(
@@ -81,31 +78,21 @@ def hf(
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
     with hub_errors(name):
+        # Here and not where they are used: a library that lacks a part of it is told as a missing extra.
         transformers: Any = import_module("transformers")
         auto_config, auto_model = transformers.AutoConfig, transformers.AutoModel
+    missing: list[str] = []
     if architecture is not None:
         with offline(name):
             config, model = _rebuilt(auto_config, auto_model, architecture["config"])
         preprocessing = preprocessing_from_dict(architecture["preprocessing"])
         mean, std, pooling = architecture["mean"], architecture["std"], str(architecture["pooling"])
     else:
-        config, mean, std = read_config(name, local_files_only), [0.0] * 3, [1.0] * 3
-        if item_kind(config, name) == "image":
-            preprocessing, mean, std = image_preprocessing(name, local_files_only)
-        else:
-            preprocessing = text_preprocessing(name, config, max_length, local_files_only)
-    missing: list[str] = []
-    if architecture is None:
+        config = read_config(name, local_files_only)
+        preprocessing, mean, std = _items_of(name, config, max_length, local_files_only)
         with hub_errors(name):
             if pretrained and weights is None:
-                model, loading_info = auto_model.from_pretrained(
-                    name,
-                    config=config,
-                    local_files_only=local_files_only,
-                    output_loading_info=True,
-                    trust_remote_code=False,
-                )
-                missing = sorted(loading_info["missing_keys"])
+                model, missing = _pretrained(auto_model, name, config, local_files_only)
             else:
                 model = auto_model.from_config(config, trust_remote_code=False)
     model = model.float()
@@ -124,10 +111,8 @@ def hf(
             fill = getattr(config, "pad_token_id", None)
             backbone = TextBackbone(model, preprocessing, pooling=pooling, fill=0 if fill is None else fill)
         else:
-            pooling, n_features = _choose_pooling(model, preprocessing, pooling, unset)
-            backbone = HubImages(
-                model, preprocessing, mean=mean, std=std, n_features=n_features, pooling=pooling
-            )
+            pooling, width = _choose_pooling(model, preprocessing, pooling, unset)
+            backbone = HubImages(model, preprocessing, mean=mean, std=std, n_features=width, pooling=pooling)
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(f"backbone 'hf/{name}' fails on one item of its own size: {error!s:.200}") from error
     if pooling == "mean" and isinstance(getattr(model, "pooler", None), nn.Module):
@@ -135,6 +120,29 @@ def hf(
     record = {"config": config.to_dict(), "preprocessing": preprocessing.to_dict()}
     backbone.architecture = {**record, "mean": list(mean), "std": list(std), "pooling": pooling}
     return backbone
+
+
+def _items_of(
+    name: str, config: Any, max_length: int | None, local_files_only: bool
+) -> tuple[Preprocessing, list[float], list[float]]:
+    """Return a hub model's preprocessing, and the mean and std of pictures."""
+    if item_kind(config, name) == "text":
+        return text_preprocessing(name, config, max_length, local_files_only), [0.0] * 3, [1.0] * 3
+    return image_preprocessing(name, local_files_only)
+
+
+def _pretrained(
+    auto_model: Any, name: str, config: Any, local_files_only: bool
+) -> tuple[nn.Module, list[str]]:
+    """Load a model with its weights; return it and the names that they lack."""
+    model, loading_info = auto_model.from_pretrained(
+        name,
+        config=config,
+        local_files_only=local_files_only,
+        output_loading_info=True,
+        trust_remote_code=False,
+    )
+    return model, sorted(loading_info["missing_keys"])
 
 
 def _rebuilt(auto_config: Any, auto_model: Any, record: Mapping[str, Any]) -> tuple[Any, Any]:
