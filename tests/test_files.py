@@ -131,11 +131,11 @@ def test_a_folder_appears_whole_where_nothing_is(tmp_path):
 
 
 def test_a_folder_of_our_own_is_no_link(tmp_path):
-    _files.own_folder(tmp_path / "a")
-    _files.own_folder(tmp_path / "a")
+    _files.make_folder(tmp_path / "a")
+    _files.make_folder(tmp_path / "a")
     (tmp_path / "b").symlink_to(tmp_path / "a")
     with pytest.raises(_files.CannotWrite, match="link"):
-        _files.own_folder(tmp_path / "b")
+        _files.make_folder(tmp_path / "b")
     (tmp_path / "a" / "deep").mkdir()
     (tmp_path / "a" / "deep" / "c").symlink_to("nowhere")
     with pytest.raises(UserError, match=r"deep/c is a link: a run has"):
@@ -166,4 +166,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path, place):
 def test_a_folder_in_the_place_of_a_file_is_called_none(tmp_path):
     (tmp_path / "rows.bin").mkdir()
     with pytest.raises(OSError, match="it is no file: remove it"):
-        _files.open_own(tmp_path / "rows.bin", os.O_RDONLY)
+        _files.open_unshared(tmp_path / "rows.bin", os.O_RDONLY)

@@ -138,12 +138,12 @@ def append(path: Path, text: str) -> None:
         CannotWrite: Also for what is no file of one name: a link, a folder, a pipe.
     """
     with _named(path):
-        handle = open_own(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        handle = open_unshared(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         with os.fdopen(handle, "ab") as file:
             file.write(text.encode())
 
 
-def open_own(path: Path, flags: int) -> int:
+def open_unshared(path: Path, flags: int) -> int:
     """Return a handle of the regular file ``path`` that has no other name: to write to it changes nothing elsewhere.
 
     Raises:
@@ -152,9 +152,9 @@ def open_own(path: Path, flags: int) -> int:
     if is_link(path):
         raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
     handle = os.open(path, flags | _FLAGS | getattr(os, "O_NONBLOCK", 0), 0o666)
-    found = os.fstat(handle)
-    regular = stat.S_ISREG(found.st_mode)
-    if not regular or found.st_nlink > 1:
+    status = os.fstat(handle)
+    regular = stat.S_ISREG(status.st_mode)
+    if not regular or status.st_nlink > 1:
         os.close(handle)
         what = "it is one file with another name elsewhere" if regular else "it is no file"
         raise OSError(errno.EMLINK if regular else errno.EINVAL, f"{what}: remove it", str(path))
@@ -171,11 +171,11 @@ def read_bytes(path: Path, most: int) -> bytes:
         raise OSError(errno.ELOOP, "it is a link", str(path))
     handle = os.open(path, os.O_RDONLY | _FLAGS | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "it is no file", str(path))
-        if found.st_size > most:
-            raise OSError(errno.EFBIG, f"it has {found.st_size:,} bytes, more than {most:,}", str(path))
+        if status.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {status.st_size:,} bytes, more than {most:,}", str(path))
         return file.read()
 
 
@@ -190,12 +190,12 @@ def read_text(path: Path, most: int = 1 << 26) -> str:
         with path.open("rb") as file:
             # Python makes room for all that is asked for.
             size = os.fstat(file.fileno()).st_size
-            found = file.read(min(size, most) + 1 if size else most + 1)
+            content = file.read(min(size, most) + 1 if size else most + 1)
     except ValueError:
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
-    if len(found) > most:
+    if len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
-    return found.decode("utf-8-sig")
+    return content.decode("utf-8-sig")
 
 
 def file_digest(path: Path) -> str:
@@ -209,7 +209,7 @@ def entries_under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]
     return {name.removeprefix(prefix): value for name, value in entries.items() if name.startswith(prefix)}
 
 
-def own_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """Make the folder ``path`` where there is none; its parents must be there.
 
     Raises:

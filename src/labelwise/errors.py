@@ -30,12 +30,12 @@ class Notice(UserWarning):
 
 def printable(text: str) -> str:
     """Return ``text`` with its ``CONTROLS`` written out, as in ``\\x1b``."""
-    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return CONTROLS.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def escaped(text: str) -> str:
     """Return JSON or TOML with the ``CONTROLS`` in its texts written as ``\\u001b``."""
-    return CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def near(name: str, options: Iterable[object]) -> str:

@@ -66,8 +66,8 @@ class ArraySource:
         n = self._rows.shape[0]
         width = self._scaled(np.arange(1)).shape[1] if n else self._rows.shape[1]
         self._length, self._shape = int(n), (int(width),)
-        self._kept = self._keep() if n * width * 4 <= budget else None
-        self._kept_rms = None if self._kept is None else _rms(self._kept)
+        self._dense = self._densify() if n * width * 4 <= budget else None
+        self._dense_rms = None if self._dense is None else _rms(self._dense)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ class ArraySource:
     @property
     def matrix(self) -> NDArray[np.float32] | None:
         """The scaled rows (n, D) float32, to be read only, or None where they did not fit the budget."""
-        return self._kept
+        return self._dense
 
     def __len__(self) -> int:
         return self._length
@@ -88,9 +88,9 @@ class ArraySource:
 
         check_view(view)
         index = np.asarray(index, dtype=np.int64)
-        rows = self._scaled(index) if self._kept is None else self._kept.take(index, axis=0)
+        rows = self._scaled(index) if self._dense is None else self._dense.take(index, axis=0)
         if view == "strong" and self.strong_view:
-            rms = _rms(rows) if self._kept_rms is None else self._kept_rms[index]
+            rms = _rms(rows) if self._dense_rms is None else self._dense_rms[index]
             starts = streams(index, seed=seed, epoch=epoch)
             # A few rows at a time, so that the temporary arrays stay in the cache.
             step = max(1, _ENTRIES // max(self._shape[0], 1))
@@ -117,14 +117,14 @@ class ArraySource:
             rows = self._scaling.transform(rows)
         return np.array(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float32, order="C")
 
-    def _keep(self) -> NDArray[np.float32]:
+    def _densify(self) -> NDArray[np.float32]:
         if self._scaling is None and isinstance(self._rows, np.ndarray):
             return self._rows
-        kept = np.empty((self._length, *self._shape), dtype=np.float32)
+        dense = np.empty((self._length, *self._shape), dtype=np.float32)
         for start in range(0, self._length, _ROWS):
             index = np.arange(start, min(start + _ROWS, self._length))
-            kept[index] = self._scaled(index)
-        return kept
+            dense[index] = self._scaled(index)
+        return dense
 
 
 def _rms(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -43,13 +43,13 @@ class Source(Protocol):
 class OptionalParts:
     """Members that an object may have, read when asked for; None for one that it lacks."""
 
-    def __init__(self, whole: object) -> None:
-        self._whole = whole
+    def __init__(self, owner: object) -> None:
+        self._owner = owner
 
     if not TYPE_CHECKING:  # a type checker knows the declared members alone
 
         def __getattr__(self, name: str) -> Any:
-            return getattr(self._whole, name, None)
+            return getattr(self._owner, name, None)
 
 
 class Capabilities(OptionalParts):

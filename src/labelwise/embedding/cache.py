@@ -71,9 +71,9 @@ class FeatureCache:
 
     def entries(self) -> list[CachedFeatures]:
         """Return what is cached, the last used first."""
-        found = (_described(folder) for folder in self._folders())
-        there = [entry for entry in found if entry is not None]
-        return sorted(there, key=lambda entry: (entry.used, entry.key), reverse=True)
+        described = (_described(folder) for folder in self._folders())
+        entries = [entry for entry in described if entry is not None]
+        return sorted(entries, key=lambda entry: (entry.used, entry.key), reverse=True)
 
     @property
     def nbytes(self) -> int:
@@ -156,8 +156,8 @@ class FeatureCache:
     def _folders(self) -> list[Path]:
         if not self.directory.is_dir():
             return []
-        found = (path for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
-        return sorted(path for path in found if path.is_dir() and not path.is_symlink())
+        paths = (path for path in self.directory.iterdir() if _NAME.fullmatch(path.name))
+        return sorted(path for path in paths if path.is_dir() and not path.is_symlink())
 
 
 def _default() -> str:

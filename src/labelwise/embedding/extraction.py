@@ -122,10 +122,10 @@ def embed(
             progress.stage("waiting for another run that embeds the same items", 1, 0)
 
     with cache.open(space_key(**recipe), digests, meta, waiting) as store:
-        found = job.into(store)
+        embedded = job.into(store)
     for note in store.notes:
         warnings.warn(Notice(note), stacklevel=2)
-    return found
+    return embedded
 
 
 class _Pass:
@@ -224,9 +224,9 @@ class _Pass:
             yield lambda job: self._work(module, job)
 
     def _work(self, module: nn.Module, job: Batch) -> Done:
-        kept, batch, bad = self._load(job.rows)
+        rows, batch, bad = self._load(job.rows)
         if batch is None:
-            return Done(kept, None, bad)
+            return Done(rows, None, bad)
         batch = self._filled(batch, job)
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
@@ -236,7 +236,7 @@ class _Pass:
             raise UserError(
                 f"the backbone returned {got} for {len(batch)} items: it must return a tensor (B, D)"
             )
-        return Done(kept, out[: len(kept)].float().cpu().numpy(), bad)
+        return Done(rows, out[: len(rows)].float().cpu().numpy(), bad)
 
     def _filled(self, batch: torch.Tensor, job: Batch) -> torch.Tensor:
         """Return the batch in the shape that it is computed in: padded, and filled up with its last item."""
@@ -253,8 +253,8 @@ class _Pass:
             if not self.skip:
                 raise
         bad = self._unusable(index)
-        kept = index[~np.isin(index, [item.row for item in bad])]
-        return kept, self._batch(kept) if len(kept) else None, bad
+        usable = index[~np.isin(index, [item.row for item in bad])]
+        return usable, self._batch(usable) if len(usable) else None, bad
 
     def _batch(self, index: NDArray[np.int64]) -> torch.Tensor:
         return self.source.batch(index, "plain", seed=0, epoch=0)

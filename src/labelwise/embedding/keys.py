@@ -42,9 +42,9 @@ def backbone_digest(backbone: nn.Module) -> str:
         digest.update(f"{name}:{sorted(plain.items())!r}".encode())
     for name, tensor in (*backbone.named_parameters(), *backbone.named_buffers()):
         digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)}".encode())
-        whole = tensor.detach().cpu().contiguous().reshape(-1)
-        if whole.numel():
-            digest.update(whole.view(torch.uint8).numpy().data)
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        if flat.numel():
+            digest.update(flat.view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

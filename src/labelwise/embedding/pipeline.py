@@ -81,8 +81,8 @@ def padded_length(lengths: NDArray[np.int64], longest: int) -> NDArray[np.int64]
     """Return how many tokens texts of these lengths (n,) are padded to: at most a quarter more, and ``longest``."""
     power = 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
     step = np.maximum(_SMALLEST_STEP, power // _STEPS)
-    whole: NDArray[np.int64] = np.minimum(-(-np.maximum(lengths, 1) // step) * step, longest)
-    return np.maximum(whole, lengths)
+    padded: NDArray[np.int64] = np.minimum(-(-np.maximum(lengths, 1) // step) * step, longest)
+    return np.maximum(padded, lengths)
 
 
 def shaped(

@@ -77,10 +77,10 @@ class Store:
     @property
     def twins(self) -> dict[int, list[int]]:
         """The rows of the same content as another, by that one."""
-        found: dict[int, list[int]] = {}
+        twins: dict[int, list[int]] = {}
         for row in np.flatnonzero(self._first != np.arange(len(self._first))).tolist():
-            found.setdefault(int(self._first[row]), []).append(row)
-        return found
+            twins.setdefault(int(self._first[row]), []).append(row)
+        return twins
 
     def look(self) -> None:
         """Read what is on disk of the pending rows."""
@@ -94,9 +94,9 @@ class Store:
                 return
             with _opened(self.folder / "items.bin") as items, _opened(self.folder / "rows.bin") as rows:
                 places, marks = self._find(items, _count(items, rows, width))
-                wanted = np.flatnonzero(self._missing & (places >= 0))
-                if len(wanted):
-                    self._load(rows, wanted, places, marks, width)
+                stored = np.flatnonzero(self._missing & (places >= 0))
+                if len(stored):
+                    self._load(rows, stored, places, marks, width)
         except (FileNotFoundError, NotADirectoryError):
             # Where nothing was stored yet there is nothing, or the record alone.
             if sum((self.folder / name).exists() for name in FILES) == 2:
@@ -165,20 +165,20 @@ class Store:
     def _load(
         self,
         file: FileIO,
-        wanted: NDArray[np.int64],
+        stored: NDArray[np.int64],
         places: NDArray[np.int64],
         marks: NDArray[np.uint64],
         width: int,
     ) -> None:
-        wanted = wanted[np.argsort(places[wanted])]
-        for span in _spans(len(wanted)):
-            index = wanted[span]
+        stored = stored[np.argsort(places[stored])]
+        for span in _spans(len(stored)):
+            index = stored[span]
             rows = _rows(file, places[index], width)
-            whole = (self._marks(index, rows) == marks[index]) & np.isfinite(rows).all(1)
-            if whole.any():
-                self._begin(width)[index[whole]] = rows[whole]
-            self._missing[index[whole]] = False
-            self._damaged += int((~whole).sum())
+            intact = (self._marks(index, rows) == marks[index]) & np.isfinite(rows).all(1)
+            if intact.any():
+                self._begin(width)[index[intact]] = rows[intact]
+            self._missing[index[intact]] = False
+            self._damaged += int((~intact).sum())
 
     def _marks(self, index: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.uint64]:
         words = np.ascontiguousarray(self.digests[index]).view("<u8")
@@ -196,13 +196,16 @@ class Store:
                 _opened(self.folder / "rows.bin", flags) as stored,
             ):
                 count = _count(items, stored, width)
-                others = _records(items, min(self._seen, count), count)
-                rows, theirs = self._taken_over(stored, index, rows, others, count)
-                new = np.flatnonzero(self._known[index] & ~theirs)
-                kept = np.ascontiguousarray(rows[new], "<f4")
+                new_records = _records(items, min(self._seen, count), count)
+                rows, from_others = self._taken_over(stored, index, rows, new_records, count)
+                new = np.flatnonzero(self._known[index] & ~from_others)
+                stored_rows = np.ascontiguousarray(rows[new], "<f4")
                 records = np.empty(len(new), _RECORD)
-                records["digest"], records["mark"] = self._names[index[new]], self._marks(index[new], kept)
-                _write(self.folder / "rows.bin", stored, count * width * 4, kept.tobytes())
+                records["digest"], records["mark"] = (
+                    self._names[index[new]],
+                    self._marks(index[new], stored_rows),
+                )
+                _write(self.folder / "rows.bin", stored, count * width * 4, stored_rows.tobytes())
                 _write(self.folder / "items.bin", items, count * _RECORD.itemsize, records.tobytes())
         self._seen = count + len(new)
         return rows
@@ -212,27 +215,27 @@ class Store:
         stored: FileIO,
         index: NDArray[np.int64],
         rows: NDArray[np.float32],
-        others: NDArray[Any],
+        new_records: NDArray[Any],
         count: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Return the rows, those that other processes have stored meanwhile in theirs, and which those are."""
-        if len(others):
-            wanted = np.isin(others["digest"], self._names[self._missing])
-            for at in np.flatnonzero(wanted).tolist():
-                place = count - len(others) + at
-                self._met[bytes(others["digest"][at])] = (place, int(others["mark"][at]))
-        theirs = np.zeros(len(index), bool)
+        if len(new_records):
+            pending = np.isin(new_records["digest"], self._names[self._missing])
+            for at in np.flatnonzero(pending).tolist():
+                place = count - len(new_records) + at
+                self._met[bytes(new_records["digest"][at])] = (place, int(new_records["mark"][at]))
+        from_others = np.zeros(len(index), bool)
         for k, name in enumerate(self._names[index].tolist() if self._met else ()):
             if name in self._met:
                 place, mark = self._met.pop(name)
                 row = _rows(stored, np.array([place]), rows.shape[1])
                 if self._marks(index[k : k + 1], row)[0] == mark:
-                    rows[k], theirs[k] = row[0], True
-        return rows, theirs
+                    rows[k], from_others[k] = row[0], True
+        return rows, from_others
 
     def _prepare(self, width: int) -> None:
         """Make the folder and its record; what is damaged, or has another width, is deleted."""
-        _files.own_folder(self.folder)
+        _files.make_folder(self.folder)
         # A record that the system does not let us read now may be whole: nothing is deleted for it.
         with suppress(FileNotFoundError):
             if width_of(_parsed(self.folder), self.folder.name) == width:
@@ -286,7 +289,7 @@ def count_rows(folder: Path, width: int) -> int:
 
 
 def _opened(path: Path, flags: int = os.O_RDONLY) -> FileIO:
-    return FileIO(_files.open_own(path, flags), "r" if flags == os.O_RDONLY else "r+")
+    return FileIO(_files.open_unshared(path, flags), "r" if flags == os.O_RDONLY else "r+")
 
 
 def _count(items: FileIO, rows: FileIO, width: int) -> int:
@@ -297,8 +300,8 @@ def _count(items: FileIO, rows: FileIO, width: int) -> int:
 
 def _records(items: FileIO, start: int, stop: int) -> NDArray[Any]:
     items.seek(start * _RECORD.itemsize)
-    found = items.read((stop - start) * _RECORD.itemsize)
-    return np.frombuffer(found[: len(found) // _RECORD.itemsize * _RECORD.itemsize], _RECORD)
+    content = items.read((stop - start) * _RECORD.itemsize)
+    return np.frombuffer(content[: len(content) // _RECORD.itemsize * _RECORD.itemsize], _RECORD)
 
 
 def _rows(file: FileIO, places: NDArray[np.int64], width: int) -> NDArray[np.float32]:

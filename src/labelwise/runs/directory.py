@@ -20,7 +20,7 @@ from labelwise._files import (
     claim_lock,
     clear_drafts,
     is_link,
-    own_folder,
+    make_folder,
     replacing,
     replacing_folder,
     write,
@@ -159,7 +159,7 @@ class RunDirectory:
 
     def keep_left_out(self, reasons: Mapping[str, str]) -> None:
         """Keep, beside the checkpoints, which items could not be read when training began, and why."""
-        own_folder(self.checkpoints)
+        make_folder(self.checkpoints)
         write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
 
     def left_out(self) -> dict[str, str] | None:

@@ -116,7 +116,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
     tmp_path: Path, paths: list[Path], monkeypatch: pytest.MonkeyPatch, reason: int
 ) -> None:
     truth = [np.asarray(shortened(decode(path), 256, "bilinear")) for path in paths]
-    left, begin = [3], decoding.open_own
+    left, begin = [3], decoding.open_unshared
 
     def refusing(path: Path, flags: int) -> int:
         if not left[0]:
@@ -124,7 +124,7 @@ def test_a_disk_that_refuses_ends_the_keeping_and_not_the_run(
         left[0] -= 1
         return begin(path, flags)
 
-    monkeypatch.setattr(decoding, "open_own", refusing)
+    monkeypatch.setattr(decoding, "open_unshared", refusing)
     source = ImageFiles(paths, SMALL, cache=tmp_path / "cache", workers=0)
     with pytest.warns(Notice, match=f"cannot be written .{os.strerror(reason)}.: this run goes on") as told:
         found = kept(source)

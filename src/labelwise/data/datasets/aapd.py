@@ -21,12 +21,12 @@ def read(tree: Tree) -> Dataset:
     if not tree.has("text_train", "text_train.txt") and has_bits(tree):
         return read_bits(tree)
     texts, subjects = {}, {}
-    for part, theirs in _PARTS.items():
-        path = tree.find(f"text_{theirs}", f"text_{theirs}.txt")
+    for part, suffix in _PARTS.items():
+        path = tree.find(f"text_{suffix}", f"text_{suffix}.txt")
         texts[part] = tree.lines(path)
         if blank := [row for row, text in enumerate(texts[part], 1) if not text.strip()]:
             raise tree.damaged(path, f"lines {listed(blank)} hold no text")
-        path = tree.find(f"label_{theirs}", f"label_{theirs}.txt")
+        path = tree.find(f"label_{suffix}", f"label_{suffix}.txt")
         subjects[part] = [line.split() for line in tree.lines(path)]
         if len(texts[part]) != len(subjects[part]):
             raise tree.damaged(path, f"{len(subjects[part])} lines for {len(texts[part])} texts")
@@ -35,8 +35,8 @@ def read(tree: Tree) -> Dataset:
     parts = {}
     for part, rows in subjects.items():
         labels = np.zeros((len(rows), len(names)), dtype=np.int8)
-        for row, held in enumerate(rows):
-            labels[row, [column[name] for name in held]] = 1
+        for row, subjects_of_row in enumerate(rows):
+            labels[row, [column[name] for name in subjects_of_row]] = 1
         items = tuple(f"{part}-{number}" for number in range(1, len(rows) + 1))
         parts[part] = Part(items, labels, texts[part])
     return Dataset("aapd", "text", names, parts)

@@ -32,24 +32,24 @@ def read(tree: Tree) -> Dataset:
     parts = {}
     for part in ("train", "test"):
         listing = root / f"{part}classes.txt"
-        wanted = tree.text(listing).split()
-        if not wanted:
+        class_names = tree.text(listing).split()
+        if not class_names:
             raise tree.damaged(listing, "names no class")
-        tree.once(listing, wanted, "classes")
-        if wrong := [name for name in wanted if name not in classes or name in seen]:
+        tree.once(listing, class_names, "classes")
+        if wrong := [name for name in class_names if name not in classes or name in seen]:
             raise tree.damaged(listing, f"classes {listed(wrong)} are unknown or in both parts")
-        seen.update(wanted)
+        seen.update(class_names)
         items: list[str] = []
-        which: list[int] = []
-        for name in wanted:
+        class_numbers: list[int] = []
+        for name in class_names:
             if not (images / name).is_dir():
                 raise tree.missing(images / name)
             files = sorted(path.name for path in (images / name).iterdir() if path.suffix.lower() == ".jpg")
             if not files:
                 raise tree.missing(images / name / "*.jpg")
             items += [f"{name}/{file}" for file in files]
-            which += [classes.index(name)] * len(files)
-        labels = matrix[np.array(which, dtype=np.int64)]
+            class_numbers += [classes.index(name)] * len(files)
+        labels = matrix[np.array(class_numbers, dtype=np.int64)]
         parts[part] = Part(tuple(items), labels, tree.pictures(listing, items, images))
     return Dataset("awa2", "image", names, parts)
 

@@ -37,8 +37,8 @@ class Part:
         return len(self.items)
 
     def __post_init__(self) -> None:
-        held = [self.labels, self.contents, self.observed]
-        lengths = {len(values) for values in held if values is not None} | {len(self.items)}
+        columns = [self.labels, self.contents, self.observed]
+        lengths = {len(values) for values in columns if values is not None} | {len(self.items)}
         if self.features is not None:
             lengths.add(int(self.features.shape[0]))
         if len(lengths) > 1:

@@ -33,9 +33,9 @@ def read(tree: Tree) -> Dataset:
     """
     parts: dict[str, Part] = {}
     names: tuple[str, ...] = ()
-    for part, theirs in (("train", "train2014"), ("test", "val2014")):
-        path = tree.find(f"annotations/instances_{theirs}.json")
-        images = tree.find(theirs, what=f"{theirs}/ (images)")
+    for part, folder in (("train", "train2014"), ("test", "val2014")):
+        path = tree.find(f"annotations/instances_{folder}.json")
+        images = tree.find(folder, what=f"{folder}/ (images)")
         record = _load(tree, path)
         try:
             categories = sorted((int(c["id"]), str(c["name"])) for c in record["categories"])

@@ -59,7 +59,7 @@ def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="loadtxt: input contained no data")
-            found = np.loadtxt(
+            triples = np.loadtxt(
                 path, dtype=np.int64, usecols=(0, 1, 2), comments=None, ndmin=2, encoding="utf-8-sig"
             ).reshape(-1, 3)
     except OSError as error:
@@ -68,23 +68,23 @@ def _labels(tree: Tree, path: Path, ids: list[str], n_labels: int) -> NDArray[np
         raise tree.damaged(path, f"not 'IMAGE ATTRIBUTE PRESENT ...' a line ({error})") from None
     row = np.full(max(map(int, ids)) + 1, -1)
     row[[int(item) for item in ids]] = np.arange(len(ids))
-    image, attribute = found[:, 0], found[:, 1]
+    image, attribute = triples[:, 0], triples[:, 1]
     inside = (image >= 0) & (image < len(row)) & (attribute >= 1) & (attribute <= n_labels)
-    inside &= np.isin(found[:, 2], (0, 1))
+    inside &= np.isin(triples[:, 2], (0, 1))
     inside[inside] &= row[image[inside]] >= 0
     if not inside.all():
-        first = " ".join(map(str, found[~inside][0]))
+        first = " ".join(map(str, triples[~inside][0]))
         raise tree.damaged(path, f"{first!r} is not a listed image, a listed attribute, and 0 or 1")
     labels = np.full((len(ids), n_labels), -1, dtype=np.int8)
-    labels[row[image], attribute - 1] = found[:, 2]
+    labels[row[image], attribute - 1] = triples[:, 2]
     if missing := int((labels == -1).sum()):
         at = np.argwhere(labels == -1)[0]
         raise tree.damaged(
             path,
             f"{missing} entries are absent or not readable, first image {ids[at[0]]}, attribute {at[1] + 1}",
         )
-    contrary = labels[row[image], attribute - 1] != found[:, 2]
+    contrary = labels[row[image], attribute - 1] != triples[:, 2]
     if contrary.any():
-        first = found[contrary][0]
+        first = triples[contrary][0]
         raise tree.damaged(path, f"image {first[0]}, attribute {first[1]} is both 0 and 1")
     return labels

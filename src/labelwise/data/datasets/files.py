@@ -25,8 +25,8 @@ def why_unreadable(path: Path, error: Exception) -> str:
     if path.is_file():
         with path.open("rb") as file:
             mark = file.read(6)
-        wanted = b"PK" if path.suffix == ".npz" else b"\x93NUMPY"
-        if not mark.startswith(wanted):
+        expected = b"PK" if path.suffix == ".npz" else b"\x93NUMPY"
+        if not mark.startswith(expected):
             return f"no {path.suffix} file"
     return (
         "holds Python objects, which can run code when read" if "allow_pickle" in str(error) else str(error)

@@ -52,19 +52,19 @@ def read(tree: Tree) -> Dataset:
     parts = {}
     # AwA2's script saves its test part as "test", and its users rename it.
     test = "test" if tree.has("formatted_test_labels.npy") and not tree.has(_VAL) else "val"
-    for part, theirs in (("train", "train"), ("test", test)):
-        path = root / f"formatted_{theirs}_labels.npy"
+    for part, stem in (("train", "train"), ("test", test)):
+        path = root / f"formatted_{stem}_labels.npy"
         labels = _matrix(tree, path, (0, 1))
-        names = _load(tree, root / f"formatted_{theirs}_images.npy")
+        names = _load(tree, root / f"formatted_{stem}_images.npy")
         if names.dtype.kind not in "US" or names.ndim != 1 or labels.shape != (len(names), n_labels):
             raise UserError(
                 f"{path}: labels {labels.shape} and images {names.shape} ({names.dtype}) are not"
                 f" (n, {n_labels}) and n file names"
             )
-        path = root / f"formatted_{theirs}_images.npy"
+        path = root / f"formatted_{stem}_images.npy"
         items = _words(path, names)
         contents = tree.pictures(path, [_place(tree.name, item) for item in items], images)
-        observed = _observed(tree, root, theirs, labels)
+        observed = _observed(tree, root, stem, labels)
         parts[part] = Part(items, labels, contents, observed=observed)
     return Dataset(tree.name, "image", _label_names(tree, n_labels), parts)
 
@@ -74,9 +74,9 @@ def states_of_observed(codes: NDArray[Any]) -> NDArray[np.int8]:
     return np.select([codes == 1, codes == -1], [1, 0], -1).astype(np.int8)
 
 
-def _observed(tree: Tree, root: Path, theirs: str, labels: NDArray[np.int8]) -> NDArray[np.int8] | None:
+def _observed(tree: Tree, root: Path, stem: str, labels: NDArray[np.int8]) -> NDArray[np.int8] | None:
     # Later versions of the released code name the way of observing; uniform is the papers'.
-    for name in (f"formatted_{theirs}_labels_obs.npy", f"formatted_{theirs}_uniform_labels_obs.npy"):
+    for name in (f"formatted_{stem}_labels_obs.npy", f"formatted_{stem}_uniform_labels_obs.npy"):
         if (root / name).exists():
             observed = states_of_observed(_matrix(tree, root / name, (1, 0, -1)))
             if observed.shape != labels.shape:
@@ -165,10 +165,10 @@ def read_bits(tree: Tree) -> Dataset:
         if part != "validation" or tree.has(name)
     }
     n_labels = parts["train"].labels.shape[1]
-    for part, held in parts.items():
-        if held.labels.shape[1] != n_labels:
+    for part, texts in parts.items():
+        if texts.labels.shape[1] != n_labels:
             path = tree.find(_BITS_PARTS[part])
-            raise tree.damaged(path, f"{held.labels.shape[1]} bits a line, {n_labels} in train.tsv")
+            raise tree.damaged(path, f"{texts.labels.shape[1]} bits a line, {n_labels} in train.tsv")
     names = tuple(f"label {k}" for k in range(n_labels))
     if tree.has("labels.txt"):
         path = tree.find("labels.txt")
@@ -182,10 +182,10 @@ def _bits_part(tree: Tree, part: str, name: str) -> Part:
     path = tree.find(name)
     pairs = [line.partition("\t")[::2] for line in tree.lines(path)]
     n_labels = len(pairs[0][0])
-    wanted = f"{n_labels} bits" if n_labels else "1 bits or more"
+    expected = f"{n_labels} bits" if n_labels else "1 bits or more"
     for number, (bits, text) in enumerate(pairs, 1):
         if not bits or len(bits) != n_labels or not text.strip() or bits.strip("01"):
-            raise tree.damaged(path, f"line {number} is not {wanted}, a tab and a text")
+            raise tree.damaged(path, f"line {number} is not {expected}, a tab and a text")
     labels = np.frombuffer("".join(bits for bits, _ in pairs).encode("ascii"), dtype=np.int8) - ord("0")
     items = tuple(f"{part}-{number}" for number in range(1, len(pairs) + 1))
     return Part(items, labels.reshape(len(pairs), n_labels).astype(np.int8), [text for _, text in pairs])

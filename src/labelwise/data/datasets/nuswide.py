@@ -23,13 +23,13 @@ def read(tree: Tree) -> Dataset:
         what="Groundtruth/TrainTestLabels",
     )
     parts: dict[str, Part] = {}
-    for part, theirs in (("train", "Train"), ("test", "Test")):
-        listed = tree.find(f"ImageList/{theirs}Imagelist.txt", f"{theirs}Imagelist.txt")
+    for part, suffix in (("train", "Train"), ("test", "Test")):
+        listed = tree.find(f"ImageList/{suffix}Imagelist.txt", f"{suffix}Imagelist.txt")
         # The list was written on Windows: folder\name.jpg.
         items = tuple(line.strip().replace("\\", "/") for line in tree.lines(listed))
         labels = np.empty((len(items), len(concepts)), dtype=np.int8)
         for k, concept in enumerate(concepts):
-            path = columns / f"Labels_{concept}_{theirs}.txt"
+            path = columns / f"Labels_{concept}_{suffix}.txt"
             column = tree.states(path, tree.text(path).split())
             if len(column) != len(items):
                 raise tree.damaged(path, f"{len(column)} labels for {len(items)} images of {listed.name}")

@@ -29,24 +29,24 @@ def read(tree: Tree) -> Dataset:
 def _folders(tree: Tree) -> Dataset:
     """An abstract with several classes lies in several folders, once in each: its file's name is its id."""
     root = tree.find(*(f"{root}/training" for root in _ROOTS)).parent
-    found = {}
-    for part, theirs in (("train", "training"), ("test", "test")):
-        if not (root / theirs).is_dir():
-            raise tree.missing(root / theirs)
+    paths_of_part = {}
+    for part, name in (("train", "training"), ("test", "test")):
+        if not (root / name).is_dir():
+            raise tree.missing(root / name)
         places: dict[str, list[Path]] = {}
-        for folder in sorted(path for path in (root / theirs).iterdir() if path.is_dir()):
+        for folder in sorted(path for path in (root / name).iterdir() if path.is_dir()):
             for path in folder.iterdir():
                 if path.is_file() and not path.name.startswith("."):
                     places.setdefault(path.name, []).append(path)
         if not places:
-            raise tree.missing(root / theirs / "C01" / "0000001")
-        found[part] = places
+            raise tree.missing(root / name / "C01" / "0000001")
+        paths_of_part[part] = places
     names = tuple(
-        sorted({path.parent.name for held in found.values() for ps in held.values() for path in ps})
+        sorted({path.parent.name for paths in paths_of_part.values() for ps in paths.values() for path in ps})
     )
     column = {name: k for k, name in enumerate(names)}
     parts = {}
-    for part, places in found.items():
+    for part, places in paths_of_part.items():
         items = tuple(sorted(places))
         labels = np.zeros((len(items), len(names)), dtype=np.int8)
         for row, item in enumerate(items):
@@ -68,14 +68,14 @@ def _text(tree: Tree, copies: list[Path]) -> str:
 
 def _bag(tree: Tree, path: Path) -> Dataset:
     try:
-        with np.load(path, allow_pickle=False) as held:
-            labels = held["Y"]
+        with np.load(path, allow_pickle=False) as arrays:
+            labels = arrays["Y"]
             X = csr_matrix(
-                (held["X_data"].astype(np.float32), held["X_indices"], held["X_indptr"]),
-                shape=(int(held["X_shape"][0]), int(held["X_shape"][1])),
+                (arrays["X_data"].astype(np.float32), arrays["X_indices"], arrays["X_indptr"]),
+                shape=(int(arrays["X_shape"][0]), int(arrays["X_shape"][1])),
             )
             X.check_format(full_check=True)
-            names, n_train = tuple(map(str, held["label_names"])), int(held["n_train"])
+            names, n_train = tuple(map(str, arrays["label_names"])), int(arrays["n_train"])
     except (*UNREADABLE, IndexError, TypeError) as error:
         raise tree.damaged(path, f"not a bag of words ({why_unreadable(path, error)})") from None
     if labels.ndim != 2 or not np.isin(labels, (0, 1)).all():

@@ -23,16 +23,16 @@ def read(tree: Tree, difficult: str) -> Dataset:
     images = tree.find(*IMAGES)
     of_zero = {"irrelevant": 0, "unknown": -1, "relevant": 1}[difficult]
     parts = {}
-    for part, theirs in (("train", "train"), ("test", "val")):
+    for part, suffix in (("train", "train"), ("test", "val")):
         ids: list[str] = []
         columns = []
         for name in VOC_LABELS:
-            path = lists / f"{name}_{theirs}.txt"
+            path = lists / f"{name}_{suffix}.txt"
             words = tree.text(path).split()
             if len(words) % 2 or not words:
                 raise tree.damaged(path, "not one 'ID LABEL' a line")
             if ids and words[::2] != ids:
-                raise tree.damaged(path, f"lists other images than {VOC_LABELS[0]}_{theirs}.txt")
+                raise tree.damaged(path, f"lists other images than {VOC_LABELS[0]}_{suffix}.txt")
             if not ids:
                 tree.once(path, words[::2], "images")
             ids = words[::2]

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from labelwise._files import is_link, open_own, own_folder, read_bytes, write_all
+from labelwise._files import is_link, make_folder, open_unshared, read_bytes, write_all
 from labelwise.errors import Notice, UserError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def decode(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Image
         except Unusable:
             raise
         except Exception as error:
-            raise Unusable(f"is damaged or cut short ({_said(error)})") from None
+            raise Unusable(f"is damaged or cut short ({_reason(error)})") from None
 
 
 def _check_regular(mode: int) -> None:
@@ -123,7 +123,7 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
     except Unusable:
         raise
     except Exception as error:
-        raise Unusable(f"is damaged or cut short ({_said(error)})") from None
+        raise Unusable(f"is damaged or cut short ({_reason(error)})") from None
 
 
 def begins_as_picture(data: bytes) -> bool:
@@ -200,8 +200,8 @@ def _check_scans(file: IO[bytes], most: int) -> None:
     data = file.read(most)
     file.seek(place)
     at, scans = 0, 0
-    while (found := _MARKER.search(data, at)) and (code := found[1][0]) != _END:
-        at = found.end()
+    while (marker := _MARKER.search(data, at)) and (code := marker[1][0]) != _END:
+        at = marker.end()
         if code not in _LONE:
             at += int.from_bytes(data[at : at + 2], "big")
         scans += code == _SCAN
@@ -256,7 +256,7 @@ def _upright(image: Image, orientation: int) -> Image:
     return image if turn is None else image.transpose(turn)
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return (str(error) or type(error).__name__)[:120]
 
 
@@ -296,7 +296,7 @@ class DecodedPictures:
             folder.mkdir(parents=True, exist_ok=True)
             if is_link(self.folder):
                 self.folder.unlink()
-            own_folder(self.folder)
+            make_folder(self.folder)
         except OSError as error:
             raise UserError(
                 f"cache: {folder} cannot be written ({error.strerror or error}); give another folder"
@@ -312,11 +312,11 @@ class DecodedPictures:
         if isinstance(path, bytes):
             return hashlib.blake2b(path, digest_size=16).hexdigest()
         try:
-            found = os.stat(path)
+            status = os.stat(path)
         except (OSError, ValueError):
             return None
-        told = f"{os.path.abspath(path)}\n{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
-        return hashlib.blake2b(told.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+        identity = f"{os.path.abspath(path)}\n{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+        return hashlib.blake2b(identity.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
     def get(self, key: str | None) -> Image | None:
         """Return a picture that was kept, or None."""
@@ -357,11 +357,11 @@ class DecodedPictures:
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
-            handle = open_own(path, _FLAGS)
+            handle = open_unshared(path, _FLAGS)
         except OSError:
             # A link, a pipe or a file with another name: it goes, and what it leads to stays.
             path.unlink(missing_ok=True)
-            handle = open_own(path, _FLAGS)
+            handle = open_unshared(path, _FLAGS)
         with FileIO(handle, "w") as file:
             write_all(file, content)
             file.truncate(len(content))

@@ -77,7 +77,7 @@ class Workers:
         for done in [self._threads.submit(work) for _ in range(min(self.count, jobs))]:
             done.result()
         if failed:
-            raise min(failed, key=lambda found: found[0])[1]
+            raise min(failed, key=lambda failure: failure[0])[1]
 
 
 Progress = Callable[[int, int], None]
@@ -143,21 +143,21 @@ class ImageFiles:
         cache: str | Path | None = None,
         most_pixels: int = MOST_PIXELS,
     ) -> None:
-        given = [path if isinstance(path, bytes) else os.fspath(path) for path in paths]
-        if items is not None and len(items) != len(given):
-            raise UserError(f"{len(given)} paths and {len(items)} items: give one id per path")
+        sources = [path if isinstance(path, bytes) else os.fspath(path) for path in paths]
+        if items is not None and len(items) != len(sources):
+            raise UserError(f"{len(sources)} paths and {len(items)} items: give one id per path")
         if workers < 0:
             raise UserError(f"workers is {workers}: give a number of threads, or 0 for none")
-        named = [str(row) if isinstance(path, bytes) else path for row, path in enumerate(given)]
+        named = [str(row) if isinstance(path, bytes) else path for row, path in enumerate(sources)]
         self.items = named if items is None else [str(item) for item in items]
-        self._paths: list[str | bytes] = given
+        self._paths: list[str | bytes] = sources
         if root is not None:
-            inside = iter(resolve_inside(_names(given), root, self._where, "root"))
-            self._paths = [path if isinstance(path, bytes) else next(inside) for path in given]
+            inside = iter(resolve_inside(_names(sources), root, self._where, "root"))
+            self._paths = [path if isinstance(path, bytes) else next(inside) for path in sources]
         self.preprocessing = preprocessing
         self.strong = strong if isinstance(strong, StrongView) else StrongView(**(strong or {}))
         self.most_pixels = most_pixels
-        self._rows: NDArray[np.int64] = np.arange(len(given))
+        self._rows: NDArray[np.int64] = np.arange(len(sources))
         self._workers = Workers(workers)
         self._decoded: DecodedPictures | None = None
         if cache is not None:
@@ -254,17 +254,17 @@ class ImageFiles:
 
     def digests(self) -> list[bytes]:
         """Return a digest of each file's bytes (16 bytes), empty for a file that cannot be read."""
-        found = [b""] * len(self)
+        digests = [b""] * len(self)
 
         def digest(row: int) -> None:
             try:
                 with open_regular(self._path(row)) as file:
-                    found[row] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+                    digests[row] = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
             except (Unusable, OSError):
                 return
 
         self._workers.run(digest, len(self))
-        return found
+        return digests
 
     def _path(self, row: int) -> str | bytes:
         return self._paths[int(self._rows[row])]
@@ -320,14 +320,14 @@ class ImageFiles:
         if self._decoded is None:
             return self._fitting(decode(path, most_pixels=self.most_pixels))
         key = self._decoded.key(path)
-        kept = self._decoded.get(key)
-        if kept is None:
+        small = self._decoded.get(key)
+        if small is None:
             image = decode(path, most_pixels=self.most_pixels)
-            kept = shortened(image, self._decoded.side, self.preprocessing.interpolation)
+            small = shortened(image, self._decoded.side, self.preprocessing.interpolation)
             # A file that was being written meanwhile may be half of one picture under the key of another.
             if key == self._decoded.key(path):
-                self._decoded.put(key, kept)
-        return self._fitting(kept)
+                self._decoded.put(key, small)
+        return self._fitting(small)
 
     def _fitting(self, image: Image) -> Image:
         """Return the picture, unless it is so narrow that it would be resized to more pixels than one may have."""
@@ -340,5 +340,5 @@ class ImageFiles:
         return image
 
 
-def _names(given: Sequence[str | bytes]) -> list[str]:
-    return [path for path in given if isinstance(path, str)]
+def _names(paths: Sequence[str | bytes]) -> list[str]:
+    return [path for path in paths if isinstance(path, str)]

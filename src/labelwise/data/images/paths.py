@@ -37,9 +37,9 @@ def resolve_inside(
         raise UserError(f"{flag}: {str(folder)!r} is no folder; give the folder of the pictures")
     inside = base.rstrip(os.sep) + os.sep
     folders: dict[str, str] = {}
-    found = []
-    for row, given in enumerate(paths):
-        path = os.fspath(given)
+    resolved = []
+    for row, raw in enumerate(paths):
+        path = os.fspath(raw)
         if _ADDRESS.match(path):
             raise UserError(f"{where(row)}: {path[:80]!r} is an address; fetch the picture and name its file")
         if "\0" in path:
@@ -56,8 +56,8 @@ def resolve_inside(
                 f"{where(row)}: {path[:80]!r} leads out of {base}; move the picture there or give a folder that"
                 f" holds all of them with {flag}"
             )
-        found.append(real)
-    return found
+        resolved.append(real)
+    return resolved
 
 
 class _Listing:
@@ -68,8 +68,8 @@ class _Listing:
         self.stems: dict[str, list[str]] = {}
         try:
             # Names are looked up inside the pictures' folder alone.
-            kept = (os.path.realpath(folder) + os.sep).startswith(inside)
-            names = sorted(os.listdir(folder)) if kept else []
+            is_inside = (os.path.realpath(folder) + os.sep).startswith(inside)
+            names = sorted(os.listdir(folder)) if is_inside else []
         except (OSError, ValueError):
             names = []
         for name in names:
@@ -98,15 +98,15 @@ def find_pictures(
     base = os.path.realpath(folder)
     inside = base.rstrip(os.sep) + os.sep
     listings: dict[str, _Listing] = {}
-    found, endings, spelt = [], Counter[str](), 0
+    files, endings, spelt = [], Counter[str](), 0
     for row, path in enumerate(paths):
         if _ADDRESS.match(path) or "\0" in path or not path:
-            found.append(path)
+            files.append(path)
             continue
-        given = path if suffix is None or path.lower().endswith(suffix.lower()) else path + suffix
-        full = os.path.join(base, given)
+        named = path if suffix is None or path.lower().endswith(suffix.lower()) else path + suffix
+        full = os.path.join(base, named)
         if os.path.lexists(full) and not (suffix is None and os.path.isdir(full)):
-            found.append(given)
+            files.append(named)
             continue
         parent, name = os.path.split(full)
         if parent not in listings:
@@ -120,13 +120,13 @@ def find_pictures(
                 " (--image-suffix .jpg), or write the whole name"
             )
         if not (same or longer):
-            found.append(given)
+            files.append(named)
             continue
         chosen = (same or longer)[0]
         spelt += not chosen.startswith(name)
         if longer and not same:
             endings[os.path.splitext(chosen)[1]] += 1
-        found.append(os.path.join(os.path.dirname(given), chosen))
+        files.append(os.path.join(os.path.dirname(named), chosen))
     notes = []
     if endings:
         shown = listed(f"{ending} ({count:,})" for ending, count in endings.most_common())
@@ -135,7 +135,7 @@ def find_pictures(
         notes.append(
             f"{spelt:,} of the pictures' names are spelt in another form of Unicode than their files"
         )
-    return found, notes
+    return files, notes
 
 
 def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bool:
@@ -147,23 +147,23 @@ def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bo
     if not values or any(_ADDRESS.match(value) or "\0" in value for value in values):
         return False
     try:
-        found, _ = find_pictures(values, folder, None, str)
+        files, _ = find_pictures(values, folder, None, str)
     except UserError:
         return True
-    hits = [(named or is_picture_name(path)) and os.path.isfile(os.path.join(folder, path)) for path in found]
+    hits = [(named or is_picture_name(path)) and os.path.isfile(os.path.join(folder, path)) for path in files]
     return sum(hits) >= 0.9 * len(hits)
 
 
 def list_pictures(folder: Path) -> list[str]:
     """Return the pictures' files in a folder and those below it, as sorted relative paths; no link is followed."""
-    found = []
+    pictures = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = os.path.join(place, name)
             if is_picture_name(name) and not name.startswith(".") and os.path.isfile(path):
-                found.append(os.path.relpath(path, folder))
-    return sorted(found)
+                pictures.append(os.path.relpath(path, folder))
+    return sorted(pictures)
 
 
 def _composed(name: str) -> str:

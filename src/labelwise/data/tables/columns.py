@@ -57,16 +57,17 @@ class Columns:
     def respelt(self, names: Iterable[str | None]) -> Columns:
         """Return the columns under those of ``names`` that are theirs but for the form of Unicode (NFC, NFD)."""
         formed = Counter(unicodedata.normalize("NFC", name) for name in self.data)
-        wanted = {
+        name_of_form = {
             unicodedata.normalize("NFC", name): name
             for name in names
             if name is not None and name not in self.data
         }
-        wanted = {form: name for form, name in wanted.items() if formed[form] == 1}
-        if not wanted:
+        name_of_form = {form: name for form, name in name_of_form.items() if formed[form] == 1}
+        if not name_of_form:
             return self
         data = {
-            wanted.get(unicodedata.normalize("NFC", name), name): column for name, column in self.data.items()
+            name_of_form.get(unicodedata.normalize("NFC", name), name): column
+            for name, column in self.data.items()
         }
         return replace(self, data=data)
 
@@ -108,18 +109,18 @@ class Columns:
 
     def names(self, name: str) -> list[Any]:
         """Return a column of label names: a string, a list, a dict, None, or a number that is no name."""
-        kept: list[Any] = []
+        names: list[Any] = []
         for value in self._values(name):
             # NaN is the one value that differs from itself. A number with decimals is no name, which its reader says.
             if value is None or value != value:  # noqa: PLR0124
-                kept.append(None)
+                names.append(None)
             elif isinstance(value, list | dict | str) or (
                 isinstance(value, float) and not value.is_integer()
             ):
-                kept.append(value)
+                names.append(value)
             else:
-                kept.append(str(value))
-        return kept
+                names.append(str(value))
+        return names
 
     def states(self, name: str, codes: Codes | None = None) -> NDArray[np.int8]:
         """Return a label column as states (n,) int8 in {1, 0, -1}.
@@ -199,14 +200,14 @@ class Columns:
                 result[row] = as_number(value)
             except (TypeError, ValueError, OverflowError):
                 empty = value is None or not str(value).strip()
-                found = "empty" if empty else f"{shown(value)}, not a number"
+                reason = "empty" if empty else f"{shown(value)}, not a number"
                 how = "give --encode onehot for words"
                 if empty:
                     how = "give --impute mean (or median) to fill such cells"
                 elif str(value).lstrip().startswith("["):
                     how = "give lists of numbers in JSONL or Parquet"
                 raise UserError(
-                    f"{self.where(row, name)}: the feature is {found}; mend it, {how}, or name the feature columns"
+                    f"{self.where(row, name)}: the feature is {reason}; mend it, {how}, or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result

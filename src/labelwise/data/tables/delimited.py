@@ -221,78 +221,78 @@ def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tu
 
 def _scan(data: bytes, dialect: _Dialect) -> _Scan:
     """Read a file by the rules of CSV."""
-    found = _Scan([])
+    scan = _Scan([])
     try:
         for line, last, fields in dialect.records(data):
-            if not found.names:
-                found.names, found.fault_line = fields, line
+            if not scan.names:
+                scan.names, scan.fault_line = fields, line
                 if any(name.strip().startswith('"') for name in fields):
-                    found.fault = (
+                    scan.fault = (
                         f"line {line}: the name of a column begins with a quote; take it out, or the space that is"
                         " before it"
                     )
-                    return found
+                    return scan
                 continue
-            found.rows += 1
-            if len(fields) != len(found.names):
-                found.fault, found.fault_line = _ragged(found, line, len(fields)), line
-                return found
-            if last > line and found.lines is None:
-                found.lines = (line, last)
+            scan.rows += 1
+            if len(fields) != len(scan.names):
+                scan.fault, scan.fault_line = _ragged(scan, line, len(fields)), line
+                return scan
+            if last > line and scan.lines is None:
+                scan.lines = (line, last)
     except _UnclearQuote as unclear:
-        found.fault_line = unclear.line
+        scan.fault_line = unclear.line
         what = (
             "never closes" if unclear.never_closes else "closes in the middle of a field, there or further on"
         )
-        found.fault = (
-            f'row {found.rows + 1} (line {unclear.line}): a quote (") opens that {what}; write a quote within a quoted'
+        scan.fault = (
+            f'row {scan.rows + 1} (line {unclear.line}): a quote (") opens that {what}; write a quote within a quoted'
             ' text twice ("")'
         )
-    return found
+    return scan
 
 
 def _scan_lines(data: bytes, delimiter: str) -> _Scan:
     """Count a file's lines as rows, whatever the quotes in them."""
-    found = _Scan([])
+    scan = _Scan([])
     separator = delimiter.encode()
     for match in _LINE.finditer(data):
         fields = match.group().count(separator) + 1
-        if not found.names:
-            found.names = match.group().decode().split(delimiter)
+        if not scan.names:
+            scan.names = match.group().decode().split(delimiter)
             continue
-        found.rows += 1
-        if fields != len(found.names):
+        scan.rows += 1
+        if fields != len(scan.names):
             line = len(_END.findall(data, 0, match.start())) + 1
-            found.fault, found.fault_line = _ragged(found, line, fields), line
+            scan.fault, scan.fault_line = _ragged(scan, line, fields), line
             break
-    return found
+    return scan
 
 
-def _ragged(found: _Scan, line: int, fields: int) -> str:
-    wanted = len(found.names)
+def _ragged(scan: _Scan, line: int, fields: int) -> str:
+    expected = len(scan.names)
     return (
-        f"row {found.rows} (line {line}) has {fields} fields, the header has {wanted}; mend or quote the row"
+        f"row {scan.rows} (line {line}) has {fields} fields, the header has {expected}; mend or quote the row"
     )
 
 
-def _delimiter(path: Path, data: bytes, usual: str, given: str | None, notes: list[str]) -> str:
+def _delimiter(path: Path, data: bytes, usual: str, asked: str | None, notes: list[str]) -> str:
     """Return what separates the fields: what was given, or what the first lines agree on, told if not ``usual``."""
-    if given is not None:
-        found = _SPELT.get(given, given) if isinstance(given, str) else ""
-        if len(found) != 1 or not found.isascii() or found in '"\r\n\0' or found.isalnum():
+    if asked is not None:
+        delimiter = _SPELT.get(asked, asked) if isinstance(asked, str) else ""
+        if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0' or delimiter.isalnum():
             raise UserError(
-                f"delimiter (--delimiter) is {shown(given)}: give one character such as ';', '|', ',' or 'tab'"
+                f"delimiter (--delimiter) is {shown(asked)}: give one character such as ';', '|', ',' or 'tab'"
             )
         header = _LINE.search(data)
-        others = [
+        visible = [
             word for mark, word in _WORDS.items() if header is not None and mark.encode() in header.group()
         ]
-        if others and header is not None and found.encode() not in header.group():
+        if visible and header is not None and delimiter.encode() not in header.group():
             raise UserError(
-                f"{path.name}: delimiter (--delimiter) {shown(found)} is not in its first line, which holds"
-                f" {' and '.join(others)}; give the one that separates its fields"
+                f"{path.name}: delimiter (--delimiter) {shown(delimiter)} is not in its first line, which holds"
+                f" {' and '.join(visible)}; give the one that separates its fields"
             )
-        return found
+        return delimiter
     sample = data[:_SAMPLE].decode("utf-8", errors="ignore")
     if len(data) > _SAMPLE:
         # The last line may be cut.
@@ -311,12 +311,12 @@ def _delimiter(path: Path, data: bytes, usual: str, given: str | None, notes: li
             f"{path.name}: its fields could be separated by {' or '.join(_WORDS[mark] for mark in both)}; say which"
             " with delimiter (--delimiter)"
         )
-    found = usual if usual in agreed else most
-    if found != usual:
+    delimiter = usual if usual in agreed else most
+    if delimiter != usual:
         notes.append(
-            f"Fields are separated by {_WORDS[found]}, as the first lines show (change it with --delimiter)."
+            f"Fields are separated by {_WORDS[delimiter]}, as the first lines show (change it with --delimiter)."
         )
-    return found
+    return delimiter
 
 
 def _fields(sample: str, mark: str) -> tuple[int, bool]:

@@ -50,11 +50,11 @@ class Groups:
         return next((row for row, (value, first) in enumerate(pairs) if value != values[first]), None)
 
 
-def read_items(columns: Columns, roles: Roles, asked: TableOptions) -> tuple[list[str], Groups | None]:
+def read_items(columns: Columns, roles: Roles, options: TableOptions) -> tuple[list[str], Groups | None]:
     """Return the ids, all different, and the rows of each item where a row holds one item and one label."""
     name = roles.item
     if name is None:
-        if asked.label_value is not None:
+        if options.label_value is not None:
             raise UserError(
                 f"{columns.path.name}: --label-value says that an item has several rows, and no column names the"
                 " items; name it by item_column (--item-column)"
@@ -67,8 +67,8 @@ def read_items(columns: Columns, roles: Roles, asked: TableOptions) -> tuple[lis
     ids = [str(value) for value in values]
     groups = Groups(ids)
     if len(groups.items) == len(ids):
-        return ids, groups if asked.label_value is not None else None
-    if asked.labels_column is None:
+        return ids, groups if options.label_value is not None else None
+    if options.labels_column is None:
         row, *_ = again = groups.repeats()
         first = int(groups.first[groups.of_row[row]]) + 1
         twice = list(dict.fromkeys(ids[place] for place in again))
@@ -89,8 +89,8 @@ def _ids(columns: Columns, name: str) -> list[str | None]:
         return [None if cell is None else cell["path"] for cell in column.to_pylist()]
     if kinds.is_floating(column.type):
         numbers = column.to_pylist()
-        whole = [int(value) if value is not None and value.is_integer() else value for value in numbers]
-        return [None if value is None or value != value else str(value) for value in whole]  # noqa: PLR0124
+        rounded = [int(value) if value is not None and value.is_integer() else value for value in numbers]
+        return [None if value is None or value != value else str(value) for value in rounded]  # noqa: PLR0124
     return columns.strings(name)
 
 
@@ -105,15 +105,15 @@ def read_contents(
     if roles.kind == "text":
         return list(values)
     rows = [row for row, value in enumerate(values) if value is not None]
-    given, told = find_pictures(
+    names, differences = find_pictures(
         [str(values[row]) for row in rows],
         folder,
         suffix,
         lambda place: columns.where(rows[place], name),
     )
-    notes += told
+    notes += differences
     contents: list[Any] = [None] * len(values)
-    paths = resolve_inside(given, folder, lambda place: columns.where(rows[place], name), _FLAG)
+    paths = resolve_inside(names, folder, lambda place: columns.where(rows[place], name), _FLAG)
     for row, path in zip(rows, paths, strict=True):
         contents[row] = path
     return contents
@@ -126,10 +126,10 @@ def _pictures(columns: Columns, name: str, folder: Path) -> list[Any]:
         return [cell["bytes"] if isinstance(cell, dict) else cell for cell in cells]
     contents: list[Any] = []
     for row, cell in enumerate(cells):
-        held = None if cell is None else cell["bytes"]
-        if held is None and cell is not None and cell["path"]:
-            (held,) = resolve_inside([cell["path"]], folder, partial(_place, columns, row, name), _FLAG)
-        contents.append(held)
+        picture = None if cell is None else cell["bytes"]
+        if picture is None and cell is not None and cell["path"]:
+            (picture,) = resolve_inside([cell["path"]], folder, partial(_place, columns, row, name), _FLAG)
+        contents.append(picture)
     return contents
 
 
@@ -170,7 +170,7 @@ def one_row_each(
     columns: Columns,
     groups: Groups,
     roles: Roles,
-    asked: TableOptions,
+    options: TableOptions,
     features: NDArray[np.float32] | None,
     contents: list[Any] | None,
     notes: list[str],
@@ -178,8 +178,8 @@ def one_row_each(
     """Return the features and contents of each item's first row, the same in all of its rows."""
     if len(groups.items) == len(groups.of_row):
         return features, contents
-    if asked.label_value is None:
-        _refuse_states(columns, groups, roles, asked)
+    if options.label_value is None:
+        _refuse_states(columns, groups, roles, options)
     checked: dict[str, list[Any]] = {
         name: columns.data[name].to_pylist() if columns.is_vector(name) else columns.strings(name)
         for name in roles.features
@@ -206,9 +206,9 @@ def one_row_each(
     )
 
 
-def _refuse_states(columns: Columns, groups: Groups, roles: Roles, asked: TableOptions) -> None:
+def _refuse_states(columns: Columns, groups: Groups, roles: Roles, options: TableOptions) -> None:
     """Refuse rows of pairs beside a column that seems to say of each whether it applies."""
-    named = {roles.item, asked.labels_column, roles.content}
+    named = {roles.item, options.labels_column, roles.content}
     for name in columns.data:
         if name in named or columns.is_vector(name) or not looks.holds_states(columns, name):
             continue

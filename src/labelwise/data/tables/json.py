@@ -138,8 +138,8 @@ def _column(path: Path, name: str, values: list[Any]) -> Any:
     try:
         if not any(isinstance(value, dict) or _nests(value) for value in values):
             flat = any(isinstance(value, str | list) for value in values)
-            given = [None if flat and value != value else value for value in values] if flat else values  # noqa: PLR0124
-            return pa.chunked_array([pa.array(given)])
+            plain = [None if flat and value != value else value for value in values] if flat else values  # noqa: PLR0124
+            return pa.chunked_array([pa.array(plain)])
     except UnicodeEncodeError:
         pass
     except (pa.ArrowException, OverflowError):

@@ -64,7 +64,7 @@ def read_labels(
         if groups is not None and options.label_value is not None:
             codes = Codes.named(options.minus_one, options.empty)
             states = columns.states(options.label_value, codes)
-            found = _from_pairs(
+            annotations = _from_pairs(
                 groups,
                 _named(columns, name, options.label_value),
                 states,
@@ -73,14 +73,14 @@ def read_labels(
                 extra=how,
                 where=lambda row: columns.where(row, name),
             )
-            found = replace(found, notes=(*codes.notes(), *name_notes(found.label_names)))
+            annotations = replace(annotations, notes=(*codes.notes(), *name_notes(annotations.label_names)))
         else:
             if groups is not None and options.separator is None and not _may_be_joined(cells):
                 # A row holds one name, so that its blanks are no separators.
                 options = replace(options, separator=";")
-            found = _parsed(cells, options, labels, how)
+            annotations = _parsed(cells, options, labels, how)
             if groups is not None:
-                found = _joined(groups, found)
+                annotations = _joined(groups, annotations)
     except UserError as error:
         row = re.match(r"row (\d+) \(counted from 0\)(.*)", str(error))
         if row is not None:
@@ -88,8 +88,8 @@ def read_labels(
         if str(error).startswith(columns.path.name):
             raise
         raise UserError(f"{columns.path.name}, column {name!r}: {error}") from None
-    tagged = _tagged(found, columns.path.name) if known is None and options.unlisted is None else ()
-    return Labels(found, extra, tagged)
+    tagged = _tagged(annotations, columns.path.name) if known is None and options.unlisted is None else ()
+    return Labels(annotations, extra, tagged)
 
 
 def _parsed(
@@ -154,10 +154,10 @@ def _extra(
     Read as another label, such a name would make its row say "no" to the label that it means.
     """
     if options.label_value is not None:
-        found: Sequence[str] = sorted({cell for cell in _one_name_each(columns, name) if cell is not None})
+        names: Sequence[str] = sorted({cell for cell in _one_name_each(columns, name) if cell is not None})
     else:
-        found = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
-    strange = [label for label in found if label not in set(known)]
+        names = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
+    strange = [label for label in names if label not in set(known)]
     spelt = {_folded(label): label for label in known}
     for label in strange:
         if _folded(label) in spelt:
@@ -167,7 +167,7 @@ def _extra(
                 f"{place}: the label {label!r} is {spelt[_folded(label)]!r} in the training table; write it so"
                 " everywhere"
             )
-    if strange and len(strange) == len(found):
+    if strange and len(strange) == len(names):
         raise UserError(
             f"{columns.path.name}, column {name!r}: none of its names is a label of the model"
             f" ({listed(map(repr, strange))}); {near(strange[0], known)}"
@@ -184,10 +184,10 @@ def _folded(name: str) -> str:
     return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
-def _tagged(found: Annotations, file: str) -> tuple[str, ...]:
+def _tagged(annotations: Annotations, file: str) -> tuple[str, ...]:
     """Return a note where some rows list several labels and many none: the lists may be complete."""
-    counts = (found.matrix == 1).sum(axis=1)
-    tagged, empty = int((counts > 0).sum()), int((found.matrix == -1).all(axis=1).sum())
+    counts = (annotations.matrix == 1).sum(axis=1)
+    tagged, empty = int((counts > 0).sum()), int((annotations.matrix == -1).all(axis=1).sum())
     several = int((counts > 1).sum())
     if len(counts) < _LEAST_ROWS or empty < _EMPTY_SHARE * len(counts) or several < _SEVERAL_SHARE * tagged:
         return ()
@@ -224,7 +224,7 @@ def _from_pairs(
         raise UserError(f"{where(0).split(':')[0]}: no row names a label; name one in a row")
     place = {name: k for k, name in enumerate(chosen)}
     matrix = np.full((len(groups.items), len(chosen)), unlisted, dtype=np.int8)
-    said: dict[tuple[int, int], int] = {}
+    row_of_pair: dict[tuple[int, int], int] = {}
     for row, (item, name) in enumerate(zip(groups.of_row.tolist(), names, strict=True)):
         if name is None:
             continue
@@ -233,7 +233,7 @@ def _from_pairs(
                 continue
             raise UserError(f"{where(row)}: the label {name!r} is none of those known; {near(name, chosen)}")
         pair, state = (item, place[name]), int(states[row])
-        before = said.setdefault(pair, row)
+        before = row_of_pair.setdefault(pair, row)
         if before != row and {int(states[before]), state} == {0, 1}:
             raise UserError(
                 f"{where(row)}: item {groups.items[item]!r} has the label {name!r} as {state}, and in row {before + 1}"
@@ -241,13 +241,13 @@ def _from_pairs(
             )
         if before != row and state == -1:
             continue
-        said[pair] = row
+        row_of_pair[pair] = row
         matrix[pair] = state
     return Annotations(matrix, chosen)
 
 
-def _joined(groups: Groups, given: Annotations) -> Annotations:
+def _joined(groups: Groups, annotations: Annotations) -> Annotations:
     """Return one row an item: a label is relevant where one of its rows lists it, and unknown where all say nothing."""
-    matrix = np.full((len(groups.items), given.n_labels), -1, dtype=np.int8)
-    np.maximum.at(matrix, groups.of_row, given.matrix)
-    return Annotations(matrix, given.label_names, given.notes)
+    matrix = np.full((len(groups.items), annotations.n_labels), -1, dtype=np.int8)
+    np.maximum.at(matrix, groups.of_row, annotations.matrix)
+    return Annotations(matrix, annotations.label_names, annotations.notes)

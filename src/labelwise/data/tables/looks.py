@@ -151,5 +151,5 @@ def sample(columns: Columns, name: str) -> Sequence[str]:
 
 
 def _share(flags: Iterable[bool]) -> float:
-    found = list(flags)
-    return sum(found) / len(found) if found else 0.0
+    values = list(flags)
+    return sum(values) / len(values) if values else 0.0

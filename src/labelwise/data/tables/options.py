@@ -122,12 +122,12 @@ class TableOptions:
             (("impute", "encode"), "the items are no features", kind != "features"),
             (("encode",), "no column of features holds words", kind == "features" and not encoded),
         ]
-        told = []
+        notes = []
         for names, reason, unused in cases:
-            given = [flag_of(name) for name in names if getattr(self, name) not in (None, "unknown")]
-            if unused and given:
-                told.append(f"not used: {', '.join(given)}, since {reason}")
-        return told
+            flags = [flag_of(name) for name in names if getattr(self, name) not in (None, "unknown")]
+            if unused and flags:
+                notes.append(f"not used: {', '.join(flags)}, since {reason}")
+        return notes
 
     def named_columns(self) -> list[str]:
         """Return every column that is named, patterns included."""
@@ -135,7 +135,7 @@ class TableOptions:
         alone = (self.labels_column, self.label_value, self.item_column, self.text_column)
         return [
             *(name for name in alone if name is not None),
-            *(name for found in lists for name in found or ()),
+            *(name for names in lists for name in names or ()),
         ]
 
     def changed(self, given: Mapping[str, Any]) -> Self:

@@ -258,8 +258,8 @@ def _measure(path: Path, footer: Footer, most: int) -> None:
     parts: list[tuple[list[str], list[str], int]] = [
         ([name], [], max(1, min(_BATCH, room // size))) for name, size in shared.items()
     ]
-    if kept := [name for name in suspects if name not in shared]:
-        parts.append((kept, kept, _BATCH))
+    if alone := [name for name in suspects if name not in shared]:
+        parts.append((alone, alone, _BATCH))
     total = 0
     for names, dictionaries, rows in parts:
         with parquet.ParquetFile(path, read_dictionary=dictionaries) as file:

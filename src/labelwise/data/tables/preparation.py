@@ -51,14 +51,14 @@ class Preparation:
                 continue
             if encode is not None and looks.holds_words(columns, name):
                 encoder = OneHotEncoder(handle_unknown="ignore").fit(_words(columns, name))
-                found = [str(word) for word in encoder.categories_[0]]
-                if len(found) > min(_MOST_CATEGORIES, max(20, columns.rows // 2)):
+                words = [str(word) for word in encoder.categories_[0]]
+                if len(words) > min(_MOST_CATEGORIES, max(20, columns.rows // 2)):
                     raise UserError(
-                        f"{columns.path.name}: column {name!r} holds {len(found):,} different words, which are no"
+                        f"{columns.path.name}: column {name!r} holds {len(words):,} different words, which are no"
                         " categories; leave it out by naming the feature columns (--feature-columns), or give it as"
                         " --text-column"
                     )
-                categories[name] = found
+                categories[name] = words
             elif impute is not None:
                 column = _numbers(columns, name)
                 if np.isnan(column).all():

@@ -57,7 +57,7 @@ class Roles:
     kind: Kind
     features: tuple[str, ...]
     labels: tuple[str, ...]
-    told: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -114,8 +114,8 @@ class _Assignment:
         ids = [self.words[word] for word in _IDS if word in self.words]
         named = [self.options.item_column, self.options.text_column, self.options.label_value]
         taken = {*ids, *index, *(name for name in named if name is not None)}
-        labels, flag = self._given_labels(taken)
-        features = self._given("feature_columns", self.options.feature_columns, taken)
+        labels, flag = self._named_labels(taken)
+        features = self._matching("feature_columns", self.options.feature_columns, taken)
         if both := [name for name in labels or () if name in (features or ())]:
             raise UserError(
                 f"{self.file}: {listed(map(repr, both))} named as label and as feature; choose one"
@@ -139,7 +139,7 @@ class _Assignment:
             if not features:
                 content = self._guessed_content(free, labels is not None)
             if not features and content is None and labels is not None:
-                features = self._others(free, require_items)
+                features = self._remaining(free, require_items)
             if not (features or content) and self.folder_named and item and item == self.options.item_column:
                 # Nothing else can be pictures: the reader names the files that are missing.
                 content = item
@@ -159,8 +159,8 @@ class _Assignment:
             for name in labels:
                 self._tell(name, "names of labels" if self.options.labels_column else "labels", flag)
         self._complete(labels, features, kind, require_labels, require_items)
-        told = self._told(item)
-        return Roles(item, content, kind, tuple(features), tuple(labels), told, tuple(self.notes))
+        reasons = self._reasons(item)
+        return Roles(item, content, kind, tuple(features), tuple(labels), reasons, tuple(self.notes))
 
     @property
     def file(self) -> str:
@@ -196,27 +196,27 @@ class _Assignment:
         values = [] if self._is_nested(name) else self.columns.strings(name)
         return bool(values) and all(value is not None and looks.is_whole(value) for value in values)
 
-    def _given_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
+    def _named_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
         if self.options.labels_column is not None:
-            return self._given("labels_column", [self.options.labels_column], taken), "--labels-column"
+            return self._matching("labels_column", [self.options.labels_column], taken), "--labels-column"
         flag = "the model's" if self.expected else "--label-columns"
-        return self._given("label_columns", self.options.label_columns, taken), flag
+        return self._matching("label_columns", self.options.label_columns, taken), flag
 
-    def _given(
+    def _matching(
         self, option: str, patterns: Sequence[str] | str | None, ids: Collection[str]
     ) -> list[str] | None:
         """Return the columns that names and patterns stand for, in the order given; no pattern matches an id."""
         if patterns is None:
             return None
-        found: dict[str, None] = {}
+        chosen: dict[str, None] = {}
         for pattern in [patterns] if isinstance(patterns, str) else patterns:
             hits = [pattern]
             if pattern not in self.columns.data:
                 hits = [c for c in self.columns.data if c not in ids and fnmatchcase(c, pattern)]
             if not hits:
                 raise UserError(_missing(self.file, pattern, self.columns.data, flag_of(option)))
-            found.update(dict.fromkeys(hits))
-        return list(found)
+            chosen.update(dict.fromkeys(hits))
+        return list(chosen)
 
     def _item(self, ids: Sequence[str], index: Sequence[str]) -> str | None:
         """Return the column of ids, and say what index columns are for."""
@@ -333,16 +333,16 @@ class _Assignment:
                 (lambda n: looks.names_pictures(self.columns, n), "its cells end as pictures' files do"),
                 (self._finds, "its cells name files in --images"),
             ):
-                found = [name for name in free if test(name)]
-                if len(found) > 1:
+                candidates = [name for name in free if test(name)]
+                if len(candidates) > 1:
                     raise UserError(
-                        f"{self.file}: columns {listed(map(repr, found))} all hold pictures: say which by"
+                        f"{self.file}: columns {listed(map(repr, candidates))} all hold pictures: say which by"
                         " item_column (--item-column)"
                     )
-                if found:
-                    self._tell(found[0], "pictures", why)
-                    self.notes.append(f"{found[0]!r} is read as the pictures: {why}")
-                    return found[0]
+                if candidates:
+                    self._tell(candidates[0], "pictures", why)
+                    self.notes.append(f"{candidates[0]!r} is read as the pictures: {why}")
+                    return candidates[0]
         if self.kind in (None, "text"):
             texts = [
                 name
@@ -373,10 +373,10 @@ class _Assignment:
             worded.remove(name)
         if labels is None:
             numbered, worded = self._without_labels(numbered, worded, vectors)
-        found = {*numbered, *worded}
-        for name in found:
+        by_form = {*numbered, *worded}
+        for name in by_form:
             self._tell(name, "features", "lists of numbers" if name in vectors else "by name")
-        return [name for name in free if name in found]
+        return [name for name in free if name in by_form]
 
     def _without_labels(
         self, numbered: list[str], worded: list[str], vectors: Collection[str]
@@ -406,17 +406,19 @@ class _Assignment:
 
     def _note_states(self, labels: Sequence[str]) -> None:
         """Note which labels have the name of something else."""
-        found = [name for name in labels if name in self.stated]
-        if found:
-            kind = "labels, not what their names say" if len(found) > 1 else "a label, not what its name says"
+        stated = [name for name in labels if name in self.stated]
+        if stated:
+            kind = (
+                "labels, not what their names say" if len(stated) > 1 else "a label, not what its name says"
+            )
             self.notes.append(
-                f"{listed(map(repr, found))}: the cells are 1, 0 or nothing, so taken as {kind};"
+                f"{listed(map(repr, stated))}: the cells are 1, 0 or nothing, so taken as {kind};"
                 " --feature-columns says which columns are features"
             )
 
-    def _others(self, free: Sequence[str], require_items: bool) -> list[str]:
+    def _remaining(self, free: Sequence[str], require_items: bool) -> list[str]:
         """Return as features all that is left, but for ids and row numbers, which tell a model nothing."""
-        found = []
+        features = []
         for name in free:
             if self._counts(name):
                 self._leave(name, "it counts the rows")
@@ -430,8 +432,8 @@ class _Assignment:
                 self._tell(name, "not used", "it holds words; --encode onehot makes features of them")
             else:
                 self._tell(name, "features", "all that is left beside the labels")
-                found.append(name)
-        return found
+                features.append(name)
+        return features
 
     def _counts(self, name: str) -> bool:
         return self.columns.rows > 2 and looks.counts_rows(self.columns, name)
@@ -462,7 +464,7 @@ class _Assignment:
                 " column of label names with labels_column (--labels-column)"
             )
 
-    def _told(self, item: str | None) -> tuple[str, ...]:
+    def _reasons(self, item: str | None) -> tuple[str, ...]:
         """Return a sentence for each role and reason, the columns in the file's order."""
         if self.options.label_value is not None:
             self._tell(self.options.label_value, "states of the names", "--label-value")

@@ -136,11 +136,13 @@ def read_table(
         raise UserError(
             f"on_bad_item (--on-bad-item) is {shown(on_bad_item)}: {near(str(on_bad_item), ('stop', 'skip'))}"
         )
-    columns, asked, notes = _open(path, options or TableOptions(), given, expect, preparation, require_labels)
+    columns, options, notes = _open(
+        path, options or TableOptions(), given, expect, preparation, require_labels
+    )
     folder = path.parent if images is None else Path(images)
     roles = _roles(
         columns,
-        asked,
+        options,
         folder,
         folder_named=images is not None,
         kind=kind,
@@ -149,43 +151,43 @@ def read_table(
         require_items=require_items,
     )
     notes += roles.notes
-    features, feature_names, preparation = _features(columns, roles, asked, preparation, notes)
+    features, feature_names, preparation = _features(columns, roles, options, preparation, notes)
     if expect is not None:
         features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
-    items, groups = read_items(columns, roles, asked)
+    items, groups = read_items(columns, roles, options)
     contents = (
-        None if roles.content is None else read_contents(columns, roles, asked.image_suffix, folder, notes)
+        None if roles.content is None else read_contents(columns, roles, options.image_suffix, folder, notes)
     )
-    found = read_labels(
+    labels = read_labels(
         columns,
-        asked,
+        options,
         roles.labels,
         groups,
         label_names=label_names,
         known=None if expect is None else tuple(expect[1]),
         require=require_labels,
     )
-    notes += found.notes
+    notes += labels.notes
     if expect is None:
         # What a run was asked at its training says nothing of the tables that its model reads later.
         encoded = preparation is not None and bool(preparation.categories)
-        notes += asked.unused(roles.kind, labelled=found.annotations is not None, encoded=encoded)
+        notes += options.unused(roles.kind, labelled=labels.annotations is not None, encoded=encoded)
     if groups is not None:
-        features, contents = one_row_each(columns, groups, roles, asked, features, contents, notes)
+        features, contents = one_row_each(columns, groups, roles, options, features, contents, notes)
     table = Table(
         items=items,
         kind=roles.kind,
         features=features,
         feature_names=feature_names,
-        labels=found.annotations,
+        labels=labels.annotations,
         contents=contents,
         path=path,
-        extra_labels=found.extra,
-        roles=roles.told,
-        notes=(*notes, *(() if found.annotations is None else found.annotations.notes)),
+        extra_labels=labels.extra,
+        roles=roles.reasons,
+        notes=(*notes, *(() if labels.annotations is None else labels.annotations.notes)),
         content_column=roles.content,
         preparation=preparation,
-        kept=_kept(columns, keep, groups),
+        kept=_columns_kept(columns, keep, groups),
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
 
@@ -257,24 +259,26 @@ def _open(
 ) -> tuple[Columns, TableOptions, list[str]]:
     """Return a file's columns, the options by which they are read, and what was guessed so far."""
     given = {name: value for name, value in given.items() if value is not None}
-    asked = options.changed(given)
-    columns = read_columns(path, delimiter=asked.delimiter, max_rows=asked.max_rows)
-    columns = columns.respelt([*asked.named_columns(), *(name for names in expect or () for name in names)])
+    options = options.changed(given)
+    columns = read_columns(path, delimiter=options.delimiter, max_rows=options.max_rows)
+    columns = columns.respelt([*options.named_columns(), *(name for names in expect or () for name in names)])
     notes = list(columns.notes)
     if expect is not None:
-        asked = _for_model(columns, asked, given, expect, preparation, require_labels, notes)
-    if not require_labels and asked.labels_column is not None and asked.labels_column not in columns.data:
-        asked = replace(asked, labels_column=None, label_value=None, label_columns=())
-    return columns, asked, notes
+        options = _for_model(columns, options, given, expect, preparation, require_labels, notes)
+    if not require_labels and options.labels_column is not None and options.labels_column not in columns.data:
+        options = replace(options, labels_column=None, label_value=None, label_columns=())
+    return columns, options, notes
 
 
-def _roles(columns: Columns, asked: TableOptions, folder: Path, *, folder_named: bool, **given: Any) -> Roles:
+def _roles(
+    columns: Columns, options: TableOptions, folder: Path, *, folder_named: bool, **given: Any
+) -> Roles:
     """Return the columns' roles; refuse a named ``folder`` of pictures where no column names any."""
 
     def finds_pictures(name: str) -> bool:
         return names_files(looks.sample(columns, name)[:20], folder, named=folder_named)
 
-    roles = assign_roles(columns, asked, finds_pictures=finds_pictures, folder_named=folder_named, **given)
+    roles = assign_roles(columns, options, finds_pictures=finds_pictures, folder_named=folder_named, **given)
     if folder_named and roles.kind != "image":
         raise UserError(
             f"{columns.path.name} has no column of pictures: leave out images (--images), or name the column 'image' or"
@@ -285,7 +289,7 @@ def _roles(columns: Columns, asked: TableOptions, folder: Path, *, folder_named:
 
 def _for_model(
     columns: Columns,
-    asked: TableOptions,
+    options: TableOptions,
     given: Mapping[str, Any],
     expect: tuple[Sequence[str], Sequence[str]],
     preparation: Preparation | None,
@@ -297,58 +301,58 @@ def _for_model(
     gone = [
         option
         for option in ("item_column", "text_column", "label_value")
-        if option not in given and getattr(asked, option) not in (None, *columns.data)
+        if option not in given and getattr(options, option) not in (None, *columns.data)
     ]
     for option in gone:
         notes.append(
-            f"there is no column {getattr(asked, option)!r}, the {option} of training; it is done without"
+            f"there is no column {getattr(options, option)!r}, the {option} of training; it is done without"
         )
     if "item_column" in gone:
-        asked = replace(asked, item_column=None)
+        options = replace(options, item_column=None)
     if "text_column" in gone:
-        asked = replace(asked, text_column=None)
+        options = replace(options, text_column=None)
     if "label_value" in gone:
-        asked = replace(asked, label_value=None)
+        options = replace(options, label_value=None)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))
     sources = _sources(columns, features, vectors)
     if preparation is not None:
         sources = list(preparation.columns)
-        _check_there(
+        _check_present(
             columns, "feature columns", [name for name in sources if name not in columns.data], sources
         )
-    asked = replace(asked, feature_columns=tuple(sources) or None)
-    absent = asked.labels_column is not None and asked.labels_column not in columns.data
+    options = replace(options, feature_columns=tuple(sources) or None)
+    absent = options.labels_column is not None and options.labels_column not in columns.data
     if absent and "labels_column" not in given and labels and all(name in columns.data for name in labels):
-        notes.append(f"there is no column {asked.labels_column!r}; each label has a column of its own")
-        asked = replace(asked, labels_column=None, label_value=None)
-    if asked.labels_column is None:
-        wanted = asked.label_columns if "label_columns" in given else None
-        present = _present(columns, labels, require_labels, wanted, notes)
-        asked = replace(asked, label_columns=tuple(present))
-    return asked
+        notes.append(f"there is no column {options.labels_column!r}; each label has a column of its own")
+        options = replace(options, labels_column=None, label_value=None)
+    if options.labels_column is None:
+        named = options.label_columns if "label_columns" in given else None
+        present = _present(columns, labels, require_labels, named, notes)
+        options = replace(options, label_columns=tuple(present))
+    return options
 
 
 def _features(
     columns: Columns,
     roles: Roles,
-    asked: TableOptions,
+    options: TableOptions,
     preparation: Preparation | None,
     notes: list[str],
 ) -> tuple[NDArray[np.float32] | None, tuple[str, ...], Preparation | None]:
     if not roles.features:
         return None, (), preparation
-    if preparation is None and (asked.impute or asked.encode):
-        preparation = Preparation.fit(columns, roles.features, asked.impute, asked.encode)
+    if preparation is None and (options.impute or options.encode):
+        preparation = Preparation.fit(columns, roles.features, options.impute, options.encode)
     if preparation is not None:
-        features, names, told = preparation.apply(columns)
-        notes += told
+        features, names, filled = preparation.apply(columns)
+        notes += filled
         return features, _different(columns, names), preparation
-    blocks, found = [], []
+    blocks, labels = [], []
     for name in roles.features:
         block = columns.numbers(name)
         blocks.append(block.reshape(columns.rows, -1))
-        found += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
-    return np.hstack(blocks), _different(columns, found), None
+        labels += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
+    return np.hstack(blocks), _different(columns, labels), None
 
 
 def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
@@ -361,8 +365,8 @@ def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+def _columns_kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
+    selected: dict[str, Any] = {}
     for pattern in patterns:
         hits = [name for name in columns.data if name == pattern or fnmatchcase(name, pattern)]
         if not hits:
@@ -370,8 +374,10 @@ def _kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> d
                 f"{columns.path.name}: keep (--keep) names {pattern!r}, which is no column;"
                 f" {near(pattern, columns.data)}"
             )
-        found |= {name: columns.data[name] for name in hits}
-    return found if groups is None else {name: column.take(groups.first) for name, column in found.items()}
+        selected |= {name: columns.data[name] for name in hits}
+    return (
+        selected if groups is None else {name: column.take(groups.first) for name, column in selected.items()}
+    )
 
 
 def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad_item: str) -> Table:
@@ -384,51 +390,53 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
     left_out = empty_contents(columns, table.items, contents, str(table.content_column), row_of, on_bad_item)
     if not left_out:
         return table
-    kept = [place for place, value in enumerate(contents) if value]
+    places = [place for place, value in enumerate(contents) if value]
     labels = table.labels
     if labels is not None:
-        labels = replace(labels, matrix=np.ascontiguousarray(labels.matrix[kept]))
+        labels = replace(labels, matrix=np.ascontiguousarray(labels.matrix[places]))
     return replace(
         table,
-        items=[table.items[place] for place in kept],
-        contents=[contents[place] for place in kept],
+        items=[table.items[place] for place in places],
+        contents=[contents[place] for place in places],
         labels=labels,
         left_out=left_out,
-        kept={name: column.take(kept) for name, column in table.kept.items()},
+        kept={name: column.take(places) for name, column in table.kept.items()},
     )
 
 
 def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:
     """Return the columns that hold the expected features, alone or as one place of a list."""
-    wanted = set(feature_names)
-    return [name for name in columns.data if name in wanted or (name in vectors and f"{name}_0" in wanted)]
+    expected = set(feature_names)
+    return [
+        name for name in columns.data if name in expected or (name in vectors and f"{name}_0" in expected)
+    ]
 
 
 def _align(
-    columns: Columns, features: NDArray[np.float32] | None, names: tuple[str, ...], wanted: tuple[str, ...]
+    columns: Columns, features: NDArray[np.float32] | None, names: tuple[str, ...], expected: tuple[str, ...]
 ) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
     place = {name: i for i, name in enumerate(names)}
-    missing = [name for name in wanted if name not in place]
-    _check_there(columns, "feature columns", missing, wanted)
-    if not wanted and features is not None:
+    missing = [name for name in expected if name not in place]
+    _check_present(columns, "feature columns", missing, expected)
+    if not expected and features is not None:
         raise UserError(
             f"{columns.path.name}: the model needs an 'image' or a 'text' column, and there is none"
         )
-    if features is None or names == wanted:
-        return features, wanted
-    return np.ascontiguousarray(features[:, [place[name] for name in wanted]]), wanted
+    if features is None or names == expected:
+        return features, expected
+    return np.ascontiguousarray(features[:, [place[name] for name in expected]]), expected
 
 
 def _present(
     columns: Columns,
     label_names: Sequence[str],
     require: bool,
-    wanted: Sequence[str] | str | None,
+    named: Sequence[str] | str | None,
     notes: list[str],
 ) -> list[str]:
-    """Return the model's label columns that the file has, of those that are ``wanted`` where that is said."""
-    patterns = [wanted] if isinstance(wanted, str) else wanted
-    there = [
+    """Return the model's label columns that the file has, of those ``named`` where some are."""
+    patterns = [named] if isinstance(named, str) else named
+    present = [
         name
         for name in columns.data
         if patterns is None or any(name == one or fnmatchcase(name, one) for one in patterns)
@@ -439,22 +447,22 @@ def _present(
                 f"{columns.path.name}: label_columns (--label-columns) names {pattern!r}, which is no column;"
                 f" {near(pattern, columns.data)}"
             )
-    missing = [name for name in label_names if name not in there]
+    missing = [name for name in label_names if name not in present]
     if require:
         hint = "" if patterns is None else ", or are not named by --label-columns"
-        _check_there(columns, "label columns", missing, label_names, hint)
-    extra = [name for name in there if name not in set(label_names)] if patterns is not None else []
+        _check_present(columns, "label columns", missing, label_names, hint)
+    extra = [name for name in present if name not in set(label_names)] if patterns is not None else []
     if extra:
         notes.append(f"left out, since the model does not know these labels: {listed(map(repr, extra))}")
-    return [name for name in label_names if name in there]
+    return [name for name in label_names if name in present]
 
 
-def _check_there(
-    columns: Columns, what: str, missing: Sequence[str], wanted: Sequence[str], hint: str = ""
+def _check_present(
+    columns: Columns, what: str, missing: Sequence[str], expected: Sequence[str], hint: str = ""
 ) -> None:
     """Refuse a file without columns that a model was trained with."""
     if missing:
         raise UserError(
             f"{columns.path.name}: the model's {what} {listed(map(repr, missing))} are not in the file{hint};"
-            f" {near(missing[0], [name for name in columns.data if name not in wanted])}"
+            f" {near(missing[0], [name for name in columns.data if name not in expected])}"
         )
