@@ -38,6 +38,7 @@ def test_a_training_gives_what_it_gave(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["packaged/pictures", "packaged/texts"])
 def test_a_packaged_backbone_gives_what_it_gave(name, tmp_path):
     made = frozen.packaged_cases(tmp_path)
