@@ -14,6 +14,7 @@ from labelwise.analysis.columns import Columns
 from labelwise.annotations import as_matrix
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.errors import UserError
+from labelwise.models import label_weights
 
 Floats = NDArray[np.float64]
 
@@ -39,11 +40,10 @@ def weight_correlation(head: nn.Module) -> Floats | None:
     HML draws Corr(i, j) = sigmoid(s cos(angle(W_i, W_j) + m)), which ranks the pairs just so. The coordinate of a
     constant is left out.
     """
-    weight = getattr(head, "weight", None)
-    if weight is None or weight.ndim != 2:
+    weight = label_weights(head)
+    if weight is None:
         return None
-    rows: Floats = weight.detach().double().cpu().numpy()
-    rows = rows[:, : rows.shape[1] - bool(getattr(head, "constant", False))]
+    rows: Floats = weight.double().cpu().numpy()
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return _without_diagonal(unit @ unit.T)
 

@@ -18,7 +18,7 @@ from labelwise.classifier import MultiLabelClassifier
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.reader import ReadItems
 from labelwise.errors import UserError
-from labelwise.models import Outputs
+from labelwise.models import Outputs, label_weights
 from labelwise.summaries import TopScores
 
 
@@ -49,11 +49,11 @@ def outputs_of(fitted: FittedModel, items: ReadItems) -> ModelOutputs:
         raise UserError("X has no items: give at least one")
     features, raw, scores = (torch.cat(columns) for columns in zip(*parts, strict=True))
     cosines: Tensor | None = None
-    weight = getattr(fitted.network.head, "weight", None)
+    weight = label_weights(fitted.network.head)
     if fitted.method.spec.head == "cosine":
         cosines = raw
-    elif isinstance(weight, Tensor) and weight.ndim == 2 and weight.shape[1] == features.shape[1]:
-        cosines = (normalize(features) @ normalize(weight.detach().float().cpu()).T).double()
+    elif weight is not None and weight.shape[1] == features.shape[1]:
+        cosines = (normalize(features) @ normalize(weight.float().cpu()).T).double()
     # Rounding may leave a cosine a little outside [-1, 1], where arccos is undefined.
     return ModelOutputs(features, None if cosines is None else cosines.clamp(-1, 1).numpy(), scores.numpy())
 

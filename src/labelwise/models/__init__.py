@@ -33,6 +33,7 @@ from labelwise.models.heads import (
     Projection,
     ReadsMaps,
     StartsFromRidge,
+    label_weights,
     scores_of_start,
     start_from_ridge,
 )
@@ -72,6 +73,7 @@ __all__ = [
     "build_backbone",
     "build_tokenizer",
     "device_of",
+    "label_weights",
     "load_weights",
     "logits",
     "masked_mean",

@@ -354,6 +354,17 @@ def scores_of_start(
     return head.scores_of_start(solution, raw, slope=slope, middle=middle)
 
 
+def label_weights(head: nn.Module) -> Tensor | None:
+    """Return a head's weights (K, D), one row a label, or None.
+
+    A constant's coordinate is left out. None for a head without one weight a label, ours or a user's.
+    """
+    weight = getattr(head, "weight", None)
+    if not isinstance(weight, Tensor) or weight.ndim != 2:
+        return None
+    return weight.detach()[:, : weight.shape[1] - bool(getattr(head, "constant", False))]
+
+
 def _solved(solution: RidgeSolution, shape: tuple[int, ...], middle: float | Tensor) -> tuple[Tensor, Tensor]:
     """Return weights (K, D), and biases (K,) less ``middle``.
 
