@@ -37,15 +37,16 @@ _BLOCK = 1 << 22  # entries of a float64 block: 32 MB
 class InputScaling:
     """A fitted scaling ``z = norm((x - mean) / scale)``.
 
-    Each step is present or absent by ``kind``.
+    Each step is present or absent by ``kind``: ``none`` leaves x alone (``in_unit``: but for one factor);
+    ``standardise`` subtracts the mean and divides by the standard deviation (divisor n; a constant column becomes 0,
+    whatever it is later); ``l2`` divides each row by its Euclidean norm (a zero row stays 0); ``centre_l2`` subtracts
+    the mean and then does so; ``standardise_l2`` standardises and then does so.
 
-    ``none`` leaves x alone (``in_unit``: but for one factor); ``standardise`` subtracts the mean and divides by the
-    standard deviation (divisor n; a constant column becomes 0, whatever it is later); ``l2`` divides each row by its
-    Euclidean norm (a zero row stays 0); ``centre_l2`` subtracts the mean and then does so; ``standardise_l2``
-    standardises and then does so.
-
-    Attributes: ``kind``; ``n_features`` D; ``mean`` (D,) and ``inverse_scale`` (D,), float64 (0 and 1 where
-    unused).
+    Attributes:
+        kind: One of ``SCALINGS``.
+        n_features: Number D of columns.
+        mean: (D,) float64, 0 where unused.
+        inverse_scale: (D,) float64, 1 where unused.
     """
 
     kind: str
@@ -97,7 +98,8 @@ class InputScaling:
     def transform(self, X: FeatureMatrix) -> npt.NDArray[np.float32]:
         """Return the scaled rows (B, D), dense float32, of sparse rows too.
 
-        Raise UserError when the number of columns is not ``n_features``.
+        Raises:
+            UserError: When the number of columns is not ``n_features``.
         """
         self._check(X)
         n = int(X.shape[0])

@@ -45,14 +45,20 @@ def build_backbone(
 ) -> nn.Module:
     """Build a backbone for items of ``input_shape``.
 
-    It has ``n_features``; the shape is without the batch dimension. ``name``: one of ``BACKBONES``, or a module: taken
-    as it is where it has ``n_features``, else wrapped. Those with weights of their own ignore ``input_shape``;
-    ``pretrained=False`` leaves the weights out, and ``weights`` reads them from a local file (.safetensors, .pt,
-    .pth). ``options`` are the backbone's: ``hidden``, ``dropout``, ``norm`` (mlp); ``widths``, ``smallest``,
-    ``dropout`` (smallcnn); ``image_size`` (efficientnet-lite0); ``max_length`` (minilm, hf/); ``pooling``,
-    ``local_files_only``, ``architecture`` (hf/).
+    Args:
+        name: One of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped.
+        input_shape: Of one item, without the batch dimension. Backbones with weights of their own ignore it.
+        weights: A local file to read them from (.safetensors, .pt, .pth).
+        pretrained: Whether a backbone gets the weights that come with its name.
+        options: Of the backbone: ``hidden``, ``dropout``, ``norm`` (mlp); ``widths``, ``smallest``, ``dropout``
+            (smallcnn); ``image_size`` (efficientnet-lite0); ``max_length`` (minilm, hf/); ``pooling``,
+            ``local_files_only``, ``architecture`` (hf/).
 
-    Raise UserError for a name, option or file that does not exist, a missing extra, or a shape it does not take.
+    Returns:
+        A module with ``n_features``.
+
+    Raises:
+        UserError: For a name, option or file that does not exist, a missing extra, or a shape it does not take.
     """
     if isinstance(name, nn.Module):
         if options:
@@ -87,8 +93,10 @@ def build_backbone(
 def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | None:
     """Return a backbone's preprocessing, without reading weights; None for arrays.
 
-    ``options`` are those of ``build_backbone``; of a module, its attribute ``preprocessing``. Raise UserError for a
-    name that does not exist, or whose configuration cannot be had.
+    ``options`` are those of ``build_backbone``; of a module, its attribute ``preprocessing`` is returned.
+
+    Raises:
+        UserError: For a name that does not exist, or whose configuration cannot be had.
     """
     if isinstance(name, nn.Module):
         declared = BackboneCapabilities.of(name).preprocessing

@@ -25,8 +25,10 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Return the tensors of a weights file by name, on the CPU.
 
     ``.safetensors``, or ``.pt``, ``.pth``, ``.bin`` read with ``weights_only=True``; of a checkpoint the entry
-    ``state_dict``, ``model_state_dict`` or ``model``. Raise UserError for a file that is missing, damaged or of
-    another kind.
+    ``state_dict``, ``model_state_dict`` or ``model``.
+
+    Raises:
+        UserError: For a file that is missing, damaged or of another kind.
     """
     path = Path(path)
     if not path.is_file():
@@ -64,8 +66,10 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
     """Load a weights file into a module; return ``optional`` names it lacks.
 
     ``optional`` are beginnings of names. A common prefix of the file's names (``module.``, ``bert.``) is taken off.
-    Names of parts that the module does not have at all, as a classifier's, are passed over; any other difference of
-    names or shapes raises UserError.
+    Names of parts that the module does not have at all, as a classifier's, are passed over.
+
+    Raises:
+        UserError: For any other difference of names or shapes.
     """
     expected, stored = module.state_dict(), read_weights(path)
     if not expected:

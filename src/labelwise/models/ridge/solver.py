@@ -38,15 +38,21 @@ _TAIL = 0.1
 class RidgeSolution:
     """A fitted ridge, trained on targets 0 and 1.
 
-    ``raw = scaling.transform(X) @ weight.T + bias``.
+    Its raw outputs are ``scaling.transform(X) @ weight.T + bias``.
 
-    ``weight`` (K, D) float32; ``bias`` (K,) float32; ``scaling``; ``lambda_`` the chosen lambda (the best of
-    ``lambdas_averaged``, whose solutions are averaged: a mean of linear models is one linear model);
-    ``loo_scores`` (n, K) float32, the raw output for each row of the training X by models that did not see
-    the entry (a row that taught nothing: the model's own output); ``exact`` whether they are exact
-    leave-one-out (else from 5 folds); ``thresholds`` (K,) float32, above which as many of a label's entries have
-    their leave-one-out output as are relevant; ``criterion``; ``table`` one record (scaling, lambda, value) for each
-    pair tried, higher is better.
+    Attributes:
+        weight: (K, D) float32.
+        bias: (K,) float32.
+        scaling: The scaling of the features.
+        lambda_: The best lambda.
+        lambdas_averaged: The lambdas whose solutions are averaged: a mean of linear models is one linear model.
+        loo_scores: (n, K) float32, the raw output for each row of the training X by models that did not see the entry;
+            of a row that taught nothing, the model's own output.
+        thresholds: (K,) float32, above which as many of a label's entries have their leave-one-out output as are
+            relevant.
+        exact: Whether ``loo_scores`` are exact leave-one-out, else from 5 folds.
+        criterion: The criterion of the choice.
+        table: One record (scaling, lambda, value) for each pair tried, higher is better.
     """
 
     weight: npt.NDArray[np.float32]
@@ -129,13 +135,6 @@ def solve_ridge(
 
     Scaling and lambda are chosen by leave-one-out on known entries.
 
-    ``X`` (n, D) dense or sparse: every row shapes the scaling, rows with a known entry are fitted. ``Y`` (n,
-    K) in {1, 0, -1}. ``lambdas``: absolute values; by default ``LAMBDA_GRID`` times the mean squared centred
-    row norm. ``weights`` (n,) >= 0: row weights of the squared error. ``label_weights`` (K,) >= 0: weights of
-    the labels in the criterion (a label's own solution does not depend on its weight). ``average``: how many
-    of the best lambdas of the chosen scaling are averaged. ``criterion``: ``average_precision`` (mean over
-    labels) or ``squared_error``.
-
     Unknown entries: rows without a known entry are left out. Without any known negative (single or partial
     positives) an unknown entry is absent with weight ``unknown_weight``; otherwise each label is fitted to its
     own known rows. Labels with the same known rows and weights share a decomposition, exact leave-one-out
@@ -146,8 +145,21 @@ def solve_ridge(
 
     The choice: the best (scaling, lambda) by the criterion, but the first scaling unless another beats it by one
     standard error of the paired labels; on real sets this did better than the plain maximum. Average precision
-    is taken of leave-one-out scores freed of the intercept's own shift. Raise UserError for no known positive,
-    a bad scaling, criterion, lambda or weight.
+    is taken of leave-one-out scores freed of the intercept's own shift.
+
+    Args:
+        X: (n, D) dense or sparse. Every row shapes the scaling, rows with a known entry are fitted.
+        Y: (n, K) in {1, 0, -1}.
+        scalings: Kinds of scaling, or fitted ones, to choose from.
+        lambdas: Absolute values; by default ``LAMBDA_GRID`` times the mean squared centred row norm.
+        weights: (n,) >= 0, row weights of the squared error.
+        label_weights: (K,) >= 0, weights of the labels in the criterion: a label's own solution does not depend on it.
+        unknown_weight: Weight of an unknown entry that counts as absent.
+        average: Number of the best lambdas of the chosen scaling whose solutions are averaged.
+        criterion: ``average_precision`` (mean over labels) or ``squared_error``.
+
+    Raises:
+        UserError: For no known positive, a bad scaling, criterion, lambda or weight.
     """
     Y, X = np.asarray(Y), X.tocsr() if hasattr(X, "tocsr") else X
     _check(X, Y, lambdas, weights, label_weights, unknown_weight, average, criterion)

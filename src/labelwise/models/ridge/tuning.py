@@ -30,8 +30,11 @@ _SAMPLE_LABELS = 8
 class Entries:
     """Training entries: rows used, 0/1 targets, weights by groups of labels.
 
-    ``rows`` (m,) indices into X; ``targets`` (m, K) float64; ``patterns`` (G, m) distinct columns of weights;
-    ``group`` (K,) the pattern of each label.
+    Attributes:
+        rows: (m,) indices into X.
+        targets: (m, K) float64.
+        patterns: (G, m) distinct columns of weights.
+        group: (K,) the pattern of each label.
     """
 
     rows: Array
