@@ -98,6 +98,7 @@ def train(
         while True:
             run.begin_stage(restored)
             restored = None
+            # A closed form has no steps, but a checkpoint like any other stage.
             if run.stage.epochs == 0:
                 with run.torch_seeded("fit"):
                     method.fit(run.pool("raw"))

@@ -237,6 +237,7 @@ class Run(RunState):
         index, rows = self._rank_share(members)
         position, epoch = self.position, self.position.view_epoch
         inputs = self._prefetcher.take(position, {view: index[span] for view, span in rows.items()}, epoch)
+        # Begun before this batch trains: files are read while the device computes.
         if self._prefetcher.looks_ahead and self.step + 1 < len(self.batches()):
             following, spans = self._rank_share(self.batches()[self.step + 1])
             items = {view: following[span] for view, span in spans.items()}
@@ -312,6 +313,7 @@ class Run(RunState):
         """Add the gradients of ``loss``; refuse one that is no number."""
         if not torch.isfinite(loss):
             raise FloatingPointError("the loss is not a number")
+        # Shares, not 1 / accumulate: the last batch may be smaller, and an item must weigh the same in each.
         share = self._share_of_update()
         scaled = loss * share if share != 1.0 else loss
         if self.forward_network is self.network:
@@ -416,9 +418,11 @@ class Run(RunState):
         if validation is not None:
             record["validation"] = validation
             self.stale += 1
+            # Of epochs that are equally good the first is kept, which has moved least from its start.
             if validation > self.best_score:
                 self.best_score, self.stale = validation, 0
                 self.best = {k: v.detach().clone() for k, v in self.evaluated.state_dict().items()}
+                # A method scores with statistics of its own, which belong to the same epoch.
                 self.best |= {f"method.{k}": v.detach().clone() for k, v in self.method.state_dict().items()}
         self.history.add(record)
         self.progress.epoch(record)

@@ -55,6 +55,7 @@ class Network(nn.Module):
         super().train(mode)
         if self.keeps_statistics:
             for module in self.backbone.modules():
+                # Training would move the features away from those that the scaling and the head's start were fitted to.
                 if isinstance(module, _BatchNorm):
                     module.eval()
         return self

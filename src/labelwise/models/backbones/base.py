@@ -79,5 +79,6 @@ def masked_mean(places: Tensor, mask: Tensor | None = None) -> Tensor:
     wide = torch.promote_types(places.dtype, torch.float32)
     if mask is None:
         return places.mean(1, dtype=wide)
+    # Filled, not multiplied by the mask: a NaN stays one when it is multiplied by 0.
     total = places.masked_fill(~mask[..., None], 0).sum(1, dtype=wide)
     return total / mask.sum(1, keepdim=True).clamp(min=1)

@@ -134,7 +134,7 @@ def _items_of(
 def _pretrained(
     auto_model: Any, name: str, config: Any, local_files_only: bool
 ) -> tuple[nn.Module, list[str]]:
-    """Load a model with its weights; return it and the names that they lack."""
+    """Load a model and its weights; return missing names too."""
     model, loading_info = auto_model.from_pretrained(
         name,
         config=config,

@@ -63,6 +63,7 @@ def solve_masked(
     weight = np.zeros_like(residual)
     direction = np.zeros_like(residual)
     previous = np.ones(residual.shape[1])
+    # Side by side, since one pass over the rows then serves all labels; those that are done take steps of 0.
     for _ in range(most):
         open_ = np.linalg.norm(residual, axis=0) > goal
         if not open_.any():

@@ -63,6 +63,7 @@ def entries_of(Y: Array, weights: Array | None, unknown_weight: float) -> Entrie
     s = np.ones(len(rows)) if weights is None else weights[rows]
     fill = unknown_weight if not (known == 0).any() else 0.0
     unknown = known == -1
+    # Labels whose known rows are the same share a decomposition, by far the dearest part.
     masks, group = np.unique(np.packbits(unknown, axis=0), axis=1, return_inverse=True)
     if fill == 1.0:
         masks, group = masks[:, :1], np.zeros_like(group)
