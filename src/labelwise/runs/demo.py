@@ -1,15 +1,15 @@
-"""The demo: hide most labels of embedded data, train several methods on what is left, and report what they found."""
+"""The demo: hide labels of embedded data, train several methods, report."""
 
 from __future__ import annotations
 
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,24 +24,42 @@ if TYPE_CHECKING:
     from labelwise.report import Comparison, Example, ReportContent
 
 LABELLED, TAGGED = 0.1, 0.3
-"""Shares of the training canvases that keep all their labels, and one relevant label; the rest keep none."""
-ENTRIES: tuple[tuple[str, str, Literal["given", "zeros", "all"]], ...] = (
-    ("an", "missing = no", "given"),
-    ("ridge", "no written in the table", "zeros"),
-    ("ridge", "", "given"),
-    ("em_apl", "", "given"),
-    ("hml", "", "given"),
-    ("bbam", "", "given"),
-    ("bce", "all labels (ceiling)", "all"),
-)
-"""Method, title ("" for the method's own) and the labels it is handed: with unknown entries, with those written as
-irrelevant, or all. The first is the reference, the last the ceiling."""
+"""Shares of the training canvases that keep all their labels, and one relevant label.
+
+The rest keep none.
+"""
 _EXAMPLES = 9
+_Step = Callable[[str], None]
+"""Names the step that begins."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A method of the demo and the labels that it is handed."""
+
+    method: str
+    title: str = ""
+    """Empty for the method's own."""
+    labels: Literal["given", "zeros", "all"] = "given"
+    """With unknown entries, with those written as irrelevant, or all."""
+    role: Literal["", "reference", "ceiling"] = ""
+
+
+ENTRIES = (
+    Entry("an", "missing = no", role="reference"),
+    Entry("ridge", "no written in the table", "zeros"),
+    Entry("ridge"),
+    Entry("em_apl"),
+    Entry("hml"),
+    Entry("bbam"),
+    Entry("bce", "all labels (ceiling)", "all", role="ceiling"),
+)
+"""The first is the reference, the last the ceiling."""
 
 
 @dataclass(frozen=True)
 class DemoResult:
-    """What a demo came to: the report, and one row of figures for each method."""
+    """The files of a demo, and one row of figures for each method."""
 
     report: Path
     results: Path
@@ -52,7 +70,7 @@ class DemoResult:
     ``hidden_found`` (share of the relevant ones predicted) and ``hidden_right`` (share of those predicted that are
     relevant); ``seconds``. None where undefined."""
     facts: dict[str, Any]
-    """What was hidden, the seed, the seconds of the whole demo."""
+    """The seed, counts of hidden labels, the seconds of the whole demo."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
@@ -61,33 +79,39 @@ class DemoResult:
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Canvases, features and labels; ``given`` (n, 10) is what training sees of ``truth``."""
+    """Canvases, features and labels of the training and of the test part."""
 
+    seed: int
+    quick: bool
     pictures: NDArray[np.uint8]
     features: NDArray[np.float32]
     truth: NDArray[np.int8]
+    """(n, 10) of 1 and 0."""
     given: NDArray[np.int8]
+    """(n, 10): the labels that training sees, -1 where it sees none."""
     test_features: NDArray[np.float32]
     test_truth: NDArray[np.int8]
     names: tuple[str, ...]
-    hidden: NDArray[np.bool_]
-    """(n, 10) entries that training does not see."""
+
+    @property
+    def hidden(self) -> NDArray[np.bool_]:
+        """(n, 10) entries that training does not see."""
+        return np.equal(self.given, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Trained:
-    """A method's model and what it says of the test canvases and of the training canvases."""
+    """A method's model with its scores of the test and its label sets of the training canvases."""
 
+    entry: Entry
     model: MultiLabelClassifier
     title: str
     evaluation: Evaluation
     interval: Interval
     scores: NDArray[np.float32]
+    """(n_test, 10) in [0, 1]."""
     recovered: NDArray[np.int8]
-
-
-class _Steps(Protocol):
-    def __call__(self, title: str) -> None: ...
+    """(n, 10): the label sets that it predicts for the training canvases."""
 
 
 def run(
@@ -113,13 +137,13 @@ def run(
     with _one_thread(), _progress(len(ENTRIES) + 3, progress) as step:
         step("composing canvases of digits")
         data = _compose(quick, seed, step)
-        trained = [_train(*entry, data, seed, quick, step) for entry in ENTRIES]
+        trained = [_train(entry, data, step) for entry in ENTRIES]
         step("writing the report")
-        rows = [_row(one, trained[0], data) for one in trained]
-        facts = _facts(data, seed, quick)
         from labelwise.report import write_report
 
-        report = write_report(_content(data, trained, rows, facts, seed), out / "report.html")
+        rows = [_row(one, trained[0], data) for one in trained]
+        facts = _facts(data)
+        report = write_report(_content(data, trained, rows, facts), out / "report.html")
     facts["seconds"] = round(time.perf_counter() - began, 2)
     result = DemoResult(report, out / "results.json", rows, facts)
     write(result.results, json.dumps(result.to_dict(), indent=2) + "\n")
@@ -130,32 +154,7 @@ def run(
     return result
 
 
-def _one_thread() -> AbstractContextManager[None]:
-    # The limit reaches libraries that are loaded already.
-    import scipy.linalg  # noqa: F401
-    import sklearn.cluster  # noqa: F401
-
-    from labelwise.models import one_thread
-
-    return one_thread(libraries=True)
-
-
-@contextmanager
-def _progress(steps: int, shown: bool) -> Iterator[_Steps]:
-    """Yield a function that names the step that begins."""
-    if not shown:
-        yield lambda title: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=steps, completed=-1)
-        yield lambda title: bars.update(task, advance=1, description=title)
-
-
-def _compose(quick: bool, seed: int, step: _Steps) -> _Data:
+def _compose(quick: bool, seed: int, step: _Step) -> _Data:
     from labelwise.data import digits_canvases, digits_features
 
     n_train, n_test = (300, 200) if quick else (2000, 1000)
@@ -167,11 +166,14 @@ def _compose(quick: bool, seed: int, step: _Steps) -> _Data:
         digits_features(images, seed=seed, **settings) for images in (pictures, test_pictures)
     )
     given = _hide(truth, seed)
-    return _Data(pictures, features, truth, given, test_features, test_truth, names, np.equal(given, -1))
+    return _Data(seed, quick, pictures, features, truth, given, test_features, test_truth, names)
 
 
 def _hide(truth: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
-    """Return (n, 10) labels: all those of ``LABELLED`` of the rows, one of ``TAGGED`` of the rows, else -1."""
+    """Return the labels (n, 10) that training sees, -1 where it sees none.
+
+    All those of ``LABELLED`` of the rows, one of ``TAGGED`` of the rows.
+    """
     from labelwise.annotations import simulate
 
     complete, complete_or_tagged = (
@@ -182,76 +184,72 @@ def _hide(truth: NDArray[np.int8], seed: int) -> NDArray[np.int8]:
     return np.where(complete, truth, tags).astype(np.int8)
 
 
-def _train(
-    method: str,
-    title: str,
-    labels: Literal["given", "zeros", "all"],
-    data: _Data,
-    seed: int,
-    quick: bool,
-    step: _Steps,
-) -> _Trained:
+def _train(entry: Entry, data: _Data, step: _Step) -> _Trained:
     from labelwise import metrics
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.methods import get
 
-    title = title or _short(get(method).spec.title)
+    title = entry.title or _short_title(get(entry.method).spec.title)
     step(f"training: {title}")
-    seen = {"given": data.given, "zeros": np.maximum(data.given, 0), "all": data.truth}[labels]
-    model = MultiLabelClassifier(method, "features", random_state=seed, epochs=2 if quick else None)
+    seen = {"given": data.given, "zeros": np.maximum(data.given, 0), "all": data.truth}[entry.labels]
+    epochs = 2 if data.quick else None
+    model = MultiLabelClassifier(entry.method, "features", random_state=data.seed, epochs=epochs)
     model.fit(data.features, seen, label_names=data.names)
     scores = model.predict_proba(data.test_features)
     return _Trained(
+        entry,
         model,
         title,
         metrics.evaluate(data.test_truth, scores, model.rule_, label_names=data.names),
-        metrics.bootstrap(data.test_truth, scores, "map", seed=seed),
+        metrics.bootstrap(data.test_truth, scores, "map", seed=data.seed),
         scores,
         model.predict(data.features),
     )
 
 
-def _short(title: str) -> str:
-    """Return a method's usual name: what its title has in brackets at the end, or what stands before a comma."""
-    found = re.search(r"\(([^()]+)\)$", title)
-    return found[1] if found else title.partition(",")[0]
+def _short_title(title: str) -> str:
+    """Return a title's abbreviation in brackets, or its part before a comma."""
+    brackets = re.search(r"\(([^()]+)\)$", title)
+    return brackets[1] if brackets else title.partition(",")[0]
 
 
 def _row(one: _Trained, reference: _Trained, data: _Data) -> dict[str, Any]:
-    # A replicate's items depend on the seed and its number alone, so the replicates of two methods are pairs.
-    gains = one.interval.replicates - reference.interval.replicates
-    low, high = np.quantile(gains, [0.025, 0.975])
-    found = np.equal(one.recovered[data.hidden], 1)
-    relevant = np.equal(data.truth[data.hidden], 1)
-    itself = one is reference
-    role = "reference" if itself else "ceiling" if one.title == ENTRIES[-1][1] else ""
-    row = {
+    map_, role = one.evaluation["map"], one.entry.role
+    row: dict[str, Any] = {
         "method": one.model.method_,
         "title": one.title,
         "role": role,
-        "map": one.evaluation["map"],
+        "map": map_,
         "map_low": float(one.interval.low),
         "map_high": float(one.interval.high),
-        "map_gain": None if itself else one.evaluation["map"] - reference.evaluation["map"],
-        "map_gain_low": None if itself else float(low),
-        "map_gain_high": None if itself else float(high),
+        **dict.fromkeys(("map_gain", "map_gain_low", "map_gain_high")),
         **{name: one.evaluation[name] for name in ("micro_f1", "macro_f1", "one_error")},
         "rule": one.evaluation.rule,
-        "hidden_found": float(found[relevant].mean()) if relevant.any() else None,
-        "hidden_right": float(relevant[found].mean()) if found.any() else None,
+        "hidden_found": None,
+        "hidden_right": None,
         "seconds": one.model.seconds_,
     }
-    if role == "ceiling":
-        # It was trained on these very entries, so nothing was hidden from it.
-        row |= {"hidden_found": None, "hidden_right": None}
+    if role != "reference":
+        # A replicate's items depend on the seed and its number alone, so the replicates of two methods are pairs.
+        gains = one.interval.replicates - reference.interval.replicates
+        low, high = np.quantile(gains, [0.025, 0.975]).tolist()
+        row |= {"map_gain": map_ - reference.evaluation["map"], "map_gain_low": low, "map_gain_high": high}
+    if role != "ceiling":
+        # The ceiling was trained on these very entries, so nothing was hidden from it.
+        predicted = np.equal(one.recovered[data.hidden], 1)
+        relevant = np.equal(data.truth[data.hidden], 1)
+        row |= {
+            "hidden_found": float(predicted[relevant].mean()) if relevant.any() else None,
+            "hidden_right": float(relevant[predicted].mean()) if predicted.any() else None,
+        }
     return row
 
 
-def _facts(data: _Data, seed: int, quick: bool) -> dict[str, Any]:
+def _facts(data: _Data) -> dict[str, Any]:
     complete = ~data.hidden.any(axis=1)
     return {
-        "seed": seed,
-        "quick": quick,
+        "seed": data.seed,
+        "quick": data.quick,
         "n_train": len(data.truth),
         "n_test": len(data.test_truth),
         "n_features": data.features.shape[1],
@@ -264,11 +262,14 @@ def _facts(data: _Data, seed: int, quick: bool) -> dict[str, Any]:
 
 
 def _content(
-    data: _Data, trained: Sequence[_Trained], rows: list[dict[str, Any]], facts: dict[str, Any], seed: int
+    data: _Data, trained: Sequence[_Trained], rows: list[dict[str, Any]], facts: dict[str, Any]
 ) -> ReportContent:
+    """Return the report of the best method by mAP, beside the others.
+
+    Neither the reference, its like with the no written in the table, nor the ceiling can be the best.
+    """
     from labelwise.report import content_of
 
-    reference = trained[0]
     best = max(trained[2:-1], key=lambda one: one.evaluation["map"])
     row, base, top = rows[trained.index(best)], rows[0], rows[-1]
     share = facts["relevant_hidden"] / facts["relevant"]
@@ -278,7 +279,7 @@ def _content(
         scores=best.scores,
         title="What hidden labels cost, and what can be recovered",
         judged_on=f"These are the figures of {best.title}, the best of the other methods by mAP, on the test canvases",
-        seed=seed,
+        seed=data.seed,
     )
     return replace(
         content,
@@ -297,7 +298,7 @@ def _content(
         ),
         summary_words=("Every method but the ceiling was trained on these same labels, and sees no other.",),
         comparison=_comparison(rows),
-        examples=_examples(data, reference, best, seed),
+        examples=_examples(data, (trained[0], best)),
         examples_words=(
             "Training canvases drawn at random among those with at least two hidden digits, with what each model, "
             "once trained, says of them.",
@@ -306,7 +307,10 @@ def _content(
 
 
 def _verdict(row: dict[str, Any], base: dict[str, Any], n_test: int) -> str:
-    """Say which is ahead by mAP, whether the test canvases tell them apart, and what each found."""
+    """Return in words whether a method is ahead of the reference by mAP.
+
+    And whether the test canvases tell the two apart, and how many hidden labels each recovered.
+    """
     gain, low, high = (row[key] for key in ("map_gain", "map_gain_low", "map_gain_high"))
     if low > 0:
         verdict = "is ahead of reading missing as no"
@@ -327,13 +331,12 @@ def _comparison(rows: list[dict[str, Any]]) -> Comparison:
     from labelwise.report import Column, Comparison, ComparisonRow
 
     def intervals(row: dict[str, Any]) -> dict[str, tuple[float, float]]:
-        found = {"map": (row["map_low"], row["map_high"])}
-        if row["map_gain"] is not None:
-            found["map_gain"] = (row["map_gain_low"], row["map_gain_high"])
-        return found
+        by_column = {key: (row[f"{key}_low"], row[f"{key}_high"]) for key in ("map", "map_gain")}
+        return {key: ends for key, ends in by_column.items() if None not in ends}
 
-    chosen = {row["rule"] for row in rows}
-    rules = chosen.pop() if len(chosen) == 1 else "; ".join(f"{row['rule']} ({row['title']})" for row in rows)
+    rules = "; ".join(f"{row['rule']} ({row['title']})" for row in rows)
+    if len({row["rule"] for row in rows}) == 1:
+        rules = rows[0]["rule"]
     return Comparison(
         rows=[ComparisonRow(row["title"], row, intervals(row), row["role"]) for row in rows],
         columns=[
@@ -360,12 +363,13 @@ def _comparison(rows: list[dict[str, Any]]) -> Comparison:
     )
 
 
-def _examples(data: _Data, reference: _Trained, best: _Trained, seed: int) -> list[Example]:
+def _examples(data: _Data, models: Sequence[_Trained]) -> list[Example]:
+    """Return training canvases with at least two hidden digits, drawn at random."""
     from labelwise.report import Example
 
     hidden = data.hidden & (data.truth == 1)
-    fitting = np.flatnonzero(hidden.sum(axis=1) >= 2)
-    drawn = np.sort(generator(seed, "demo", "examples").permutation(fitting)[:_EXAMPLES])
+    candidates = np.flatnonzero(hidden.sum(axis=1) >= 2)
+    drawn = np.sort(generator(data.seed, "demo", "examples").permutation(candidates)[:_EXAMPLES])
 
     def named(mask: NDArray[np.bool_]) -> tuple[str, ...]:
         return tuple(data.names[k] for k in np.flatnonzero(mask))
@@ -374,9 +378,34 @@ def _examples(data: _Data, reference: _Trained, best: _Trained, seed: int) -> li
         Example(
             known=named(data.given[i] == 1),
             hidden=named(hidden[i]),
-            predicted={one.title: named(one.recovered[i] == 1) for one in (reference, best)},
+            predicted={one.title: named(one.recovered[i] == 1) for one in models},
             name=f"Canvas {i}",
             picture=data.pictures[i],
         )
         for i in drawn
     ]
+
+
+def _one_thread() -> AbstractContextManager[None]:
+    # The limit reaches libraries that are loaded already.
+    import scipy.linalg  # noqa: F401
+    import sklearn.cluster  # noqa: F401
+
+    from labelwise.models import one_thread
+
+    return one_thread(libraries=True)
+
+
+@contextmanager
+def _progress(steps: int, shown: bool) -> Iterator[_Step]:
+    """Yield a function that names the step that begins."""
+    if not shown:
+        yield lambda title: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("", total=steps, completed=-1)
+        yield lambda title: bars.update(task, advance=1, description=title)
