@@ -1,4 +1,4 @@
-"""The label states: parse, validate, describe (facts only), simulate, split.
+"""Label states: parse, validate, describe (facts only), simulate, split.
 
 **The states.** Every entry of an annotation matrix ``Y`` (n items, K labels; int8, C-contiguous) is
 *relevant* (1), *irrelevant* (0) or *unknown* (-1). Full labels, single positives, partial labels and

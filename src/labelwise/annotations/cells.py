@@ -1,4 +1,7 @@
-"""A cell of a column of labels, read: a list of names, states by name, numbers, or text still to be split."""
+"""Cells of a column of labels, read one by one.
+
+A list of names, states by name, a list of numbers, or text that is still to be split.
+"""
 
 from __future__ import annotations
 
@@ -37,13 +40,16 @@ _IDS = frozenset(("id", "_id", "uuid", "guid", "key", "index", "idx"))
 
 @dataclass(frozen=True)
 class Numbers:
-    """A list of numbers: ids, or a state for each label. The column decides."""
+    """List of numbers in a cell: ids, or label states.
+
+    The column decides; states are one for each label.
+    """
 
     values: tuple[Any, ...]
 
 
 class CellReader:
-    """Reads the cells of one column, and keeps what it must tell of them.
+    """Reader of the cells of one column, with notes on guesses.
 
     Args:
         name_key: The key of the name where cells hold objects; None: the one key of text that they have.
@@ -58,7 +64,9 @@ class CellReader:
         self.choices = self.quoted = self.read_any = False
 
     def read(self, cell: Any, row: int) -> Names | States | Numbers | str | None:
-        """Return what a cell says; text that is no list comes back stripped, and None says nothing.
+        """Return the content of a cell.
+
+        Text that is no list comes back stripped, and None says nothing.
 
         Raises:
             UserError: That begins with the row, for a cell that cannot be read.
@@ -92,7 +100,10 @@ class CellReader:
         return notes
 
     def _spelt(self, text: str, row: int) -> Any:
-        """Return the object that a text spells in JSON or Python, or the text."""
+        """Return the object that a text spells, or the text.
+
+        It may be spelt in JSON or Python.
+        """
         wrapped = _WRAPPED.fullmatch(text) if text[:1] in "fsal" else None
         body = text if wrapped is None else wrapped[1] or "[]"
         if body[:1] in ("'", '"') and _BARE.fullmatch(body):
@@ -169,7 +180,10 @@ class CellReader:
         return states
 
     def _objects(self, objects: list[dict[Any, Any]], cell: Any, row: int) -> Names | States | None:
-        """Return the names of a list of objects: results of Label Studio, or objects with one text each."""
+        """Return the names in a list of objects.
+
+        They are results of Label Studio, or objects with one text each.
+        """
         if all("result" in value for value in objects):
             finished = [value for value in objects if not value.get("was_cancelled")]
             if len(finished) != 1:
@@ -237,7 +251,10 @@ def _is_named(value: Any) -> bool:
 
 
 def is_name(value: Any) -> bool:
-    """Return whether a value in a list is a label name: a text, or a whole number that is an id."""
+    """Return whether a value in a list is a label name.
+
+    That is a text, or a whole number that is an id.
+    """
     # To NumPy a span of time is an integer.
     if isinstance(value, int | np.integer) and not isinstance(value, bool | np.timedelta64):
         return abs(int(value)) < _MOST_ID
@@ -245,7 +262,7 @@ def is_name(value: Any) -> bool:
 
 
 def check_names(values: Iterable[Any], row: int) -> None:
-    """Refuse a row whose list holds what is no label name."""
+    """Refuse a row that lists anything but label names."""
     for value in values:
         if not is_name(value):
             raise UserError(
@@ -264,7 +281,10 @@ _JSON = json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _literal(text: str) -> Any:
-    """Return the object that a literal of Python spells, but for texts side by side, which Python would join."""
+    """Return the object that a Python literal spells.
+
+    Texts side by side, which Python would join, are refused.
+    """
     if _LITERAL.fullmatch(text) is None or _ADJACENT.search(_TEXT.sub("\0", text)):
         raise ValueError("no literal")
     with warnings.catch_warnings():

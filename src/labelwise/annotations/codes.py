@@ -1,4 +1,7 @@
-"""Codes of label states, such as 1, -1, yes or an empty cell, and checks of options."""
+"""Codes of label states, and checks of options.
+
+Codes are 1, 0, -1, yes, no, ? and an empty cell.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,10 @@ _MEANINGS = {"unknown": -1, "absent": 0}
 
 
 def check_seed(seed: Any) -> int:
-    """Return ``seed`` as an int in [0, 2**32), the range that every generator of NumPy takes."""
+    """Return ``seed`` as an int in [0, 2**32).
+
+    That is the range that every generator of NumPy takes.
+    """
     try:
         value = operator.index(seed)
     except TypeError:
@@ -48,7 +54,10 @@ def state_of(argument: str, meaning: Any) -> int:
 
 
 def missing(value: Any) -> bool:
-    """Return whether a cell is empty: None, NaN, NumPy's masked, pandas' NA or NaT (known by their names)."""
+    """Return whether a cell is empty.
+
+    That is None, NaN, NumPy's masked, pandas' NA or NaT (known by their names).
+    """
     if value is None or type(value).__name__ in {"NAType", "NaTType", "MaskedConstant"}:
         return True
     return isinstance(value, float | np.floating) and bool(value != value)  # noqa: PLR0124
@@ -56,7 +65,7 @@ def missing(value: Any) -> bool:
 
 @contextmanager
 def reading(argument: str, Y: Any) -> Iterator[None]:
-    """Turn what the code of a given object raises into ``UserError``.
+    """Turn any error of a given object into ``UserError``.
 
     What looks like an array, a frame, a tensor or a sparse matrix may be none, and may raise anything.
     """
@@ -77,7 +86,9 @@ _NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})(e[+-]?\d{1,2})?", r
 
 
 def code_of(text: str) -> str | None:
-    """Return the code that a cell of a label spells: "1", "0", "-1", "yes", "no", "?", "empty", or None.
+    """Return the code that a cell of a label spells.
+
+    It is "1", "0", "-1", "yes", "no", "?", "empty", or None.
 
     Case and blanks around it do not count; a number counts by its exact value, so that ``1.000000`` is "1" and
     ``0.9999999999999999999`` is none.
@@ -98,7 +109,7 @@ _KEYS = {"one": "1", "zero": "0", "minus": "-1", "empty": "empty"}
 
 @dataclass
 class Codes:
-    """What -1 and an empty cell mean, and the codes that were seen.
+    """Meanings of -1 and of empty cells, and the codes seen.
 
     Attributes:
         minus_one: The state of -1: -1 (unknown) or 0 (absent).
@@ -112,11 +123,17 @@ class Codes:
 
     @classmethod
     def named(cls, minus_one: Any, empty: Any) -> Codes:
-        """Return the codes that the options "unknown" and "absent" name, or raise ``UserError``."""
+        """Return the codes for the options "unknown" and "absent".
+
+        Other words raise ``UserError``.
+        """
         return cls(state_of("minus_one", minus_one), state_of("empty", empty))
 
     def see(self, **masks: npt.NDArray[np.bool_]) -> None:
-        """Note which codes occur, by the mask of each: ``one``, ``zero``, ``minus``, ``empty``."""
+        """Note the codes that occur.
+
+        They are given by the mask of each: ``one``, ``zero``, ``minus``, ``empty``.
+        """
         if self.seen is not None:
             self.seen.update(_KEYS[name] for name, mask in masks.items() if mask.any())
 
@@ -126,7 +143,10 @@ class Codes:
         return states[code]
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence on each code seen that another convention writes for something else."""
+        """Return a sentence on each code of another convention.
+
+        That is each one seen that another convention writes for something else.
+        """
         notes = []
         seen = self.seen or set()
         if self.minus_one == -1 and {"1", "-1"} <= seen and "0" not in seen:
@@ -151,7 +171,7 @@ class Codes:
 
 
 def hint_of(values: Iterable[Any]) -> str:
-    """Return what to write where the values of a label are those of another convention, or nothing."""
+    """Return advice on label values of another convention, or nothing."""
     numbers = set()
     for value in values:
         text = str(value)

@@ -1,4 +1,4 @@
-"""What an annotation matrix holds, and what it cannot tell: facts only."""
+"""Description of an annotation matrix: facts, and what it cannot tell."""
 
 from __future__ import annotations
 
@@ -58,7 +58,9 @@ class Summary:
     notes: tuple[str, ...] = ()
 
     def priors(self) -> npt.NDArray[np.float64] | None:
-        """Return each label's share of relevant items, (K,) float64 in [0, 1]; None if no negative is known.
+        """Return each label's share of relevant items, (K,) in [0, 1].
+
+        They are float64; None if no negative is known.
 
         It is positives / (positives + negatives) over the known entries, which estimates the share if they
         are a fair sample: labelled rows drawn at random (the prior of CAP), or entries hidden whatever their
@@ -70,7 +72,10 @@ class Summary:
         return None if self._priors is None else self._priors.copy()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the facts as plain lists, numbers and text, ready for JSON; NaN becomes None."""
+        """Return the facts as plain data for JSON.
+
+        These are lists, numbers and text; NaN becomes None.
+        """
         names = [name for name in self.__dataclass_fields__ if not name.startswith("_")]
         facts = {name: _plain(getattr(self, name)) for name in names}
         priors = self.priors()
@@ -79,7 +84,10 @@ class Summary:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Summary:
-        """Return the summary that ``to_dict`` wrote; a UserError for a record that it did not write."""
+        """Return the summary that ``to_dict`` wrote.
+
+        A record that it did not write is a UserError.
+        """
         facts: dict[str, Any] = {}
         try:
             for name in cls.__dataclass_fields__:
@@ -138,7 +146,10 @@ def describe(
     minus_one: str = "unknown",
     empty: str = "unknown",
 ) -> Summary:
-    """Return the facts of ``Y``, which is anything that ``labelwise.annotations.parse`` reads by these options."""
+    """Return the facts of the annotations ``Y``.
+
+    ``Y`` is anything that ``labelwise.annotations.parse`` reads by these options.
+    """
     annotations = parse(Y, label_names=label_names, unlisted=unlisted, minus_one=minus_one, empty=empty)
     matrix, names = annotations.matrix, annotations.label_names
     n_items, n_labels = matrix.shape
@@ -209,7 +220,7 @@ def _unclear(
     without_negative: Sequence[str],
     no_prior: Sequence[str],
 ) -> tuple[str, ...]:
-    """Return what the annotations cannot tell, in the order in which it matters."""
+    """Return what the annotations cannot tell, most important first."""
     if setting == "unlabelled":
         return ("Nothing is identified: no entry is known.",)
     sentences = []

@@ -1,4 +1,4 @@
-"""The annotation matrix and the names of its labels."""
+"""Annotation matrix with label names, and work on it by blocks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BLOCK_ENTRIES = 1 << 19
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """An annotation matrix and the names of its labels.
+    """Annotation matrix and the names of its labels.
 
     ``matrix`` (n, K) int8 holds 1 (relevant), 0 (irrelevant) and -1 (unknown), C-contiguous, n and K at least
     1; it shares the memory of the array it was made from where that was such a matrix already.
@@ -65,7 +65,9 @@ def as_matrix(
     minus_one: str = "unknown",
     empty: str = "unknown",
 ) -> Matrix:
-    """Return the (n, K) int8 C-contiguous annotation matrix of ``Y``, checked: for every boundary.
+    """Return the annotation matrix of ``Y``, checked.
+
+    It is (n, K) int8, C-contiguous. Every boundary calls this.
 
     ``Y`` is anything but names that ``parse`` reads, and the options are those of ``parse``. An int8
     C-contiguous array comes back as itself, not a copy, where -1 means unknown. ``argument`` is what error
@@ -81,20 +83,31 @@ def as_matrix(
 
 
 def both_signs_known(labels: Matrix, least: int = 1) -> npt.NDArray[np.bool_]:
-    """Return the labels (K,) that have ``least`` known positives and as many known negatives in ``labels`` (n, K)."""
+    """Return the labels (K,) with known positives and known negatives.
+
+    Each has ``least`` of either in ``labels`` (n, K).
+    """
     few = np.minimum((labels == 1).sum(axis=0), (labels == 0).sum(axis=0))
     return np.asarray(few >= least)
 
 
 def row_blocks(n_rows: int, n_columns: int, entries: int | None = None) -> Iterator[slice]:
-    """Yield slices that cover ``n_rows`` rows, each of about ``entries`` (half a million) entries."""
+    """Yield slices of rows of about ``entries`` entries each.
+
+    That is half a million by default; together they cover ``n_rows`` rows.
+
+    They cover ``n_rows`` rows.
+    """
     step = max(1, (entries or BLOCK_ENTRIES) // max(1, n_columns))
     for start in range(0, n_rows, step):
         yield slice(start, min(start + step, n_rows))
 
 
 def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
-    """Return label names as text; refuse doubles and control characters, which no page or terminal can show."""
+    """Return label names as text, checked.
+
+    Doubles are refused, and control characters, which no page or terminal can show.
+    """
     try:
         names = tuple(str(name) for name in label_names)
     except Exception:  # no list, or names whose own code fails
@@ -113,7 +126,10 @@ def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
 
 
 def _is_control(character: str) -> bool:
-    """Return whether a character is a control, half a character, a line's end, or turns the direction of text."""
+    """Return whether a character is invisible or breaks a line.
+
+    That is a control, half a character, a line's end, or one that turns the direction of text.
+    """
     turns = "\u202a" <= character <= "\u202e" or "\u2066" <= character <= "\u2069"
     return turns or unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp")
 
@@ -121,7 +137,10 @@ def _is_control(character: str) -> bool:
 def choose(
     columns: Iterable[object], label_names: Sequence[str] | None
 ) -> tuple[tuple[str, ...], list[int] | None]:
-    """Return the labels' names, and the places of ``label_names`` among the input's ``columns`` (None: all)."""
+    """Return the chosen labels' names and places in the input.
+
+    The places are those of ``label_names`` among the input's ``columns`` (None: all).
+    """
     names = [str(name) for name in columns]
     if label_names is None:
         return tuple(names), None
@@ -134,7 +153,10 @@ def choose(
 
 
 def name_list(label_names: Any) -> tuple[str, ...]:
-    """Return label names as a tuple, and refuse a single string, whose letters would pass for names."""
+    """Return label names as a tuple.
+
+    A single string is refused, since its letters would pass for names.
+    """
     if isinstance(label_names, str):
         raise UserError(f"label_names must be a list of names, not the text {shown(label_names)}")
     try:

@@ -1,4 +1,4 @@
-"""Annotations from any object: states in a matrix, or cells of label names."""
+"""Annotations from any object: matrices of states, or cells of names."""
 
 from __future__ import annotations
 
@@ -79,7 +79,10 @@ def parse(
 
 
 def _holds_names(Y: Any) -> bool:
-    """Return whether ``Y`` is cells of names: the first cell that says something decides."""
+    """Return whether ``Y`` is cells of names.
+
+    The first cell that says something decides.
+    """
     if isinstance(Y, np.ndarray) and (Y.ndim != 1 or Y.dtype.kind not in "OUT"):
         return False
     if not isinstance(Y, np.ndarray | list | tuple) and not hasattr(Y, "iloc"):
@@ -121,7 +124,9 @@ def parse_names(
     empty: str = "unknown",
     name_key: str | None = None,
 ) -> Annotations:
-    """Read one cell of label names a row; the package's page says how cells are read.
+    """Read one cell of label names a row.
+
+    The package's page says how cells are read.
 
     ``values``: n cells, each a list (tuple, set, array) of names, a dict of states by name, a list of objects,
     text of joined names, text that spells any of these, or empty. ``unlisted``: what a label is that a row does
@@ -187,7 +192,10 @@ def names_in(
 
 
 def name_notes(names: Sequence[str]) -> tuple[str, ...]:
-    """Return sentences on label names that look like syntax, like a missing value, or like each other."""
+    """Return notes on suspicious label names.
+
+    They look like syntax, like a missing value, or like each other.
+    """
     notes = []
     odd = [name for name in names if _SYNTAX.search(name) or has_entity(name)]
     if odd:
@@ -210,7 +218,10 @@ def name_notes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _folded(name: str) -> str:
-    """Return a name without what may differ by mistake: case, blanks, invisible characters, forms of Unicode."""
+    """Return a name without what may differ by mistake.
+
+    That is case, blanks, invisible characters, forms of Unicode.
+    """
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", unescape(name)).casefold())
     return "".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())
 
@@ -223,7 +234,9 @@ def _rows(
     notes: list[str],
     by_place: bool,
 ) -> list[Names | States | None]:
-    """Return each row's names or states by name; None where nothing is said.
+    """Return each row's names or states by name, or None.
+
+    It is None where nothing is said.
 
     ``by_place``: lists of 1 and 0 may be read as the states of ``label_names``, in their order.
     """
@@ -291,7 +304,10 @@ def _cells(values: Iterable[Any]) -> list[Any]:
 
 
 def _may_be_states(split: dict[int, Names]) -> bool:
-    """Return whether the names of all cells are states, several in one at least."""
+    """Return whether all names are states, several in a cell.
+
+    At least one cell has several.
+    """
     several = any(len(names) > 1 for names in split.values())
     return several and all(code_of(name) in ("1", "0", "-1") for names in split.values() for name in names)
 
@@ -299,7 +315,9 @@ def _may_be_states(split: dict[int, Names]) -> bool:
 def _numbers(
     cells: dict[int, tuple[Any, ...]], label_names: Names | None, by_place: bool, others: bool
 ) -> dict[int, Names | States]:
-    """Return what lists of numbers say: the names 3 and 5, or a state for each label in its place.
+    """Return the names or states that lists of numbers mean.
+
+    That is the names 3 and 5, or a state for each label in its place.
 
     They are states where all are 1, 0 or -1 and no list of ids would look so: all of one length, or with repeats.
     """

@@ -16,7 +16,10 @@ _STATES = (1, 0, -1)
 
 
 def read_states(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
-    """Return the states of anything but names that ``parse`` reads; see ``as_matrix``."""
+    """Return the states of any matrix that ``parse`` reads.
+
+    Names are none of these; see ``as_matrix``.
+    """
     if is_sparse(Y):
         return _from_sparse(Y, argument, unlisted, codes)
     if is_frame(Y):
@@ -35,12 +38,15 @@ def is_frame(Y: Any) -> bool:
 
 
 def is_columns(Y: Any) -> bool:
-    """Return whether ``Y`` is a frame of another library that hands out Arrow columns, such as polars."""
+    """Return whether ``Y`` is a frame of Arrow columns, such as polars."""
     return hasattr(Y, "__arrow_c_stream__") and hasattr(Y, "columns") and not hasattr(Y, "iloc")
 
 
 def to_known(Y: Any, argument: str = "Y") -> Any:
-    """Return a torch tensor as a NumPy array, and a polars frame or series as pandas; all else as it is."""
+    """Return tensors as NumPy arrays, polars objects as pandas.
+
+    All else comes back as it is.
+    """
     if is_columns(Y) or type(Y).__module__.partition(".")[0] == "polars":
         if not hasattr(Y, "to_pandas"):
             raise UserError(f"{argument} is a {type(Y).__name__}: collect it to a frame first")
@@ -59,7 +65,10 @@ def to_known(Y: Any, argument: str = "Y") -> Any:
 
 
 def from_tensor(values: Any, argument: str) -> Any:
-    """Return a torch tensor (dense, of any device) as a NumPy array, without importing torch; all else as it is."""
+    """Return a torch tensor as a NumPy array, without importing torch.
+
+    It is a dense one, of any device; all else comes back as it is.
+    """
     if type(values).__module__.partition(".")[0] != "torch" or not hasattr(values, "detach"):
         return values
     if str(values.layout) != "torch.strided":
@@ -99,7 +108,10 @@ def _from_array(Y: Any, argument: str, codes: Codes) -> Matrix:
 
 
 def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
-    """Return the dense matrix of a scipy sparse matrix; a stored 0 is irrelevant."""
+    """Return the dense matrix of a scipy sparse matrix.
+
+    A stored 0 is irrelevant.
+    """
     check_shape(Y.shape, argument)
     rows, columns, values = stored_entries(Y, argument)
     states, bad = _states(values, codes)
@@ -125,7 +137,10 @@ def _unsaid(argument: str) -> str:
 
 
 def _from_frame(frame: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
-    """Return the matrix of a pandas frame of numbers, bools, nullable or Arrow types, or objects."""
+    """Return the matrix of a pandas frame.
+
+    It may be of numbers, bools, nullable or Arrow types, or objects.
+    """
     check_shape(frame.shape, argument)
     kinds = {dtype.kind if isinstance(dtype, np.dtype) else "?" for dtype in frame.dtypes}
     if len(kinds) == 1 and kinds <= set("biuf"):
@@ -155,7 +170,7 @@ def _from_frame(frame: Any, argument: str, unlisted: Any, codes: Codes) -> Matri
 
 
 def check_shape(shape: tuple[int, ...], argument: str) -> None:
-    """Refuse what is not a matrix with at least one row and one label."""
+    """Refuse anything but a matrix with a row and a label."""
     if len(shape) != 2:
         hint = "for a single label, reshape it to (n, 1)" if len(shape) == 1 else "give one row an item"
         raise UserError(f"{argument} must be (items, labels), not {len(shape)}-dimensional: {hint}")
@@ -178,7 +193,10 @@ def refuse(value: Any, row: int, label: object, argument: str, hint: str = "") -
 
 
 def _states(values: npt.NDArray[Any], codes: Codes) -> tuple[Matrix, int]:
-    """Return the states of ``values`` in C order, and the flat index of the first that is none, or -1."""
+    """Return states, and the place of the first invalid value.
+
+    They are the states of ``values`` in C order, and the flat index of the first that is none, or -1.
+    """
     kind = values.dtype.kind
     if kind == "b":
         codes.see(one=values, zero=~values)
@@ -229,7 +247,9 @@ Entries = tuple[Indices, Indices, npt.NDArray[Any]]
 
 
 def stored_entries(Y: Any, argument: str) -> Entries:
-    """Return the rows, columns and values (m,) that a scipy sparse matrix stores.
+    """Return the stored entries of a scipy sparse matrix, checked.
+
+    They are rows, columns and values, (m,) each.
 
     scipy's own conversions trust ``indptr`` and ``indices``, and crash the process where these do not fit; so all is
     done here in NumPy. A zero is an entry where the format stores single entries (CSR, CSC, COO, LIL, DOK), and
@@ -280,7 +300,7 @@ def _whole(values: Any) -> Indices:
 
 
 def _pointers(Y: Any, length: int) -> tuple[Indices, Indices]:
-    """Return (the major index of each stored entry, the minor one) of a compressed matrix."""
+    """Return major and minor indices of a compressed matrix's entries."""
     indptr, indices = _whole(Y.indptr), _whole(Y.indices)
     if (
         len(indptr) != length + 1

@@ -1,4 +1,7 @@
-"""Names from the texts of a column: one separator for all of it, found by looking at all its cells."""
+"""Names from joined texts: one separator for the whole column.
+
+It is found by looking at all its cells.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|(?P<name>[A-Za-z][A-Za
 def split_texts(
     texts: Mapping[int, str], label_names: Names | None, separator: str | None, single: bool, notes: list[str]
 ) -> dict[int, Names]:
-    """Return the names of each row's text, and note how they were found.
+    """Split each row's text into names, with notes on how.
 
     Args:
         texts: The texts by row, stripped, none empty.
@@ -91,7 +94,10 @@ def split_texts(
 
 
 def _parts(text: str, mark: str, keep: bool = False) -> Names:
-    """Return the parts of a text, stripped, without blank ones unless ``keep``; an entity's semicolon stays."""
+    """Return the stripped parts of a text.
+
+    Blank ones are left out unless ``keep``; an entity's semicolon stays.
+    """
     if mark.isspace():
         return tuple(text.split())
     if mark == ";" and "&" in text:
@@ -117,7 +123,10 @@ def has_entity(name: str) -> bool:
 
 
 def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str]) -> dict[int, Names] | None:
-    """Return the names of a column of ``<a><b>`` or ``#a #b``, None where it is none."""
+    """Return the names of a column of tags, or None.
+
+    Tags are ``<a><b>`` or ``#a #b``.
+    """
     if all(_TAGS.fullmatch(text) for text in texts.values()):
         notes.append("Cells such as <a><b> are read as the names a and b.")
         return {row: tuple(dict.fromkeys(_TAG.findall(text))) for row, text in texts.items()}
@@ -141,7 +150,10 @@ def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str])
 
 
 def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) -> dict[int, Names]:
-    """Return each text as one name, where none holds a separator; refuse texts that look like several names."""
+    """Return each text as one name, where none holds a separator.
+
+    Texts that look like several names are refused.
+    """
     _refuse_pairs(texts, {row: (text,) for row, text in texts.items()}, known)
     spaced = next((row for row, text in texts.items() if len(text.split()) > 1), None)
     if spaced is not None and known:
@@ -185,7 +197,10 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
 
 
 def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: frozenset[str]) -> None:
-    """Refuse a column in which every name ends with a state, as in ``cat:1, dog:0``."""
+    """Refuse a column of names with states, as ``cat:1, dog:0``.
+
+    There every name ends with a state.
+    """
     all_names = {name for row in names.values() for name in row}
     if all_names and not all_names & known and all(_PAIR.fullmatch(name) for name in all_names):
         row, text = next(iter(texts.items()))
@@ -198,7 +213,10 @@ def _refuse_pairs(texts: Mapping[int, str], names: Mapping[int, Names], known: f
 def _note_unused_separator(
     texts: Mapping[int, str], names: Mapping[int, Names], separator: str, notes: list[str]
 ) -> None:
-    """Note a given separator that no cell holds, where others do: it may be that of another table."""
+    """Note a given separator that no cell holds.
+
+    Where cells hold another one, it may be that of another table.
+    """
     if separator.isspace() or any(separator in text for text in texts.values()):
         return
     for mark in _SEPARATORS:
@@ -213,7 +231,10 @@ def _note_unused_separator(
 
 
 def _note_missing_separator(names: Mapping[int, Names], notes: list[str]) -> None:
-    """Note a name that consists of other names and spaces: a separator may be missing."""
+    """Note a name that may lack a separator.
+
+    It consists of other names and spaces.
+    """
     words = {name for row in names.values() for name in row if len(name.split()) == 1}
     phrase = next(
         (

@@ -1,4 +1,4 @@
-"""Hide entries of a wholly known annotation matrix, by the rules of the papers.
+"""Simulation of missing labels, by the rules of the papers.
 
 Each function takes a ``Y`` that ``labelwise.annotations.as_matrix`` reads, without an unknown entry
 (UserError otherwise), and returns a new (n, K) int8 matrix: each entry that stays known keeps its value, the
@@ -23,7 +23,9 @@ _RULES = ("random", "cap")
 
 
 def single_positive(Y: Any, seed: int = 1200) -> Matrix:
-    """Keep one positive a row, drawn as Cole et al. (CVPR 2021) draw it, to the bit.
+    """Keep one positive a row, drawn as in Cole et al.
+
+    The result equals the published files to the bit (CVPR 2021).
 
     For each row in file order, ``RandomState(seed)`` shuffles the ascending positions of the positives, of
     which the first stays known, and then those of the negatives, of which none does: they are shuffled all
@@ -53,7 +55,9 @@ def single_positive(Y: Any, seed: int = 1200) -> Matrix:
 
 
 def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
-    """Keep max(1, round(fraction x |y|)) of each row's |y| positives, at random; all else becomes unknown.
+    """Keep a share of each row's positives, at random.
+
+    Of a row's |y| positives these are max(1, round(fraction x |y|)); all else becomes unknown.
 
     ``fraction`` in (0, 1]; halves round to even. Rows without a positive become all unknown.
     """
@@ -71,7 +75,9 @@ def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
 
 
 def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
-    """Keep exactly round(known_fraction x n x K) entries, drawn from all entries alike, whatever their sign.
+    """Keep a share of all entries, drawn alike whatever their sign.
+
+    These are exactly round(known_fraction x n x K) entries.
 
     ``known_fraction`` in (0, 1]; halves round to even; a UserError where not one entry would stay known.
     """
@@ -90,7 +96,9 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
 
 
 def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str = "random") -> Matrix:
-    """Keep all labels of int(labelled_fraction x n) rows, and none of the others.
+    """Keep all labels of some rows, and none of the others.
+
+    These are int(labelled_fraction x n) rows.
 
     ``labelled_fraction`` in (0, 1]. A larger one keeps the rows of a smaller one besides others. ``rule``: "random"
     draws the rows by a generator of this function's own; "cap" takes the first of ``RandomState(seed).permutation(n)``

@@ -79,7 +79,10 @@ def _shares(fractions: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 def _apportion(quotas: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.int64]:
-    """Return whole numbers near ``quotas`` that sum to ``total``: largest remainder, ties to the first."""
+    """Return whole numbers near ``quotas`` that sum to ``total``.
+
+    They go by the largest remainder, ties to the first.
+    """
     whole = np.floor(quotas).astype(np.int64)
     order = np.argsort(-np.round(quotas - whole, 9), kind="stable")
     whole[order[: total - int(whole.sum())]] += 1
@@ -89,7 +92,10 @@ def _apportion(quotas: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.in
 def _stratify(
     positives: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64], seed: int
 ) -> npt.NDArray[np.int64]:
-    """Return the part of each row (n,); ``positives`` (n, K) has one in every row."""
+    """Return the part of each row, (n,).
+
+    ``positives`` (n, K) has one in every row.
+    """
     positives = positives[:, positives.any(axis=0)]
     n_items, n_labels = positives.shape
     shares = sizes / n_items
@@ -106,7 +112,10 @@ def _stratify(
 def _sparse_stratification(
     positives: npt.NDArray[np.bool_], shares: npt.NDArray[np.float64], random: np.random.RandomState
 ) -> npt.NDArray[np.int64]:
-    """Return what iterstrat's IterativeStratification returns, to the bit, in time linear in positives."""
+    """Return iterstrat's IterativeStratification, in time linear in positives.
+
+    The result is the same to the bit.
+    """
     n_items = len(positives)
     columns = np.flatnonzero(positives.ravel()) % positives.shape[1]
     labels_of = np.split(columns, np.cumsum(positives.sum(axis=1))[:-1])
@@ -131,7 +140,9 @@ def _sparse_stratification(
 def _exact_sizes(
     part: npt.NDArray[np.int64], positives: npt.NDArray[np.bool_], sizes: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Move rows from parts that are too large to parts that are too small, those first that disturb least.
+    """Move rows between parts until their sizes are exact.
+
+    They go from parts that are too large to parts that are too small, those first that disturb least.
 
     The disturbance of a move is its change of the sum over parts and labels of (count - share)^2 / total.
     """

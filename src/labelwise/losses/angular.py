@@ -15,16 +15,22 @@ from labelwise.losses.pointwise import Needs, pointwise
 
 
 class Logits(Protocol):
-    """The logits of a block of cosines, with the way back from a gradient h in them."""
+    """Logits of a block of cosines, and their gradients."""
 
     def values(self) -> Tensor:
         """Return the logits."""
 
     def totals(self, h: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the gradients of the scale and the margin, summed over the block."""
+        """Return the gradients of scale and margin, summed over the block.
+
+        h is the gradient in the logits.
+        """
 
     def to_cosines(self, h: Tensor) -> None:
-        """Turn h into the gradient in the cosines, in place; called last."""
+        """Turn the gradient h of the logits into that of the cosines.
+
+        In place, and called last.
+        """
 
 
 def hyperspherical(
@@ -34,7 +40,9 @@ def hyperspherical(
     margin: float | Tensor = 0.3,
     margin_on: str = "both",
 ) -> Tensor:
-    """Binary cross-entropy on logits s cos(theta + m), the margin in the angle (HML).
+    """Hyperspherical loss (HML): cross-entropy with a margin added to the angle.
+
+    Binary cross-entropy on logits s cos(theta + m).
 
     theta = arccos(cosines); the angle of an entry with target y grows by m y (``margin_on="positives"``), m
     (1 - y) ("negatives"), m ("both") or 0 ("none"). A target of -1 (unknown) counts as 0; weights of
@@ -70,7 +78,9 @@ def hyperspherical(
 def hyperspherical_logits(
     cosines: Tensor, scale: float | Tensor = 20.0, margin: float | Tensor = 0.3
 ) -> Tensor:
-    """Return the logits s cos(theta + m) of ``hyperspherical`` with the margin on both sides.
+    """Return the logits s cos(theta + m) of ``hyperspherical``.
+
+    The margin is on both sides.
 
     Differentiable once in ``cosines``, ``scale`` and ``margin``, with the same safe slopes. (Ke et al., ECCV
     2022, equation for p at training and test.)
@@ -101,7 +111,9 @@ def binary_angular_margin(
     margin: float | Tensor = 0.4,
     margin_on: str = "positives",
 ) -> Tensor:
-    """Binary cross-entropy on logits s (cos theta - m y): the binary angular margin loss (BAM).
+    """Binary angular margin loss (BAM): cross-entropy with a margin off the cosine.
+
+    Binary cross-entropy on logits s (cos theta - m y).
 
     The margin is taken from the cosine: m y (``margin_on="positives"``, the released code), m (1 - y)
     ("negatives"), m ("both", the paper's slides) or nothing ("none"). A target of -1 (unknown) counts as 0;
@@ -137,7 +149,12 @@ def on_logits(
     scale: float | Tensor,
     margin: float | Tensor,
 ) -> Tensor:
-    """Return the cross-entropy on ``logits(c, y, s, m)``, by the chain rule; without targets, the logits."""
+    """Return the cross-entropy on given logits of cosines.
+
+    The gradient goes by the chain rule.
+
+    ``logits(c, y, s, m)`` makes them of a block. Without targets the logits themselves are returned.
+    """
 
     def start(c: Tensor, y: Tensor | None, s: Tensor, m: Tensor) -> tuple[Logits, Tensor | None]:
         y = None if y is None else positives(y, c.dtype)
@@ -165,7 +182,11 @@ def on_logits(
 
 
 def resolution(dtype: torch.dtype) -> float:
-    """Return the least 1 - c^2 that cosines of a dtype can tell from 0: below it the slope is held.
+    """Return the least resolvable 1 - c^2 of a dtype.
+
+    Below it the slope of the angle is held.
+
+    It is the least that cosines of a dtype can tell from 0.
 
     Through a normalised feature the true slope is multiplied by sin theta, so that a held slope can only be
     too small.
@@ -177,7 +198,10 @@ _MARGIN_ON = ("none", "positives", "negatives", "both")
 
 
 def share(y: Tensor, margin_on: str) -> Tensor | float:
-    """Return the share of the margin that each entry carries, for targets in [0, 1]."""
+    """Return the share of the margin that each entry carries.
+
+    ``y`` are targets in [0, 1].
+    """
     if margin_on == "positives":
         return y
     return 1 - y if margin_on == "negatives" else float(margin_on == "both")
@@ -201,12 +225,15 @@ class SubtractedMargin:
         return _dot(h, self.g) - self.m * carried, -self.s * carried
 
     def to_cosines(self, h: Tensor) -> None:
-        """Turn the gradient of the logits into that of the cosines, in place."""
+        """Turn the logits' gradient into the cosines', in place."""
         h.mul_(self.s)
 
 
 class _ShiftedAngle:
-    """Logits s cos(theta + m part), without arccos. ``whole``: the shares are 0 or 1."""
+    """Logits s cos(theta + m part), without arccos.
+
+    ``whole``: the shares are 0 or 1.
+    """
 
     def __init__(
         self, c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, whole: bool = False
@@ -236,5 +263,5 @@ class _ShiftedAngle:
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:
-    """Return the sum of a times b, without the product as a temporary."""
+    """Return the sum of a times b, without a temporary product."""
     return torch.dot(a.reshape(-1), b.reshape(-1))

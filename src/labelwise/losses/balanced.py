@@ -1,4 +1,4 @@
-"""The balanced angular margin: angles of both sides of a label brought to one variance before the margin."""
+"""Balanced angular margin (BBAM): both signs' angles at one variance."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from labelwise.losses.pointwise import Needs, pointwise, working_dtype
 
 
 class AngleMoments(Protocol):
-    """Mean and variance of each label's prototype angles, over its negatives and its positives.
+    """Mean and variance of each label's angles, for negatives and for positives.
+
+    The angles are those to the label's prototype.
 
     Four (K,) tensors; ``labelwise.summaries.AngleStatistics`` is one.
     """
@@ -39,7 +41,9 @@ class AngleMoments(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BalancingLines:
-    """The coefficients of psi = a theta + b, (K,) each: what the losses need of angle moments.
+    """Coefficients of the balancing lines psi = a theta + b, (K,) each.
+
+    They are what the losses need of angle moments.
 
     Whoever calls a loss many times with the same moments makes them once, by ``balancing_lines``.
     """
@@ -51,7 +55,10 @@ class BalancingLines:
 
 
 def balancing_lines(angles: AngleMoments | BalancingLines, like: Tensor) -> BalancingLines:
-    """Return the lines of ``angles`` for cosines or angles such as ``like`` (B, K), in its device and dtype."""
+    """Return the balancing lines psi = a theta + b of both signs.
+
+    They are in the device and dtype of ``like`` (B, K), which are cosines or angles.
+    """
     if isinstance(angles, BalancingLines):
         return angles
     return BalancingLines(*_line(like, angles, "negative"), *_line(like, angles, "positive"))
@@ -65,7 +72,9 @@ def balanced_binary_angular_margin(
     margin: float | Tensor = 0.4,
     margin_on: str = "positives",
 ) -> Tensor:
-    """Binary cross-entropy on logits s (cos psi - m y), psi the angle of balanced variance (BBAM).
+    """Balanced binary angular margin loss (BBAM).
+
+    Binary cross-entropy on logits s (cos psi - m y), psi the angle of balanced variance.
 
     psi = y psi_p(theta) + (1 - y) psi_n(theta), with theta = arccos(cosines) and psi_p, psi_n of
     ``balanced_angles``; fractional targets mix the two psi before the cosine. The margin is that of
@@ -103,7 +112,9 @@ def balanced_binary_angular_margin(
 
 
 def balanced_cosine(cosines: Tensor, angles: AngleMoments | BalancingLines) -> Tensor:
-    """Return cos(psi_n(theta)/2 + psi_p(theta)/2), BBAM's score where no label is known.
+    """Return BBAM's score where no label is known.
+
+    It is cos(psi_n(theta)/2 + psi_p(theta)/2).
 
     theta = arccos(cosines). It needs no label; as training uses psi_p or psi_n by the target, scores chosen
     by true labels would leak them. Differentiable once, with the safe slopes of
@@ -131,7 +142,9 @@ def balanced_cosine(cosines: Tensor, angles: AngleMoments | BalancingLines) -> T
 
 
 def balanced_angles(theta: Tensor, angles: AngleMoments, side: str) -> Tensor:
-    """Return psi = mu + sqrt(v / v_side) (theta - mu), which maps a side's angles N(mu, v_side) to N(mu, v).
+    """Return the angles psi of one sign at the variance of both.
+
+    psi = mu + sqrt(v / v_side) (theta - mu) maps a side's angles N(mu, v_side) to N(mu, v).
 
     v = (variance_negative + variance_positive)/2 is the label's mean variance and mu the side's mean. A label
     whose moments are not finite, or whose variances are not positive, keeps its angles. (Li et al., NeurIPS
@@ -154,7 +167,10 @@ def balanced_angles(theta: Tensor, angles: AngleMoments, side: str) -> Tensor:
 
 
 def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor]:
-    """Return the (K,) coefficients a, b of psi = a theta + b for one side, as the cosines are kept."""
+    """Return a and b (K,) of one side's line.
+
+    They are in the dtype in which the cosines are kept.
+    """
     dtype = working_dtype(like)
 
     def read(name: str) -> Tensor:
@@ -174,7 +190,7 @@ def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor
 
 
 class _Balanced:
-    """The angle psi = a theta + b of a block of cosines c = cos theta."""
+    """Angle psi = a theta + b of a block of cosines."""
 
     def __init__(self, c: Tensor, a: Tensor, b: Tensor, floor: float) -> None:
         self.c, self.a, self.floor = c.clamp(-1, 1), a, floor
@@ -185,7 +201,7 @@ class _Balanced:
         return self.psi.cos()
 
     def slope(self) -> Tensor:
-        """Return a sin psi / sin theta, the derivative of cos psi in c."""
+        """Return a sin psi / sin theta, the slope of cos psi."""
         inverse_sine = (
             torch.addcmul(self.c.new_ones(()), self.c, self.c, value=-1).clamp_(min=self.floor).rsqrt_()
         )

@@ -1,4 +1,4 @@
-"""Losses of a whole batch as one number: the reducer, and the balances of EPR and HML."""
+"""Losses as one number: the reducer, EPR's and HML's sums."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from labelwise.losses.pointwise import working_dtype
 
 
 def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> Tensor:
-    """Return one number from the unreduced losses: where entry weights, masks and sampled negatives belong.
+    """Reduce unreduced losses to one number.
+
+    Entry weights, masks and sampled negatives belong here.
 
     With l the values and w the weights (1 without any): "mean" is sum(w l)/(B K), over all entries, also
     those of weight 0; "sum" is sum(w l); "weighted" is sum(w l)/sum(w), and 0 where all weights are 0.
@@ -56,7 +58,10 @@ def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> 
 
 
 def _mean(values: Tensor) -> Tensor:
-    """Return the mean, with a gradient that is one number, expanded; that of ``mean`` fills a whole tensor."""
+    """Return the mean, with a gradient of one number, expanded.
+
+    The gradient of torch's ``mean`` fills a whole tensor.
+    """
     if values.dtype in (torch.float32, torch.float64):
         return values.sum() / values.numel()
     return values.mean()  # a sum in half precision would overflow
@@ -67,7 +72,7 @@ Total = Callable[[Tensor], Tensor]
 
 
 def expected_positives(probabilities: Tensor, expected: float | Tensor) -> Tensor:
-    """Squared distance of the mean number of predicted positives from the expected one, over K^2 (EPR, ROLE).
+    """Squared excess of predicted positives per item (EPR, ROLE), over K^2.
 
     R = (mean_i sum_k p_ik - kappa)^2 / K^2 with kappa the expected number of relevant labels per item. It
     reads no labels, so unknown entries do not matter. (Cole et al., CVPR 2021: kappa = 1.5 for VOC, 2.9 for
@@ -101,7 +106,9 @@ def expected_positives(probabilities: Tensor, expected: float | Tensor) -> Tenso
 def expected_positives_with_logits(
     logits: Tensor, expected: float, *, total: Total = torch.sum, processes: int = 1
 ) -> Tensor:
-    """``expected_positives`` of sigmoid(logits), with its gradient in closed form: half the time.
+    """Squared excess of predicted positives of logits, in half the time.
+
+    It is ``expected_positives(sigmoid(logits), expected)``, with its gradient in closed form.
 
     The gradient in a logit is 2 (mean_i sum_k p_ik - kappa) p (1 - p) / (K^2 B). Where several processes share a
     batch, each gets its part's gradient such that the mean over processes is the gradient on the whole batch,
@@ -123,7 +130,7 @@ def expected_positives_with_logits(
 def excess_positives(
     probabilities: Tensor, expected: float, *, total: Total = torch.sum, processes: int = 1
 ) -> float:
-    """Return the mean number of predicted positives per item minus the expected one.
+    """Return the mean number of predicted positives minus the expected one.
 
     Args:
         probabilities: (B, K) in [0, 1], float32 or float64.
@@ -135,7 +142,9 @@ def excess_positives(
 
 
 def gradient_balance(logits: Tensor, labels: Tensor, *, total: Total = torch.sum) -> Tensor:
-    """Return |sum over positives of (1 - p) - sum over negatives of p|, the adaptive loss of HML.
+    """Return the adaptive loss of HML: how far the signs' gradients differ.
+
+    It is |sum over positives of (1 - p) - sum over negatives of p|.
 
     p = sigmoid(logits), summed over all entries of the batch; unknown entries (-1) count as negatives. The
     terms are the sizes of the entries' gradients; their difference equals the number of positives minus the

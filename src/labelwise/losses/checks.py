@@ -1,4 +1,4 @@
-"""Refusals of all losses: shapes that differ, whole-number scores, codes that are none, arguments out of range."""
+"""Checks of the arguments of all losses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from labelwise.errors import UserError, near
 
 
 def check_pair(x: Tensor, y: Tensor | None) -> None:
-    """Refuse scores that are not floating-point; labels of another shape or that require a gradient; other codes.
+    """Refuse scores and labels that no loss can read.
+
+    That is scores that are not floating-point; labels of another shape or that require a gradient; other codes.
 
     Codes are 1, 0 and -1, and the fractions between 0 and 1. On an accelerator, where looking at them would wait for
     everything before, ``mark_codes`` has the others give NaN.
@@ -50,13 +52,19 @@ def _check_codes(y: Tensor) -> None:
 
 
 def mark_codes(value: Tensor, y: Tensor | None) -> None:
-    """Set the losses ``value`` of entries whose code is none to NaN, without waiting for the device."""
+    """Set the losses of entries without a valid code to NaN.
+
+    ``value`` changes in place, without waiting for the device.
+    """
     if y is not None and y.device.type != "cpu" and y.dtype != torch.bool:
         value.masked_fill_(_no_code(y), torch.nan)
 
 
 def _no_code(y: Tensor) -> Tensor:
-    """Return where ``y`` is neither -1 nor in [0, 1], NaN included."""
+    """Return the entries of ``y`` that are neither -1 nor in [0, 1].
+
+    NaN is one of them.
+    """
     wrong = y.clamp(0, 1) != y
     # Without a sign there is no -1, and torch would take 255 for it.
     return wrong if y.dtype == torch.uint8 else wrong & (y != -1)
@@ -76,7 +84,10 @@ def check_choice(name: str, value: str, options: tuple[str, ...]) -> None:
 
 
 def parameter(name: str, value: float | Tensor) -> Tensor:
-    """Return a scalar argument as a tensor of one entry that keeps its gradient."""
+    """Return a scalar argument as a tensor that keeps its gradient.
+
+    It has one entry.
+    """
     if isinstance(value, Tensor):
         if value.numel() != 1:
             raise UserError(f"{name} must be one number, got a tensor of shape {tuple(value.shape)}")

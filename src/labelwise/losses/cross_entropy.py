@@ -15,7 +15,9 @@ _LOG2_E = math.log2(math.e)
 
 
 def cross_entropy(x: Tensor, y: Tensor, need: bool) -> tuple[Tensor, Tensor | None]:
-    """Return -y log p - (1 - y) log(1 - p) and, where needed, its slope p - y, with p = sigmoid(x).
+    """Return the binary cross-entropy and, where needed, its slope p - y.
+
+    It is -y log p - (1 - y) log(1 - p), with p = sigmoid(x).
 
     Written as relu(x) - xy + log(1 + e^-|x|), whose terms do not cancel: the loss of an entry that is nearly
     right keeps its relative precision.
@@ -25,7 +27,7 @@ def cross_entropy(x: Tensor, y: Tensor, need: bool) -> tuple[Tensor, Tensor | No
 
 
 def positives(labels: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return labels or targets as numbers in [0, 1]: unknown (-1) as 0."""
+    """Return labels as numbers in [0, 1], unknown (-1) as 0."""
     return labels.to(dtype, copy=True).clamp_(min=0)
 
 
@@ -39,7 +41,7 @@ def unknowns(labels: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
-    """Binary cross-entropy with every unknown entry taken as irrelevant ("missing = no", AN).
+    """Cross-entropy with unknown entries as irrelevant ("missing = no", AN).
 
     With p = sigmoid(logits): -log p where the label is 1, -log(1 - p) where it is 0 or unknown (-1). (Cole et
     al., CVPR 2021.)
@@ -62,7 +64,9 @@ def _assume_negative(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, T
 
 
 def soft_targets(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy against soft targets t: -t log p - (1 - t) log(1 - p), with p = sigmoid(logits).
+    """Cross-entropy against soft targets.
+
+    It is -t log p - (1 - t) log(1 - p), with p = sigmoid(logits) and t the target.
 
     A target of -1 (unknown) counts as 0; to leave such entries out, give them weight 0 in ``reduce``. The
     targets are constants: they get no gradient.
@@ -209,7 +213,7 @@ def entropy_minimization(logits: Tensor, labels: Tensor, alpha: float = 1.0) -> 
 
 
 def _entropy(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
-    """Return the cross-entropy on known entries and ``weight`` times the entropy on unknown ones."""
+    """Return cross-entropy on known entries, weighted entropy on unknown ones."""
     check_range("alpha", weight, -math.inf)
 
     def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:

@@ -11,7 +11,9 @@ from labelwise.losses.pointwise import Needs, pointwise
 
 
 def focal(logits: Tensor, labels: Tensor, gamma: float = 2.0) -> Tensor:
-    """Focal loss: -(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others.
+    """Focal loss: entries that are already right weigh less.
+
+    It is -(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others.
 
     p = sigmoid(logits). An unknown entry (-1) counts as irrelevant; there is no class weight. (Lin et al.,
     ICCV 2017.)
@@ -39,7 +41,9 @@ def asymmetric(
     clip: float = 0.05,
     detach_focus: bool = True,
 ) -> Tensor:
-    """Asymmetric loss (ASL): focal, with its own exponent for each side and easy negatives cut off.
+    """Asymmetric loss (ASL): focal, with easy negatives cut off.
+
+    Each side has its own exponent.
 
     -(1 - p)^gamma_positive log p on relevant entries, -m^gamma_negative log(1 - m) with m = max(p - clip, 0)
     on all others, p = sigmoid(logits). An unknown entry (-1) counts as irrelevant. With ``detach_focus`` the
@@ -98,5 +102,8 @@ def asymmetric(
 
 
 def _power(base: Tensor, exponent: float) -> Tensor:
-    """Return base ** exponent as a new tensor, by squaring for the published exponent: many times faster."""
+    """Return base ** exponent as a new tensor.
+
+    The published exponent, 4, goes by squaring: many times faster.
+    """
     return base.square().square_() if exponent == 4 else base.pow(exponent)

@@ -1,4 +1,4 @@
-"""The one driver of the entrywise losses: value and slope together, block by block, at least in float32.
+"""Entrywise losses: value and slope together, block by block.
 
 A loss is a rule on a block of rows that returns its values and their derivatives in closed form. Doing so on
 blocks that stay in the processor's cache costs a third of the same formula through autograd, and half the
@@ -27,14 +27,19 @@ _ENTRIES_PER_THREAD = 2**17
 
 
 def working_dtype(x: Tensor) -> torch.dtype:
-    """Return float64 for float64 and float32 for everything narrower, whatever autocast says."""
+    """Return the dtype to compute in: float64 for float64, else float32.
+
+    Autocast changes nothing.
+    """
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
 def pointwise(
     rule: Rule, x: Tensor, y: Tensor | None, *parameters: Tensor, pull: Pull | None = None
 ) -> Tensor:
-    """Return the values of ``rule`` on every entry, differentiable once in ``x`` and the 0-d ``parameters``.
+    """Return a rule's values on every entry, differentiable once.
+
+    It is so in ``x`` and in the 0-d ``parameters``.
 
     ``rule(x, y, *parameters, needs)`` gets a block of rows of ``x`` (in the working dtype) and of ``y`` (as
     it is), and returns the values and, where ``needs`` asks for any derivative, the one in ``x``. Where a
@@ -49,7 +54,10 @@ def pointwise(
 
 
 def _blocks(x: Tensor) -> Iterator[slice]:
-    """Yield slices of rows small enough for the cache; on an accelerator, one slice."""
+    """Yield slices of rows that fit the cache.
+
+    On an accelerator it is one slice.
+    """
     rows = x.shape[0]
     entries = _ENTRIES_PER_THREAD * torch.get_num_threads()
     step = max(1, entries * rows // max(1, x.numel())) if x.device.type == "cpu" else max(1, rows)
@@ -101,5 +109,5 @@ class _Pointwise(torch.autograd.Function):
 
 
 def _scalars(x: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
-    """Return the parameters where and how the rules compute."""
+    """Return the parameters in the dtype and place of the rules."""
     return [parameter.to(device=x.device, dtype=working_dtype(x)) for parameter in parameters]

@@ -1,4 +1,4 @@
-"""One file a method, and the registry: ``names()``, ``get(id)``, ``register(method)``."""
+"""Methods, a file each, and their registry: ``names``, ``get``, ``register``."""
 
 from __future__ import annotations
 
@@ -75,7 +75,10 @@ def names() -> list[str]:
 
 
 def get(method: str) -> type[Method]:
-    """Return a method's class, whose ``spec`` is its registry entry; ``UserError`` for an unknown id."""
+    """Return a method's class, whose ``spec`` is its registry entry.
+
+    ``UserError`` for an unknown id.
+    """
     if method not in _CLASSES:
         raise UserError(f"there is no method {method!r}: {near(method, _CLASSES)}")
     entry = _CLASSES[method]

@@ -11,7 +11,7 @@ from labelwise.methods.spec import SETTINGS, MethodSpec
 
 
 class AssumeNegative(Method):
-    """Binary cross-entropy in which every unknown entry counts as irrelevant, in unlabelled rows too."""
+    """Cross-entropy with every unknown entry as irrelevant, in unlabelled rows too."""
 
     spec = MethodSpec(
         id="an",
@@ -24,7 +24,10 @@ class AssumeNegative(Method):
     )
 
     def plan(self) -> list[Stage]:
-        """One stage over all items: a row without labels is read as a row without positives."""
+        """One stage over all items.
+
+        A row without labels is read as a row without positives.
+        """
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     def start_labels(self) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""ASL: focal, with its own exponent for each sign and easy negatives cut off (Ridnik et al., ICCV 2021)."""
+"""ASL: focal loss with easy negatives cut off (Ridnik et al., ICCV 2021)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperpa
 
 
 class Asymmetric(NegativeByAssumption):
-    """-(1 - p)^gamma_positive log p on relevant entries, -m^gamma_negative log(1 - m), m = max(p - clip, 0), on others.
+    """Focal loss with an exponent for each sign, and easy negatives cut off.
+
+    It is -(1 - p)^gamma_positive log p on relevant entries, and -m^gamma_negative log(1 - m), m = max(p - clip, 0), on
+    others.
 
     The released loss sums over batch and labels, with learning rates to match; here it is the mean over entries as
     in every method, which under Adam is the same. Its class has gamma_positive 1, the recipe that it is known for has

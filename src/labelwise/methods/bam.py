@@ -1,4 +1,4 @@
-"""BAM: the binary angular margin loss on the items that carry labels (Li et al., NeurIPS 2024)."""
+"""BAM: the binary angular margin on labelled items (Li et al., NeurIPS 2024)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ ANGULAR_DEPARTURES = (
 
 
 class BinaryAngularMargin(NegativeByAssumption):
-    """Binary cross-entropy of s (cos theta - m y); an unknown entry of a labelled row counts as negative."""
+    """Binary cross-entropy of logits s (cos theta - m y).
+
+    An unknown entry of a labelled row counts as negative.
+    """
 
     spec = MethodSpec(
         id="bam",
@@ -71,6 +74,9 @@ class BinaryAngularMargin(NegativeByAssumption):
         return self.mean(values, batch)
 
     def logits(self, outputs: Outputs) -> Tensor:
-        """Return s (cos theta - m/2): 0 midway between the negatives' boundary 0 and the positives' m."""
+        """Return the logits s (cos theta - m/2).
+
+        0 is midway between the negatives' boundary 0 and the positives' m.
+        """
         logits: Tensor = self.hp.scale * (outputs.scores.float() - self.hp.margin / 2)
         return logits

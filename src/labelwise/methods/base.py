@@ -1,4 +1,4 @@
-"""The interface of a method: plan, item state, refresh, loss, step and score.
+"""Interface of a method: plan, item state, refresh, loss, step, score.
 
 A method says how unknown entries get a target and a weight, and which loss reads them. Everything else (devices,
 batches, checkpoints, resuming) is the engine's, which knows no method by name.
@@ -31,7 +31,9 @@ Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair
 
 @dataclass(frozen=True)
 class Optimiser:
-    """An optimiser over the parameters whose names begin with one of ``parameters`` (all of them when empty).
+    """Optimiser over some or all parameters.
+
+    They are those whose names begin with one of ``parameters`` (all of them when empty).
 
     ``rates`` multiplies the learning rate of the parameters whose name begins with a key (``{"backbone": .1}``).
     ``schedule`` is ``"constant"`` or ``"one_cycle"`` (the learning rate is then the peak, reached after
@@ -73,7 +75,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Problem:
-    """What a method may know of the labels it trains on.
+    """Labels that a method trains on, and what it may know of them.
 
     ``labels`` (n, K) int8 in {1, 0, -1}; ``prior`` (K,) the share of positives of each label, or None where nothing
     identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``head_start`` is ``"ridge"`` (the closed form)
@@ -104,7 +106,10 @@ class Problem:
 
     @cached_property
     def groups(self) -> dict[str, np.ndarray]:
-        """The item indices (int64, ascending) of every group that a stage may name."""
+        """Item indices of every group that a stage may name.
+
+        They are int64, ascending.
+        """
         unknown = (self.labels == -1).sum(1)
         tests = {
             "all": unknown >= 0,
@@ -119,7 +124,10 @@ class Problem:
 
     @property
     def assumed_negative(self) -> np.ndarray:
-        """The labels with unknown as 0 in the rows of ``assumed_negative_group``; the other rows stay unknown."""
+        """Labels with unknown as 0 in the rows of ``assumed_negative_group``.
+
+        The other rows stay unknown.
+        """
         assumed: np.ndarray = np.maximum(self.labels, 0)
         if self.assumed_negative_group != "all":
             unlabelled = self.groups["unlabelled"]
@@ -128,7 +136,7 @@ class Problem:
 
     @property
     def assumed_negative_group(self) -> str:
-        """The group of rows whose unknown entries may count as negative.
+        """Group of rows whose unknown entries may count as negative.
 
         All rows when no negative is known: a row without positives is then a row like any other (NUS-WIDE has
         22% of them). Otherwise the rows with a known entry: a wholly unknown row is an unlabelled item.
@@ -140,11 +148,14 @@ class Problem:
 
     @property
     def labels_of_both_signs(self) -> np.ndarray:
-        """The labels, with unknown as negative where no negative is known: a start needs both signs."""
+        """Labels, with unknown as negative where no negative is known.
+
+        A start needs both signs.
+        """
         return self.labels if self.assumed_negative_group == "labelled" else self.assumed_negative
 
     def truth(self, method: str) -> np.ndarray:
-        """Return the true labels (n, K), which an oracle alone may ask for.
+        """Return the true labels (n, K), for an oracle alone.
 
         Raises ``UserError``, naming the method, where there are none or where they do not fit the labels.
         """
@@ -161,7 +172,9 @@ class Problem:
         return self.true_labels
 
     def unknown_prior(self, method: str) -> np.ndarray:
-        """Return the expected share of positives among each label's unknown entries, (K,) float64.
+        """Return the expected share of positives among each label's unknown entries.
+
+        They are (K,) float64.
 
         Incomplete rows are expected to have ``prior`` times their number of positives, of which those already known
         are taken off. Raises ``UserError``, naming the method, where there is no prior.
@@ -180,7 +193,7 @@ class Problem:
 
 @dataclass
 class Batch:
-    """What a loss sees of a step.
+    """Inputs, outputs and item state of one step.
 
     ``index`` (B,) int64 item ids; ``labels`` (B, K) int8; ``state`` the batch's rows of every slot of the item
     state; ``outputs`` and ``rows`` by view: ``rows[view]`` is the slice of the batch that the view covers.
@@ -200,13 +213,13 @@ class Batch:
 
     @property
     def scores(self) -> Tensor:
-        """The head's outputs (B, K) of the batch's only view, logits or cosines."""
+        """Outputs (B, K) of the batch's only view, logits or cosines."""
         (outputs,) = self.outputs.values()
         return outputs.scores
 
 
 class Trainer(Protocol):
-    """The engine's side of a step."""
+    """Interface of the engine's side of a step."""
 
     network: Network
 
@@ -221,11 +234,14 @@ class Trainer(Protocol):
         """Add the gradients of ``loss``."""
 
     def update(self, *names: str) -> None:
-        """Step the optimisers of these names (all without any) and clear every gradient."""
+        """Step optimisers by name, or all, and clear every gradient."""
 
 
 def head_rate(trainer: Trainer) -> float:
-    """Return the head's present learning rate: a backbone and a method's own parameters may have others."""
+    """Return the present learning rate of the head.
+
+    A backbone and a method's own parameters may have others.
+    """
     groups = [group for optimiser in trainer.optimisers.values() for group in optimiser.param_groups]
     head = {id(parameter) for parameter in trainer.network.head.parameters()}
     for group in groups:
@@ -235,7 +251,10 @@ def head_rate(trainer: Trainer) -> float:
 
 
 class Pool(Protocol):
-    """All training items as one network in evaluation mode sees them, from stored weak-view features."""
+    """All training items as one network in evaluation mode sees them.
+
+    Its features are stored ones of the weak view.
+    """
 
     network: Network
     state: ItemState
@@ -256,7 +275,9 @@ class Pool(Protocol):
 
 
 class Method(nn.Module):
-    """A method's base: one subclass a file, with its registry entry as ``spec``.
+    """Base of all methods: one subclass a file, with its ``spec``.
+
+    ``spec`` is its registry entry.
 
     Buffers of the module are statistics that inference needs; its parameters are learnable scalars, which optimisers
     know as ``method.<name>``. Both are saved with the model.
@@ -272,11 +293,17 @@ class Method(nn.Module):
 
     @property
     def reads_truth(self) -> bool:
-        """Whether this method reads the true labels of unknown entries: its results are then no honest ones."""
+        """Whether this method reads the true labels of unknown entries.
+
+        Its results are then no honest ones.
+        """
         return "true_labels" in self.spec.needs
 
     def truth(self) -> np.ndarray:
-        """Return the true labels (n, K), or raise ``UserError`` where there are none."""
+        """Return the true labels (n, K), or raise ``UserError``.
+
+        It is raised where there are none.
+        """
         return self.problem.truth(self.spec.id)
 
     @property
@@ -290,28 +317,43 @@ class Method(nn.Module):
 
     @property
     def angles(self) -> AngleStatistics | None:
-        """The statistics by which this method balances angles; None for one that does not."""
+        """Statistics by which this method balances angles, or None.
+
+        None for one that does not.
+        """
         return None
 
     @property
     def budget(self) -> Budget:
-        """The problem's training budget, or the method's default for the way it tunes."""
+        """Training budget: the problem's, or the method's default.
+
+        The default is for the way it tunes.
+        """
         default = self.spec.head_budget if self.problem.tune == "head" else self.spec.full_budget
         return self.problem.budget or default
 
     def head(self, n_features: int) -> nn.Module:
-        """Return the head that this method trains, from features (B, D) to logits or cosines (B, K)."""
+        """Return a new head, from features (B, D) to outputs (B, K).
+
+        The outputs are logits or cosines.
+        """
         if self.spec.head == "cosine":
             constant = self.problem.tune == "head" or self.starts_from_ridge
             return CosineHead(n_features, self.problem.n_labels, constant=constant)
         return LinearHead(n_features, self.problem.n_labels)
 
     def plan(self) -> list[Stage]:
-        """Return the stages; by default one, over the rows whose unknown entries may count as negative."""
+        """Return the stages; by default one.
+
+        It is over the rows whose unknown entries may count as negative.
+        """
         return [self.stage("train", self.budget.epochs)]
 
     def stage(self, name: str, epochs: int, **changes: Any) -> Stage:
-        """Return a stage over those rows with the budget's batches and optimiser, changed as given."""
+        """Return a stage with the budget's batches and optimiser.
+
+        It is over the rows of ``assumed_negative_group``, and changed as given.
+        """
         settings: dict[str, Any] = {
             "mixture": {self.problem.assumed_negative_group: self.budget.batch_size},
             "optimisers": {"main": self.optimiser()},
@@ -321,13 +363,19 @@ class Method(nn.Module):
         return Stage(name, epochs, **{**settings, **changes})
 
     def optimiser(self, **changes: Any) -> Optimiser:
-        """Return the default optimiser at the budget's rates, which ``rates`` join, changed as given."""
+        """Return the default optimiser at the budget's rates.
+
+        ``rates`` join them; all else is changed as given.
+        """
         rate = self.budget.backbone_rate
         rates = ({} if rate == 1.0 else {"backbone": rate}) | changes.pop("rates", {})
         return Optimiser(**{"learning_rate": self.budget.learning_rate, "rates": rates, **changes})
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels (n, K) that the closed-form start is solved on: what the method believes at first."""
+        """Return the labels (n, K) for the closed-form start.
+
+        They are what the method believes at first.
+        """
         return self.problem.labels
 
     def slots(self) -> dict[str, Slot]:
@@ -338,7 +386,10 @@ class Method(nn.Module):
         """Fit in closed form (stages of zero epochs)."""
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Before an epoch, change the item state from ``pools("averaged")`` or ``pools("raw")``."""
+        """Change the item state before an epoch.
+
+        Features and scores come from ``pools("averaged")`` or ``pools("raw")``.
+        """
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the scalar loss of a batch whose outputs are filled."""
@@ -356,7 +407,10 @@ class Method(nn.Module):
         """Hold parameters within their bounds after an update."""
 
     def logits(self, outputs: Outputs) -> Tensor:
-        """Return the logits (B, K) of the scores: they order items where float32 scores near 1 are tied."""
+        """Return the logits (B, K) of the scores.
+
+        They order items where float32 scores near 1 are tied.
+        """
         if type(self).score is not Method.score:
             return torch.logit(self.score(outputs).double(), eps=1e-15)
         return outputs.scores.float()
@@ -372,7 +426,9 @@ class Method(nn.Module):
         weights: Tensor | None = None,
         over: Literal["entries", "weights"] = "entries",
     ) -> Tensor:
-        """Reduce (B, K) losses to their mean over all entries of the batch, or over the sum of the weights.
+        """Reduce (B, K) losses to their mean.
+
+        The mean is over all entries of the batch, or over the sum of the weights.
 
         ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives. The batch
         is the undivided one: over several processes every one of them has to call this.

@@ -1,4 +1,7 @@
-"""S2ML2-BBAM: self-training whose positives and negatives get the same angular variance (Li et al., NeurIPS 2024)."""
+"""S2ML2-BBAM: self-training with angles of one variance (Li et al., NeurIPS 2024).
+
+Positives and negatives of a label get the same angular variance.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,9 @@ _SECOND_SPLIT = "second split"
 
 
 class BalancedAngularMargin(SelfTraining):
-    """Warm up with the binary angular margin; then pseudo-label, balance the angles, and keep hard negatives.
+    """Self-training on angles whose variance is the same for both signs.
+
+    Warm up with the binary angular margin; then pseudo-label, balance the angles, and keep hard negatives.
 
     Before every epoch of the second stage, from one pass over the stored features: class-aware pseudo-labels of the
     unknown entries (by cosine, which no label chooses), prototypes, mean and variance of each label's angles to its
@@ -164,7 +169,10 @@ class BalancedAngularMargin(SelfTraining):
         self._lines: tuple[tuple[object, ...], losses.BalancingLines] | None = None
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Set targets and angle statistics: pseudo-labels, prototypes, angles, hard negatives, in this order."""
+        """Set pseudo-labels, prototypes, angles and hard negatives, in this order.
+
+        The first and the last give the targets; prototypes and angles the statistics.
+        """
         scored = pools("averaged")
         measured = scored if self.hp.statistics_from == "averaged" else pools("raw")
         # Pseudo-labels come first: prototypes are the means of the positives that they name, angles and the nearest
@@ -192,7 +200,10 @@ class BalancedAngularMargin(SelfTraining):
             self.refreshed.fill_(True)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return mean CE(sigmoid(s (cos psi - m y)), y), psi = theta in the warm-up; entries not used count as 0."""
+        """Return mean CE(sigmoid(s (cos psi - m y)), y).
+
+        psi = theta in the warm-up; entries not used count as 0.
+        """
         margin = {"scale": self.hp.scale, "margin": self.hp.margin, "margin_on": self.hp.margin_on}
         if batch.stage == "warm-up":
             values = losses.binary_angular_margin(batch.scores, self.target(batch), **margin)
@@ -202,7 +213,10 @@ class BalancedAngularMargin(SelfTraining):
         return self.masked_mean(values, batch)
 
     def logits(self, outputs: Outputs) -> Tensor:
-        """Return s (cos(psi_n / 2 + psi_p / 2) - m/2); the released code leaves s and m out."""
+        """Return s (cos(psi_n / 2 + psi_p / 2) - m/2).
+
+        The released code leaves s and m out.
+        """
         # No label is known here: half of each transform, since the choice of one would need the sign.
         cosines = losses.balanced_cosine(outputs.scores, self.angles)
         logits: Tensor = self.hp.scale * (cosines - self.hp.margin / 2)
@@ -210,7 +224,7 @@ class BalancedAngularMargin(SelfTraining):
 
     @property
     def angles(self) -> AngleStatistics:
-        """The statistics in force; before the first refresh they change nothing."""
+        """Angle statistics in force; before the first refresh they change nothing."""
         return AngleStatistics(**self._statistics)
 
     @property
@@ -223,7 +237,10 @@ class BalancedAngularMargin(SelfTraining):
         }
 
     def lines(self, cosines: Tensor) -> losses.BalancingLines:
-        """Return psi = a theta + b of both signs, made anew only when the statistics were written to."""
+        """Return psi = a theta + b of both signs.
+
+        They are made anew only when the statistics were written to.
+        """
         versions = [values._version for values in self._statistics.values()]
         key = (*versions, cosines.dtype, cosines.device)
         if self._lines is None or self._lines[0] != key:
@@ -247,7 +264,10 @@ class BalancedAngularMargin(SelfTraining):
         return super().truth()
 
     def plan(self) -> list[Stage]:
-        """Return the two stages; the warm-up's on the rows of a second split where ``warm_up_seed`` asks for it."""
+        """Return the two stages.
+
+        The warm-up's is on the rows of a second split where ``warm_up_seed`` asks for it.
+        """
         stages = super().plan()
         if self.hp.warm_up_seed is None or stages[0].name != "warm-up":
             return stages
@@ -264,13 +284,19 @@ class BalancedAngularMargin(SelfTraining):
         return labels
 
     def target(self, batch: Batch) -> Tensor:
-        """Return the targets of a batch; the true labels in the warm-up of a second split."""
+        """Return the targets of a batch.
+
+        They are the true labels in the warm-up of a second split.
+        """
         if self.hp.warm_up_seed is None or batch.stage != "warm-up":
             return super().target(batch)
         return torch.from_numpy(self.truth()[batch.index.cpu().numpy()]).to(batch.labels)
 
     def pseudo_scores(self, rows: slice, scores: Tensor) -> Tensor:
-        """Return the cosines by which pseudo-labels are chosen; with ``leak_truth`` transformed by the true sign."""
+        """Return the cosines by which pseudo-labels are chosen.
+
+        With ``leak_truth`` they are transformed by the true sign.
+        """
         if not (self.hp.leak_truth and self.refreshed):
             return scores
         theta = scores.float().clamp(-1, 1).acos()

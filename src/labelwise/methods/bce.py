@@ -10,7 +10,10 @@ from labelwise.methods.spec import MethodSpec
 
 
 class BinaryCrossEntropy(Method):
-    """Mean over entries of -log p where relevant and -log(1 - p) where irrelevant; rows without labels left out."""
+    """Mean binary cross-entropy; rows without labels are left out.
+
+    It is the mean over entries of -log p where relevant and -log(1 - p) where irrelevant.
+    """
 
     spec = MethodSpec(
         id="bce",
@@ -23,5 +26,8 @@ class BinaryCrossEntropy(Method):
     )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean of ``losses.ignore_unknown``; a labelled row has no unknown entry here."""
+        """Return the mean of ``losses.ignore_unknown``.
+
+        A labelled row has no unknown entry here.
+        """
         return self.mean(losses.ignore_unknown(batch.scores, batch.labels), batch)

@@ -1,4 +1,4 @@
-"""The oracle of the single-positive tables: the observed positives and all true negatives."""
+"""Oracle of the single-positive tables: observed positives and true negatives."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 
 class TrueNegatives(Method):
-    """Cross-entropy of the known entries and of every truly irrelevant one; unknown positives cost nothing.
+    """Cross-entropy of observed positives and all true negatives.
+
+    The known entries and every truly irrelevant one have their cross-entropy; unknown positives cost nothing.
 
     It asks what the unknown positives alone would be worth, and needs the true labels for it: it is no method for use.
     The released code compares the truth with a code that its files do not hold, so that its negative term is empty;
@@ -44,7 +46,10 @@ class TrueNegatives(Method):
 
     @cached_property
     def train_labels(self) -> np.ndarray:
-        """The labels (n, K) int8 with the true negatives: 1 where observed, 0 where irrelevant, otherwise -1."""
+        """Labels (n, K) int8 with the true negatives.
+
+        They are 1 where observed, 0 where irrelevant, otherwise -1.
+        """
         truth = self.problem.truth(self.spec.id)
         return np.where((self.problem.labels == -1) & (truth == 0), np.int8(0), self.problem.labels)
 

@@ -1,4 +1,7 @@
-"""CAP: class-aware pseudo-labels, as many positives of each label as its share says (Xie et al., NeurIPS 2023)."""
+"""CAP: class-aware pseudo-labels by each label's share (Xie et al., NeurIPS 2023).
+
+As many positives of each label as its share says.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,9 @@ from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
 
 
 class ClassAwarePseudoLabels(SelfTraining):
-    """Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the others label by label.
+    """Self-training with class-aware pseudo-labels.
+
+    Warm up on the known entries of fair rows; then, before every epoch, pseudo-label the others label by label.
 
     The averaged network scores all items; the prior_k n highest scores of a label become positives. Known entries
     keep their label. Loss: asymmetric (gamma_negative 4, clip .05) on strong views, summed over entries and
@@ -47,12 +52,15 @@ class ClassAwarePseudoLabels(SelfTraining):
     )
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Set the targets of unknown entries from the averaged network's scores; known entries keep theirs."""
+        """Set the targets of unknown entries from the averaged network's scores.
+
+        Known entries keep theirs.
+        """
         pool = pools("averaged")
         pool.state.write("target", self.pseudo_labels(pool))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of the asymmetric loss, masked entries counted as 0."""
+        """Return the mean asymmetric loss, masked entries counted as 0."""
         values = losses.asymmetric(
             batch.scores,
             self.target(batch),

@@ -1,4 +1,7 @@
-"""DRML: two classifiers that disagree where they are unsure, and the relations between labels (Wang et al., 2020)."""
+"""DRML: two classifiers, and the relations between labels (Wang et al., 2020).
+
+The classifiers disagree where they are unsure.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ from labelwise.models import DualRelation
 
 
 class DualRelationLearning(Method):
-    """Four steps a batch: fit all; part the classifiers; bring the features between them; fit the relations.
+    """Two adversarial classifiers and a relation network, in four steps a batch.
+
+    The steps: fit all; part the classifiers; bring the features between them; fit the relations.
 
     The original: a projector P on fixed features, classifiers C1 and C2, a relation network C_R on vec(f1 f2^T) whose
     output is the score; squared errors, each with its own Adam. A: C1 + C2 + .2 C_R over P, C1, C2 (rate 1e-4).
@@ -177,7 +182,10 @@ class DualRelationLearning(Method):
         return {"soft": targets.Slot("float16", fill=float("nan"))}
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Let the incomplete items join on which both classifiers agree best, as many as the epoch's share."""
+        """Let the incomplete items join on which both classifiers agree best.
+
+        As many join as the epoch's share.
+        """
         pool, warm = pools("raw"), round(self.hp.warm_up * self.budget.epochs)
         candidates = self.problem.groups["incomplete"]
         rounds = self.budget.epochs - warm
@@ -219,7 +227,10 @@ class DualRelationLearning(Method):
         return loss.detach()
 
     def whole_error(self, batch: Batch) -> Tensor:
-        """Return the sum of both classifiers' squared errors and ``relation_weight`` times the relation network's."""
+        """Return step A's error: both classifiers' and the relations'.
+
+        It is the sum of the classifiers' squared errors and ``relation_weight`` times the relation network's.
+        """
         first, second = self._outputs(batch)[1:]
         classifiers = self.squared_error(batch, first) + self.squared_error(batch, second)
         return classifiers + float(self.hp.relation_weight) * self.relation_error(batch)
@@ -229,7 +240,10 @@ class DualRelationLearning(Method):
         return self.squared_error(batch, self._outputs(batch)[0])
 
     def squared_error(self, batch: Batch, p: Tensor) -> Tensor:
-        """Return the mean of (p - y)^2 over the entries that are known or have a soft label."""
+        """Return the mean of (p - y)^2.
+
+        The mean is over the entries that are known or have a soft label.
+        """
         soft = batch.state["soft"].to(p.dtype)
         target = torch.where(batch.labels >= 0, batch.labels.to(p.dtype), soft)
         used = ~torch.isnan(target)
@@ -237,7 +251,10 @@ class DualRelationLearning(Method):
         return self.mean(values, batch, weights=used.to(p.dtype), over="weights")
 
     def discrepancy(self, batch: Batch) -> Tensor:
-        """Return ``discrepancy_weight`` times the sum of |f1 - f2| over the entries of incomplete rows."""
+        """Return the classifiers' distance on incomplete rows, weighted.
+
+        It is ``discrepancy_weight`` times the sum of |f1 - f2| over their entries.
+        """
         relation, first, second = self._outputs(batch)
         incomplete = (batch.labels == -1).any(1, keepdim=True).to(first.dtype)
         distance = batch_sum((first - second).abs() * incomplete)

@@ -1,4 +1,4 @@
-"""EM loss: acknowledge the unknown by maximising its entropy (Zhou et al., ECCV 2022)."""
+"""EM loss: unknown entries of maximal entropy (Zhou et al., ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ DEPARTURES = (
 
 
 class EntropyMaximization(Method):
-    """Known entries: binary cross-entropy. Unknown entries: -alpha H(p), so that nothing is claimed of them."""
+    """Cross-entropy of known entries, and -alpha H(p) of unknown ones.
+
+    H is the entropy, which is raised: so nothing is claimed of unknown entries.
+    """
 
     spec = MethodSpec(
         id="em",
@@ -48,5 +51,5 @@ class EntropyMaximization(Method):
     )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of ``losses.entropy_maximization``; it may be negative."""
+        """Return the mean ``losses.entropy_maximization``; it may be negative."""
         return self.mean(losses.entropy_maximization(batch.scores, batch.labels, alpha=self.hp.alpha), batch)

@@ -1,4 +1,4 @@
-"""EM loss + APL: entropy maximisation, then asymmetric self-paced soft negatives (Zhou et al., ECCV 2022)."""
+"""EM loss + APL: entropy, then soft negatives (Zhou et al., ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSp
 
 
 class EntropyMaximizationWithNegatives(Method):
-    """EM loss; from ``warm_up`` on, before every epoch the least likely unknown entries of each label are frozen.
+    """EM loss; later the least likely unknown entries become soft negatives.
+
+    From ``warm_up`` on, before every epoch the least likely unknown entries of each label are frozen.
 
     The EM loss is the cross-entropy of known entries and -alpha H(p) of unknown ones. A frozen entry keeps its
     probability q as a soft negative label for good, and its loss is beta (-q log p - (1 - q) log(1 - p)). In the last
@@ -69,11 +71,17 @@ class EntropyMaximizationWithNegatives(Method):
         return [self.stage("train", self.budget.epochs, refresh=True)]
 
     def slots(self) -> dict[str, targets.Slot]:
-        """Soft negative labels, NaN where there is none: a probability of exactly 0 is a label like any other."""
+        """Soft negative labels, NaN where there is none.
+
+        A probability of exactly 0 is a label like any other.
+        """
         return {"soft": targets.Slot("float32", fill=float("nan"))}
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
-        """Freeze ``negative_share`` U_k / rounds more of each label's U_k unknown entries, the least likely first."""
+        """Freeze this epoch's share of each label's unknown entries.
+
+        It is ``negative_share`` U_k / rounds of the U_k unknown entries of label k, the least likely first.
+        """
         pool = pools("raw")
         rounds = self.budget.epochs - self.warm_epochs
         if not self.warm_epochs < pool.epoch <= self.budget.epochs:
@@ -93,11 +101,17 @@ class EntropyMaximizationWithNegatives(Method):
 
     @property
     def warm_epochs(self) -> int:
-        """Number of epochs before the first soft negatives, at least 1 so that the scores mean something."""
+        """Number of epochs before the first soft negatives.
+
+        At least 1, so that the scores mean something.
+        """
         return max(1, round(float(self.hp.warm_up) * self.budget.epochs))
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of the EM loss, and of beta (-q log p - (1 - q) log(1 - p)) where frozen."""
+        """Return the mean of the EM loss and of the soft negatives'.
+
+        The latter is beta (-q log p - (1 - q) log(1 - p)) of a frozen entry.
+        """
         soft = batch.state["soft"]
         # Frozen is what has a number: q = 0 is a soft label like any other.
         frozen = ~torch.isnan(soft)

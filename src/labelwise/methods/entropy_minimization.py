@@ -1,4 +1,4 @@
-"""Entropy minimisation: be certain about unknown entries, whichever way."""
+"""Entropy minimisation: certainty about unknown entries, whichever way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSp
 
 
 class EntropyMinimization(Method):
-    """Known entries: binary cross-entropy. Unknown entries, in unlabelled rows too: +alpha H(p).
+    """Cross-entropy of known entries, and +alpha H(p) of unknown ones.
+
+    Unknown entries of unlabelled rows take part too.
 
     The original is semi-supervised and one label an item. With positives only nothing says "no" to an entry, so that
     all may end as relevant; the comparison that named it for single positives reports such a collapse. Its weight is
@@ -47,7 +49,10 @@ class EntropyMinimization(Method):
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels, with unknown as negative where no negative is known: a start needs both signs."""
+        """Return the labels for the closed-form start, of both signs.
+
+        Unknown counts as negative where no negative is known: a start needs both signs.
+        """
         return self.problem.labels_of_both_signs
 
     def loss(self, batch: Batch) -> Tensor:

@@ -1,4 +1,7 @@
-"""FlatMatch: labels and pseudo-labels fitted at weights moved against the labels (Huang et al., NeurIPS 2023)."""
+"""FlatMatch: a fit at perturbed weights (Huang et al., NeurIPS 2023).
+
+Labels and pseudo-labels are fitted at weights moved against the labels.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 
 
 class FlatMatch(Consistency):
-    """Descend where the labelled loss is worst nearby, so that labelled and unlabelled data agree on flat ground.
+    """Consistency at the nearby weights of the worst labelled loss.
+
+    Descend where the labelled loss is worst nearby, so that labelled and unlabelled data agree on flat ground.
 
     The original: g is the gradient of the labelled loss at theta. At theta + rho g / |g| (rho = .05), with the running
     statistics of batch normalisation left alone, the loss is the labelled one plus the masked cross-entropy of the
@@ -70,7 +75,10 @@ class FlatMatch(Consistency):
         self.register_buffer("mean_probability", torch.full((problem.n_labels,), 0.5))
 
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
-        """Take the gradient at theta, that at the perturbed weights, and one step along their sum."""
+        """Take one step along the gradients of two places.
+
+        One gradient is taken at theta, the other at the perturbed weights.
+        """
         parameters = [
             p for o in trainer.optimisers.values() for group in o.param_groups for p in group["params"]
         ]
@@ -97,7 +105,10 @@ class FlatMatch(Consistency):
 
     @torch.no_grad()
     def pseudo(self, p: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        """Return hard labels 1[p >= 1/2] and 1 where the confidence reaches its side's threshold, else 0."""
+        """Return hard labels 1[p >= 1/2] and their weights.
+
+        The weight is 1 where the confidence reaches its side's threshold, else 0.
+        """
         decay, mask = self.next_decay(), unknown.to(p.dtype)
         confidence = torch.maximum(p, 1 - p)
         n = batch_sum(mask, 0)
@@ -109,7 +120,10 @@ class FlatMatch(Consistency):
         return labels, (confidence >= torch.where(labels == 1, positive, negative)).to(p.dtype)
 
     def thresholds(self) -> tuple[Tensor, Tensor]:
-        """Return tau m_c / max m of both sides, (K,) negative and (K,) positive."""
+        """Return the thresholds tau m_c / max m of both sides.
+
+        They are (K,) each: those of negatives, and those of positives.
+        """
         m = self.mean_probability
         most = torch.maximum(m, 1 - m)
         return self.mean_confidence * (1 - m) / most, self.mean_confidence * m / most
@@ -117,7 +131,10 @@ class FlatMatch(Consistency):
 
 @contextmanager
 def frozen_statistics(network: nn.Module) -> Iterator[None]:
-    """Leave the running statistics of batch normalisation alone; batches are normalised by their own, as before."""
+    """Leave the running statistics of batch normalisation alone.
+
+    Batches are normalised by their own, as before.
+    """
     moving = [m for m in network.modules() if isinstance(m, _BatchNorm) and m.track_running_stats]
     for module in moving:
         module.track_running_stats = False
@@ -132,7 +149,10 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 def _moved(
     parameters: Sequence[nn.Parameter], direction: Sequence[Tensor | None], length: float
 ) -> Iterator[None]:
-    """Move the parameters by ``length`` along ``direction``; afterwards they are what they were, to the bit."""
+    """Move the parameters by ``length`` along ``direction`` for a while.
+
+    Afterwards they are what they were, to the bit.
+    """
     norms = [d.norm() for d in direction if d is not None]
     scale = length / (torch.stack(norms).norm() + 1e-12) if norms else 0.0
     before = [p.detach().clone() for p in parameters]

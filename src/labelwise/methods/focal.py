@@ -11,7 +11,9 @@ from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSp
 
 
 class Focal(NegativeByAssumption):
-    """-(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others, unknown included.
+    """Focal loss with unknown entries as negative.
+
+    It is -(1 - p)^gamma log p on relevant entries, -p^gamma log(1 - p) on all others, unknown included.
 
     The original's class weight (its alpha) is off, as in the comparisons on missing labels.
     """

@@ -1,4 +1,7 @@
-"""HML: hyperspherical learning whose scale and margin adapt to the balance of signs (Ke et al., ECCV 2022)."""
+"""HML: adaptive scale and margin on the sphere (Ke et al., ECCV 2022).
+
+Scale and margin adapt to the balance of signs.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ _ADAPTIVE_RATE = 1e-3
 
 
 class HypersphericalLearning(NegativeByAssumption):
-    """Cross-entropy of p = sigmoid(s cos(theta + m)), whose scale s and margin m keep the gradients balanced.
+    """Cross-entropy on the sphere, with a learnt scale and margin.
+
+    p = sigmoid(s cos(theta + m)), whose scale s and margin m keep the gradients balanced.
 
     theta is the angle between an item's feature and a label's weight; unknown counts as negative. The loss is the mean
     cross-entropy plus |sum over positives (1 - p) - sum over negatives p| / (B K). The balance sees cosines without
@@ -88,7 +93,10 @@ class HypersphericalLearning(NegativeByAssumption):
         return super().optimiser(**{"rates": {"method.": factor}, **changes})
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return mean CE(sigmoid(s cos(theta + m)), y) + |sum_+ (1 - p) - sum_- p| / (B K)."""
+        """Return the mean cross-entropy plus the balance of signs.
+
+        That is CE(sigmoid(s cos(theta + m)), y) + |sum_+ (1 - p) - sum_- p| / (B K).
+        """
         scale: Tensor = self.scale
         margin: Tensor = self.margin
         if not self.hp.bce_updates_scale:

@@ -1,4 +1,4 @@
-"""Hyperspherical loss: binary cross-entropy with a margin added to the angle (Ke et al., ECCV 2022)."""
+"""Hyperspherical loss: a margin added to the angle (Ke et al., ECCV 2022)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ MEAN_OVER_LABELS = replace(
 
 
 class HypersphericalMargin(NegativeByAssumption):
-    """p = sigmoid(s cos(theta + m)), theta the angle between feature and label weight; unknown counts as negative.
+    """Cross-entropy on the sphere, unknown as negative.
+
+    p = sigmoid(s cos(theta + m)), theta the angle between feature and label weight.
 
     The margin is inside the angle, for positives and negatives, in training and at inference.
     """
@@ -66,6 +68,9 @@ class HypersphericalMargin(NegativeByAssumption):
         return self.mean(values, batch)
 
     def logits(self, outputs: Outputs) -> Tensor:
-        """Return s cos(theta + m), without m unless it applied to both signs."""
+        """Return the logits s cos(theta + m).
+
+        They are without m unless it applied to both signs.
+        """
         margin = self.hp.margin if self.hp.margin_on == "both" else 0.0
         return losses.hyperspherical_logits(outputs.scores, scale=self.hp.scale, margin=margin)

@@ -10,7 +10,10 @@ from labelwise.methods.spec import Departure, MethodSpec
 
 
 class IgnoreUnknown(Method):
-    """The mean over known entries of their binary cross-entropy; an unknown entry teaches nothing."""
+    """Mean binary cross-entropy over known entries.
+
+    An unknown entry teaches nothing.
+    """
 
     spec = MethodSpec(
         id="ignore_unknown",

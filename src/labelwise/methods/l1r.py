@@ -9,7 +9,9 @@ from labelwise.methods.spec import SETTINGS, Hyperparameter, MethodSpec
 
 
 class L1Regularised(PenalisedHead):
-    """Mean binary cross-entropy with unknown as negative, plus lambda sum |W| over the head's weights.
+    """Assumed negatives, plus lambda sum |W| over the head's weights.
+
+    The mean binary cross-entropy takes unknown as negative.
 
     A baseline whose code and coefficient were not released: which weights are penalised, and how much, is ours.
     """

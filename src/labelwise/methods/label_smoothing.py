@@ -19,7 +19,9 @@ EPSILON = Hyperparameter(
 
 
 class LabelSmoothing(NegativeByAssumption):
-    """Binary cross-entropy against 1 - epsilon for relevant entries, and epsilon for all others, unknown included.
+    """Binary cross-entropy against smoothed labels, unknown as negative.
+
+    The target is 1 - epsilon for relevant entries, and epsilon for all others, unknown included.
 
     Found on small problems: probabilities nearer to the truth than those of ``an``, and no better ranking.
     """

@@ -10,7 +10,9 @@ from labelwise.methods.spec import Budget
 
 
 class LabelSmoothingLinearInit(LinearInit, LabelSmoothing):
-    """Label smoothing on assumed negatives, for the head on the frozen network first, then for everything.
+    """Label smoothing for the head first, then for the whole network.
+
+    Unknown entries count as negative; the network is frozen while the head trains alone.
 
     The paper's first stage has learning rate 1e-4, batches of 8 (NUS 16) and 25 epochs, its second 10 epochs.
     """

@@ -11,7 +11,9 @@ from labelwise.methods.spec import Departure, MethodSpec
 
 
 class LargeLossPermanentCorrection(LargeLoss):
-    """Assume negative; after the first epoch ``rate`` of a batch's unknown entries turns positive, for good.
+    """Assumed negatives; those of largest loss turn positive for good.
+
+    After the first epoch the share ``rate`` of a batch's unknown entries turns positive in every step.
 
     The entries of largest loss among those not yet turned; a known entry never turns.
     """
@@ -40,7 +42,10 @@ class LargeLossPermanentCorrection(LargeLoss):
         return {"flipped": targets.Slot("bool")}
 
     def loss(self, batch: Batch) -> Tensor:
-        """Turn this batch's entries and return the mean over entries of the loss of the corrected labels."""
+        """Turn entries of this batch, and return the loss.
+
+        It is the mean over entries of the loss of the corrected labels.
+        """
         flipped = batch.state["flipped"]
         if batch.epoch > 1:
             flipped = flipped | self.largest(batch.scores, (batch.labels == -1) & ~flipped, self.hp.rate)

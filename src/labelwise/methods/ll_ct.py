@@ -11,7 +11,10 @@ from labelwise.methods.spec import MethodSpec
 
 
 class LargeLossTemporaryCorrection(LargeLoss):
-    """Assume negative; the (e - 1) rate unknown entries of largest loss in a batch of epoch e count as positive."""
+    """Assumed negatives; those of largest loss count as positive this step.
+
+    In epoch e the share (e - 1) rate of a batch's unknown entries, those of largest loss, counts as positive.
+    """
 
     spec = MethodSpec(
         id="ll_ct",
@@ -26,6 +29,6 @@ class LargeLossTemporaryCorrection(LargeLoss):
     )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of the assumed-negative loss of the corrected labels."""
+        """Return the mean assumed-negative loss of the corrected labels."""
         corrected = self.largest(batch.scores, batch.labels == -1, self.share(batch.epoch))
         return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(corrected, 1)), batch)

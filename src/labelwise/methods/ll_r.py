@@ -11,7 +11,10 @@ from labelwise.methods.spec import MethodSpec
 
 
 class LargeLossRejection(LargeLoss):
-    """Assume negative, without the (e - 1) rate largest losses of unknown entries of a batch in epoch e."""
+    """Assumed negatives without those of largest loss.
+
+    In epoch e the share (e - 1) rate of a batch's unknown entries, those of largest loss, is left out.
+    """
 
     spec = MethodSpec(
         id="ll_r",
@@ -26,7 +29,10 @@ class LargeLossRejection(LargeLoss):
     )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over all entries of the assumed-negative loss, rejected ones counted as 0."""
+        """Return the mean assumed-negative loss, rejected entries counted as 0.
+
+        The mean is over all entries.
+        """
         values = losses.assume_negative(batch.scores, batch.labels)
         rejected = self.largest(batch.scores, batch.labels == -1, self.share(batch.epoch))
         return self.mean(values.masked_fill(rejected, 0.0), batch)

@@ -1,4 +1,7 @@
-"""MIME: labels ask for what concerns them, and sure unknown entries become positive (Liu et al., ICML 2023)."""
+"""MIME: label queries, and sure unknowns as positives (Liu et al., ICML 2023).
+
+Labels ask for what concerns them, and sure unknown entries become positive.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ from labelwise.models import LabelQueries
 
 
 class MutualLabelEnhancement(Method):
-    """Assume negative, on label embeddings drawn from Gaussians; from the warm-up on, sure unknowns become positive.
+    """Assumed negatives on random label embeddings; sure unknowns become positive.
+
+    The embeddings are drawn from Gaussians; unknowns become positive from the warm-up on.
 
     The original: a transformer decoder with one query a label on a feature map, z ~ N(mu, sigma^2) of 256 numbers,
     10 samples averaged, one linear output a label; mean binary cross-entropy with unknown as negative + beta KL(z,
@@ -126,11 +131,11 @@ class MutualLabelEnhancement(Method):
         return super().optimiser(**{"name": "adamax", "rates": rates, **changes})
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels with unknown as negative in the teaching rows."""
+        """Return the labels with assumed negatives."""
         return self.problem.assumed_negative
 
     def slots(self) -> dict[str, targets.Slot]:
-        """1 for every unknown entry that became positive."""
+        """Flag of every unknown entry that became positive."""
         return {"found": targets.Slot("int8")}
 
     def refresh(self, pools: Callable[[str], Pool]) -> None:
@@ -145,7 +150,10 @@ class MutualLabelEnhancement(Method):
         pool.state.write("found", positive)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over teaching rows of the binary cross-entropy at drawn outputs, plus beta KL."""
+        """Return the mean cross-entropy at drawn outputs, plus beta KL.
+
+        The mean is over the rows that train.
+        """
         (outputs,) = batch.outputs.values()
         spread, divergence = outputs.parts
         drawn = outputs.scores + spread * self.noise(batch).to(spread)
@@ -157,7 +165,10 @@ class MutualLabelEnhancement(Method):
         return self.mean(values, batch, weights=teaches, over="weights")
 
     def noise(self, batch: Batch) -> Tensor:
-        """Return the mean of ``samples`` standard normal numbers for each entry, (B, K) float32."""
+        """Return the mean of ``samples`` standard normal numbers an entry.
+
+        They are (B, K) float32.
+        """
         index, labels = batch.index.numpy(), batch.labels.shape[1]
         drawn = normal_numbers(index, labels, purpose="noise", seed=self.problem.seed, epoch=batch.epoch)
         return torch.from_numpy(drawn / np.float32(self.hp.samples) ** np.float32(0.5))

@@ -12,7 +12,9 @@ from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 
 class NegativeLabelSmoothing(NegativeByAssumption):
-    """Binary cross-entropy against 1 for known positives, 0 for known negatives and epsilon for unknown entries.
+    """Cross-entropy with only the assumed negatives smoothed.
+
+    The target is 1 for known positives, 0 for known negatives and epsilon for unknown entries.
 
     A baseline whose code was not released; epsilon is that of label smoothing. Ours: a known negative is not
     smoothed, since nothing is assumed of it. Found on small problems: probabilities nearer to the truth than those of
@@ -37,7 +39,7 @@ class NegativeLabelSmoothing(NegativeByAssumption):
     )
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return the mean over entries of ``losses.label_smoothing`` with only unknown entries smoothed."""
+        """Return the mean ``losses.label_smoothing`` with unknown entries alone smoothed."""
         values = losses.label_smoothing(
             batch.scores, batch.labels, positive=0.0, negative=0.0, unknown=self.hp.epsilon
         )

@@ -1,4 +1,6 @@
-"""Sums, means and rankings over a whole batch, of which each process of a distributed run holds some rows.
+"""Sums, means and rankings over a batch that processes share.
+
+Each process of a distributed run holds some rows.
 
 Row j of a batch lies with process j mod W. Data-parallel training averages gradients over the W processes: here each
 process gets W times its own part's gradient, so that the average is the gradient on the undivided batch.
@@ -19,7 +21,9 @@ def ranks() -> int:
 
 
 def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
-    """Sum over the whole batch: over the entries here (along ``dim``) and, in a distributed run, over all ranks.
+    """Sum over the whole batch.
+
+    That is over the entries here (along ``dim``) and, in a distributed run, over all ranks.
 
     The gradient of a function of this sum, averaged over ranks as data-parallel training does, equals the gradient
     on the undivided batch.
@@ -32,12 +36,17 @@ def batch_sum(values: Tensor, dim: int | None = None) -> Tensor:
 
 
 def batch_entries(values: Tensor) -> Tensor:
-    """Return the number of entries of the whole batch, a scalar of the dtype of ``values`` (B, K)."""
+    """Return the number of entries of the whole batch.
+
+    It is a scalar of the dtype of ``values`` (B, K).
+    """
     return batch_sum(values.new_tensor(float(values.numel())))
 
 
 def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
-    """Return sum(w l) / sum(w) over the whole batch, 0 where all weights are 0; over all entries without weights.
+    """Return the weighted mean over the whole batch.
+
+    It is sum(w l) / sum(w), 0 where all weights are 0; over all entries without weights.
 
     ``values`` l and ``weights`` w are (B, K) floating-point; a process may hold no row.
     """
@@ -51,7 +60,10 @@ def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
 
 
 def whole_batch(rows: Tensor) -> Tensor:
-    """Return the rows (B, ...) of the undivided batch in its order, without gradient, given those here (b, ...)."""
+    """Return the rows of the undivided batch, without gradient.
+
+    They are (B, ...) in the batch's order, given those here (b, ...).
+    """
     rows, world = rows.detach(), ranks()
     if world == 1:
         return rows
@@ -75,7 +87,10 @@ def own_rows(whole: Tensor) -> Tensor:
 
 
 class _SumOverRanks(torch.autograd.Function):
-    """The sum over all processes, whose gradient is W times that of its own part."""
+    """Sum over all processes.
+
+    Its gradient is W times that of its own part.
+    """
 
     @staticmethod
     def forward(ctx: Any, total: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""From a description of the labels to a method, and why."""
+"""Recommendation of a method for given labels, and why."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from labelwise.errors import UserError
 
 @dataclass(frozen=True)
 class Recommendation:
-    """A method's id, the reason for it, and what else is worth trying: (id, reason) pairs."""
+    """Recommended method, the reason, and alternatives.
+
+    The alternatives are (id, reason) pairs: what else is worth trying.
+    """
 
     method: str
     reason: str
@@ -23,7 +26,10 @@ class Recommendation:
 
 
 def check_positive(summary: Summary) -> None:
-    """Refuse labels that teach nothing: no entry is known to be relevant."""
+    """Refuse labels without a known positive: nothing can be learnt.
+
+    Raises ``UserError`` in one line.
+    """
     if summary.positives.any():
         return
     if summary.setting == "unlabelled":
@@ -35,7 +41,9 @@ def check_positive(summary: Summary) -> None:
 
 
 def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recommendation:
-    """Return the method to begin with for labels as ``describe`` found them.
+    """Return the method to begin with, for described labels.
+
+    They are as ``describe`` found them.
 
     ``ridge`` is the answer on fixed features in every setting: in this library's measurements no published loss beats
     a tuned closed form there by more than it risks. The alternatives are what to compare it with. With ``tune="all"``

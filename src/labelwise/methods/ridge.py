@@ -1,4 +1,4 @@
-"""Ridge: the closed-form base learner that every head on fixed features starts from."""
+"""Ridge: the closed form that heads on fixed features start from."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ _SLOPE = 4.0
 
 
 class Ridge(Method):
-    """Linear ridge regression on the known entries, lambda and input scaling chosen by exact leave-one-out.
+    """Linear ridge regression on the known entries.
+
+    lambda and input scaling are chosen by exact leave-one-out.
 
     Where no negative is known, unknown entries count as absent.
     """
@@ -48,7 +50,10 @@ class Ridge(Method):
         start_from_ridge(pool.network.head, pool.ridge(), slope=_SLOPE)  # type: ignore[arg-type]
 
     def logits(self, outputs: Outputs) -> Tensor:
-        """Return the logits of the regression's output squeezed into (0, 1) without changing its order."""
+        """Return the logits of the regression's squeezed output.
+
+        It is squeezed into (0, 1) without changing its order.
+        """
         raw = outputs.scores.double() / _SLOPE + 0.5
         return torch.from_numpy(logits(raw.cpu().numpy())).to(outputs.scores.device)
 

@@ -1,4 +1,7 @@
-"""ROLE: estimate the labels online, beside the classifier, so that both agree (Cole et al., CVPR 2021)."""
+"""ROLE: estimated labels beside the classifier (Cole et al., CVPR 2021).
+
+Labels are estimated online, so that both agree.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,9 @@ _LONG = 1 << 15
 
 
 class OnlineLabelEstimation(ExpectedPositives):
-    """A classifier p and an estimate q = sigmoid(Theta) of every entry, each the other's target.
+    """Classifier p and label estimates q, each the other's target.
+
+    Every entry has an estimate, q = sigmoid(Theta).
 
     L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2, with l the mean over entries of the known ones'
     cross-entropy, CE(t -> u) the mean cross-entropy of u against t as a constant, and R as in EPR. Theta starts at
@@ -105,7 +110,10 @@ class OnlineLabelEstimation(ExpectedPositives):
         return [replace(stage, refresh=True) for stage in super().plan()]
 
     def slots(self) -> dict[str, targets.Slot]:
-        """The estimator's logits, its two moments, and the step at which a row was last moved."""
+        """Logits, moments and last step of the label estimates.
+
+        Two moments, and the step at which a row was last moved.
+        """
         entries = {name: targets.Slot("float32") for name in ("theta", "first", "second")}
         return {**entries, "steps": targets.Slot("int32", per="item")}
 
@@ -124,7 +132,9 @@ class OnlineLabelEstimation(ExpectedPositives):
             pool.state.write("theta", theta.astype(np.float32), rows)
 
     def loss(self, batch: Batch) -> Tensor:
-        """Return L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2, as a function of p alone.
+        """Return the loss L as a function of p alone.
+
+        L = (l(p) + l(q) + CE(q -> p) + CE(p -> q) + R(p) + R(q)) / 2.
 
         Theta has no gradient here: ``move`` takes its step in closed form, on the rows of the batch.
         """
@@ -153,7 +163,10 @@ class OnlineLabelEstimation(ExpectedPositives):
 
     @torch.no_grad()
     def move(self, batch: Batch, rate: float) -> None:
-        """Take one Adam step on the estimates of the batch's rows and write them back."""
+        """Take one Adam step on the estimates of the batch's rows.
+
+        Then write them back.
+        """
         state, y = batch.state, batch.labels
         p, q = torch.sigmoid(batch.scores.float()), torch.sigmoid(state["theta"])
         # B K dL/dTheta: of l(q) + CE(p -> q), each q minus its target, and of R(q) = (excess / K)^2.
@@ -167,12 +180,17 @@ class OnlineLabelEstimation(ExpectedPositives):
 
 
 def times(labels: Tensor) -> Tensor:
-    """Return how many cross-entropies an entry has: 2 where its label is known as well, otherwise 1."""
+    """Return the number of cross-entropies of each entry.
+
+    2 where its label is known as well, otherwise 1.
+    """
     return (labels >= 0) + 1
 
 
 def targets_of(other: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean of the targets of an entry's cross-entropies: ``other``, and the label where it is known.
+    """Return the mean target of each entry's cross-entropies.
+
+    Of ``other``, and of the label where it is known.
 
     The cross-entropy is linear in its target, so that two of them cost one.
     """
@@ -180,7 +198,10 @@ def targets_of(other: Tensor, labels: Tensor) -> Tensor:
 
 
 def adam(theta: Tensor, first: Tensor, second: Tensor, step: Tensor, slope: Tensor, rate: float) -> None:
-    """Take Adam's update number ``step`` (rows, 1) on rows ``theta``, with its moments, in place."""
+    """Take one Adam step on rows of ``theta``, in place.
+
+    It is update number ``step`` (rows, 1); the moments move too.
+    """
     one, two = _BETAS
     first.mul_(one).add_(slope, alpha=1 - one)
     second.mul_(two).addcmul_(slope, slope, value=1 - two)
@@ -192,7 +213,9 @@ def adam(theta: Tensor, first: Tensor, second: Tensor, step: Tensor, slope: Tens
 
 
 def catch_up_momentum(state: Mapping[str, Tensor], now: int, rate: float) -> None:
-    """Move rows, in place, through the steps without a gradient since each was last moved, up to ``now`` - 1.
+    """Move rows through the steps that they missed, by momentum alone.
+
+    In place: the steps without a gradient since each was last moved, up to ``now`` - 1.
 
     With moments m, v after step t, the j-th such step moves by -rate m/sqrt(v) r^j c(t + j), r = b1/sqrt(b2) and
     c(u) = sqrt(1 - b2^u)/(1 - b1^u). A sum over j = 1..J is F(t) - r^J F(t + J), F the sum without end.
@@ -214,7 +237,10 @@ def catch_up_momentum(state: Mapping[str, Tensor], now: int, rate: float) -> Non
 
 @cache
 def _sums() -> Tensor:
-    """Return F(t) = sum over j >= 1 of r^j c(t + j) for t = 0.._LONG, float64, by F(t) = r (c(t + 1) + F(t + 1))."""
+    """Return the sums F(t) of the steps that follow step t.
+
+    F(t) = sum over j >= 1 of r^j c(t + j) for t = 0.._LONG, float64, by F(t) = r (c(t + 1) + F(t + 1)).
+    """
     one, two = _BETAS
     ratio = one / two**0.5
     u = np.arange(1, _LONG + 1)

@@ -1,4 +1,4 @@
-"""ROLE with linear initialisation: two stages inside one run, which share the label estimator."""
+"""ROLE with linear initialisation: two stages with one label estimator."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from labelwise.methods.spec import Budget, Departure
 
 
 class OnlineLabelEstimationLinearInit(LinearInit, OnlineLabelEstimation):
-    """ROLE for the head on the frozen network first, then for everything; the second stage goes on with its estimates.
+    """ROLE for the head first, then for the whole network.
+
+    The network is frozen while the head trains alone; the second stage goes on with the first one's estimates.
 
     The paper's first stage has learning rate 1e-3, batches of 16 (CUB 8) and 25 epochs, its second 10 epochs.
     """

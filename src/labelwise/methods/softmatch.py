@@ -1,4 +1,7 @@
-"""SoftMatch: pseudo-labels weighed by a truncated Gaussian of their confidence (Chen et al., ICLR 2023)."""
+"""SoftMatch: pseudo-labels weighed by confidence (Chen et al., ICLR 2023).
+
+The weight is a truncated Gaussian of the confidence.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ _LEAST = 1e-3
 
 
 class SoftMatch(Consistency):
-    """Strong views learn the weak view's hard labels, the less the further their confidence is below the mean.
+    """Strong views learn hard labels, weighed by the weak view's confidence.
+
+    The weak view's hard label weighs the less, the further its confidence is below the mean.
 
     The original (one label an item, softmax): with confidence r, running mean mu and unbiased variance v of r (decay
     .999, from 1/C and 1), the weight is exp(-min(r - mu, 0)^2 n_sigma^2 / (2 v)), so 1 above the mean; r is of
@@ -84,7 +89,7 @@ class SoftMatch(Consistency):
         self.register_buffer("variance_confidence", torch.ones(2, k))
 
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
-        """Take one step on the labelled rows' weak views and the strong ones."""
+        """Take one step on weak views of labelled rows and strong ones."""
         views = [view for view in batch.inputs if view == "strong"]
         part = self.labelled_part(batch, *views)
         trainer.forward(part)
@@ -99,7 +104,10 @@ class SoftMatch(Consistency):
 
     @torch.no_grad()
     def pseudo(self, p: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        """Return hard labels 1[p >= 1/2] and their weights; the statistics move first, as in the original."""
+        """Return hard labels 1[p >= 1/2] and their weights.
+
+        The statistics move first, as in the original.
+        """
         labels = (p >= 0.5).to(p.dtype)
         decay, mask = self.next_decay(), unknown.to(p.dtype)
         count = batch_sum(mask, 0)
@@ -118,14 +126,20 @@ class SoftMatch(Consistency):
         return labels, self.weight(confidence, labels)
 
     def align(self, p: Tensor) -> Tensor:
-        """Return p with its odds times those of the prior over those of the mean probability, (b, K)."""
+        """Return probabilities aligned to the prior, (b, K).
+
+        Their odds are those of p times those of the prior over those of the mean probability.
+        """
         mean = self.mean_probability.clamp(_LEAST, 1 - _LEAST)
         up = p * self.prior / mean
         down = (1 - p) * (1 - self.prior) / (1 - mean)
         return up / (up + down)
 
     def weight(self, confidence: Tensor, labels: Tensor) -> Tensor:
-        """Return exp(-min(r - mu, 0)^2 n_sigma^2 / (2 v)) with mu and v of each entry's side, (b, K)."""
+        """Return the weight of each entry's confidence, (b, K).
+
+        It is exp(-min(r - mu, 0)^2 n_sigma^2 / (2 v)) with mu and v of each entry's side.
+        """
         positive = labels == 1
         mu = torch.where(positive, self.mean_confidence[1], self.mean_confidence[0])
         v = torch.where(positive, self.variance_confidence[1], self.variance_confidence[0])

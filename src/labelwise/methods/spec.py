@@ -1,4 +1,4 @@
-"""What the registry says of a method: its paper, its assumption, what it accepts and its hyper-parameters."""
+"""Registry entry of a method: paper, assumption, settings and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ SETTINGS = ("full", "single_positive", "partial_positive", "partial", "semi_supe
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One hyper-parameter: its default, its range or choices, and where the default comes from.
+    """Hyper-parameter: its default, its values, and its source.
+
+    Values are a range or choices; the source says where the default comes from.
 
     ``low`` and ``high`` are inclusive; ``optional`` allows None, which means "chosen from the problem" as
     ``help`` says.
@@ -29,7 +31,10 @@ class Hyperparameter:
     source: str = "ours"
 
     def check(self, method: str, name: str, value: Any) -> Any:
-        """Return ``value`` in the default's type, or raise the one line that says what it may be."""
+        """Return ``value`` in the default's type, or refuse it.
+
+        The refusal says what it may be.
+        """
         if value is None and (self.optional or self.default is None):
             return None
         if self.choices:
@@ -78,7 +83,9 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class Budget:
-    """How long and in which steps a method trains: epochs, items a batch, and the (peak) learning rate.
+    """Training budget: epochs, items a batch, and learning rate.
+
+    It is the peak rate.
 
     ``backbone_rate`` multiplies the learning rate of the backbone's parameters: below 1 for one that is pretrained.
     """
@@ -91,7 +98,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Departure:
-    """Something that a method does otherwise than its paper or its released code.
+    """Difference of a method from its paper or released code.
 
     ``what`` says what is done here and what is done there; ``why`` the reason; ``option`` what to set to get the other
     way, beginning with the name of a hyper-parameter or of a parameter of the classifier, or None where there is none.
@@ -111,7 +118,7 @@ MEAN_OF_ENTRIES = Departure(
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """A registry entry.
+    """Registry entry of a method.
 
     ``settings`` are the label settings the method's assumption allows; ``needs`` may hold ``"prior"`` (the share of
     positives of each label) and ``"true_labels"`` (an oracle). ``passes`` is the cost of an
@@ -138,7 +145,10 @@ class MethodSpec:
     departures: tuple[Departure, ...] | None = None
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
-        """Return every hyper-parameter's value: the given ones, checked, and the defaults of the rest."""
+        """Return every hyper-parameter's value.
+
+        They are the given ones, checked, and the defaults of the rest.
+        """
         given = dict(given or {})
         for name in given:
             if name not in self.hyperparameters:
@@ -151,7 +161,10 @@ class MethodSpec:
         }
 
     def accept(self, setting: str, alternatives: Iterable[str]) -> None:
-        """Raise one line that names the methods that fit when ``setting`` is outside the assumption."""
+        """Refuse a setting outside the assumption.
+
+        The refusal names the methods that fit.
+        """
         if setting not in self.settings:
             raise UserError(
                 f"method {self.id!r} does not take {setting.replace('_', ' ')} labels (it assumes: "

@@ -1,4 +1,7 @@
-"""Weak assume negative: the assumed negatives of an item weigh together as much as its one positive."""
+"""Weak assume negative: assumed negatives weigh as one positive.
+
+Those of an item together.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,9 @@ from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 
 
 class WeakAssumeNegative(NegativeByAssumption):
-    """Binary cross-entropy in which an unknown entry counts as negative with weight 1/(K - 1).
+    """Cross-entropy with weight 1/(K - 1) on unknown entries.
+
+    An unknown entry counts as negative with that weight.
 
     The original has observed positives and unknown entries only. Ours: a known negative has weight 1, and with one
     label the weight is 1.

@@ -1,4 +1,7 @@
-"""Metrics over known entries, decision rules by name, and thresholds and calibration where identified."""
+"""Metrics over known entries, decision rules, thresholds and calibration.
+
+The last two are learnt where the labels identify them.
+"""
 
 from labelwise.metrics.calibration import (
     PlattCalibration,

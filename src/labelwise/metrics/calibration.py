@@ -20,7 +20,10 @@ _LEAST_SLOPE = 1e-3
 
 @dataclass(frozen=True)
 class PlattCalibration:
-    """Probabilities sigma(a_k x + b_k), x the logit of the score; a_k > 0 keeps each label's order."""
+    """Platt calibration of each label: probabilities sigma(a_k x + b_k).
+
+    x is the logit of the score; a_k > 0 keeps each label's order.
+    """
 
     slope: Sequence[float]
     """a (K,), positive."""
@@ -60,7 +63,9 @@ class PlattCalibration:
         label_names: Sequence[str] | None = None,
         **meanings: Unpack[Meanings],
     ) -> PlattCalibration:
-        """Fit on the known entries of the rows that ``judgeable(Y)`` names.
+        """Fit each label on known entries.
+
+        They are those of the rows that ``judgeable(Y)`` names.
 
         Label k minimises sum_i [log(1 + e^f) - t_i f] + shrinkage/2 [(a - a_0)^2 + (b - b_0)^2] with
         f = a x_i + b and Platt's targets t = (P_k + 1)/(P_k + 2) for positives, 1/(N_k + 2) for negatives.
@@ -117,7 +122,7 @@ class PlattCalibration:
         return np.asarray(expit(self.logits(as_logits(s, self.input))))
 
     def logits(self, logits: ArrayLike) -> Floats:
-        """Return the logits (n, K) float64 of the calibrated probabilities, from those of the scores.
+        """Return calibrated logits (n, K) float64 from those of the scores.
 
         ``input`` does not matter here: the line is the same, and no two scores that differ are tied.
         """
@@ -143,7 +148,10 @@ class PlattCalibration:
 
 
 def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
-    """Return the calibration that ``to_dict`` wrote; refuse anything else in one line."""
+    """Return the calibration that ``to_dict`` wrote.
+
+    Anything else is refused in one line.
+    """
     kind = data.get("calibration")
     if kind != "platt":
         raise UserError(f"there is no calibration {kind!r}: {near(str(kind), ['platt'])}")
@@ -157,7 +165,10 @@ def calibration_from_dict(data: Mapping[str, Any]) -> PlattCalibration:
 
 
 def as_logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = None) -> Floats:
-    """Return scores (n, K) as logits, float64; refuse probabilities outside [0, 1]."""
+    """Return scores (n, K) as logits, float64.
+
+    Probabilities outside [0, 1] are refused.
+    """
     x = scores.astype(np.float64)
     if kind == "logit":
         return x
@@ -185,7 +196,10 @@ def _fit(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: float) ->
 
 
 def _fit_offset(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: float) -> tuple[float, float]:
-    """Return (a_0, b) for entries of one class, which say nothing of a slope; b is hardly shrunk."""
+    """Return (a_0, b) for entries of one class.
+
+    They say nothing of a slope; b is hardly shrunk.
+    """
     target = (len(y) + 1) / (len(y) + 2) if y[0] == 1 else 1 / (len(y) + 2)
     return _newton(x, np.full(len(y), target), centre, min(shrinkage, 1e-6), slope=centre[0])
 
@@ -226,7 +240,10 @@ def _newton(
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """Known entries of all labels, binned by predicted probability into B bins of equal width."""
+    """Reliability diagram: known entries binned by predicted probability.
+
+    It is of all labels together, over B bins of equal width.
+    """
 
     edges: Floats
     """(B + 1,) from 0 to 1; a bin holds its lower edge, the last one both."""
@@ -245,7 +262,9 @@ class Reliability:
 
 
 def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]) -> Reliability:
-    """Return the reliability diagram of ``p`` (n, K) in [0, 1] over the known entries of ``Y``.
+    """Return the reliability diagram of ``p`` (n, K) in [0, 1].
+
+    It is over the known entries of ``Y``.
 
     Labels of which positives alone are known are left out, since the share of positives there is 1 whatever it is in
     truth. ``meanings``: ``unlisted``, ``minus_one``, ``empty``, as in ``labelwise.annotations.parse``. Raises
@@ -283,7 +302,9 @@ def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[M
 def expected_calibration_error(
     Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[Meanings]
 ) -> float:
-    """Return the expected calibration error of ``p`` (n, K) over known entries of all labels, in [0, 1].
+    """Return the expected calibration error of ``p``, in [0, 1].
+
+    ``p`` is (n, K); it is over the known entries of all labels.
 
     ECE = sum_b n_b / n |share of positives_b - mean probability_b|, over ``bins`` bins of equal width; what is left
     out and refused is what ``reliability`` leaves out and refuses.

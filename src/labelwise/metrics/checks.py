@@ -1,4 +1,4 @@
-"""Validation at the room's boundary: labels, scores and names, with messages that name row and label."""
+"""Checks of labels, scores and names, by row and label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ Floats: TypeAlias = NDArray[np.float64]
 
 
 class Meanings(TypedDict, total=False):
-    """What the codes of a label matrix mean, ``"unknown"`` or ``"absent"``; see ``labelwise.annotations.parse``."""
+    """Meanings of the codes of a label matrix.
+
+    Each is ``"unknown"`` or ``"absent"``; see ``labelwise.annotations.parse``.
+    """
 
     unlisted: str | None
     """An entry that a sparse matrix does not store; it has to be said there."""
@@ -28,12 +31,15 @@ class Meanings(TypedDict, total=False):
 
 
 def label_name(label_names: Sequence[str] | None, k: int) -> str:
-    """Return how a message calls label ``k``: its name, else its number."""
+    """Return the name of label ``k`` in a message, else its number."""
     return f"label {label_names[k]!r}" if label_names is not None else f"label {k}"
 
 
 def check_names(label_names: Sequence[str] | None, n_labels: int) -> tuple[str, ...] | None:
-    """Return the label names as a tuple; refuse another number of them than ``n_labels``."""
+    """Return the label names as a tuple of ``n_labels``.
+
+    Another number of them is refused.
+    """
     if label_names is None:
         return None
     if len(label_names) != n_labels:
@@ -44,7 +50,10 @@ def check_names(label_names: Sequence[str] | None, n_labels: int) -> tuple[str, 
 def check_scores(
     scores: ArrayLike, argument: str = "scores", label_names: Sequence[str] | None = None
 ) -> Scores:
-    """Return ``scores`` as finite float32 or float64 (n, K); refuse NaN and infinity by row and label."""
+    """Return ``scores`` (n, K) as finite float32 or float64.
+
+    NaN and infinity are refused by row and label.
+    """
     if np.ma.is_masked(scores):
         raise UserError(f"{argument} masks entries: fill them, or leave their items out")
     given = np.asarray(scores)
@@ -77,7 +86,10 @@ def check_pair(
     label_names: Sequence[str] | None = None,
     **meanings: Unpack[Meanings],
 ) -> tuple[Labels, Scores]:
-    """Return labels (n, K) int8 and scores (n, K) float32 or float64 of one shape, frames matched by name."""
+    """Return labels and scores of one shape.
+
+    Labels are (n, K) int8, scores float32 or float64; frames are matched by name.
+    """
     names = label_names if label_names is not None else _names_of(Y)
     Y, scores = _by_name(Y, names, argument), _by_name(scores, names, "scores")
     labels = as_matrix(Y, argument=argument, **meanings)
@@ -91,13 +103,19 @@ def check_pair(
 
 
 def _names_of(values: Any) -> Sequence[str] | None:
-    """Return the names of a frame's columns, or of annotations; None where they are no names."""
+    """Return the label names that a frame or annotations carry.
+
+    None where the columns are no names.
+    """
     names = list(getattr(values, "label_names", getattr(values, "columns", ())))
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
 def _by_name(values: Any, names: Sequence[str] | None, argument: str) -> Any:
-    """Return a frame with its columns in the order of ``names``; one that shares none of them keeps its own."""
+    """Return a frame with its columns in the order of ``names``.
+
+    One that shares none of them keeps its own order.
+    """
     columns = None if hasattr(values, "label_names") else _names_of(values)
     if columns is None or names is None or columns == list(names) or not set(columns) & set(names):
         return values

@@ -1,4 +1,4 @@
-"""The evaluation of scores: every metric on the known entries, and what was left out."""
+"""Evaluation of scores on the known entries: all metrics, one result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from labelwise.metrics.rules import Input, Rule, Threshold, check_input, check_r
 
 @dataclass(eq=False)
 class PerLabel:
-    """What an evaluation knows of each label: arrays (K,), ``None`` where not asked for."""
+    """Counts and metrics of each label, arrays (K,).
+
+    ``None`` where a metric was not asked for.
+    """
 
     positives: NDArray[np.int64]
     """Known positives."""
@@ -46,7 +49,10 @@ class PerLabel:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation(Mapping[str, float]):
-    """A mapping from metric name to its value in [0, 1] (NaN where undefined), and what lies behind it."""
+    """Result of an evaluation: metric values by name, and their basis.
+
+    Values are in [0, 1], NaN where undefined.
+    """
 
     figures: Mapping[str, float]
     """The metrics; ``evaluation["map"]`` reads them."""
@@ -71,12 +77,18 @@ class Evaluation(Mapping[str, float]):
 
     @property
     def labels_without_positive(self) -> tuple[str, ...]:
-        """Labels without a known positive: left out of mAP and macro-F1, or counted as 0 under ``zero``."""
+        """Labels without a known positive.
+
+        They are left out of mAP and macro-F1, or count as 0 under ``zero``.
+        """
         return self._named(self.per_label.positives == 0)
 
     @property
     def labels_without_negative(self) -> tuple[str, ...]:
-        """Labels without a known negative: left out of mAP, since their AP would be 1 whatever the scores."""
+        """Labels without a known negative.
+
+        They are left out of mAP, since their AP would be 1 whatever the scores.
+        """
         return self._named((self.per_label.negatives == 0) & (self.per_label.positives > 0))
 
     @property
@@ -95,7 +107,10 @@ class Evaluation(Mapping[str, float]):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences on what the figures rest on, and which of them say less than they seem to."""
+        """Sentences on the basis of the figures.
+
+        They name those that say less than they seem to.
+        """
         notes = []
         if self.labels_left_out and "map" in self:
             notes.append(f"mAP is the mean of {self.n_labels_judged} of {len(self.label_names)} labels.")
@@ -192,7 +207,10 @@ class Evaluation(Mapping[str, float]):
         return "\n".join([*lines, *self.notes])
 
     def _is_trivial(self, name: str) -> bool:
-        """Return whether a figure's depth takes in all labels, so that it has no value."""
+        """Return whether a figure's depth takes in all labels.
+
+        It has no value then.
+        """
         depth = name.rpartition("_at_")[2]
         return depth.isdigit() and int(depth) >= len(self.label_names)
 
@@ -202,7 +220,10 @@ def _plain(value: float) -> float | None:
 
 
 def _array(values: list[Any]) -> NDArray[Any]:
-    """Return numbers as an array of numbers: those past 64 bits would be objects."""
+    """Return numbers as an array of numbers.
+
+    Those past 64 bits would be objects.
+    """
     array = np.array(values)
     return array.astype(np.float64) if array.dtype == object else array
 
@@ -225,7 +246,7 @@ def evaluate(
     fair_rows: bool = False,
     **meanings: Unpack[Meanings],
 ) -> Evaluation:
-    """Judge ``scores`` on the known entries of ``Y_true``.
+    """Evaluate ``scores`` on the known entries of ``Y_true``.
 
     Args:
         Y_true: (n, K) of 1, 0 and -1. Unknown entries are left out of every metric, items without a known

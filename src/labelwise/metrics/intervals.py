@@ -1,4 +1,7 @@
-"""Bootstrap intervals over items, sorted once: a replicate is a weight per item."""
+"""Bootstrap intervals over items.
+
+Scores are sorted once: a replicate is a weight per item.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ Metric = Literal["map", "average_precision"] | Callable[[Labels, Scores], Any]
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """A metric with its percentile bootstrap interval; scalars are 0-d arrays, per-label values are (K,)."""
+    """Metric with its percentile bootstrap interval.
+
+    Scalars are 0-d arrays, per-label values (K,).
+    """
 
     value: Floats
     """The metric on all items."""
@@ -32,7 +38,10 @@ class Interval:
     """(n, ...) the metric on each resampled set; NaN where undefined."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return value, low, high and level as plain JSON data; undefined values are ``None``."""
+        """Return value, interval and level as plain JSON data.
+
+        Undefined values are ``None``.
+        """
 
         def plain(values: Floats) -> Any:
             objects = values.astype(object)
@@ -58,7 +67,9 @@ def bootstrap(
     level: float = 0.95,
     **meanings: Unpack[Meanings],
 ) -> Interval:
-    """Return a metric with a percentile interval from ``n`` resamplings of the items.
+    """Return a metric with its percentile interval over resampled items.
+
+    The items are resampled ``n`` times.
 
     Args:
         Y_true: (n_items, K) of 1, 0 and -1.
@@ -106,7 +117,10 @@ def _quantiles(replicates: Floats, q: float) -> Floats:
 
 
 def _resampled_average_precision(Y: Labels, scores: Scores, n: int, seed: int) -> Floats:
-    """Return AP (n, K) of each replicate; NaN where a replicate does not hold both classes of a label."""
+    """Return AP (n, K) of each replicate.
+
+    It is NaN where a replicate does not hold both classes of a label.
+    """
     n_items, n_labels = Y.shape
     # Chunks of replicates bound the counts whatever n is; float32 holds them, and their sums, exactly.
     size = max(1, (1 << 21) // n_items)
@@ -121,7 +135,10 @@ def _resampled_average_precision(Y: Labels, scores: Scores, n: int, seed: int) -
 
 
 def _weighted_average_precision(y: Labels, s: Scores, counts: NDArray[np.float32]) -> Floats:
-    """Return AP (R,) of one label, item i counted ``counts[i, r]`` times: counts summed between the cuts."""
+    """Return AP (R,) of one label for weighted items.
+
+    Item i counts ``counts[i, r]`` times; counts are summed between the cuts.
+    """
     from scipy.sparse import csr_array
 
     steps = np.unique(s[y == 1])

@@ -1,4 +1,7 @@
-"""The metrics that rank the labels of each item: one-error, coverage, ranking loss, ranking AP, P@k, R@k."""
+"""Metrics that rank the labels of each item.
+
+They are one-error, coverage, ranking loss, ranking AP, and precision and recall at k.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +76,10 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
 
 
 def _ranked(Y: Labels, scores: Scores) -> tuple[Labels, np.ndarray, np.ndarray]:
-    """Return, best score first and unknown last: labels, cumulated relevant, depth of each tie group."""
+    """Return each item's labels in order of score, with tie depths.
+
+    Best score first and unknown last: the labels, the relevant ones so far, and the depth of each tie group.
+    """
     n_labels = Y.shape[1]
     keys = np.where(Y >= 0, -scores, np.inf)
     order = np.argsort(keys, axis=1, kind="stable")

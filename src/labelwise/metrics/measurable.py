@@ -1,4 +1,4 @@
-"""What can be measured on the labels at hand, before anything is measured."""
+"""Check of what the labels at hand let one measure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labelwise.metrics.checks import Labels, Meanings
 
 @dataclass(frozen=True, eq=False)
 class Judgeable:
-    """What a label matrix lets one measure; ``str()`` says it in words."""
+    """Measures that a label matrix allows; ``str()`` says it in words."""
 
     average_precision: bool
     """AP and every other metric of ``evaluate``: some label has both classes known."""
@@ -39,7 +39,10 @@ class Judgeable:
 
 
 def check_negatives(Y: Labels, argument: str = "Y_true") -> None:
-    """Refuse labels of which positives are known and no negative is: every score would look perfect on them."""
+    """Refuse labels with known positives and no known negative.
+
+    Every score would look perfect on them.
+    """
     if (Y == 1).any() and not (Y == 0).any():
         code = ", or minus_one='absent' where -1 says that a label does not apply" if (Y == -1).any() else ""
         raise UserError(
@@ -58,7 +61,9 @@ def check_judgeable(Y: Labels, argument: str = "Y_true") -> None:
 
 
 def positives_alone(Y: Labels) -> NDArray[np.bool_]:
-    """Return the labels (K,) whose known entries are all positive while others are unknown, on items with a known one.
+    """Return the labels (K,) of which positives alone are known.
+
+    That is on items with a known entry, while other entries are unknown.
 
     Their precision, F1 and calibration would look perfect; those of a label that is positive in every item are true.
     """
@@ -68,7 +73,9 @@ def positives_alone(Y: Labels) -> NDArray[np.bool_]:
 
 
 def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
-    """Return what can be measured on ``Y`` (n, K) of 1, 0 and -1; ``meanings`` say what other codes mean.
+    """Return what can be measured on ``Y`` (n, K).
+
+    Its entries are 1, 0 and -1; ``meanings`` say what other codes mean.
 
     Where every known entry is positive, AP, F1, thresholds and calibration on known entries mean nothing:
     only observed AP is left, under its assumption. Where fully known items stand beside items with positives

@@ -1,4 +1,4 @@
-"""Average precision of each label, and one number for how well scores rank."""
+"""Average precision of each label, and one score for a ranking."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from labelwise.metrics.measurable import check_judgeable, check_negatives, judge
 
 
 class Cuts(NamedTuple):
-    """Counts at each distinct score of the positives, from the highest down; c of them."""
+    """Counts of one label at each distinct score of its positives.
+
+    They go from the highest down; there are c of them.
+    """
 
     values: Scores
     """(c,) the distinct scores of the positives, descending."""
@@ -32,7 +35,10 @@ class Cuts(NamedTuple):
 
 
 def cuts(positive: Scores, negative: Scores) -> Cuts:
-    """Return the cuts of one label from the scores of its known positives and of its known negatives."""
+    """Return the cuts of one label.
+
+    They are made from the scores of its known positives and of its known negatives.
+    """
     low_to_high, counts = np.unique(positive, return_counts=True)
     negative = np.sort(negative)
     below = np.searchsorted(negative, low_to_high, "left")
@@ -60,7 +66,10 @@ def label_cuts(Y: Labels, scores: Scores, k: int) -> Cuts:
 
 
 def cut_average_precision(c: Cuts) -> float:
-    """Return AP = sum over cuts of (R_i - R_{i-1}) P_i, as scikit-learn has it; NaN unless both classes are known."""
+    """Return the average precision, as scikit-learn has it.
+
+    AP = sum over cuts of (R_i - R_{i-1}) P_i; NaN unless both classes are known.
+    """
     if not (c.n_positive and c.n_negative):
         return float("nan")
     gained = np.diff(c.true_positives, prepend=0)
@@ -69,7 +78,10 @@ def cut_average_precision(c: Cuts) -> float:
 
 
 def cut_auc(c: Cuts) -> float:
-    """Return the share of (positive, negative) pairs in the right order, ties half; NaN without both."""
+    """Return the area under the ROC curve.
+
+    It is the share of (positive, negative) pairs in the right order, ties half; NaN without both.
+    """
     if not (c.n_positive and c.n_negative):
         return float("nan")
     gained = np.diff(c.true_positives, prepend=0)
@@ -78,7 +90,10 @@ def cut_auc(c: Cuts) -> float:
 
 
 def cut_best_threshold(c: Cuts) -> float:
-    """Return the threshold of the highest F1 (the highest such one), halfway down to the next lower score."""
+    """Return the threshold of the highest F1.
+
+    It is the highest such one, halfway down to the next lower score.
+    """
     f1 = 2 * c.true_positives / (c.n_positive + c.true_positives + c.false_positives)
     best = int(np.argmax(f1))
     value, lower = float(c.values[best]), float(c.next_lower[best])
@@ -113,12 +128,17 @@ def average_precision(Y_true: ArrayLike, scores: ArrayLike, **meanings: Unpack[M
 
 
 def each_average_precision(Y: Labels, scores: Scores) -> Floats:
-    """Return the AP of each label of checked labels and scores, (K,); NaN unless both classes are known."""
+    """Return the AP of each label, (K,), of checked arguments.
+
+    It is NaN unless both classes are known.
+    """
     return np.array([cut_average_precision(label_cuts(Y, scores, k)) for k in range(Y.shape[1])])
 
 
 def mean_over_labels(values: Floats, has_positive: NDArray[np.bool_], empty_labels: EmptyLabels) -> float:
-    """Return the mean of ``values`` (K,) over the labels that have one; NaN where none has.
+    """Return the mean of ``values`` (K,) over labels that have one.
+
+    It is NaN where none has.
 
     Labels without a known positive are left out (``"omit"``) or count as 0 (``"zero"``).
     """
@@ -137,7 +157,9 @@ def mean_average_precision(
     empty_labels: EmptyLabels = "omit",
     **meanings: Unpack[Meanings],
 ) -> float:
-    """Return the mean of ``average_precision`` over the labels of which both classes are known, in [0, 1].
+    """Return the mean average precision (mAP), in [0, 1].
+
+    It is over the labels of which both classes are known.
 
     ``empty_labels`` says what becomes of labels without a known positive: ``"omit"`` leaves them out (NaN
     when that leaves none), ``"zero"`` counts them as AP 0, as the published protocol does. Labels without a known
@@ -150,7 +172,7 @@ def mean_average_precision(
 
 
 def observed_average_precision(Y: ArrayLike, scores: ArrayLike, **meanings: Unpack[Meanings]) -> Floats:
-    """Return the average precision of each label with unknown entries counted as absent.
+    """Return average precision with unknown entries counted as absent.
 
     For choosing among models when no negative is known (single and partial positives). It is biased in
     level, and sound for ranking models *when positives are observed at random given the label*; give it
@@ -175,13 +197,18 @@ _warned: set[tuple[str, int]] = set()
 
 
 class ObservedAveragePrecisionWarning(UserWarning):
-    """Average precision cannot be measured on the labels at hand, and observed average precision takes its place."""
+    """Observed average precision takes the place of average precision.
+
+    The latter cannot be measured on the labels at hand.
+    """
 
 
 def ranking_score(
     Y: ArrayLike, scores: ArrayLike, *, warn: bool = True, **meanings: Unpack[Meanings]
 ) -> float:
-    """Return mean average precision where the labels identify it, else the mean of observed average precision.
+    """Return mAP where the labels identify it, else its observed form.
+
+    That is the mean of observed average precision.
 
     Both are means over the labels that have one, in [0, 1], on the rows that ``judgeable(Y)`` names. Observed average
     precision compares models and is biased in level; ``ObservedAveragePrecisionWarning`` says that it was taken, once
@@ -219,7 +246,10 @@ def ranking_score(
 
 
 def _warn_once(what: str, labels: Labels) -> None:
-    """Warn once for the line outside this library and scikit-learn that asks: a search asks many times."""
+    """Warn once for each line of a user that asks.
+
+    It is the line outside this library and scikit-learn: a search asks many times.
+    """
     frame = sys._getframe()
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _INNER:
         frame = frame.f_back

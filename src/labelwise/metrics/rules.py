@@ -1,4 +1,6 @@
-"""Decision rules: from scores to label sets. Each has a name, and the name is part of every result.
+"""Decision rules, from scores to label sets.
+
+Each has a name, and the name is part of every result.
 
 A rule is a frozen dataclass with ``name``, ``apply(scores, Y_true=None)`` and ``to_dict()``;
 ``rule_from_dict`` reads it back. ``apply`` takes (n, K) finite scores and returns (n, K) int8 of 0 and 1.
@@ -23,7 +25,7 @@ Input = Literal["probability", "logit"]
 
 
 class Rule(Protocol):
-    """What every decision rule offers."""
+    """Interface of a decision rule."""
 
     @property
     def name(self) -> str:
@@ -38,7 +40,10 @@ class Rule(Protocol):
 
 @dataclass(frozen=True)
 class Threshold:
-    """Predict a label where its score is at least ``value``, the same for all labels."""
+    """Predict a label at a score of at least ``value``.
+
+    The threshold is the same for all labels.
+    """
 
     value: float = 0.5
 
@@ -64,7 +69,9 @@ class Threshold:
 
 @dataclass(frozen=True)
 class PerLabelThreshold:
-    """Predict label k where its score is at least ``values[k]``; infinity means never (``null`` in JSON).
+    """Predict label k at a score of at least ``values[k]``.
+
+    Infinity means never (``null`` in JSON).
 
     ``logits`` are the same thresholds for logits, where they are known: a float32 probability cannot tell logits above
     16.6 apart.
@@ -98,7 +105,10 @@ class PerLabelThreshold:
 
     @classmethod
     def at_logits(cls, logits: ArrayLike, name: str) -> PerLabelThreshold:
-        """Return the rule with these thresholds (K,) for logits, and for float32 probabilities of the same scores."""
+        """Return the rule with these thresholds (K,) for logits.
+
+        Those for float32 probabilities of the same scores are made from them.
+        """
         at = np.asarray(logits, dtype=np.float64)
         # Rounded as the probabilities are, so that a score at its threshold stays there.
         values = np.where(np.isinf(at), np.inf, probability_of(at))
@@ -110,7 +120,7 @@ class PerLabelThreshold:
         return (s >= np.array(self.values)).astype(np.int8)
 
     def apply_to_logits(self, logits: ArrayLike) -> Labels:
-        """Return 1 where the logit is at least the label's threshold, (n, K) int8."""
+        """Return 1 where logit >= the label's threshold, (n, K) int8."""
         if self.logits is None:
             return self.apply(probability_of(check_scores(logits)))
         s = _check_width(check_scores(logits), len(self.values), self.name)
@@ -128,7 +138,9 @@ class PerLabelThreshold:
 
 @dataclass(frozen=True)
 class PriorMatched:
-    """Predict label k for exactly round(prior_k n) of the n items judged: those with its highest scores.
+    """Predict each label for as many items as its prior says.
+
+    Label k is predicted for exactly round(prior_k n) of the n items judged: those with its highest scores.
 
     ``prior`` (K,) is the share of positives of each label, in [0, 1]; halves round up. The truth is never
     read. To predict single items, store thresholds with ``fit``.
@@ -153,11 +165,17 @@ class PriorMatched:
         return "prior_matched"
 
     def counts(self, n_items: int) -> NDArray[np.int64]:
-        """Return how many of ``n_items`` items each label is predicted for, (K,)."""
+        """Return the number of predicted items of each label, (K,).
+
+        There are ``n_items`` in all.
+        """
         return np.floor(np.array(self.prior) * n_items + 0.5).astype(np.int64)
 
     def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
-        """Return 1 for the counts(n)[k] highest scores of label k, (n, K) int8; ties by the lower row."""
+        """Return 1 for each label's highest scores, (n, K) int8.
+
+        They are ``counts(n)[k]`` of label k; ties by the lower row.
+        """
         s = _check_width(check_scores(scores), len(self.prior), self.name)
         return np.ascontiguousarray(highest(s.T, self.counts(len(s))).T)
 
@@ -165,7 +183,9 @@ class PriorMatched:
     def fit(
         cls, scores: ArrayLike, prior: Sequence[float], *, input: Input = "probability"
     ) -> PerLabelThreshold:
-        """Return the thresholds that match ``prior`` on ``scores`` (n, K), under this rule's name.
+        """Return the thresholds that match ``prior`` on ``scores`` (n, K).
+
+        They come under this rule's name.
 
         The threshold of label k is its round(prior_k n)-th highest score, infinity (never) when that count
         is 0. ``input`` says whether scores are probabilities or logits.
@@ -188,7 +208,10 @@ class PriorMatched:
 
 @dataclass(frozen=True)
 class TopK:
-    """Predict the ``k`` labels of each item with the highest scores (all of them where there are fewer)."""
+    """Predict the ``k`` labels of each item with the highest scores.
+
+    An item with fewer labels gets all of them.
+    """
 
     k: int
 
@@ -203,7 +226,7 @@ class TopK:
         return f"top_k({self.k})"
 
     def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
-        """Return 1 for the k highest scores of each item, (n, K) int8."""
+        """Return 1 for each item's k highest scores, (n, K) int8."""
         s = check_scores(scores)
         return highest(s, np.full(len(s), min(self.k, s.shape[1])))
 
@@ -214,7 +237,9 @@ class TopK:
 
 @dataclass(frozen=True)
 class OracleCardinality:
-    """Predict the |y_i| highest labels of item i, |y_i| read from the truth: for published tables only.
+    """Predict as many labels of an item as it truly has.
+
+    These are the |y_i| highest labels of item i, |y_i| read from the truth: for published tables only.
 
     With unknown entries, |y_i| counts the known positives and only known entries are ranked; unknown ones
     get 0.
@@ -226,7 +251,10 @@ class OracleCardinality:
         return "oracle_cardinality"
 
     def apply(self, scores: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
-        """Return 1 for the |y_i| highest known entries of item i, (n, K) int8; refuse without ``Y_true``."""
+        """Return 1 for each item's |y_i| highest entries, (n, K) int8.
+
+        Known entries alone are ranked. Without ``Y_true`` the rule refuses.
+        """
         if Y_true is None:
             raise UserError(
                 "oracle_cardinality reads the number of labels of each item from the truth:"
@@ -271,7 +299,10 @@ def rule_from_dict(data: Mapping[str, Any]) -> Rule:
 
 
 def decide(rule: Rule, logits: ArrayLike, Y_true: ArrayLike | None = None) -> Labels:
-    """Apply a rule for probabilities to their logits (n, K), which are not tied where float32 probabilities are."""
+    """Apply a rule for probabilities to their logits (n, K).
+
+    Logits are not tied where float32 probabilities are.
+    """
     check_rule(rule)
     if isinstance(rule, PerLabelThreshold):
         return rule.apply_to_logits(logits)
@@ -281,13 +312,16 @@ def decide(rule: Rule, logits: ArrayLike, Y_true: ArrayLike | None = None) -> La
 
 
 def check_rule(value: object) -> None:
-    """Refuse what does not decide as a rule does, or has no name to be reported by."""
+    """Refuse an object that is no decision rule.
+
+    A rule decides, and has a name to be reported by.
+    """
     if isinstance(value, type) or not (hasattr(value, "apply") and hasattr(value, "name")):
         raise UserError(f"rule={shown(value)}: give a rule of labelwise.metrics, as in Threshold(0.5)")
 
 
 def check_input(value: str) -> Input:
-    """Return what scores are said to be, or refuse it."""
+    """Return the kind of scores, or refuse it."""
     if value not in ("probability", "logit"):
         raise UserError(f"input is {value!r}: {near(str(value), ('probability', 'logit'))}")
     return cast(Input, value)
@@ -301,7 +335,10 @@ def probability_of(logits: Scores) -> NDArray[np.float32]:
 
 
 def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] | None = None) -> Labels:
-    """Return 1 for the ``counts[i]`` highest scores of row i (of ``among``), ties leftmost first."""
+    """Return 1 for the highest ``counts[i]`` scores of row i.
+
+    Where ``among`` is given, its entries alone take part; ties go to the left.
+    """
     n, width = scores.shape
     chosen = np.zeros((n, width), dtype=np.int8)
     for rows in row_blocks(n, width):

@@ -12,7 +12,9 @@ from labelwise.metrics.checks import Floats, Meanings, check_pair
 
 
 def vdfd(values: ArrayLike, Y: ArrayLike, **meanings: Unpack[Meanings]) -> Floats:
-    """Return the variance difference between a label's positives and negatives, over known entries.
+    """Return the variance difference of each label's classes (VDFD).
+
+    It is that between positives and negatives, over known entries.
 
     VDFD_k = var{v_ik : y_ik = 1} - var{v_ik : y_ik = 0}, variances unbiased (n - 1).
 
@@ -37,7 +39,9 @@ def vdfd(values: ArrayLike, Y: ArrayLike, **meanings: Unpack[Meanings]) -> Float
 
 
 def vca(accuracies: ArrayLike) -> float:
-    """Return the variance of class-wise accuracy, mean (a_c - mean a)^2, of ``accuracies`` (C,) in [0, 1].
+    """Return the variance of class-wise accuracy (VCA).
+
+    It is mean (a_c - mean a)^2 of ``accuracies`` (C,) in [0, 1].
 
     Classes without an accuracy (NaN) are left out.
     """

@@ -21,7 +21,7 @@ Goal = Literal["auto", "micro-f1", "macro-f1"]
 
 
 class Step(NamedTuple):
-    """How far thresholds are each label's own."""
+    """Shrinkage of each label's threshold to the common one."""
 
     per_label: float
     """Way from the common threshold (0) to the one of the label's highest expected F1 (1)."""
@@ -48,7 +48,7 @@ def learn_thresholds(
     label_names: Sequence[str] | None = None,
     **meanings: Unpack[Meanings],
 ) -> PerLabelThreshold:
-    """Return thresholds of high F1, each label's own as far as held-out rows support it.
+    """Return per-label thresholds of high F1, shrunk as held-out rows say.
 
     Judged on the known entries of the rows that ``judgeable(Y)`` names. Scores are calibrated by
     ``PlattCalibration``, which makes labels comparable. Then t_k = t + per_label (t*_k - t) on the scale of calibrated
@@ -107,7 +107,7 @@ def learn_thresholds(
 def _thresholds(
     labels: Labels, z: Floats, both: NDArray[np.bool_], steps: Sequence[Step]
 ) -> dict[Step, Floats]:
-    """Return the thresholds (K,) of each step for calibrated logits ``z`` (n, K)."""
+    """Return each step's thresholds (K,) for calibrated logits (n, K)."""
     common = cut_best_threshold(cuts(z[(labels == 1) & both], z[(labels == 0) & both]))
     best = np.full(len(both), common)
     share = (labels == 1).sum(axis=0) / np.maximum((labels >= 0).sum(axis=0), 1)
@@ -124,14 +124,20 @@ def _thresholds(
 
 
 def _expected_best(down: Floats) -> float:
-    """Return the threshold of the highest expected F1 of one label, from its logits (n,), the highest first."""
+    """Return the threshold of one label's highest expected F1.
+
+    ``down`` are its logits (n,), the highest first.
+    """
     p = probability_of(down).astype(np.float64)
     f1 = 2 * np.cumsum(p) / (np.arange(1, len(p) + 1) + p.sum())
     return _below(down, int(np.argmax(f1)) + 1)
 
 
 def _below(down: Floats, count: int) -> float:
-    """Return the threshold that accepts the first ``count`` logits: halfway down to the next one."""
+    """Return the threshold that accepts the first ``count`` logits.
+
+    It is halfway down to the next one.
+    """
     lowest = float(down[count - 1])
     following = float(down[count]) if count < len(down) else lowest
     middle = following + (lowest - following) / 2
@@ -139,7 +145,10 @@ def _below(down: Floats, count: int) -> float:
 
 
 def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
-    """Return the last step whose micro-F1, on rows that its thresholds were not learnt on, is near the best."""
+    """Return the least shrunk step of nearly the best micro-F1.
+
+    Micro-F1 is taken on rows that the thresholds were not learnt on.
+    """
     order = generator(0, "threshold folds").permutation(len(labels))[:_MOST_ROWS]
     if len(order) < _FEWEST_ROWS:
         return STEPS[0]

@@ -1,4 +1,6 @@
-"""Mergeable per-label summaries: whatever is global in a method, gathered batch by batch.
+"""Mergeable per-label summaries, gathered batch by batch.
+
+They hold whatever is global in a method.
 
 Each has ``update(batch)``, ``merge(other)`` and ``finalize()``. Its size depends on the number of labels (for
 exact selections, on the number selected), never on items x labels. Gathered in any split of the batches and

@@ -1,4 +1,4 @@
-"""What the summaries share: inputs as numpy arrays, checked once, and walked in blocks that fit a cache."""
+"""Inputs of the summaries as numpy arrays, checked."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ Scores = NDArray[np.floating[Any]]
 
 
 def as_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
-    """Return an array or tensor (any device or layout) as a numpy array, without a copy where possible.
+    """Return any array or tensor as a numpy array.
+
+    A tensor may be of any device or layout; nothing is copied where that is possible.
 
     A masked array is refused where it masks anything: what lies under the mask would pass for a value.
     """
@@ -30,7 +32,10 @@ def as_array(values: ArrayLike | torch.Tensor) -> NDArray[Any]:
 
 
 def as_scores(name: str, values: ArrayLike | torch.Tensor, n_labels: int) -> Scores:
-    """Return ``values`` as a (b, n_labels) array of float32 or float64; narrower floats widen exactly."""
+    """Return scores as a (b, n_labels) array of float32 or float64.
+
+    Narrower floats widen exactly.
+    """
     array = as_array(values)
     if array.ndim != 2 or array.shape[1] != n_labels:
         raise UserError(f"{name} has shape {array.shape}: give (rows, {n_labels}), one column per label.")
@@ -42,7 +47,10 @@ def as_scores(name: str, values: ArrayLike | torch.Tensor, n_labels: int) -> Sco
 
 
 def refuse_codes(name: str, targets: NDArray[Any]) -> None:
-    """Raise a UserError for an entry of ``targets`` (b, K) that is neither 1, 0, -1 nor a fraction between 0 and 1."""
+    """Refuse targets other than 1, 0, -1 and fractions.
+
+    Fractions lie between 0 and 1.
+    """
     if targets.dtype.kind not in "fiub":
         raise UserError(f"{name} has dtype {targets.dtype}: give 1, 0 or -1 (unknown).")
     if targets.size == 0 or targets.min() >= 0 >= targets.max() - 1:
@@ -58,7 +66,10 @@ def refuse_codes(name: str, targets: NDArray[Any]) -> None:
 def as_mask(
     name: str, values: ArrayLike | torch.Tensor | None, shape: tuple[int, ...]
 ) -> NDArray[np.bool_] | None:
-    """Return ``values`` as a bool array of exactly ``shape``; None stays None."""
+    """Return a mask as a bool array of exactly ``shape``.
+
+    None stays None.
+    """
     if values is None:
         return None
     array = as_array(values)
@@ -83,7 +94,10 @@ def as_counts(name: str, values: ArrayLike | torch.Tensor) -> NDArray[np.int64]:
 
 
 def as_ids(values: ArrayLike | torch.Tensor | int, n_rows: int) -> NDArray[np.int64]:
-    """Return one id per row: those given, or consecutive ones from the int given."""
+    """Return one id per row.
+
+    They are those given, or consecutive ones from the int given.
+    """
     if isinstance(values, int | np.integer):
         values = np.arange(values, values + n_rows, dtype=np.int64)
     array = as_array(values)
@@ -95,7 +109,7 @@ def as_ids(values: ArrayLike | torch.Tensor | int, n_rows: int) -> NDArray[np.in
 
 
 def refuse_nan(name: str, block: Scores, mask: NDArray[np.bool_] | None, ids: NDArray[np.int64]) -> None:
-    """Raise a UserError that names item and label if an unmasked entry is NaN."""
+    """Refuse NaN in an unmasked entry, by item and label."""
     if block.size == 0 or not np.isnan(block.min()):
         return
     bad = np.isnan(block) if mask is None else np.isnan(block) & mask

@@ -1,4 +1,4 @@
-"""Moments of each label: prototypes, and mean and variance of the angles to them."""
+"""Moments of each label: prototypes, and the angles to them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labelwise.summaries.arrays import Scores, as_array, as_scores, refuse_codes
 
 
 class LabelMoments:
-    """Gather, for each label, how many items carry it and the sum of their features.
+    """Gatherer of each label's positive count and feature sum.
 
     The prototype of label k is the mean feature of its positives,
     ``c_k = sum_{i: y_ik = 1} z_i / #{i: y_ik = 1}``
@@ -26,7 +26,6 @@ class LabelMoments:
     Attributes:
         counts: (K,) int64, positives seen of each label.
         sums: (K, D) float64, their features' sums.
-
     """
 
     def __init__(self, n_labels: int, n_features: int) -> None:
@@ -34,7 +33,10 @@ class LabelMoments:
         self.sums = np.zeros((n_labels, n_features))
 
     def update(self, features: ArrayLike | torch.Tensor, targets: ArrayLike | torch.Tensor) -> None:
-        """Take in features (b, D) and targets (b, K); an entry counts only where its target is exactly 1."""
+        """Take in features (b, D) and targets (b, K).
+
+        An entry counts only where its target is exactly 1.
+        """
         z, y = as_array(features), as_array(targets)
         n_labels, n_features = self.sums.shape
         if z.ndim != 2 or z.shape[1] != n_features:
@@ -61,13 +63,18 @@ class LabelMoments:
         self.sums += other.sums
 
     def finalize(self) -> NDArray[np.float64]:
-        """Return the prototypes (K, D) float64; a row of zeros for a label without positives."""
+        """Return the prototypes (K, D) float64.
+
+        A label without positives has a row of zeros.
+        """
         return self.sums / np.maximum(self.counts, 1)[:, None]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AngleStatistics:
-    """What balances a binary angular margin: the angle distributions of each label's negatives and positives.
+    """Angle distributions of each label's negatives and positives.
+
+    They are what balances a binary angular margin.
 
     With ``v = (variance_negative + variance_positive) / 2`` and ``a = sqrt(v / variance)``, S2ML2-BBAM's
     transform is ``psi(theta) = a theta + (1 - a) mean``, each side with its own mean and variance: it keeps
@@ -80,7 +87,6 @@ class AngleStatistics:
 
     Floating tensors and arrays keep float32 or float64; everything else (lists, ints) becomes float64,
     narrower floats float32.
-
     """
 
     mean_negative: torch.Tensor
@@ -119,22 +125,26 @@ class AngleStatistics:
     def to(
         self, device: torch.device | str | None = None, dtype: torch.dtype | None = None
     ) -> AngleStatistics:
-        """Return the same statistics on a device, in a floating dtype; the counts stay int64."""
+        """Return the statistics on another device or in another floating dtype.
+
+        The counts stay int64.
+        """
         moved: dict[str, torch.Tensor] = {}
         for name, tensor in self.tensors().items():
             moved[name] = tensor.to(device=device, dtype=None if name.startswith("count") else dtype)
         return replace(self, **moved)
 
     def tensors(self) -> dict[str, torch.Tensor]:
-        """Return the tensors by name, as the keywords that make the same statistics again."""
+        """Return the tensors by name, as keywords of the constructor."""
         return {
             field.name: value for field in fields(self) if (value := getattr(self, field.name)) is not None
         }
 
 
 class AngleMoments:
-    """Gather count, mean and sum of squared deviations of each label's angles, for positives and for
-    negatives.
+    """Gatherer of angle means and variances, for negatives and for positives.
+
+    It holds count, mean and sum of squared deviations of each label's angles.
 
     Batches and other moments are joined by Chan, Golub and LeVeque's update in float64.
     """
@@ -146,7 +156,10 @@ class AngleMoments:
         self.squares = np.zeros((2, n_labels))
 
     def update(self, angles: ArrayLike | torch.Tensor, targets: ArrayLike | torch.Tensor) -> None:
-        """Take in angles (b, K) in radians and targets (b, K): 1 positive, 0 negative, others left out."""
+        """Take in angles (b, K) in radians and targets (b, K).
+
+        A target is 1 for a positive and 0 for a negative; all other entries are left out.
+        """
         values = as_scores("angles", angles, self.counts.shape[1])
         labels = as_array(targets)
         if labels.shape != values.shape:
@@ -170,7 +183,9 @@ class AngleMoments:
         variance_floor: float = 1e-3,
         from_zero: bool = False,
     ) -> AngleStatistics:
-        """Return the statistics, smoothed with the previous ones: ``(1 - momentum) new + momentum old``.
+        """Return the statistics, smoothed with the previous ones.
+
+        They are ``(1 - momentum) new + momentum old``.
 
         The new variance is unbiased (n - 1) and taken around the smoothed mean, as released. A label with
         fewer than two positives or two negatives gets equal variances on both sides, so that the transform is
@@ -183,7 +198,6 @@ class AngleMoments:
             variance_floor: the least variance, above 0 (the released code has none).
             from_zero: the released form: the first refresh is smoothed with zeros, 1% too small at momentum
                 .01.
-
         """
         if not 0 <= momentum < 1:
             raise UserError(f"momentum is {momentum}: give a weight of at least 0 and below 1.")
@@ -212,7 +226,10 @@ class AngleMoments:
     def _old(
         self, previous: AngleStatistics | None, from_zero: bool
     ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Return the old means and variances (2, K), and for which labels (K,) they are to be mixed in."""
+        """Return old means and variances, and the labels to mix them in.
+
+        They are (2, K) each, and (K,) bool.
+        """
         n_labels = self.counts.shape[1]
         if previous is None:
             return np.zeros((2, n_labels)), np.zeros((2, n_labels)), np.full(n_labels, from_zero)

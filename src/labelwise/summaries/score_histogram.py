@@ -1,4 +1,7 @@
-"""Exact thresholds of each label from histograms of float32 bits, in memory independent of the items."""
+"""Exact thresholds of each label from histograms of float32 bits.
+
+Memory does not depend on the number of items.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,9 @@ _ID_DIGITS = (11, 11, 10)
 
 
 class ScoreHistogram:
-    """Find where the ``counts[k]`` highest scores of each label k end, reading the scores two or three times.
+    """Finder of each label's selection threshold, in two or three passes.
+
+    The ``counts[k]`` highest scores of label k are selected.
 
     A float32's bits, suitably flipped, order as the numbers do. Each pass counts one digit of them (of the
     entries that agree with the digits settled before), so the k-th largest score is settled digit by digit,
@@ -40,7 +45,6 @@ class ScoreHistogram:
         counts: (K,) ints >= 0, how many items to select for each label. With fewer items, all are selected.
         largest: False selects the lowest scores instead.
         score_passes: 3 passes of 11, 11 and 10 bits (16 KiB per label), or 2 of 16 bits (512 KiB per label).
-
     """
 
     def __init__(
@@ -61,7 +65,10 @@ class ScoreHistogram:
 
     @property
     def passes(self) -> Iterator[int]:
-        """Yield the number of each pass still needed over the scores; ``next_pass`` goes on to the next."""
+        """Yield the number of each pass still needed over the scores.
+
+        ``next_pass`` goes on to the next.
+        """
         while not self.done:
             yield self._level
 
@@ -71,7 +78,9 @@ class ScoreHistogram:
         ids: ArrayLike | torch.Tensor | int,
         mask: ArrayLike | torch.Tensor | None = None,
     ) -> None:
-        """Count a batch in the current pass; the arguments are those of ``TopScores.update``.
+        """Count a batch in the current pass.
+
+        The arguments are those of ``TopScores.update``.
 
         Every pass must be given the same entries, in any order.
         """
@@ -89,7 +98,10 @@ class ScoreHistogram:
             self._count(keys, numbers[rows].astype(np.uint32), part)
 
     def merge(self, other: ScoreHistogram) -> None:
-        """Add the counts that another histogram has gathered of other items in the same pass."""
+        """Add the counts of another histogram in the same pass.
+
+        It has gathered other items.
+        """
         same = (
             self.largest == other.largest
             and self._level == other._level
@@ -101,7 +113,7 @@ class ScoreHistogram:
         self._histogram += other._histogram
 
     def next_pass(self) -> None:
-        """Settle the digit that this pass counted, and go on to the next."""
+        """Settle the digit of this pass, and go on to the next."""
         if self.done:
             raise UserError("ScoreHistogram has settled every threshold: call finalize().")
         width = self._widths()[self._level]
@@ -176,7 +188,10 @@ class ScoreHistogram:
 
 
 def _ordered_bits(values: NDArray[np.float32], largest: bool) -> NDArray[np.uint32]:
-    """Return keys that ascend as scores descend (or ascend, for the lowest); both zeros get one key."""
+    """Return keys that ascend as scores descend.
+
+    For the lowest scores they ascend with them; both zeros get one key.
+    """
     bits = (values + np.float32(0)).view(np.int32) if not largest else (np.float32(0) - values).view(np.int32)
     return (bits ^ ((bits >> 31) | np.int32(-(2**31)))).view(np.uint32)
 

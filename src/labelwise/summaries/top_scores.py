@@ -1,4 +1,4 @@
-"""The exact n_k highest (or lowest) scores of each label, and where the selection ends."""
+"""Exact selection of each label's highest (or lowest) scores."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ ALL_IDS = np.iinfo(np.int64).max
 
 @dataclass(frozen=True, eq=False)
 class Thresholds:
-    """Where each label's selection ends: the last selected score, and among its ties the last selected item
-    id.
+    """End of each label's selection: its last score and item id.
+
+    The id is the last selected one among the ties of that score.
 
     Items are ranked by score (highest first, or lowest first), ties by the lower id. So the pair (score, id)
     of the last item selected tells exactly the selected from the others, whoever holds the scores.
@@ -28,7 +29,6 @@ class Thresholds:
             all; where none were asked for, the one that selects none.
         last_ids: (K,) int64, the highest id selected among the items that score exactly ``scores``.
         largest: True if the highest scores are selected, False if the lowest.
-
     """
 
     scores: Scores
@@ -38,8 +38,9 @@ class Thresholds:
     def select(
         self, scores: ArrayLike | torch.Tensor, ids: ArrayLike | torch.Tensor | int
     ) -> NDArray[np.bool_]:
-        """Return which entries of ``scores`` (b, K) of the items ``ids`` ((b,), or the first of a run) are
-        selected.
+        """Return a mask of the selected entries of ``scores`` (b, K).
+
+        ``ids`` are those of the items, (b,), or the first of a run.
 
         Scores are compared in the dtype of the thresholds, so that a histogram's float32 thresholds meet
         float32.
@@ -55,13 +56,12 @@ class Thresholds:
 
 @dataclass(frozen=True, eq=False)
 class TopSelection:
-    """What ``TopScores`` selected.
+    """Items that ``TopScores`` selected, with their scores.
 
     Attributes:
         ids: for each label, the selected item ids in ascending order (int64).
         scores: for each label, the scores of these items (float32 or float64).
         thresholds: where each label's selection ends.
-
     """
 
     ids: list[NDArray[np.int64]]
@@ -70,7 +70,9 @@ class TopSelection:
 
 
 class TopScores:
-    """Keep the ``counts[k]`` highest scores of each label k, exactly; ties go to the lower item id.
+    """Exact selection of the ``counts[k]`` highest scores of each label k.
+
+    Ties go to the lower item id.
 
     An entry enters a label's buffer only if it beats the label's threshold so far; a full buffer (twice the
     count) is cut back to the count by a partition. So memory is that of the selection, at most twice over
@@ -81,7 +83,6 @@ class TopScores:
     Args:
         counts: (K,) ints >= 0, how many items to select for each label. With fewer items, all are selected.
         largest: False selects the lowest scores instead.
-
     """
 
     def __init__(self, counts: ArrayLike | torch.Tensor, *, largest: bool = True) -> None:
@@ -124,7 +125,10 @@ class TopScores:
             self._take_block(values[rows] if self.largest else -values[rows], numbers[rows], part)
 
     def merge(self, other: TopScores) -> None:
-        """Take in what another summary with the same counts has gathered of other items."""
+        """Take in what another summary has gathered of other items.
+
+        It has the same counts.
+        """
         if not np.array_equal(self.counts, other.counts) or self.largest != other.largest:
             raise UserError("TopScores can be merged only with the same counts and the same end (largest).")
         if other._dtype is np.float64:
@@ -203,7 +207,10 @@ class TopScores:
 def _highest(
     values: Scores, ids: NDArray[np.int64], count: int
 ) -> tuple[Scores, NDArray[np.int64], np.floating, np.int64]:
-    """Return the ``count`` >= 1 highest values in their given order, their ids, and the last score and id."""
+    """Return the ``count`` highest values, their ids, and the last pair.
+
+    ``count`` is at least 1; the values keep their order, and the last pair is a score and an id.
+    """
     place = len(values) - count
     floor = np.partition(values, place)[place]
     places = np.flatnonzero(values >= floor)

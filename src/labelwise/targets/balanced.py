@@ -1,4 +1,4 @@
-"""The refresh of a balanced binary angular margin: four cheap passes over stored features."""
+"""Refresh of BBAM: four cheap passes over stored features."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from labelwise.targets.pseudo_labels import pseudo_labels_from_chunks
 
 @dataclass(frozen=True, eq=False)
 class BalancedTargets:
-    """What a refresh gives an epoch.
+    """Targets and statistics of one epoch.
 
     Attributes:
         pseudo: (n, K) int8, known labels and pseudo-labels; -1 where masked.
         keep: (n, K) bool, the entries that enter the loss: all positives and the hard negatives.
         prototypes: (K, D) float64, mean feature of each label's positives; zeros without positives.
         angles: the angle statistics of each label's positives and negatives to its prototype.
-
     """
 
     pseudo: NDArray[np.int8]
@@ -51,7 +50,9 @@ def balanced_refresh(
     pseudo: ArrayLike | torch.Tensor | None = None,
     chunk_rows: int = 8192,
 ) -> BalancedTargets:
-    """Run S2ML2-BBAM's refresh over stored features: pseudo-labels, prototypes, angles, negatives.
+    """Refresh targets and angle statistics from stored features (S2ML2-BBAM).
+
+    Pseudo-labels, prototypes, angles and hard negatives, in this order:
 
     1. Unknown entries get class-aware pseudo-labels from ``cos(z_i, W_k)``, which no truth enters:
        ``int(prior_k #unknown_k)`` positives of label k (``pseudo_labels_from_chunks``). Known entries stay.
@@ -83,7 +84,6 @@ def balanced_refresh(
 
     Raises:
         UserError: shapes that do not fit, NaN or infinite features (row named), a prior outside [0, 1].
-
     """
     z = as_array(features)
     w = as_array(weight)

@@ -1,4 +1,4 @@
-"""Scores that are read in chunks, once or again, from an array or from whatever makes them."""
+"""Scores in chunks, from an array or from a function."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Chunks = Callable[[], Iterable[tuple[slice, Any]]]
 
 
 def matrix_chunks(scores: ArrayLike | torch.Tensor) -> Chunks:
-    """Return the one chunk that is the whole of an (n, K) array."""
+    """Return an (n, K) array as one chunk."""
     array = as_array(scores)
     if array.ndim != 2:
         raise UserError(f"scores has shape {array.shape}: give (items, labels).")
@@ -25,7 +25,9 @@ def matrix_chunks(scores: ArrayLike | torch.Tensor) -> Chunks:
 
 
 def cosine_chunks(features: NDArray[Any], directions: NDArray[Any], rows: int) -> Chunks:
-    """Return the cosines between stored features (n, D) and directions (K, D), float32, ``rows`` at a time.
+    """Return cosines of features (n, D) and directions (K, D), in chunks.
+
+    They are float32, ``rows`` at a time.
 
     A row of zeros has cosine 0 with everything. The chunks are column-major: selections read label by label.
     """
@@ -50,7 +52,10 @@ def cosine_chunks(features: NDArray[Any], directions: NDArray[Any], rows: int) -
 
 
 def as_labels(name: str, labels: ArrayLike | torch.Tensor, n_labels: int | None = None) -> NDArray[np.int8]:
-    """Return an (n, K) annotation matrix as int8; anything but 1, 0 and -1 is refused with its place."""
+    """Return annotations (n, K) as int8.
+
+    Anything but 1, 0 and -1 is refused with its place.
+    """
     array = as_array(labels)
     if array.ndim != 2 or (n_labels is not None and array.shape[1] != n_labels):
         width = "labels" if n_labels is None else n_labels

@@ -1,4 +1,4 @@
-"""Negatives: the hard ones of S2ML2-BBAM, and the soft ones of APL."""
+"""Negative targets: hard negatives (S2ML2-BBAM) and soft labels (APL)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from labelwise.targets.chunks import Chunks, as_labels, matrix_chunks
 def hard_negatives(
     similarities: ArrayLike | torch.Tensor, labels: ArrayLike | torch.Tensor, ratio: float
 ) -> NDArray[np.bool_]:
-    """Return which negatives to keep, (n, K) bool: S2ML2-BBAM's negative sampling.
+    """Return the hard negatives of each label, (n, K) bool (S2ML2-BBAM).
 
     With ``N_k = #{i: y_ik = 1}``, label k keeps the ``min(int(ratio N_k), #{i: y_ik = 0})`` negatives
     with the highest similarity to its prototype, ties by the lower row. Unknown entries (-1) are neither
@@ -26,14 +26,13 @@ def hard_negatives(
         similarities: (n, K), such as cosines to the prototypes; NaN is refused where the label is 0.
         labels: (n, K) in {1, 0, -1}.
         ratio: negatives per positive, at least 0 (S2ML2-BBAM: 5).
-
     """
     y = as_labels("labels", labels)
     return hard_negatives_from_chunks(matrix_chunks(similarities), y, ratio)
 
 
 def hard_negatives_from_chunks(chunks: Chunks, labels: NDArray[np.int8], ratio: float) -> NDArray[np.bool_]:
-    """Return what ``hard_negatives`` would, reading the similarities chunk by chunk, once.
+    """Return the hard negatives, reading the similarities in chunks, once.
 
     ``chunks`` is a callable; each call yields ``(slice, similarities (b, K))`` over all items afresh.
     """
@@ -47,7 +46,10 @@ def hard_negatives_from_chunks(chunks: Chunks, labels: NDArray[np.int8], ratio: 
 
 
 def negative_counts(labels: NDArray[np.int8], ratio: float) -> NDArray[np.int64]:
-    """Return how many negatives each label keeps, (K,): ``min(int(ratio #positives), #negatives)``."""
+    """Return the number of negatives that each label keeps, (K,).
+
+    It is ``min(int(ratio #positives), #negatives)``.
+    """
     if not (ratio >= 0 and np.isfinite(ratio)):
         raise UserError(f"ratio is {ratio}: give a finite number of negatives per positive, at least 0.")
     by_ratio = (ratio * np.count_nonzero(labels == 1, axis=0)).astype(np.int64)
@@ -64,7 +66,9 @@ def self_paced_negatives(
     rounds: int,
     unknown_at_start: ArrayLike | torch.Tensor | None = None,
 ) -> NDArray[np.floating[Any]]:
-    """Return the soft labels after one more round of asymmetric pseudo-labelling (Zhou et al., ECCV 2022).
+    """Return the soft labels after one more round of APL.
+
+    APL is the asymmetric pseudo-labelling of Zhou et al. (ECCV 2022).
 
     Per label k, among the entries that are unknown and have no soft label yet, the
     ``m_k = int(proportion U_k / rounds)`` with the lowest probability (ties by the lower row) get that
@@ -84,7 +88,6 @@ def self_paced_negatives(
 
     Returns:
         A new array of the dtype of ``soft_labels`` (float16 at least; a probability is rounded to it).
-
     """
     y = as_labels("labels", labels)
     soft: NDArray[np.floating[Any]] = as_array(soft_labels).copy()

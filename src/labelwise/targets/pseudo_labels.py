@@ -1,4 +1,4 @@
-"""Class-aware pseudo-labels, as many of each label as its prior says, and that prior."""
+"""Class-aware pseudo-labels, and the prior that counts them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from labelwise.targets.chunks import Chunks, matrix_chunks
 def expected_prior(
     observed_counts: ArrayLike | torch.Tensor, cardinality: float, n: int
 ) -> NDArray[np.float64]:
-    """Return each label's prior (K,) float64 from observed positives and the expected labels per item.
+    """Return each label's prior from observed positives and a cardinality.
+
+    The priors (K,) are float64; the cardinality is the expected number of labels per item.
 
     ``prior_k = cardinality count_k / sum_j count_j``, as if an item's observed positives were drawn evenly
     from its relevant labels. A prior that would exceed 1 becomes 1, and what it loses goes to the other
@@ -25,7 +27,6 @@ def expected_prior(
         cardinality: expected number of relevant labels per item, above 0; at least ``sum(counts) / n``, and
             at most the number of labels observed at all.
         n: number of items.
-
     """
     counts = as_array(observed_counts).astype(np.float64)
     if counts.ndim != 1 or not ((counts >= 0) & (counts <= n)).all():
@@ -57,7 +58,9 @@ def class_aware_pseudo_labels(
     positive_share: float = 1.0,
     negative_share: float = 1.0,
 ) -> NDArray[np.int8]:
-    """Return pseudo-labels (n, K) int8: 1 for a label's highest scores, 0 for its lowest, -1 between.
+    """Return class-aware pseudo-labels (CAP), (n, K) int8.
+
+    They are 1 for a label's highest scores, 0 for its lowest, -1 between.
 
     CAP's class-aware thresholds, by rank: label k makes ``n_k = int(prior_k n)`` positives, of which the
     first ``int(positive_share prior_k n)`` are kept; of the ``n - n_k`` others the last
@@ -72,7 +75,6 @@ def class_aware_pseudo_labels(
 
     Raises:
         UserError: a prior or share outside [0, 1], a shape that does not fit, NaN.
-
     """
     chunks = matrix_chunks(scores)
     ((rows, _),) = chunks()
@@ -88,7 +90,7 @@ def pseudo_labels_from_chunks(
     *,
     labels: NDArray[np.int8] | None = None,
 ) -> NDArray[np.int8]:
-    """Return what ``class_aware_pseudo_labels`` would, reading the scores chunk by chunk, once.
+    """Return class-aware pseudo-labels, reading the scores in chunks, once.
 
     Beyond the result, memory is that of the entries selected or masked.
 
@@ -100,7 +102,6 @@ def pseudo_labels_from_chunks(
         negative_share: as above.
         labels: (n, K) int8 in {1, 0, -1}, or None. Known entries keep their label, and only unknown ones (-1)
             are ranked and counted: ``n_k = int(prior_k #unknown_k)``.
-
     """
     share = _shares("prior", prior)
     if share.ndim != 1:

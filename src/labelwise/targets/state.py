@@ -1,4 +1,7 @@
-"""Item state: what a method keeps per entry or per item between epochs, in memory or in a memory-mapped file."""
+"""Item state: arrays per entry or item that live between epochs.
+
+They are in memory or in a memory-mapped file.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ import torch
 
 @dataclass(frozen=True)
 class Slot:
-    """One declared piece of item state.
+    """Declaration of one array of item state.
 
     ``dtype`` is a NumPy dtype name; ``per="entry"`` stores (n, K) values, ``per="item"`` (n,); every value starts
     as ``fill``.
@@ -60,7 +63,7 @@ class ItemState:
         return iter(self._arrays)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """Return the array itself, to be read; change it through ``write`` only."""
+        """Return the array itself, to read; ``write`` alone may change it."""
         return self._arrays[name]
 
     def take(self, index: np.ndarray) -> dict[str, torch.Tensor]:

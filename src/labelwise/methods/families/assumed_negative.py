@@ -13,13 +13,15 @@ from labelwise.methods.spec import Departure
 
 
 class NegativeByAssumption(Method):
-    """One stage over the teaching rows, whose unknown entries count as negative from the closed-form start on.
+    """One stage over the rows whose unknown entries count as negative.
+
+    They do so from the closed-form start on.
 
     The teaching rows are all rows where no negative is known, and otherwise those with a known entry.
     """
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels with unknown as negative in the teaching rows."""
+        """Return the labels with unknown as negative in these rows."""
         return self.problem.assumed_negative
 
 
@@ -34,7 +36,10 @@ DEPARTURES = (
 
 
 class PenalisedHead(NegativeByAssumption):
-    """Assume negative, plus ``weight`` times a norm of the head's weights (K, D); biases are free."""
+    """Assumed negatives with a penalty on the head's weights.
+
+    ``weight`` times a norm of the head's weights (K, D); biases are free.
+    """
 
     @abstractmethod
     def norm(self, weight: Tensor) -> Tensor:

@@ -1,4 +1,7 @@
-"""The family of consistency methods: what the weak view is sure of, the strong view shall say too."""
+"""Consistency methods: the strong view learns what the weak view says.
+
+It does where the weak view is sure.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +61,9 @@ DEPARTURES = (
 
 
 class Consistency(Method):
-    """One stage over labelled rows (weak views) and unlabelled ones (weak and strong views).
+    """One stage over labelled rows and unlabelled ones, in two views.
+
+    Labelled rows have weak views, unlabelled ones weak and strong views.
 
     The weak views of unlabelled rows are seen without gradient and give every unknown entry a pseudo-label and a
     weight (``pseudo``), for its strong view. Where labelled rows have unknown entries too, they get both views.
@@ -90,7 +95,9 @@ class Consistency(Method):
         ]
 
     def weak_scores(self, batch: Batch, trainer: Trainer, learnt: Tensor) -> Tensor:
-        """Return the weak view's outputs of the whole batch without gradient, given those of its labelled rows.
+        """Return the weak view's outputs of the whole batch.
+
+        They are without gradient, given those of its labelled rows.
 
         Processes wait for each other in a forward pass, so that one without further rows makes it too.
         """
@@ -104,19 +111,27 @@ class Consistency(Method):
 
     @staticmethod
     def labelled_part(batch: Batch, *views: str) -> Batch:
-        """Return the batch with the weak view cut to its labelled rows, which stand first, and with ``views`` whole."""
+        """Return the batch with the weak view of its labelled rows alone.
+
+        These stand first; ``views`` stay whole.
+        """
         labelled = int((batch.labels >= 0).any(1).sum())
         inputs = {"weak": batch.inputs["weak"][:labelled]}
         return replace(batch, inputs=inputs | {v: batch.inputs[v] for v in views}, outputs={})
 
     def known_loss(self, batch: Batch, scores: Tensor) -> Tensor:
-        """Return the mean binary cross-entropy over the known entries of the first ``len(scores)`` rows."""
+        """Return the mean binary cross-entropy over known entries.
+
+        These are the known entries of the first ``len(scores)`` rows.
+        """
         part = replace(batch, labels=batch.labels[: len(scores)])
         values = losses.ignore_unknown(scores, part.labels)
         return self.mean(values, part, weights=(part.labels >= 0).to(values.dtype), over="weights")
 
     def unknown_loss(self, batch: Batch, weak: Tensor, strong: Tensor) -> Tensor:
-        """Return ``unlabelled_weight`` times the weighted binary cross-entropy of pseudo-labels on the strong views.
+        """Return the weighted cross-entropy of pseudo-labels on strong views.
+
+        It is ``unlabelled_weight`` times the mean.
 
         The mean is over all unknown entries of rows with a strong view; (B, K) ``weak`` and (b, K) ``strong``.
         """
@@ -127,7 +142,10 @@ class Consistency(Method):
         return float(self.hp.unlabelled_weight) * batch_mean(values, unknown)
 
     def pseudo(self, p: Tensor, unknown: Tensor) -> tuple[Tensor, Tensor]:
-        """Return labels and weights (b, K) from the weak view's probabilities; the statistics move on ``unknown``."""
+        """Return pseudo-labels and weights (b, K) from the weak view's probabilities.
+
+        The statistics move on ``unknown``.
+        """
         raise NotImplementedError
 
     def next_decay(self) -> float:

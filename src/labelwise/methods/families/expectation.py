@@ -1,4 +1,4 @@
-"""The family that knows how many labels an item has on average."""
+"""Methods that know an item's mean number of labels."""
 
 from __future__ import annotations
 
@@ -28,28 +28,43 @@ DEPARTURES = (
 
 
 class ExpectedPositives(Method):
-    """One stage over all items, labelled or not: the number of positives that is expected needs no label."""
+    """One stage over all items, labelled or not.
+
+    The number of positives that is expected needs no label.
+    """
 
     def plan(self) -> list[Stage]:
         """Return the one stage."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels, with unknown as negative where no negative is known: a start needs both signs."""
+        """Return the labels for the closed-form start, of both signs.
+
+        Unknown counts as negative where no negative is known: a start needs both signs.
+        """
         return self.problem.labels_of_both_signs
 
     @cached_property
     def expected(self) -> float:
-        """kappa: the expected number of positives of an item, the sum of the labels' priors."""
+        """Expected number of positives of an item, kappa.
+
+        It is the sum of the labels' priors.
+        """
         assert self.problem.prior is not None
         return float(self.problem.prior.sum())
 
     def balance(self, logits: Tensor) -> Tensor:
-        """Return R = (mean_i sum_k p_ik - kappa)^2 / K^2 over the whole batch."""
+        """Return R, the squared excess of predicted positives.
+
+        R = (mean_i sum_k p_ik - kappa)^2 / K^2 over the whole batch.
+        """
         return losses.expected_positives_with_logits(
             logits, self.expected, total=batch_sum, processes=ranks()
         )
 
     def excess(self, probabilities: Tensor) -> float:
-        """Return the mean number of predicted positives per item of the whole batch minus kappa."""
+        """Return the mean number of predicted positives minus kappa.
+
+        Both are per item of the whole batch.
+        """
         return losses.excess_positives(probabilities, self.expected, total=batch_sum, processes=ranks())

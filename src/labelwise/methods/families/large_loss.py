@@ -1,4 +1,4 @@
-"""The family that mistrusts the assumed negatives with the largest losses (Kim et al., CVPR 2022)."""
+"""Assumed negatives of large loss are mistrusted (Kim et al., CVPR 2022)."""
 
 from __future__ import annotations
 
@@ -39,7 +39,9 @@ DEPARTURES = (
 
 
 class LargeLoss(NegativeByAssumption):
-    """A network learns clean labels first, so that an assumed negative whose loss stays large is likely relevant.
+    """Assumed negatives without those whose loss stays large.
+
+    A network learns clean labels first, so that an assumed negative whose loss stays large is likely relevant.
 
     The share is of the batch's *unknown* entries, and what it leaves of an entry is carried to the next batch, so that
     batches of any size lose the same share. The released code takes it of all entries and rounds up, which in the
@@ -53,11 +55,16 @@ class LargeLoss(NegativeByAssumption):
         self.register_buffer("carried", torch.zeros(()))
 
     def share(self, epoch: int) -> float:
-        """Return the share of unknown entries mistrusted in an epoch (from 1): 0 in the first, then rate more each."""
+        """Return the share of unknown entries mistrusted in an epoch.
+
+        It is 0 in the first epoch, which is number 1, then ``rate`` more in each.
+        """
         return min(1.0, float(self.hp.rate) * (epoch - 1))
 
     def largest(self, scores: Tensor, among: Tensor, share: float) -> Tensor:
-        """Return a mask (B, K) of the ``share`` of the entries ``among`` whose loss is the largest in the whole batch.
+        """Return a mask (B, K) of the entries with the largest losses.
+
+        They are the ``share`` of the entries ``among`` whose loss is the largest in the whole batch.
 
         The loss -log(1 - p) of an assumed negative rises with its score, so that scores rank as losses do.
         """

@@ -1,4 +1,4 @@
-"""The family of linear initialisation: the head on the frozen network first, then everything."""
+"""Linear initialisation: first the head alone, then the whole network."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ DEPARTURES = (
 
 
 class LinearInit(Method):
-    """Mixed in before a method of one stage: that stage for the head alone, then again for the whole network.
+    """Mixin that trains the head first, then the whole network.
+
+    It stands before a method of one stage, and takes that stage for the head alone, then again for the whole network.
 
     Item state lives on. The paper keeps the first stage's head of best validation score; here its last one goes on.
     Where only the head is tuned, the second stage trains the head at its own rate.

@@ -1,4 +1,4 @@
-"""The family of self-training methods: a warm-up on known entries, then pseudo-labels for the unknown ones."""
+"""Self-training: a warm-up on known entries, then pseudo-labels."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ DEPARTURES = (
 
 
 class SelfTraining(Method):
-    """Two stages: a warm-up, then all rows with class-aware pseudo-labels, renewed before every epoch.
+    """Two stages: a warm-up, then class-aware pseudo-labels for all rows.
+
+    These are renewed before every epoch.
 
     The warm-up trains on the known entries of the fair rows (with semi-supervised labels: the labelled rows), or on
     all rows where no negative is known (unknown then counts as negative). In the second stage fair rows take
@@ -135,13 +137,19 @@ class SelfTraining(Method):
         return [stage for stage in stages if stage.epochs]
 
     def optimiser(self, **changes: Any) -> Optimiser:
-        """Return AdamW: a constant rate for a head, one cycle and weight decay for a whole network."""
+        """Return AdamW.
+
+        The rate is constant for a head, and one cycle, with weight decay, for a whole network.
+        """
         if self.problem.tune == "head":
             return super().optimiser(**changes)
         return super().optimiser(**{"weight_decay": 1e-4, "schedule": "one_cycle", **changes})
 
     def start_labels(self) -> np.ndarray:
-        """Return the labels of the warm-up's rows, unknown as negative where no negative is known."""
+        """Return the labels of the warm-up's rows.
+
+        Unknown counts as negative where no negative is known.
+        """
         problem, judgeable = self.problem, self.problem.groups["fair"]
         if not self._has_judgeable_rows:
             return problem.assumed_negative
@@ -154,17 +162,23 @@ class SelfTraining(Method):
         return len(self.problem.groups["fair"]) > 0
 
     def target(self, batch: Batch) -> Tensor:
-        """Return what the batch is taught, (B, K) in {1, 0, -1}; -1 is not used."""
+        """Return the targets of a batch, (B, K) in {1, 0, -1}.
+
+        -1 is not used.
+        """
         if batch.stage != "warm-up":
             return batch.state["target"]
         return batch.labels if self._has_judgeable_rows else batch.labels.clamp(min=0)
 
     def slots(self) -> dict[str, targets.Slot]:
-        """The target of every entry: 1, 0, or -1 for one that is not used."""
+        """Target of every entry: 1, 0, or -1 for one unused."""
         return {"target": targets.Slot("int8", fill=-1)}
 
     def pseudo_labels(self, pool: Pool) -> np.ndarray:
-        """Return the labels (n, K) int8 with class-aware pseudo-labels for unknown entries, -1 where masked."""
+        """Return labels and pseudo-labels, (n, K) int8, -1 where masked.
+
+        Unknown entries get class-aware pseudo-labels.
+        """
         return targets.pseudo_labels_from_chunks(
             lambda: ((rows, self.pseudo_scores(rows, scores).numpy()) for rows, scores in pool.scores()),
             self.problem.n_items,
@@ -175,11 +189,17 @@ class SelfTraining(Method):
         )
 
     def pseudo_scores(self, rows: slice, scores: Tensor) -> Tensor:
-        """Return the scores (b, K) that rank a label's unknown entries: by default the head's outputs."""
+        """Return the scores (b, K) that rank a label's unknown entries.
+
+        By default they are the head's outputs.
+        """
         return scores
 
     def masked_mean(self, values: Tensor, batch: Batch) -> Tensor:
-        """Return the mean over entries; unused ones count as 0, those of incomplete rows by their weight."""
+        """Return the mean over entries, unused ones counted as 0.
+
+        Entries of incomplete rows count by their weight.
+        """
         weights = (self.target(batch) >= 0).to(values.dtype)
         if self.hp.unlabelled_weight != 1.0 and batch.stage != "warm-up":
             incomplete = (batch.labels == -1).any(1, keepdim=True)
