@@ -1,4 +1,7 @@
-"""Files and folders written whole or not at all, never through a link; and lock files."""
+"""Files and folders written whole or not at all, and lock files.
+
+Nothing here writes through a link.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,10 @@ _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
 
 class CannotWrite(UserError, OSError):
-    """A file or folder that cannot be written: ``filename`` is its place, ``strerror`` the operating system's words."""
+    """A file or folder that cannot be written.
+
+    ``filename`` is its place, ``strerror`` the operating system's words.
+    """
 
     def __init__(self, path: Path, error: OSError) -> None:
         reason = error.strerror or str(error) or type(error).__name__
@@ -44,18 +50,20 @@ class CannotWrite(UserError, OSError):
 
 
 def is_link(path: Path) -> bool:
-    """Return whether ``path`` itself is a link, whatever it leads to; on Windows a junction too."""
+    """Return whether ``path`` itself is a link; on Windows a junction too."""
     return path.is_symlink() or bool(getattr(path, "is_junction", bool)())
 
 
 def is_draft(name: str) -> bool:
-    """Return whether a file or folder of that name is one that ``replacing`` has not finished."""
+    """Return whether a name is that of an unfinished draft of ``replacing``."""
     return name.startswith(".") and (name.endswith(_DRAFT) or name.startswith(_EARLIER))
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield an empty draft beside ``path``, which is flushed to disk and takes its place at the end.
+    """Yield an empty draft that replaces the file ``path`` at the end.
+
+    The draft lies beside ``path`` and is flushed to disk before it takes its place.
 
     A link at ``path`` is replaced, not followed. Where the block fails, the draft goes and ``path`` stays as it was.
     Drafts that killed processes left of the same file are cleared.
@@ -81,7 +89,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty draft folder beside ``path``; it takes that place at the end, where nothing or an empty folder is.
+    """Yield an empty draft folder that becomes ``path`` at the end.
+
+    It lies beside ``path``, where there is nothing or an empty folder.
 
     All that is in it is flushed to disk first. Where the block fails, the draft goes.
 
@@ -110,7 +120,10 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """Write a file, text as UTF-8, whole or not at all; see ``replacing``."""
+    """Write a file whole or not at all; text as UTF-8.
+
+    See ``replacing``.
+    """
     with replacing(path) as draft:
         if isinstance(data, bytes):
             draft.write_bytes(data)
@@ -119,20 +132,26 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """Rename a file or folder to ``path``, in the place of what is there; the new name lasts through a power cut."""
+    """Rename a file or folder to ``path``, replacing what is there.
+
+    The new name lasts through a power cut.
+    """
     os.replace(draft, path)
     sync_folder(path.parent)
 
 
 def write_all(file: FileIO, content: bytes) -> None:
-    """Write all of ``content`` to an unbuffered file, which may take less of it at a time."""
+    """Write all of ``content`` to an unbuffered file.
+
+    Such a file may take less of it at a time.
+    """
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
 
 
 def append(path: Path, text: str) -> None:
-    """Add ``text`` to a file of our own, which is made where there is none.
+    """Add ``text`` to a file, which is made where there is none.
 
     Raises:
         CannotWrite: Also for what is no file of one name: a link, a folder, a pipe.
@@ -144,7 +163,9 @@ def append(path: Path, text: str) -> None:
 
 
 def open_unshared(path: Path, flags: int) -> int:
-    """Return a handle of the regular file ``path`` that has no other name: to write to it changes nothing elsewhere.
+    """Return a handle of a regular file that has no other name.
+
+    To write to it changes nothing elsewhere.
 
     Raises:
         OSError: For links, hard links, folders, pipes, devices, and where the system refuses.
@@ -162,7 +183,9 @@ def open_unshared(path: Path, flags: int) -> int:
 
 
 def read_bytes(path: Path, most: int) -> bytes:
-    """Return the bytes of a regular file of ``most`` bytes at most; links at ``path`` itself are not followed.
+    """Return the bytes of a regular file of at most ``most`` bytes.
+
+    A link at ``path`` itself is not followed.
 
     Raises:
         OSError: With words for all else: a link, a folder, a pipe (never waits), a longer file.
@@ -180,7 +203,9 @@ def read_bytes(path: Path, most: int) -> bytes:
 
 
 def read_text(path: Path, most: int = 1 << 26) -> str:
-    """Return the text of a file that a user names (a link or a pipe too), UTF-8 with or without a mark of order.
+    """Return the text of a file that a user names, in UTF-8.
+
+    It may be a link or a pipe, with or without a byte order mark.
 
     Raises:
         UnicodeDecodeError: For another encoding.
@@ -205,12 +230,14 @@ def file_digest(path: Path) -> str:
 
 
 def entries_under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]:
-    """Return the entries of a file whose names begin with ``prefix``, by the rest of the name."""
+    """Return the entries whose names begin with ``prefix``, which is taken off."""
     return {name.removeprefix(prefix): value for name, value in entries.items() if name.startswith(prefix)}
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder ``path`` where there is none; its parents must be there.
+    """Make the folder ``path`` where there is none.
+
+    Its parents must be there.
 
     Raises:
         CannotWrite: Also where a link or a file has its name.
@@ -222,7 +249,9 @@ def make_folder(path: Path) -> None:
 
 
 def check_no_links(folder: Path, what: str) -> None:
-    """Raise ``UserError`` where anything below ``folder`` is a link; ``what`` says what the folder is.
+    """Refuse links anywhere below ``folder`` with a ``UserError``.
+
+    ``what`` says what the folder is.
 
     Nobody writes through links that came with a folder from elsewhere.
     """
@@ -233,7 +262,10 @@ def check_no_links(folder: Path, what: str) -> None:
 
 
 def clear_drafts(folder: Path, name: str | None = None) -> None:
-    """Delete the drafts in ``folder`` (of the file ``name``) that nobody is writing any more."""
+    """Delete the drafts in ``folder`` that nobody is writing any more.
+
+    ``name`` restricts them to those of one file.
+    """
     start = "." if name is None else _prefix(name)
     with suppress(OSError):
         for entry in list(os.scandir(folder)):
@@ -286,7 +318,10 @@ def _prefix(name: str) -> str:
 
 
 def _begun(path: Path, make: Callable[[Path], int]) -> tuple[Path, int | None]:
-    """Return a new draft and a handle that locks it, which tells others who clear drafts that somebody is at work."""
+    """Return a new draft and a handle that locks it.
+
+    The lock tells others who clear drafts that somebody is at work.
+    """
     while True:
         draft = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
         handle = make(draft)
@@ -326,7 +361,9 @@ def _named(path: Path, draft: Path | None = None) -> Iterator[None]:
 
 @contextmanager
 def hold_lock(path: Path, *, wait: bool = True, on_wait: Callable[[], None] | None = None) -> Iterator[bool]:
-    """Hold the lock file ``path``, or a folder by itself; yields whether it is held.
+    """Hold the lock file ``path``; yield whether it is held.
+
+    A folder can be held by itself.
 
     Args:
         wait: False yields False at once where another process holds it.
@@ -346,7 +383,9 @@ def hold_lock(path: Path, *, wait: bool = True, on_wait: Callable[[], None] | No
 
 @contextmanager
 def claim_lock(path: Path) -> Iterator[str | None]:
-    """Hold the lock file ``path`` in this process's name, and delete it afterwards; never waits.
+    """Hold the lock file ``path`` in this process's name, without waiting.
+
+    The file is deleted afterwards.
 
     Yields None where it is held, and otherwise who holds it, as in "process 4711 on mill".
 
@@ -394,7 +433,10 @@ def _take(path: Path, wait: bool, on_wait: Callable[[], None] | None = None) -> 
 
 
 def _open(path: Path) -> int:
-    """Return a handle of the lock file, made where there is none; of a folder that is locked itself, one to read."""
+    """Return a handle of the lock file, made where there is none.
+
+    A folder that is locked itself is opened to read.
+    """
     if path.is_symlink():
         raise OSError(errno.ELOOP, "it is a link: remove it", str(path))
     if path.is_dir():
@@ -413,7 +455,10 @@ if sys.platform == "win32":
     _PAST_THE_TEXT = 1 << 20
 
     def try_lock(handle: int) -> bool | None:
-        """Lock a file's handle without waiting; None where the system has no locks that others may ignore."""
+        """Lock a file's handle without waiting.
+
+        None where the system has no locks that others may ignore.
+        """
         return None
 
     def _lock(handle: int, *, wait: bool) -> bool:
@@ -434,7 +479,10 @@ else:
     import fcntl
 
     def try_lock(handle: int) -> bool | None:
-        """Lock a file's handle without waiting; None where the system has no locks that others may ignore."""
+        """Lock a file's handle without waiting.
+
+        None where the system has no locks that others may ignore.
+        """
         return _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _lock(handle: int, *, wait: bool) -> bool:

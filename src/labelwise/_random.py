@@ -1,4 +1,4 @@
-"""Every random choice of the library as a function of a key, never of a running generator.
+"""Random choices as functions of a key, never of a running generator.
 
 A permutation, a view or a sampled negative is drawn from ``generator(seed, epoch, item, ...)``. So a resumed
 run draws what the uninterrupted one would have drawn, and the number of loader workers changes nothing.
@@ -22,18 +22,27 @@ _ONE_AT_A_TIME = threading.RLock()
 
 
 def seed_of(random_state: Any) -> int:
-    """Return the seed that a checked ``random_state`` stands for: itself, 0 for None."""
+    """Return the seed that a checked ``random_state`` stands for.
+
+    It is the number itself, 0 for None.
+    """
     return int(random_state or 0)
 
 
 def generator(seed: int, *key: int | str) -> np.random.Generator:
-    """Return a NumPy generator that depends on ``seed`` and ``key`` (non-negative ints or words) only."""
+    """Return a NumPy generator that depends on ``seed`` and ``key`` only.
+
+    The key is made of non-negative ints and words.
+    """
     return np.random.Generator(np.random.PCG64(_sequence(seed, *key)))
 
 
 @lru_cache(maxsize=64)
 def number(seed: int, *key: int | str) -> int:
-    """Return a whole number below 2^62 that depends on ``seed`` and ``key`` only: a seed for another generator."""
+    """Return a whole number below 2^62 from ``seed`` and ``key`` only.
+
+    It seeds another generator.
+    """
     return int(_sequence(seed, *key).generate_state(1, np.uint64)[0]) >> 2
 
 

@@ -1,4 +1,4 @@
-"""Errors that are written for the user: one line, what is wrong, where, and what to do."""
+"""Errors for the user: one line, with the mistake and its remedy."""
 
 from __future__ import annotations
 
@@ -18,14 +18,20 @@ direction of text, and halves of characters and what is none, which XML or files
 
 
 class UserError(ValueError):
-    """A mistake in what the user gave (arguments, files, labels); one line that says how to mend it."""
+    """A mistake in what the user gave: arguments, files or labels.
+
+    One line that says how to mend it.
+    """
 
     def __init__(self, message: str) -> None:
         super().__init__(printable(" ".join(message.split())))
 
 
 class Notice(UserWarning):
-    """Something that a user should know though nothing failed; one line. The command line prints it on stderr."""
+    """Something that a user should know though nothing failed; one line.
+
+    The command line prints it on stderr.
+    """
 
 
 def printable(text: str) -> str:
@@ -34,12 +40,17 @@ def printable(text: str) -> str:
 
 
 def escaped(text: str) -> str:
-    """Return JSON or TOML with the ``CONTROLS`` in its texts written as ``\\u001b``."""
+    """Return JSON or TOML with the ``CONTROLS`` in its texts written out.
+
+    They are written as ``\\u001b``.
+    """
     return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
 def near(name: str, options: Iterable[object]) -> str:
-    """Return a clause that lists the options nearest to a misspelt name, for the end of a message.
+    """Return a clause with the options nearest to a misspelt name.
+
+    It stands at the end of a message.
 
     ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; else all of them.
     """
@@ -51,19 +62,28 @@ def near(name: str, options: Iterable[object]) -> str:
 
 
 def listed(values: Iterable[object], most: int = 5, longest: int = 100) -> str:
-    """Return the first values of a list, each cut to ``longest``, joined by commas, and how many more there are."""
+    """Return the first values of a list, joined by commas.
+
+    Each is cut to ``longest``, and the number of the others is told.
+    """
     items = [_short(value, longest) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
 
 
 def repeated(values: Iterable[Value]) -> list[Value]:
-    """Return the values that occur more than once, each once, in their order."""
+    """Return the values that occur more than once, in their order.
+
+    Each comes once.
+    """
     return [value for value, count in Counter(values).items() if count > 1]
 
 
 def shown(value: object, most: int = 60) -> str:
-    """Return what a message shows of a value that may be anything: its ``repr``, cut, or its type's name."""
+    """Return the form in which a message shows any value.
+
+    It is the value's ``repr``, cut, or the name of its type.
+    """
     try:
         # A text is cut first, since its repr may be four times as long.
         text = repr(value[: most + 1] if isinstance(value, str | bytes) else value)
@@ -73,7 +93,10 @@ def shown(value: object, most: int = 60) -> str:
 
 
 def _short(value: object, most: int = 100) -> str:
-    """Return a text as a message may hold it: cut, and with no character that a terminal would obey."""
+    """Return a text as a message may hold it.
+
+    It is cut, and has no character that a terminal would obey.
+    """
     text = str(value)
     text = text if len(text) <= most else text[: most - 3] + "..."
     return text if text.isprintable() else repr(text)[1:-1]

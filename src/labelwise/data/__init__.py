@@ -1,4 +1,4 @@
-"""Items: tables, arrays, pictures, texts and the embedded digits; the batches and views that training draws."""
+"""Items: tables, arrays, pictures and texts; and the views that training draws."""
 
 from __future__ import annotations
 

@@ -30,7 +30,9 @@ class Scaling(Protocol):
 
 
 class ArraySource:
-    """Rows of features: an array (n, D), a SciPy sparse matrix or a pandas frame.
+    """Rows of features as a source of items.
+
+    They come as an array (n, D), a SciPy sparse matrix or a pandas frame.
 
     The plain and the weak view are the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``:
     ``keep`` is 0 for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres),
@@ -76,7 +78,10 @@ class ArraySource:
 
     @property
     def matrix(self) -> NDArray[np.float32] | None:
-        """The scaled rows (n, D) float32, to be read only, or None where they did not fit the budget."""
+        """The scaled rows (n, D) float32, to be read only.
+
+        None where they did not fit the budget.
+        """
         return self._dense
 
     def __len__(self) -> int:
@@ -102,7 +107,10 @@ class ArraySource:
     def _strengthen(
         self, rows: NDArray[np.float32], rms: NDArray[np.float32], numbers: NDArray[np.uint16]
     ) -> None:
-        """Turn weak rows (b, D) into strong ones in place, by random numbers (b, 2D)."""
+        """Turn weak rows (b, D) into strong ones in place.
+
+        ``numbers`` are random, (b, 2D).
+        """
         width = rows.shape[1]
         rows *= ~dropped(numbers[:, :width], self.strong_view)
         if self.noise:
@@ -136,7 +144,9 @@ _ROWS_AT_ONCE = 65_536
 
 
 def check_sparse(X: Any) -> None:
-    """Refuse a sparse matrix whose parts do not fit each other: scipy reads past their ends and crashes.
+    """Refuse a sparse matrix whose parts do not fit each other.
+
+    SciPy reads past their ends, and crashes.
 
     Raises:
         UserError: For that, and for one that is not two-dimensional.
@@ -147,7 +157,9 @@ def check_sparse(X: Any) -> None:
 
 
 def as_matrix(X: Any) -> Any:
-    """Return ``X`` (n, D) as a C-ordered float32 array or a float32 CSR matrix, every stored entry finite.
+    """Return ``X`` (n, D) as float32: a C-ordered array or CSR.
+
+    Every stored entry is finite.
 
     Raises:
         UserError: For text or objects, another number of dimensions, no column, NaN or infinity (rows named), and
@@ -195,7 +207,10 @@ def as_matrix(X: Any) -> Any:
 
 
 def check_finite(array: NDArray[np.float32]) -> None:
-    """Raise ``UserError`` that names the rows of an array (n, ...) with NaN or infinity."""
+    """Refuse an array (n, ...) with NaN or infinity.
+
+    Raise a ``UserError`` that names the rows.
+    """
     wrong = []
     for start in range(0, len(array), _ROWS_AT_ONCE):
         part = array[start : start + _ROWS_AT_ONCE].reshape(len(array[start : start + _ROWS_AT_ONCE]), -1)
@@ -215,7 +230,10 @@ def _check_columns(shape: tuple[int, ...]) -> None:
 
 
 def _check_size(values: NDArray[Any]) -> None:
-    """Refuse numbers that float32 would make 0, or nearly: all features would be lost without a word."""
+    """Refuse numbers that float32 would make 0, or nearly.
+
+    All features would be lost without a word.
+    """
     if values.dtype.itemsize <= 4 or values.dtype.kind != "f" or not values.size:
         return
     largest = max(abs(float(values.max())), abs(float(values.min())))

@@ -1,4 +1,4 @@
-"""Sources of items: the members that one must have, those that it may have, and ways to get one."""
+"""Sources of items: required members, optional ones, and ways to get one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 
 class Source(Protocol):
-    """Items by number: an object with these three members can be trained on, embedded and scored.
+    """Items by number.
+
+    An object with these three members can be trained on, embedded and scored.
 
     ``Capabilities`` lists the members that it may have besides.
     """
@@ -32,7 +34,9 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the items' views (b, *shape), on the CPU, in the order of ``index`` (b,) int64.
+        """Return the items' views (b, *shape), on the CPU.
+
+        They come in the order of ``index`` (b,) int64.
 
         The plain view is the item itself, for scoring; the weak and the strong one are functions of (seed,
         epoch, item) only, so neither the rest of the batch nor its order changes them.
@@ -41,7 +45,10 @@ class Source(Protocol):
 
 
 class OptionalParts:
-    """Members that an object may have, read when asked for; None for one that it lacks."""
+    """Members that an object may have; None for one that it lacks.
+
+    They are read when asked for.
+    """
 
     def __init__(self, owner: object) -> None:
         self._owner = owner
@@ -105,8 +112,9 @@ def is_source(X: object) -> TypeGuard[Source]:
 
 
 def as_source(X: Any, *, scaling: Scaling | None = None, **options: Any) -> Source:
-    """Return ``X`` as a source: itself if it is one, images for three or four dimensions, rows of features
-    otherwise.
+    """Return ``X`` as a source of items.
+
+    It is ``X`` itself if that is a source, images for three or four dimensions, rows of features otherwise.
 
     Args:
         scaling: For rows of features only.
@@ -143,7 +151,10 @@ class _Rows:
 
 
 def select_rows(source: Source, index: NDArray[np.int64]) -> Source:
-    """Return the source of these rows: its own where it can be indexed, which keeps what else it offers."""
+    """Return the source of these rows.
+
+    A source that can be indexed gives its own, which keeps what else it offers.
+    """
     selected: Source = source[index] if hasattr(source, "__getitem__") else _Rows(source, index)
     return selected
 
@@ -151,7 +162,9 @@ def select_rows(source: Source, index: NDArray[np.int64]) -> Source:
 def views_of(
     source: Source, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
 ) -> dict[str, torch.Tensor]:
-    """Return a batch for each view; a source with ``views`` of its own makes them together.
+    """Return a batch for each view.
+
+    A source with ``views`` of its own makes them together.
 
     Args:
         wanted: For each view the items' numbers (b,) int64.
@@ -177,5 +190,8 @@ def check_lengths(X: Any, Y: Any) -> int:
 
 
 def _length(array: Any) -> int:
-    """Return the number of rows; the ``shape`` of a source is that of one item."""
+    """Return the number of rows.
+
+    The ``shape`` of a source is that of one item.
+    """
     return int(array.shape[0]) if hasattr(array, "shape") and not is_source(array) else len(array)

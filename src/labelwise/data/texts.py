@@ -24,7 +24,9 @@ _AT_ONCE = 4096
 
 
 def token_spans(lengths: NDArray[np.int64], tokens: int, most: int | None = None) -> list[slice]:
-    """Return texts of ``lengths`` (n,), in their order, in batches of at most ``tokens`` padded tokens.
+    """Return batches of at most ``tokens`` padded tokens, as spans of rows.
+
+    The texts, of ``lengths`` (n,) tokens, stay in their order.
 
     A batch of b texts, the longest of L tokens, holds ``b L`` padded tokens. It has one text at least, and at most
     ``most`` of them.
@@ -39,7 +41,9 @@ def token_spans(lengths: NDArray[np.int64], tokens: int, most: int | None = None
 
 
 class Texts:
-    """Texts as int64 token ids (b, T), padded to the longest of the batch.
+    """Texts as int64 token ids (b, T).
+
+    They are padded to the longest of the batch.
 
     The plain and the weak view are all tokens. The strong view leaves out each token with probability
     ``dropout``, except special ones: the tokenizer's ``special_ids`` where it has them, else the first and the
@@ -98,14 +102,20 @@ class Texts:
         return len(self._rows)
 
     def __getitem__(self, index: NDArray[Any] | slice) -> Texts:
-        """Return the source of some rows, by numbers, a mask or a slice; the tokens are shared."""
+        """Return the source of some rows: numbers, a mask or a slice.
+
+        The tokens are shared.
+        """
         part, rows = copy.copy(self), np.arange(len(self))[index].tolist()
         part._rows = self._rows[index]
         part.texts, part.items = [self.texts[row] for row in rows], [self.items[row] for row in rows]
         return part
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the texts' views (b, T) int64, filled up with the tokenizer's ``pad_id``; see ``Source``."""
+        """Return the texts' views (b, T) int64.
+
+        They are filled up with the tokenizer's ``pad_id``; see ``Source``.
+        """
         import torch
 
         check_view(view)
@@ -137,7 +147,10 @@ class Texts:
 
 
 class _Encoded:
-    """The token ids of all texts, made when first asked for and shared by the parts of a source."""
+    """The token ids of all texts, made when first asked for.
+
+    The parts of a source share them.
+    """
 
     def __init__(self, texts: list[str], tokenizer: Tokenizer) -> None:
         self._texts, self._tokenizer = texts, tokenizer
@@ -145,7 +158,7 @@ class _Encoded:
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
 
     def starts(self) -> NDArray[np.int64]:
-        """Return where each text begins among the ids, and the end (n + 1,)."""
+        """Return each text's start among the ids, and the end (n + 1,)."""
         if self._ids is None:
             blocks, lengths = [np.empty(0, dtype=np.int32)], [0]
             for start in range(0, len(self._texts), _AT_ONCE):

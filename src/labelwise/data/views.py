@@ -1,4 +1,7 @@
-"""Random numbers that depend on (seed, epoch, item, place) only, drawn for a whole batch at once."""
+"""Random numbers for views, as functions of (seed, epoch, item, place).
+
+They are drawn for a whole batch at once.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,10 @@ def _steps(count: int) -> NDArray[np.uint64]:
 
 
 def streams(index: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.uint64]:
-    """Return where each item's stream of random numbers starts: (b,), a hash of (seed, epoch, item)."""
+    """Return the start of each item's stream of random numbers, (b,).
+
+    It is a hash of (seed, epoch, item).
+    """
     key = np.zeros(1, dtype=np.uint64)
     for part in (seed, epoch):
         key = _mix((key ^ np.uint64(part % 2**64)) + np.uint64(_GAMMA))
@@ -63,12 +69,18 @@ def uniform(numbers: NDArray[np.uint16]) -> NDArray[np.float32]:
 
 
 def dropped(numbers: NDArray[np.uint16], share: float) -> NDArray[np.bool_]:
-    """Return a mask that is true with probability ``share``, to 1 in 65,536."""
+    """Return a mask that is true with probability ``share``.
+
+    The probability is exact to 1 in 65,536.
+    """
     return numbers < np.uint16(min(round(share * 65536), 65535))
 
 
 class NormalTable:
-    """Standard normal numbers from 16-bit ones: the quantiles of 4,096 equal shares, scaled to variance 1."""
+    """Standard normal numbers from 16-bit ones.
+
+    They are the quantiles of 4,096 equal shares, scaled to variance 1.
+    """
 
     def __init__(self) -> None:
         from scipy.special import ndtri
@@ -90,6 +102,9 @@ def _table() -> NormalTable:
 def normal_numbers(
     index: NDArray[np.int64], count: int, *, purpose: str, seed: int, epoch: int
 ) -> NDArray[np.float32]:
-    """Return ``count`` standard normal numbers of each item, (b, count), a function of (purpose, seed, epoch, item)."""
+    """Return ``count`` standard normal numbers of each item, (b, count).
+
+    They are a function of (purpose, seed, epoch, item).
+    """
     key = (int(seed) << 32) ^ zlib.crc32(purpose.encode())
     return _table()(bits(streams(index, seed=key, epoch=epoch), count))

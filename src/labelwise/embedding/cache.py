@@ -27,7 +27,9 @@ _EARLIER = ("features.npy", "marks.npy", "digests.npy", "meta.json.draft")
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """One entry of the cache: the features of items by one backbone, preprocessing and precision.
+    """One entry of the cache: features of items in one space.
+
+    A space is one backbone, preprocessing and precision.
 
     ``bytes`` is what it takes on disk; ``items`` and ``features`` its shape (0 where it cannot be read);
     ``created`` and ``used`` are ISO times, UTC. ``state`` is "kept"; "outdated" for an entry of an earlier version,
@@ -47,7 +49,7 @@ class CachedFeatures:
 
     @property
     def complete(self) -> bool:
-        """Whether it is read."""
+        """Whether the entry is read."""
         return self.state == "kept"
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,7 +58,9 @@ class CachedFeatures:
 
 
 class FeatureCache:
-    """Features on disk: one folder for a backbone, preprocessing and precision, its items known by their content.
+    """Features on disk, in a folder for each backbone, preprocessing and precision.
+
+    Items are known by their content.
 
     Args:
         directory: Where; None stands for ``$LABELWISE_CACHE``, else ``labelwise`` in the user's cache folder
@@ -77,11 +81,13 @@ class FeatureCache:
 
     @property
     def nbytes(self) -> int:
-        """What all entries take on disk, in bytes."""
+        """Bytes that all entries take on disk."""
         return sum(entry.bytes for entry in self.entries())
 
     def clear(self, keys: Sequence[str] = ()) -> tuple[list[CachedFeatures], list[CachedFeatures]]:
-        """Delete entries and return (those deleted, those left because a run is writing them).
+        """Delete entries; return those deleted, and those left.
+
+        Entries that a run is writing are left.
 
         Args:
             keys: Their keys, or beginnings of keys that fit one entry only; none stands for all.
@@ -115,7 +121,9 @@ class FeatureCache:
         meta: dict[str, Any],
         on_wait: Callable[[], None] | None = None,
     ) -> Iterator[Store]:
-        """Yield the features of items in a space, those on disk read, the others to be computed and written.
+        """Yield the store of some items' features in a space.
+
+        Those on disk are read, the others are to be computed and written.
 
         Args:
             space: The digest of all that decides an item's features but the item.
@@ -145,7 +153,10 @@ class FeatureCache:
         return self.directory / f"{space}.lock"
 
     def _note_earlier(self, store: Store) -> None:
-        """Say once, where a space begins, that entries of an earlier version are no longer read."""
+        """Note entries of an earlier version, which are no longer read.
+
+        That is said once, where a space begins.
+        """
         earlier = [] if store.folder.exists() else [e for e in self.entries() if e.state == "outdated"]
         if earlier:
             store.notes.append(
@@ -173,7 +184,7 @@ def _now() -> str:
 
 @contextmanager
 def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iterator[None]:
-    """Hold a pass's lock, and read what the process that held it before has stored."""
+    """Hold a pass's lock, and read what its last holder stored."""
     waited = False
 
     def waiting() -> None:
@@ -200,7 +211,7 @@ def _clear_lock(lock: Path) -> None:
 
 
 def _described(folder: Path) -> CachedFeatures | None:
-    """Return what an entry is, or None where another process has deleted it meanwhile."""
+    """Return an entry's description, None for one deleted meanwhile."""
     meta = read_meta(folder)
     width = width_of(meta, folder.name)
     try:
@@ -232,7 +243,10 @@ def _described(folder: Path) -> CachedFeatures | None:
 
 
 def _words(value: object) -> str:
-    """Return what a record says on one line that a terminal can show, whoever wrote it."""
+    """Return a record's text on one line that a terminal can show.
+
+    It holds whoever wrote it.
+    """
     return printable(" ".join(value[:200].split())) if isinstance(value, str) else ""
 
 
@@ -249,7 +263,10 @@ def _match(key: str, entries: Sequence[CachedFeatures]) -> CachedFeatures:
 
 
 def _delete(folder: Path) -> bool:
-    """Delete the files of an entry, and its folder when nothing else is in it; return whether it was there."""
+    """Delete an entry's files; return whether the entry was there.
+
+    Its folder goes when nothing else is in it.
+    """
     if not folder.is_dir():
         return False
     _files.clear_drafts(folder)

@@ -40,14 +40,17 @@ _MOST_WORKERS = {"cpu": 64, "other": 4}
 
 
 class Embedded(NamedTuple):
-    """``features`` (n, D) float32, zeros for the items in ``bad``, which could not be used."""
+    """``features`` (n, D) float32 of all items, and those unusable.
+
+    The rows of the items in ``bad`` are zeros.
+    """
 
     features: NDArray[np.float32]
     bad: list[BadItem]
 
 
 class Done(NamedTuple):
-    """A batch's items, their features, and those of it that cannot be used."""
+    """A batch's items, their features, and those that are unusable."""
 
     rows: NDArray[np.int64]
     features: NDArray[np.float32] | None
@@ -66,7 +69,9 @@ def embed(
     on_bad: str = "stop",
     name: str | None = None,
 ) -> Embedded:
-    """Return a backbone's features of every item's plain view, in evaluation mode and without gradients.
+    """Return a backbone's features of every item's plain view.
+
+    The backbone computes them in evaluation mode and without gradients.
 
     On one machine an item's features are the same to the bit whatever else is embedded: batches are filled up to one
     shape an item, and on the CPU computed by one thread each. That holds for all but texts whose tokenizer has no
@@ -129,7 +134,7 @@ def embed(
 
 
 class _Pass:
-    """One pass over the items of a source that are still to be computed."""
+    """One pass over the items that are still to be computed."""
 
     def __init__(
         self,
@@ -170,7 +175,10 @@ class _Pass:
         return Embedded(features, self._sorted_bad())
 
     def results(self, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
-        """Yield (items, their features (b, D) float32) until all of ``rows`` are done or known to be bad."""
+        """Yield (items, their features (b, D) float32) of ``rows``.
+
+        It ends when all are done or known to be bad.
+        """
         if not len(rows):
             return  # the lengths of texts need a tokenizer's pass over them
         batches = self._batches(rows)
@@ -197,7 +205,10 @@ class _Pass:
         return shaped(rows, lengths, longest, TOKENS[where], self.batch_size)
 
     def _longest(self) -> int | None:
-        """Return the most tokens that a text may be padded to; None where it is not known how to pad."""
+        """Return the most tokens that a text may be padded to.
+
+        None where it is not known how to pad.
+        """
         longest: int | None = getattr(self.tokenizer.preprocessing, "max_length", None)
         return longest if isinstance(self.tokenizer.pad_id, int) else None
 
@@ -205,7 +216,7 @@ class _Pass:
         return self.device.type if self.device.type == "cpu" else "other"
 
     def _workers(self, batches: int) -> tuple[int, int]:
-        """Return how many threads compute batches, and how many threads each of them may use.
+        """Return the number of computing threads, and the threads of each.
 
         On the CPU, batches side by side on one core each are faster than one batch on all cores, by far where other
         programs run; and sums that several threads share are rounded otherwise. On a device, the second thread fetches
@@ -239,7 +250,10 @@ class _Pass:
         return Done(rows, out[: len(rows)].float().cpu().numpy(), bad)
 
     def _filled(self, batch: torch.Tensor, job: Batch) -> torch.Tensor:
-        """Return the batch in the shape that it is computed in: padded, and filled up with its last item."""
+        """Return the batch in the shape that it is computed in.
+
+        It is padded, and filled up with its last item.
+        """
         if job.width is not None and batch.shape[1] < job.width:
             beside = (0, job.width - batch.shape[1])
             batch = torch.nn.functional.pad(batch, beside, value=self.tokenizer.pad_id)
@@ -260,7 +274,7 @@ class _Pass:
         return self.source.batch(index, "plain", seed=0, epoch=0)
 
     def _unusable(self, index: NDArray[np.int64]) -> list[BadItem]:
-        """Return the items that cannot be used, by their rows in the source."""
+        """Return the unusable items, by their rows in the source."""
         scan = Capabilities(select_rows(self.source, index)).scan
         if scan is not None:
             return [BadItem(int(index[b.row]), b.item, b.reason) for b in scan()]
@@ -306,7 +320,7 @@ def _record(preprocessing: Any) -> Any:
 
 
 def _source_record(source: Source) -> dict[str, Any]:
-    """Return what, beside the items' content, decides what the backbone sees of them."""
+    """Return what decides the backbone's view of items besides their content."""
     offers = Capabilities(source)
     tokenizer = TokenizerParts(offers.tokenizer)
     definition = "" if tokenizer.definition is None else tokenizer.definition()

@@ -1,4 +1,7 @@
-"""What decides an item's features: its content, the backbone with its weights, the preprocessing and the precision."""
+"""Digests of what decides an item's features.
+
+They are its content, the backbone with its weights, the preprocessing and the precision.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ _LIBRARIES = ("torch", "transformers", "timm")
 
 
 def backbone_digest(backbone: nn.Module) -> str:
-    """Return a digest of a module's parameters and buffers, its structure as printed, its plain attributes, and the
-    code of its classes. Of this library's classes it is the ``version``, so that they can be moved and reworded.
+    """Return a digest of a module: weights, structure, attributes and code.
+
+    The structure is as printed, the attributes are the plain ones, and the code is that of the module's classes. Of
+    this library's classes it is the ``version``, so that they can be moved and reworded.
 
     The code of torch, transformers and timm is left out, and so are the private attributes of their modules, some of
     which tell how a model was loaded: their structure is printed whole.
@@ -49,7 +54,10 @@ def backbone_digest(backbone: nn.Module) -> str:
 
 
 def item_digests(digests: Iterable[Any]) -> NDArray[np.uint8]:
-    """Return a source's digests (bytes or strings, one an item) as (n, 16) uint8."""
+    """Return a source's digests as (n, 16) uint8.
+
+    They come as bytes or strings, one an item.
+    """
     parts = []
     for item in digests:
         content = (
@@ -62,7 +70,10 @@ def item_digests(digests: Iterable[Any]) -> NDArray[np.uint8]:
 
 
 def space_key(**parts: Any) -> str:
-    """Return the digest of all but the items: two items of equal content have equal features in one space."""
+    """Return the digest of all but the items.
+
+    Two items of equal content have equal features in one space.
+    """
     text = json.dumps({"format": FORMAT, **parts}, sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=_SIZE).hexdigest()
 
@@ -80,7 +91,10 @@ def _is_plain(value: object) -> bool:
 
 
 def _identity(kind: type) -> str:
-    """Return what says that two classes compute the same: the versions of ours, the code of others."""
+    """Return a text that is equal for classes that compute the same.
+
+    It is the versions of ours, and the code of others.
+    """
     if kind.__module__.partition(".")[0] == "labelwise" and "version" in vars(kind):
         versions = [
             f"{each.__qualname__} {vars(each)['version']}" for each in kind.__mro__ if "version" in vars(each)

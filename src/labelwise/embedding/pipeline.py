@@ -1,4 +1,4 @@
-"""The way items take through a backbone: device and precision, batches of one shape, threads."""
+"""A frozen backbone's pass: device and precision, batches, threads."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ _SMALLEST_STEP, _STEPS = 4, 8
 
 
 class Batch(NamedTuple):
-    """Items that are computed together: ``rows`` (b,), filled up to ``size`` items, texts to ``width`` tokens.
+    """Items that are computed together, in one shape.
+
+    These are ``rows`` (b,), filled up to ``size`` items, texts to ``width`` tokens.
 
     The last digits of a network's features depend on the shape of the batch: on how many items it holds and how long
     they are, not on what stands beside an item. So a shape is chosen by the item alone, and its features are the same
@@ -78,7 +80,10 @@ def in_order(rows: NDArray[np.int64], size: int) -> list[Batch]:
 
 
 def padded_length(lengths: NDArray[np.int64], longest: int) -> NDArray[np.int64]:
-    """Return how many tokens texts of these lengths (n,) are padded to: at most a quarter more, and ``longest``."""
+    """Return the number of tokens that texts are padded to.
+
+    They have ``lengths`` (n,), and get at most a quarter more, and ``longest`` at most.
+    """
     power = 2 ** np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64)
     step = np.maximum(_SMALLEST_STEP, power // _STEPS)
     padded: NDArray[np.int64] = np.minimum(-(-np.maximum(lengths, 1) // step) * step, longest)
@@ -88,7 +93,9 @@ def padded_length(lengths: NDArray[np.int64], longest: int) -> NDArray[np.int64]
 def shaped(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], longest: int, tokens: int, size: int | None = None
 ) -> list[Batch]:
-    """Return the rows (n,) in batches of one padded length each, the longest first.
+    """Return the rows (n,) in batches of one padded length each.
+
+    The longest come first.
 
     A batch holds ``tokens`` padded tokens (one text at least), or ``size`` texts where that is given. ``lengths`` (n,)
     belongs to ``rows``; no text has more than ``longest``.
@@ -104,7 +111,9 @@ def shaped(
 def bucketed(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], tokens: int, size: int | None = None
 ) -> list[Batch]:
-    """Return the rows (n,) in batches of about equal length, the longest first, for texts that cannot be padded.
+    """Return the rows (n,) in batches of about equal length.
+
+    The longest come first. It is for texts that cannot be padded.
 
     A batch holds at most ``tokens`` padded tokens (one text at least), or ``size`` texts where that is given.
     ``lengths`` (n,) belongs to ``rows``. The longest come first, so that a batch which does not fit the memory fails
@@ -122,7 +131,9 @@ Result = TypeVar("Result")
 def stream(
     jobs: Sequence[Job], sessions: Sequence[AbstractContextManager[Callable[[Job], Result]]], threads: int
 ) -> Iterator[Result]:
-    """Yield the results of ``jobs`` in the order in which they are done, by one thread a session.
+    """Yield the results of ``jobs`` as they are done.
+
+    One thread a session does them.
 
     Args:
         sessions: Each is entered in its thread and gives the function that turns a job into a result.
@@ -176,7 +187,9 @@ def stream(
 
 
 def copies(backbone: nn.Module, count: int, device: torch.device) -> list[nn.Module]:
-    """Return modules in evaluation mode on the device, channels last, that share one copy of the weights.
+    """Return modules in evaluation mode that share their weights.
+
+    They are on the device, channels last.
 
     The given module stays as it is. The copies let each thread have what a forward pass may leave on a module.
     """

@@ -1,4 +1,7 @@
-"""The features of one space: rows appended to one file, an index beside it of what they are and a checksum of each."""
+"""Features of one space on disk: rows, and an index with checksums.
+
+Rows are appended to one file; the index beside it says which items they are.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ _IN_MEMORY = 1 << 28
 
 
 def row_marks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Return a checksum (b,) of each row (b, D), never 0: the sum over words j of ``word_j (2j + 1)`` mod 2^64.
+    """Return a checksum (b,) of each row (b, D), never 0.
+
+    It is the sum over words j of ``word_j (2j + 1)`` mod 2^64.
 
     The factors are odd and below 2^32, so any one changed word changes the sum; the top bit is always set.
     """
@@ -44,7 +49,9 @@ def row_marks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 class Store:
-    """The features of a list of items: those on disk at once, those that are computed as they are written.
+    """The features of a list of items.
+
+    Those on disk are there at once, those that are computed as they are written.
 
     Args:
         folder: Where the rows of the space lie; made when there is something to keep.
@@ -71,7 +78,10 @@ class Store:
 
     @property
     def pending(self) -> NDArray[np.int64]:
-        """The rows still to be computed: one of each content that is not on disk."""
+        """The rows still to be computed.
+
+        There is one of each content that is not on disk.
+        """
         return np.flatnonzero(self._missing)
 
     @property
@@ -128,7 +138,10 @@ class Store:
         )
 
     def close(self) -> NDArray[np.float32] | None:
-        """Return the features (n, D), zeros where none were written; None where there are none at all."""
+        """Return the features (n, D), zeros where none were written.
+
+        None where there are none at all.
+        """
         if self.features is not None:
             for rows in _spans(len(self.digests)):
                 same = np.flatnonzero(self._first[rows] != np.arange(rows.start, rows.stop)) + rows.start
@@ -147,7 +160,10 @@ class Store:
         return self.features
 
     def _find(self, items: FileIO, count: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """Return the place of each row on disk (n,), -1 for none, and its checksum; the last record holds."""
+        """Return each row's place on disk (n,), and its checksum.
+
+        The place is -1 for none; the last record holds.
+        """
         rows = np.flatnonzero(self._missing & self._known)
         rows = rows[np.argsort(self._names[rows])]
         names = self._names[rows]
@@ -186,7 +202,10 @@ class Store:
         return marks
 
     def _append(self, index: NDArray[np.int64], rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add the rows to the files, and return them as they are there: another process may have been first."""
+        """Add the rows to the files, and return them as stored.
+
+        Another process may have been first.
+        """
         width = rows.shape[1]
         with hold_lock(self._lock):
             self._prepare(width)
@@ -218,7 +237,10 @@ class Store:
         new_records: NDArray[Any],
         count: int,
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return the rows, those that other processes have stored meanwhile in theirs, and which those are."""
+        """Return the rows, and a mask of those stored by other processes.
+
+        What others have stored meanwhile takes the place of ours.
+        """
         if len(new_records):
             pending = np.isin(new_records["digest"], self._names[self._missing])
             for at in np.flatnonzero(pending).tolist():
@@ -234,7 +256,10 @@ class Store:
         return rows, from_others
 
     def _prepare(self, width: int) -> None:
-        """Make the folder and its record; what is damaged, or has another width, is deleted."""
+        """Make the folder and its record.
+
+        Files that are damaged, or have another width, are deleted.
+        """
         _files.make_folder(self.folder)
         # A record that the system does not let us read now may be whole: nothing is deleted for it.
         with suppress(FileNotFoundError):
@@ -253,7 +278,7 @@ class Store:
 
 
 def read_meta(folder: Path) -> dict[str, Any] | None:
-    """Return what a folder says it is, or None where that cannot be read."""
+    """Return a folder's record, None where it cannot be read."""
     try:
         return _parsed(folder)
     except OSError:
@@ -261,7 +286,10 @@ def read_meta(folder: Path) -> dict[str, Any] | None:
 
 
 def _parsed(folder: Path) -> dict[str, Any] | None:
-    """Return what a folder says it is, None for what says nothing; ``OSError`` where the file cannot be read."""
+    """Return a folder's record, None for a damaged one.
+
+    ``OSError`` where the file cannot be read.
+    """
     with _opened(folder / "meta.json") as file:
         content = file.read(_LONGEST_META)
     try:
@@ -272,7 +300,10 @@ def _parsed(folder: Path) -> dict[str, Any] | None:
 
 
 def width_of(meta: dict[str, Any] | None, key: str) -> int | None:
-    """Return the number of features of a row, or None for a record that is not one of this format and key."""
+    """Return the number of features of a row.
+
+    None for a record that is not one of this format and key.
+    """
     if meta is None or meta.get("format") != FORMAT or meta.get("key") != key:
         return None
     width = meta.get("features")
@@ -280,7 +311,10 @@ def width_of(meta: dict[str, Any] | None, key: str) -> int | None:
 
 
 def count_rows(folder: Path, width: int) -> int:
-    """Return how many rows are on disk, those of a width; 0 where they cannot be read."""
+    """Return the number of rows on disk, of a width.
+
+    It is 0 where they cannot be read.
+    """
     try:
         with _opened(folder / "items.bin") as items, _opened(folder / "rows.bin") as rows:
             return _count(items, rows, width)
@@ -293,7 +327,10 @@ def _opened(path: Path, flags: int = os.O_RDONLY) -> FileIO:
 
 
 def _count(items: FileIO, rows: FileIO, width: int) -> int:
-    """Return how many records have a row: the end of either file may be missing."""
+    """Return the number of records that have a row.
+
+    The end of either file may be missing.
+    """
     sizes = os.fstat(items.fileno()).st_size, os.fstat(rows.fileno()).st_size
     return min(sizes[0] // _RECORD.itemsize, sizes[1] // (4 * width))
 
@@ -305,7 +342,10 @@ def _records(items: FileIO, start: int, stop: int) -> NDArray[Any]:
 
 
 def _rows(file: FileIO, places: NDArray[np.int64], width: int) -> NDArray[np.float32]:
-    """Return the rows at ascending places, zeros for what the file lacks; neighbours are read at once."""
+    """Return the rows at ascending places, neighbours read at once.
+
+    Zeros stand for what the file lacks.
+    """
     rows = np.zeros((len(places), width), "<f4")
     starts = np.flatnonzero(np.diff(places, prepend=-2) != 1).tolist()
     for start, stop in zip(starts, [*starts[1:], len(places)], strict=True):
@@ -324,7 +364,10 @@ def _write(path: Path, file: FileIO, at: int, content: bytes) -> None:
 
 
 def _firsts(names: NDArray[np.bytes_], known: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return for each row the first one of the same content (n,); rows without content stand for themselves."""
+    """Return each row's first row of the same content (n,).
+
+    Rows without content stand for themselves.
+    """
     first = np.arange(len(names))
     rows = np.flatnonzero(known)
     _, at, back = np.unique(names[rows], return_index=True, return_inverse=True)
@@ -333,7 +376,10 @@ def _firsts(names: NDArray[np.bytes_], known: NDArray[np.bool_]) -> NDArray[np.i
 
 
 def _room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
-    """Return zeros, in a file without a name where they are many and the disk has room."""
+    """Return zeros, in a file without a name where they are many.
+
+    The disk must have room for it.
+    """
     size = shape[0] * shape[1] * 4
     if size > _IN_MEMORY and hasattr(os, "posix_fallocate"):
         try:

@@ -1,4 +1,4 @@
-"""The papers' seven sets, read as their owners lay them out, or as the released codes format them."""
+"""The papers' seven sets, in their owners' layouts or the released codes'."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""AAPD: a file of abstracts and a file of their subjects, line by line."""
+"""AAPD: a file of abstracts and one of their subjects.
+
+They belong together line by line.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the two-file layout, or texts with bits where these are what is there.
+    """Read the two-file layout, or texts with bits.
 
     Labels are the subjects that occur in any part, by name: one that the training part lacks is a column
     of zeros there.

@@ -1,4 +1,4 @@
-"""Animals with Attributes 2: attributes belong to classes, and the classes are split."""
+"""Animals with Attributes 2: attributes of classes, split by class."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the owners' layout: classes in the order of their lists, the files of a class by name.
+    """Read the owners' layout.
+
+    Classes come in the order of their lists, the files of a class by name.
 
     No class is in both parts. The released code takes files in the order in which the file system lists
     them, which no one can repeat; theirs and this order differ.

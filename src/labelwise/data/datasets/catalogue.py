@@ -1,4 +1,4 @@
-"""The seven sets: sizes, licences and layouts; and the form in which a reader returns one."""
+"""The seven sets: sizes, licences, layouts, and the form of one read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ Kind = Literal["image", "text", "features"]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a set, in the order of its owners' files or of the papers' released code.
+    """One part of a set.
+
+    Its rows are in the order of the owners' files or of the papers' released code.
 
     ``items``: n ids. ``labels``: int8 (n, K) in {1, 0, -1}, the truth as far as the owners give it.
     ``contents``: n absolute image paths or n texts, None for features. ``features``: float32 (n, D), an
@@ -47,7 +49,9 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A set as read: ``name``, ``kind`` of its items, its K ``label_names``, its ``parts``.
+    """A set as it was read.
+
+    It has a ``name``, the ``kind`` of its items, its K ``label_names`` and its ``parts``.
 
     ``parts`` has "train" and "test", and "validation" where the owners have one.
     """
@@ -58,12 +62,17 @@ class Dataset:
     parts: Mapping[str, Part]
 
     def missing_files(self, part: str) -> list[str]:
-        """Return the image files that the part names and that are not there; none for texts and features."""
+        """Return the image files of a part that are not there.
+
+        None are missing of texts and features.
+        """
         paths = self.parts[part].contents if self.kind == "image" else None
         return [path for path in paths or [] if not os.path.exists(path)]
 
     def counts(self) -> list[dict[str, Any]]:
-        """Return one record a part, for JSON: its size, positives an item, and what is out of the ordinary.
+        """Return one record a part, for JSON.
+
+        It has the part's size, positives an item, and what is out of the ordinary.
 
         ``without_positive``: rows with no positive label; ``unknown``: entries that are -1; ``missing_files``:
         images that are named and not there.
@@ -84,7 +93,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One set: ``sizes`` are items a part, ``layout`` one line a file or folder, ``note`` what to know of it."""
+    """One set of the catalogue.
+
+    ``sizes`` are items a part, ``layout`` is one line a file or folder, and ``note`` what to know of it.
+    """
 
     name: str
     title: str

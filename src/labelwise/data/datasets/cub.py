@@ -1,4 +1,4 @@
-"""CUB-200-2011: lists of images and of parts, and one line for each image and attribute."""
+"""CUB-200-2011: images, parts, and a line for each image and attribute."""
 
 from __future__ import annotations
 

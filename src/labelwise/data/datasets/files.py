@@ -1,4 +1,7 @@
-"""Finding files in a tree, and the one line that says what was looked for, where, and who publishes it."""
+"""Files of a set's folder, with errors that name the publisher.
+
+An error says what was looked for, where, and where its owners publish it.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,20 @@ def why_unreadable(path: Path, error: Exception) -> str:
 
 
 class Tree:
-    """The tree of one set below ``directory``; everything that is missing or damaged is a ``UserError``."""
+    """The folder of one set.
+
+    Everything that is missing or damaged is a ``UserError``.
+    """
 
     def __init__(self, name: str, directory: str | Path) -> None:
         self.name = name
         self.directory = Path(directory).expanduser().absolute()
 
     def find(self, *candidates: str, what: str | None = None) -> Path:
-        """Return the first of the paths that exists below the directory, or below its folder NAME."""
+        """Return the first of the paths that exists.
+
+        They are looked for below the directory, then below its folder NAME.
+        """
         for root in (self.directory, self.directory / self.name):
             for candidate in candidates:
                 if (root / candidate).exists():
@@ -57,7 +66,10 @@ class Tree:
         )
 
     def missing(self, what: str | Path) -> UserError:
-        """Return the error that says what was looked for, where, and where its owners publish it."""
+        """Return the error for a file that is not there.
+
+        It says what was looked for, where, and where its owners publish it.
+        """
         where = f"in {self.directory}" if self.directory.is_dir() else f"in {self.directory}, no such folder"
         return UserError(
             f"{self.name}: looked for {what} {where}; its owners publish it at {DATASETS[self.name].url}"
@@ -80,7 +92,10 @@ class Tree:
             raise self.damaged(path, f"byte {error.start} is not UTF-8") from None
 
     def lines(self, path: Path) -> list[str]:
-        """Return a file's lines, without the last line break; blank lines in between stay."""
+        """Return a file's lines, without the last line break.
+
+        Blank lines in between stay.
+        """
         lines = self.text(path).replace("\r\n", "\n").split("\n")
         while lines and not lines[-1]:
             lines.pop()
@@ -104,7 +119,10 @@ class Tree:
             ) from None
 
     def pairs(self, path: Path) -> list[tuple[str, str]]:
-        """Return the lines 'NUMBER VALUE' of a file, in its order; no number may come twice."""
+        """Return the lines 'NUMBER VALUE' of a file, in its order.
+
+        No number may come twice.
+        """
         pairs = [line.split(maxsplit=1) for line in self.lines(path) if line.strip()]
         wrong = [
             row
@@ -117,14 +135,17 @@ class Tree:
         return [(str(int(pair[0])), pair[1].strip()) for pair in pairs]
 
     def numbered(self, path: Path) -> tuple[str, ...]:
-        """Return the values of 'NUMBER VALUE' lines in the order of their numbers, which are 1, 2, ...; labels."""
+        """Return label names from 'NUMBER VALUE' lines, by their numbers.
+
+        The numbers must be 1, 2, ...
+        """
         values = {int(number): value for number, value in self.pairs(path)}
         if sorted(values) != list(range(1, len(values) + 1)):
             raise self.damaged(path, f"its numbers are not 1 to {len(values)}")
         return self.labels(path, [values[number] for number in sorted(values)])
 
     def labels(self, path: Path, names: Sequence[str]) -> tuple[str, ...]:
-        """Return names of labels, none of which may be empty or come twice."""
+        """Return names of labels, none of them empty or double."""
         if not names:
             raise self.damaged(path, "names no label")
         if "" in names:
@@ -133,7 +154,10 @@ class Tree:
         return tuple(names)
 
     def pictures(self, path: Path, names: Sequence[str], folder: Path) -> list[str]:
-        """Return the absolute paths of the images that a file names, none of which may lead out of ``folder``."""
+        """Return the absolute paths of the images that a file names.
+
+        None of them may lead out of ``folder``.
+        """
         if not names:
             raise self.damaged(path, "no items")
         for row, name in enumerate(names, 1):
@@ -144,7 +168,7 @@ class Tree:
         return [str(folder / name) for name in names]
 
     def once(self, path: Path, values: Iterable[Hashable], what: str) -> None:
-        """Refuse a file in which one of the values comes more than once."""
+        """Refuse a file in which a value comes more than once."""
         if twice := repeated(values):
             raise self.damaged(path, f"{what} {listed(twice)} are listed more than once")
 

@@ -1,4 +1,4 @@
-"""Layouts of released codes: ``formatted_*.npy`` of pictures, and texts with their labels as bits.
+"""Layouts of released codes: ``formatted_*.npy``, and texts with bits.
 
 ``formatted_{train,val}_{images,labels,labels_obs}.npy`` is what the codes for pictures share. A line of
 ``{train,dev,test}.tsv`` is ``0101<tab>text``.
@@ -42,7 +42,9 @@ def has_layout(tree: Tree) -> bool:
 
 
 def read(tree: Tree) -> Dataset:
-    """Read both parts; ``val`` is the papers' test part, as in their code.
+    """Read both parts of the ``formatted_*.npy`` files.
+
+    ``val`` is the papers' test part, as in their code.
 
     The files fix the rows of the papers' runs: an image that they list twice is two rows here too.
     """
@@ -70,7 +72,10 @@ def read(tree: Tree) -> Dataset:
 
 
 def states_of_observed(codes: NDArray[Any]) -> NDArray[np.int8]:
-    """Translate ``labels_obs`` codes (1 positive, 0 unknown, -1 negative) to states (1, -1, 0)."""
+    """Translate ``labels_obs`` codes to label states.
+
+    1 (positive), 0 (unknown) and -1 (negative) become 1, -1 and 0.
+    """
     return np.select([codes == 1, codes == -1], [1, 0], -1).astype(np.int8)
 
 
@@ -126,7 +131,10 @@ def _words(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
 
 
 def _place(name: str, item: str) -> str:
-    """Return an image's place below the folder of images; AwA2's names leave their class's folder out."""
+    """Return an image's place below the folder of images.
+
+    AwA2's names leave the folder of their class out.
+    """
     return f"{item.rpartition('_')[0]}/{item}" if name == "awa2" and "/" not in item else item
 
 

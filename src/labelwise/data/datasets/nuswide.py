@@ -1,4 +1,4 @@
-"""NUS-WIDE, the official release: a list of concepts, two lists of images, one column of labels a concept."""
+"""NUS-WIDE, the official release: concepts, image lists, a column a concept."""
 
 from __future__ import annotations
 

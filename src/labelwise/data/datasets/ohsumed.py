@@ -16,7 +16,10 @@ _BAGS = ("ohsumed.npz", "classic/ohsumed.npz")
 
 
 def read(tree: Tree) -> Dataset:
-    """Read the layout that is there: class folders first, then texts with bits, then the bag of words."""
+    """Read the layout that is there.
+
+    Class folders come first, then texts with bits, then the bag of words.
+    """
     if tree.has(*(f"{root}/training" for root in _ROOTS)):
         return _folders(tree)
     if has_bits(tree):
@@ -27,7 +30,10 @@ def read(tree: Tree) -> Dataset:
 
 
 def _folders(tree: Tree) -> Dataset:
-    """An abstract with several classes lies in several folders, once in each: its file's name is its id."""
+    """Read class folders, each of which holds the files of its abstracts.
+
+    An abstract of several classes lies in each of their folders: its file's name is its id.
+    """
     root = tree.find(*(f"{root}/training" for root in _ROOTS)).parent
     paths_of_part = {}
     for part, name in (("train", "training"), ("test", "test")):
@@ -58,7 +64,10 @@ def _folders(tree: Tree) -> Dataset:
 
 
 def _text(tree: Tree, copies: list[Path]) -> str:
-    """Return the text of an abstract, which must be the same in the folder of each of its classes."""
+    """Return the text of an abstract.
+
+    It must be the same in the folder of each of its classes.
+    """
     texts = [tree.text(path).strip() for path in copies]
     for path, text in zip(copies, texts, strict=True):
         if text.split() != texts[0].split():

@@ -1,4 +1,4 @@
-"""One door for all sets."""
+"""One reader for all sets."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ def read_dataset(
     layout: Literal["owners", "formatted"] | None = None,
     difficult: Literal["irrelevant", "unknown", "relevant"] = "irrelevant",
 ) -> Dataset:
-    """Read the set ``name`` from ``directory``, or from its folder of that name.
+    """Read the set ``name`` from ``directory``.
+
+    It may lie in the directory's folder of that name.
 
     ``layout``: "owners", or "formatted" for the ``formatted_*.npy`` files that the released codes share
     (image sets only); by default the formatted files where they are there, since they fix order and labels.

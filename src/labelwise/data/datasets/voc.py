@@ -18,7 +18,10 @@ IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 
 
 def read(tree: Tree, difficult: str) -> Dataset:
-    """Read the owners' layout; rows in the order of the image ids, which is the released code's."""
+    """Read the owners' layout, rows in the order of image ids.
+
+    That is the released code's order.
+    """
     lists = tree.find(*(f"{root}/ImageSets/Main" for root in _ROOTS))
     images = tree.find(*IMAGES)
     of_zero = {"irrelevant": 0, "unknown": -1, "relevant": 1}[difficult]

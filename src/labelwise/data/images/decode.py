@@ -1,4 +1,4 @@
-"""Pictures from files that nobody vouches for: decoded within bounds, and kept decoded."""
+"""Pictures from files of any origin: decoded within bounds, and kept decoded."""
 
 from __future__ import annotations
 
@@ -42,11 +42,16 @@ _NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
 
 
 class Unusable(Exception):
-    """A file that is no picture; the message is a clause, such as "is empty (0 bytes)"."""
+    """A file that is no picture.
+
+    The message is a clause, such as "is empty (0 bytes)".
+    """
 
 
 def open_regular(path: str | Path | bytes) -> BufferedReader | BytesIO:
-    """Open a regular file to read; bytes are what a file holds, and never its name.
+    """Open a regular file to read, or a file's bytes.
+
+    Bytes are what a file holds, never its name.
 
     Raises:
         Unusable: For what is missing, forbidden, a folder, a pipe, a socket or a device (never waits).
@@ -79,7 +84,9 @@ def open_regular(path: str | Path | bytes) -> BufferedReader | BytesIO:
 
 
 def decode(path: str | Path | bytes, *, most_pixels: int = MOST_PIXELS) -> Image:
-    """Return the picture in a JPEG, PNG, WebP, GIF, BMP or TIFF file, or in its bytes, as RGB, turned as its EXIF says.
+    """Return a file's picture as upright RGB.
+
+    It is a JPEG, PNG, WebP, GIF, BMP or TIFF file, or the bytes of one, turned as its EXIF says.
 
     The content decides on the format, not the name. Of an animation the first frame counts; transparent
     pixels lie on white; 16-bit grey is scaled to 8 bits. The size is checked before anything is decoded.
@@ -106,7 +113,10 @@ def _check_regular(mode: int) -> None:
 
 
 def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
-    """Open by Pillow's classes themselves: ``Image.open`` has global limits, and formats that run programs."""
+    """Open a picture by Pillow's classes themselves.
+
+    ``Image.open`` has global limits, and formats that run programs.
+    """
     try:
         start = file.read(32)
         kind = _kind(start)
@@ -127,7 +137,7 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
 
 
 def begins_as_picture(data: bytes) -> bool:
-    """Return whether a file's bytes begin as those of a picture that ``decode`` reads."""
+    """Return whether bytes begin as a picture that ``decode`` reads."""
     return _kind(data[:32]) is not None
 
 
@@ -160,7 +170,10 @@ def _kind(start: bytes) -> Callable[[IO[bytes]], ImageFile] | None:
 
 
 def _webp_size(start: bytes) -> tuple[int, int]:
-    """Return the size in a WebP header, since Pillow has room made for the whole canvas to learn it."""
+    """Return the size in a WebP header.
+
+    Pillow has room made for the whole canvas to learn it.
+    """
     if start[:4] != b"RIFF":
         return 1, 1
     if start[12:16] == b"VP8X":
@@ -180,7 +193,9 @@ def _check_size(size: tuple[int, int], most_pixels: int) -> None:
 
 
 def _check_depth(image: Image, most_pixels: int) -> None:
-    """Refuse what would take more than three bytes for each of the most pixels, by pixels x channels x depth.
+    """Refuse a picture whose decoded bytes exceed three a pixel allowed.
+
+    The bytes are pixels x channels x depth.
 
     Of several frames the first alone is decoded, so their number does not matter.
     """
@@ -194,7 +209,10 @@ def _check_depth(image: Image, most_pixels: int) -> None:
 
 
 def _check_scans(file: IO[bytes], most: int) -> None:
-    """Refuse a JPEG file whose pixels would be gone over again and again; what lies past its end does not count."""
+    """Refuse a JPEG file of very many passes over its pixels.
+
+    Those past its end do not count.
+    """
     place = file.tell()
     file.seek(0)
     data = file.read(most)
@@ -267,7 +285,10 @@ _FLAGS = os.O_WRONLY | os.O_CREAT
 
 
 def shortened(image: Image, side: int, interpolation: str) -> Image:
-    """Return the picture with its shorter side at ``side`` pixels, or as it is where that is no longer."""
+    """Return the picture with its shorter side at ``side`` pixels.
+
+    It stays as it is where that side is no longer.
+    """
     from PIL.Image import Resampling
 
     short = min(image.size)
@@ -278,7 +299,9 @@ def shortened(image: Image, side: int, interpolation: str) -> Image:
 
 
 class DecodedPictures:
-    """One file a picture, named by the picture's own file: a new, changed or moved one costs itself alone.
+    """Decoded pictures on disk, one file each.
+
+    The file is named by the picture's own file: a new, changed or moved one costs itself alone.
 
     A file that a kill, a full disk or damage left wrong fails its check sum and is written anew; two processes write
     equal bytes to one place. Links in the folder are not followed. Where the disk refuses, a warning says so once and
@@ -304,7 +327,9 @@ class DecodedPictures:
 
     @staticmethod
     def key(path: str | bytes) -> str | None:
-        """Return the name of what is kept of a picture, None for a file that is not there.
+        """Return the name under which a picture is kept.
+
+        None for a file that is not there.
 
         A file is known by its path, size and times. The time of its last change is one of them, since no program sets
         it: another picture of the same name, size and date is another one.

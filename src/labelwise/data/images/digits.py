@@ -21,7 +21,10 @@ _TRAIN_SCANS = 1198
 
 @lru_cache(maxsize=1)
 def _scans() -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
-    """Return the 1,797 scans resized to each side, values 0..1, and the digit of each scan."""
+    """Return the 1,797 scans at each side, and their digits.
+
+    Their values are 0 to 1.
+    """
     from sklearn.datasets import load_digits
 
     scans, digits = load_digits(return_X_y=True)
@@ -34,7 +37,10 @@ def _scans() -> tuple[dict[int, NDArray[np.float32]], NDArray[np.int64]]:
 
 
 def _interpolation(side: int) -> NDArray[np.float32]:
-    """Return the (side, 8) matrix of linear interpolation from 8 pixels to ``side``, centres aligned."""
+    """Return the (side, 8) matrix of linear interpolation from 8 pixels.
+
+    Centres are aligned.
+    """
     centres = np.clip((np.arange(side) + 0.5) * 8 / side - 0.5, 0, 7)
     weights: NDArray[np.float32] = np.maximum(0, 1 - np.abs(centres[:, None] - np.arange(8))).astype(
         np.float32
@@ -43,7 +49,7 @@ def _interpolation(side: int) -> NDArray[np.float32]:
 
 
 def scan_numbers(part: str) -> NDArray[np.int64]:
-    """Return the numbers of the scans that a part's canvases are made of."""
+    """Return the numbers of the scans of a part's canvases."""
     _, digits = _scans()
     return np.arange(_TRAIN_SCANS) if part == "train" else np.arange(_TRAIN_SCANS, len(digits))
 
@@ -56,7 +62,9 @@ def digits_canvases(
     size: int = 32,
     most: int = 4,
 ) -> tuple[NDArray[np.uint8], NDArray[np.int8], tuple[str, ...]]:
-    """Compose canvases from scikit-learn's 1,797 scans of handwritten digits (8 x 8 pixels).
+    """Compose canvases from scikit-learn's scans of handwritten digits.
+
+    There are 1,797 of 8 x 8 pixels.
 
     Each canvas carries one to ``most`` different digits, each scaled to 8..12 pixels, with its own contrast
     (.6 to 1), at a random place; bounding boxes overlap by two pixels at most where there is room. Train
@@ -102,7 +110,10 @@ def digits_canvases(
 def _place(
     draw: np.random.Generator, side: int, size: int, taken: list[tuple[int, int, int]]
 ) -> tuple[int, int]:
-    """Return the top left corner, of 30 random ones, that overlaps the taken boxes least."""
+    """Return the random corner that overlaps the taken boxes least.
+
+    It is the top left one, out of 30.
+    """
     corners = draw.integers(0, size - side + 1, size=(30, 2))
     worst = np.zeros(len(corners), dtype=np.int64)
     for top, left, other in taken:
@@ -119,7 +130,9 @@ _CHUNK = 8
 def digits_features(
     images: NDArray[np.uint8], *, filters: int = 512, patch: int = 5, seed: int = 0
 ) -> NDArray[np.float32]:
-    """Return how well each of ``filters`` learnt patches fits somewhere on each canvas.
+    """Return the fit of learnt patches to each canvas.
+
+    A feature says how well one of ``filters`` patches fits somewhere on the canvas.
 
     The dictionary W is k-means (Coates and Ng, 2012) over contrast-normalised patches of 500 train canvases
     of the same size, without labels; a feature is ``max over positions of <p, w_j>`` with ``p = (x -
@@ -157,7 +170,10 @@ def digits_features(
 
 
 def _normalised_patches(images: torch.Tensor, patch: int) -> torch.Tensor:
-    """Return (b, positions, patch^2): every patch of (b, H, W) images without its mean and contrast."""
+    """Return every patch without its mean and contrast.
+
+    Images are (b, H, W), patches (b, positions, patch^2).
+    """
     patches = images.unfold(1, patch, 1).unfold(2, patch, 1).flatten(3).flatten(1, 2)
     patches = patches - patches.mean(dim=2, keepdim=True)
     variance = patches.square().mean(dim=2, keepdim=True)
@@ -166,7 +182,10 @@ def _normalised_patches(images: torch.Tensor, patch: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _dictionary(filters: int, patch: int, seed: int, size: int) -> torch.Tensor:
-    """Return the (patch^2, filters) unit patches learnt on train canvases of this size."""
+    """Return the (patch^2, filters) unit patches learnt on train canvases.
+
+    The canvases are of this size.
+    """
     import torch
     from sklearn.cluster import MiniBatchKMeans
 

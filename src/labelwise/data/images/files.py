@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 
 class Workers:
-    """``count`` threads, started when first needed; with 0 or 1 the calling thread does the work."""
+    """Threads that share out numbered jobs.
+
+    ``count`` of them are started when first needed; with 0 or 1 the calling thread does the work.
+    """
 
     def __init__(self, count: int) -> None:
         self.count = count
@@ -50,7 +53,9 @@ class Workers:
         return {"count": self.count, "_threads": None, "_process": 0}
 
     def run(self, job: Callable[[int], None], jobs: int) -> None:
-        """Call ``job(0)`` to ``job(jobs - 1)``, in any order; jobs write to places of their own.
+        """Call ``job(0)`` to ``job(jobs - 1)``, in any order.
+
+        Jobs write to places of their own.
 
         The error that is raised is that of the lowest number, whatever the number of threads.
         """
@@ -88,7 +93,10 @@ _BAD_SHARE, _BAD_LEAST = 0.05, 3
 
 @dataclass(frozen=True)
 class BadItem:
-    """An item that cannot be used: its row in the source (from 0), its id, and a clause that says why."""
+    """An item that cannot be used.
+
+    It has its row in the source (from 0), its id, and a clause that says why.
+    """
 
     row: int
     item: str
@@ -96,7 +104,10 @@ class BadItem:
 
 
 def refuse_too_many(bad: Sequence[BadItem], n_items: int) -> None:
-    """Raise ``UserError`` where the bad ones of ``n_items`` are past 5% (and more than two)."""
+    """Raise ``UserError`` where more than 5% of the items are bad.
+
+    Two are accepted in any case.
+    """
     if bad and len(bad) > max(_BAD_SHARE * n_items, _BAD_LEAST - 1):
         first = min(bad, key=lambda item: item.row)
         raise UserError(
@@ -106,7 +117,9 @@ def refuse_too_many(bad: Sequence[BadItem], n_items: int) -> None:
 
 
 class ImageFiles:
-    """Pictures in JPEG, PNG, WebP, GIF, BMP or TIFF files, as uint8 (3, H, W) of a backbone's size.
+    """Pictures in files, as uint8 (3, H, W) of a backbone's size.
+
+    The files are JPEG, PNG, WebP, GIF, BMP or TIFF.
 
     The plain view is the upright RGB picture, resized. The weak view is that, mirrored with probability .5;
     the strong view is mirrored likewise, by a number of its own, and changed by ``strong``. Every view is a
@@ -180,7 +193,10 @@ class ImageFiles:
 
     @property
     def decoded_side(self) -> int | None:
-        """The shorter side of the pictures that are kept decoded; None where none are."""
+        """The shorter side of the pictures that are kept decoded.
+
+        None where none are.
+        """
         return None if self._decoded is None else self._decoded.side
 
     @property
@@ -192,14 +208,19 @@ class ImageFiles:
         return len(self._rows)
 
     def __getitem__(self, index: NDArray[Any] | slice) -> ImageFiles:
-        """Return the source of some rows, by numbers, a mask or a slice; files and cache are shared."""
+        """Return the source of some rows: numbers, a mask or a slice.
+
+        Files and cache are shared.
+        """
         part = copy.copy(self)
         part._rows = self._rows[index]
         part.items = [self.items[row] for row in np.arange(len(self))[index].tolist()]
         return part
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the pictures' views (b, 3, H, W) uint8, laid out channels last; see ``Source``.
+        """Return the pictures' views (b, 3, H, W) uint8.
+
+        They are laid out channels last; see ``Source``.
 
         Raises:
             UserError: For a file that cannot be used, or is gone.
@@ -209,7 +230,10 @@ class ImageFiles:
     def views(
         self, wanted: Mapping[str, NDArray[np.int64]], *, seed: int, epoch: int
     ) -> dict[str, torch.Tensor]:
-        """Return a batch for each view, as ``batch`` does; an item of several views is decoded once."""
+        """Return a batch for each view, as ``batch`` does.
+
+        An item of several views is decoded once.
+        """
         import torch
 
         height, width = self.preprocessing.size
@@ -234,7 +258,10 @@ class ImageFiles:
         return {view: torch.from_numpy(batch).permute(0, 3, 1, 2) for view, batch in made.items()}
 
     def scan(self, progress: Progress | None = None) -> list[BadItem]:
-        """Decode every item once, into the cache where there is one, and return those that cannot be used."""
+        """Decode every item once, and return those that cannot be used.
+
+        Decoded pictures go into the cache where there is one.
+        """
         bad: list[BadItem] = []
         done, one_at_a_time = 0, threading.Lock()
 
@@ -253,7 +280,10 @@ class ImageFiles:
         return sorted(bad, key=lambda item: item.row)
 
     def digests(self) -> list[bytes]:
-        """Return a digest of each file's bytes (16 bytes), empty for a file that cannot be read."""
+        """Return a digest (16 bytes) of each file's bytes.
+
+        It is empty for a file that cannot be read.
+        """
         digests = [b""] * len(self)
 
         def digest(row: int) -> None:
@@ -330,7 +360,10 @@ class ImageFiles:
         return self._fitting(small)
 
     def _fitting(self, image: Image) -> Image:
-        """Return the picture, unless it is so narrow that it would be resized to more pixels than one may have."""
+        """Return the picture, or refuse one too narrow to be resized.
+
+        Such a one would become more pixels than a picture may have.
+        """
         height, width = self.preprocessing.resized(image.height, image.width)
         if height * width > max(self.most_pixels, math.prod(self.preprocessing.size)):
             raise Unusable(

@@ -18,8 +18,9 @@ _SLACK = 1e-3  # rounding, as of floats that were resized
 
 
 class ImageSource:
-    """Images as an array (n, H, W), (n, C, H, W) or (n, H, W, C) with C of 1, 3 or 4; uint8, or floats in
-    0..1.
+    """Images in an array as a source of items.
+
+    The array is (n, H, W), (n, C, H, W) or (n, H, W, C) with C of 1, 3 or 4; uint8, or floats in 0..1.
 
     An item is ``(x - mean) / std`` with x in 0..1, float32 (C, H, W). The plain and the weak view are
     the item. The strong view is shifted by up to ``shift`` pixels each way (the border repeats), loses a
@@ -65,7 +66,10 @@ class ImageSource:
         return len(self._images)
 
     def batch(self, index: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> torch.Tensor:
-        """Return the images' views (b, C, H, W) float32; see ``Source`` and the class."""
+        """Return the images' views (b, C, H, W) float32.
+
+        See ``Source`` and the class.
+        """
         import torch
 
         check_view(view)
@@ -100,7 +104,10 @@ class ImageSource:
 
 
 def _check_range(images: NDArray[np.float32]) -> None:
-    """Refuse floats outside 0..1: taken for a picture they are another one, and nothing else would tell."""
+    """Refuse floats outside 0..1.
+
+    Taken for a picture they are another one, and nothing else would tell.
+    """
     if not images.size:
         return
     low, high = float(images.min()), float(images.max())

@@ -1,4 +1,4 @@
-"""Files of a table's pictures: inside one folder, links followed, and under which of a file's names."""
+"""Files of a table's pictures: found by name, inside one folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def is_picture_name(value: str | None) -> bool:
 def resolve_inside(
     paths: Sequence[str | os.PathLike[str]], folder: str | Path, where: Callable[[int], str], flag: str
 ) -> list[str]:
-    """Return absolute paths with links followed; relative ones start at ``folder``. They need not exist.
+    """Return absolute paths inside ``folder``, with links followed.
+
+    Relative ones start at ``folder``. They need not exist.
 
     Args:
         where: Gives the place of a row for a message.
@@ -61,7 +63,10 @@ def resolve_inside(
 
 
 class _Listing:
-    """The names in a folder, by their composed form, and those of pictures by their name without the ending."""
+    """The names in a folder.
+
+    They are known by their composed form, those of pictures by their name without the ending too.
+    """
 
     def __init__(self, folder: str, inside: str) -> None:
         self.names: dict[str, list[str]] = {}
@@ -81,7 +86,9 @@ class _Listing:
 def find_pictures(
     paths: Sequence[str], folder: str | Path, suffix: str | None, where: Callable[[int], str]
 ) -> tuple[list[str], list[str]]:
-    """Return the names of the files that a table's ``paths`` mean, and sentences on what differs.
+    """Return the files that a table's ``paths`` mean.
+
+    Beside their names there are sentences on what differs.
 
     A name that is no file's may lack its ending (``suffix``, or found by looking), or be spelt in another form of
     Unicode, as some systems store it. A name that is not found so stays as it is.
@@ -139,7 +146,9 @@ def find_pictures(
 
 
 def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bool:
-    """Return whether nearly all values name pictures' files in ``folder``, with or without their ending.
+    """Return whether nearly all values name pictures' files in ``folder``.
+
+    They may lack the ending.
 
     Args:
         named: The user named the folder, so that files without an ending count too.
@@ -155,7 +164,10 @@ def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bo
 
 
 def list_pictures(folder: Path) -> list[str]:
-    """Return the pictures' files in a folder and those below it, as sorted relative paths; no link is followed."""
+    """Return the pictures' files in a folder and those below it.
+
+    They are sorted relative paths; no link is followed.
+    """
     pictures = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StrongView:
-    """How a picture's strong view is made, after the flip and the resize: CAP's augmentation by default.
+    """Strong views of pictures: CAP's augmentation by default.
+
+    They are made after the flip and the resize.
 
     First a square of side ``cutout`` times the shorter side, its centre anywhere in the picture and what
     stands out cut off, is painted with a random colour. Then ``operations`` operations are drawn out of the
@@ -39,7 +41,10 @@ class StrongView:
             )
 
     def __call__(self, image: Image, random: np.random.Generator) -> Image:
-        """Return the strong view of an RGB image, of the same size; a function of ``random``'s start."""
+        """Return the strong view of an RGB image, of the same size.
+
+        It is a function of ``random``'s start.
+        """
         image = _cut_out(image, self.cutout, random)
         names = list(OPERATIONS)
         for _ in range(self.operations):
@@ -51,7 +56,10 @@ class StrongView:
 
 
 def _cut_out(image: Image, share: float, random: np.random.Generator) -> Image:
-    """Paint a square of side ``share`` times the shorter side, at a random place, with a random colour."""
+    """Paint a square at a random place, in a random colour.
+
+    Its side is ``share`` times the shorter side.
+    """
     from PIL.ImageDraw import Draw
 
     width, height = image.size
@@ -81,7 +89,10 @@ def invert(image: Image, level: int, random: np.random.Generator) -> Image:
 
 
 def cutout(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Paint a grey square of side 0 to .2 of the width; its centre lies anywhere."""
+    """Paint a grey square of side 0 to .2 widths.
+
+    Its centre lies anywhere.
+    """
     from PIL.ImageDraw import Draw
 
     width, height = image.size
@@ -95,7 +106,7 @@ def cutout(image: Image, level: int, random: np.random.Generator) -> Image:
 
 
 def sharpness(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Blend with the smoothed image by a factor of 1 -+ 0 to .9."""
+    """Blend with the smoothed image by 1 -+ 0 to .9."""
     from PIL.ImageEnhance import Sharpness
 
     return Sharpness(image).enhance(_factor(level, random))
@@ -116,27 +127,42 @@ def posterize(image: Image, level: int, random: np.random.Generator) -> Image:
 
 
 def shear_x(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Shear along the width by 0 to .3, either way, bicubic; grey comes in."""
+    """Shear along the width by 0 to .3, either way.
+
+    Bicubic; grey comes in.
+    """
     return _affine(image, (1, _signed(0.3, level, random), 0, 0, 1, 0), smooth=True)
 
 
 def shear_y(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Shear along the height by 0 to .3, either way, bicubic; grey comes in."""
+    """Shear along the height by 0 to .3, either way.
+
+    Bicubic; grey comes in.
+    """
     return _affine(image, (1, 0, 0, _signed(0.3, level, random), 1, 0), smooth=True)
 
 
 def translate_x(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Move by 0 to 150/331 of the width, either way; grey comes in."""
+    """Move by 0 to 150/331 of the width, either way.
+
+    Grey comes in.
+    """
     return _affine(image, (1, 0, _signed(150 / 331, level, random) * image.width, 0, 1, 0))
 
 
 def translate_y(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Move by 0 to 150/331 of the height, either way; grey comes in."""
+    """Move by 0 to 150/331 of the height, either way.
+
+    Grey comes in.
+    """
     return _affine(image, (1, 0, 0, 0, 1, _signed(150 / 331, level, random) * image.height))
 
 
 def rotate(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Turn by 0 to 30 degrees, either way, nearest neighbour; grey comes in."""
+    """Turn by 0 to 30 degrees, either way.
+
+    Nearest neighbour; grey comes in.
+    """
     return image.rotate(_signed(30, level, random), fillcolor=_GREY)
 
 
@@ -148,14 +174,14 @@ def equalize(image: Image, level: int, random: np.random.Generator) -> Image:
 
 
 def contrast(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Blend with the mean grey by a factor of 1 -+ 0 to .9."""
+    """Blend with the mean grey by 1 -+ 0 to .9."""
     from PIL.ImageEnhance import Contrast
 
     return Contrast(image).enhance(_factor(level, random))
 
 
 def color(image: Image, level: int, random: np.random.Generator) -> Image:
-    """Blend with the grey image by a factor of 1 -+ 0 to .9."""
+    """Blend with the grey image by 1 -+ 0 to .9."""
     from PIL.ImageEnhance import Color
 
     return Color(image).enhance(_factor(level, random))

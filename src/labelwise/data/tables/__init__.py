@@ -1,4 +1,7 @@
-"""Tables: CSV, TSV, Parquet, JSONL and JSON files of items, features and labels."""
+"""Tables: files of items, features and labels, in five formats.
+
+They are CSV, TSV, Parquet, JSONL and JSON.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A file's columns, and how their cells are read: as strings, label names, states or numbers."""
+"""Columns of a file, and readings of their cells.
+
+Cells are read as strings, label names, states or numbers.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,9 @@ _NUMBER = re.compile(
 
 
 def as_number(value: Any) -> float:
-    """Return a cell's number; unlike ``float``, without underscores and digits of other scripts.
+    """Return a cell's number.
+
+    Unlike ``float`` it takes no underscores and no digits of other scripts.
 
     Raises:
         ValueError: For text that spells none.
@@ -35,7 +40,9 @@ def as_number(value: Any) -> float:
 
 @dataclass(frozen=True)
 class Columns:
-    """A file's columns as Arrow arrays. Rows count from 0 here, from 1 in messages.
+    """A file's columns as Arrow arrays.
+
+    Rows count from 0 here, from 1 in messages.
 
     Attributes:
         notes: Sentences on what was guessed of the file.
@@ -49,13 +56,19 @@ class Columns:
     line_of: Callable[[int], int | None] | None = None
 
     def where(self, row: int, name: str | None = None) -> str:
-        """Return "file: row 3 (line 4), column 'x'" for a message; the line where the format has lines."""
+        """Return a place such as "file: row 3 (line 4), column 'x'".
+
+        The line is left out where the format has none.
+        """
         line = None if self.line_of is None else self.line_of(row)
         place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
         return place + (f", column {shown(name)}" if name is not None else "")
 
     def respelt(self, names: Iterable[str | None]) -> Columns:
-        """Return the columns under those of ``names`` that are theirs but for the form of Unicode (NFC, NFD)."""
+        """Return the columns under those of ``names`` that are theirs.
+
+        Such a name differs in its form of Unicode alone (NFC, NFD).
+        """
         formed = Counter(unicodedata.normalize("NFC", name) for name in self.data)
         name_of_form = {
             unicodedata.normalize("NFC", name): name
@@ -72,7 +85,10 @@ class Columns:
         return replace(self, data=data)
 
     def strings(self, name: str) -> list[str | None]:
-        """Return a column as stripped strings; null and nothing but blanks are None."""
+        """Return a column as stripped strings.
+
+        Null and nothing but blanks are None.
+        """
         import pyarrow.types as kinds
 
         column = self.data[name]
@@ -82,7 +98,10 @@ class Columns:
         return [text or None for text in texts]
 
     def _values(self, name: str) -> list[Any]:
-        """Return a column as Python objects, bytes as the text that they hold."""
+        """Return a column as Python objects.
+
+        Bytes become the text that they hold.
+        """
         import pyarrow as pa
 
         column = self.data[name]
@@ -99,7 +118,10 @@ class Columns:
         )
 
     def is_vector(self, name: str) -> bool:
-        """Return whether a column holds a list of numbers in each row (an embedding)."""
+        """Return whether each row of a column holds a list of numbers.
+
+        Such a column is an embedding.
+        """
         import pyarrow.types as kinds
 
         kind = self.data[name].type
@@ -108,7 +130,10 @@ class Columns:
         return bool(kinds.is_floating(kind.value_type) or kinds.is_integer(kind.value_type))
 
     def names(self, name: str) -> list[Any]:
-        """Return a column of label names: a string, a list, a dict, None, or a number that is no name."""
+        """Return a column of label names.
+
+        A cell is a string, a list, a dict, None, or a number that is no name.
+        """
         names: list[Any] = []
         for value in self._values(name):
             # NaN is the one value that differs from itself. A number with decimals is no name, which its reader says.
@@ -166,7 +191,10 @@ class Columns:
         return states
 
     def numbers(self, name: str) -> NDArray[np.float32]:
-        """Return a feature column (n,) or, for a column of lists, (n, d) float32, every value finite."""
+        """Return a feature column (n,) float32, every value finite.
+
+        A column of lists gives (n, d).
+        """
         values = self._vectors(name) if self.is_vector(name) else self._scalars(name)
         with np.errstate(over="ignore"):
             numbers = values.astype(np.float32)

@@ -1,4 +1,7 @@
-"""Reading CSV and TSV so that every row of the file is a row of the table, or the file is refused."""
+"""CSV and TSV files, read whole or refused.
+
+Every row of the file is a row of the table.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _ESCAPED = re.compile(rb'\\([\\"])')
 
 
 class _UnclearQuote(Exception):
-    """A quote that opens on a line and never closes, or closes in the middle of a field."""
+    """A quote that opens on a line and never closes.
+
+    It may also close in the middle of a field.
+    """
 
     def __init__(self, line: int, never_closes: bool) -> None:
         super().__init__(line)
@@ -34,7 +40,7 @@ class _UnclearQuote(Exception):
 
 @dataclass(frozen=True)
 class _Dialect:
-    """How a file separates its fields, and what a quote in it is."""
+    """The way in which a file separates its fields and quotes them."""
 
     delimiter: str
     quoted: bool = True
@@ -47,7 +53,9 @@ class _Dialect:
         return _ESCAPED.sub(lambda match: b'""' if match[1] == b'"' else b"\\", data)
 
     def records(self, data: bytes) -> Iterator[tuple[int, int, list[str]]]:
-        """Yield (its first line, its last, its fields) of each record that is not blank, the header first.
+        """Yield each record that is not blank, the header first.
+
+        A record is (its first line, its last, its fields).
 
         Raises:
             _UnclearQuote: For a quote that does not close, or is followed by text.
@@ -76,7 +84,10 @@ class _Dialect:
 
 @dataclass
 class _Scan:
-    """What a first reading of a file finds: names, rows, the first record of several lines, the first fault."""
+    """Findings of a first reading of a file.
+
+    They are its names, rows, first record of several lines, and first fault.
+    """
 
     names: list[str]
     rows: int = 0
@@ -150,7 +161,10 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
 
 
 def has_delimiter(path: str | Path, delimiter: str) -> bool:
-    """Return whether a file is a text table whose first line holds ``delimiter``: what separated another's may not."""
+    """Return whether the first line of a text table holds ``delimiter``.
+
+    The delimiter of another table may not separate this one.
+    """
     path = Path(path)
     try:
         kind, packer = kind_of(path)
@@ -162,7 +176,10 @@ def has_delimiter(path: str | Path, delimiter: str) -> bool:
 
 
 def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:
-    """Return the table of all records, the header the first, each field as text."""
+    """Return the table of all records, each field as text.
+
+    The header is the first record.
+    """
     import pyarrow as pa
     import pyarrow.csv as arrow
 
@@ -181,7 +198,10 @@ def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:
 
 
 def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tuple[_Scan, _Dialect]:
-    """Return what a file holds and by which dialect; refuse one that no dialect reads, or two read differently."""
+    """Return a file's first reading and its dialect.
+
+    Refuse a file that no dialect reads, or that two read differently.
+    """
     bare = _Dialect(delimiter, quoted=False)
     unquoted = _scan_lines(data, delimiter)
     if b'"' not in data:
@@ -276,7 +296,10 @@ def _ragged(scan: _Scan, line: int, fields: int) -> str:
 
 
 def _delimiter(path: Path, data: bytes, usual: str, asked: str | None, notes: list[str]) -> str:
-    """Return what separates the fields: what was given, or what the first lines agree on, told if not ``usual``."""
+    """Return the delimiter asked for, or that the first lines show.
+
+    A note tells of one that is not ``usual``.
+    """
     if asked is not None:
         delimiter = _SPELT.get(asked, asked) if isinstance(asked, str) else ""
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0' or delimiter.isalnum():
@@ -320,7 +343,10 @@ def _delimiter(path: Path, data: bytes, usual: str, asked: str | None, notes: li
 
 
 def _fields(sample: str, mark: str) -> tuple[int, bool]:
-    """Return the fields of the header, and whether all other records of a sample have as many."""
+    """Return the number of fields of the header, and whether records agree.
+
+    The other records of the sample must have as many.
+    """
     counts = [len(line.split(mark)) for line in re.split("[\r\n]+", sample) if line]
     if not counts:
         return 0, False

@@ -1,4 +1,4 @@
-"""The items of a table: their ids, the rows that belong to each, and their pictures or texts."""
+"""The items of a table: ids, rows, and pictures or texts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _FLAG = "images (--images)"
 
 
 class Groups:
-    """Which rows belong to which item.
+    """The rows of each item.
 
     Attributes:
         items: The n ids, in the order in which they first occur.
@@ -45,13 +45,16 @@ class Groups:
         return rows
 
     def differing(self, values: Sequence[Any]) -> int | None:
-        """Return the first row whose value differs from that of its item's first row."""
+        """Return the first row that differs from its item's first row."""
         pairs = zip(values, self.first[self.of_row].tolist(), strict=True)
         return next((row for row, (value, first) in enumerate(pairs) if value != values[first]), None)
 
 
 def read_items(columns: Columns, roles: Roles, options: TableOptions) -> tuple[list[str], Groups | None]:
-    """Return the ids, all different, and the rows of each item where a row holds one item and one label."""
+    """Return the ids, all different, and each item's rows.
+
+    The rows are None where each row is an item.
+    """
     name = roles.item
     if name is None:
         if options.label_value is not None:
@@ -81,7 +84,10 @@ def read_items(columns: Columns, roles: Roles, options: TableOptions) -> tuple[l
 
 
 def _ids(columns: Columns, name: str) -> list[str | None]:
-    """Return the ids as text: the path of a picture that the file holds, whole numbers without a point."""
+    """Return the ids as text.
+
+    A picture that the file holds has its path, and whole numbers have no point.
+    """
     import pyarrow.types as kinds
 
     column = columns.data[name]
@@ -120,7 +126,10 @@ def read_contents(
 
 
 def _pictures(columns: Columns, name: str, folder: Path) -> list[Any]:
-    """Return pictures that the file holds, and the paths of those that it only names."""
+    """Return the pictures that the file holds.
+
+    Those that it only names are paths.
+    """
     cells = columns.data[name].to_pylist()
     if not looks.holds_paths(columns, name):
         return [cell["bytes"] if isinstance(cell, dict) else cell for cell in cells]
@@ -145,7 +154,9 @@ def empty_contents(
     row_of: Callable[[int], int],
     on_bad_item: str,
 ) -> tuple[BadItem, ...]:
-    """Return the items without a picture or text, which are left out by ``on_bad_item="skip"``.
+    """Return the items without a picture or text.
+
+    ``on_bad_item="skip"`` leaves them out.
 
     Raises:
         UserError: For the first of them otherwise, and for too many.
@@ -175,7 +186,10 @@ def one_row_each(
     contents: list[Any] | None,
     notes: list[str],
 ) -> tuple[NDArray[np.float32] | None, list[Any] | None]:
-    """Return the features and contents of each item's first row, the same in all of its rows."""
+    """Return the features and contents of each item's first row.
+
+    They must be the same in all of its rows.
+    """
     if len(groups.items) == len(groups.of_row):
         return features, contents
     if options.label_value is None:
@@ -207,7 +221,10 @@ def one_row_each(
 
 
 def _refuse_states(columns: Columns, groups: Groups, roles: Roles, options: TableOptions) -> None:
-    """Refuse rows of pairs beside a column that seems to say of each whether it applies."""
+    """Refuse rows of pairs beside a column that may hold their states.
+
+    Such a column seems to say of each pair whether it applies.
+    """
     named = {roles.item, options.labels_column, roles.content}
     for name in columns.data:
         if name in named or columns.is_vector(name) or not looks.holds_states(columns, name):

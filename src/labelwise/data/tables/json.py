@@ -18,7 +18,7 @@ _BLANK = re.compile(r"[ \t\r\n]*")
 
 
 def read_json(path: Path, max_rows: int | None) -> Columns:
-    """Read a JSONL file, or a JSON file that is an array of objects.
+    """Read a JSONL file, or a JSON array of objects.
 
     A key that an object lacks is null there, and told. NaN is null beside text, and NaN among numbers.
 
@@ -86,7 +86,7 @@ def _decoded(
 
 
 def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield (place of the line, row) of each line that is not blank."""
+    """Yield (place of the line, row) of each line not blank."""
     place = [""]
     decoder = _decoder(path, place)
     start = 0
@@ -132,7 +132,10 @@ def _elements(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def _column(path: Path, name: str, values: list[Any]) -> Any:
-    """Return a column as Arrow has it; what nests, or mixes kinds, is kept as text, JSON but for texts themselves."""
+    """Return a column as Arrow has it.
+
+    Values that nest, or mix kinds, are kept as text: as JSON, but for texts themselves.
+    """
     import pyarrow as pa
 
     try:

@@ -1,4 +1,7 @@
-"""From a table's columns to its label states: one column a label, one of names, or one row for each pair."""
+"""The label states of a table's columns.
+
+Labels have a column each, or one of names, or a row for each pair of item and label.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,10 @@ _EMPTY_SHARE, _SEVERAL_SHARE = 0.25, 0.25
 
 @dataclass(frozen=True)
 class Labels:
-    """What was read: the states, or None where there are none; names that a model does not know; what was guessed."""
+    """The labels of a table.
+
+    They are the states (None where there are none), the names that a model does not know, and what was guessed.
+    """
 
     annotations: Annotations | None
     extra: tuple[str, ...] = ()
@@ -119,7 +125,10 @@ def _from_columns(
 
 
 def _one_name_each(columns: Columns, name: str) -> list[str | None]:
-    """Return the one name of each row; a list of one name counts as that."""
+    """Return the one name of each row.
+
+    A list of one name counts as that.
+    """
     cells = [cell[0] if isinstance(cell, list) and len(cell) == 1 else cell for cell in columns.names(name)]
     wrong = next((row for row, cell in enumerate(cells) if isinstance(cell, list) and cell), None)
     if wrong is not None:
@@ -130,7 +139,10 @@ def _one_name_each(columns: Columns, name: str) -> list[str | None]:
 
 
 def _named(columns: Columns, name: str, label_value: str) -> list[str | None]:
-    """Return the one name of each row, and refuse a state that is of no name."""
+    """Return the one name of each row.
+
+    Refuse a state that is of no name.
+    """
     names = _one_name_each(columns, name)
     for row, (label, state) in enumerate(zip(names, columns.strings(label_value), strict=True)):
         if label is None and state is not None:
@@ -149,7 +161,9 @@ def _may_be_joined(cells: Sequence[Any]) -> bool:
 def _extra(
     columns: Columns, name: str, cells: Sequence[Any], known: tuple[str, ...], options: TableOptions
 ) -> tuple[str, ...]:
-    """Return the names that a model does not know; refuse those that are its own in another spelling.
+    """Return the names that a model does not know.
+
+    Refuse those that are its own in another spelling.
 
     Read as another label, such a name would make its row say "no" to the label that it means.
     """
@@ -180,12 +194,15 @@ def _mentions(cell: Any, label: str) -> bool:
 
 
 def _folded(name: str) -> str:
-    """Return a name without its case, its form of Unicode, blanks, hyphens and underscores."""
+    """Return a name without case, form of Unicode, blanks, hyphens and underscores."""
     return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _tagged(annotations: Annotations, file: str) -> tuple[str, ...]:
-    """Return a note where some rows list several labels and many none: the lists may be complete."""
+    """Return a note where the lists of labels may be complete.
+
+    Some rows then list several labels and many none.
+    """
     counts = (annotations.matrix == 1).sum(axis=1)
     tagged, empty = int((counts > 0).sum()), int((annotations.matrix == -1).all(axis=1).sum())
     several = int((counts > 1).sum())
@@ -211,7 +228,9 @@ def _from_pairs(
     extra: str,
     where: Where,
 ) -> Annotations:
-    """Return the states (n, K) of rows that each hold one name and its state.
+    """Return the states (n, K) of rows of one name each.
+
+    A row holds the name and its state.
 
     A row without a name says nothing but that its item is there. A pair that no row holds is ``unlisted``.
 
@@ -247,7 +266,10 @@ def _from_pairs(
 
 
 def _joined(groups: Groups, annotations: Annotations) -> Annotations:
-    """Return one row an item: a label is relevant where one of its rows lists it, and unknown where all say nothing."""
+    """Return one row of states an item.
+
+    A label is relevant where one of the item's rows lists it, and unknown where all say nothing.
+    """
     matrix = np.full((len(groups.items), annotations.n_labels), -1, dtype=np.int8)
     np.maximum.at(matrix, groups.of_row, annotations.matrix)
     return Annotations(matrix, annotations.label_names, annotations.notes)

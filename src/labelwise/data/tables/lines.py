@@ -1,4 +1,4 @@
-"""The bytes of a table's file: which ending means what, unpacked within a bound, and that they are UTF-8."""
+"""The bytes of a table's file: format, unpacking within bounds, UTF-8."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ _PIECE = 1 << 24
 
 
 def kind_of(path: Path) -> tuple[str, str | None]:
-    """Return (format, ending of the packer or None) of a table by its name; "a.csv.gz" is ("CSV", ".gz")."""
+    """Return the format of a table, and its packer or None.
+
+    The name decides: "a.csv.gz" is ("CSV", ".gz").
+    """
     suffixes = [suffix.lower() for suffix in path.suffixes[-2:]]
     packer = suffixes.pop() if suffixes and suffixes[-1] in PACKED else None
     kind = FORMATS.get(suffixes[-1]) if suffixes else None
@@ -38,7 +41,10 @@ def kind_of(path: Path) -> tuple[str, str | None]:
 
 
 def most_bytes(size: int) -> int:
-    """Return the bytes that a file of ``size`` bytes may unpack or decode to: 4 GiB, or 50 times its size."""
+    """Return the bytes that a file may unpack or decode to.
+
+    They are 4 GiB, or 50 times its ``size`` in bytes where that is more.
+    """
     return max(_MOST_BYTES, _TIMES * size)
 
 
@@ -88,7 +94,10 @@ def _unpacked(path: Path, raw: bytes, packer: str, most: int) -> bytes:
 
 
 def _pieces(raw: bytes, packer: str) -> Iterator[bytes]:
-    """Yield what each stream of a packed file holds; the end of the file must be the end of a stream."""
+    """Yield the content of each stream of a packed file.
+
+    The end of the file must be the end of a stream.
+    """
     import bz2
     import lzma
     import zlib
@@ -137,7 +146,7 @@ def check_utf8(path: Path, data: bytes) -> None:
 
 
 def _looks_like(data: bytes) -> str:
-    """Return what a file looks like whose ending says otherwise, for a message."""
+    """Return the likely format of a misnamed file, for a message."""
     magic = {
         b"\x1f\x8b": "packed by gzip: name it .gz",
         b"PK\x03\x04": "an Excel or zip file",
@@ -149,7 +158,10 @@ def _looks_like(data: bytes) -> str:
 
 
 def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
-    """Refuse column names that are double, or hold control characters or half a character."""
+    """Refuse double column names, and those with control characters.
+
+    Half a character counts as one.
+    """
     if twice := repeated(names):
         raise UserError(
             f"{path.name}{place}: columns named more than once: {listed(map(shown, twice))}; rename them"

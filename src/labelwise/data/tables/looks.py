@@ -1,4 +1,7 @@
-"""Looks at a column's cells, whatever its name: states, row numbers, texts, names of pictures, pictures."""
+"""Looks at a column's cells, whatever its name.
+
+They tell states, row numbers, texts, names of pictures and pictures.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +24,18 @@ _FEW_WORDS, _FEW_LETTERS = 3, 12
 
 
 def is_whole(value: str) -> bool:
-    """Return whether a text is a whole number of up to 18 digits, also one written as ``3.0``."""
+    """Return whether a text is a whole number of few digits.
+
+    It has up to 18 of them, and may be written as ``3.0``.
+    """
     return re.fullmatch(r"[+-]?\d{1,18}(\.0*)?", value) is not None
 
 
 def holds_states(columns: Columns, name: str) -> bool:
-    """Return whether every cell of a column is a label state, and one at least says yes or no."""
+    """Return whether every cell of a column is a label state.
+
+    One at least must say yes or no.
+    """
     import pyarrow.types as kinds
 
     kind = columns.data[name].type
@@ -47,7 +56,10 @@ def holds_states(columns: Columns, name: str) -> bool:
 
 
 def holds_words(columns: Columns, name: str) -> bool:
-    """Return whether a column is of text, and its cells are no numbers, as far as a sample tells."""
+    """Return whether a column of text holds words.
+
+    Its cells are no numbers, as far as a sample tells.
+    """
     return _is_text(columns, name) and any(not _is_number(cell) for cell in sample(columns, name))
 
 
@@ -66,7 +78,10 @@ def counts_rows(columns: Columns, name: str) -> bool:
 
 
 def holds_texts(columns: Columns, name: str) -> bool:
-    """Return whether a column's cells are texts to be read: sentences, mostly different ones."""
+    """Return whether a column's cells are texts to be read.
+
+    They are sentences, mostly different ones.
+    """
     if not _is_text(columns, name):
         return False
     cells = sample(columns, name)
@@ -89,7 +104,9 @@ def names_pictures(columns: Columns, name: str) -> bool:
 
 
 def holds_pictures(columns: Columns, name: str) -> bool:
-    """Return whether a column holds pictures' bytes, alone or as ``{"bytes": ..., "path": ...}``.
+    """Return whether a column holds pictures' bytes.
+
+    They stand alone or as ``{"bytes": ..., "path": ...}``.
 
     Bytes alone may be text, as some programs write it: what they begin with tells.
     """
@@ -136,14 +153,20 @@ def _is_number(text: str) -> bool:
 
 
 def _each(columns: Columns, name: str, step: int = 4096) -> Iterable[Any]:
-    """Yield a column's cells, a part at a time: most columns say in their first cells what they are not."""
+    """Yield a column's cells, a part at a time.
+
+    Most columns say in their first cells what they are not.
+    """
     column = columns.data[name]
     for start in range(0, columns.rows, step):
         yield from column.slice(start, step).to_pylist()
 
 
 def sample(columns: Columns, name: str) -> Sequence[str]:
-    """Return some hundred cells that are not empty, from all over the column, as stripped text."""
+    """Return some hundred cells that are not empty, as stripped text.
+
+    They come from all over the column.
+    """
     rows = np.arange(0, columns.rows, max(1, columns.rows // _SAMPLE))
     values = columns.data[name].take(rows).to_pylist()
     texts = (str(value).strip() for value in values if value is not None)

@@ -1,4 +1,4 @@
-"""The options of reading a table: everything that its user says of its columns and cells, in one object."""
+"""Options of reading a table, in one object."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _LISTS = ("label_columns", "feature_columns")
 
 @dataclass(frozen=True)
 class TableOptions:
-    """What a user says of a table; whatever is None is found by looking, and told.
+    """A user's words on a table's columns and cells.
+
+    Whatever is None is found by looking, and told.
 
     Attributes:
         labels_column: The column of label names.
@@ -101,7 +103,9 @@ class TableOptions:
         return tuple(field.name for field in fields(cls))
 
     def unused(self, kind: str, *, labelled: bool, encoded: bool) -> list[str]:
-        """Return a sentence on each group of options that were given and say nothing of such a table.
+        """Return sentences on the given options that this table does not use.
+
+        Each is on a group of options.
 
         Args:
             kind: Of its items.
@@ -139,7 +143,10 @@ class TableOptions:
         ]
 
     def changed(self, given: Mapping[str, Any]) -> Self:
-        """Return the options with those of ``given`` that are not None; one form of labels takes the other's place."""
+        """Return the options with those of ``given`` that are not None.
+
+        One form of labels takes the other's place.
+        """
         changes = {name: value for name, value in given.items() if value is not None}
         if changes.get("label_columns") is not None and "labels_column" not in changes:
             changes |= {"labels_column": None, "label_value": None}
@@ -149,5 +156,8 @@ class TableOptions:
 
 
 def flag_of(name: str) -> str:
-    """Return what an option is called in Python, and in brackets on the command line."""
+    """Return an option's name in Python and on the command line.
+
+    The latter stands in brackets.
+    """
     return f"{name} (--{name.replace('_', '-')})"

@@ -1,4 +1,4 @@
-"""Parquet files: the promises of the footer, checked before a page is decoded, and the columns."""
+"""Parquet files: their footer, checked before a page is decoded, and columns."""
 
 from __future__ import annotations
 
@@ -220,7 +220,10 @@ def _holds_times(kind: Any) -> bool:
 
 
 def _check_times(path: Path, name: str, column: Any) -> None:
-    """Refuse dates, times and spans that Python cannot hold, which end any look at their column in foreign errors."""
+    """Refuse dates, times and spans that Python cannot hold.
+
+    They end any look at their column in foreign errors.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -245,7 +248,10 @@ def _too_large(path: Path, most: int) -> UserError:
 
 
 def _measure(path: Path, footer: Footer, most: int) -> None:
-    """Refuse columns of texts that decode to more than ``most`` bytes, holding each value once, not each time."""
+    """Refuse columns of texts that decode to more than ``most`` bytes.
+
+    Each value is held once, not each time.
+    """
     from pyarrow import parquet
 
     worst: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Features from columns with empty cells and columns of words, by scikit-learn's own imputer and encoder."""
+"""Features from empty cells and columns of words, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ _MOST_CATEGORIES = 1000
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a training table's feature columns were found to hold; other tables are made into features by it.
+    """A recipe for features, learnt from a training table's columns.
+
+    Other tables are made into features by it.
 
     Attributes:
         columns: The feature columns, in order.
@@ -70,7 +72,9 @@ class Preparation:
         return cls(tuple(names), impute, values, categories)
 
     def apply(self, columns: Columns) -> tuple[NDArray[np.float32], tuple[str, ...], list[str]]:
-        """Return features (n, D) float32, their D names, and sentences on what was filled and what is not known.
+        """Return features (n, D) float32, their D names, and notes.
+
+        The notes are sentences on what was filled and what is not known.
 
         Raises:
             UserError: For cells that are neither empty nor numbers.
@@ -150,7 +154,7 @@ class Preparation:
 
 
 class _Counts:
-    """How many cells of which columns, for a sentence."""
+    """Numbers of cells by column, for a sentence."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -174,7 +178,7 @@ def _words(columns: Columns, name: str) -> NDArray[np.object_]:
 
 
 def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
-    """Return a column (n, 1) of numbers, NaN where a cell is empty."""
+    """Return a column (n, 1) of numbers, empty cells as NaN."""
     numbers = np.full((columns.rows, 1), np.nan)
     for row, value in enumerate(columns.strings(name)):
         if value is None or value.lower() in _EMPTY:

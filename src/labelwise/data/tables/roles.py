@@ -1,4 +1,4 @@
-"""Which columns of a table are ids, features and labels, and why."""
+"""Roles of a table's columns: ids, features and labels, and why."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ def assign_roles(
     finds_pictures: Callable[[str], bool] | None = None,
     folder_named: bool = False,
 ) -> Roles:
-    """Decide the role of each column: as it was named, by its cells, or by its name.
+    """Decide the role of each column.
+
+    It has the role that the user gave it, else one by its cells or its name.
 
     Args:
         kind: That of the items that a trained model takes; None lets the columns decide.
@@ -171,14 +173,20 @@ class _Assignment:
             raise UserError(_missing(self.file, name, self.columns.data, flag_of(option)))
 
     def _is_different(self, name: str) -> bool:
-        """Return whether a column may be ids that are 1 and 0: few rows may number themselves so."""
+        """Return whether a column may be ids that are 1 and 0.
+
+        Few rows may number themselves so.
+        """
         return self.columns.rows <= 2 and name.lower() not in _CONTENTS and self._are_ids(name)
 
     def _tell(self, name: str, role: str, why: str) -> None:
         self.why[name] = (role, why)
 
     def _is_index(self, place: int, name: str) -> bool:
-        """Return whether a column numbers the rows; what is named by the user is what it was named."""
+        """Return whether a column numbers the rows.
+
+        A column that the user named is what it was named.
+        """
         chosen = self.options.feature_columns
         if name in ((chosen,) if isinstance(chosen, str) else chosen or ()):
             return False
@@ -205,7 +213,10 @@ class _Assignment:
     def _matching(
         self, option: str, patterns: Sequence[str] | str | None, ids: Collection[str]
     ) -> list[str] | None:
-        """Return the columns that names and patterns stand for, in the order given; no pattern matches an id."""
+        """Return the columns that names and patterns stand for.
+
+        They come in the order given; no pattern matches an id.
+        """
         if patterns is None:
             return None
         chosen: dict[str, None] = {}
@@ -247,7 +258,10 @@ class _Assignment:
         return None not in values and len(set(values)) == len(values)
 
     def _repeats(self, name: str) -> bool:
-        """Return whether a column of ids that nobody named is none where each row is an item."""
+        """Return whether a column of ids holds some of them twice.
+
+        That is asked of one that nobody named, where each row is an item.
+        """
         return self.options.labels_column is None and not self._is_nested(name) and not self._are_ids(name)
 
     def _is_nested(self, name: str) -> bool:
@@ -265,7 +279,10 @@ class _Assignment:
     def _content(
         self, ids: Sequence[str], labels: Collection[str], features: Sequence[str] | None
     ) -> str | None:
-        """Return the column of pictures or texts, the pictures first where ``kind`` does not say; never a label."""
+        """Return the column of pictures or texts, never a label.
+
+        Pictures come first where ``kind`` does not say.
+        """
         if self.kind == "features":
             return None
         text, item = self.options.text_column, self.options.item_column
@@ -308,7 +325,10 @@ class _Assignment:
         return self.finds_pictures is not None and self.finds_pictures(name)
 
     def _leave_content(self, content: str | None, features: Sequence[str]) -> None:
-        """Refuse a column of texts beside named features; pictures are left aside for them."""
+        """Refuse a column of texts beside named features.
+
+        Pictures are left aside for them.
+        """
         if content is not None and content == self.options.text_column:
             raise UserError(
                 f"{self.file}: text_column (--text-column) {content!r} and feature_columns (--feature-columns) are both"
@@ -325,7 +345,10 @@ class _Assignment:
         return "text" if self.why[content][0] == "texts" else "image"
 
     def _guessed_content(self, free: Sequence[str], labels_named: bool) -> str | None:
-        """Return the column that is clearly one of pictures or texts, whatever its name."""
+        """Return the column that is clearly one of pictures or texts.
+
+        Its name does not matter.
+        """
         free = [name for name in free if name not in self.why]
         if self.kind in (None, "image"):
             for test, why in (
@@ -364,7 +387,10 @@ class _Assignment:
         return None
 
     def _features(self, free: Sequence[str], labels: Sequence[str] | None) -> list[str]:
-        """Return the columns of features by name and by form; those that hold states may be labels all the same."""
+        """Return the columns of features, by name and by form.
+
+        Those that hold states may be labels all the same.
+        """
         vectors = {name for name in free if self.columns.is_vector(name)}
         numbered = [name for name in free if name in vectors or _NUMBERED.search(name)]
         worded = [name for name in free if name not in numbered and _WORDED.search(name)]
@@ -381,7 +407,10 @@ class _Assignment:
     def _without_labels(
         self, numbered: list[str], worded: list[str], vectors: Collection[str]
     ) -> tuple[list[str], list[str]]:
-        """Return the candidates that are features; the others hold states only, beside features that do not."""
+        """Return the candidates that are features.
+
+        The others hold states only, beside features that do not.
+        """
         stems = [_STEM.sub("", name).lower() for name in numbered]
         alone = [
             name
@@ -417,7 +446,10 @@ class _Assignment:
             )
 
     def _remaining(self, free: Sequence[str], require_items: bool) -> list[str]:
-        """Return as features all that is left, but for ids and row numbers, which tell a model nothing."""
+        """Return all that is left as features, but for ids.
+
+        Ids and row numbers tell a model nothing.
+        """
         features = []
         for name in free:
             if self._counts(name):
@@ -465,7 +497,10 @@ class _Assignment:
             )
 
     def _reasons(self, item: str | None) -> tuple[str, ...]:
-        """Return a sentence for each role and reason, the columns in the file's order."""
+        """Return a sentence for each role and reason.
+
+        The columns come in the file's order.
+        """
         if self.options.label_value is not None:
             self._tell(self.options.label_value, "states of the names", "--label-value")
         groups: dict[tuple[str, str], list[str]] = {}
@@ -479,7 +514,7 @@ class _Assignment:
 
 
 def _ranges(names: Sequence[str], most: int = 6) -> str:
-    """Return names for a sentence, those that differ by a running number as a range."""
+    """Return names for a sentence, running numbers as a range."""
     parts: list[tuple[str, str]] = []
     last: tuple[str, int] | None = None
     for name in names:

@@ -30,7 +30,9 @@ from labelwise.errors import UserError, listed, near, repeated, shown
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What a file holds: n items, their features or contents, and what is known of their labels.
+    """The content of a file of items.
+
+    It has n items, their features or contents, and what is known of their labels.
 
     Attributes:
         items: The n item ids, all different.
@@ -71,7 +73,10 @@ class Table:
 
     @property
     def annotations(self) -> Annotations:
-        """The label states. A file read with ``require_labels=False`` may have none: then a ``UserError``."""
+        """The label states; a ``UserError`` where there are none.
+
+        A file read with ``require_labels=False`` may have none.
+        """
         if self.labels is None:
             raise UserError(
                 f"{self.path.name} has no labels; name them with --label-columns or --labels-column"
@@ -94,7 +99,9 @@ def read_table(
     keep: Sequence[str] = (),
     **given: Any,
 ) -> Table:
-    """Read a table from CSV, TSV, JSONL or a JSON array (UTF-8; packed by gzip, bzip2, xz or zstd too), or Parquet.
+    """Read a table of items, features and labels from a file.
+
+    It is CSV, TSV, JSONL or a JSON array (UTF-8; packed by gzip, bzip2, xz or zstd too), or Parquet.
 
     Item ids come from ``item_column``, else from a column ``id``, ``item`` or ``image``, else from an index
     column (``Unnamed: 0``, ``index``, one without a name), else they are the row numbers 1..n.
@@ -193,7 +200,9 @@ def read_table(
 
 
 def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
-    """Read a CSV, TSV, Parquet, JSONL or JSON file; all but Parquet may be packed (.gz, .bz2, .xz, .zst).
+    """Read the columns of a CSV, TSV, Parquet, JSONL or JSON file.
+
+    All but Parquet may be packed (.gz, .bz2, .xz, .zst).
 
     Args:
         delimiter: What separates the fields of a CSV or TSV; None: what its first lines agree on, told in the
@@ -257,7 +266,7 @@ def _open(
     preparation: Preparation | None,
     require_labels: bool,
 ) -> tuple[Columns, TableOptions, list[str]]:
-    """Return a file's columns, the options by which they are read, and what was guessed so far."""
+    """Return a file's columns, its options, and notes so far."""
     given = {name: value for name, value in given.items() if value is not None}
     options = options.changed(given)
     columns = read_columns(path, delimiter=options.delimiter, max_rows=options.max_rows)
@@ -273,7 +282,10 @@ def _open(
 def _roles(
     columns: Columns, options: TableOptions, folder: Path, *, folder_named: bool, **given: Any
 ) -> Roles:
-    """Return the columns' roles; refuse a named ``folder`` of pictures where no column names any."""
+    """Return the columns' roles.
+
+    Refuse a named ``folder`` of pictures where no column names any.
+    """
 
     def finds_pictures(name: str) -> bool:
         return names_files(looks.sample(columns, name)[:20], folder, named=folder_named)
@@ -296,7 +308,7 @@ def _for_model(
     require_labels: bool,
     notes: list[str],
 ) -> TableOptions:
-    """Return the options under which a table gives a trained model its columns."""
+    """Return the options that give a trained model its columns."""
     features, labels = expect
     gone = [
         option
@@ -356,7 +368,10 @@ def _features(
 
 
 def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the features' names, and refuse doubles: a model finds its features by name."""
+    """Return the features' names, and refuse doubles.
+
+    A model finds its features by name.
+    """
     if twice := repeated(names):
         raise UserError(
             f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, twice))}; rename one"
@@ -381,7 +396,10 @@ def _columns_kept(columns: Columns, patterns: Sequence[str], groups: Groups | No
 
 
 def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad_item: str) -> Table:
-    """Return the table without the rows that have no picture or text, or refuse them."""
+    """Return the table without rows that lack their picture or text.
+
+    Refuse them unless such rows are skipped.
+    """
 
     def row_of(place: int) -> int:
         return place if groups is None else int(groups.first[place])
@@ -405,7 +423,10 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
 
 
 def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:
-    """Return the columns that hold the expected features, alone or as one place of a list."""
+    """Return the columns that hold the expected features.
+
+    A column holds one alone, or as one place of a list.
+    """
     expected = set(feature_names)
     return [
         name for name in columns.data if name in expected or (name in vectors and f"{name}_0" in expected)
@@ -434,7 +455,10 @@ def _present(
     named: Sequence[str] | str | None,
     notes: list[str],
 ) -> list[str]:
-    """Return the model's label columns that the file has, of those ``named`` where some are."""
+    """Return the model's label columns that the file has.
+
+    Where ``named`` columns are given, only those count.
+    """
     patterns = [named] if isinstance(named, str) else named
     present = [
         name
