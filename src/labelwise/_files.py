@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 _DRAFT = ".draft"
 _EARLIER = ".draft-"
-"""How earlier versions began the names of a checkpoint's drafts."""
+"""Beginning of the names of a checkpoint's drafts in earlier versions."""
 _LONGEST_NAME = 200
 _A_DAY = 86_400
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -78,6 +78,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with _named(path, draft):
             yield draft
         with _named(path):
+            # Content first, then the name: a power cut between them leaves the earlier file, never an empty one.
             _sync(draft)
             put_in_place(draft, path)
     finally:
@@ -106,10 +107,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         with _named(path, draft):
             yield draft
         with _named(path):
+            # Files, then the folder that names them, at last its new name: each lasts before what points to it.
             for folder, _, names in os.walk(draft):
                 for name in names:
                     _sync(Path(folder, name))
                 sync_folder(Path(folder))
+            # Windows renames a folder onto none that is there, not even an empty one.
             if os.name == "nt" and path.is_dir():
                 path.rmdir()
             put_in_place(draft, path)
@@ -192,6 +195,7 @@ def read_bytes(path: Path, most: int) -> bytes:
     """
     if is_link(path):
         raise OSError(errno.ELOOP, "it is a link", str(path))
+    # Opened without waiting and looked at afterwards: a pipe can take the file's place in between.
     handle = os.open(path, os.O_RDONLY | _FLAGS | getattr(os, "O_NONBLOCK", 0))
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(file.fileno())
@@ -280,6 +284,7 @@ def _clear(draft: Path) -> None:
             return
         handle = os.open(draft, os.O_RDONLY | _FLAGS | getattr(os, "O_NONBLOCK", 0))
         try:
+            # A draft under work is locked by its writer; without locks only its age can tell.
             free = try_lock(handle)
             old = time.time() - os.fstat(handle).st_mtime > _A_DAY
         finally:
@@ -405,6 +410,7 @@ def claim_lock(path: Path) -> Iterator[str | None]:
         try:
             yield None
         finally:
+            # Another process may have put a file of its own in this place.
             if _is(handle, path):
                 with suppress(OSError):
                     path.unlink()
@@ -416,6 +422,7 @@ def _take(path: Path, wait: bool, on_wait: Callable[[], None] | None = None) -> 
     """Return an open handle of ``path``, and whether it is locked."""
     handle = _open(path)
     try:
+        # Tried before it is waited for, so that only a real wait is announced.
         got = _lock(handle, wait=False)
         if not got and wait:
             if on_wait is not None:
@@ -452,6 +459,7 @@ def _open(path: Path) -> int:
 if sys.platform == "win32":
     import msvcrt
 
+    # Windows keeps others from reading what is locked: the byte lies past the holder's name.
     _PAST_THE_TEXT = 1 << 20
 
     def try_lock(handle: int) -> bool | None:

@@ -13,8 +13,11 @@ Value = TypeVar("Value", bound=Hashable)
 CONTROLS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
 )
-"""What no terminal and no page gets as it is: control characters but for line ends and tabs, marks that turn the
-direction of text, and halves of characters and what is none, which XML or files cannot hold."""
+"""Characters that no terminal and no page gets as they are.
+
+These are control characters but for line ends and tabs, marks that turn the
+direction of text, and halves of characters and what is none, which XML or files cannot hold.
+"""
 
 
 class UserError(ValueError):

@@ -112,6 +112,7 @@ class ArraySource:
         ``numbers`` are random, (b, 2D).
         """
         width = rows.shape[1]
+        # The rms was taken before: dropping coordinates must not make the noise weaker.
         rows *= ~dropped(numbers[:, :width], self.strong_view)
         if self.noise:
             noise = self._normal(numbers[:, width:])
@@ -126,6 +127,7 @@ class ArraySource:
         return np.array(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float32, order="C")
 
     def _densify(self) -> NDArray[np.float32]:
+        # Dense rows without scaling are kept as they are: a copy would double the memory.
         if self._scaling is None and isinstance(self._rows, np.ndarray):
             return self._rows
         dense = np.empty((self._length, *self._shape), dtype=np.float32)
@@ -171,6 +173,7 @@ def as_matrix(X: Any) -> Any:
         _check_columns(X.shape)
         matrix: Any = X.tocsr()
         _check_size(matrix.data)
+        # Values past float32 become infinite here, and are refused below with their rows.
         with np.errstate(over="ignore"):
             matrix = matrix.astype(np.float32, copy=False)
         wrong = np.flatnonzero(~np.isfinite(matrix.data))
@@ -236,6 +239,7 @@ def _check_size(values: NDArray[Any]) -> None:
     """
     if values.dtype.itemsize <= 4 or values.dtype.kind != "f" or not values.size:
         return
+    # Extremes of the array itself: its absolute values would take as much memory again.
     largest = max(abs(float(values.max())), abs(float(values.min())))
     smallest = float(np.finfo(np.float32).tiny)
     if 0 < largest < smallest:

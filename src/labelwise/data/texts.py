@@ -34,6 +34,7 @@ def token_spans(lengths: NDArray[np.int64], tokens: int, most: int | None = None
     spans, start, longest = [], 0, 1
     for row, length in enumerate(lengths.tolist()):
         longest = max(longest, length)
+        # Padding makes every text as long as the longest: that product, not the sum, is the memory.
         if row > start and (row - start == most or longest * (row + 1 - start) > tokens):
             spans.append(slice(start, row))
             start, longest = row, max(1, length)
@@ -79,6 +80,7 @@ class Texts:
             raise UserError(
                 f"texts: row {wrong} (counted from 0) is {kind}, not a string; give '' for no text"
             )
+        # Half characters cannot be hashed or tokenised; they become question marks once, for both.
         self.texts = [text.encode("utf-8", "replace").decode() for text in texts]
         if items is not None and len(items) != len(self.texts):
             raise UserError(f"{len(self.texts)} texts and {len(items)} items: give one id per text")
@@ -138,6 +140,7 @@ class Texts:
 
     def _thinned(self, ids: NDArray[np.int32], random: np.random.Generator) -> NDArray[np.int32]:
         keep = random.random(len(ids)) >= self.dropout
+        # Without its marks a text is another kind of input than the backbone was trained on.
         special = TokenizerParts(self.tokenizer).special_ids
         if special is not None:
             keep |= np.isin(ids, list(special))

@@ -48,6 +48,7 @@ def streams(index: NDArray[np.int64], *, seed: int, epoch: int) -> NDArray[np.ui
 
     It is a hash of (seed, epoch, item).
     """
+    # One part after the other: a sum or an xor of them would give (1, 2) and (2, 1) one stream.
     key = np.zeros(1, dtype=np.uint64)
     for part in (seed, epoch):
         key = _mix((key ^ np.uint64(part % 2**64)) + np.uint64(_GAMMA))
@@ -59,7 +60,9 @@ def bits(starts: NDArray[np.uint64], count: int) -> NDArray[np.uint16]:
 
     SplitMix64 as a counter-based generator; each 64-bit output gives four numbers.
     """
+    # A counter, not a chain: number k of a stream costs the same wherever it stands.
     words = _mix(starts[:, None] + _steps(-(-count // 4)))
+    # Little-endian by name, so that the four numbers of a word come in one order on every machine.
     return words.astype("<u8", copy=False).view("<u2")[:, :count]
 
 
@@ -73,6 +76,7 @@ def dropped(numbers: NDArray[np.uint16], share: float) -> NDArray[np.bool_]:
 
     The probability is exact to 1 in 65,536.
     """
+    # 65,536 is no 16-bit number: a share of nearly 1 keeps one coordinate in 65,536.
     return numbers < np.uint16(min(round(share * 65536), 65535))
 
 

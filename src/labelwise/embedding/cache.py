@@ -22,7 +22,7 @@ from labelwise.errors import UserError, near, printable
 
 _NAME = re.compile(r"[0-9a-f]{32}")
 _EARLIER = ("features.npy", "marks.npy", "digests.npy", "meta.json.draft")
-"""What entries of the first format are made of: one a list of items, in place of one a backbone."""
+"""Files of an entry of the first format."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +142,7 @@ class FeatureCache:
                 items = hashlib.blake2b(digests.tobytes(), digest_size=8).hexdigest()
                 try:
                     self.directory.mkdir(parents=True, exist_ok=True)
+                    # Locks of killed passes are free, and nobody else would delete them.
                     for left in self.directory.glob(f"{space}-*.lock"):
                         _clear_lock(left)
                     stack.enter_context(_alone(self.directory / f"{space}-{items}.lock", store, on_wait))
@@ -194,6 +195,7 @@ def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iter
             on_wait()
 
     with hold_lock(lock, on_wait=waiting):
+        # Whoever was waited for has most likely computed these items.
         if waited:
             store.look()
         try:

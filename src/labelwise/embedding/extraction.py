@@ -238,6 +238,7 @@ class _Pass:
         rows, batch, bad = self._load(job.rows)
         if batch is None:
             return Done(rows, None, bad)
+        # Bad items, or the end of the list, leave a batch smaller: filled up, it has the shape of any other.
         batch = self._filled(batch, job)
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
@@ -288,6 +289,7 @@ class _Pass:
 
     def _note(self, bad: Sequence[BadItem]) -> None:
         for item in bad:
+            # Items of equal content were computed once, and are bad together.
             rows = (item.row, *self.twins.get(item.row, ()))
             self.bad.extend(BadItem(row, _name(self.source, row), item.reason) for row in rows)
         if bad:

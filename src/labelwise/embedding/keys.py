@@ -33,6 +33,7 @@ def backbone_digest(backbone: nn.Module) -> str:
     which tell how a model was loaded: their structure is printed whole.
     """
     digest = hashlib.blake2b(digest_size=_SIZE)
+    # Addresses in memory differ from run to run.
     digest.update(re.sub(r"0x[0-9a-f]+", "", repr(backbone)).encode())
     for kind in sorted({type(module) for module in backbone.modules()}, key=lambda t: t.__qualname__):
         if not _is_of_library(kind):

@@ -102,6 +102,7 @@ def shaped(
     """
     widths = padded_length(lengths, longest)
     batches = []
+    # The longest first, so that a batch which does not fit the memory fails at once.
     for width in np.unique(widths)[::-1].tolist():
         count = size or max(1, tokens // max(width, 1))
         batches += [Batch(b.rows, count, width) for b in in_order(rows[widths == width], count)]
@@ -144,6 +145,7 @@ def stream(
     """
     todo = iter(jobs)
     taking, stop = threading.Lock(), threading.Event()
+    # Bounded: results that nobody takes would fill the memory.
     done: queue.Queue[Result | BaseException | None] = queue.Queue(2 * len(sessions))
 
     def put(result: Result | BaseException | None) -> None:
@@ -199,5 +201,6 @@ def copies(backbone: nn.Module, count: int, device: torch.device) -> list[nn.Mod
     for parameter in first.parameters():
         # Autocast keeps the cast weights from batch to batch for leaves that require gradients only.
         parameter.requires_grad_(parameter.is_floating_point())
+    # A memo for deepcopy: tensors in it are taken as copied already, so all modules hold the same ones.
     shared = {id(tensor): tensor for tensor in (*first.parameters(), *first.buffers())}
     return [first, *(copy.deepcopy(first, dict(shared)) for _ in range(count - 1))]

@@ -32,7 +32,7 @@ _RECORDS = 1 << 20
 _LONGEST_META = 1 << 20
 _WIDEST = 1 << 20
 _IN_MEMORY = 1 << 28
-"""Bytes of features past which they lie in a file without a name rather than in memory."""
+"""Bytes of features kept in memory; more lie in a nameless file."""
 
 
 def row_marks(rows: NDArray[np.float32]) -> NDArray[np.uint64]:
@@ -165,6 +165,7 @@ class Store:
         The place is -1 for none; the last record holds.
         """
         rows = np.flatnonzero(self._missing & self._known)
+        # Sorted once, so that the index of any length is searched in blocks rather than held whole.
         rows = rows[np.argsort(self._names[rows])]
         names = self._names[rows]
         places, marks = np.full(len(self.digests), -1), np.zeros(len(self.digests), np.uint64)
@@ -190,6 +191,7 @@ class Store:
         for span in _spans(len(stored)):
             index = stored[span]
             rows = _rows(file, places[index], width)
+            # The checksum covers row and item, so a row under a wrong record fails as a damaged one does.
             intact = (self._marks(index, rows) == marks[index]) & np.isfinite(rows).all(1)
             if intact.any():
                 self._begin(width)[index[intact]] = rows[intact]
@@ -214,16 +216,17 @@ class Store:
                 _opened(self.folder / "items.bin", flags) as items,
                 _opened(self.folder / "rows.bin", flags) as stored,
             ):
+                # Under the lock: the end of the files is where the next row goes, and others move it.
                 count = _count(items, stored, width)
                 new_records = _records(items, min(self._seen, count), count)
                 rows, from_others = self._taken_over(stored, index, rows, new_records, count)
                 new = np.flatnonzero(self._known[index] & ~from_others)
                 stored_rows = np.ascontiguousarray(rows[new], "<f4")
                 records = np.empty(len(new), _RECORD)
-                records["digest"], records["mark"] = (
-                    self._names[index[new]],
-                    self._marks(index[new], stored_rows),
-                )
+                records["digest"] = self._names[index[new]]
+                records["mark"] = self._marks(index[new], stored_rows)
+                # The row before its record, which makes it count: a kill between them leaves bytes that the next run
+                # overwrites. Nothing is flushed to disk: what a power cut spoils fails its checksum.
                 _write(self.folder / "rows.bin", stored, count * width * 4, stored_rows.tobytes())
                 _write(self.folder / "items.bin", items, count * _RECORD.itemsize, records.tobytes())
         self._seen = count + len(new)

@@ -21,7 +21,7 @@ keyboard, cell phone, microwave, oven, toaster, sink, refrigerator, book, clock,
 hair drier, toothbrush
 """
 COCO_LABELS = tuple(name.strip() for name in _COCO.split(","))
-"""The labels of its columns, which no file of the formatted layout names."""
+"""Labels of the columns, which the formatted layout does not name."""
 
 
 def read(tree: Tree) -> Dataset:

@@ -17,10 +17,10 @@ from labelwise.data.datasets.catalogue import DATASETS
 from labelwise.errors import UserError, listed, repeated
 
 _DIGITS = 9
-"""A longer number is no id of these sets, and would ask for memory of its size."""
+"""Most digits of an id; a longer one would take memory."""
 
 UNREADABLE = (KeyError, ValueError, EOFError, OSError, OverflowError, MemoryError, zipfile.BadZipFile)
-"""What ``numpy.load`` raises for a file that is damaged, or none of its own."""
+"""Errors of ``numpy.load`` for a file that is damaged or foreign."""
 
 
 def why_unreadable(path: Path, error: Exception) -> str:

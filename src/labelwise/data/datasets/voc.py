@@ -12,7 +12,7 @@ aeroplane bicycle bird boat bottle bus car cat chair cow diningtable dog horse m
 sofa train tvmonitor
 """
 VOC_LABELS = tuple(_VOC.split())
-"""The labels of its columns, which no file of the formatted layout names."""
+"""Labels of the columns, which the formatted layout does not name."""
 _ROOTS = ("VOCdevkit/VOC2012", "VOC2012", ".")
 IMAGES = tuple(f"{root}/JPEGImages" for root in _ROOTS)
 

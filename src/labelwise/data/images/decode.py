@@ -24,17 +24,20 @@ if TYPE_CHECKING:
     from PIL.Image import Image
     from PIL.ImageFile import ImageFile
 
-MOST_PIXELS = 89_478_485
-"""The most pixels of a picture, 2**30 // 12: the number past which Pillow warns of a decompression bomb."""
+MOST_PIXELS = 2**30 // 12
+"""Most pixels of a picture; past them Pillow warns of a bomb."""
 
 BYTES_A_PIXEL = 3
-"""What a picture of the most pixels may take of them decoded: one of four channels, or of 32 bits, has fewer pixels."""
+"""Bytes a pixel of the largest picture; deeper ones have fewer pixels."""
 _DEPTHS = {"1": 1, "L": 1, "P": 1, "LA": 4, "La": 4, "PA": 4, "RGB": 3, "YCbCr": 3, "LAB": 3, "HSV": 3}
 
 _MOST_SCANS = 100
-"""The most passes over a JPEG picture: encoders write about ten, and sixty bytes make one more of any size."""
+"""Most passes over a JPEG picture.
+
+Encoders write about ten, and sixty bytes make one more of any size.
+"""
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
-"""A marker in a JPEG file: neither a stuffed byte nor a restart, which stand within a scan."""
+"""A JPEG marker, neither a stuffed byte nor a restart."""
 _LONE, _SCAN, _END = (0x01, 0xD8), 0xDA, 0xD9
 
 _ORIENTATION = 0x0112
@@ -122,11 +125,13 @@ def _open(file: IO[bytes], most_pixels: int) -> ImageFile:
         kind = _kind(start)
         if kind is None:
             raise Unusable(f"is no picture that can be read (by content; {_NAMES} can)")
+        # The header alone first, then what Pillow read, then what decoding would take: nothing has been decoded yet.
         _check_size(_webp_size(start), most_pixels)
         file.seek(0)
         image = kind(file)
         _check_size(image.size, most_pixels)
         _check_depth(image, most_pixels)
+        # Each pass of a progressive file goes over all pixels, however few bytes it has.
         if "progressive" in image.info:
             _check_scans(file, BYTES_A_PIXEL * most_pixels)
         return image
@@ -218,6 +223,7 @@ def _check_scans(file: IO[bytes], most: int) -> None:
     data = file.read(most)
     file.seek(place)
     at, scans = 0, 0
+    # Segments are jumped over by their own length, so that a thumbnail's markers within them do not count.
     while (marker := _MARKER.search(data, at)) and (code := marker[1][0]) != _END:
         at = marker.end()
         if code not in _LONE:
@@ -280,7 +286,7 @@ def _reason(error: Exception) -> str:
 
 _VERSION = 2
 _HEADER = struct.Struct("<4I")
-"""Before the pixels: the format's version, height, width, and a check sum of these, the key and the pixels."""
+"""Version of the format, height, width, and a check sum of all."""
 _FLAGS = os.O_WRONLY | os.O_CREAT
 
 
@@ -357,6 +363,7 @@ class DecodedPictures:
         pixels = content[_HEADER.size :]
         if version != _VERSION or 3 * height * width != len(pixels) or not len(pixels):
             return None
+        # The key is part of the sum: a file under another picture's name fails too.
         if check != _check_sum(key, height, width, pixels):
             return None
         return images.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
@@ -389,6 +396,7 @@ class DecodedPictures:
             handle = open_unshared(path, _FLAGS)
         with FileIO(handle, "w") as file:
             write_all(file, content)
+            # After the write: a reader of the longer old file sees a wrong check sum, never an empty file.
             file.truncate(len(content))
 
 

@@ -92,6 +92,7 @@ def digits_canvases(
     images = np.zeros((n, size, size), dtype=np.float32)
     truth = np.zeros((n, 10), dtype=np.int8)
     for i in range(n):
+        # A generator a canvas: the first n canvases are the same however many are made.
         draw = generator(seed, "digits_canvases", part, i)
         chosen = draw.permutation(10)[: draw.integers(1, most + 1)]
         truth[i, chosen] = 1

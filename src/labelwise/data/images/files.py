@@ -86,7 +86,7 @@ class Workers:
 
 
 Progress = Callable[[int, int], None]
-"""Called with the number of items done and the number of all items."""
+"""A function of the numbers of items done and of all items."""
 
 _BAD_SHARE, _BAD_LEAST = 0.05, 3
 
@@ -243,6 +243,7 @@ class ImageFiles:
             check_view(view)
             rows = np.asarray(index, dtype=np.int64)
             made[view] = np.empty((len(rows), height, width, 3), dtype=np.uint8)
+            # Drawn for the whole batch at once, since a generator an item takes its time.
             mirrored = self._mirrored(rows, view, seed=seed, epoch=epoch)
             for place, (row, mirror) in enumerate(zip(rows.tolist(), mirrored, strict=True)):
                 places.setdefault(row, []).append((view, place, mirror))
@@ -305,6 +306,7 @@ class ImageFiles:
     def _mirrored(self, rows: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> list[bool]:
         if view == "plain":
             return [False] * len(rows)
+        # By the items' own numbers: a part of a source mirrors each item as the whole does.
         numbers = bits(streams(self._rows[rows], seed=seed, epoch=epoch), 2)
         mirrored: list[bool] = dropped(numbers[:, ("weak", "strong").index(view)], 0.5).tolist()
         return mirrored

@@ -78,6 +78,7 @@ class ImageSource:
         if view != "strong":
             return torch.from_numpy(self._scaled(self._images[index]))
         pixels = channels * height * width
+        # Four numbers place the shift and the square, whatever the noise: it does not move them.
         numbers = bits(streams(index, seed=seed, epoch=epoch), 4 + pixels)
         places = uniform(numbers[:, :4])
         down, right = (places[:, :2] * (2 * self.shift + 1)).astype(np.int64).T - self.shift
@@ -98,6 +99,7 @@ class ImageSource:
     def _scaled(self, images: NDArray[Any]) -> NDArray[np.float32]:
         unit = 255.0 if images.dtype == np.uint8 else 1.0
         scaled = images.astype(np.float32)
+        # One product and one difference in place, in float32: the order of rounding is part of saved scores.
         scaled *= np.float32(1 / (unit * self.std))
         scaled -= np.float32(self.mean / self.std)
         return scaled

@@ -53,6 +53,7 @@ def resolve_inside(
         real = os.path.join(folders[parent], name)
         if name in ("", ".", "..") or os.path.islink(real):
             real = os.path.realpath(real)
+        # Compared after links are followed, with the separator: /photos-2 does not lie in /photos.
         if not real.startswith(inside):
             raise UserError(
                 f"{where(row)}: {path[:80]!r} leads out of {base}; move the picture there or give a folder that"
@@ -170,6 +171,7 @@ def list_pictures(folder: Path) -> list[str]:
     """
     pictures = []
     for place, folders, names in os.walk(folder):
+        # Changed in place, which is how os.walk is told where not to go.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in names:
             path = os.path.join(place, name)

@@ -75,6 +75,7 @@ class Columns:
             for name in names
             if name is not None and name not in self.data
         }
+        # Two columns of one form cannot both be meant.
         name_of_form = {form: name for form, name in name_of_form.items() if formed[form] == 1}
         if not name_of_form:
             return self
@@ -170,6 +171,7 @@ class Columns:
                 f"{self.path.name}: column {shown(name)} holds {str(column.type)[:60]}, not label states; where it says"
                 f" which labels apply, give --labels-column {shown(name)}"
             ) from None
+        # A column of a million cells has a handful of different words: each is understood once.
         encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
         words = [code_of(word) for word in encoded.dictionary.to_pylist()]
         if codes.seen is not None:

@@ -116,6 +116,7 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
             f" {shown(excel[1].decode(errors='replace'))} if it is needed"
         )
     delimiter = _delimiter(path, data, "\t" if kind == "TSV" else ",", delimiter, notes)
+    # Read once by ourselves before Arrow, whose reader drops or joins rows of some broken files silently.
     scan, dialect = _understand(path, data, delimiter, notes)
     if not scan.names:
         raise UserError(
@@ -136,6 +137,7 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
             table = _read(plain, dialect, places, min(len(plain) + 1, 2**31 - 1))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{path.name} does not parse: {shown(str(error), 200)}") from None
+    # The header is read as a row, so that a first row lost or doubled shows here.
     header = [column[0].as_py() for column in table.columns] if table.num_rows else []
     if table.num_rows != scan.rows + 1 or header != scan.names:
         raise UserError(
@@ -350,6 +352,7 @@ def _fields(sample: str, mark: str) -> tuple[int, bool]:
     counts = [len(line.split(mark)) for line in re.split("[\r\n]+", sample) if line]
     if not counts:
         return 0, False
+    # Plain splitting is enough where all lines agree, and much faster than a reader of quotes.
     if len(set(counts)) == 1:
         return counts[0], True
     # A cut quote at the end of a sample swallows its rest, hence not the strict reader.

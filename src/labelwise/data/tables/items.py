@@ -72,6 +72,7 @@ def read_items(columns: Columns, roles: Roles, options: TableOptions) -> tuple[l
     if len(groups.items) == len(ids):
         return ids, groups if options.label_value is not None else None
     if options.labels_column is None:
+        # One column a label, and an id twice: nothing says which of the two rows holds.
         row, *_ = again = groups.repeats()
         first = int(groups.first[groups.of_row[row]]) + 1
         twice = list(dict.fromkeys(ids[place] for place in again))

@@ -38,6 +38,7 @@ def read_json(path: Path, max_rows: int | None) -> Columns:
         starts.append(start)
         rows.append(row)
         check_rows(path, len(rows), max_rows)
+    # A dict and no set: the columns come in the order of the file.
     names = list(dict.fromkeys(name for row in rows for name in row))
     check_names(path, names)
     counts = Counter(name for row in rows for name in row)

@@ -258,6 +258,7 @@ def _from_pairs(
                 f"{where(row)}: item {groups.items[item]!r} has the label {name!r} as {state}, and in row {before + 1}"
                 f" as {int(states[before])}; keep the right one"
             )
+        # A later row that says nothing does not take back what an earlier one said.
         if before != row and state == -1:
             continue
         row_of_pair[pair] = row
@@ -271,5 +272,6 @@ def _joined(groups: Groups, annotations: Annotations) -> Annotations:
     A label is relevant where one of the item's rows lists it, and unknown where all say nothing.
     """
     matrix = np.full((len(groups.items), annotations.n_labels), -1, dtype=np.int8)
+    # Of -1, 0 and 1 the largest: a relevant row wins over a silent one.
     np.maximum.at(matrix, groups.of_row, annotations.matrix)
     return Annotations(matrix, annotations.label_names, annotations.notes)

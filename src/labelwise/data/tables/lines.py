@@ -14,7 +14,7 @@ FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", "
 FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON"}
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 MOST_ROWS = 50_000_000
-"""The rows that a table may have where ``max_rows`` says no other number."""
+"""Most rows of a table, unless ``max_rows`` says otherwise."""
 _MOST_BYTES, _TIMES = 4 << 30, 50
 _PIECE = 1 << 24
 
@@ -78,6 +78,7 @@ def _unpacked(path: Path, raw: bytes, packer: str, most: int) -> bytes:
     try:
         for piece in _pieces(raw, packer):
             total += len(piece)
+            # Counted piece by piece: a file that unpacks to a terabyte is refused at the bound, not after.
             if total > most:
                 raise UserError(
                     f"{path.name} unpacks to more than {most:,} bytes, {most // len(raw)} times its size; unpack it"
@@ -135,6 +136,7 @@ def check_utf8(path: Path, data: bytes) -> None:
         return
     except UnicodeDecodeError:
         pass
+    # Only a file that is refused is split into lines, to name the one at fault.
     for number, line in enumerate(data.split(b"\n"), 1):
         try:
             line.decode("utf-8")

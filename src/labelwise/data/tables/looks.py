@@ -48,6 +48,7 @@ def holds_states(columns: Columns, name: str) -> bool:
     known: dict[str, str | None] = {}
     for value in _each(columns, name):
         text = "" if value is None else str(value)
+        # Most columns repeat a few words: each is looked up once.
         if text not in known:
             known[text] = code_of(text)
             if known[text] is None:

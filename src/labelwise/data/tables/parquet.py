@@ -156,7 +156,7 @@ class _Reader:
 _BATCH = 1 << 16
 _MOST_MEASURED = 1 << 28
 _VIEWS = {"string_view": "large_string", "binary_view": "large_binary"}
-"""Forms of text that most of Arrow's functions do not take, and those that they do."""
+"""Forms of text by those that Arrow's functions take in their place."""
 
 
 def read_parquet(path: Path, max_rows: int | None) -> Columns:
@@ -174,6 +174,7 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
 
     most = most_bytes(path.stat().st_size)
     try:
+        # Promises first: a page of a few bytes can decode to gigabytes, and Arrow asks nobody before it does.
         footer = read_footer(path)
         check_rows(path, footer.rows, max_rows)
         if sum(chunk.bytes for chunk in footer.chunks) > most:
@@ -184,6 +185,7 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
             check_names(path, names)
             batches, total = [], 0
             for batch in file.iter_batches(batch_size=_BATCH):
+                # Offsets that a damaged file got wrong would be read past their end later.
                 batch.validate(full=True)
                 total += batch.nbytes
                 if total > most:
@@ -250,7 +252,7 @@ def _too_large(path: Path, most: int) -> UserError:
 def _measure(path: Path, footer: Footer, most: int) -> None:
     """Refuse columns of texts that decode to more than ``most`` bytes.
 
-    Each value is held once, not each time.
+    To measure them, each value is held once, however often it occurs.
     """
     from pyarrow import parquet
 

@@ -130,6 +130,7 @@ class _Assignment:
             if name not in named and not self._is_different(name) and looks.holds_states(self.columns, name):
                 self.stated.add(name)
         ids, taken = [name for name in ids if name not in self.stated], taken - self.stated
+        # Ids before contents before features before labels: each takes what is left of those before it.
         item = self._item(ids, index)
         content = self._content(ids, chosen, features)
         free = [name for name in names if name not in taken and name not in chosen and name != content]
@@ -424,6 +425,7 @@ class _Assignment:
         real = [name for name in rest if name in vectors or not looks.holds_states(self.columns, name)]
         empty = [name for name in doubtful if None in self.columns.strings(name)]
         unclear = [n for n in doubtful if n not in empty and (n in alone or not real)]
+        # To guess here would train on the answers, or predict an input: the user is asked.
         if unclear:
             name = unclear[0]
             raise UserError(

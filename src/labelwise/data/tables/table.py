@@ -270,6 +270,7 @@ def _open(
     given = {name: value for name, value in given.items() if value is not None}
     options = options.changed(given)
     columns = read_columns(path, delimiter=options.delimiter, max_rows=options.max_rows)
+    # Names typed in a shell and names in a file may differ in their form of Unicode alone.
     columns = columns.respelt([*options.named_columns(), *(name for names in expect or () for name in names)])
     notes = list(columns.notes)
     if expect is not None:
