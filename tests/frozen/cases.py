@@ -27,8 +27,6 @@ TOLERANCE = 1e-4
 
 Weights are not compared there: a bias whose gradient is zero but for rounding is moved by Adam all the same.
 """
-_UNSTEADY = ("special/pictures_mime",)
-"""Cases that differ from run to run on one machine: of them, names, dtypes, shapes and keys are compared alone."""
 N, D, K = 60, 6, 4
 PRIOR = np.array([0.3, 0.25, 0.2, 0.35])
 _VOLATILE = ("seconds", "items_per_second", "labelwise", "sha256", "weights_sha256", "version", "fingerprint")
@@ -306,9 +304,8 @@ def _text(data):
 def compare(case, old, new, *, exact):
     """Return sentences on what differs between two records of one case."""
     wrong = []
-    exact = exact and case not in _UNSTEADY
     # Features of pretrained backbones are taken in bfloat16, and 24 items do not hold a closed form on them.
-    tolerance = 1.0 if case in _UNSTEADY or case.startswith("packaged/") else TOLERANCE
+    tolerance = 1.0 if case.startswith("packaged/") else TOLERANCE
     for name in old:
         if name == "values":
             before, after = (np.array(r[name].split(), float) for r in (old, new))

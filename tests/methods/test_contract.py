@@ -106,6 +106,24 @@ def test_no_method_moves_the_global_generator_when_it_is_built():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("tune", ["all", "head"])
+@pytest.mark.parametrize("name", ["bce", "mime"])
+def test_pictures_are_learnt_without_the_global_generator(name, tune):
+    """A head that reads maps gets weights when it is told so, and the search for a frozen backbone tries a head."""
+    random = np.random.default_rng(0)
+    X, Y = random.random((24, 1, 8, 8), dtype=np.float32), random.integers(0, 2, (24, 2)).astype(np.int8)
+    before = torch.get_rng_state()
+
+    def scores():
+        model = lw.MultiLabelClassifier(name, "smallcnn", tune=tune, epochs=1, validation=None)
+        return model.fit(X, Y).decision_scores(X)
+
+    first = scores()
+    assert torch.equal(torch.get_rng_state(), before)
+    torch.manual_seed(12345)
+    np.testing.assert_array_equal(scores(), first)
+
+
 K = 3
 
 

@@ -171,9 +171,11 @@ def new_network(
         width = int(backbone.n_features)  # type: ignore[arg-type]
         neck = _neck(width, method)
         head = method.head(width if neck is None else neck.n_features)
+        # Inside: a head that reads maps draws weights for them when the network tells it so.
+        network = Network(backbone, head, neck)
     if reader.tune == "head":
         backbone.requires_grad_(False)
-    return Network(backbone, head, neck)
+    return network
 
 
 def _neck(width: int, method: Method) -> FeatureScaling | Projection | None:

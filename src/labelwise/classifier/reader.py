@@ -287,7 +287,9 @@ def _embedder(
     if options.tuning == "all" or options.backbone == "features" or len(shape) == 1:
         return None
     probe = method(Problem(np.zeros((0, n_labels), np.int8)), options.hyperparameters)
-    if isinstance(probe.head(8), ReadsMaps):
+    with torch_seeded(options.seed):
+        reads_maps = isinstance(probe.head(8), ReadsMaps)
+    if reads_maps:
         return None
     with torch_seeded(options.seed):
         return options.new_backbone(shape).requires_grad_(False).eval()
