@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-import types
-import typing
-from collections.abc import Callable
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from typer.models import ArgumentInfo, OptionInfo
+from typer.main import get_command
 
 from labelwise.cli import app
+from labelwise.cli.options import group_of
+from labelwise.runs.config import GROUPS
 
 PAGE = Path(__file__).with_name("reference") / "commands.md"
 HEADER = """# Command line
@@ -28,61 +27,40 @@ What a mistake looks like, and the exit codes: [errors](../failures.md).
 
 def page() -> str:
     """Return the whole page."""
-    sections = [_section(command.name, command.callback) for command in app.registered_commands]
-    return "\n".join([HEADER, *sections]).rstrip("\n") + "\n"
+    commands: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    return "\n".join([HEADER, *map(_section, commands.values())]).rstrip("\n") + "\n"
 
 
-def _section(name: str | None, callback: Callable[..., Any] | None) -> str:
-    assert callback is not None
-    name = name or callback.__name__
-    hints = typing.get_type_hints(callback, include_extras=True)
-    usage, arguments, options = ["labelwise", name], [], []
-    for parameter in inspect.signature(callback).parameters.values():
-        kind, info = typing.get_args(hints[parameter.name])
-        needed = parameter.default is inspect.Parameter.empty
-        if isinstance(info, ArgumentInfo):
-            metavar = info.metavar or parameter.name.upper()
-            many = "..." if typing.get_origin(_given(kind)) is list else ""
-            usage.append(f"{metavar}{many}" if needed else f"[{metavar}{many}]")
-            arguments.append((_code(metavar), _help(info, parameter)))
-        elif isinstance(info, OptionInfo):
-            options.append((_flags(info, parameter.name, _given(kind)), _help(info, parameter)))
-    usage += ["[OPTIONS]"] if options else []
-    lines = [
-        f"## {name}",
-        "",
-        inspect.cleandoc(callback.__doc__ or ""),
-        "",
-        "```",
-        " ".join(usage),
-        "```",
-        "",
-    ]
-    rows = [f"| {left} | {right} |" for left, right in arguments + options]
-    return "\n".join([*lines, "| | |", "|---|---|", *rows, ""])
+def _section(command: Any) -> str:
+    groups: dict[str, list[str]] = {}
+    usage = ["labelwise", command.name]
+    for parameter in command.params:
+        names = [parameter.metavar or parameter.name.upper()]
+        if parameter.param_type_name == "argument":
+            many = "..." if parameter.nargs == -1 else ""
+            usage.append(f"{names[0]}{many}" if parameter.required else f"[{names[0]}{many}]")
+        else:
+            names = _flags(parameter)
+        groups.setdefault(group_of(parameter), []).append(
+            f"| {', '.join(map(_code, names))} | {_help(parameter)} |"
+        )
+    usage += ["[OPTIONS]"] if groups.keys() - {"Arguments"} else []
+    lines = [f"## {command.name}", "", inspect.cleandoc(command.help), "", "```", " ".join(usage), "```", ""]
+    lines += ["| | |", "|---|---|"]
+    for title in ("Arguments", *GROUPS, "Options"):
+        if title in groups:
+            lines += [f"| **{title}** | |"] * (len(groups) > 2) + groups[title]
+    return "\n".join([*lines, ""])
 
 
-def _given(kind: Any) -> Any:
-    """Return the type that a value has where one is given."""
-    if isinstance(kind, types.UnionType):
-        (kind,) = (part for part in typing.get_args(kind) if part is not type(None))
-    return kind
+def _flags(parameter: Any) -> list[str]:
+    value = "" if parameter.is_flag else parameter.metavar or "TEXT"
+    return [f"{name} {value}".strip() for name in (*parameter.opts, *parameter.secondary_opts)]
 
 
-def _flags(info: OptionInfo, name: str, kind: Any) -> str:
-    # Beside Annotated, typer keeps the first name where the default would be.
-    first = (info.default,) if isinstance(info.default, str) and info.default.startswith("-") else ()
-    told = (*first, *(info.param_decls or ()))
-    names = [part for given in told or (f"--{name.replace('_', '-')}",) for part in given.split("/")]
-    values = typing.get_args(kind) if typing.get_origin(kind) is list else (kind,)
-    words = {int: "NUMBER", float: "NUMBER", str: "TEXT"}
-    value = "" if kind is bool else f" {info.metavar or words.get(values[0], 'VALUE')}"
-    return ", ".join(_code(f"{name}{value}") for name in names)
-
-
-def _help(info: ArgumentInfo | OptionInfo, parameter: inspect.Parameter) -> str:
-    text = " ".join((info.help or "").split())
-    if info.show_default and not any(parameter.default is none for none in (parameter.empty, None, False)):
+def _help(parameter: Any) -> str:
+    text = " ".join((parameter.help or "").split())
+    if parameter.show_default and not any(parameter.default is nothing for nothing in (None, False)):
         text = f"{text} [default: {parameter.default}]"
     return _cell(escape(text, quote=False))
 

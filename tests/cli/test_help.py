@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
 import re
-import typing
 from pathlib import Path
 
 import pytest
-from typer.models import ArgumentInfo, OptionInfo
+from typer.main import get_command
 
 from labelwise.cli import app
 
-COMMANDS = {command.callback.__name__: command.callback for command in app.registered_commands}
-
-
-def parameters(command):
-    """Yield (name, what typer knows of it, its default) of a command's parameters."""
-    hints = typing.get_type_hints(COMMANDS[command], include_extras=True)
-    for name, parameter in inspect.signature(COMMANDS[command]).parameters.items():
-        yield name, typing.get_args(hints[name])[1], parameter.default
+COMMANDS = get_command(app).commands
 
 
 def shown(lw, command):
@@ -34,42 +25,41 @@ def test_help_holds_every_word_that_was_written(lw, command, columns, monkeypatc
     monkeypatch.setenv("COLUMNS", columns)
     # A word may be broken at a hyphen where the line ends.
     text = shown(lw, command).replace(" ", "")
-    for name, info, _ in parameters(command):
-        assert isinstance(info, ArgumentInfo | OptionInfo)
-        assert info.help, name
-        assert "".join(info.help.split()) in text, name
-        if info.metavar:
-            assert info.metavar.replace(" ", "") in text, name
+    for parameter in COMMANDS[command].params:
+        assert parameter.help, parameter.name
+        assert "".join(parameter.help.split()) in text, parameter.name
+        if parameter.metavar:
+            assert parameter.metavar.replace(" ", "") in text, parameter.name
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_default_of_the_command_line_is_shown(lw, command):
     text = shown(lw, command)
-    for name, info, default in parameters(command):
-        unset = any(default is none for none in (None, False, inspect.Parameter.empty))
-        if isinstance(info, OptionInfo) and not unset:
-            assert re.search(rf"\[default: {re.escape(str(default))}[];]", text), name
+    for parameter in COMMANDS[command].params:
+        unset = any(parameter.default is none for none in (None, False))
+        if parameter.param_type_name == "option" and not unset:
+            assert re.search(rf"\[default: {re.escape(str(parameter.default))}[];]", text), parameter.name
 
 
 def test_every_setting_of_a_run_shows_its_default(lw):
     from labelwise.runs import RunConfig
 
     text = shown(lw, "train")
-    for name, info, _ in parameters("train"):
-        field = RunConfig.model_fields.get(name)
-        if field is None or field.default in (None, ...) or not isinstance(info, OptionInfo):
+    for parameter in COMMANDS["train"].params:
+        name, field = parameter.name, RunConfig.model_fields.get(parameter.name)
+        if field is None or field.default in (None, ...):
             continue
         default = field.default
         if isinstance(default, bool):
             default = name if default else f"no-{name}"
-        assert f"[default: {default}]" in " ".join(info.help.split()), name
+        assert f"[default: {default}]" in " ".join(parameter.help.split()), name
         assert f"[default: {default}]" in text, name
 
 
 def test_the_commands_are_listed_with_whole_sentences(lw):
     text = " ".join(lw("--help").stdout.split())
-    for name, callback in COMMANDS.items():
-        assert f"{name} {' '.join(callback.__doc__.partition(chr(10) * 2)[0].split())}" in text
+    for name, command in COMMANDS.items():
+        assert f"{name} {' '.join(command.help.partition(chr(10) * 2)[0].split())}" in text
 
 
 ROOT = Path(__file__).parents[2]

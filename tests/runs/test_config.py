@@ -10,9 +10,13 @@ from types import SimpleNamespace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.main import get_command
 
+from labelwise import MultiLabelClassifier
+from labelwise.cli import app
 from labelwise.errors import UserError
 from labelwise.runs import RunConfig
+from labelwise.runs.config import GROUPS
 from labelwise.runs.inputs import parse_rule
 from labelwise.runs.toml import dumps, parse_value
 from tests.refusals import refused
@@ -85,10 +89,22 @@ def test_options_win_over_the_file_and_sets_over_both(tmp_path: Path):
 
 
 def test_every_setting_is_an_option_of_the_command():
-    from labelwise.cli.train import train
+    options = {parameter.name for parameter in get_command(app).commands["train"].params}
+    assert RunConfig.model_fields.keys() - {"table", "hyperparameters"} <= options
 
+
+def test_every_setting_is_in_a_group_and_every_parameter_of_the_classifier_a_setting():
     otherwise = {"table", "hyperparameters"}
-    assert RunConfig.model_fields.keys() - otherwise <= inspect.signature(train).parameters.keys()
+    for name, field in RunConfig.model_fields.items():
+        assert name in otherwise or field.json_schema_extra["group"] in GROUPS
+    given = RunConfig(table="t.csv", seed=5, epochs=3).classifier_options()
+    assert (given["random_state"], given["epochs"]) == (5, 3)
+    # Labels are read with the table, and these two belong to the run.
+    of_the_table = {"unlisted", "minus_one", "empty"}
+    assert given.keys() == inspect.signature(MultiLabelClassifier).parameters.keys() - of_the_table - {
+        "directory",
+        "progress",
+    }
 
 
 def test_what_a_backbone_reads_of_an_item_reaches_the_classifier():

@@ -10,6 +10,7 @@ from labelwise.cli.describe import describe
 from labelwise.cli.evaluate import evaluate
 from labelwise.cli.experiment import experiment
 from labelwise.cli.methods import methods
+from labelwise.cli.options import Command
 from labelwise.cli.predict import predict
 from labelwise.cli.report import report
 from labelwise.cli.train import train
@@ -17,7 +18,7 @@ from labelwise.cli.train import train
 __all__ = ["app", "main"]
 
 for _command in (demo, describe, train, evaluate, predict, report, methods, datasets, experiment, cache):
-    app.command()(_command)
+    app.command(cls=Command)(_command)
 
 
 def main() -> None:

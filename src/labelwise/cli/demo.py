@@ -15,7 +15,7 @@ def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("labelwise-demo"),
     quick: Annotated[bool, typer.Option("--quick", help="Fewer items, features and epochs.")] = False,
     open_report: Annotated[bool, typer.Option("--open", help="Open the report in a browser.")] = False,
-    seed: Annotated[int, typer.Option(min=0, help="The seed of every random choice.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, metavar="NUMBER", help="The seed of every random choice.")] = 0,
     json: Json = False,
 ) -> None:
     """Hide labels of embedded data, train several methods, and compare them in a report. No network, no files."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from labelwise.cli.options import FORM, LABELS, Images, Json, OnBadItem, Run, Table, table_options
+from labelwise.cli.options import FORM, LABELS, PICTURES, Json, Run, Table, given_settings, takes
 from labelwise.cli.output import (
     figures,
     per_label,
@@ -19,11 +19,11 @@ from labelwise.cli.output import (
 )
 
 
-@table_options(*LABELS, *FORM)
+@takes(*LABELS, *FORM, *PICTURES)
 def evaluate(
+    context: typer.Context,
     run: Run,
     file: Table,
-    columns: dict[str, Any],
     rule: Annotated[
         str | None,
         typer.Option(
@@ -34,8 +34,6 @@ def evaluate(
     out: Annotated[
         str | None, typer.Option(metavar="JSON", help="Write the result there.", show_default=False)
     ] = None,
-    images: Images = None,
-    on_bad_item: OnBadItem = None,
     json: Json = False,
 ) -> None:
     """Judge a trained model on a table with labels."""
@@ -46,9 +44,7 @@ def evaluate(
         file,
         rule=rule,
         out=out,
-        **columns,
-        images=images,
-        on_bad_item=on_bad_item,
+        **given_settings(context),
         progress=progress() and not json,
     )
     if json:

@@ -1,13 +1,15 @@
-"""Options that several commands share; those on a table's columns and cells are added to a command together."""
+"""Options of commands: those that several share, and those made from the settings of a run, in groups."""
 
 from __future__ import annotations
 
 import inspect
+import types
 import typing
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import typer
+from typer.core import TyperCommand
 
 Table = Annotated[
     str, typer.Argument(metavar="FILE", help="A table: CSV, TSV, Parquet or JSONL.", show_default=False)
@@ -16,53 +18,11 @@ Run = Annotated[
     str, typer.Argument(metavar="RUN", help="A run directory that 'train' made.", show_default=False)
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON only, for machines.")]
-Images = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR", help="The folder of the pictures [default: the table's].", show_default=False
-    ),
-]
-OnBadItem = Annotated[
-    str | None,
-    typer.Option(
-        metavar="stop|skip",
-        help="What to do with a picture that cannot be read [default: stop].",
-        show_default=False,
-    ),
-]
 
-
-def _text(metavar: str, help: str) -> Any:
-    return Annotated[str | None, typer.Option(metavar=metavar, help=help, show_default=False)]
-
-
-def _several(metavar: str, help: str) -> Any:
-    return Annotated[list[str] | None, typer.Option(metavar=metavar, help=help, show_default=False)]
-
-
-_UNKNOWN = "[default: unknown]"
-_TABLE: dict[str, Any] = {
-    "labels_column": _text("NAME", "The column that lists label names."),
-    "label_columns": _several("NAME", "A column for one label, or a pattern ('label_*'); repeat it."),
-    "label_value": _text("NAME", "The column of states (1, 0) where a row holds one item and one label."),
-    "feature_columns": _several("NAME", "A feature column, or a pattern ('f*'); repeat it."),
-    "item_column": _text("NAME", "The column of item ids, or of pictures' files."),
-    "text_column": _text("NAME", "The column of texts [default: 'text', or the one that is clearly it]."),
-    "image_suffix": _text("ENDING", "The ending of pictures' files, '.jpg', where the table has none."),
-    "separator": _text("TEXT", "What separates names in --labels-column."),
-    "name_key": _text("KEY", "The key of the name where --labels-column lists objects."),
-    "unlisted": _text("unknown|absent", f"What a name means that --labels-column does not list {_UNKNOWN}."),
-    "minus_one": _text("unknown|absent", f"What -1 means in a label's column {_UNKNOWN}."),
-    "empty": _text("unknown|absent", f"What an empty cell means in a label's column {_UNKNOWN}."),
-    "delimiter": _text("CHARACTER", "What separates the fields of a text table [default: found]."),
-    "max_rows": Annotated[
-        int | None, typer.Option(help="The most rows that a table may hold.", show_default=False)
-    ],
-    "impute": _text("mean|median|most_frequent", "Fill empty cells of features by this of their column."),
-    "encode": _text("onehot", "Make columns of words into features."),
-}
+PICTURES = ("images", "on_bad_item")
+"""Settings of pictures' files."""
 FORM = ("item_column", "text_column", "image_suffix", "delimiter", "max_rows")
-"""Options on a table whose labels are not read."""
+"""Settings of a table whose labels are not read."""
 LABELS = (
     "labels_column",
     "label_columns",
@@ -73,35 +33,126 @@ LABELS = (
     "minus_one",
     "empty",
 )
-"""Options on labels."""
+"""Settings of labels in a table."""
+COLUMNS = (*LABELS, "feature_columns", *FORM, "impute", "encode")
+"""All settings of a table."""
+
+_GIVEN = "labelwise.settings"
+_Function = TypeVar("_Function", bound=Callable[..., None])
 
 
-def table_options(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command options on its table (all of them without ``names``), in the place of its parameter ``columns``.
+def takes(*settings: str) -> Callable[[_Function], _Function]:
+    """Give a command options for settings of ``RunConfig``, for all of them without ``settings``."""
 
-    ``columns`` then holds what was given, by the names of ``labelwise.data.TableOptions``.
+    def mark(command: _Function) -> _Function:
+        command.settings = settings  # type: ignore[attr-defined]
+        return command
+
+    return mark
+
+
+def given_settings(context: typer.Context) -> dict[str, Any]:
+    """Return the settings that the command line gives, by name."""
+    given: dict[str, Any] = context.meta[_GIVEN]
+    return given
+
+
+class Command(TyperCommand):
+    """A command whose help shows its options in groups, those made from settings of ``RunConfig`` among them.
+
+    They are made when somebody asks for them, so that ``labelwise --help`` need not load what a run is made of.
     """
-    chosen = [name for name in _TABLE if name in (names or _TABLE)]
 
-    def add(command: Callable[..., None]) -> Callable[..., None]:
-        hints = typing.get_type_hints(command, include_extras=True)
-        parameters: list[inspect.Parameter] = []
-        for name, parameter in inspect.signature(command).parameters.items():
-            if name != "columns":
-                parameters.append(parameter.replace(annotation=hints[name]))
-                continue
-            parameters += [
-                inspect.Parameter(option, parameter.kind, default=None, annotation=_TABLE[option])
-                for option in chosen
-            ]
+    @property
+    def params(self) -> list[Any]:
+        """The parameters: the command's own, then those made from settings."""
+        if self._settings is None:
+            made = _made(getattr(self.callback, "settings", None))
+            self._settings = {option.name for option in made}
+            self._params += made
+        return self._params
 
-        def call(**arguments: Any) -> None:
-            columns = {name: value for name in chosen if (value := arguments.pop(name)) is not None}
-            command(**arguments, columns=columns)
+    @params.setter
+    def params(self, own: list[Any]) -> None:
+        self._params, self._settings = [*own], None
 
-        call.__name__, call.__doc__, call.__module__ = command.__name__, command.__doc__, command.__module__
-        call.__annotations__ = {one.name: one.annotation for one in parameters}
-        call.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        return call
+    _params: list[Any]
+    _settings: set[str] | None
 
-    return add
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, for which ``given_settings`` holds what was given of the settings."""
+        values = {name: ctx.params.pop(name) for name in self._settings or ()}
+        ctx.meta[_GIVEN] = {
+            name: list(value) if isinstance(value, list | tuple) else value
+            for name, value in values.items()
+            if value is not None and value not in ((), [])
+        }
+        return super().invoke(ctx)
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments, then each group of options, then the rest."""
+        from labelwise.runs.config import GROUPS
+
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                groups.setdefault(group_of(parameter), []).append(record)
+        for title in ("Arguments", *GROUPS, "Options"):
+            if title in groups:
+                with formatter.section(title):
+                    formatter.write_dl(groups[title])
+
+
+def group_of(parameter: Any) -> str:
+    """Return the group that a parameter of a command is shown in."""
+    if parameter.param_type_name == "argument":
+        return "Arguments"
+    return getattr(parameter, "rich_help_panel", None) or "Options"
+
+
+def _made(settings: tuple[str, ...] | None) -> list[Any]:
+    """Return options for settings of ``RunConfig`` (all of them where ``settings`` is empty), in its order."""
+    if settings is None:
+        return []
+    from labelwise.runs import RunConfig
+
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
+        for name, field in RunConfig.model_fields.items()
+        if field.description is not None and name in (settings or RunConfig.model_fields)
+    ]
+
+    def command(**_: Any) -> None: ...
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(command)
+    return list(typer.main.get_command(single).params)
+
+
+def _option(name: str, field: Any) -> Any:
+    """Return what typer makes an option of a setting from; None stands for one that is not given."""
+    flag, more = name.replace("_", "-"), field.json_schema_extra
+    kind, words = _kind(field.annotation)
+    default = flag if field.default is True else field.default
+    told = typer.Option(
+        f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
+        help=field.description if default is None else f"{field.description[:-1]} [default: {default}].",
+        metavar=more["metavar"] or "|".join(words) or ("NUMBER" if kind in (int, float) else "TEXT"),
+        rich_help_panel=more["group"],
+        show_default=False,
+    )
+    return Annotated[kind | None, told]
+
+
+def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the type that the command line reads a value as, which the configuration checks, and its words if few."""
+    united = typing.get_origin(annotation) in (types.UnionType, typing.Union)
+    parts = typing.get_args(annotation) if united else (annotation,)
+    kinds = [part for part in parts if part is not type(None)]
+    if typing.get_origin(kinds[0]) is Literal:
+        return str, typing.get_args(kinds[0])
+    simple = len(kinds) == 1 and (kinds[0] in (bool, int, float) or typing.get_origin(kinds[0]) is list)
+    return (kinds[0] if simple else str), ()

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from labelwise.cli.options import FORM, Images, Json, OnBadItem, Run, table_options
+from labelwise.cli.options import FORM, PICTURES, Json, Run, given_settings, takes
 from labelwise.cli.output import print_json, progress, say, show_notes, show_skipped
 
 
-@table_options(*FORM)
+@takes(*FORM, *PICTURES)
 def predict(
+    context: typer.Context,
     run: Run,
     file: Annotated[
         str,
@@ -25,7 +26,6 @@ def predict(
         str,
         typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
     ],
-    columns: dict[str, Any],
     keep: Annotated[
         list[str] | None,
         typer.Option(
@@ -41,8 +41,6 @@ def predict(
             help="In CSV, put an apostrophe before texts that a spreadsheet would compute (=, +, -, @).",
         ),
     ] = False,
-    images: Images = None,
-    on_bad_item: OnBadItem = None,
     json: Json = False,
 ) -> None:
     """Predict the labels of a table's items: a probability for each label, and the predicted names."""
@@ -52,11 +50,9 @@ def predict(
         run,
         file,
         out,
-        **columns,
-        images=images,
+        **given_settings(context),
         keep=keep or (),
         quote_formulas=quote_formulas,
-        on_bad_item=on_bad_item,
         progress=progress() and not json,
     )
     if json:

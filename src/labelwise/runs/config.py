@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -11,6 +13,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, near, shown
 from labelwise.runs import toml
+
+GROUPS = ("Items", "Labels", "Method", "Training", "Judging", "Machine")
+"""The groups of settings, as the help of a command shows them."""
+
+
+def _setting(group: str, default: Any, help: str, metavar: str | None = None, **limits: Any) -> Any:
+    """Return a field that is an option of commands too: its group, its help, and what stands for its value."""
+    return Field(default, description=help, json_schema_extra={"group": group, "metavar": metavar}, **limits)
+
+
+_items, _labels, _method, _training, _judging, _machine = (partial(_setting, group) for group in GROUPS)
 
 
 class RunConfig(BaseModel):
@@ -30,52 +43,89 @@ class RunConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     table: str | None = None
-    images: str | None = None
-    on_bad_item: Literal["stop", "skip"] = "stop"
-    labels_column: str | None = None
-    label_columns: list[str] | None = None
-    feature_columns: list[str] | None = None
-    item_column: str | None = None
-    text_column: str | None = None
-    image_suffix: str | None = None
-    label_value: str | None = None
-    separator: str | None = None
-    name_key: str | None = None
-    unlisted: Literal["unknown", "absent"] | None = None
-    minus_one: Literal["unknown", "absent"] = "unknown"
-    empty: Literal["unknown", "absent"] = "unknown"
-    delimiter: str | None = None
-    max_rows: int | None = Field(None, ge=1)
-    impute: Literal["mean", "median", "most_frequent"] | None = None
-    encode: Literal["onehot"] | None = None
-    method: str | None = None
-    backbone: str | None = None
-    backbone_weights: str | None = None
-    image_size: int | None = Field(None, ge=8)
-    max_length: int | None = Field(None, ge=3)
-    tune: Literal["head", "all"] | None = None
-    head_start: Literal["ridge", "random"] | None = None
-    epochs: int | None = Field(None, ge=1)
-    batch_size: int | None = Field(None, ge=1)
-    learning_rate: float | None = Field(None, gt=0)
-    backbone_learning_rate: float | None = Field(None, gt=0)
-    accumulate: int = Field(1, ge=1)
-    patience: int | None = Field(None, ge=1)
-    select: Literal["last", "best"] = "last"
-    strong_view: float = Field(0.2, ge=0, lt=1)
-    prior: float | str | None = None
-    label_weights: str | None = None
-    true_labels: str | None = None
-    validation: float | str = "auto"
-    rule: str = "auto"
-    calibrate: bool = True
-    seed: int = Field(0, ge=0, lt=2**32)
-    device: str = "auto"
-    devices: int = Field(1, ge=1)
-    nodes: int = Field(1, ge=1)
-    precision: Literal["32", "bf16", "16"] = "32"
-    cache: bool = True
-    picture_cache: str | None = None
+    images: str | None = _items(None, "The folder of the pictures [default: the table's].", "DIR")
+    on_bad_item: Literal["stop", "skip"] = _items("stop", "What to do with a picture that cannot be read.")
+    item_column: str | None = _items(None, "The column of item ids, or of pictures' files.", "NAME")
+    text_column: str | None = _items(
+        None, "The column of texts [default: 'text', or the one that is clearly it].", "NAME"
+    )
+    image_suffix: str | None = _items(
+        None, "The ending of pictures' files, '.jpg', where the table has none.", "ENDING"
+    )
+    feature_columns: list[str] | None = _items(
+        None, "A feature column, or a pattern ('f*'); repeat it.", "NAME"
+    )
+    impute: Literal["mean", "median", "most_frequent"] | None = _items(
+        None, "Fill empty cells of features by this of their column."
+    )
+    encode: Literal["onehot"] | None = _items(None, "Make columns of words into features.")
+    delimiter: str | None = _items(
+        None, "What separates the fields of a text table [default: found].", "CHARACTER"
+    )
+    max_rows: int | None = _items(None, "The most rows that a table may hold.", ge=1)
+    labels_column: str | None = _labels(None, "The column that lists label names.", "NAME")
+    label_columns: list[str] | None = _labels(
+        None, "A column for one label, or a pattern ('label_*'); repeat it.", "NAME"
+    )
+    label_value: str | None = _labels(
+        None, "The column of states (1, 0) where a row holds one item and one label.", "NAME"
+    )
+    separator: str | None = _labels(None, "What separates names in --labels-column.", "TEXT")
+    name_key: str | None = _labels(None, "The key of the name where --labels-column lists objects.", "KEY")
+    unlisted: Literal["unknown", "absent"] | None = _labels(
+        None, "What a name means that --labels-column does not list [default: unknown]."
+    )
+    minus_one: Literal["unknown", "absent"] = _labels("unknown", "What -1 means in a label's column.")
+    empty: Literal["unknown", "absent"] = _labels("unknown", "What an empty cell means in a label's column.")
+    prior: float | str | None = _labels(
+        None, "Labels per item, or a JSON or CSV file with each label's share.", "NUMBER|FILE"
+    )
+    label_weights: str | None = _labels(None, "Weights of the labels in the loss.", "balanced|FILE")
+    true_labels: str | None = _labels(
+        None, "A table with every label of the items: oracle methods alone read it.", "FILE"
+    )
+    method: str | None = _method(None, "See 'labelwise methods' [default: chosen from the labels].")
+    backbone: str | None = _method(
+        None, "features, mlp, efficientnet-lite0, minilm, hf/NAME, timm/NAME [default: by the items].", "NAME"
+    )
+    backbone_weights: str | None = _method(
+        None, "Weights for the backbone: .safetensors, .pt or .pth.", "FILE"
+    )
+    image_size: int | None = _method(None, "Side of the pictures in pixels [default: the backbone's].", ge=8)
+    max_length: int | None = _method(
+        None, "Tokens that are read of a text at most [default: the backbone's].", ge=3
+    )
+    tune: Literal["head", "all"] | None = _method(
+        None,
+        "Train the head alone or the whole network [default: head on features and pretrained backbones, else all].",
+    )
+    head_start: Literal["ridge", "random"] | None = _method(
+        None, "What the head starts from [default: ridge on features and pretrained backbones, else random]."
+    )
+    epochs: int | None = _training(None, "Passes over the data [default: the method's].", ge=1)
+    batch_size: int | None = _training(None, "Items a step [default: the method's].", ge=1)
+    learning_rate: float | None = _training(None, "The (peak) learning rate [default: the method's].", gt=0)
+    backbone_learning_rate: float | None = _training(
+        None, "With --tune all [default: a tenth of --learning-rate for a pretrained backbone].", gt=0
+    )
+    accumulate: int = _training(1, "Batches whose gradients make one update.", ge=1)
+    patience: int | None = _training(
+        None, "Stop after so many epochs without a better validation score.", ge=1
+    )
+    select: Literal["last", "best"] = _training("last", "Which epoch to use where there is validation.")
+    strong_view: float = _training(0.2, "Share of coordinates dropped in the strong view.", ge=0, lt=1)
+    seed: int = _training(0, "The seed of every random choice.", ge=0, lt=2**32)
+    validation: float | str = _judging(
+        "auto", "A share of the labelled rows, or a table.", "auto|none|SHARE|FILE"
+    )
+    rule: str = _judging("auto", "auto, micro-f1, macro-f1, shares, 0.5 or 'top_k(3)'.")
+    calibrate: bool = _judging(True, "Calibrate probabilities where that is identified.")
+    device: str = _machine("auto", "auto, cpu, cuda or mps.")
+    devices: int = _machine(1, "Devices a machine.", ge=1)
+    nodes: int = _machine(1, "Machines.", ge=1)
+    precision: Literal["32", "bf16", "16"] = _machine("32", "32 or mixed.")
+    cache: bool = _machine(True, "Keep the features of pictures and texts for the next run.")
+    picture_cache: str | None = _machine(None, "A folder for decoded pictures, with --tune all.", "DIR")
     hyperparameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @field_validator("label_columns", "feature_columns", mode="before")
@@ -125,6 +175,14 @@ class RunConfig(BaseModel):
     def to_toml(self) -> str:
         """Return TOML that ``build`` reads back into the same configuration."""
         return toml.dumps(self.model_dump())
+
+    def classifier_options(self) -> dict[str, Any]:
+        """Return the keywords of ``labelwise.MultiLabelClassifier``; files that they name are not read yet."""
+        from labelwise.classifier.options import FitOptions
+
+        names = {field.name for field in fields(FitOptions)} & type(self).model_fields.keys()
+        given = {name: getattr(self, name) for name in names - set(TableOptions.names())}
+        return {**given, "random_state": self.seed}
 
     def table_options(self) -> TableOptions:
         """Return what is said of the table's columns and cells."""

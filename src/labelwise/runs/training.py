@@ -260,39 +260,14 @@ def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
 def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
     from labelwise.classifier import MultiLabelClassifier
 
-    return MultiLabelClassifier(
-        config.method,
-        config.backbone or BACKBONES[inputs.table.kind],
-        backbone_weights=config.backbone_weights,
-        image_size=config.image_size,
-        max_length=config.max_length,
-        hyperparameters=config.hyperparameters,
-        tune=config.tune,
-        head_start=config.head_start,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        learning_rate=config.learning_rate,
-        backbone_learning_rate=config.backbone_learning_rate,
-        validation=inputs.validation,
-        rule=inputs.rule,
-        calibrate=config.calibrate,
-        prior=inputs.prior,
-        label_weights=inputs.label_weights,
-        strong_view=config.strong_view,
-        patience=config.patience,
-        select=config.select,
-        on_bad_item=config.on_bad_item,
-        cache=config.cache,
-        picture_cache=config.picture_cache,
-        accumulate=config.accumulate,
-        device=config.device,
-        devices=config.devices,
-        nodes=config.nodes,
-        precision=config.precision,
-        random_state=config.seed,
-        directory=run.checkpoints,
-        progress=progress,
-    )
+    given = config.classifier_options() | {
+        "backbone": config.backbone or BACKBONES[inputs.table.kind],
+        "validation": inputs.validation,
+        "rule": inputs.rule,
+        "prior": inputs.prior,
+        "label_weights": inputs.label_weights,
+    }
+    return MultiLabelClassifier(**given, directory=run.checkpoints, progress=progress)
 
 
 def _finish(
