@@ -1,5 +1,7 @@
 """Figures from results and columns: what is drawn is saved beside, and what a model shows is kept."""
 
+from typing import get_args
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,8 +9,9 @@ import pytest
 from labelwise.analysis import theory
 from labelwise.experiments import Tally, collect, load_spec, run_experiment, spec_names
 from labelwise.experiments.experiment import write_tables
-from labelwise.experiments.figures import draw_figure, keep_columns, model_columns
+from labelwise.experiments.figures import KINDS, draw_figure, keep_columns, model_columns
 from labelwise.experiments.shards import write_shard
+from labelwise.experiments.spec import OF_RESULTS, Figure
 
 FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]
 rng = np.random.default_rng(0)
@@ -230,3 +233,9 @@ def test_a_trained_model_leaves_the_columns_of_each_figure():
         if columns is not None:
             assert set(expected) <= set(columns)
             assert len({len(values) for values in columns.values()}) == 1
+
+
+def test_every_kind_of_figure_has_its_columns():
+    assert set(KINDS) == set(get_args(Figure.model_fields["kind"].annotation))
+    assert {name for name, kind in KINDS.items() if kind.of_model is None} == OF_RESULTS
+    assert {name for name, kind in KINDS.items() if kind.of_results} == OF_RESULTS - {"theory_curves"}

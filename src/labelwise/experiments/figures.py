@@ -1,9 +1,10 @@
-"""The papers' figures: the columns that a run leaves for them, and their drawing, with the data saved beside."""
+"""The papers' figures: a table of their kinds, their columns from models or results, their files."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,53 +23,87 @@ if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data.datasets import Dataset
 
-_BY = {"cosine_gradients": "scenario", "vdfd_by_epoch": "run"}
-"""The column that names a run in a figure of models; ``method`` elsewhere."""
 _STRONG = 0.95
 _SHARES = {
     "partial_positive": "share of positives kept",
     "partial": "share of labels known",
     "semi_supervised": "share of items labelled",
 }
-"""What the fraction of a setting is of."""
+"""Meaning of a setting's fraction."""
+Train = tuple[Any, NDArray[np.int8]]
+"""The items and labels that a model was trained on: all of the training part."""
+Test = tuple[Any, NDArray[np.float32]]
+"""The test items and their scores."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of figure, drawn by the function of ``labelwise.plots`` of its name."""
+
+    of_model: Callable[[MultiLabelClassifier, Dataset, Train, Test], Columns] | None = None
+    """Returns the columns of a fitted model; a figure of results has none."""
+    of_results: Callable[[Spec, list[Job], pd.DataFrame], pd.DataFrame] | None = None
+    """Returns the rows of a figure that rests on results."""
+    by: str = "method"
+    """The column that names a model's row."""
+    reword: Callable[[pd.DataFrame], pd.DataFrame] = lambda data: data
+    """Returns the rows to draw, in words of readers."""
+    options: Callable[[Figure, pd.DataFrame], dict[str, Any]] = lambda figure, data: {}
+    """Returns the drawing's further arguments."""
 
 
 def model_columns(
-    kind: str,
-    model: MultiLabelClassifier,
-    dataset: Dataset,
-    train: tuple[Any, NDArray[np.int8]],
-    test: tuple[Any, NDArray[np.float32]],
+    kind: str, model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test
 ) -> Columns | None:
-    """Return what a figure of ``kind`` shows of a fitted model; None where results tell all.
+    """Return the columns of a fitted model for a figure, None where results tell all."""
+    of_model = KINDS[kind].of_model if kind in KINDS else None
+    return None if of_model is None else of_model(model, dataset, train, test)
 
-    ``train`` are the items and labels that it was trained on (all of the training part), ``test`` the test items and
-    their scores.
-    """
+
+def _cosine_gradients(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
+    from labelwise import analysis
+
+    return analysis.cosine_gradients(model, *train, dataset.parts["train"].labels)
+
+
+def _wasserstein_distances(
+    model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test
+) -> Columns:
+    from labelwise import analysis
+
+    distance = analysis.wasserstein_distances(test[1], dataset.parts["test"].labels)
+    return {"label": np.array(dataset.label_names, dtype=str), "distance": distance}
+
+
+def _prediction_densities(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
     from labelwise import analysis
 
     truth = dataset.parts["test"].labels
-    if kind == "cosine_gradients":
-        return analysis.cosine_gradients(model, *train, dataset.parts["train"].labels)
-    if kind == "wasserstein_distances":
-        distance = analysis.wasserstein_distances(test[1], truth)
-        return {"label": np.array(dataset.label_names, dtype=str), "distance": distance}
-    if kind == "prediction_densities":
-        label = int((truth == 1).sum(0).argmax())
-        columns = analysis.prediction_densities(test[1], truth, label)
-        return columns | {"label": np.full(len(columns["low"]), dataset.label_names[label])}
-    if kind == "loss_landscape":
-        return analysis.loss_landscape(model, test[0], truth)
-    if kind == "correlation_graph":
-        given = {
-            name: model.hyperparameters_[name]
-            for name in ("scale", "margin")
-            if name in model.hyperparameters_
-        }
-        return analysis.correlation_pairs(model, **given, least=0.0)
-    if kind == "vdfd_by_epoch":
-        return analysis.vdfd_by_epoch(model, *train, test[0], truth, label_names=dataset.label_names)
-    return None
+    label = int((truth == 1).sum(0).argmax())
+    columns = analysis.prediction_densities(test[1], truth, label)
+    return columns | {"label": np.full(len(columns["low"]), dataset.label_names[label])}
+
+
+def _loss_landscape(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
+    from labelwise import analysis
+
+    return analysis.loss_landscape(model, test[0], dataset.parts["test"].labels)
+
+
+def _correlation_graph(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
+    from labelwise import analysis
+
+    scale_and_margin = {
+        name: model.hyperparameters_[name] for name in ("scale", "margin") if name in model.hyperparameters_
+    }
+    return analysis.correlation_pairs(model, **scale_and_margin, least=0.0)
+
+
+def _vdfd_by_epoch(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
+    from labelwise import analysis
+
+    truth = dataset.parts["test"].labels
+    return analysis.vdfd_by_epoch(model, *train, test[0], truth, label_names=dataset.label_names)
 
 
 def keep_columns(columns: Columns, folder: Path, key: str) -> None:
@@ -90,14 +125,15 @@ def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Pat
         return []
     if spec.figure.kind not in OF_RESULTS:
         jobs = [job for job in jobs if job.seed == jobs[0].seed]
-    data = _collected(spec, spec.figure.kind, jobs, results, out)
+    kind = KINDS[spec.figure.kind]
+    data = _kept_columns(kind, jobs, out) if kind.of_results is None else kind.of_results(spec, jobs, results)
     if data is None or not len(data):
         return []
-    row = data.get(_BY.get(spec.figure.kind, "method"))
+    row = data.get(kind.by)
     data["protocol"] = (
         protocol_of(jobs[0]) if row is None else row.map({job.row: protocol_of(job) for job in jobs})
     )
-    return _drawn(spec.figure, data, out, _caption(jobs))
+    return _draw(spec.figure, data, out, _caption(jobs))
 
 
 def draw_theory(figure: Figure, out: Path) -> list[Path]:
@@ -108,18 +144,20 @@ def draw_theory(figure: Figure, out: Path) -> list[Path]:
 
     theory = figure.theory
     assert theory is not None
-    noise = [(positive, negative) for positive, negative in theory.noise]
-    found = curves(
-        noise=noise, label_shares=theory.label_shares, separation=theory.separation, points=theory.points
+    columns = curves(
+        noise=[(positive, negative) for positive, negative in theory.noise],
+        label_shares=theory.label_shares,
+        separation=theory.separation,
+        points=theory.points,
     )
-    return _drawn(figure, pd.DataFrame(found), out)
+    return _draw(figure, pd.DataFrame(columns), out)
 
 
-def _drawn(figure: Figure, data: pd.DataFrame, out: Path, caption: str = "") -> list[Path]:
+def _draw(figure: Figure, data: pd.DataFrame, out: Path, caption: str = "") -> list[Path]:
     from labelwise import plots
 
-    draw: Callable[..., Any] = getattr(plots, figure.kind)
-    drawn = draw(_shown(figure.kind, data), **_words(figure, data))
+    kind, draw = KINDS[figure.kind], getattr(plots, figure.kind)
+    drawn = draw(kind.reword(data), **kind.options(figure, data))
     png, svg, csv = (out / f"figure.{ending}" for ending in ("png", "svg", "csv"))
     with writing(png) as draft:
         plots.save_figure(drawn, draft, "png", caption=caption)
@@ -136,7 +174,7 @@ def _caption(jobs: Sequence[Job]) -> str:
     shares: dict[str, set[float | None]] = {}
     for job in jobs:
         shares.setdefault(job.setting, set()).add(job.fraction)
-    settings = [setting_of(name, *(found if len(found) == 1 else ())) for name, found in shares.items()]
+    settings = [setting_of(name, *(known if len(known) == 1 else ())) for name, known in shares.items()]
     seeds = sorted({job.seed for job in jobs})
     return (
         f"{', '.join(sets)}; {', '.join(settings)}; protocol {' and '.join(dict.fromkeys(map(protocol_of, jobs)))}; "
@@ -144,63 +182,55 @@ def _caption(jobs: Sequence[Job]) -> str:
     )
 
 
-def _words(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
-    """Return what a drawing is told beside its data: labels with a panel each, the meaning of its axis."""
-    if figure.kind == "vdfd_by_epoch":
-        there = [label for label in figure.labels if (data.label == label).any()]
-        return {"labels": there or None}
-    if figure.kind == "fraction_curves":
-        settings = list(dict.fromkeys(data.setting))
-        return {"label": _SHARES.get(settings[0], "fraction") if len(settings) == 1 else "fraction"}
-    if figure.kind == "prediction_densities" and "label" in data:
-        return {"label": f"score of {data.label.iloc[0]}"}
-    return {}
+def _label_panels(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
+    return {"labels": [label for label in figure.labels if (data.label == label).any()] or None}
 
 
-def _shown(kind: str, data: pd.DataFrame) -> pd.DataFrame:
-    """Return what is drawn of the data, in words of readers.
+def _fraction_axis(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
+    settings = list(dict.fromkeys(data.setting))
+    return {"label": _SHARES.get(settings[0], "fraction") if len(settings) == 1 else "fraction"}
 
-    Of a label graph the pairs above .95, as the paper has it, if there are any.
-    """
-    if kind in _BY:
-        return data.assign(**{_BY[kind]: data[_BY[kind]].str.replace("_", " ")})
-    if kind == "sensitivity":
-        ruled = data.rule.where(data.rule == "", ", " + data.rule)
-        return data.assign(metric=data.metric.map(lambda name: NAMES.get(name, name)) + ruled)
-    if kind != "correlation_graph":
-        return data
+
+def _score_axis(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
+    return {"label": f"score of {data.label.iloc[0]}"} if "label" in data else {}
+
+
+def _spaced(column: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """Return what writes the names of a column with spaces."""
+    return lambda data: data.assign(**{column: data[column].str.replace("_", " ")})
+
+
+def _name_metrics(data: pd.DataFrame) -> pd.DataFrame:
+    rules = data.rule.where(data.rule == "", ", " + data.rule)
+    return data.assign(metric=data.metric.map(lambda name: NAMES.get(name, name)) + rules)
+
+
+def _strong_pairs(data: pd.DataFrame) -> pd.DataFrame:
+    """Return the pairs above .95, as the paper has it, if there are any."""
     strong = data[data.correlation > _STRONG]
     return strong if len(strong) else data.head(10)
 
 
-def _collected(
-    spec: Spec, kind: str, jobs: list[Job], results: pd.DataFrame, out: Path
-) -> pd.DataFrame | None:
-    """Return the figure's rows: what models left, or means over seeds."""
+def _kept_columns(kind: Kind, jobs: list[Job], out: Path) -> pd.DataFrame | None:
+    """Return the columns that the runs' models left, one run below the other."""
     import pandas as pd
 
-    if kind == "epoch_seconds":
-        return _epochs(jobs, results)
-    if kind == "sensitivity":
-        return _sensitivity(spec, jobs, results)
-    if kind in ("margin_sweep", "scale_margin", "fraction_curves"):
-        return _sweep(jobs, results)
     parts = []
     for job in jobs:
         path = out / "columns" / f"{job.key}.csv"
         if path.exists():
             part = pd.read_csv(path, keep_default_na=True)
-            part.insert(0, _BY.get(kind, "method"), job.row)
+            part.insert(0, kind.by, job.row)
             parts.append(part)
     return pd.concat(parts, ignore_index=True) if parts else None
 
 
-def _values(results: pd.DataFrame, key: str, metric: str) -> float:
-    found = results.value[(results.key == key) & (results.metric == metric)]
-    return float(found.iloc[0]) if len(found) else float("nan")
+def _value(results: pd.DataFrame, key: str, metric: str) -> float:
+    values = results.value[(results.key == key) & (results.metric == metric)]
+    return float(values.iloc[0]) if len(values) else float("nan")
 
 
-def _sweep(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
+def _sweep(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
     """Return mAP (mean and deviation over seeds) by data set, row, fraction and swept values."""
     import pandas as pd
 
@@ -213,8 +243,8 @@ def _sweep(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
             "scale": job.hyperparameters.get("scale", np.nan),
             "margin": job.hyperparameters.get("margin", np.nan),
             "seed": job.seed,
-            "map": _values(results, job.key, "map"),
-            "gradient_difference": _values(results, job.key, "gradient_difference"),
+            "map": _value(results, job.key, "map"),
+            "gradient_difference": _value(results, job.key, "gradient_difference"),
         }
         for job in jobs
     ]
@@ -236,23 +266,23 @@ def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataF
                 if job.row == name:
                     by_value.setdefault(job.hyperparameters[parameter], []).append(job)
             for value, group in by_value.items():
-                for found in compare(spec, group, results):
-                    if found.as_printed and found.measured is not None:
+                for line in compare(spec, group, results):
+                    if line.as_printed and line.measured is not None:
                         unit = 100 if spec.percent else 1
                         rows.append(
                             {
                                 "parameter": parameter,
                                 "value": value,
-                                "metric": found.metric,
-                                "rule": found.rule,
-                                "score": found.measured / unit,
-                                "std": (found.std or 0.0) / unit,
+                                "metric": line.metric,
+                                "rule": line.rule,
+                                "score": line.measured / unit,
+                                "std": (line.std or 0.0) / unit,
                             }
                         )
     return pd.DataFrame(rows)
 
 
-def _epochs(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
+def _epoch_seconds(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
     """Return the median, shortest and longest seconds of an epoch by data set and row, over all seeds."""
     import pandas as pd
 
@@ -268,3 +298,19 @@ def _epochs(jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
         if seconds
     ]
     return pd.DataFrame(rows, columns=["dataset", "method", "epochs", "seconds", "low", "high"])
+
+
+KINDS: dict[str, Kind] = {
+    "cosine_gradients": Kind(of_model=_cosine_gradients, by="scenario", reword=_spaced("scenario")),
+    "wasserstein_distances": Kind(of_model=_wasserstein_distances),
+    "prediction_densities": Kind(of_model=_prediction_densities, options=_score_axis),
+    "loss_landscape": Kind(of_model=_loss_landscape),
+    "correlation_graph": Kind(of_model=_correlation_graph, reword=_strong_pairs),
+    "vdfd_by_epoch": Kind(of_model=_vdfd_by_epoch, by="run", reword=_spaced("run"), options=_label_panels),
+    "margin_sweep": Kind(of_results=_sweep),
+    "scale_margin": Kind(of_results=_sweep),
+    "fraction_curves": Kind(of_results=_sweep, options=_fraction_axis),
+    "sensitivity": Kind(of_results=_sensitivity, reword=_name_metrics),
+    "epoch_seconds": Kind(of_results=_epoch_seconds),
+    "theory_curves": Kind(),
+}
