@@ -1,4 +1,4 @@
-"""The modules of `benchmarks` as commands: ``--help`` runs nothing, and committed results are written on request."""
+"""The modules of `benchmarks` as commands: `--help` runs nothing, and committed results are written on request."""
 
 from __future__ import annotations
 

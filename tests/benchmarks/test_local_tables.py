@@ -23,7 +23,7 @@ SMALL = Grid(
 
 
 def write_runs(out, grid, *, value=None, without=(), failed=()):
-    """Write a shard and replicates for each run of a grid; ``value(job)`` is its mAP."""
+    """Write a shard and replicates for each run of a grid; `value(job)` is its mAP."""
     drawn = np.random.default_rng(0)
     for job in grid.jobs(out):
         own = drawn.uniform(0.3, 0.6) if value is None else value(job)

@@ -37,7 +37,7 @@ PROTOCOL = {
 
 def prose(text):
     """Return a page without code, links, hand-written tables and marked regions."""
-    text = re.sub(r"```.*?```", "", pages.REGION.sub("", text), flags=re.DOTALL)
+    text = re.sub(r"``.*?``", "", pages.REGION.sub("", text), flags=re.DOTALL)
     text = re.sub(r"`[^`\n]*`|\]\([^)]*\)", "", text)
     return "\n".join(line for line in text.splitlines() if not line.startswith("|"))
 
