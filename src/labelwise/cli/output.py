@@ -59,9 +59,11 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 def figures(record: Mapping[str, Any]) -> None:
     """Print the figures of ``Evaluation.to_dict``, with the rule's name and what was left out."""
-    rule, by_rule = record["rule"], ("micro_f1", "macro_f1", "hamming_loss")
+    from labelwise.metrics import RULE_METRICS
+
+    rule = record["rule"]
     rows = [
-        (name, value, rule if name in by_rule else "")
+        (name, value, rule if name in RULE_METRICS else "")
         for name, value in record["metrics"].items()
         if value is not None or "_at_" not in name
     ]

@@ -12,19 +12,13 @@ import numpy as np
 from labelwise.experiments.jobs import Job
 from labelwise.experiments.publications import Published, published
 from labelwise.experiments.spec import Spec
+from labelwise.metrics import RULE_METRICS, TITLES
 
 if TYPE_CHECKING:
     import pandas as pd
 
-RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
-"""The metrics of the tables that rest on a decision rule."""
-
 NAMES = {
-    "map": "mAP",
-    "micro_f1": "micro-F1",
-    "macro_f1": "macro-F1",
-    "hamming_loss": "Hamming loss",
-    "one_error": "one-error",
+    **TITLES,
     "seconds_per_epoch": "seconds an epoch",
     "gradient_difference": "accumulated gradient difference an item",
 }

@@ -17,7 +17,6 @@ from labelwise.analysis import gradient_difference
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError, listed
-from labelwise.experiments.comparison import RULE_METRICS
 from labelwise.experiments.figures import keep_columns, model_columns
 from labelwise.experiments.hiding import hide, spml_split
 from labelwise.experiments.jobs import Job, Measured, Measurement
@@ -111,13 +110,13 @@ def judge(
     by_logits = partial(metrics.evaluate, input="logit", empty_labels=empty)
     found = by_logits(truth, logits, own, label_names=label_names)
     measurements = [
-        Measurement(name, found[name], found.rule if name in RULE_METRICS else "") for name in found
+        Measurement(name, found[name], found.rule if name in metrics.RULE_METRICS else "") for name in found
     ]
     done = {found.rule}
     for rule in (metrics.Threshold(0.5), metrics.OracleCardinality()):
         if rule.name not in done:
-            by_rule = by_logits(truth, logits, rule, metrics=RULE_METRICS)
-            measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in RULE_METRICS]
+            by_rule = by_logits(truth, logits, rule, metrics=metrics.RULE_METRICS)
+            measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in metrics.RULE_METRICS]
     facts = {
         "rule": found.rule,
         "n_test": found.n_items,

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from labelwise.experiments.comparison import NAMES, RULE_METRICS, Compared, setting_of
+from labelwise.experiments.comparison import NAMES, Compared, setting_of
 from labelwise.experiments.spec import Spec
+from labelwise.metrics import RULE_METRICS
 
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"

@@ -10,7 +10,15 @@ from labelwise.metrics.calibration import (
     expected_calibration_error,
     reliability,
 )
-from labelwise.metrics.evaluation import METRICS, Evaluation, PerLabel, evaluate
+from labelwise.metrics.evaluation import (
+    LOWER_IS_BETTER,
+    METRICS,
+    RULE_METRICS,
+    TITLES,
+    Evaluation,
+    PerLabel,
+    evaluate,
+)
 from labelwise.metrics.intervals import Interval, bootstrap
 from labelwise.metrics.measurable import Judgeable, judgeable
 from labelwise.metrics.ranking import (
@@ -34,7 +42,10 @@ from labelwise.metrics.spread import vca, vdfd
 from labelwise.metrics.thresholds import learn_thresholds
 
 __all__ = [
+    "LOWER_IS_BETTER",
     "METRICS",
+    "RULE_METRICS",
+    "TITLES",
     "Evaluation",
     "Interval",
     "Judgeable",

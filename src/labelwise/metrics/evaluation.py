@@ -228,10 +228,26 @@ def _array(values: list[Any]) -> NDArray[Any]:
     return array.astype(np.float64) if array.dtype == object else array
 
 
-_RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
+"""The names of the metrics that rest on a decision rule."""
 _LABEL_METRICS = ("map", "macro_auc")
-METRICS = ("map", *_RULE_METRICS, *ITEM_METRICS[:4], "micro_auc", "macro_auc", *ITEM_METRICS[4:])
+METRICS = ("map", *RULE_METRICS, *ITEM_METRICS[:4], "micro_auc", "macro_auc", *ITEM_METRICS[4:])
 """The names of all metrics, in the order of a result."""
+LOWER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
+"""The names of the metrics of which 0 is the best value; of the others it is 1."""
+TITLES = {
+    "map": "mAP",
+    "micro_f1": "micro-F1",
+    "macro_f1": "macro-F1",
+    "hamming_loss": "Hamming loss",
+    "one_error": "one-error",
+    "coverage": "coverage",
+    "ranking_loss": "ranking loss",
+    "label_ranking_ap": "label-ranking AP",
+    "micro_auc": "micro-AUC",
+    "macro_auc": "macro-AUC",
+}
+"""What readers call a metric, where it is not the word of the code."""
 
 
 def evaluate(
@@ -295,7 +311,7 @@ def evaluate(
         _add_label_metrics(Y, s, empty_labels, per_label, figures)
     if "micro_auc" in chosen:
         figures["micro_auc"] = cut_auc(cuts(s[(Y == 1) & measured], s[Y == 0]))
-    if chosen & set(_RULE_METRICS):
+    if chosen & set(RULE_METRICS):
         predicted = decide(rule, s, Y) if input == "logit" else rule.apply(s, Y)
         _add_rule_metrics(Y, predicted, measured, empty_labels, per_label, figures)
     if chosen & set(ITEM_METRICS):

@@ -14,23 +14,9 @@ from numpy.typing import ArrayLike
 from labelwise import metrics, plots
 from labelwise.analysis.predictions import held_out_reliability, score_reliability
 from labelwise.annotations import as_matrix
-from labelwise.metrics import Evaluation, Reliability
+from labelwise.metrics import LOWER_IS_BETTER, TITLES, Evaluation, Reliability
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
-
-METRIC_TITLES = {
-    "map": "mAP",
-    "micro_f1": "micro-F1",
-    "macro_f1": "macro-F1",
-    "hamming_loss": "Hamming loss",
-    "one_error": "one-error",
-    "coverage": "coverage",
-    "ranking_loss": "ranking loss",
-    "label_ranking_ap": "label-ranking AP",
-    "micro_auc": "micro-AUC",
-    "macro_auc": "macro-AUC",
-}
-_LOWER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
 
 
 @dataclass(frozen=True)
@@ -157,7 +143,7 @@ def key_figures(results: Results | None) -> tuple[tuple[str, str], ...]:
         return ()
     values = results.facts()["metrics"]
     return tuple(
-        (METRIC_TITLES[key], f"{values[key]:.3f}")
+        (TITLES[key], f"{values[key]:.3f}")
         for key in ("map", "micro_f1", "macro_f1", "one_error")
         if values.get(key) is not None
     )
@@ -190,9 +176,9 @@ def _figures(results: Results) -> dict[str, Any]:
                 "title": title,
                 "value": formats.share(facts["metrics"][key]),
                 "interval": formats.interval(results.map_interval) if key == "map" else "",
-                "lower": key in _LOWER_IS_BETTER,
+                "lower": key in LOWER_IS_BETTER,
             }
-            for key, title in METRIC_TITLES.items()
+            for key, title in TITLES.items()
             if key in facts["metrics"]
         ],
         "level": f"{results.level:.0%}" if results.low is not None else "",
