@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
+from dataclasses import fields
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 import labelwise as lw
+from labelwise.classifier.options import FitOptions
 from labelwise.errors import UserError
 
 pd = pytest.importorskip("pandas")
@@ -42,6 +45,14 @@ def test_get_params_set_params_clone():
     assert (estimator.epochs, estimator.method) == (5, "bam")
     with pytest.raises(ValueError, match="colour"):
         estimator.set_params(colour="red")
+
+
+def test_the_options_are_the_parameters_of_the_constructor():
+    parameters = inspect.signature(lw.MultiLabelClassifier.__init__).parameters
+    told = {name: parameter.default for name, parameter in parameters.items() if name != "self"}
+    assert told == FitOptions().values()
+    assert list(told) == [option.name for option in fields(FitOptions)]
+    assert model().get_params() == {**told, "method": "an", "epochs": 2, "device": "cpu", "validation": None}
 
 
 def test_parameters_are_stored_untouched():

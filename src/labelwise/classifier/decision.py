@@ -14,8 +14,8 @@ from labelwise.annotations import Summary
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.record import Record, complete_rule
-from labelwise.classifier.training import TrainingSet
-from labelwise.classifier.validation import ENOUGH_ROWS, Unseen, ValidationPlan
+from labelwise.classifier.training import TrainingSet, Unseen
+from labelwise.classifier.validation import ENOUGH_ROWS, ValidationPlan
 from labelwise.errors import UserError, listed
 
 
@@ -39,12 +39,11 @@ class Decision:
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
         """Return the logits (n, K) of probabilities, from those of the method's scores."""
-        return logits if self.calibration is None or not len(logits) else self.calibration.logits(logits)
+        return _calibrated(logits, self.calibration)
 
     def sets(self, logits: np.ndarray) -> np.ndarray:
         """Return label sets (n, K) int8 by the logits of probabilities."""
-        sets: np.ndarray = metrics.decide(self.rule, logits) if len(logits) else logits.astype(np.int8)
-        return sets
+        return metrics.decide(self.rule, logits) if len(logits) else logits.astype(np.int8)
 
     def record(self) -> dict[str, Any]:
         """Return what a model directory keeps of the decision."""
@@ -81,7 +80,7 @@ def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationP
 
 
 def learn_decision(
-    options: FitOptions, unseen: Unseen | None, model: FittedModel, training_set: TrainingSet
+    options: FitOptions, training_set: TrainingSet, model: FittedModel, unseen: Unseen | None
 ) -> Decision:
     """Choose calibration and decision rule from rows that the model did not see, and judge them there.
 
@@ -155,7 +154,7 @@ _AIMS = {
 
 
 def _calibrated(logits: np.ndarray, calibration: metrics.PlattCalibration | None) -> np.ndarray:
-    return logits if calibration is None else calibration.logits(logits)
+    return logits if calibration is None or not len(logits) else calibration.logits(logits)
 
 
 def _unmeasurable(rule: str, why: str) -> UserError:

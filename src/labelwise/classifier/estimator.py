@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar, overload
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import numpy as np
 from scipy.special import expit
@@ -21,12 +21,12 @@ from labelwise.annotations import Summary
 from labelwise.classifier import artifact
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.fitted import FittedModel
-from labelwise.classifier.notes import notes_on, notes_on_features, unused_options
+from labelwise.classifier.notes import all_notes, notes_on
 from labelwise.classifier.options import FitOptions, check_functions
-from labelwise.classifier.reader import ItemReader, ReadItems, as_ids
+from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path, read_record
-from labelwise.classifier.training import TrainingSet, choose_method, read_labels, train
-from labelwise.classifier.validation import ValidationPlan, ValidationResult, result_of, validate
+from labelwise.classifier.training import TrainingSet, ValidationResult, choose_method, read_labels, train
+from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.data import BadItem, check_lengths
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
@@ -53,14 +53,9 @@ class Fitted(Generic[T]):
         self._whole, _, self._name = path.partition(".")
         self._replaceable = replaceable
 
-    @overload
-    def __get__(self, estimator: None, owner: type) -> Self: ...
-
-    @overload
-    def __get__(self, estimator: object, owner: type) -> T: ...
-
-    def __get__(self, estimator: object | None, owner: type) -> Self | T:
-        return self if estimator is None else self._get(estimator)
+    def __get__(self, estimator: object, owner: type) -> T:
+        value: T = self._get(estimator)
+        return value
 
     def __set__(self, estimator: object, value: T) -> None:
         if not self._replaceable:
@@ -223,40 +218,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         directory: str | Path | None = None,
         progress: bool = False,
     ) -> None:
-        self.method = method
-        self.backbone = backbone
-        self.backbone_weights = backbone_weights
-        self.image_size = image_size
-        self.max_length = max_length
-        self.hyperparameters = hyperparameters
-        self.tune = tune
-        self.head_start = head_start
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.backbone_learning_rate = backbone_learning_rate
-        self.validation = validation
-        self.rule = rule
-        self.calibrate = calibrate
-        self.prior = prior
-        self.unlisted = unlisted
-        self.minus_one = minus_one
-        self.empty = empty
-        self.label_weights = label_weights
-        self.strong_view = strong_view
-        self.patience = patience
-        self.select = select
-        self.on_bad_item = on_bad_item
-        self.cache = cache
-        self.picture_cache = picture_cache
-        self.accumulate = accumulate
-        self.device = device
-        self.devices = devices
-        self.nodes = nodes
-        self.precision = precision
-        self.random_state = random_state
-        self.directory = directory
-        self.progress = progress
+        given = locals()
+        for option in fields(FitOptions):
+            setattr(self, option.name, given[option.name])
 
     def fit(
         self,
@@ -279,73 +243,59 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         items as they were read, which can be scored in the place of ``X``. A fit that is refused or interrupted leaves
         this classifier as it was. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
         """
-        began, twin = time.perf_counter(), self._unfitted()
+        began = time.perf_counter()
         options = self._options().checked()
         check_functions(on_epoch=on_epoch, on_read=on_read)
-        labels, truth = read_labels(options, Y, label_names, true_labels)
-        items = None if items is None else as_ids(items, len(labels.matrix))
+        labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         method = choose_method(options, labels)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
-        read = reader.read_all(X, options, scan=True)
-        if on_read is not None:
-            on_read(read)
-        training_set = TrainingSet.of(options, read, labels, items, truth)
-        plan = ValidationPlan.of(options, reader, training_set, method)
+        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read)
+        plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
-
-        def become(
-            model: FittedModel, decision: Decision, result: ValidationResult, *notes: str
-        ) -> MultiLabelClassifier:
-            twin.reader_, twin.fitted_, twin.decision_ = reader, model, decision
-            twin.classes_, twin.skipped_ = np.arange(len(model.labels.label_names)), read.bad
-            twin.best_epoch_, twin.held_out_ = result.epochs, result.held_out
-            twin.notes_ = (*notes, *notes_on(options, model, len(read.bad)), *decision.notes)
-            twin.seconds_ = time.perf_counter() - began
-            return twin
+        result = validate(options, training_set, method, plan)
+        fitted = self._unfitted(training_set)
 
         def show(model: FittedModel, epoch: int) -> None:
             if on_epoch is not None:
                 half = Decision(metrics.Threshold(0.5), "one half, until the training ends")
-                on_epoch(become(model, half, ValidationResult()), epoch)
+                fitted._become(model, half, ValidationResult(), notes_on(options, training_set, model), began)
+                on_epoch(fitted, epoch)
 
-        result = validate(options, reader, training_set, method, plan)
         model = train(
-            options,
-            reader,
-            training_set,
-            method,
-            part="final",
-            held_out=plan.pair,
-            epochs=result.epochs,
-            scaling=result.scaling,
-            on_epoch=show,
+            options, training_set, method, part="final", held_out=plan.pair, after=result, on_epoch=show
         )
-        if result.unseen is None:
-            result = result_of(model, plan.pair)
-        decision = learn_decision(options, result.unseen, model, training_set)
-        unused = unused_options(
-            options,
-            reader,
-            model,
-            decision,
-            X,
-            [Y, *([] if plan.pair is None else [options.validation[1]])],
-            arguments={"true_labels": true_labels, "on_epoch": on_epoch},
-            chooses=result.chooses,
-        )
-        become(model, decision, result, *labels.notes, *notes_on_features(training_set.X), *unused)
+        result = result if result.unseen is not None else result_of(model, plan.pair)
+        decision = learn_decision(options, training_set, model, result.unseen)
+        given = {"true_labels": true_labels, "on_epoch": on_epoch}
+        notes = all_notes(options, training_set, model, decision, result, X, Y, given)
+        fitted._become(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
-        self.__dict__ = twin.__dict__
+        self.__dict__ = fitted.__dict__
         return self
+
+    def _become(
+        self,
+        model: FittedModel,
+        decision: Decision,
+        result: ValidationResult,
+        notes: tuple[str, ...],
+        began: float,
+    ) -> None:
+        """Take over what a fit came to that ``began`` at a time."""
+        self.fitted_, self.decision_ = model, decision
+        self.best_epoch_, self.held_out_ = result.epochs, result.held_out
+        self.notes_, self.seconds_ = notes, time.perf_counter() - began
 
     def _options(self) -> FitOptions:
         """Return what the parameters say, not yet checked."""
         return FitOptions(**{option.name: getattr(self, option.name) for option in fields(FitOptions)})
 
-    def _unfitted(self) -> Self:
-        """Return a twin that shares the parameters and has not been fitted."""
+    def _unfitted(self, training_set: TrainingSet) -> Self:
+        """Return a twin that shares the parameters and has read its items, but has not been fitted."""
         twin = object.__new__(type(self))
         twin.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
+        twin.reader_, twin.skipped_ = training_set.reader, training_set.skipped
+        twin.classes_ = np.arange(len(training_set.labels.label_names))
         return twin
 
     @property
@@ -433,7 +383,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _judged(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return annotations ``Y`` (n, K) of items, and the logits of the items' probabilities."""
-        labels = self._options().labels(Y, self.label_names_).matrix
+        labels = self._options().annotations(Y, self.label_names_).matrix
         X = self.read(X)
         check_lengths(X.X, labels)
         return labels, self.decision_function(X)

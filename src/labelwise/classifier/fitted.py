@@ -8,14 +8,13 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from torch import nn
 
 from labelwise import engine
 from labelwise._random import torch_seeded
 from labelwise.annotations import Summary
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
-from labelwise.classifier.record import Record
+from labelwise.classifier.record import Record, weights_of
 from labelwise.data import Source, as_source
 from labelwise.methods import Method, Problem, get
 from labelwise.models import (
@@ -43,10 +42,10 @@ class FittedModel:
         prior: (K,) the share of positives of each label, or None where nothing identifies it.
         input_shape: The shape of one input of the network.
         scaling: Of rows of features, before the network.
-        solution: The closed form on the training items: where the features are fixed, or were before training. None
-            after loading.
         history: One record an epoch.
         budget: Epochs, batch size and rates.
+        solution: The closed form on the training items: where the features are fixed, or were before training. None
+            after loading.
         best_epoch: The epoch that was taken, where the run chose one.
     """
 
@@ -56,9 +55,9 @@ class FittedModel:
     prior: np.ndarray | None
     input_shape: tuple[int, ...]
     scaling: InputScaling | None
-    solution: RidgeSolution | None
     history: list[dict[str, Any]]
     budget: dict[str, Any]
+    solution: RidgeSolution | None = None
     best_epoch: int | None = None
 
     def source(self, items: Any) -> Source:
@@ -94,12 +93,7 @@ class FittedModel:
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return what a model directory keeps of the model: entries, and weights by name."""
-        modules: dict[str, nn.Module] = {"network": self.network, "method": self.method}
-        arrays = {
-            f"{part}.{name}": value.detach().cpu().numpy()
-            for part, module in modules.items()
-            for name, value in module.state_dict().items()
-        }
+        arrays = weights_of(self.network, "network.") | weights_of(self.method, "method.")
         if self.scaling is not None:
             arrays |= {f"scaling.{name}": value for name, value in self.scaling.state().items()}
         return {
@@ -132,17 +126,8 @@ class FittedModel:
         record.load_state(method, "method.")
         # The inputs' size is that of the weights by now.
         scaling = read("scaling", lambda kept: InputScaling.from_state(kept, record.under("scaling.")))
-        return cls(
-            network.eval(),
-            method.eval(),
-            labels,
-            prior,
-            shape,
-            scaling,
-            None,
-            config["history"],
-            config["budget"],
-        )
+        budget, history = config["budget"], config["history"]
+        return cls(network.eval(), method.eval(), labels, prior, shape, scaling, history, budget)
 
 
 def scaled_source(items: Any, scaling: InputScaling | None, strong_view: float | None = None) -> Source:

@@ -11,7 +11,7 @@ from labelwise.annotations import Annotations
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
-from labelwise.classifier.reader import ItemReader
+from labelwise.classifier.training import TrainingSet, ValidationResult
 from labelwise.data import Capabilities, ImageFiles
 from labelwise.errors import listed
 from labelwise.models import FeatureScaling
@@ -39,14 +39,14 @@ _MEANINGS = {
 """What says which state an entry has, and where it says nothing."""
 
 
-def notes_on(options: FitOptions, model: FittedModel, n_skipped: int) -> tuple[str, ...]:
-    """Return sentences on what a fit assumed that left out ``n_skipped`` items."""
+def notes_on(options: FitOptions, training_set: TrainingSet, model: FittedModel) -> tuple[str, ...]:
+    """Return sentences on what a fit assumed."""
     notes = list(model.labels.not_identified)
     if model.labels.labels_without_positive:
         names = listed(model.labels.labels_without_positive)
         notes.append(f"no positive is known of {names}: their scores mean nothing")
-    if n_skipped:
-        notes.append(f"{n_skipped} items could not be read and were left out")
+    if skipped := len(training_set.skipped):
+        notes.append(f"{skipped} items could not be read and were left out")
     if model.method.reads_truth:
         notes.append("the training read true labels of unknown entries: what it reaches is no honest result")
     if options.tuning == "head" and model.scaling is not None and "strong" in _views(model):
@@ -79,25 +79,24 @@ def notes_on_features(X: Any) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def unused_options(
+def all_notes(
     options: FitOptions,
-    reader: ItemReader,
+    training_set: TrainingSet,
     model: FittedModel,
     decision: Decision,
+    result: ValidationResult,
     X: Any,
-    labels: Collection[Any],
-    *,
+    Y: Any,
     arguments: Mapping[str, Any],
-    chooses: bool,
 ) -> tuple[str, ...]:
-    """Return one sentence for each reason for which something that was given did nothing in a fit.
+    """Return the notes of a fit: on its labels and features, on what was given and did nothing, on assumptions.
 
     Args:
         X: The training items, before a frozen backbone read them.
-        labels: Every ``Y`` that was given, as it was.
-        arguments: Arguments of ``fit`` by name, None where they were not given.
-        chooses: Whether an epoch could be chosen on rows that the model did not see.
+        Y: Their labels, as they were given.
+        arguments: Further arguments of ``fit`` by name, None where they were not given.
     """
+    labels = [Y, *(options.validation[1:] if isinstance(options.validation, tuple | list) else ())]
     given = options.given | {name for name, value in arguments.items() if value is not None}
     told: list[str] = []
 
@@ -107,7 +106,7 @@ def unused_options(
             told.append(f"not used: {', '.join(found)}, since {reason}")
             given.difference_update(found)
 
-    method, network = model.method, model.network
+    method, network, reader = model.method, model.network, training_set.reader
     spec, whole, views = method.spec, reader.tune == "all", _views(model)
     closed = f"method {spec.id!r} is solved in closed form, without training steps"
     # Of a closed form, a whole network is there only where its start was asked for, and that start is all it does.
@@ -122,7 +121,7 @@ def unused_options(
     alone = weightless and next(network.neck.parameters(), None) is None
     say(("tune",), f"{weights}: the head alone took the whole network's start and budget", whole and alone)
     say(("backbone_learning_rate",), "the head alone is trained (tune='head')", not whole)
-    say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not chooses)
+    say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not result.chooses)
     say(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
     say(("strong_view",), "it is for rows of features alone", model.scaling is None)
     kept = reader.embedder is not None or isinstance(network.neck, FeatureScaling)
@@ -139,13 +138,14 @@ def unused_options(
     asked = "prior" in spec.needs or decision.rule.name == "prior_matched"
     say(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not asked)
     say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
-    return tuple(told)
+    known = (*training_set.labels.notes, *notes_on_features(training_set.X))
+    return (*known, *told, *notes_on(options, training_set, model), *decision.notes)
 
 
 def _matters(options: FitOptions, Y: Any, option: str) -> bool:
     """Return whether ``Y`` would mean something else if what ``option`` speaks of were the other thing."""
     read = [
-        FitOptions(**{**options.values(), option: word}).labels(Y, None).matrix
+        FitOptions(**{**options.values(), option: word}).annotations(Y, None).matrix
         for word in ("unknown", "absent")
     ]
     return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())

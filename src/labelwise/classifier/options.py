@@ -10,22 +10,29 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin, get_type_hints
 
 import numpy as np
 from torch import nn
 
 from labelwise import engine
 from labelwise._random import seed_of
-from labelwise.annotations import Annotations, Summary, parse
+from labelwise.annotations import Annotations, parse
 from labelwise.classifier.record import Record, complete_rule, is_path
 from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.methods import Budget, Method, get
-from labelwise.models import build_backbone, preprocessing_of
-from labelwise.targets import expected_prior
+from labelwise.models import (
+    ImagePreprocessing,
+    Preprocessing,
+    TextPreprocessing,
+    build_backbone,
+    preprocessing_of,
+)
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 """The rules that are learnt in a fit, by name."""
+CODES = ("unknown", "absent")
+"""What an entry may mean that says nothing."""
 _PRETRAINED_RATE = 0.1
 _NO_FUNCTION = frozenset({"directory", "progress", "cache", "picture_cache", "on_bad_item"})
 """Options that change how a run goes, and not what comes out."""
@@ -38,6 +45,10 @@ _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_st
 _NO_JSON: Any = object()
 
 Test = Callable[[Any], bool]
+
+
+def _is_a(*types: type) -> Test:
+    return lambda value: isinstance(value, types)
 
 
 def _one_of(*words: str) -> Test:
@@ -79,124 +90,102 @@ def _is_validation(value: Any) -> bool:
     return _one_of("auto")(value) or _number(0, 1, ends=False)(value)
 
 
-def _is_flag(value: Any) -> bool:
-    return isinstance(value, bool | np.bool_)
-
-
-def _are_options(value: Any) -> bool:
+def _are_hyperparameters(value: Any) -> bool:
     return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
 
-_ABOVE_0 = _or_none(_whole(1)), "give a whole number above 0, or None for the method's default"
-_RATE = (
+_AboveZero = Annotated[
+    int | None, _or_none(_whole(1)), "give a whole number above 0, or None for the method's default"
+]
+_Rate = Annotated[
+    float | None,
     _or_none(_number(0, math.inf, ends=False)),
     "give a finite number above 0, or None for the method's default",
-)
-_FROM_1 = _whole(1), "give a whole number from 1"
-_FLAG = _is_flag, "give True or False"
-_CODE = _one_of("unknown", "absent"), "give 'unknown' or 'absent'"
-_PATH = _or_none(is_path), "give a path, or None"
-_CHECKS: dict[str, tuple[Test, str]] = {
-    "method": (_or_none(lambda v: isinstance(v, str)), "give a method's id, or None"),
-    "backbone": (lambda v: isinstance(v, str | nn.Module), "give a backbone's name, or a torch module"),
-    "backbone_weights": (_or_none(is_path), "give the path of a file of weights, or None"),
-    "image_size": (_or_none(_whole(8, 16_384)), "give a whole number of pixels from 8 to 16384"),
-    "max_length": (
-        _or_none(_whole(3)),
-        "give a whole number of tokens from 3, the special ones included",
-    ),
-    "hyperparameters": (
-        _or_none(_are_options),
-        "give a dict of the method's hyper-parameters by name, or None",
-    ),
-    "tune": (_or_none(_one_of("head", "all")), "give 'head', 'all' or None"),
-    "head_start": (_or_none(_one_of("ridge", "random")), "give 'ridge', 'random' or None"),
-    "epochs": _ABOVE_0,
-    "batch_size": _ABOVE_0,
-    "learning_rate": _RATE,
-    "backbone_learning_rate": _RATE,
-    "validation": (
-        _or_none(_is_validation),
-        "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None",
-    ),
-    "rule": (_is_rule, f"give {listed(map(repr, GOALS))}, a threshold or a rule of labelwise.metrics"),
-    "calibrate": _FLAG,
-    "unlisted": (_or_none(_CODE[0]), f"{_CODE[1]}, or None"),
-    "minus_one": _CODE,
-    "empty": _CODE,
-    "strong_view": (
-        lambda v: _number(0, 1)(v) and v < 1,
-        "give a share of coordinates from 0 to below 1",
-    ),
-    "patience": (_or_none(_FROM_1[0]), "give a whole number from 1, or None"),
-    "select": (_one_of("last", "best"), "give 'last' or 'best'"),
-    "on_bad_item": (_one_of("stop", "skip"), "give 'stop' or 'skip'"),
-    "cache": _FLAG,
-    "picture_cache": _PATH,
-    "accumulate": _FROM_1,
-    "device": (lambda v: isinstance(v, str), "give 'auto', 'cpu', 'cuda' or 'mps'"),
-    "devices": _FROM_1,
-    "nodes": _FROM_1,
-    "precision": (_one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"),
-    "random_state": (
-        _or_none(_whole(0, 2**32 - 1)),
-        "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
-    ),
-    "directory": _PATH,
-    "progress": _FLAG,
-}
-"""Of each option, a test and what to give; those that depend on the labels are resolved below."""
+]
+_FromOne = Annotated[int, _whole(1), "give a whole number from 1"]
+_Flag = Annotated[bool, _is_a(bool, np.bool_), "give True or False"]
+_Code = Annotated[str, _one_of(*CODES), "give 'unknown' or 'absent'"]
+_Folder = Annotated[str | Path | None, _or_none(is_path), "give a path, or None"]
 
 
 @dataclass(frozen=True, eq=False)
 class FitOptions:
     """All that the constructor of a classifier says, as ``MultiLabelClassifier`` describes it.
 
-    ``checked`` refuses values of another kind or out of range. What an option comes to is told by the properties and
-    methods, which need nothing but the options and, some of them, the method or the labels.
+    Beside its type an option has a test and what to give, for ``checked``; one without them depends on the labels.
+    What an option comes to is told by the properties and methods, which need nothing but the options and, some of
+    them, the method or the labels.
     """
 
-    method: str | None = None
-    backbone: str | nn.Module = "features"
-    backbone_weights: str | Path | None = None
-    image_size: int | None = None
-    max_length: int | None = None
-    hyperparameters: Mapping[str, Any] | None = None
-    tune: str | None = None
-    head_start: str | None = None
-    epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate: float | None = None
-    backbone_learning_rate: float | None = None
-    validation: Any = "auto"
-    rule: Any = "auto"
-    calibrate: bool = True
+    method: Annotated[str | None, _or_none(_is_a(str)), "give a method's id, or None"] = None
+    backbone: Annotated[
+        str | nn.Module,
+        _is_a(str, nn.Module),
+        "give a backbone's name, or a torch module",
+    ] = "features"
+    backbone_weights: Annotated[
+        str | Path | None, _or_none(is_path), "give the path of a file of weights, or None"
+    ] = None
+    image_size: Annotated[
+        int | None, _or_none(_whole(8, 16_384)), "give a whole number of pixels from 8 to 16384"
+    ] = None
+    max_length: Annotated[
+        int | None, _or_none(_whole(3)), "give a whole number of tokens from 3, the special ones included"
+    ] = None
+    hyperparameters: Annotated[
+        Mapping[str, Any] | None,
+        _or_none(_are_hyperparameters),
+        "give a dict of the method's hyper-parameters by name, or None",
+    ] = None
+    tune: Annotated[str | None, _or_none(_one_of("head", "all")), "give 'head', 'all' or None"] = None
+    head_start: Annotated[
+        str | None, _or_none(_one_of("ridge", "random")), "give 'ridge', 'random' or None"
+    ] = None
+    epochs: _AboveZero = None
+    batch_size: _AboveZero = None
+    learning_rate: _Rate = None
+    backbone_learning_rate: _Rate = None
+    validation: Annotated[
+        Any, _or_none(_is_validation), "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None"
+    ] = "auto"
+    rule: Annotated[
+        Any, _is_rule, f"give {listed(map(repr, GOALS))}, a threshold or a rule of labelwise.metrics"
+    ] = "auto"
+    calibrate: _Flag = True
     prior: Any = None
-    unlisted: str | None = None
-    minus_one: str = "unknown"
-    empty: str = "unknown"
+    unlisted: Annotated[str | None, _or_none(_one_of(*CODES)), "give 'unknown' or 'absent', or None"] = None
+    minus_one: _Code = "unknown"
+    empty: _Code = "unknown"
     label_weights: Any = None
-    strong_view: float = 0.2
-    patience: int | None = None
-    select: str = "last"
-    on_bad_item: str = "stop"
-    cache: bool = True
-    picture_cache: str | Path | None = None
-    accumulate: int = 1
-    device: str = "auto"
-    devices: int = 1
-    nodes: int = 1
-    precision: str = "32"
-    random_state: int | None = 0
-    directory: str | Path | None = None
-    progress: bool = False
+    strong_view: Annotated[
+        float,
+        _number(0, math.nextafter(1, 0)),
+        "give a share of coordinates from 0 to below 1",
+    ] = 0.2
+    patience: Annotated[int | None, _or_none(_whole(1)), "give a whole number from 1, or None"] = None
+    select: Annotated[str, _one_of("last", "best"), "give 'last' or 'best'"] = "last"
+    on_bad_item: Annotated[str, _one_of("stop", "skip"), "give 'stop' or 'skip'"] = "stop"
+    cache: _Flag = True
+    picture_cache: _Folder = None
+    accumulate: _FromOne = 1
+    device: Annotated[str, _is_a(str), "give 'auto', 'cpu', 'cuda' or 'mps'"] = "auto"
+    devices: _FromOne = 1
+    nodes: _FromOne = 1
+    precision: Annotated[str, _one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"] = "32"
+    random_state: Annotated[
+        int | None,
+        _or_none(_whole(0, 2**32 - 1)),
+        "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
+    ] = 0
+    directory: _Folder = None
+    progress: _Flag = False
 
     def checked(self) -> Self:
         """Return these options, or raise ``UserError`` for one that is of another kind or out of range."""
-        for name, (test, words) in _CHECKS.items():
+        for name, kind in _KINDS.items():
             value = getattr(self, name)
-            if not test(value):
-                raise UserError(f"{name}={shown(value)}: {words}")
+            if get_origin(kind) is Annotated and not kind.__metadata__[0](value):
+                raise UserError(f"{name}={shown(value)}: {kind.__metadata__[1]}")
         check_goal(self.rule)
         if self.head_start == "ridge" and self.method is not None and not get(self.method).spec.ridge_start:
             raise UserError(
@@ -212,17 +201,9 @@ class FitOptions:
     @property
     def given(self) -> set[str]:
         """The names of the options whose values are not the defaults."""
-        found: set[str] = set()
-        for option in fields(self):
-            value, default = getattr(self, option.name), option.default
-            nothing = isinstance(value, Mapping) and not value
-            if (
-                value is not default
-                and not nothing
-                and not (type(value) is type(default) and value == default)
-            ):
-                found.add(option.name)
-        return found
+        return {
+            option.name for option in fields(self) if not _same(getattr(self, option.name), option.default)
+        }
 
     @property
     def seed(self) -> int:
@@ -235,9 +216,10 @@ class FitOptions:
         return self.backbone if isinstance(self.backbone, str) else type(self.backbone).__name__
 
     @cached_property
-    def pretrained(self) -> bool:
-        """Whether the backbone has a way of its own to prepare pictures or texts."""
-        return preprocessing_of(self.backbone) is not None
+    def preprocessing(self) -> Preprocessing | None:
+        """How items are prepared for the backbone: its own way, but for what was asked for; None for arrays."""
+        own = with_image_size(preprocessing_of(self.backbone), self.image_size)
+        return with_max_length(self.backbone, own, self.max_length)
 
     @cached_property
     def tuning(self) -> Literal["head", "all"]:
@@ -251,28 +233,25 @@ class FitOptions:
             return "head"
         if self.tune is not None:
             return "all" if self.tune == "all" else "head"
-        return "head" if self.backbone == "features" or self.pretrained else "all"
+        return "head" if self.backbone == "features" or self.preprocessing else "all"
 
     @property
     def start(self) -> Literal["ridge", "random"]:
         """What the head starts from where the method leaves the choice."""
-        closed = self.tuning == "head" or self.pretrained
+        closed = self.tuning == "head" or self.preprocessing is not None
         return "ridge" if self.head_start == "ridge" or (self.head_start is None and closed) else "random"
 
     def budget(self, method: type[Method]) -> Budget:
         """Return the method's default budget for the way it tunes, with what was given instead."""
         default = method.spec.head_budget if self.tuning == "head" else method.spec.full_budget
-        given = {"epochs": self.epochs, "batch_size": self.batch_size, "learning_rate": self.learning_rate}
+        kinds = {"epochs": int, "batch_size": int, "learning_rate": float}
+        given = {name: getattr(self, name) for name in kinds}
         # NumPy's numbers would not go into a model directory.
-        changes: dict[str, Any] = {
-            name: float(value) if name == "learning_rate" else int(value)
-            for name, value in given.items()
-            if value is not None
-        }
+        changes: dict[str, Any] = {name: kinds[name](v) for name, v in given.items() if v is not None}
         budget = replace(default, **changes)
         if self.backbone_learning_rate is not None:
             return replace(budget, backbone_rate=float(self.backbone_learning_rate) / budget.learning_rate)
-        return replace(budget, backbone_rate=_PRETRAINED_RATE if self.pretrained else 1.0)
+        return replace(budget, backbone_rate=_PRETRAINED_RATE if self.preprocessing else 1.0)
 
     def new_backbone(self, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
         """Return a new backbone for items of ``shape``; ``rebuilt`` says what a model directory knows of it."""
@@ -280,7 +259,7 @@ class FitOptions:
             return build_backbone(copy.deepcopy(self.backbone), shape, weights=self.backbone_weights)
         return build_backbone(self.backbone, shape, weights=self.backbone_weights, **rebuilt)
 
-    def labels(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
+    def annotations(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
         """Return ``Y`` as annotations of these labels, by name where it has names."""
         return parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
@@ -344,6 +323,9 @@ class FitOptions:
         return cls(**{**seeds, **resolved, **values})
 
 
+_KINDS = get_type_hints(FitOptions, include_extras=True)
+
+
 def check_goal(rule: Any) -> None:
     """Refuse the name of a rule that does not exist."""
     if isinstance(rule, str) and rule not in GOALS:
@@ -359,39 +341,43 @@ def check_functions(**calls: Any) -> None:
             raise UserError(f"{name}={shown(call)}: give a function, or None")
 
 
-def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
-    """Return the (K,) share of positives of each label: the given one, the identified one, or None.
+def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
+    """Return ``preprocessing`` for square pictures of ``side`` pixels, its cut in proportion; None changes nothing."""
+    if side is None:
+        return preprocessing
+    if not isinstance(preprocessing, ImagePreprocessing):
+        raise UserError(f"image_size={side}: it goes with a pretrained backbone for pictures; leave it out")
+    short = preprocessing.short_side
+    if short is not None:
+        short = max(int(side), round(int(side) * short / max(preprocessing.size)))
+    return replace(preprocessing, size=(int(side), int(side)), short_side=short)
 
-    Shares with names, in a mapping or a Series, are matched by them. One number is a cardinality, spread over the
-    labels as their known positives are.
+
+def with_max_length(
+    backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
+) -> Preprocessing | None:
+    """Return ``preprocessing`` for at most ``length`` tokens of a text; None changes nothing.
+
+    A module of one's own has places for what its own preprocessing lets through.
     """
-    identified = summary.priors()
-    prior = _by_name("prior", prior, summary.label_names)
-    if isinstance(prior, str | bytes | bool | set | frozenset):
-        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality")
-    if prior is None:
-        return None if identified is None else np.nan_to_num(identified, nan=0.0)
-    try:
-        values: np.ndarray = np.asarray(prior, dtype=np.float64)
-    except Exception:  # an object's own __array__ may raise anything
-        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality") from None
-    if values.ndim == 0:
-        if not 0 < values <= summary.n_labels:
-            raise UserError(
-                f"prior={shown(prior)} labels an item: give a number above 0 and at most {summary.n_labels}, the labels"
-                " there are"
-            )
-        if identified is None:
-            return expected_prior(summary.positives, float(values), summary.n_items)
-        shares = np.nan_to_num(identified, nan=0.0)
-        return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
-    if values.shape != (summary.n_labels,):
-        raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")
-    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if bad.size:
-        name = summary.label_names[bad[0]]
-        raise UserError(f"prior of label {name!r} is {values[bad[0]]}: give a share in [0, 1]")
-    return values
+    if length is None:
+        return preprocessing
+    if not isinstance(preprocessing, TextPreprocessing):
+        raise UserError(f"max_length={length}: it goes with a pretrained backbone for texts; leave it out")
+    if isinstance(backbone, str):
+        return preprocessing_of(backbone, max_length=int(length))
+    if length > preprocessing.max_length:
+        raise UserError(
+            f"max_length={length}: this backbone reads at most {preprocessing.max_length} tokens; give fewer"
+        )
+    return replace(preprocessing, max_length=int(length))
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Return whether a value says as much as the default."""
+    if value is default or (isinstance(value, Mapping) and not value):
+        return True
+    return type(value) is type(default) and bool(value == default)
 
 
 def named(given: Any) -> Any:
@@ -404,54 +390,6 @@ def named(given: Any) -> Any:
     if twice := repeated(names):
         raise UserError(f"a Series names label {shown(twice[0])} twice: give one number for each label")
     return dict(zip(names, given, strict=True))
-
-
-def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
-    """Return values with names as a list in the order of the labels; anything else as it is.
-
-    Args:
-        unnamed: The value of a label that is not named; None refuses it.
-    """
-    given = named(given)
-    if not isinstance(given, Mapping):
-        return given
-    for name in given:
-        if name not in label_names:
-            raise UserError(f"{parameter} names no label {shown(name)}: {near(str(name), label_names)}")
-    missing = [name for name in label_names if name not in given]
-    if missing and unnamed is None:
-        raise UserError(
-            f"{parameter} has no number for {listed(map(repr, missing))}: give one for every label"
-        )
-    return [given.get(name, unnamed) for name in label_names]
-
-
-def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
-    """Return (K,) weights of the labels' known positives, 1 for one that is not named.
-
-    "balanced" is the number of a label's other entries (known negatives, or where none is known, all others) over
-    that of its known positives, between 1 and 100.
-    """
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if given != "balanced":
-            raise UserError(
-                f"label_weights={shown(given)}: {near(given, ['balanced'])} Or give one weight a label"
-            )
-        others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
-        weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
-    if not isinstance(given, str):
-        given = _by_name("label_weights", given, summary.label_names, unnamed=1.0)
-        try:
-            weights = np.array(given, dtype=np.float64)
-        except Exception:  # an object's own __array__ may raise anything
-            raise UserError(
-                f"label_weights={shown(given)}: give 'balanced', {summary.n_labels} numbers, or numbers by label"
-            ) from None
-    if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
-    return np.asarray(weights)
 
 
 def _as_json(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -15,7 +14,7 @@ from torch import nn
 from labelwise._random import torch_seeded
 from labelwise.annotations import from_tensor
 from labelwise.classifier.options import FitOptions
-from labelwise.classifier.record import Record
+from labelwise.classifier.record import Record, weights_of
 from labelwise.data import (
     BadItem,
     Capabilities,
@@ -41,7 +40,6 @@ from labelwise.models import (
     TextPreprocessing,
     build_tokenizer,
     preprocessing_from_dict,
-    preprocessing_of,
 )
 
 _NUMBERS = (
@@ -97,7 +95,7 @@ class ItemReader:
     ) -> tuple[Self, Any]:
         """Return the reader of items like ``X``, one for each row of ``labels`` (n, K), and ``X`` as it takes it."""
         X = known_items(X)
-        blank = cls(options.tuning, backbone_preprocessing(options), columns=column_names(X))
+        blank = cls(options.tuning, options.preprocessing, columns=column_names(X))
         X = blank._taken(X, options, items)
         check_lengths(X, labels)
         shape = item_shape(X)
@@ -159,8 +157,7 @@ class ItemReader:
         if self.embedder is None:
             return record, {}
         record["architecture"] = BackboneCapabilities.of(self.embedder).architecture
-        state = self.embedder.state_dict()
-        return record, {f"embedder.{k}": v.detach().cpu().numpy() for k, v in state.items()}
+        return record, weights_of(self.embedder, "embedder.")
 
     @classmethod
     def from_record(cls, record: Record, options: FitOptions) -> Self:
@@ -257,12 +254,6 @@ class ItemReader:
             raise UserError(f"X has items of shape {shape}, the model was trained on {known}")
 
 
-def backbone_preprocessing(options: FitOptions) -> Preprocessing | None:
-    """Return how items are prepared for the backbone: its own way, but for what was asked for."""
-    own = with_image_size(preprocessing_of(options.backbone), options.image_size)
-    return with_max_length(options.backbone, own, options.max_length)
-
-
 def embedded(options: FitOptions, backbone: nn.Module, source: Source, on_bad: str = "stop") -> Embedded:
     """Return the features that ``backbone`` has of every item, kept on disk where ``options`` say so."""
     with options.bar("reading") as bar:
@@ -293,44 +284,6 @@ def _embedder(
         return None
     with torch_seeded(options.seed):
         return options.new_backbone(shape).requires_grad_(False).eval()
-
-
-def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
-    """Return ``preprocessing`` for square pictures of ``side`` pixels, its cut in proportion; None changes nothing."""
-    if side is None:
-        return preprocessing
-    if not isinstance(preprocessing, ImagePreprocessing):
-        raise UserError(f"image_size={side}: it goes with a pretrained backbone for pictures; leave it out")
-    if not (isinstance(side, Integral) and side >= 8):
-        raise UserError(f"image_size={side!r}: give a whole number of pixels from 8")
-    short = preprocessing.short_side
-    if short is not None:
-        short = max(int(side), round(int(side) * short / max(preprocessing.size)))
-    return replace(preprocessing, size=(int(side), int(side)), short_side=short)
-
-
-def with_max_length(
-    backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
-) -> Preprocessing | None:
-    """Return ``preprocessing`` for at most ``length`` tokens of a text; None changes nothing.
-
-    A module of one's own has places for what its own preprocessing lets through.
-    """
-    if length is None:
-        return preprocessing
-    if not isinstance(preprocessing, TextPreprocessing):
-        raise UserError(f"max_length={length}: it goes with a pretrained backbone for texts; leave it out")
-    if not (isinstance(length, Integral) and length >= 3):
-        raise UserError(
-            f"max_length={length!r}: give a whole number of tokens from 3, the special ones included"
-        )
-    if isinstance(backbone, str):
-        return preprocessing_of(backbone, max_length=int(length))
-    if length > preprocessing.max_length:
-        raise UserError(
-            f"max_length={length}: this backbone reads at most {preprocessing.max_length} tokens; give fewer"
-        )
-    return replace(preprocessing, max_length=int(length))
 
 
 def check_bad_items(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
@@ -416,9 +369,8 @@ def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
     reads_text = isinstance(preprocessing, TextPreprocessing)
     if hasattr(X, "columns"):
         _refuse_frame(X, preprocessing)
-    if getattr(X, "ndim", 1) != 1 or hasattr(X, "tocsr"):
-        return None
-    if getattr(getattr(X, "dtype", None), "kind", "O") not in "OUT":
+    is_list = getattr(X, "ndim", 1) == 1 and not hasattr(X, "tocsr")
+    if not is_list or getattr(getattr(X, "dtype", None), "kind", "O") not in "OUT":
         return None
     try:
         values = list(X)
@@ -429,17 +381,12 @@ def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
         return None
     if not all(good):
         row = good.index(False)
-        mend = (
-            "give '' where there is no text, or drop the row" if reads_text else "give one, or drop the row"
+        mend = "give '' where there is no text, or drop" if reads_text else "give one, or drop"
+        kinds = {TextPreprocessing: "text", ImagePreprocessing: "path"}
+        what = kinds.get(type(preprocessing), "text or path")
+        raise UserError(
+            f"X: row {row} (counted from 0) is {shown(values[row])}, which is no {what}: {mend} the row"
         )
-        what = (
-            "text"
-            if reads_text
-            else "path"
-            if isinstance(preprocessing, ImagePreprocessing)
-            else "text or path"
-        )
-        raise UserError(f"X: row {row} (counted from 0) is {shown(values[row])}, which is no {what}: {mend}")
     if reads_text and any(isinstance(value, bytes) for value in values):
         raise UserError(
             "X holds bytes, and this backbone reads texts: decode them, as in text.decode('utf-8')"

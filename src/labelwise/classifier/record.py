@@ -316,7 +316,7 @@ class Record:
 
     @property
     def rebuilt(self) -> dict[str, Any]:
-        """What the backbone's maker is told: no weights are looked up, and of a hub's no architecture either."""
+        """What builds the backbone without a look-up: no weights, and of a hub the kept architecture."""
         hub = self.config["backbone"].startswith("hf/") and self.backbone is None
         return {"pretrained": False, **({"architecture": self.config["architecture"]} if hub else {})}
 
@@ -343,6 +343,11 @@ class Record:
                 f"the network that the model.json in {self.path} describes cannot be built: {words:.300}; copy the"
                 " model again"
             ) from error
+
+
+def weights_of(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
+    """Return the weights and buffers of a module, for a model directory."""
+    return {f"{prefix}{name}": value.detach().cpu().numpy() for name, value in module.state_dict().items()}
 
 
 def complete_rule(record: Mapping[str, Any]) -> metrics.Rule:

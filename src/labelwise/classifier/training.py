@@ -5,22 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from torch import nn
 
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
-from labelwise.classifier.options import FitOptions, label_weights, resolve_prior
-from labelwise.classifier.reader import ItemReader, ReadItems, embedded, take
-from labelwise.data import Capabilities, is_source
-from labelwise.errors import UserError
+from labelwise.classifier.options import FitOptions, named
+from labelwise.classifier.reader import ItemReader, ReadItems, as_ids, embedded, take
+from labelwise.data import BadItem, Capabilities, is_source
+from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
-from labelwise.models import SCALINGS, FeatureScaling, InputScaling, Network, RidgeSolution, solve_ridge
+from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, solve_ridge
+from labelwise.targets import expected_prior
 
 _CENTRED = ("standardise_l2", "centre_l2")
 _TITLES = {"selection": "choosing on held-out rows"}
@@ -35,39 +38,84 @@ class ValidationSet:
 
 
 @dataclass(frozen=True, eq=False)
+class Unseen:
+    """Logits (m, K) and labels (m, K) of rows that the model which scored them did not see.
+
+    ``source`` says in words which rows they are.
+    """
+
+    logits: np.ndarray
+    labels: np.ndarray
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class ValidationResult:
+    """What held-out rows say.
+
+    Attributes:
+        epochs: How many to train, None for all.
+        scaling: The kind of input scaling, None to choose.
+        unseen: How they score, None without any.
+        chooses: Whether a run was judged on them after every epoch.
+    """
+
+    epochs: int | None = None
+    scaling: str | None = None
+    unseen: Unseen | None = None
+    chooses: bool = False
+
+    @property
+    def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Labels (m, K) and scores (m, K) float32 of the rows."""
+        unseen = self.unseen
+        return None if unseen is None else (unseen.labels, expit(unseen.logits).astype(np.float32))
+
+
+@dataclass(frozen=True, eq=False)
 class TrainingSet:
     """What a run learns from.
 
     Attributes:
+        reader: How the items were read.
         X: N items, as the reader gives them.
         labels: (n, K) their annotations.
         whole: The facts of all labels of the fit, of which this may be a part.
         prior: (K,) the share of positives of each label by these facts and the options, or None.
         items: N names for messages, or None.
         truth: (n, K) true labels for an oracle, or None.
+        skipped: The items that could not be read, each with the reason.
     """
 
+    reader: ItemReader
     X: Any
     labels: Annotations
     whole: Summary
     prior: np.ndarray | None
     items: Sequence[str] | None = None
     truth: np.ndarray | None = None
+    skipped: tuple[BadItem, ...] = ()
 
     @classmethod
     def of(
         cls,
         options: FitOptions,
-        read: ReadItems,
+        reader: ItemReader,
+        X: Any,
         labels: Annotations,
         items: Sequence[str] | None,
         truth: np.ndarray | None,
+        on_read: Callable[[ReadItems], object] | None,
     ) -> Self:
-        """Return the items that could be read, with their rows of what was given for all."""
+        """Read the items and return those that could be, with their rows of what was given for all."""
+        read = reader.read_all(X, options, scan=True)
+        if on_read is not None:
+            on_read(read)
         if read.bad:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
         facts = describe(labels)
-        return cls(read.X, labels, facts, resolve_prior(options.prior, facts), items, truth)
+        prior = resolve_prior(options.prior, facts)
+        return cls(reader, read.X, labels, facts, prior, items, truth, read.bad)
 
     def rows(self, index: NDArray[np.int64]) -> Self:
         """Return these rows alone; ``whole`` and ``prior`` stay those of all."""
@@ -92,19 +140,22 @@ class TrainingSet:
 
 
 def read_labels(
-    options: FitOptions, Y: Any, label_names: Sequence[str] | None, true_labels: Any
-) -> tuple[Annotations, np.ndarray | None]:
-    """Return ``Y`` as annotations, and the true labels (n, K) of the same names and shape where they were given."""
+    options: FitOptions,
+    Y: Any,
+    label_names: Sequence[str] | None,
+    items: Sequence[str] | None,
+    true_labels: Any,
+) -> tuple[Annotations, Sequence[str] | None, np.ndarray | None]:
+    """Return annotations, the items' names and the true labels (n, K), the last two where they were given."""
     if Y is None:
         raise UserError("fit requires y to be passed, but the target y is None: give (n, K) annotations")
-    labels = options.labels(Y, label_names)
-    if true_labels is None:
-        return labels, None
-    truth = options.labels(true_labels, labels.label_names).matrix
-    if truth.shape != labels.matrix.shape:
-        whose = "give" if options.method is None else f"method {options.method!r} needs"
-        raise UserError(f"true_labels has shape {truth.shape}: {whose} that of Y, {labels.matrix.shape}")
-    return labels, truth
+    labels, truth = options.annotations(Y, label_names), None
+    if true_labels is not None:
+        truth = options.annotations(true_labels, labels.label_names).matrix
+        if truth.shape != labels.matrix.shape:
+            whose = "give" if options.method is None else f"method {options.method!r} needs"
+            raise UserError(f"true_labels has shape {truth.shape}: {whose} that of Y, {labels.matrix.shape}")
+    return labels, None if items is None else as_ids(items, len(labels.matrix)), truth
 
 
 def choose_method(options: FitOptions, labels: Annotations) -> type[Method]:
@@ -118,14 +169,12 @@ def choose_method(options: FitOptions, labels: Annotations) -> type[Method]:
 
 def train(
     options: FitOptions,
-    reader: ItemReader,
     training_set: TrainingSet,
     method_class: type[Method],
     *,
     part: str,
     held_out: ValidationSet | None = None,
-    epochs: int | None = None,
-    scaling: str | None = None,
+    after: ValidationResult | None = None,
     on_epoch: Callable[[FittedModel, int], None] | None = None,
 ) -> FittedModel:
     """Train once and return the model.
@@ -133,43 +182,39 @@ def train(
     Args:
         part: The run's name among those of one fit: ``"selection"`` or ``"final"``.
         held_out: Is judged after every epoch.
-        epochs: After how many to end; None for all of the method's plan.
-        scaling: How to scale features; None lets the closed form choose.
+        after: What rows held out from an earlier run say: where to end, how to scale.
         on_epoch: Is told the model as it is and the number of epochs so far.
     """
-    X, labels = training_set.X, training_set.labels
-    method = method_class(training_set.problem(options, method_class), options.hyperparameters)
+    X, reader, after = training_set.X, training_set.reader, after or ValidationResult()
+    problem = training_set.problem(options, method_class)
+    method = method_class(problem, options.hyperparameters)
     input_scaling, solution = None, None
     if not is_source(X) and X.ndim == 2:
         if reader.fixed_features(options):
-            solution = _solve(X, method, scaling)
+            solution = _solve(X, method, after.scaling)
         input_scaling = solution.scaling if solution else InputScaling.fit(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
     network = new_network(options, reader, source.shape, method, seed=options.seed)
     if isinstance(network.neck, FeatureScaling):
         # No name for the features: they would lie in memory until the training ends.
-        solution = _solve(embedded(options, network.backbone, source).features, method, scaling)
+        solution = _solve(embedded(options, network.backbone, source).features, method, after.scaling)
         network.neck.take(solution.scaling)
 
-    def reached(
-        network: Network, history: list[dict[str, Any]], best_epoch: int | None = None
-    ) -> FittedModel:
-        return FittedModel(
-            network,
-            method,
-            training_set.whole,
-            training_set.prior,
-            tuple(source.shape),
-            input_scaling,
-            solution,
-            history,
-            asdict(method.budget),
-            best_epoch,
-        )
+    reached = partial(
+        FittedModel,
+        method=method,
+        labels=training_set.whole,
+        prior=training_set.prior,
+        input_shape=tuple(source.shape),
+        scaling=input_scaling,
+        solution=solution,
+        budget=asdict(method.budget),
+    )
 
     def tell(run: engine.Run) -> None:
         if on_epoch is not None:
-            on_epoch(reached(run.evaluated, run.history.records), len(run.history.records))
+            history = run.history.records
+            on_epoch(reached(network=run.evaluated, history=history), len(history))
 
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
@@ -180,13 +225,13 @@ def train(
             criterion=_criterion(options, held_out, input_scaling),
             solution=solution,
             label_weights=label_weights(options.label_weights, training_set.whole),
-            fingerprint=fingerprint(options.identity, X, labels.matrix, method.problem.true_labels, part),
+            fingerprint=fingerprint(options.identity, X, problem.labels, problem.true_labels, part),
             progress=bar,
-            stop_after=epochs,
+            stop_after=after.epochs,
             items=training_set.items,
             on_epoch=tell,
         )
-    return reached(result.network, result.history, result.best_epoch)
+    return reached(network=result.network, history=result.history, best_epoch=result.best_epoch)
 
 
 def _rows_of(
@@ -269,3 +314,86 @@ def _feed(digest: Any, value: Any) -> None:
         _feed(digest, np.asarray(value).tolist())
     else:
         digest.update(f"{type(value).__name__}:{value!r};".encode())
+
+
+def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
+    """Return the (K,) share of positives of each label: the given one, the identified one, or None.
+
+    Shares with names, in a mapping or a Series, are matched by them. One number is a cardinality, spread over the
+    labels as their known positives are.
+    """
+    identified = summary.priors()
+    prior = _by_name("prior", prior, summary.label_names)
+    if isinstance(prior, str | bytes | bool | set | frozenset):
+        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality")
+    if prior is None:
+        return None if identified is None else np.nan_to_num(identified, nan=0.0)
+    try:
+        values: np.ndarray = np.asarray(prior, dtype=np.float64)
+    except Exception:  # an object's own __array__ may raise anything
+        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality") from None
+    if values.ndim == 0:
+        if not 0 < values <= summary.n_labels:
+            raise UserError(
+                f"prior={shown(prior)} labels an item: give a number above 0 and at most {summary.n_labels}, the labels"
+                " there are"
+            )
+        if identified is None:
+            return expected_prior(summary.positives, float(values), summary.n_items)
+        shares = np.nan_to_num(identified, nan=0.0)
+        return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
+    if values.shape != (summary.n_labels,):
+        raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")
+    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
+    if bad.size:
+        name = summary.label_names[bad[0]]
+        raise UserError(f"prior of label {name!r} is {values[bad[0]]}: give a share in [0, 1]")
+    return values
+
+
+def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
+    """Return values with names as a list in the order of the labels; anything else as it is.
+
+    Args:
+        unnamed: The value of a label that is not named; None refuses it.
+    """
+    given = named(given)
+    if not isinstance(given, Mapping):
+        return given
+    for name in given:
+        if name not in label_names:
+            raise UserError(f"{parameter} names no label {shown(name)}: {near(str(name), label_names)}")
+    missing = [name for name in label_names if name not in given]
+    if missing and unnamed is None:
+        raise UserError(
+            f"{parameter} has no number for {listed(map(repr, missing))}: give one for every label"
+        )
+    return [given.get(name, unnamed) for name in label_names]
+
+
+def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
+    """Return (K,) weights of the labels' known positives, 1 for one that is not named.
+
+    "balanced" is the number of a label's other entries (known negatives, or where none is known, all others) over
+    that of its known positives, between 1 and 100.
+    """
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given != "balanced":
+            raise UserError(
+                f"label_weights={shown(given)}: {near(given, ['balanced'])} Or give one weight a label"
+            )
+        others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
+        weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
+    if not isinstance(given, str):
+        given = _by_name("label_weights", given, summary.label_names, unnamed=1.0)
+        try:
+            weights = np.array(given, dtype=np.float64)
+        except Exception:  # an object's own __array__ may raise anything
+            raise UserError(
+                f"label_weights={shown(given)}: give 'balanced', {summary.n_labels} numbers, or numbers by label"
+            ) from None
+    if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
+        raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
+    return np.asarray(weights)

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit
 
 from labelwise.annotations import split
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
-from labelwise.classifier.reader import ItemReader, take
-from labelwise.classifier.training import TrainingSet, ValidationSet, train
+from labelwise.classifier.reader import take
+from labelwise.classifier.training import TrainingSet, Unseen, ValidationResult, ValidationSet, train
 from labelwise.data import check_lengths
 from labelwise.errors import UserError
 from labelwise.methods import Method
@@ -23,41 +22,6 @@ ENOUGH_ROWS = 50
 _FOLDS, _FEWEST_ROWS = 5, 10
 _LEFT_OUT = "the labelled rows, each scored as if the model had not seen it"
 _SAYS_NOTHING = " (the validation rows show no label in both classes)"
-
-
-@dataclass(frozen=True, eq=False)
-class Unseen:
-    """Logits (m, K) and labels (m, K) of rows that the model which scored them did not see.
-
-    ``source`` says in words which rows they are.
-    """
-
-    logits: np.ndarray
-    labels: np.ndarray
-    source: str
-
-
-@dataclass(frozen=True, eq=False)
-class ValidationResult:
-    """What held-out rows say.
-
-    Attributes:
-        epochs: How many to train, None for all.
-        scaling: The kind of input scaling, None to choose.
-        unseen: How they score, None without any.
-        chooses: Whether a run was judged on them after every epoch.
-    """
-
-    epochs: int | None = None
-    scaling: str | None = None
-    unseen: Unseen | None = None
-    chooses: bool = False
-
-    @property
-    def held_out(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """Labels (m, K) and scores (m, K) float32 of the rows."""
-        unseen = self.unseen
-        return None if unseen is None else (unseen.labels, expit(unseen.logits).astype(np.float32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,13 +41,11 @@ class ValidationPlan:
     parts: tuple[tuple[np.ndarray, np.ndarray], ...] = ()
 
     @classmethod
-    def of(
-        cls, options: FitOptions, reader: ItemReader, training_set: TrainingSet, method: type[Method]
-    ) -> Self:
+    def of(cls, options: FitOptions, training_set: TrainingSet, method: type[Method]) -> Self:
         """Return which rows will judge a fit, before any training."""
-        labels, pair = training_set.labels.matrix, _given_pair(options, reader, training_set)
+        labels, pair = training_set.labels.matrix, _given_pair(options, training_set)
         # Scores of rows left out one by one are had where the closed form is that of features that stay.
-        closed = method.spec.passes == 0 and reader.fixed_features(options)
+        closed = method.spec.passes == 0 and training_set.reader.fixed_features(options)
         if pair is not None:
             if closed and not judgeable(pair.labels).thresholds:
                 return cls(pair, labels, _LEFT_OUT + _SAYS_NOTHING)
@@ -105,7 +67,6 @@ class ValidationPlan:
 
 def validate(
     options: FitOptions,
-    reader: ItemReader,
     training_set: TrainingSet,
     method: type[Method],
     plan: ValidationPlan,
@@ -115,13 +76,13 @@ def validate(
         ((train_rows, rows),) = plan.parts
         held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
         part = training_set.rows(train_rows)
-        model = train(options, reader, part, method, part="selection", held_out=held_out)
+        model = train(options, part, method, part="selection", held_out=held_out)
         return result_of(model, held_out)
     if not plan.parts or plan.labels is None:
         return ValidationResult()
     logits = []
     for number, (train_rows, rows) in enumerate(plan.parts, start=1):
-        model = train(options, reader, training_set.rows(train_rows), method, part=f"selection-{number}")
+        model = train(options, training_set.rows(train_rows), method, part=f"selection-{number}")
         logits.append(model.logits(take(training_set.X, rows)))
     return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
 
@@ -142,13 +103,13 @@ def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationR
     return ValidationResult(unseen=Unseen(left_out, model.method.problem.labels, source))
 
 
-def _given_pair(options: FitOptions, reader: ItemReader, training_set: TrainingSet) -> ValidationSet | None:
+def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet | None:
     """Return the pair (X, Y) that was given as validation, read; None where none was."""
     if not isinstance(options.validation, tuple | list):
         return None
-    X, Y = options.validation
+    (X, Y), reader = options.validation, training_set.reader
     try:
-        labels = options.labels(Y, training_set.labels.label_names).matrix
+        labels = options.annotations(Y, training_set.labels.label_names).matrix
         X = reader.matching(X, options)
         check_lengths(X, labels)
         read = reader.read_all(X, options)
