@@ -1,4 +1,4 @@
-"""A classifier's options, each checked once, and what they come to for a method, a backbone and the engine."""
+"""Options of a classifier: defaults, checks, and settings that follow from them."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ from labelwise.models import (
 )
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
-"""The rules that are learnt in a fit, by name."""
+"""Names of the rules that a fit learns."""
 CODES = ("unknown", "absent")
-"""What an entry may mean that says nothing."""
+"""States that an entry which says nothing may have."""
 _PRETRAINED_RATE = 0.1
-_NO_FUNCTION = frozenset({"directory", "progress", "cache", "picture_cache", "on_bad_item"})
-"""Options that change how a run goes, and not what comes out."""
-_CODES = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
+_NOT_IN_FINGERPRINT = frozenset({"directory", "progress", "cache", "picture_cache", "on_bad_item"})
+"""Options that change how a run goes, and nothing of what it gives."""
+_ADDED_LATER = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "device", "devices", "nodes", "progress"}
 )
@@ -110,18 +110,16 @@ _Folder = Annotated[str | Path | None, _or_none(is_path), "give a path, or None"
 
 @dataclass(frozen=True, eq=False)
 class FitOptions:
-    """All that the constructor of a classifier says, as ``MultiLabelClassifier`` describes it.
+    """The options of a classifier, as ``MultiLabelClassifier`` describes them.
 
-    Beside its type an option has a test and what to give, for ``checked``; one without them depends on the labels.
-    What an option comes to is told by the properties and methods, which need nothing but the options and, some of
-    them, the method or the labels.
+    Beside the type of an option stand its test and what to give instead, for ``checked``. ``prior`` and
+    ``label_weights`` have none: they are checked against the labels. Whatever follows from the options alone, or from
+    them and the method, is a property or a method here.
     """
 
     method: Annotated[str | None, _or_none(_is_a(str)), "give a method's id, or None"] = None
     backbone: Annotated[
-        str | nn.Module,
-        _is_a(str, nn.Module),
-        "give a backbone's name, or a torch module",
+        str | nn.Module, _is_a(str, nn.Module), "give a backbone's name, or a torch module"
     ] = "features"
     backbone_weights: Annotated[
         str | Path | None, _or_none(is_path), "give the path of a file of weights, or None"
@@ -158,9 +156,7 @@ class FitOptions:
     empty: _Code = "unknown"
     label_weights: Any = None
     strong_view: Annotated[
-        float,
-        _number(0, math.nextafter(1, 0)),
-        "give a share of coordinates from 0 to below 1",
+        float, _number(0, math.nextafter(1, 0)), "give a share of coordinates from 0 to below 1"
     ] = 0.2
     patience: Annotated[int | None, _or_none(_whole(1)), "give a whole number from 1, or None"] = None
     select: Annotated[str, _one_of("last", "best"), "give 'last' or 'best'"] = "last"
@@ -286,11 +282,11 @@ class FitOptions:
     @property
     def identity(self) -> dict[str, Any]:
         """The options that a run is a function of."""
-        # Options of later versions at their defaults leave the fingerprints of earlier ones as they were.
+        # An option that came later is left out at its default, so that runs begun before it can be resumed.
         return {
             name: value
             for name, value in self.values().items()
-            if name not in _NO_FUNCTION and (name not in _CODES or value != _CODES[name])
+            if name not in _NOT_IN_FINGERPRINT and (name not in _ADDED_LATER or value != _ADDED_LATER[name])
         }
 
     def record(self) -> dict[str, Any]:

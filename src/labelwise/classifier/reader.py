@@ -99,11 +99,9 @@ class ItemReader:
         X = blank._taken(X, options, items)
         check_lengths(X, labels)
         shape = item_shape(X)
-        rows = not is_source(X) and X.ndim == 2
+        n_features = None if is_source(X) or X.ndim != 2 else int(X.shape[1])
         embedder = _embedder(options, method, shape, labels.shape[1])
-        return replace(
-            blank, item_shape=shape, n_features=int(X.shape[1]) if rows else None, embedder=embedder
-        ), X
+        return replace(blank, item_shape=shape, n_features=n_features, embedder=embedder), X
 
     def read(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> ReadItems:
         """Return items that must be like those of the fit, as ``read_all`` does; ``items`` names them in messages."""

@@ -241,11 +241,8 @@ def _rows_of(
     if truth is not None and len(truth) == len(labels.matrix):
         truth = truth[index]
     items = None if items is None else [items[i] for i in index]
-    return (
-        Annotations(np.ascontiguousarray(labels.matrix[index]), labels.label_names, labels.notes),
-        items,
-        truth,
-    )
+    matrix = np.ascontiguousarray(labels.matrix[index])
+    return Annotations(matrix, labels.label_names, labels.notes), items, truth
 
 
 def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:

@@ -66,10 +66,7 @@ class ValidationPlan:
 
 
 def validate(
-    options: FitOptions,
-    training_set: TrainingSet,
-    method: type[Method],
-    plan: ValidationPlan,
+    options: FitOptions, training_set: TrainingSet, method: type[Method], plan: ValidationPlan
 ) -> ValidationResult:
     """Train without the rows that ``plan`` holds out and return what those say; nothing where it holds none out."""
     if len(plan.parts) == 1:

@@ -15,8 +15,7 @@ from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
 from labelwise.runs.records import read_evaluation, require
 
 if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
-    from labelwise.classifier.reader import ReadItems
+    from labelwise.classifier import MultiLabelClassifier, ReadItems
 
 
 def report(run: str | Path, out: str | Path | None = None) -> Path:

@@ -21,8 +21,7 @@ from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, i
 from labelwise.runs.records import require
 
 if TYPE_CHECKING:
-    from labelwise.classifier import MultiLabelClassifier
-    from labelwise.classifier.reader import ReadItems
+    from labelwise.classifier import MultiLabelClassifier, ReadItems
     from labelwise.data import Table
 
 
@@ -163,7 +162,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
 def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     """Read the inputs, choose the method where none is given, and refuse hyper-parameters that it does not have."""
     from labelwise.annotations import describe
-    from labelwise.classifier.options import FitOptions
+    from labelwise.classifier import FitOptions
     from labelwise.methods import fitting, get
     from labelwise.methods.recommendation import recommend
 
