@@ -1,4 +1,8 @@
-"""The estimator, its options and what it learns: from items and labels to a fitted model, and to disk and back."""
+"""The estimator and the parts of a fit.
+
+A fit goes from options and labels by reader, training set and validation to a fitted model and its decision; each
+part writes and reads its own entries of a model directory.
+"""
 
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.estimator import MultiLabelClassifier, NotFitted, OnEpoch, load

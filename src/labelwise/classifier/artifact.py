@@ -1,4 +1,7 @@
-"""The model directory: ``model.json`` and ``weights.safetensors``, in and out. Nothing in it can execute."""
+"""Reading and writing a model directory, ``model.json`` and ``weights.safetensors``.
+
+Nothing in it can execute.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ _LONGEST, _DEEPEST, _ATTEMPTS = 1 << 28, 64, 4
 
 
 def write(path: str | Path, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
-    """Write a model directory at ``path``, whole or not at all, flushed to disk.
+    """Write a model directory, whole or not at all, flushed to disk.
 
     An existing model directory there is replaced, and stays whole until the new one is, whenever this is stopped; any
     other non-empty folder is refused with ``UserError``, and a link too: to replace what it leads to, name that.
@@ -77,7 +80,7 @@ def _replaceable(target: Path) -> bool:
 
 
 def _write_over(target: Path, weights: bytes, text: str) -> None:
-    """Replace the model in ``target`` at one moment: when ``model.json``, which knows its weights, is renamed.
+    """Replace a model at one moment, when ``model.json`` is renamed.
 
     Until then the old weights are in their place and the new ones beside them; after it, the other way round.
     """
@@ -94,7 +97,7 @@ def _write_over(target: Path, weights: bytes, text: str) -> None:
 
 
 def _settle(target: Path) -> None:
-    """Bring the weights beside a model into their place where ``model.json`` names them, else delete them."""
+    """Move pending weights into place if ``model.json`` names them, else delete them."""
     beside = target / _NEXT
     if is_link(beside):
         beside.unlink()
@@ -121,7 +124,7 @@ def _checksum(record: Mapping[str, Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return plain data as JSON reads it back; a number that is not finite is undefined, None."""
+    """Return data as JSON reads it back, None for non-finite numbers."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -208,7 +211,10 @@ def _check_plain(where: str, value: Any, depth: int = 1) -> None:
 
 
 def _read_weights(target: Path, digest: Any) -> bytes | None:
-    """Return the weights of that checksum, which a save that was stopped may have left beside their place."""
+    """Return the weights of that checksum, from their place or beside it.
+
+    A save that was stopped may have left them beside it.
+    """
     for name in (_NEXT, _WEIGHTS):
         try:
             weights = read_bytes(target / name, sys.maxsize)

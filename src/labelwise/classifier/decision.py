@@ -1,4 +1,4 @@
-"""The decision of a classifier: its rule, in words where that comes from, and the calibration before it."""
+"""Decision rules and calibration: how they are learnt, applied and kept."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Decision:
     notes: tuple[str, ...] = ()
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
-        """Return the logits (n, K) of probabilities, from those of the method's scores."""
+        """Return calibrated logits (n, K) from those of the method's scores."""
         return _calibrated(logits, self.calibration)
 
     def sets(self, logits: np.ndarray) -> np.ndarray:
@@ -66,7 +66,10 @@ class Decision:
 
 
 def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationPlan) -> None:
-    """Refuse, before any training, a rule for other labels, and a goal that the rows of ``plan`` cannot measure."""
+    """Refuse, before any training, a rule that cannot be applied or learnt.
+
+    That is a rule for other labels, and a goal that the rows of ``plan`` cannot measure.
+    """
     rule, facts = options.rule, training_set.whole
     if isinstance(rule, str):
         able = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
@@ -82,7 +85,7 @@ def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationP
 def learn_decision(
     options: FitOptions, training_set: TrainingSet, model: FittedModel, unseen: Unseen | None
 ) -> Decision:
-    """Choose calibration and decision rule from rows that the model did not see, and judge them there.
+    """Learn calibration and decision rule from unseen rows, and evaluate them there.
 
     Where no such row shows a label in both classes, shares of positives are matched on the training items: the given
     ones, those of the known entries, or, as a lower bound, those of the observed positives.
@@ -164,7 +167,10 @@ def _unmeasurable(rule: str, why: str) -> UserError:
 
 
 def _why_not(source: str, summary: Summary, validation: Any) -> str:
-    """Return why no threshold can be learnt on the rows of ``source``, if any, as the end of a sentence."""
+    """Return the reason why no threshold can be learnt, in words.
+
+    ``source`` says in words which rows were held out, if any.
+    """
     if not summary.negatives_known:
         return "no negative is known"
     if source:
@@ -175,7 +181,7 @@ def _why_not(source: str, summary: Summary, validation: Any) -> str:
 
 
 def _shares(prior: np.ndarray | None, summary: Summary, why: str) -> tuple[np.ndarray, str]:
-    """Return the share of positives of each label (K,) that is matched, and where it comes from."""
+    """Return the shares of positives (K,) to match, and their origin."""
     if prior is not None:
         return prior, "matched to the given prior on the training items"
     identified = summary.priors()
@@ -194,7 +200,7 @@ def _shares(prior: np.ndarray | None, summary: Summary, why: str) -> tuple[np.nd
 def _neutral(
     at: np.ndarray, unshown: np.ndarray, summary: Summary, logits_of_all: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, str]:
-    """Return thresholds (K,) whose ``unshown`` labels take no side that one class alone suggests, and say so.
+    """Return neutral thresholds (K,) for labels seen in one class alone.
 
     Such a label is predicted for its share of the known entries, on the training items; where that is unknown, or no
     entry is known to be positive, it keeps the common threshold.
@@ -214,7 +220,10 @@ def _neutral(
 
 
 def _never(rule: metrics.Rule, logits: np.ndarray, summary: Summary) -> list[str]:
-    """Return a sentence on the labels with known positives that the rule predicts for none of these items."""
+    """Return a sentence on the labels that the rule never predicts.
+
+    Labels without a known positive do not count.
+    """
     if isinstance(rule, metrics.OracleCardinality):
         return []
     counts = metrics.decide(rule, logits).sum(axis=0)

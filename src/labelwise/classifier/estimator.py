@@ -37,11 +37,11 @@ T = TypeVar("T")
 
 
 class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
-    """What scikit-learn expects of an estimator that is asked before it was fitted."""
+    """The error of an estimator that is used before it was fitted."""
 
 
 class Fitted(Generic[T]):
-    """A fitted attribute of a classifier that one of its fitted objects holds.
+    """Attribute of a classifier that one of its fitted parts holds.
 
     Args:
         path: Where it is, such as ``"fitted_.network"``.
@@ -291,7 +291,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return FitOptions(**{option.name: getattr(self, option.name) for option in fields(FitOptions)})
 
     def _unfitted(self, training_set: TrainingSet) -> Self:
-        """Return a twin that shares the parameters and has read its items, but has not been fitted."""
+        """Return a twin with the same parameters and items, not yet fitted."""
         twin = object.__new__(type(self))
         twin.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
         twin.reader_, twin.skipped_ = training_set.reader, training_set.skipped
@@ -317,7 +317,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         self.reader_ = replace(self.reader_, columns=names)
 
     def read(self, X: Any, *, items: Sequence[str] | None = None) -> ReadItems:
-        """Return ``X`` made ready to be scored, so that pictures and texts are read by the backbone once.
+        """Read items once, so that they can be scored again and again.
 
         ``predict``, ``predict_proba``, ``decision_function`` and ``evaluate`` take the result in the place of ``X``,
         with one row for each item of ``result.kept``. ``items`` names the items in messages.
@@ -334,15 +334,19 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return self.fitted_.scores(read.X)
 
     def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits (n, K) float64 of ``predict_proba``, which rank items where probabilities near 1 are tied.
+        """Return the logits (n, K) float64 of ``predict_proba``.
 
-        A float32 probability is 1 from a logit of 16.6 on. Everything here that ranks or decides does it by these.
+        They rank items where probabilities near 1 are tied. A float32 probability is 1 from a logit of 16.6 on.
+        Everything here that ranks or decides does it by these.
         """
         read = self.read(X)
         return self.decision_.logits(self.fitted_.logits(read.X).astype(np.float64))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return scores (n, K) in [0, 1]; probabilities where ``calibration_`` is not None."""
+        """Return scores (n, K) in [0, 1].
+
+        They are probabilities where ``calibration_`` is not None.
+        """
         return np.asarray(expit(self.decision_function(X)), dtype=np.float32)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -351,7 +355,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return self.decision_.sets(logits)
 
     def predict_names(self, X: Any) -> list[list[str]]:
-        """Return the names of the predicted labels of each item, in the order of ``label_names_``."""
+        """Return the names of each item's predicted labels, ordered as ``label_names_``."""
         names = self.label_names_
         return [[names[int(k)] for k in np.flatnonzero(row)] for row in self.predict(X)]
 
@@ -372,17 +376,17 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         )
 
     def score(self, X: Any, Y: Any, sample_weight: None = None) -> float:
-        """Return the mean average precision over the labels of which both classes are known, in [0, 1].
+        """Return the mean average precision, in [0, 1].
 
-        Where none is, every score would look perfect: the mean of observed average precision, with unknown entries
-        counted as absent, takes its place, so that models can be compared, and
-        ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once. Raises ``UserError`` where no entry of ``Y``
-        is known to be relevant.
+        It is the mean over the labels of which both classes are known. Where none is, every score would look perfect:
+        the mean of observed average precision, with unknown entries counted as absent, takes its place, so that
+        models can be compared, and ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once. Raises
+        ``UserError`` where no entry of ``Y`` is known to be relevant.
         """
         return metrics.ranking_score(*self._judged(X, Y))
 
     def _judged(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return annotations ``Y`` (n, K) of items, and the logits of the items' probabilities."""
+        """Return labels (n, K) and calibrated logits (n, K) of items."""
         labels = self._options().annotations(Y, self.label_names_).matrix
         X = self.read(X)
         check_lengths(X.X, labels)

@@ -1,4 +1,4 @@
-"""A trained network with all that scoring items by it takes; the only pass over a fitted model."""
+"""Trained models: network, method and scaling, and the pass over items."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from labelwise.models import (
 
 @dataclass(frozen=True, eq=False)
 class FittedModel:
-    """A run after an epoch or at its end, and what it takes to score items by it.
+    """A trained network and all that it takes to score items.
 
     Attributes:
         network: As it is to be used.
@@ -61,27 +61,30 @@ class FittedModel:
     best_epoch: int | None = None
 
     def source(self, items: Any) -> Source:
-        """Return items as the reader gives them, as batches that the network takes."""
+        """Return read items as a source of the network's batches."""
         return scaled_source(items, self.scaling)
 
     def outputs(self, items: Any) -> Iterator[tuple[slice, Outputs]]:
-        """Yield (rows, outputs) in chunks over items as the reader gives them, without gradients.
+        """Yield (rows, outputs) in chunks over read items, without gradients.
 
         ``method.score`` and ``method.logits`` of the outputs are (b, K); ``outputs.features`` is what the head reads.
         """
         return engine.outputs_in_chunks(self.network, self.source(items), device_of(self.network), rows=1024)
 
     def scores(self, items: Any) -> np.ndarray:
-        """Return the method's scores (n, K) float32 in [0, 1] of items as the reader gives them."""
+        """Return scores (n, K) float32 in [0, 1] of read items."""
         return engine.score(self.network, self.method, self.source(items))
 
     def logits(self, items: Any) -> np.ndarray:
-        """Return the logits (n, K) of the scores: they are not tied near 1."""
+        """Return the logits (n, K) of the scores, not tied near 1."""
         return engine.logits(self.network, self.method, self.source(items))
 
     @property
     def left_out_logits(self) -> np.ndarray | None:
-        """The logits (n, K) of the training items, each as if it had not been seen; None unless in closed form."""
+        """Leave-one-out logits (n, K) of the training items.
+
+        None unless the method was solved in closed form.
+        """
         if self.solution is None or self.history:
             return None
         return logits(self.solution.loo_scores)
@@ -92,7 +95,7 @@ class FittedModel:
         return "ridge" if self.method.starts_from_ridge else "random"
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what a model directory keeps of the model: entries, and weights by name."""
+        """Return the model's entries and weights for a model directory."""
         arrays = weights_of(self.network, "network.") | weights_of(self.method, "method.")
         if self.scaling is not None:
             arrays |= {f"scaling.{name}": value for name, value in self.scaling.state().items()}
@@ -147,7 +150,10 @@ def new_network(
     seed: int,
     **rebuilt: Any,
 ) -> Network:
-    """Return a new network for inputs of ``shape``, which are features already where there is an embedder."""
+    """Return a new network for inputs of ``shape``.
+
+    The inputs are features already where the reader has an embedder.
+    """
     with torch_seeded(seed):
         if reader.embedder is None:
             backbone = options.new_backbone(shape, **rebuilt)

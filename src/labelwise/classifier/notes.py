@@ -1,4 +1,4 @@
-"""The notes of a fit: what was assumed, and options that could not matter, each with the reason."""
+"""Notes of a fit: its assumptions, and options that had no effect."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def notes_on(options: FitOptions, training_set: TrainingSet, model: FittedModel)
 
 
 def notes_on_features(X: Any) -> tuple[str, ...]:
-    """Return sentences on what rows of features (n, D), in an array, cannot tell apart as float32."""
+    """Return sentences on features (n, D) that float32 cannot tell apart."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < 2:
         return ()
     same = np.arange(X.shape[1])
@@ -89,7 +89,7 @@ def all_notes(
     Y: Any,
     arguments: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    """Return the notes of a fit: on its labels and features, on what was given and did nothing, on assumptions.
+    """Return all notes of a fit: labels, features, unused options, assumptions.
 
     Args:
         X: The training items, before a frozen backbone read them.
@@ -98,13 +98,14 @@ def all_notes(
     """
     labels = [Y, *(options.validation[1:] if isinstance(options.validation, tuple | list) else ())]
     given = options.given | {name for name, value in arguments.items() if value is not None}
-    told: list[str] = []
+    unused: list[str] = []
 
-    def say(names: Collection[str], reason: str, unused: bool) -> None:
-        found = [name for name in names if name in given]
-        if unused and found:
-            told.append(f"not used: {', '.join(found)}, since {reason}")
-            given.difference_update(found)
+    def say(names: Collection[str], reason: str, applies: bool) -> None:
+        affected = [name for name in names if name in given]
+        if applies and affected:
+            unused.append(f"not used: {', '.join(affected)}, since {reason}")
+            # One reason is enough: the first that applies.
+            given.difference_update(affected)
 
     method, network, reader = model.method, model.network, training_set.reader
     spec, whole, views = method.spec, reader.tune == "all", _views(model)
@@ -139,11 +140,11 @@ def all_notes(
     say(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not asked)
     say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     known = (*training_set.labels.notes, *notes_on_features(training_set.X))
-    return (*known, *told, *notes_on(options, training_set, model), *decision.notes)
+    return (*known, *unused, *notes_on(options, training_set, model), *decision.notes)
 
 
 def _matters(options: FitOptions, Y: Any, option: str) -> bool:
-    """Return whether ``Y`` would mean something else if what ``option`` speaks of were the other thing."""
+    """Return whether the other value of ``option`` would change what ``Y`` means."""
     read = [
         FitOptions(**{**options.values(), option: word}).annotations(Y, None).matrix
         for word in ("unknown", "absent")

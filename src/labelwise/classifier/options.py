@@ -177,7 +177,7 @@ class FitOptions:
     progress: _Flag = False
 
     def checked(self) -> Self:
-        """Return these options, or raise ``UserError`` for one that is of another kind or out of range."""
+        """Return these options, or refuse the first value that is not allowed."""
         for name, kind in _KINDS.items():
             value = getattr(self, name)
             if get_origin(kind) is Annotated and not kind.__metadata__[0](value):
@@ -208,21 +208,24 @@ class FitOptions:
 
     @property
     def backbone_name(self) -> str:
-        """What the backbone is called: its name, or the class of a module."""
+        """Name of the backbone; of a module, its class."""
         return self.backbone if isinstance(self.backbone, str) else type(self.backbone).__name__
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
-        """How items are prepared for the backbone: its own way, but for what was asked for; None for arrays."""
+        """The backbone's preprocessing, with the size that was asked for.
+
+        None for arrays.
+        """
         own = with_image_size(preprocessing_of(self.backbone), self.image_size)
         return with_max_length(self.backbone, own, self.max_length)
 
     @cached_property
     def tuning(self) -> Literal["head", "all"]:
-        """What is trained: as given, else the head alone where the features are fixed or pretrained.
+        """Part that is trained: the head alone, or all.
 
-        The head alone too where the method is a closed form, which moves no backbone, unless the start of a whole
-        network is what was asked for.
+        As given, else the head alone where the features are fixed or pretrained. The head alone too where the method
+        is a closed form, which moves no backbone, unless the start of a whole network is what was asked for.
         """
         started = self.tune == "all" and self.head_start == "ridge"
         if self.method is not None and not get(self.method).spec.passes and not started:
@@ -238,7 +241,7 @@ class FitOptions:
         return "ridge" if self.head_start == "ridge" or (self.head_start is None and closed) else "random"
 
     def budget(self, method: type[Method]) -> Budget:
-        """Return the method's default budget for the way it tunes, with what was given instead."""
+        """Return the method's default budget, changed as given."""
         default = method.spec.head_budget if self.tuning == "head" else method.spec.full_budget
         kinds = {"epochs": int, "batch_size": int, "learning_rate": float}
         given = {name: getattr(self, name) for name in kinds}
@@ -250,19 +253,25 @@ class FitOptions:
         return replace(budget, backbone_rate=_PRETRAINED_RATE if self.preprocessing else 1.0)
 
     def new_backbone(self, shape: Sequence[int], **rebuilt: Any) -> nn.Module:
-        """Return a new backbone for items of ``shape``; ``rebuilt`` says what a model directory knows of it."""
+        """Return a new backbone for items of ``shape``.
+
+        ``rebuilt`` are options that a model directory knows.
+        """
         if isinstance(self.backbone, nn.Module):
             return build_backbone(copy.deepcopy(self.backbone), shape, weights=self.backbone_weights)
         return build_backbone(self.backbone, shape, weights=self.backbone_weights, **rebuilt)
 
     def annotations(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
-        """Return ``Y`` as annotations of these labels, by name where it has names."""
+        """Return ``Y`` as annotations of these labels, matched by name."""
         return parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
         )
 
     def settings(self, part: str, *, chooses: bool) -> engine.Settings:
-        """Return how the engine carries out the run ``part``; ``chooses`` whether an epoch can be chosen in it."""
+        """Return the engine's settings for the run named ``part``.
+
+        ``chooses`` says whether held-out rows can choose its epoch.
+        """
         return engine.Settings(
             seed=self.seed,
             device=self.device,
@@ -276,7 +285,7 @@ class FitOptions:
         )
 
     def bar(self, title: str) -> AbstractContextManager[engine.RichProgress | None]:
-        """Return a progress bar of that title, or none where none was asked for."""
+        """Return a progress bar, or None if none was asked for."""
         return engine.RichProgress(title) if self.progress else nullcontext()
 
     @property
@@ -290,7 +299,10 @@ class FitOptions:
         }
 
     def record(self) -> dict[str, Any]:
-        """Return what a model directory keeps of the options: what JSON can hold and means the same elsewhere."""
+        """Return the options' entries for a model directory.
+
+        Left out is what JSON cannot hold, and what means nothing on another machine.
+        """
         values = {name: value for name, value in self.values().items() if name not in _LOCAL | _RESOLVED}
         if hasattr(self.rule, "to_dict"):
             values["rule"] = self.rule.to_dict()
@@ -307,7 +319,10 @@ class FitOptions:
 
     @classmethod
     def from_record(cls, record: Record) -> Self:
-        """Return the options of a model directory, of which prediction reads few: they are not checked here."""
+        """Return the options of a model directory, not checked.
+
+        Prediction reads few of them; a fit checks all.
+        """
         config, known = record.config, {option.name for option in fields(cls)} - _LOCAL - _RESOLVED
         values = {name: value for name, value in (config.get("parameters") or {}).items() if name in known}
         if isinstance(values.get("rule"), Mapping):
@@ -338,7 +353,10 @@ def check_functions(**calls: Any) -> None:
 
 
 def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
-    """Return ``preprocessing`` for square pictures of ``side`` pixels, its cut in proportion; None changes nothing."""
+    """Return preprocessing for square pictures of ``side`` pixels.
+
+    The part that is cut out stays in proportion. None changes nothing.
+    """
     if side is None:
         return preprocessing
     if not isinstance(preprocessing, ImagePreprocessing):
@@ -352,9 +370,9 @@ def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Pr
 def with_max_length(
     backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
 ) -> Preprocessing | None:
-    """Return ``preprocessing`` for at most ``length`` tokens of a text; None changes nothing.
+    """Return preprocessing for at most ``length`` tokens of a text.
 
-    A module of one's own has places for what its own preprocessing lets through.
+    None changes nothing. A module of one's own has places for what its own preprocessing lets through.
     """
     if length is None:
         return preprocessing
@@ -377,7 +395,7 @@ def _same(value: Any, default: Any) -> bool:
 
 
 def named(given: Any) -> Any:
-    """Return a pandas Series that names its values as a dict of them; anything else as it is."""
+    """Return a pandas Series with names as a dict, else the value."""
     if type(given).__module__.partition(".")[0] != "pandas" or getattr(given, "ndim", 0) != 1:
         return given
     names = list(getattr(given, "index", [0]))

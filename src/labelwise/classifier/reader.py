@@ -1,4 +1,4 @@
-"""The reader of items: rows of features, pictures, texts, or a source of one's own, in a fit and at prediction."""
+"""Reading of items: rows of features, pictures, texts, or a source."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class ReadItems:
 
 @dataclass(frozen=True, eq=False)
 class ItemReader:
-    """How items are read, in a fit and ever after.
+    """Reader of items, the same in a fit and at prediction.
 
     Attributes:
         tune: ``"head"`` or ``"all"``, as the network is trained.
@@ -93,7 +93,10 @@ class ItemReader:
         labels: np.ndarray,
         items: Sequence[str] | None,
     ) -> tuple[Self, Any]:
-        """Return the reader of items like ``X``, one for each row of ``labels`` (n, K), and ``X`` as it takes it."""
+        """Return the reader for items like ``X``, and ``X`` made ready.
+
+        There must be one item for each row of ``labels`` (n, K).
+        """
         X = known_items(X)
         blank = cls(options.tuning, options.preprocessing, columns=column_names(X))
         X = blank._taken(X, options, items)
@@ -104,17 +107,22 @@ class ItemReader:
         return replace(blank, item_shape=shape, n_features=n_features, embedder=embedder), X
 
     def read(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> ReadItems:
-        """Return items that must be like those of the fit, as ``read_all`` does; ``items`` names them in messages."""
+        """Read new items, which must be like those of the fit.
+
+        ``items`` names them in messages.
+        """
         return self.read_all(self.matching(X, options, items), options)
 
     def matching(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> Any:
-        """Return items as the backbone takes them, not yet read, and like those of the fit."""
+        """Return new items made ready and checked, not yet read."""
         X = self._taken(self._in_order(known_items(X)), options, items)
         self._check_alike(X)
         return X
 
     def read_all(self, X: Any, options: FitOptions, *, scan: bool = False) -> ReadItems:
-        """Return the items that can be read: as features (n, D) where there is an embedder, else as they are.
+        """Read all items, and return those that can be read.
+
+        They come as features (n, D) where there is an embedder, else as they are.
 
         Args:
             scan: Look through files that will be read again in every epoch before the first; "skip" does so anyway.
@@ -137,11 +145,14 @@ class ItemReader:
         return ReadItems(features, kept, tuple(result.bad))
 
     def fixed_features(self, options: FitOptions) -> bool:
-        """Return whether a head is trained on features that stay, on which a closed form chooses how to scale them."""
+        """Return whether a head is trained on features that never change.
+
+        On those a closed form chooses how to scale them.
+        """
         return self.tune == "head" and (options.backbone == "features" or self.embedder is not None)
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Return what a model directory keeps of the reader: entries, and the weights of a frozen backbone."""
+        """Return the reader's entries and weights for a model directory."""
         kept, columns = self.preprocessing, self.columns
         record: dict[str, Any] = {
             "item_shape": list(self.item_shape),
@@ -159,7 +170,7 @@ class ItemReader:
 
     @classmethod
     def from_record(cls, record: Record, options: FitOptions) -> Self:
-        """Return the reader of a model directory, whose frozen backbone is that of ``options``."""
+        """Return the reader of a model directory, with its frozen backbone."""
         config, embedder = record.config, None
         names, shape = config["feature_names"], tuple(config["item_shape"])
         preprocessing = record.read("preprocessing", preprocessing_from_dict)
@@ -216,7 +227,9 @@ class ItemReader:
         return X.to_numpy(dtype=np.float64, na_value=np.nan) if hasattr(X, "columns") else X
 
     def _in_order(self, X: Any) -> Any:
-        """Return a frame with the columns of the fit, in its order; anything else as it is.
+        """Return a frame's columns in the order of the fit.
+
+        Anything but a frame is returned as it is.
 
         Raises:
             UserError: For columns that are missing, or that the model does not know.
@@ -253,7 +266,7 @@ class ItemReader:
 
 
 def embedded(options: FitOptions, backbone: nn.Module, source: Source, on_bad: str = "stop") -> Embedded:
-    """Return the features that ``backbone`` has of every item, kept on disk where ``options`` say so."""
+    """Return a backbone's features of every item, cached if asked for."""
     with options.bar("reading") as bar:
         return embed(
             backbone,
@@ -269,7 +282,7 @@ def embedded(options: FitOptions, backbone: nn.Module, source: Source, on_bad: s
 def _embedder(
     options: FitOptions, method: type[Method], shape: Sequence[int], n_labels: int
 ) -> nn.Module | None:
-    """Return the frozen backbone that turns every item into features once; None where there is nothing to freeze.
+    """Return the frozen backbone that reads every item once, or None.
 
     A head that reads maps trains behind its frozen backbone instead, since maps are too large to keep.
     """
@@ -285,7 +298,7 @@ def _embedder(
 
 
 def check_bad_items(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
-    """Return the items to leave out, or raise ``UserError`` where the policy is to stop or they are too many."""
+    """Return the items to leave out, or refuse to go on."""
     if bad and policy == "stop":
         more = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
         raise UserError(
@@ -305,13 +318,13 @@ def item_shape(X: Any) -> tuple[int, ...]:
 
 
 def column_names(X: Any) -> NDArray[np.object_] | None:
-    """Return the names of a frame's columns, None where they are no names."""
+    """Return the names of a frame's columns, if all are texts."""
     names = list(getattr(X, "columns", []))
     return np.array(names, dtype=object) if names and all(isinstance(name, str) for name in names) else None
 
 
 def take(X: Any, index: NDArray[np.int64]) -> Any:
-    """Return the items of these rows, of an array, a sparse matrix or a source."""
+    """Return these rows of an array, a sparse matrix or a source."""
     return select_rows(X, index) if is_source(X) else X[index]
 
 
@@ -326,7 +339,9 @@ def as_ids(items: Any, n_items: int) -> list[str]:
 
 
 def known_items(X: Any) -> Any:
-    """Return a torch tensor or a masked array as an array, a polars or Arrow frame as pandas; all else as it is.
+    """Return tensors and masked arrays as arrays, other libraries' frames as pandas.
+
+    All else is returned as it is.
 
     Raises:
         UserError: For what masks entries, is no collection at all, or must be collected first.
@@ -356,7 +371,7 @@ def known_items(X: Any) -> Any:
 
 
 def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
-    """Return ``X`` as a list of texts, paths or pictures' bytes, or None where it is anything else.
+    """Return texts, paths or pictures' bytes as a list, else None.
 
     Raises:
         UserError: For one text or path, and for a cell that is none among others or where the backbone takes them,
@@ -393,12 +408,15 @@ def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
 
 
 def _is_cell(value: Any) -> bool:
-    """Return whether a value is a single one: a number or a missing one, and no row or picture."""
+    """Return whether a value is one number or missing, not a row."""
     return np.ndim(value) == 0 and not hasattr(value, "__len__")
 
 
 def _refuse_frame(frame: Any, preprocessing: Preprocessing | None) -> None:
-    """Refuse a frame where the backbone reads texts or pictures: which column holds them is the user's to say."""
+    """Refuse a frame where the backbone reads texts or pictures.
+
+    Which column holds them is the user's to say.
+    """
     if preprocessing is None:
         return
     kind = "texts" if isinstance(preprocessing, TextPreprocessing) else "paths of pictures"

@@ -1,4 +1,4 @@
-"""The record of a model directory: its schema, checked before anything is made of it, and how parts are read."""
+"""The record of a model directory: its schema, checks, and entries."""
 
 from __future__ import annotations
 
@@ -34,7 +34,10 @@ _BACKBONES = re.compile(
 
 
 class _Record(BaseModel):
-    """Strict kinds and finite numbers; entries of later versions may stand beside those that are read."""
+    """Strict types and finite numbers, beside which further entries may stand.
+
+    Later versions may write some.
+    """
 
     model_config = ConfigDict(strict=True, extra="allow", allow_inf_nan=False)
 
@@ -167,7 +170,7 @@ class _Model(_Record):
 
 
 def check_record(record: Mapping[str, Any], path: str | Path) -> None:
-    """Raise ``UserError``, naming the entry, unless ``record`` is a whole ``model.json`` that needs no look-up.
+    """Refuse a ``model.json`` that is not whole, naming the entry.
 
     Lists that go with labels or features have one element each; a backbone of a hub comes with its architecture and
     its tokenizer, since loading a model asks nobody.
@@ -201,7 +204,7 @@ def check_evaluation(record: Any, path: str | Path) -> None:
 
 
 def wrong_entry(path: str | Path, entry: str, words: str) -> UserError:
-    """Return the error that says why an entry of a model directory's record cannot be used."""
+    """Return the error for an entry that cannot be used."""
     return UserError(
         f"the model.json in {path} cannot be used: entry {entry!r:.200}: {words:.300}; copy the model again"
     )
@@ -271,7 +274,7 @@ def _list(record: Mapping[str, Any] | None, key: str) -> list[Any] | None:
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """A model directory as it was read, of which each part of a classifier takes its own.
+    """Checked content of a model directory, for the parts to read.
 
     Attributes:
         path: Where it lies, for messages.
@@ -286,7 +289,10 @@ class Record:
     backbone: nn.Module | None = None
 
     def read(self, entry: str, change: Callable[[Any], Any], within: Mapping[str, Any] | None = None) -> Any:
-        """Return what ``change`` makes of an entry, None for none; ``UserError`` naming the entry where it cannot."""
+        """Return an entry converted by ``change``, None for None.
+
+        Raise ``UserError`` naming the entry where it cannot be converted.
+        """
         value = (self.config if within is None else within)[entry]
         if value is None:
             return None
@@ -296,11 +302,11 @@ class Record:
             raise wrong_entry(self.path, entry, str(error)) from None
 
     def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the arrays whose names begin so, by the rest of their names."""
+        """Return the arrays under a prefix, by the rest of their names."""
         return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
 
     def load_state(self, module: nn.Module, prefix: str) -> None:
-        """Give a module its weights, of the same names, shapes and dtypes as its own."""
+        """Load a module's weights, which must have its names, shapes and dtypes."""
         own = module.state_dict()
         try:
             state = {name: torch.from_numpy(value) for name, value in self.under(prefix).items()}
@@ -316,7 +322,7 @@ class Record:
 
     @property
     def rebuilt(self) -> dict[str, Any]:
-        """What builds the backbone without a look-up: no weights, and of a hub the kept architecture."""
+        """Options that build the backbone anew without any look-up."""
         hub = self.config["backbone"].startswith("hf/") and self.backbone is None
         return {"pretrained": False, **({"architecture": self.config["architecture"]} if hub else {})}
 
@@ -328,7 +334,10 @@ class Record:
 
     @contextmanager
     def bounded(self) -> Iterator[None]:
-        """Build modules of no more than the weights hold; a module of the user's own may do as it likes."""
+        """Limit modules that are built inside to what the weights hold.
+
+        A module of the user's own has no limit.
+        """
         try:
             with nullcontext() if self.backbone is not None else self._allowance:
                 yield
@@ -351,7 +360,7 @@ def weights_of(module: nn.Module, prefix: str) -> dict[str, np.ndarray]:
 
 
 def complete_rule(record: Mapping[str, Any]) -> metrics.Rule:
-    """Return the decision rule of a record that says all that the rule is made of."""
+    """Return the decision rule of a record, which must be complete."""
     rule = metrics.rule_from_dict(record)
     if missing := [key for key in rule.to_dict() if key not in record]:
         raise UserError(f"it lacks {missing[0]!r}")
@@ -359,7 +368,10 @@ def complete_rule(record: Mapping[str, Any]) -> metrics.Rule:
 
 
 def read_record(path: str | Path, backbone: nn.Module | None) -> Record:
-    """Return a model directory as it was read and checked; ``backbone`` is a module of the user's own."""
+    """Read and check a model directory.
+
+    ``backbone`` is a module of the user's own, like the one that was trained.
+    """
     if not is_path(path):
         raise UserError(f"load({shown(path)}): give the path of a model directory")
     if not (backbone is None or isinstance(backbone, nn.Module)):
@@ -377,7 +389,7 @@ def read_record(path: str | Path, backbone: nn.Module | None) -> Record:
 
 
 def _check_numbers(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
-    """Refuse weights that are not numbers, with which every score would be none; masks may be infinite."""
+    """Refuse weights that are NaN; masks may be infinite."""
     for name, array in arrays.items():
         if array.dtype.kind == "f":
             fine = np.isfinite(array) if name.startswith("scaling.") else ~np.isnan(array)
@@ -388,7 +400,7 @@ def _check_numbers(arrays: Mapping[str, np.ndarray], path: str | Path) -> None:
 
 
 def is_path(value: Any) -> bool:
-    """Return whether a value is a path that a file system could have."""
+    """Return whether a value can be a path."""
     if not isinstance(value, str | os.PathLike):
         return False
     path = os.fspath(value)

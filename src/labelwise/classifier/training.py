@@ -1,4 +1,4 @@
-"""One training run: what it learns from, how it is carried out, and the model that it gives."""
+"""One training run: its training set, its problem, its model."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _TITLES = {"selection": "choosing on held-out rows"}
 
 @dataclass(frozen=True, eq=False)
 class ValidationSet:
-    """Items that a run does not learn from, as the reader gives them, and their labels (m, K)."""
+    """Read items that only evaluate a run, with labels (m, K)."""
 
     X: Any
     labels: np.ndarray
@@ -39,7 +39,7 @@ class ValidationSet:
 
 @dataclass(frozen=True, eq=False)
 class Unseen:
-    """Logits (m, K) and labels (m, K) of rows that the model which scored them did not see.
+    """Logits (m, K) and labels (m, K) of unseen rows.
 
     ``source`` says in words which rows they are.
     """
@@ -107,7 +107,7 @@ class TrainingSet:
         truth: np.ndarray | None,
         on_read: Callable[[ReadItems], object] | None,
     ) -> Self:
-        """Read the items and return those that could be, with their rows of what was given for all."""
+        """Read the items, and keep those that can be read."""
         read = reader.read_all(X, options, scan=True)
         if on_read is not None:
             on_read(read)
@@ -146,7 +146,7 @@ def read_labels(
     items: Sequence[str] | None,
     true_labels: Any,
 ) -> tuple[Annotations, Sequence[str] | None, np.ndarray | None]:
-    """Return annotations, the items' names and the true labels (n, K), the last two where they were given."""
+    """Return annotations, item names and true labels (n, K)."""
     if Y is None:
         raise UserError("fit requires y to be passed, but the target y is None: give (n, K) annotations")
     labels, truth = options.annotations(Y, label_names), None
@@ -159,7 +159,7 @@ def read_labels(
 
 
 def choose_method(options: FitOptions, labels: Annotations) -> type[Method]:
-    """Return the method that was asked for, or the recommended one, if it accepts these labels."""
+    """Return the method asked for or recommended, if it accepts the labels."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
     method = get(options.method or recommend(facts, options.tuning).method)
@@ -246,7 +246,7 @@ def _rows_of(
 
 
 def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
-    """Return the closed form of what ``method`` believes at first, on ``features`` (n, D).
+    """Return the closed form on features (n, D), by start labels.
 
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
     take centred features: those of features that share a direction differ too little for a margin.
@@ -262,7 +262,10 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
 def _criterion(
     options: FitOptions, held_out: ValidationSet | None, scaling: InputScaling | None
 ) -> engine.Criterion | None:
-    """Return how well a network ranks the held-out items; None without any, and where their labels cannot tell."""
+    """Return how well a network ranks the held-out items, as a function.
+
+    None without any, and where their labels cannot tell.
+    """
     if held_out is None:
         return None
     source, labels = scaled_source(held_out.X, scaling), held_out.labels
@@ -278,7 +281,10 @@ def _criterion(
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return a digest of everything that a run is a function of, so that no run resumes another's."""
+    """Return a digest of everything that a run is a function of.
+
+    It keeps a run from resuming another's checkpoints.
+    """
     digest = hashlib.sha256()
     for part in parts:
         _feed(digest, part)
@@ -286,7 +292,10 @@ def fingerprint(*parts: Any) -> str:
 
 
 def _feed(digest: Any, value: Any) -> None:
-    """Add a value to a digest: arrays by their bytes, modules by make and weights, anything else by its words."""
+    """Add a value to a digest.
+
+    Arrays count by their bytes, modules by make and weights, anything else by its words.
+    """
     if isinstance(value, nn.Module):
         value = [repr(value), dict(value.state_dict())]
     elif is_source(value):
@@ -314,7 +323,7 @@ def _feed(digest: Any, value: Any) -> None:
 
 
 def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
-    """Return the (K,) share of positives of each label: the given one, the identified one, or None.
+    """Return each label's share of positives (K,): given, identified, or None.
 
     Shares with names, in a mapping or a Series, are matched by them. One number is a cardinality, spread over the
     labels as their known positives are.
@@ -349,7 +358,9 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
 
 
 def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
-    """Return values with names as a list in the order of the labels; anything else as it is.
+    """Return named values as a list in the order of the labels.
+
+    Values without names are returned as they are.
 
     Args:
         unnamed: The value of a label that is not named; None refuses it.
@@ -369,10 +380,10 @@ def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: fl
 
 
 def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
-    """Return (K,) weights of the labels' known positives, 1 for one that is not named.
+    """Return the weights (K,) of the labels' known positives.
 
-    "balanced" is the number of a label's other entries (known negatives, or where none is known, all others) over
-    that of its known positives, between 1 and 100.
+    A label that is not named has 1. "balanced" is the number of a label's other entries (known negatives, or where
+    none is known, all others) over that of its known positives, between 1 and 100.
     """
     if given is None:
         return None

@@ -1,4 +1,4 @@
-"""What items say that a run did not see: where to end, how to scale, and which scores are to be trusted."""
+"""Validation: held-out rows choose epochs, scaling and decisions."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _SAYS_NOTHING = " (the validation rows show no label in both classes)"
 
 @dataclass(frozen=True, eq=False)
 class ValidationPlan:
-    """The rows that will judge a fit: none, those of a given pair, some held out, or all of few, in folds.
+    """Rows that evaluate a fit.
+
+    None, those of a given pair, some that are held out, or, of few, all in folds.
 
     Attributes:
         pair: The items and labels that were given as validation, read; None where none were.
@@ -68,7 +70,10 @@ class ValidationPlan:
 def validate(
     options: FitOptions, training_set: TrainingSet, method: type[Method], plan: ValidationPlan
 ) -> ValidationResult:
-    """Train without the rows that ``plan`` holds out and return what those say; nothing where it holds none out."""
+    """Train without the held-out rows, and return what those say.
+
+    The result is empty where ``plan`` holds none out.
+    """
     if len(plan.parts) == 1:
         ((train_rows, rows),) = plan.parts
         held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
@@ -85,9 +90,10 @@ def validate(
 
 
 def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationResult:
-    """Return what ``held_out`` says of a model; without it, what a closed form says of its rows, each left out in turn.
+    """Return what held-out rows say of a model.
 
-    So too where ``held_out`` shows no label in both classes, which says nothing of thresholds.
+    Without them, it is what a closed form says of its own rows, each left out in turn. So too where ``held_out``
+    shows no label in both classes, which says nothing of thresholds.
     """
     left_out = model.left_out_logits
     if held_out is not None and (left_out is None or judgeable(held_out.labels).thresholds):
@@ -101,7 +107,7 @@ def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationR
 
 
 def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet | None:
-    """Return the pair (X, Y) that was given as validation, read; None where none was."""
+    """Return the validation pair (X, Y) as read items, if given."""
     if not isinstance(options.validation, tuple | list):
         return None
     (X, Y), reader = options.validation, training_set.reader
@@ -118,7 +124,7 @@ def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet
 def hold_out(
     labels: np.ndarray, validation: Any, *, closed_form: bool, seed: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (rows to train on, rows held out), or None for no validation.
+    """Return (train_rows, held_out_rows), or None for no validation.
 
     Held-out rows are taken from those that can be judged: complete rows where the others show positives only, rows
     with a known entry otherwise. ``"auto"`` holds out .2 of them where negatives are known on at least 50 rows; a
@@ -146,10 +152,10 @@ def hold_out(
 
 
 def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return five pairs (rows to train on, rows left out) that leave every judgeable row out once, where these are few.
+    """Return five pairs (train_rows, held_out_rows) where judgeable rows are few.
 
-    Nothing where they are enough to hold some out, fewer than ten, or of one class: a rule learnt on a fifth of 40 rows
-    is a guess, and training five times on few labels is cheap.
+    Together they leave every judgeable row out once. Nothing where they are enough to hold some out, fewer than ten,
+    or of one class: a rule learnt on a fifth of 40 rows is a guess, and training five times on few labels is cheap.
     """
     can = judgeable(labels)
     rows = np.flatnonzero(can.rows)
