@@ -74,7 +74,7 @@ def test_whatever_step_of_a_fit_fails_the_state_is_the_old_one(monkeypatch):
         "estimator.validate",
         "estimator.train",
         "estimator.learn_decision",
-        "estimator.notes_on",
+        "estimator.all_notes",
     ):
         with monkeypatch.context() as patch:
             patch.setattr(f"labelwise.classifier.{name}", stop)
