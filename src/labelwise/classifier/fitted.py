@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from labelwise import engine
+from labelwise._files import entries_under
 from labelwise._random import torch_seeded
 from labelwise.annotations import Summary
 from labelwise.classifier.options import FitOptions
@@ -128,7 +129,9 @@ class FittedModel:
         record.load_state(network, "network.")
         record.load_state(method, "method.")
         # The inputs' size is that of the weights by now.
-        scaling = read("scaling", lambda kept: InputScaling.from_state(kept, record.under("scaling.")))
+        scaling = read(
+            "scaling", lambda kept: InputScaling.from_state(kept, entries_under(record.arrays, "scaling."))
+        )
         budget, history = config["budget"], config["history"]
         return cls(network.eval(), method.eval(), labels, prior, shape, scaling, history, budget)
 

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import nn
 
 from labelwise import metrics
+from labelwise._files import entries_under
 from labelwise.classifier import artifact
 from labelwise.errors import UserError, listed, repeated, shown
 from labelwise.models import Allowance
@@ -301,15 +302,13 @@ class Record:
         except (TypeError, ValueError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
             raise wrong_entry(self.path, entry, str(error)) from None
 
-    def under(self, prefix: str) -> dict[str, np.ndarray]:
-        """Return the arrays under a prefix, by the rest of their names."""
-        return {k.removeprefix(prefix): v for k, v in self.arrays.items() if k.startswith(prefix)}
-
     def load_state(self, module: nn.Module, prefix: str) -> None:
         """Load a module's weights, which must have its names, shapes and dtypes."""
         own = module.state_dict()
         try:
-            state = {name: torch.from_numpy(value) for name, value in self.under(prefix).items()}
+            state = {
+                name: torch.from_numpy(value) for name, value in entries_under(self.arrays, prefix).items()
+            }
             for name in own.keys() & state.keys():
                 if state[name].dtype != own[name].dtype:
                     raise TypeError(f"{name} is {state[name].dtype}, not {own[name].dtype}")
