@@ -17,20 +17,10 @@ from labelwise.errors import listed
 from labelwise.models import FeatureScaling
 
 _STEPS = (
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "backbone_learning_rate",
-    "head_start",
-    "label_weights",
-    "strong_view",
-    "patience",
-    "select",
-    "accumulate",
-    "precision",
-    "on_epoch",
+    *("epochs", "batch_size", "learning_rate", "backbone_learning_rate", "head_start", "label_weights"),
+    *("strong_view", "patience", "select", "accumulate", "precision", "on_epoch"),
 )
-"""What only training steps read."""
+"""Options and arguments that training steps alone read."""
 _MEANINGS = {
     "unlisted": "every entry of the labels is listed",
     "minus_one": "no entry of the labels is -1",
