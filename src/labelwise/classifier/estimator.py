@@ -144,6 +144,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             without any, and after ``load``.
         history_, notes_, seconds_, skipped_: One record an epoch; sentences on what was assumed; wall time; items
             that could not be read.
+        reader_, fitted_, decision_: The parts of a fitted classifier: how items are read, what was trained, how
+            scores become probabilities and label sets. Most other attributes are views of them; of these the
+            decision's alone can be replaced.
     """
 
     reader_: ItemReader
