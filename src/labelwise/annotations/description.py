@@ -162,6 +162,7 @@ def describe(
     setting = _setting(row_positives, row_negatives, full, partly)
     negatives_known = bool(negatives.any())
     identified = negatives_known or setting == "full"
+    # Partly known rows of positives alone, beside full ones: negatives were not written down there.
     noted_only = bool(full.any()) and not row_negatives[partly].any()
     priors = _shares(matrix[full] if noted_only else matrix, setting) if identified else None
 

@@ -51,6 +51,7 @@ def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
         rows = random.permutation(np.flatnonzero(kind))
         if not len(rows):
             continue
+        # Shares are nested: what rounding gave to one kind is taken from the next.
         share = _apportion(room * len(rows) / left, len(rows))
         if kind is positive:
             part[rows] = _stratify(matrix[rows] == 1, share, int(random.integers(2**32)))

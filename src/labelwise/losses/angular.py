@@ -168,6 +168,7 @@ def on_logits(
         else:
             slope = torch.ones_like(value) if any(needs) else None
         if slope is not None and not any(needs[1:]):
+            # Where scale or margin learn, ``pull`` goes on from the gradient in the logits.
             inner.to_cosines(slope)
         return value, slope
 
@@ -239,8 +240,10 @@ class _ShiftedAngle:
         self, c: Tensor, part: Tensor | float, s: Tensor, m: Tensor, floor: float, whole: bool = False
     ) -> None:
         self.c, self.part, self.s, self.floor = c.clamp(-1, 1), part, s, math.sqrt(floor)
+        # cos(theta + m) = cos theta cos m - sin theta sin m: no arccos, whose slope is infinite at 1.
         self.sine = torch.addcmul(c.new_ones(()), self.c, self.c, value=-1).sqrt_()
         if whole and isinstance(part, Tensor):
+            # Between no shift and m a lerp is exact at shares of 0 and 1, and needs no cosine an entry.
             self.cos_m, self.sin_m = torch.ones_like(m).lerp(m.cos(), part), m.sin() * part
         else:
             self.cos_m, self.sin_m = (m * part).cos(), (m * part).sin()

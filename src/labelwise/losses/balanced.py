@@ -185,6 +185,7 @@ def _line(like: Tensor, angles: AngleMoments, side: str) -> tuple[Tensor, Tensor
     mean, variance = means[side], positive if side == "positive" else negative
     a = ((negative + positive) / 2 / variance).sqrt()
     valid = (negative > 0) & (positive > 0) & torch.isfinite(negative + positive + sum(means.values()))
+    # A label without usable moments keeps its angles: a = 1 and b = 0.
     a = torch.where(valid, a, 1.0)
     return a, torch.where(valid, (1 - a) * mean, 0.0)
 

@@ -54,6 +54,7 @@ def reduce(values: Tensor, weights: Tensor | None = None, how: str = "mean") -> 
         return _mean(weighted)
     if how == "sum":
         return weighted.sum()
+    # All weights may be 0: the loss is then 0, with a gradient of 0.
     return weighted.sum() / weights.sum().clamp(min=torch.finfo(values.dtype).tiny)
 
 

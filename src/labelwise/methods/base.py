@@ -187,6 +187,7 @@ class Problem:
             )
         rows = self.labels[self.groups["incomplete"]]
         unknown = (rows == -1).sum(0)
+        # Known positives are taken off, since none is expected twice; a given prior may promise fewer than are known.
         expected = self.prior * len(rows) - (rows == 1).sum(0)
         return np.asarray(np.clip(expected / np.maximum(unknown, 1), 0.0, 1.0))
 
@@ -247,6 +248,7 @@ def head_rate(trainer: Trainer) -> float:
     for group in groups:
         if any(id(parameter) in head for parameter in group["params"]):
             return float(group["lr"])
+    # A stage may train no parameter of the head.
     return float(groups[0]["lr"])
 
 
@@ -338,6 +340,7 @@ class Method(nn.Module):
         The outputs are logits or cosines.
         """
         if self.spec.head == "cosine":
+            # A cosine has no intercept, and the closed form does: a constant coordinate carries it.
             constant = self.problem.tune == "head" or self.starts_from_ridge
             return CosineHead(n_features, self.problem.n_labels, constant=constant)
         return LinearHead(n_features, self.problem.n_labels)
@@ -412,6 +415,7 @@ class Method(nn.Module):
         They order items where float32 scores near 1 are tied.
         """
         if type(self).score is not Method.score:
+            # A score of 0 or 1 has no logit.
             return torch.logit(self.score(outputs).double(), eps=1e-15)
         return outputs.scores.float()
 
@@ -437,6 +441,7 @@ class Method(nn.Module):
             by_label = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
             weights = by_label if weights is None else weights * by_label
         if ranks() == 1:
+            # The order of sums of one process, which several equal to rounding alone.
             return reduce(values, weights, how="mean" if over == "entries" else "weighted")
         if over == "weights":
             return batch_mean(values, weights)

@@ -133,6 +133,10 @@ class DualRelationLearning(Method):
                 "K x K products do not fit.",
             ),
             Departure(
+                "On a whole network the backbone moves with the projector; the original's features are fixed.",
+                "Both make the features that step C brings between the classifiers.",
+            ),
+            Departure(
                 "A batch mixes complete and incomplete rows; the original draws 64 of each.",
                 "One batch a step.",
             ),
@@ -193,6 +197,7 @@ class DualRelationLearning(Method):
             return
         soft = pool.state["soft"].copy()
         waiting = candidates[np.isnan(soft[candidates]).any(1)]
+        # In equal parts before every epoch, whatever joined before.
         due = round(float(self.hp.joining) * len(candidates) * (pool.epoch - warm) / rounds)
         many = due - (len(candidates) - len(waiting))
         if many <= 0:

@@ -91,6 +91,7 @@ class FlatMatch(Consistency):
         for p in parameters:
             p.grad = None
         second = self.labelled_part(batch, *views)
+        # The second pass leaves no trace in the running statistics: theta is where the network is judged.
         with _moved(parameters, g, self.hp.rho), frozen_statistics(trainer.network):
             trainer.forward(second)
             loss = self.known_loss(batch, second.outputs["weak"].scores)
@@ -165,4 +166,5 @@ def _moved(
     finally:
         with torch.no_grad():
             for p, value in zip(parameters, before, strict=True):
+                # Copied, not subtracted: a sum taken back is not what it was.
                 p.copy_(value)

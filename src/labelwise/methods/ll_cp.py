@@ -48,6 +48,7 @@ class LargeLossPermanentCorrection(LargeLoss):
         """
         flipped = batch.state["flipped"]
         if batch.epoch > 1:
+            # Those turned before are no candidates, so that each step turns as many more.
             flipped = flipped | self.largest(batch.scores, (batch.labels == -1) & ~flipped, self.hp.rate)
             assert batch.write is not None
             batch.write("flipped", flipped)

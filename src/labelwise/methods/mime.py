@@ -156,6 +156,7 @@ class MutualLabelEnhancement(Method):
         """
         (outputs,) = batch.outputs.values()
         spread, divergence = outputs.parts
+        # The output is linear in z: the mean of S samples of z is one normal number a label.
         drawn = outputs.scores + spread * self.noise(batch).to(spread)
         labels = torch.where(batch.state["found"] == 1, 1, batch.labels)
         values = losses.assume_negative(drawn, labels) + self.hp.beta * divergence

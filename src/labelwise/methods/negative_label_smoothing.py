@@ -35,6 +35,10 @@ class NegativeLabelSmoothing(NegativeByAssumption):
                 "A baseline without released code or coefficient.",
                 option="epsilon",
             ),
+            Departure(
+                "A known negative is not smoothed; the original's labels are positive or unknown.",
+                "Nothing is assumed of it.",
+            ),
         ),
     )
 

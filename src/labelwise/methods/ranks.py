@@ -55,6 +55,7 @@ def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
     weights = torch.ones_like(values) if weights is None else weights.to(values).expand_as(values)
     weighted, count = values * weights, weights.sum()
     total, whole = batch_sum(torch.stack([weighted.sum(), count]).unsqueeze(0), 0)
+    # No entry may have a weight: the mean is then 0, with a gradient of 0.
     mean: Tensor = total / whole.clamp(min=torch.finfo(values.dtype).tiny)
     return mean
 
@@ -70,6 +71,7 @@ def whole_batch(rows: Tensor) -> Tensor:
     counts = [rows.new_zeros((), dtype=torch.int64) for _ in range(world)]
     torch.distributed.all_gather(counts, rows.new_tensor(len(rows), dtype=torch.int64))
     sizes = [int(count) for count in counts]
+    # Processes exchange equal shapes alone, and their parts may differ by a row.
     padded = rows.new_zeros(max(sizes), *rows.shape[1:])
     padded[: len(rows)] = rows
     parts = [torch.empty_like(padded) for _ in range(world)]
@@ -100,4 +102,5 @@ class _SumOverRanks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
+        # Data-parallel training divides the sum of gradients by W.
         return grad * ranks()

@@ -9,6 +9,7 @@ from labelwise.methods.base import Method, Pool, Stage
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
 from labelwise.models import Outputs, logits, probabilities, start_from_ridge
 
+# A sigmoid has slope 1/4 at 0: with 4, a score near one half is the regression's output.
 _SLOPE = 4.0
 
 

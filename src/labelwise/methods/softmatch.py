@@ -115,6 +115,7 @@ class SoftMatch(Consistency):
         self.mean_probability.lerp_(torch.where(count > 0, average, self.mean_probability), 1 - decay)
         aligned = self.align(p) if self.hp.align else p
         confidence = torch.where(labels == 1, aligned, 1 - aligned)
+        # Each sign has its own mean: rare positives are less sure than negatives.
         for side in (0, 1):
             member = mask * (labels == side)
             n = batch_sum(member, 0)
@@ -122,6 +123,7 @@ class SoftMatch(Consistency):
             variance = batch_sum((confidence - mean) ** 2 * member, 0) / (n - 1).clamp(min=1)
             mu, v = self.mean_confidence[side], self.variance_confidence[side]
             mu.lerp_(torch.where(n > 0, mean, mu), 1 - decay)
+            # A single entry has no variance.
             v.lerp_(torch.where(n > 1, variance, v), 1 - decay)
         return labels, self.weight(confidence, labels)
 

@@ -200,6 +200,7 @@ def _fit_offset(x: Floats, y: Labels, centre: tuple[float, float], shrinkage: fl
 
     They say nothing of a slope; b is hardly shrunk.
     """
+    # Platt's targets, which keep b finite where all entries agree.
     target = (len(y) + 1) / (len(y) + 2) if y[0] == 1 else 1 / (len(y) + 2)
     return _newton(x, np.full(len(y), target), centre, min(shrinkage, 1e-6), slope=centre[0])
 

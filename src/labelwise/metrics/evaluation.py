@@ -296,6 +296,7 @@ def evaluate(
     chosen = _metric_names(metrics)
     unknown = Y < 0
     rows: NDArray[np.bool_] = np.asarray((Y >= 0).any(axis=1))
+    # Before rows are left out: the note tells of all items.
     n_alone = int((rows & ~judgeable(Y).rows).sum())
     if fair_rows:
         rows &= judgeable(Y).rows

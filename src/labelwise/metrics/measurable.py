@@ -87,6 +87,7 @@ def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
     known = labels >= 0
     full: NDArray[np.bool_] = np.asarray(known.all(axis=1))
     negative: NDArray[np.bool_] = np.asarray((labels == 0).any(axis=1))
+    # Rows of positives alone beside full ones tell by their form that negatives were not written down.
     only_full = bool(full.any() and negative.any() and not (negative & ~full).any())
     rows: NDArray[np.bool_] = full if only_full else np.asarray(known.any(axis=1))
     both = both_signs_known(labels[rows])

@@ -43,6 +43,7 @@ def cuts(positive: Scores, negative: Scores) -> Cuts:
     negative = np.sort(negative)
     below = np.searchsorted(negative, low_to_high, "left")
     not_above = np.searchsorted(negative, low_to_high, "right")
+    # The next lower score of either class, so that a threshold lies between two scores that occur.
     lower = np.concatenate([low_to_high[:1], low_to_high[:-1]]).astype(np.float64)
     if len(negative):
         nearest = negative[np.maximum(below - 1, 0)]

@@ -344,6 +344,7 @@ def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] 
     for rows in row_blocks(n, width):
         s = scores[rows] if among is None else np.where(among[rows], scores[rows], -np.inf)
         count = counts[rows, None]
+        # All above the count-th score, then its ties from the left until the count is full.
         cut = np.take_along_axis(np.sort(s, axis=1), np.clip(width - count, 0, width - 1), axis=1)
         above, tied = s > cut, s == cut
         missing = count - above.sum(axis=1, keepdims=True)

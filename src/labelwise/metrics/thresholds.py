@@ -149,6 +149,7 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
 
     Micro-F1 is taken on rows that the thresholds were not learnt on.
     """
+    # A seed of its own: the same labels give the same thresholds.
     order = generator(0, "threshold folds").permutation(len(labels))[:_MOST_ROWS]
     if len(order) < _FEWEST_ROWS:
         return STEPS[0]
@@ -166,6 +167,7 @@ def _least_shrunk(labels: Labels, z: Floats, both: NDArray[np.bool_]) -> Step:
         known = (labels[held_out] >= 0) & both
         for step, at in _thresholds(labels[rest], z[rest], learnable, STEPS).items():
             predicted = (z[held_out] >= at) & known
+            # Counts of all folds together: the micro-F1 of a fold with few positives says little.
             hits[step] += int((predicted & (labels[held_out] == 1)).sum())
             calls[step] += int(predicted.sum())
     micro = {step: 2 * hits[step] / max(positives + calls[step], 1) for step in STEPS}

@@ -208,9 +208,11 @@ class AngleMoments:
         empty = self.counts == 0
         new = np.where(empty, np.where(old_means > 0, old_means, np.pi / 2), self.means)
         means = (1 - weight) * new + weight * old_means
+        # Squared deviations from the smoothed mean: those from the new mean, and its shift.
         around = self.squares + self.counts * (self.means - means) ** 2
         variances = (1 - weight) * around / np.maximum(self.counts - 1, 1) + weight * old_variances
         variances = np.maximum(variances, variance_floor)
+        # One entry has no variance: both sides then get the same one, which changes no angle.
         few = (self.counts < 2).any(axis=0)
         variances[:, few] = np.where(self.counts >= 2, variances, 0).max(axis=0)[few]
         variances = np.maximum(variances, variance_floor)

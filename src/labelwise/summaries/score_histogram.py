@@ -130,6 +130,7 @@ class ScoreHistogram:
             self._open, self._remaining - totals[labels, digit] + inside, self._remaining
         )
         if self._level + 1 == len(self._score_digits):
+            # All ties at the threshold are selected: no pass over ids is needed.
             unambiguous = self._remaining == inside
             self._ids[unambiguous] = np.uint32(0xFFFFFFFF)
             self._open &= ~unambiguous
@@ -192,6 +193,7 @@ def _ordered_bits(values: NDArray[np.float32], largest: bool) -> NDArray[np.uint
 
     For the lowest scores they ascend with them; both zeros get one key.
     """
+    # Adding 0 makes one zero of -0 and 0.
     bits = (values + np.float32(0)).view(np.int32) if not largest else (np.float32(0) - values).view(np.int32)
     return (bits ^ ((bits >> 31) | np.int32(-(2**31)))).view(np.uint32)
 

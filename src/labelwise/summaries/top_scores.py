@@ -197,6 +197,7 @@ class TopScores:
             self._values[label], self._ids[label] = buffer, buffer_ids
         if needed > len(buffer) or cut:
             values, ids = np.concatenate([buffer[:fill], values]), np.concatenate([buffer_ids[:fill], ids])
+            # Cut by a partition only when full, at twice the count: linear time in all.
             if needed > count:
                 values, ids, self._floor[label], self._last[label] = _highest(values, ids, count)
             fill, needed = 0, len(values)

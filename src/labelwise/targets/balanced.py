@@ -112,6 +112,7 @@ def balanced_refresh(
     for rows, cosines in similarities():
         part = targets[rows]
         negatives.update(cosines, rows.start, part == 0)
+        # The kept negatives are known after the last chunk, and need a second pass.
         if negatives_of == "all":
             angles.update(_angles(cosines), part)
     keep = targets == 1

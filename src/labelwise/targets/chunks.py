@@ -31,6 +31,7 @@ def cosine_chunks(features: NDArray[Any], directions: NDArray[Any], rows: int) -
 
     A row of zeros has cosine 0 with everything. The chunks are column-major: selections read label by label.
     """
+    # In float64, so that a direction's length does not hang on the order of a float32 sum.
     lengths = np.linalg.norm(directions.astype(np.float64), axis=1, keepdims=True)
     unit = (directions / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 

@@ -99,6 +99,7 @@ def self_paced_negatives(
         raise UserError(f"proportion is {proportion}: give a share between 0 and 1.")
     if rounds < 1:
         raise UserError(f"rounds is {rounds}: give at least 1 (the epochs left after the warm-up).")
+    # Counted at the start: each round adds the same number, whatever was frozen before.
     at_start = np.count_nonzero(y == -1, axis=0) if unknown_at_start is None else as_array(unknown_at_start)
     chunks = probabilities if callable(probabilities) else matrix_chunks(probabilities)
 

@@ -49,6 +49,7 @@ def expected_prior(
         over = prior > 1
         if not over.any():
             return prior
+        # Each round cuts one prior more to 1, so that the loop ends.
         full |= over
 
 
@@ -116,6 +117,7 @@ def pseudo_labels_from_chunks(
     kept_positives = (positive_share * share * unknown).astype(np.int64)
     kept_negatives = (negative_share * (unknown - positives)).astype(np.int64)
 
+    # All but the sure negatives, the one large group: what is held in memory stays small.
     top = TopScores(unknown - kept_negatives)
     for rows, scores in chunks():
         top.update(scores, rows.start, None if labels is None else labels[rows] == -1)
@@ -123,6 +125,7 @@ def pseudo_labels_from_chunks(
 
     result = np.zeros((n, n_labels), np.int8) if labels is None else np.maximum(labels, 0)
     for label, (ids, values) in enumerate(zip(selection.ids, selection.scores, strict=True)):
+        # By rank again, so that ties go as they went above.
         first = TopScores(kept_positives[label : label + 1])
         first.update(values[:, None], ids)
         result[ids, label] = -1

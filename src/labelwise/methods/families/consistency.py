@@ -82,6 +82,7 @@ class Consistency(Method):
         groups, size = self.problem.groups, self.budget.batch_size
         natural = len(groups["unlabelled"]) / max(len(groups["labelled"]), 1)
         labelled = max(1, round(size / (1 + min(self.hp.unlabelled_ratio, natural))))
+        # Rows that are fully known have no unknown entry for a strong view to learn.
         whole = len(groups["labelled"]) == len(groups["complete"])
         both = ("weak", "strong")
         return [
@@ -124,6 +125,7 @@ class Consistency(Method):
 
         These are the known entries of the first ``len(scores)`` rows.
         """
+        # The rows of the labelled part stand first in a batch.
         part = replace(batch, labels=batch.labels[: len(scores)])
         values = losses.ignore_unknown(scores, part.labels)
         return self.mean(values, part, weights=(part.labels >= 0).to(values.dtype), over="weights")

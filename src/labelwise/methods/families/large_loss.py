@@ -74,6 +74,7 @@ class LargeLoss(NegativeByAssumption):
         chosen = torch.zeros_like(among)
         present = int(torch.count_nonzero(among))
         due = float(self.carried) + share * present
+        # Rounding may leave a sum of shares just below the whole number that it is.
         count = min(int(due + 1e-6), present)
         self.carried.fill_(min(due - count, 1.0))
         if count:

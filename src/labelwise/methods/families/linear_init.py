@@ -67,6 +67,7 @@ class LinearInit(Method):
             epochs=self.budget.epochs - first,
             optimisers={"main": self.optimiser(learning_rate=rate)},
             ridge_start=stage.ridge_start and not first,
+            # The first stage has drawn what a first refresh draws (ROLE's estimates), and it lives on.
             refresh=stage.refresh and not first,
         )
         return [stage for stage in (linear, whole) if stage.epochs]

@@ -94,6 +94,11 @@ DEPARTURES = (
         "One default for all shares.",
     ),
     Departure(
+        "Where no negative is known, the warm-up takes unknown entries of all rows for negatives; the papers' "
+        "labelled rows are complete.",
+        "Positives alone teach a network to say yes.",
+    ),
+    Departure(
         "Batches are drawn in a new order in every epoch; CAP's loaders keep one order.",
         "An order that never changes puts the same items together for ever.",
     ),
@@ -120,6 +125,7 @@ class SelfTraining(Method):
         if share is None:
             share = min(0.5, max(1 / 16, 1.25 * len(problem.groups["fair"]) / max(problem.n_items, 1)))
         labelled = max(1, round(share * size))
+        # The warm-up reads known entries alone, and so rows that show both signs where there are some.
         first = "fair" if self._has_judgeable_rows else problem.assumed_negative_group
         strong = ("strong",)
         stages = [
@@ -131,6 +137,7 @@ class SelfTraining(Method):
                 views={"fair": strong, "unfair": strong},
                 refresh=True,
                 ema=self.hp.ema_decay,
+                # The head of the warm-up goes on.
                 **({"ridge_start": False} if warm else {}),
             ),
         ]
@@ -155,6 +162,7 @@ class SelfTraining(Method):
             return problem.assumed_negative
         labels = np.full_like(problem.labels, -1)
         labels[judgeable] = problem.labels[judgeable]
+        # A closed form needs a positive, which these few rows may lack.
         return labels if (labels == 1).any() else problem.labels
 
     @property
