@@ -87,6 +87,8 @@ def both_signs_known(labels: Matrix, least: int = 1) -> npt.NDArray[np.bool_]:
 
     Each has ``least`` of either in ``labels`` (n, K).
     """
+    if least == 1:
+        return np.asarray((labels == 1).any(axis=0) & (labels == 0).any(axis=0))
     few = np.minimum((labels == 1).sum(axis=0), (labels == 0).sum(axis=0))
     return np.asarray(few >= least)
 

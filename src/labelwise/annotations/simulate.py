@@ -14,7 +14,7 @@ import numpy as np
 from labelwise._random import generator
 from labelwise.annotations.codes import check_seed, share_of
 from labelwise.annotations.matrix import as_matrix
-from labelwise.annotations.readers import Matrix
+from labelwise.annotations.readers import Matrix, is_sparse
 from labelwise.errors import UserError, near
 
 __all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]
@@ -128,7 +128,7 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
 
 
 def _wholly_known(Y: Any) -> Matrix:
-    if hasattr(Y, "tocsr"):
+    if is_sparse(Y):
         raise UserError(
             "Y is a sparse matrix, and an entry that it does not store may be unknown: give Y.toarray() where it means"
             " that the label is absent"

@@ -19,7 +19,6 @@ from labelwise.metrics.evaluation import (
     PerLabel,
     evaluate,
 )
-from labelwise.metrics.intervals import Interval, bootstrap
 from labelwise.metrics.measurable import Judgeable, judgeable
 from labelwise.metrics.ranking import (
     ObservedAveragePrecisionWarning,
@@ -38,7 +37,7 @@ from labelwise.metrics.rules import (
     decide,
     rule_from_dict,
 )
-from labelwise.metrics.spread import vca, vdfd
+from labelwise.metrics.spread import Interval, bootstrap, vca, vdfd
 from labelwise.metrics.thresholds import learn_thresholds
 
 __all__ = [
