@@ -18,7 +18,7 @@ from benchmarks.local import sets
 from benchmarks.local.grid import CEILING, SLOW, Grid
 from labelwise import analysis, plots
 from labelwise.experiments import Job
-from labelwise.experiments.shards import read_shards
+from labelwise.experiments.results import read_shards
 
 FLOOR = "ridge"
 ORACLE = "bce_single_positive_all_negatives"

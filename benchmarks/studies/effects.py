@@ -29,7 +29,7 @@ from benchmarks.common import LOCAL, place, script_parser, write_rows
 from benchmarks.local import run as local
 from benchmarks.local import sets
 from labelwise.experiments import Job, Measured
-from labelwise.experiments.shards import read_shards
+from labelwise.experiments.results import read_shards
 
 SETTINGS = ("5% labelled", "20% labelled")
 SMALL_SETS = ("scene", "yeast", "voc12_animals")

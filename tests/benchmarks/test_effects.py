@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks.local import sets
 from benchmarks.studies import effects
-from labelwise.experiments.shards import write_shard
+from labelwise.experiments.results import write_shard
 
 
 def test_each_pair_switches_one_thing():

@@ -12,7 +12,7 @@ from benchmarks.local import __main__ as local
 from benchmarks.local import page, sets, tables
 from benchmarks.local.grid import GRIDS, Grid
 from benchmarks.studies import effects, paper_size
-from labelwise.experiments.shards import write_shard
+from labelwise.experiments.results import write_shard
 
 SMALL = Grid(
     ("scene", "yeast"),

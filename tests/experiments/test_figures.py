@@ -10,7 +10,7 @@ from labelwise.analysis import theory
 from labelwise.experiments import Tally, collect, load_spec, run_experiment, spec_names
 from labelwise.experiments.experiment import write_tables
 from labelwise.experiments.figures import KINDS, draw_figure, keep_columns, model_columns
-from labelwise.experiments.shards import write_shard
+from labelwise.experiments.results import write_shard
 from labelwise.experiments.spec import OF_RESULTS, Figure
 
 FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from labelwise.errors import UserError
-from labelwise.experiments.shards import locked, write_text
+from labelwise.experiments.results import locked, write_text
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
 

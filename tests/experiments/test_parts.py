@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from labelwise.errors import UserError
 from labelwise.experiments import Job, collect, merge_results, part_of, run_experiment, run_jobs
 from labelwise.experiments import experiment as _experiment
-from labelwise.experiments.devices import visible_devices
-from labelwise.experiments.shards import read_shards
+from labelwise.experiments.results import read_shards
+from labelwise.experiments.runner import visible_devices
 from tests.data.datasets.folders import write_learnable_bag
 from tests.experiments import runner_cases as cases
 

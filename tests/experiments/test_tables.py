@@ -46,7 +46,7 @@ rule = "oracle_cardinality"
 @pytest.fixture
 def results(tmp_path):
     """Shards of both seeds of cap at 5%, and a failure of bbam at 5%, as if they had been run."""
-    from labelwise.experiments.shards import write_shard
+    from labelwise.experiments.results import write_shard
 
     spec = parse_spec(SPEC, "mine")
     for job in spec.jobs():

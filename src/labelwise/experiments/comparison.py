@@ -1,10 +1,12 @@
-"""Published and measured numbers side by side."""
+"""Printed and measured numbers side by side, as Markdown and HTML."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -156,3 +158,160 @@ def _compared(
         state,
         errors[0] if errors else "",
     )
+
+
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:75rem;padding:0 1rem}"
+    "p{max-width:50rem}div{overflow-x:auto}svg{max-width:100%;height:auto}"
+    "table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-variant-numeric:tabular-nums}"
+    "th,td{padding:.25rem .7rem;border-bottom:1px solid #8884;text-align:right;white-space:nowrap;"
+    "vertical-align:top}.word{text-align:left}small{display:block;opacity:.75}"
+    "@media(prefers-color-scheme:dark){body{background:#111;color:#ddd}}"
+)
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """A table: the heads of its columns of words and of numbers, and lines of words and of (number, small print)."""
+
+    title: str
+    words: list[str]
+    numbers: list[str]
+    body: list[tuple[list[str], list[tuple[str, str]]]]
+
+
+def to_markdown(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
+    """Return the tables: printed -> measured ± deviation (difference, seeds), one table a metric and data set.
+
+    ``words`` are sentences to put before them.
+    """
+    lines = [f"# {spec.title}", "", *_between([*_words(spec, rows), *words]), ""]
+    for grid in _grids(spec, rows):
+        head = [*grid.words, *grid.numbers]
+        lines += [f"## {grid.title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+        for words_, cells in grid.body:
+            told = [f"{number} ({small})" if small else number for number, small in cells]
+            lines.append(f"| {' | '.join([*words_, *told])} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = (), figure: str = "") -> str:
+    """Return the same tables as one page that needs no other file; ``figure`` is an SVG to show before them."""
+    parts = [
+        f"<h1>{escape(spec.title)}</h1>",
+        *(f"<p>{escape(word)}</p>" for word in [*_words(spec, rows), *words]),
+        figure,
+    ]
+    for grid in _grids(spec, rows):
+        head = _cells("th", grid.words, [(name, "") for name in grid.numbers])
+        body = "".join(_cells("td", *line) for line in grid.body)
+        parts.append(
+            f"<h2>{escape(grid.title)}</h2><div><table><thead>{head}</thead><tbody>{body}</tbody></table></div>"
+        )
+    return (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(spec.title)}</title>'
+        f'<meta name="viewport" content="width=device-width"><style>{_STYLE}</style>{"".join(parts)}</html>\n'
+    )
+
+
+def _cells(tag: str, words: Iterable[str], numbers: Iterable[tuple[str, str]]) -> str:
+    parts = [f'<{tag} class="word">{escape(word)}</{tag}>' for word in words]
+    for number, small in numbers:
+        parts.append(
+            f"<{tag}>{escape(number)}" + (f"<small>{escape(small)}</small>" if small else "") + f"</{tag}>"
+        )
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+def _words(spec: Spec, rows: Sequence[Compared]) -> list[str]:
+    unit = "In percent. " if spec.percent else ""
+    words = [
+        f"{spec.paper}.",
+        f"{unit}A cell: printed → measured ± standard deviation over seeds (difference, seeds). A difference is given "
+        "only under the decision rule of the printed number; a metric without a rule needs none.",
+    ]
+    if spec.note:
+        words.append(spec.note)
+    if any(row.metric in RULE_METRICS for row in rows):
+        words.append(
+            "oracle_cardinality reads the number of labels of each test item from the truth: only mAP and one-error, "
+            "which need no rule, compare all rows."
+        )
+    words += _notes(rows)
+    return words
+
+
+def _notes(rows: Iterable[Compared]) -> list[str]:
+    notes = {
+        ", ".join(
+            (row.row, row.dataset, setting_of(row.setting, row.fraction), NAMES.get(row.metric, row.metric))
+        )
+        + f": {row.note}."
+        for row in rows
+        if row.note
+    }
+    errors = Counter(row.error for row in rows if row.error and row.state in ("failed", "stopped"))
+    lost = (f"Not measured ({n} number{'s' if n > 1 else ''}): {error}" for error, n in errors.items())
+    return [*sorted(notes), *lost]
+
+
+def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
+    """Return one table a metric, and one a data set where a setting has several fractions."""
+    wide = any(row.fraction is not None for row in rows)
+    several = len({row.setting for row in rows}) > 1
+    grids = []
+    for dataset in dict.fromkeys(row.dataset for row in rows) if wide else [None]:
+        for metric in spec.metrics:
+            mine = [row for row in rows if row.metric == metric and dataset in (None, row.dataset)]
+            if not mine:
+                continue
+            ruled = any(row.rule for row in mine)
+            heads = {"row": True, "setting": several, "rule": ruled, "protocol": True}
+            columns = list(dict.fromkeys(_column(row, wide) for row in mine))
+            by_place = {(_line(row), _column(row, wide)): row for row in mine}
+            # The rules and protocols of a row stand below each other.
+            order = list(dict.fromkeys(row.row for row in mine))
+            body = [
+                (
+                    [word for word, shown in zip(line, heads.values(), strict=True) if shown],
+                    [_cell(by_place.get((line, column)), spec.percent) for column in columns],
+                )
+                for line in sorted(dict.fromkeys(map(_line, mine)), key=lambda line: order.index(line[0]))
+            ]
+            title = NAMES.get(metric, metric.replace("_", " "))
+            words = [head for head, shown in heads.items() if shown]
+            grids.append(_Grid(f"{dataset}: {title}" if dataset else title, words, columns, body))
+    return grids
+
+
+def _line(row: Compared) -> tuple[str, str, str, str]:
+    return row.row, setting_of(row.setting), row.rule, row.protocol
+
+
+def _column(row: Compared, wide: bool) -> str:
+    if not wide:
+        return row.dataset
+    return "all" if row.fraction is None else f"{row.fraction:.0%}"
+
+
+def _cell(row: Compared | None, percent: bool) -> tuple[str, str]:
+    """Return "printed → measured ± deviation", and "difference, seeds" for small print."""
+    if row is None:
+        return "", ""
+    digits = 2 if percent else 4
+    printed = ""
+    if row.printed is not None and row.as_printed:
+        spread = "" if row.printed_std is None else f" ± {row.printed_std:.{digits}f}"
+        printed = f"{row.printed:.{digits}f}{spread} → "
+    if row.measured is None:
+        return printed + row.state, ""
+    spread = "" if row.std is None else f" ± {row.std:.{digits}f}"
+    told = [] if row.difference is None else [f"{row.difference:+.{digits}f}".replace("-", "−")]
+    told.append(f"{row.seeds} seed{'s' if row.seeds > 1 else ''}")
+    return f"{printed}{row.measured:.{digits}f}{spread}", ", ".join(told)
+
+
+def _between(words: Iterable[str]) -> list[str]:
+    """Return paragraphs with an empty line between them."""
+    return [line for word in words for line in (word, "")][:-1]

@@ -9,15 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
-from labelwise.experiments.comparison import Compared, compare, protocol_of
+from labelwise.experiments.comparison import Compared, compare, protocol_of, to_html, to_markdown
 from labelwise.experiments.figures import draw_figure, draw_theory
-from labelwise.experiments.jobs import Job
+from labelwise.experiments.jobs import Job, part_of
 from labelwise.experiments.loading import load_spec
-from labelwise.experiments.parts import merge_results, part_of
-from labelwise.experiments.rendering import to_html, to_markdown
-from labelwise.experiments.results import collect
+from labelwise.experiments.results import collect, locked, merge_results, write_text
 from labelwise.experiments.runner import Progress, Tally, run_jobs
-from labelwise.experiments.shards import locked, write_text
 from labelwise.experiments.spec import Protocol, Spec, Value
 
 if TYPE_CHECKING:

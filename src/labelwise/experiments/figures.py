@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from labelwise.experiments.comparison import NAMES, compare, protocol_of, setting_of
 from labelwise.experiments.jobs import Job
-from labelwise.experiments.shards import writing
+from labelwise.experiments.results import writing
 from labelwise.experiments.spec import OF_RESULTS, Figure, Spec
 
 if TYPE_CHECKING:

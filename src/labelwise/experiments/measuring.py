@@ -18,8 +18,7 @@ from labelwise.classifier import MultiLabelClassifier
 from labelwise.data.datasets import Dataset, Part, read_dataset
 from labelwise.errors import UserError, listed
 from labelwise.experiments.figures import keep_columns, model_columns
-from labelwise.experiments.hiding import hide, spml_split
-from labelwise.experiments.jobs import Job, Measured, Measurement
+from labelwise.experiments.jobs import Job, Labels, Measured, Measurement, hide, spml_split
 from labelwise.experiments.publications import DATASETS
 from labelwise.methods import get
 
@@ -38,7 +37,6 @@ _CLASSIFIER = (
     "patience",
 )
 _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
-Labels = NDArray[np.int8]
 
 
 @dataclass(frozen=True)
