@@ -306,7 +306,7 @@ class _Pass:
             )
 
     def _width(self) -> int:
-        return int(getattr(self.backbone, "n_features", 0))
+        return BackboneCapabilities.of(self.backbone).n_features or 0
 
     def _sorted_bad(self) -> list[BadItem]:
         return sorted(self.bad, key=lambda item: item.row)
