@@ -23,15 +23,29 @@ RARE = 10
 class Summary:
     """The facts of an annotation matrix (n items, K labels).
 
-    ``setting``: see the package's page. ``positives``, ``negatives``, ``unknown``: (K,) int64 counts of the
-    entries of each label. ``rows_fully_known``, ``rows_partly_known``, ``rows_unknown``: numbers of rows, n
-    in all; ``rows_without_positive``: rows without a known positive. ``labels_without_positive``,
-    ``labels_without_negative``, ``rare_labels`` (1 to 9 known positives): names. ``cardinality``: mean number
-    of relevant labels of the fully known rows, None where there are none or no negative is known.
-    ``positives_per_row``: mean number of known positives of all rows. ``share_unknown``: of all n x K
-    entries, in [0, 1]. ``negatives_known``: whether any negative is. ``prior_identified``: whether
-    ``priors`` has a number for every label. ``not_identified``: sentences on what these annotations
-    cannot tell. ``notes``: sentences on what was guessed when the labels were read.
+    Attributes:
+        n_items: n.
+        n_labels: K.
+        label_names: K names.
+        setting: see the package's page.
+        positives: (K,) int64 counts of each label's known positives.
+        negatives: (K,) int64, of its known negatives.
+        unknown: (K,) int64, of its unknown entries.
+        rows_fully_known: number of rows; with the next two n in all.
+        rows_partly_known: likewise.
+        rows_unknown: likewise.
+        rows_without_positive: number of rows without a known positive.
+        labels_without_positive: names.
+        labels_without_negative: names.
+        rare_labels: names of the labels with 1 to 9 known positives.
+        cardinality: mean number of relevant labels of the fully known rows, None where there are none or no negative
+            is known.
+        positives_per_row: mean number of known positives of all rows.
+        share_unknown: of all n x K entries, in [0, 1].
+        negatives_known: whether any negative is.
+        prior_identified: whether ``priors`` has a number for every label.
+        not_identified: sentences on what these annotations cannot tell.
+        notes: sentences on what was guessed when the labels were read.
     """
 
     n_items: int

@@ -22,10 +22,13 @@ BLOCK_ENTRIES = 1 << 19
 class Annotations:
     """Annotation matrix and the names of its labels.
 
-    ``matrix`` (n, K) int8 holds 1 (relevant), 0 (irrelevant) and -1 (unknown), C-contiguous, n and K at least
-    1; it shares the memory of the array it was made from where that was such a matrix already.
-    ``label_names`` are K different strings, none blank or with control characters. ``notes`` are sentences on
-    what was guessed when the labels were read. Anything else is a UserError.
+    Anything that is not as below is a UserError.
+
+    Attributes:
+        matrix: (n, K) int8 of 1 (relevant), 0 (irrelevant) and -1 (unknown), C-contiguous, n and K at least 1; it
+            shares the memory of the array it was made from where that was such a matrix already.
+        label_names: K different strings, none blank or with control characters.
+        notes: sentences on what was guessed when the labels were read.
     """
 
     matrix: Matrix
@@ -67,12 +70,22 @@ def as_matrix(
 ) -> Matrix:
     """Return the annotation matrix of ``Y``, checked.
 
-    It is (n, K) int8, C-contiguous. Every boundary calls this.
+    Every boundary calls this.
 
-    ``Y`` is anything but names that ``parse`` reads, and the options are those of ``parse``. An int8
-    C-contiguous array comes back as itself, not a copy, where -1 means unknown. ``argument`` is what error
-    messages call it. Raises UserError for a wrong shape, an empty matrix, a value outside the three states (with
-    row and label), or a sparse matrix where ``unlisted`` does not say what its unstored entries are.
+    Args:
+        Y: anything but names that ``parse`` reads.
+        argument: what error messages call it.
+        unlisted: as in ``parse``.
+        minus_one: as in ``parse``.
+        empty: as in ``parse``.
+
+    Returns:
+        (n, K) int8, C-contiguous. An int8 C-contiguous array comes back as itself, not a copy, where -1 means
+        unknown.
+
+    Raises:
+        UserError: for a wrong shape, an empty matrix, a value outside the three states (with row and label), or a
+            sparse matrix where ``unlisted`` does not say what its unstored entries are.
     """
     codes = Codes.named(minus_one, empty)
     if isinstance(Y, Annotations):

@@ -31,21 +31,25 @@ def parse(
 ) -> Annotations:
     """Read annotations of any kind; the package's page says how.
 
-    ``Y``: an (n, K) array, masked array, torch tensor, nested list, pandas or polars frame or scipy sparse
-    matrix with entries 1, 0, and -1, NaN, None or NA for unknown; or n cells of label names (a list or Series
-    of lists or of joined names, see ``parse_names``). ``label_names``: K names; for a frame, for names and
-    for Annotations they choose and order the labels. ``unlisted``: what a sparse matrix's unstored entry, or a
-    name that a row does not list, is: ``"unknown"`` or ``"absent"``; None is "unknown" for names, and refused
-    for a sparse matrix; it changes nothing elsewhere. ``minus_one``: what -1 means, and ``empty``: what NaN,
-    None, NA, a masked entry or an empty cell means, ``"unknown"`` or ``"absent"``. ``separator`` and
-    ``name_key`` are those of ``parse_names``.
+    Args:
+        Y: (n, K) array, masked array, torch tensor, nested list, pandas or polars frame or scipy sparse matrix with
+            entries 1, 0, and -1, NaN, None or NA for unknown; or n cells of label names (a list or Series of lists or
+            of joined names, see ``parse_names``).
+        label_names: K names; for a frame, for names and for Annotations they choose and order the labels.
+        unlisted: what a sparse matrix's unstored entry, or a name that a row does not list, is: ``"unknown"`` or
+            ``"absent"``; None is "unknown" for names, and refused for a sparse matrix; it changes nothing elsewhere.
+        minus_one: what -1 means, ``"unknown"`` or ``"absent"``.
+        empty: what NaN, None, NA, a masked entry or an empty cell means, likewise.
+        separator: that of ``parse_names``.
+        name_key: that of ``parse_names``.
 
-    The ``notes`` of the result say what was guessed: a separator, codes that look like another convention, names
-    that look like syntax or like each other.
+    Returns:
+        The matrix with its label names. Its ``notes`` say what was guessed: a separator, codes that look like another
+        convention, names that look like syntax or like each other.
 
-    Raises UserError, in one line, for an empty matrix, a wrong shape, a value outside the three states (with
-    its row and label), names that are double, unknown or of another number than the labels, or hold control
-    characters.
+    Raises:
+        UserError: in one line, for an empty matrix, a wrong shape, a value outside the three states (with its row and
+            label), names that are double, unknown or of another number than the labels, or hold control characters.
     """
     codes = Codes.named(minus_one, empty)
     if unlisted is not None:
@@ -124,21 +128,25 @@ def parse_names(
     empty: str = "unknown",
     name_key: str | None = None,
 ) -> Annotations:
-    """Read one cell of label names a row.
+    """Read one cell of label names a row; the package's page says how.
 
-    The package's page says how cells are read.
+    Args:
+        values: n cells, each a list (tuple, set, array) of names, a dict of states by name, a list of objects, text
+            of joined names, text that spells any of these, or empty.
+        unlisted: what a label is that a row does not list, ``"unknown"`` (-1) or ``"absent"`` (0; an empty list is
+            all 0).
+        label_names: the labels, in order; by default all names that occur, sorted.
+        separator: between the names of a text; by default it is found in the column; ``" "`` stands for any
+            whitespace.
+        extra: what to do with a name that ``label_names`` has not, ``"refuse"`` or ``"ignore"`` (the row counts as
+            one that somebody labelled).
+        minus_one: what the state -1 means.
+        empty: what all labels of a row are whose cell is empty, and a label whose state is.
+        name_key: the key of the name where cells hold objects.
 
-    ``values``: n cells, each a list (tuple, set, array) of names, a dict of states by name, a list of objects,
-    text of joined names, text that spells any of these, or empty. ``unlisted``: what a label is that a row does
-    not list, ``"unknown"`` (-1) or ``"absent"`` (0; an empty list is all 0). ``empty``: what all labels of a row
-    are whose cell is empty, and a label whose state is. ``minus_one``: what the state -1 means. ``label_names``:
-    the labels, in order; by default all names that occur, sorted. ``separator``: between the names of a text; by
-    default it is found in the column; ``" "`` stands for any whitespace. ``name_key``: the key of the name where
-    cells hold objects. ``extra``: what to do with a name that ``label_names`` has not, ``"refuse"`` or
-    ``"ignore"`` (the row counts as one that somebody labelled).
-
-    Raises UserError for a cell that cannot be read, a name that ``label_names`` has not, no name at all, or
-    text that may be one name or several.
+    Raises:
+        UserError: for a cell that cannot be read, a name that ``label_names`` has not, no name at all, or text that
+            may be one name or several.
     """
     absent = state_of("unlisted", unlisted)
     codes = Codes.named(minus_one, empty)

@@ -98,14 +98,18 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
 def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str = "random") -> Matrix:
     """Keep all labels of some rows, and none of the others.
 
-    These are int(labelled_fraction x n) rows.
+    A larger fraction keeps the rows of a smaller one besides others. scikit-learn's splitters draw the permutation of
+    rule "cap" too: with one seed for both, all labelled rows can fall into one fold, or all into the test part.
 
-    ``labelled_fraction`` in (0, 1]. A larger one keeps the rows of a smaller one besides others. ``rule``: "random"
-    draws the rows by a generator of this function's own; "cap" takes the first of ``RandomState(seed).permutation(n)``
-    (CAP: Xie et al., NeurIPS 2023), as published experiments do. scikit-learn's splitters draw that same
-    permutation: with one seed for both, all labelled rows can fall into one fold, or all into the test part.
+    Args:
+        Y: wholly known labels (n, K).
+        labelled_fraction: in (0, 1]; int(labelled_fraction x n) rows are kept.
+        seed: of the draw.
+        rule: "random" draws the rows by a generator of this function's own; "cap" takes the first of
+            ``RandomState(seed).permutation(n)`` (CAP: Xie et al., NeurIPS 2023), as published experiments do.
 
-    Raise UserError where not one row would stay labelled, and for another rule.
+    Raises:
+        UserError: not one row would stay labelled, or there is no such rule.
     """
     known = _wholly_known(Y)
     n_items = len(known)

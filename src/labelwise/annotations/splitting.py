@@ -22,16 +22,22 @@ _WIDE = 1_000_000_000
 def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
     """Split the rows of ``Y`` (n, K) into parts, stratified over labels.
 
-    ``fractions``: a share in (0, 1] for each part, summing to 1. Returns one sorted int64 array of row
-    indices a part; they are disjoint and cover all rows. The part sizes are n x fractions, rounded by largest
-    remainder, and so, nested in them, are the shares of three kinds of rows: rows with a known positive, rows
-    with known negatives only, and wholly unknown rows. The first are dealt by iterative stratification
-    (Sechidis et al., ECML 2011), rarest label first, so that each part gets its share of each label's known
-    positives as far as whole rows allow; then the rows that disturb least move to make the sizes exact. The
-    others are dealt at random.
+    The part sizes are n x fractions, rounded by largest remainder, and so, nested in them, are the shares of three
+    kinds of rows: rows with a known positive, rows with known negatives only, and wholly unknown rows. The first are
+    dealt by iterative stratification (Sechidis et al., ECML 2011), rarest label first, so that each part gets its
+    share of each label's known positives as far as whole rows allow; then the rows that disturb least move to make
+    the sizes exact. The others are dealt at random.
 
-    Raises UserError if ``fractions`` are no shares of 1, or if a part would be empty (it says how many rows
-    it takes).
+    Args:
+        Y: labels that ``labelwise.annotations.as_matrix`` reads.
+        fractions: a share in (0, 1] for each part, summing to 1.
+        seed: from 0 to 2**32 - 1.
+
+    Returns:
+        One sorted int64 array of row indices a part; they are disjoint and cover all rows.
+
+    Raises:
+        UserError: ``fractions`` are no shares of 1, or a part would be empty (it says how many rows it takes).
     """
     matrix = as_matrix(Y)
     shares = _shares(fractions)

@@ -33,11 +33,14 @@ Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair
 class Optimiser:
     """Optimiser over some or all parameters.
 
-    They are those whose names begin with one of ``parameters`` (all of them when empty).
-
-    ``rates`` multiplies the learning rate of the parameters whose name begins with a key (``{"backbone": .1}``).
-    ``schedule`` is ``"constant"`` or ``"one_cycle"`` (the learning rate is then the peak, reached after
-    ``warm_up`` of the steps).
+    Attributes:
+        learning_rate: the constant rate, or the peak of one cycle.
+        name: ``"adamw"``, ``"adam"`` or ``"adamax"``.
+        weight_decay: of weights, not of biases and gains.
+        schedule: ``"constant"``, or ``"one_cycle"``, whose peak is reached after ``warm_up`` of the steps.
+        warm_up: share of the steps.
+        rates: multiples of the learning rate for the parameters whose name begins with a key (``{"backbone": .1}``).
+        parameters: beginnings of the names of the parameters; all of them when empty.
     """
 
     learning_rate: float
@@ -53,14 +56,19 @@ class Optimiser:
 class Stage:
     """One stage of a plan.
 
-    ``mixture`` says how many items of each group stand in a batch. Groups: ``all``; ``labelled`` (some entry known)
-    and ``unlabelled`` (none); ``complete`` (every entry known) and ``incomplete``; ``fair`` (known entries that are
-    a fair sample of both signs: the complete rows where all others show positives only, otherwise those with a known
-    entry, and none where no negative is known) and ``unfair``. An epoch is one pass over the *last* group named; the
-    others are cycled. A group without items leaves its places to the others.
-    ``views`` gives the views drawn for each group (one forward pass each). ``ridge_start`` sets the head to the
-    closed-form solution first; ``refresh`` calls the method's ``refresh`` before every epoch; ``ema`` is the decay
-    of the averaged weights kept beside the raw ones, or None. A stage of zero epochs calls the method's ``fit``.
+    Attributes:
+        name: of the stage, as checkpoints and logs have it.
+        epochs: passes over the last group of ``mixture``; a stage of zero epochs calls the method's ``fit``.
+        mixture: how many items of each group stand in a batch. Groups: ``all``; ``labelled`` (some entry known) and
+            ``unlabelled`` (none); ``complete`` (every entry known) and ``incomplete``; ``fair`` (known entries that
+            are a fair sample of both signs: the complete rows where all others show positives only, otherwise those
+            with a known entry, and none where no negative is known) and ``unfair``. An epoch is one pass over the
+            *last* group named; the others are cycled. A group without items leaves its places to the others.
+        optimisers: by name.
+        views: the views drawn for each group (one forward pass each).
+        ridge_start: whether the head is set to the closed-form solution first.
+        refresh: whether the method's ``refresh`` is called before every epoch.
+        ema: the decay of the averaged weights kept beside the raw ones, or None.
     """
 
     name: str
@@ -77,11 +85,18 @@ class Stage:
 class Problem:
     """Labels that a method trains on, and what it may know of them.
 
-    ``labels`` (n, K) int8 in {1, 0, -1}; ``prior`` (K,) the share of positives of each label, or None where nothing
-    identifies it; ``tune`` is ``"head"`` (fixed features) or ``"all"``; ``head_start`` is ``"ridge"`` (the closed form)
-    or ``"random"``, and None the former where only the head is tuned; ``true_labels`` is set for an oracle only;
-    ``more_groups`` are row indices that a method's stages name besides the groups of every problem.
     At inference only ``n_labels``, ``tune`` and ``head_start`` matter, and ``labels`` has no rows.
+
+    Attributes:
+        labels: (n, K) int8 in {1, 0, -1}.
+        setting: one of ``SETTINGS``.
+        prior: (K,) the share of positives of each label, or None where nothing identifies it.
+        tune: ``"head"`` (fixed features) or ``"all"``.
+        seed: of every draw.
+        budget: of the training; None: the method's own.
+        true_labels: (n, K), for an oracle only.
+        head_start: ``"ridge"`` (the closed form) or ``"random"``; None: the former where only the head is tuned.
+        more_groups: row indices that a method's stages name besides the groups of every problem.
     """
 
     labels: np.ndarray
@@ -196,9 +211,17 @@ class Problem:
 class Batch:
     """Inputs, outputs and item state of one step.
 
-    ``index`` (B,) int64 item ids; ``labels`` (B, K) int8; ``state`` the batch's rows of every slot of the item
-    state; ``outputs`` and ``rows`` by view: ``rows[view]`` is the slice of the batch that the view covers.
-    ``epoch`` counts from 1 inside the stage. ``write(slot, values)`` changes the batch's rows of the item state.
+    Attributes:
+        index: (B,) int64 item ids.
+        labels: (B, K) int8.
+        state: the batch's rows of every slot of the item state.
+        inputs: by view.
+        rows: by view, the slice of the batch that the view covers.
+        stage: name of the stage.
+        epoch: counts from 1 inside the stage.
+        label_weights: (K,) the user's weights of the labels' positives, or None.
+        write: ``write(slot, values)`` changes the batch's rows of the item state.
+        outputs: by view, once ``forward`` was called.
     """
 
     index: Tensor

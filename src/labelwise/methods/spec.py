@@ -16,10 +16,14 @@ SETTINGS = ("full", "single_positive", "partial_positive", "partial", "semi_supe
 class Hyperparameter:
     """Hyper-parameter: its default, its values, and its source.
 
-    Values are a range or choices; the source says where the default comes from.
-
-    ``low`` and ``high`` are inclusive; ``optional`` allows None, which means "chosen from the problem" as
-    ``help`` says.
+    Attributes:
+        default: the value where none is given.
+        help: what it is, in words.
+        low: least value, inclusive.
+        high: largest value, inclusive.
+        choices: the words that it may be.
+        optional: whether None is allowed, which means "chosen from the problem" as ``help`` says.
+        source: where the default comes from.
     """
 
     default: float | int | bool | str | None
@@ -85,9 +89,11 @@ class Hyperparameter:
 class Budget:
     """Training budget: epochs, items a batch, and learning rate.
 
-    It is the peak rate.
-
-    ``backbone_rate`` multiplies the learning rate of the backbone's parameters: below 1 for one that is pretrained.
+    Attributes:
+        epochs: passes over the items.
+        batch_size: items a batch.
+        learning_rate: the (peak) rate.
+        backbone_rate: multiple of it for the backbone's parameters: below 1 for one that is pretrained.
     """
 
     epochs: int
@@ -100,8 +106,11 @@ class Budget:
 class Departure:
     """Difference of a method from its paper or released code.
 
-    ``what`` says what is done here and what is done there; ``why`` the reason; ``option`` what to set to get the other
-    way, beginning with the name of a hyper-parameter or of a parameter of the classifier, or None where there is none.
+    Attributes:
+        what: what is done here and what is done there.
+        why: the reason.
+        option: what to set to get the other way, beginning with the name of a hyper-parameter or of a parameter of
+            the classifier, or None where there is none.
     """
 
     what: str
@@ -120,12 +129,24 @@ MEAN_OF_ENTRIES = Departure(
 class MethodSpec:
     """Registry entry of a method.
 
-    ``settings`` are the label settings the method's assumption allows; ``needs`` may hold ``"prior"`` (the share of
-    positives of each label) and ``"true_labels"`` (an oracle). ``passes`` is the cost of an
-    unlabelled item and epoch in forward passes, a backward counted as two, 0 for a closed form. ``whole_batch``:
-    the loss holds sums over the batch, so gradient accumulation is refused. ``head_budget`` and ``full_budget``
-    are the defaults for a head on fixed features and for a whole network. ``departures`` are from the paper and its
-    released code, beside those that all methods share: ``()`` says that there are none, None that nobody has said.
+    Attributes:
+        id: by which users name it.
+        title: for people.
+        paper: authors, title, venue.
+        assumption: what has to hold for it to work.
+        settings: the label settings that the assumption allows.
+        passes: cost of an unlabelled item and epoch in forward passes, a backward counted as two, 0 for a closed
+            form.
+        hyperparameters: by name.
+        needs: may hold ``"prior"`` (the share of positives of each label) and ``"true_labels"`` (an oracle).
+        head: ``"linear"`` or ``"cosine"``.
+        projection: whether the paper's head has a projection before it.
+        ridge_start: whether the head can start from the closed form.
+        whole_batch: whether the loss holds sums over the batch, so that gradient accumulation is refused.
+        head_budget: the default for a head on fixed features.
+        full_budget: the default for a whole network.
+        departures: from the paper and its released code, beside those that all methods share: ``()`` says that there
+            are none, None that nobody has said.
     """
 
     id: str

@@ -18,8 +18,10 @@ import torch
 class Slot:
     """Declaration of one array of item state.
 
-    ``dtype`` is a NumPy dtype name; ``per="entry"`` stores (n, K) values, ``per="item"`` (n,); every value starts
-    as ``fill``.
+    Attributes:
+        dtype: a NumPy dtype name.
+        per: ``"entry"`` stores (n, K) values, ``"item"`` (n,).
+        fill: the value that every place starts with.
     """
 
     dtype: str
