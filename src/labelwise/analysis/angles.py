@@ -63,6 +63,7 @@ def angle_distributions(
     values, labels = np.asarray(cosines, dtype=np.float64), as_matrix(Y)
     if values.shape != labels.shape:
         raise UserError(f"cosines has shape {values.shape}, Y {labels.shape}: give one cosine an entry")
+    # A spread takes two values a sign: with fewer no label shows what the figure is about.
     assumed = not both_signs_known(labels, least=2).any()
     if assumed:
         labels = np.maximum(labels, 0)
@@ -71,10 +72,12 @@ def angle_distributions(
     positive, negative = labels == 1, labels == 0
     if not positive.any() or not negative.any():
         return None
+    # Rounding leaves a cosine a little outside [-1, 1], where arccos is undefined.
     theta = np.arccos(np.clip(values, -1, 1))
     psi = None if statistics is None or _identity(statistics) else _balanced(theta, positive, statistics)
     shown = [np.degrees(angles)[positive | negative] for angles in (theta, psi) if angles is not None]
     low, high = min(part.min() for part in shown), max(part.max() for part in shown)
+    # Equal angles would give bins of no width, whose densities are infinite.
     edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
 
     def density(angles: Floats, mask: NDArray[np.bool_]) -> Floats:
@@ -97,6 +100,7 @@ def angle_distributions(
 
 
 def _identity(statistics: AngleStatistics) -> bool:
+    # Equal variances make psi = theta: a second panel would only repeat the first.
     return bool(torch.equal(statistics.variance_negative, statistics.variance_positive))
 
 

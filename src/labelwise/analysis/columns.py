@@ -50,6 +50,7 @@ def densities(groups: Mapping[str, ArrayLike], edges: ArrayLike) -> Columns:
     parts: dict[str, Columns] = {}
     for name, values in groups.items():
         counts = np.histogram(np.asarray(values, dtype=np.float64), bounds)[0]
+        # A group without values is 0 / 0, the NaN that it shall be.
         with np.errstate(invalid="ignore"):
             density = counts / (counts.sum() * np.diff(bounds))
         parts[name] = {"low": bounds[:-1], "high": bounds[1:], "density": density}

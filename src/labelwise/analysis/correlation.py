@@ -44,6 +44,7 @@ def weight_correlation(head: nn.Module) -> Floats | None:
     if weight is None:
         return None
     rows: Floats = weight.double().cpu().numpy()
+    # A row of zeros points nowhere: its cosines are 0 then, not NaN.
     unit = rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
     return _without_diagonal(unit @ unit.T)
 
@@ -61,7 +62,7 @@ def output_correlation(outputs: ArrayLike) -> Floats:
 
 
 def known_correlation(Y: ArrayLike, *, least: int = 5, chunk: int = 8192) -> Floats | None:
-    """Return how known labels go together, (K, K).
+    """Return the correlation (K, K) of known labels.
 
     Where negatives are known: phi_ij over the items of which both labels are known (Pearson's correlation of two
     binary labels). Where only positives are: n_ij / sqrt(n_i n_j), with n_ij the items with both. Pairs are NaN where
@@ -72,6 +73,7 @@ def known_correlation(Y: ArrayLike, *, least: int = 5, chunk: int = 8192) -> Flo
     both, first, together = (np.zeros((n_labels, n_labels)) for _ in range(3))
     for start in range(0, len(labels), chunk):
         part = labels[start : start + chunk]
+        # Counts of a chunk are exact in float32, whose products are twice as fast; sums of chunks are in float64.
         positive, known = (part == 1).astype(np.float32), (part >= 0).astype(np.float32)
         both += positive.T @ positive
         first += positive.T @ known
@@ -80,6 +82,7 @@ def known_correlation(Y: ArrayLike, *, least: int = 5, chunk: int = 8192) -> Flo
         return None
     with np.errstate(invalid="ignore", divide="ignore"):
         if (labels == 0).any():
+            # first[i, j]: positives of i whose j is known; its transpose is the same of j.
             second = first.T
             spread = np.sqrt(first * (together - first) * second * (together - second))
             values = np.where(spread > 0, (together * both - first * second) / spread, np.nan)
@@ -151,6 +154,7 @@ def correlation_pairs(
 
 
 def _without_diagonal(values: Floats) -> Floats:
+    # Rounding leaves correlations of 1 a little above it.
     result = np.clip(values, -1, 1)
     np.fill_diagonal(result, np.nan)
     return result

@@ -152,6 +152,7 @@ def survey(
         unknown = labels[part] == -1
         first, last = np.searchsorted(rows, [part.start, part.stop])
         outputs[first:last] = raw.scores.float().cpu().numpy()[rows[first:last] - part.start]
+        # Scores of a label without a known positive mean nothing: it takes no part.
         top.update(scores, part.start, unknown & trained)
         predicted += ((model.rule_.apply(scores) == 1) & unknown).sum(axis=0)
     if not (labels == -1).any():
@@ -163,6 +164,7 @@ def survey(
 
 def _sample(labels: NDArray[np.int8], most: int, seed: int) -> NDArray[np.int64]:
     order = generator(seed, "survey").permutation(len(labels))
+    # Angles and correlations need known entries: items with some come first.
     known = (labels[order] >= 0).any(axis=1)
     return np.sort(np.concatenate([order[known], order[~known]])[:most])
 

@@ -55,6 +55,7 @@ def cosine_gradients(
     gradient = np.abs(scores - masks["positives"])
     low, high = float(cosines.min()), float(cosines.max())
     edges = np.linspace(low, max(high, low + 1e-6), bins + 1)
+    # digitize puts the largest cosine past the last edge: it belongs to the last bin.
     where = np.clip(np.digitize(cosines.ravel(), edges) - 1, 0, bins - 1)
     counts = np.bincount(where, minlength=bins)
     filled = counts > 0
@@ -183,6 +184,7 @@ def _cross_calibrated(
     Y: NDArray[np.int8], scores: NDArray[np.float64], seed: int
 ) -> NDArray[np.float64] | None:
     result = np.empty_like(scores)
+    # Rows are dealt out in a drawn order: a table's own is often by label.
     order = generator(seed, "reliability").permutation(len(Y))
     for fold in range(_FOLDS):
         test = np.zeros(len(Y), bool)

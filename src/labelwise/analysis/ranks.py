@@ -81,6 +81,7 @@ def compare_ranks(names: Sequence[str], scores: ArrayLike, *, level: float = 0.0
     means = rankdata(-table, axis=1).mean(axis=0)
     chi = 12 * n / (m * (m + 1)) * (float(means @ means) - m * (m + 1) ** 2 / 4)
     rest = n * (m - 1) - chi
+    # All blocks in the same order leave no variance within: F is infinite.
     ratio = (n - 1) * chi / rest if rest > 1e-9 else np.inf
     q = float(studentized_range.ppf(1 - level, m, np.inf)) / np.sqrt(2)
     difference = q * np.sqrt(m * (m + 1) / (6 * n))
@@ -107,6 +108,7 @@ def _cliques(ranks: Floats, difference: float) -> tuple[tuple[int, int], ...]:
     cliques: list[tuple[int, int]] = []
     for first in range(len(ranks)):
         last = int(np.searchsorted(ranks, ranks[first] + difference, side="left")) - 1
+        # A group inside the one before says nothing more.
         if last > first and (not cliques or last > cliques[-1][1]):
             cliques.append((first, last))
     return tuple(cliques)
@@ -138,6 +140,7 @@ def mean_difference(
         raise UserError(
             f"block {int(np.argmin(np.isfinite(gains)))} has no score: leave it out of both learners"
         )
+    # Blocks are drawn, not scores: repetitions of one block are no independent evidence.
     drawn = generator(seed, "blocks").integers(0, len(gains), (n, len(gains)))
     low, high = np.quantile(gains[drawn].mean(axis=1), [(1 - level) / 2, (1 + level) / 2])
     return Difference(float(gains.mean()), float(low), float(high), level)
@@ -152,5 +155,6 @@ def gap_share(value: ArrayLike, floor: ArrayLike, ceiling: ArrayLike, *, least: 
     """
     v, low, high = np.broadcast_arrays(*(np.asarray(x, dtype=np.float64) for x in (value, floor, ceiling)))
     gap = high - low
+    # A share of a small gap is noise over noise.
     wide = gap >= least
     return np.where(wide, (v - low) / np.where(wide, gap, 1.0), np.nan)

@@ -161,6 +161,7 @@ def risks(
     cut = -(4 * delta**2 + 2 * L * M**2) / (2 * delta + M * root)
     R_positive = _normal(cut)
     R_negative = _normal((2 * L - 4 * delta**2) / (2 * delta * M + root))
+    # Where the root is not real, no threshold has a stationary risk: one class is named for every item.
     least = np.where(square >= 0, positive * R_positive + negative * R_negative, np.inf)
     all_negative = positive < np.minimum(least, negative)
     all_positive = ~all_negative & (negative < least)
@@ -220,6 +221,7 @@ def simulate(
         used = ~(pseudo & (chance >= wrong) & (chance < wrong + unused))
         order = np.argsort(x)
         sign = np.where(says_positive, 1, -1)[order] * used[order]
+        # Errors of all n + 1 cuts, up to the constant of the lowest one.
         errors = np.concatenate([[0], np.cumsum(sign)])
         best = int(errors.argmin())
         edges = np.concatenate([[-np.inf], x[order], [np.inf]])

@@ -58,6 +58,7 @@ def vdfd_by_epoch(
             raise UserError(f"method {now.method_!r} has no angles: take one with a cosine head")
         measured.append(vdfd(np.arccos(cosines), judged))
 
+    # Every epoch is measured on all items: none held out, no early end, no checkpoints.
     arguments = model.get_params() | {"validation": None, "patience": None, "directory": None}
     watched = MultiLabelClassifier(**arguments).fit(X, Y, on_epoch=measure, **fit)
     names = np.array(watched.label_names_, dtype=str)
@@ -135,6 +136,7 @@ def loss_landscape(
     items, fitted = model.read(X), model.fitted_
     check_rows(items, labels)
     rows = np.sort(generator(seed, "landscape", "rows").permutation(len(labels))[:most_rows])
+    # The items read above serve again: a frozen backbone goes over pictures and texts once.
     sample = items if len(rows) == len(labels) else model.read(_rows(X, rows))
     features = outputs_of(fitted, sample).features
     entry_groups((len(labels), len(model.label_names_)), labels, None)
@@ -180,6 +182,7 @@ def _loss(fitted: FittedModel, parameters: dict[str, Tensor], features: Tensor, 
         z, y = features[start : start + _CHUNK], targets[start : start + _CHUNK]
         out = functional_call(fitted.network.head, parameters, (z,))
         outputs = Outputs(z, *out) if isinstance(out, tuple) else Outputs(z, out)
+        # Far from the trained weights scores reach 0 and 1 in float32, whose logarithms are infinite.
         p = fitted.method.score(outputs).double().clamp(1e-7, 1 - 1e-7)
         total -= float(torch.where(y == 1, p.log(), torch.where(y == 0, (-p).log1p(), 0.0)).sum())
         known += int((y >= 0).sum())

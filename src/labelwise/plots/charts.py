@@ -114,6 +114,7 @@ def angle_densities(
         figure = new_figure(width, 66 + 190 * rows)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
         bounds = np.asarray(edges, dtype=np.float64)
+        # One height for all panels, or their areas could not be compared.
         top = 1.05 * max(float(np.max(density)) for _, *pair in panels for density in pair)
         for place, (axes, (title, positives, negatives)) in enumerate(zip(grid, panels, strict=True)):
             bare(axes, grid="x")
@@ -177,6 +178,7 @@ def reliability_diagram(
         upper.set_ylabel("observed share", color=colour("muted"))
         bare(lower, grid="")
         sizes = np.asarray(counts, dtype=np.float64)
+        # An empty bin has no place on a logarithmic axis: it is drawn at the floor, below one entry.
         lower.stairs(np.maximum(sizes, 0.5), np.asarray(edges), fill=True, baseline=0.5, color=colour("pale"))
         lower.set_yscale("log")
         lower.set_ylim(0.5, max(sizes.max(initial=1) * 2, 2))

@@ -47,8 +47,10 @@ def as_svg(figure: Figure, description: str, *, name: str = "plot") -> str:
     root = ElementTree.fromstring(printable(file.getvalue()))
     for parent in list(root.iter()):
         for child in list(parent):
+            # A drawing's style element would reach the whole page.
             if _local(child.tag) in ("metadata", "style"):
                 parent.remove(child)
+    # Ids that nothing refers to would only make the page longer.
     used = {target for element in root.iter() for target in _references(element)}
     for element in root.iter():
         element.tag = _local(element.tag)
@@ -119,6 +121,7 @@ def save_figure(
         caption: Small print below the figure: what it rests on.
         scale: Pixels of a PNG to one of the figure's width.
     """
+    # A file stands alone: text as outlines looks alike where the font is missing.
     with drawing(), rc_context({"svg.fonttype": "path"}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         if caption:

@@ -86,6 +86,7 @@ def _draw(
         axes.plot([x], [y], "o", markersize=6, color=colour("ink" if place in joined else "slate"))
         look: dict[str, Any] = {"ha": "left" if x > 0 else "right", "va": "center"}
         look["color"] = colour("ink" if place in joined else "muted")
+        # Text along the ray never stands on its head: the turn stays within a quarter.
         if len(places) > _CROWD:
             turn = np.degrees(np.arctan(y / x)) if abs(x) > 1e-9 else 90 * np.sign(y)
             ray: dict[str, Any] = {"rotation": turn, "rotation_mode": "anchor", "fontsize": 10}
@@ -103,6 +104,7 @@ def _around(n: int, edges: Sequence[Edge]) -> NDArray[np.int64]:
     """
     if n < 4:
         return np.arange(n)
+    # A weak tie of all pairs keeps the graph whole: its parts would share the slowest modes.
     weight = np.full((n, n), 1e-3)
     for i, j, value in edges:
         weight[i, j] += value

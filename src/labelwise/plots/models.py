@@ -168,6 +168,7 @@ def loss_landscape(data: Data, *, width: float = 900) -> Figure:
     """
     a, b, loss = columns(data, "a", "b", "loss")
     methods = rows_by(data, "method", len(a))
+    # Steps of equal ratio: around the weights of a good model the loss spans powers of ten.
     levels = np.geomspace(max(float(np.nanmin(loss)), 1e-6), float(np.nanmax(loss)) * 1.0001, 25)
     with drawing():
         across = 1 if width < 500 else min(3, len(methods))
@@ -175,6 +176,7 @@ def loss_landscape(data: Data, *, width: float = 900) -> Figure:
         for axes, (name, rows) in zip(grid, methods, strict=True):
             bare(axes, grid="")
             xs, ys = np.unique(a[rows]), np.unique(b[rows])
+            # Rows may come in any order; a contour takes a grid.
             order = np.lexsort((a[rows], b[rows]))
             values = loss[rows][order].reshape(len(ys), len(xs))
             axes.contourf(xs, ys, values, levels=levels, cmap=shades(), norm="log", extend="both")

@@ -126,6 +126,7 @@ def lines(
     for place, name in enumerate(among or names):
         style = _STYLES[place % len(_STYLES)]
         rows = np.flatnonzero(group == name)
+        # A line joins its points in their order: tables of results come unsorted.
         rows = rows[np.argsort(x[rows], kind="stable")]
         look: dict[str, Any] = {
             "color": colour(style.role),
@@ -151,6 +152,7 @@ def shades() -> Any:
 
 def put_legend(figure: Figure, handles: Sequence[Line2D | Patch], width: float) -> None:
     """Put the legend above the panels, in lines that fit the width."""
+    # Text has no size before it is drawn: 7.5 pixels a letter is what the font comes to.
     longest = max(len(str(handle.get_label())) for handle in handles)
     across = max(1, min(len(handles), int(width / (48 + 7.5 * longest))))
     figure.legend(

@@ -68,9 +68,11 @@ def drawing() -> Iterator[None]:
     """Draw inside with our settings; the user's own are back afterwards."""
     settings: dict[Any, Any] = {
         "font.size": 12.5,
+        # Names of labels may hold a dollar sign.
         "text.parse_math": False,
         "axes.unicode_minus": True,
         "svg.fonttype": "none",
+        # Ids that depend on the drawing alone: the same data give the same bytes.
         "svg.hashsalt": "labelwise",
         "hatch.linewidth": 0.8,
     }

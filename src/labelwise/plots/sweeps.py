@@ -127,6 +127,7 @@ def scale_margin(data: Data, *, value: str = "map", width: float = 560) -> Figur
         axes = figure.subplots()
         bare(axes, grid="")
         mesh = axes.pcolormesh(grid, cmap=shades(), edgecolor="white", linewidth=2)
+        # Dark shades take white numbers.
         middle = (np.nanmin(grid) + np.nanmax(grid)) / 2
         for i, j in np.argwhere(np.isfinite(grid)).tolist():
             ink = "white" if grid[i, j] > middle else colour("ink")

@@ -145,6 +145,7 @@ def run(
         facts = _facts(data)
         report = write_report(_content(data, trained, rows, facts), out / "report.html")
     facts["seconds"] = round(time.perf_counter() - began, 2)
+    # The time covers the report: it is part of what a user waits for.
     result = DemoResult(report, out / "results.json", rows, facts)
     write(result.results, json.dumps(result.to_dict(), indent=2) + "\n")
     if open_report:

@@ -97,6 +97,7 @@ def _plot(comparison: Comparison, key: str) -> list[tuple[str, Markup]]:
     rows = comparison.rows
     values = [math.nan if row.values.get(key) is None else float(row.values[key]) for row in rows]
     places = {row.role: i for i, row in enumerate(rows) if row.role}
+    # The ceiling saw every label, so it is never the best; of equal methods the first is.
     running = [(v, -i) for i, v in enumerate(values) if rows[i].role == "" and not math.isnan(v)]
     intervals = [row.intervals.get(key) for row in rows]
     ends = None if None in intervals else [list(end) for end in zip(*intervals, strict=True)]

@@ -56,6 +56,7 @@ def show(summary: Summary | Mapping[str, Any] | None, summary_words: Sequence[st
 def _counts(facts: Mapping[str, Any]) -> str:
     """Return in words how many entries and items are known."""
     n_items, n_labels = facts["n_items"], facts["n_labels"]
+    # A table may have no rows.
     total = max(n_items * n_labels, 1)
     positives, negatives, unknown = (
         f"{formats.count(sum(facts[key]))} ({formats.percent(sum(facts[key]) / total)})"

@@ -46,6 +46,7 @@ def _correlation(subject: Subject) -> LabelCorrelation | None:
     model, survey, Y = subject.model, subject.survey, subject.annotations
     assert survey is not None
     positives = (Y == 1).sum(axis=0)
+    # Correlations grow with the square of the labels, and rare ones tell little.
     labels = np.sort(np.argsort(-positives, kind="stable")[:_MOST_LABELS])
     labels = labels[positives[labels] >= _FEWEST_POSITIVES]
     if len(labels) < 3 or len(survey.rows) < 3:
@@ -191,6 +192,7 @@ def _fit_circle(learnt: Edges, known: Edges) -> tuple[Edges, Edges, list[int]]:
         nodes = sorted({end for edge in (*learnt, *known) for end in edge[:2]})
         if len(nodes) <= _MOST_NODES:
             return learnt, known, nodes
+        # Both are sorted: the last pair of a list is its weakest.
         longer = max(learnt, known, key=len)
         longer.pop()
 

@@ -224,6 +224,7 @@ def _ap_plot(names: Sequence[str], ap: Sequence[float | None], results: Results)
     values = [math.nan if value is None else value for value in ap]
     order = list(range(len(values)))
     if len(order) > formats.MOST_BARS:
+        # The worst labels are those that a reader looks for.
         order = sorted(order, key=lambda k: (math.isnan(values[k]), values[k]))[: formats.MOST_BARS]
     low, high = (None if end is None else [end[k] for k in order] for end in (results.low, results.high))
     drawn, lengths = [names[k] for k in order], [values[k] for k in order]
@@ -263,6 +264,7 @@ def _label_rows(table: Mapping[str, Any], results: Results) -> list[list[dict[st
 
 
 def _cell(value: float | None, text: str) -> dict[str, Any]:
+    # A browser takes no "inf" for a number; a threshold that is never reached comes last.
     sort = -1 if value is None or math.isnan(value) else min(value, 1e300)
     return {"text": text, "interval": "", "sort": sort}
 

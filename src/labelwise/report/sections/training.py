@@ -57,6 +57,7 @@ def peak_memory() -> int | None:
         import resource
     except ImportError:
         return None
+    # macOS counts in bytes, Linux in kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
