@@ -119,8 +119,8 @@ def _named_weights(target: Path) -> Any:
 
 def _checksum(record: Mapping[str, Any]) -> str:
     """Return the digest of the configuration itself, in one spelling."""
-    told = {name: value for name, value in record.items() if name != "sha256"}
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    entries = {name: value for name, value in record.items() if name != "sha256"}
+    return hashlib.sha256(json.dumps(entries, sort_keys=True).encode()).hexdigest()
 
 
 def _plain(value: Any) -> Any:
@@ -183,10 +183,10 @@ def _read_config(target: Path) -> dict[str, Any]:
     text = _bytes(path, _LONGEST)
     try:
         config = json.loads(text.decode("utf-8"))
-        found = config.get("format") if isinstance(config, dict) else None
-        if not isinstance(config, dict) or found != FORMAT or isinstance(found, bool):
+        version = config.get("format") if isinstance(config, dict) else None
+        if not isinstance(config, dict) or version != FORMAT or isinstance(version, bool):
             raise UserError(
-                f"{target} has format {found!r:.80}, this version of labelwise reads {FORMAT}: use the version"
+                f"{target} has format {version!r:.80}, this version of labelwise reads {FORMAT}: use the version"
                 " that wrote it"
             )
         whole = _checksum(config) == config.get("sha256")

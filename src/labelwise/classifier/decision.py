@@ -211,8 +211,8 @@ def _neutral(
     known = unshown & (shares > 0)
     if known.any():
         matched = metrics.PriorMatched.fit(logits_of_all(), list(np.where(known, shares, 0.0)), input="logit")
-        own = np.asarray(matched.logits, dtype=np.float64)
-        at = np.where(known & np.isfinite(own), own, at)
+        at_shares = np.asarray(matched.logits, dtype=np.float64)
+        at = np.where(known & np.isfinite(at_shares), at_shares, at)
     return at, (
         f"the rows that decide do not show {listed(names)} in both classes, so they tell no threshold: taken was"
         " the one that matches the share among the known training entries, or else the common one"

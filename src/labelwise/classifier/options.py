@@ -217,8 +217,8 @@ class FitOptions:
 
         None for arrays.
         """
-        own = with_image_size(preprocessing_of(self.backbone), self.image_size)
-        return with_max_length(self.backbone, own, self.max_length)
+        preprocessing = with_image_size(preprocessing_of(self.backbone), self.image_size)
+        return with_max_length(self.backbone, preprocessing, self.max_length)
 
     @cached_property
     def tuning(self) -> Literal["head", "all"]:

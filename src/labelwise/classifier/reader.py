@@ -137,12 +137,12 @@ class ItemReader:
             if look_through is None or not (scan or policy == "skip"):
                 return ReadItems(X, everything)
             bad = check_bad_items(look_through(), len(everything), policy)
-            kept = np.setdiff1d(everything, [item.row for item in bad])
-            return ReadItems(take(X, kept) if bad else X, kept, bad)
+            rows = np.setdiff1d(everything, [item.row for item in bad])
+            return ReadItems(take(X, rows) if bad else X, rows, bad)
         result = embedded(options, self.embedder, as_source(X), policy)
-        kept = np.setdiff1d(everything, [item.row for item in result.bad])
-        features = np.ascontiguousarray(result.features[kept]) if result.bad else result.features
-        return ReadItems(features, kept, tuple(result.bad))
+        rows = np.setdiff1d(everything, [item.row for item in result.bad])
+        features = np.ascontiguousarray(result.features[rows]) if result.bad else result.features
+        return ReadItems(features, rows, tuple(result.bad))
 
     def fixed_features(self, options: FitOptions) -> bool:
         """Return whether a head is trained on features that never change.
@@ -153,16 +153,16 @@ class ItemReader:
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the reader's entries and weights for a model directory."""
-        kept, columns = self.preprocessing, self.columns
+        preprocessing, columns = self.preprocessing, self.columns
         record: dict[str, Any] = {
             "item_shape": list(self.item_shape),
-            "preprocessing": None if kept is None else kept.to_dict(),
+            "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
             "frozen_backbone": self.embedder is not None,
             "n_features": self.n_features,
             "feature_names": None if columns is None else [str(name) for name in columns],
         }
-        if isinstance(kept, TextPreprocessing) and kept.tokenizer.startswith("hf/"):
-            record["tokenizer"] = self.tokenizer or build_tokenizer(kept).definition()
+        if isinstance(preprocessing, TextPreprocessing) and preprocessing.tokenizer.startswith("hf/"):
+            record["tokenizer"] = self.tokenizer or build_tokenizer(preprocessing).definition()
         if self.embedder is None:
             return record, {}
         record["architecture"] = BackboneCapabilities.of(self.embedder).architecture

@@ -214,10 +214,10 @@ def wrong_entry(path: str | Path, entry: str, words: str) -> UserError:
 def _check_backbone(model: _Model, path: str | Path) -> None:
     if not _BACKBONES.fullmatch(model.backbone):
         raise wrong_entry(path, "backbone", f"{model.backbone!r:.80} is none that a model directory can name")
-    kept = model.preprocessing
-    if isinstance(kept, _Text) and model.tokenizer is None and kept.tokenizer != "minilm":
+    preprocessing = model.preprocessing
+    if isinstance(preprocessing, _Text) and model.tokenizer is None and preprocessing.tokenizer != "minilm":
         raise wrong_entry(
-            path, "tokenizer", f"missing, and {kept.tokenizer!r:.80} would have to be looked up"
+            path, "tokenizer", f"missing, and {preprocessing.tokenizer!r:.80} would have to be looked up"
         )
 
 
@@ -304,14 +304,14 @@ class Record:
 
     def load_state(self, module: nn.Module, prefix: str) -> None:
         """Load a module's weights, which must have its names, shapes and dtypes."""
-        own = module.state_dict()
+        expected = module.state_dict()
         try:
             state = {
                 name: torch.from_numpy(value) for name, value in entries_under(self.arrays, prefix).items()
             }
-            for name in own.keys() & state.keys():
-                if state[name].dtype != own[name].dtype:
-                    raise TypeError(f"{name} is {state[name].dtype}, not {own[name].dtype}")
+            for name in expected.keys() & state.keys():
+                if state[name].dtype != expected[name].dtype:
+                    raise TypeError(f"{name} is {state[name].dtype}, not {expected[name].dtype}")
             module.load_state_dict(state)
         except (RuntimeError, TypeError) as error:
             reason = " ".join(str(error).split())[:300]

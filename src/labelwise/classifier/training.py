@@ -126,11 +126,11 @@ class TrainingSet:
         """Return what the method may know of these labels."""
         facts = describe(self.labels)
         # The prior of a selection run must not have seen the rows held out from it.
-        own = resolve_prior(None, facts) if options.prior is None else None
+        prior = resolve_prior(None, facts) if options.prior is None else None
         return Problem(
             self.labels.matrix,
             facts.setting,
-            self.prior if own is None else own,
+            self.prior if prior is None else prior,
             options.tuning,
             options.seed,
             options.budget(method),
