@@ -35,7 +35,7 @@ class AngleDistributions:
     n_positives: int
     n_negatives: int
     assumed: bool
-    """Whether unknown entries were counted as negatives, since too few are known."""
+    """True: unknown entries were counted as negatives, since too few are known."""
     balanced_positives: Floats | None = None
     """(B,) after the method's balancing transform; None where it has none."""
     balanced_negatives: Floats | None = None

@@ -15,7 +15,7 @@ from labelwise.annotations import as_matrix
 from labelwise.errors import UserError
 
 Columns = dict[str, NDArray[Any]]
-"""What ``pandas.DataFrame(columns)`` takes, and what the functions of ``labelwise.plots`` draw."""
+"""Data of the functions of ``labelwise.plots``, and of ``pandas.DataFrame``."""
 
 
 def stack(parts: Mapping[str, Columns], by: str) -> Columns:

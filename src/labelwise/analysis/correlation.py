@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class LabelCorrelation:
-    """How labels go together; the diagonal and what is undefined are NaN."""
+    """Correlations of labels; the diagonal and undefined ones are NaN."""
 
     names: tuple[str, ...]
     learnt: Floats

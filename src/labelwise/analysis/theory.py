@@ -53,7 +53,7 @@ class Risks(NamedTuple):
     vca: Floats
     """The variance of class-wise accuracy, (R(+1) - R(-1))^2 / 4, in [0, 1/4]."""
     threshold: Floats
-    """Where it cuts the line through both means, in standard deviations of the positives, 0 halfway; items above
+    """The cut of the line through both means, in standard deviations of the positives, 0 halfway; items above
     are called positive. Infinite where one class is named for every item."""
 
 

@@ -35,7 +35,7 @@ class _Rows:
     axes: Axes
     names: Sequence[str]
     stacked: bool
-    """Whether names and numbers stand above the bars: where there is little room and names are long."""
+    """True: names and numbers stand above the bars, where there is little room and names are long."""
     bar: float
 
     @property

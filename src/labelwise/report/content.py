@@ -35,7 +35,7 @@ class ReportContent:
     key_figures: Sequence[tuple[str, str]] = ()
     """(name, value) pairs shown large below the lead."""
     summary: Summary | Mapping[str, Any] | None = field(default=None, metadata={"section": LABELS})
-    """What ``labelwise.describe`` says of the labels, or its ``to_dict``."""
+    """The result of ``labelwise.describe``, or its ``to_dict``."""
     summary_words: Sequence[str] = ()
     comparison: Comparison | None = field(default=None, metadata={"section": COMPARISON})
     examples: Sequence[Example] = field(default=(), metadata={"section": EXAMPLES})
