@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -72,6 +72,24 @@ def listed(values: Iterable[object], most: int = 5, longest: int = 100) -> str:
     items = [_short(value, longest) for value in values]
     more = f" and {len(items) - most} more" if len(items) > most else ""
     return ", ".join(items[:most]) + more
+
+
+def ranges(names: Sequence[str], most: int = 6) -> str:
+    """Return names for a sentence, running numbers as a range."""
+    parts: list[tuple[str, str]] = []
+    last: tuple[str, int] | None = None
+    for name in names:
+        digits = re.search(r"\d+$", name)
+        here = (name[: digits.start()], int(digits[0])) if digits and len(digits[0]) < 10 else None
+        if here is not None and last is not None and here == (last[0], last[1] + 1):
+            parts[-1] = (parts[-1][0], name)
+        else:
+            parts.append((name, name))
+        last = here
+    shown = []
+    for first, end in parts:
+        shown.append(repr(first) if first == end else f"{first!r} ... {end!r}")
+    return listed(shown, most)
 
 
 def repeated(values: Iterable[Value]) -> list[Value]:

@@ -31,6 +31,33 @@ def is_whole(value: str) -> bool:
     return re.fullmatch(r"[+-]?\d{1,18}(\.0*)?", value) is not None
 
 
+def is_nested(columns: Columns, name: str) -> bool:
+    """Return whether a column holds lists or objects."""
+    import pyarrow.types as kinds
+
+    return bool(kinds.is_nested(columns.data[name].type))
+
+
+def are_whole(columns: Columns, name: str) -> bool:
+    """Return whether all cells of a column are whole numbers."""
+    values = [] if is_nested(columns, name) else columns.strings(name)
+    return bool(values) and all(value is not None and is_whole(value) for value in values)
+
+
+def are_ids(columns: Columns, name: str) -> bool:
+    """Return whether a column's cells are all there and all different."""
+    values = [None] if is_nested(columns, name) else columns.strings(name)
+    return None not in values and len(set(values)) == len(values)
+
+
+def paths_are_ids(columns: Columns, name: str) -> bool:
+    """Return whether a column's pictures carry paths that can be ids."""
+    if not holds_paths(columns, name):
+        return False
+    paths = columns.data[name].combine_chunks().field("path").to_pylist()
+    return None not in paths and len(set(paths)) == len(paths)
+
+
 def holds_states(columns: Columns, name: str) -> bool:
     """Return whether every cell of a column is a label state.
 

@@ -11,7 +11,7 @@ from typing import Literal
 from labelwise.data.tables import looks
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.options import TableOptions, flag_of
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed, near, ranges
 
 Kind = Literal["features", "image", "text"]
 
@@ -174,11 +174,8 @@ class _Assignment:
             raise UserError(_missing(self.file, name, self.columns.data, flag_of(option)))
 
     def _is_different(self, name: str) -> bool:
-        """Return whether a column may be ids that are 1 and 0.
-
-        Few rows may number themselves so.
-        """
-        return self.columns.rows <= 2 and name.lower() not in _CONTENTS and self._are_ids(name)
+        """Return whether few rows may have the ids 1 and 0."""
+        return self.columns.rows <= 2 and name.lower() not in _CONTENTS and looks.are_ids(self.columns, name)
 
     def _tell(self, name: str, role: str, why: str) -> None:
         self.why[name] = (role, why)
@@ -194,16 +191,16 @@ class _Assignment:
         if name in ("", "__index_level_0__"):
             return True
         if _UNNAMED.match(name):
-            return self._are_whole(name) and (place == 0 or self._are_ids(name))
+            return looks.are_whole(self.columns, name) and (place == 0 or looks.are_ids(self.columns, name))
         if name.lower() not in _INDEX:
             return False
         # In a part of a larger table they count no more, and are whole numbers, no two alike.
-        part = self.columns.rows > 2 and self._are_whole(name) and self._are_ids(name)
+        part = (
+            self.columns.rows > 2
+            and looks.are_whole(self.columns, name)
+            and looks.are_ids(self.columns, name)
+        )
         return part or looks.counts_rows(self.columns, name)
-
-    def _are_whole(self, name: str) -> bool:
-        values = [] if self._is_nested(name) else self.columns.strings(name)
-        return bool(values) and all(value is not None and looks.is_whole(value) for value in values)
 
     def _named_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
         if self.options.labels_column is not None:
@@ -238,7 +235,11 @@ class _Assignment:
         else:
             texts = {"text", *(n.lower() for n in (self.options.text_column,) if n is not None)}
             item = next((name for name in ids if name.lower() not in texts), None)
-            if item is not None and looks.holds_pictures(self.columns, item) and not self._have_paths(item):
+            if (
+                item is not None
+                and looks.holds_pictures(self.columns, item)
+                and not looks.paths_are_ids(self.columns, item)
+            ):
                 item = None
             if item is not None and self.expected and self._repeats(item):
                 self.notes.append(f"{item!r} holds some ids twice; the items are known by their row numbers")
@@ -247,35 +248,17 @@ class _Assignment:
                 self._tell(item, "item ids", "by name")
         for name in index:
             why = "an index, which numbers the rows"
-            if item is None and self._are_ids(name):
+            if item is None and looks.are_ids(self.columns, name):
                 item = name
                 self._tell(name, "item ids", why)
             elif name != item:
                 self._tell(name, "not used", why)
         return item
 
-    def _are_ids(self, name: str) -> bool:
-        values = [None] if self._is_nested(name) else self.columns.strings(name)
-        return None not in values and len(set(values)) == len(values)
-
     def _repeats(self, name: str) -> bool:
-        """Return whether a column of ids holds some of them twice.
-
-        That is asked of one that nobody named, where each row is an item.
-        """
-        return self.options.labels_column is None and not self._is_nested(name) and not self._are_ids(name)
-
-    def _is_nested(self, name: str) -> bool:
-        import pyarrow.types as kinds
-
-        return bool(kinds.is_nested(self.columns.data[name].type))
-
-    def _have_paths(self, name: str) -> bool:
-        """Return whether a column's pictures carry paths that can be ids."""
-        if not looks.holds_paths(self.columns, name):
-            return False
-        paths = self.columns.data[name].combine_chunks().field("path").to_pylist()
-        return None not in paths and len(set(paths)) == len(paths)
+        """Return whether ids come twice where each row is an item."""
+        may_repeat = self.options.labels_column is None and not looks.is_nested(self.columns, name)
+        return may_repeat and not looks.are_ids(self.columns, name)
 
     def _content(
         self, ids: Sequence[str], labels: Collection[str], features: Sequence[str] | None
@@ -326,10 +309,7 @@ class _Assignment:
         return self.finds_pictures is not None and self.finds_pictures(name)
 
     def _leave_content(self, content: str | None, features: Sequence[str]) -> None:
-        """Refuse a column of texts beside named features.
-
-        Pictures are left aside for them.
-        """
+        """Refuse texts beside named features, and leave pictures aside."""
         if content is not None and content == self.options.text_column:
             raise UserError(
                 f"{self.file}: text_column (--text-column) {content!r} and feature_columns (--feature-columns) are both"
@@ -346,10 +326,7 @@ class _Assignment:
         return "text" if self.why[content][0] == "texts" else "image"
 
     def _guessed_content(self, free: Sequence[str], labels_named: bool) -> str | None:
-        """Return the column that is clearly one of pictures or texts.
-
-        Its name does not matter.
-        """
+        """Return the column that clearly holds pictures or texts, whatever its name."""
         free = [name for name in free if name not in self.why]
         if self.kind in (None, "image"):
             for test, why in (
@@ -448,10 +425,7 @@ class _Assignment:
             )
 
     def _remaining(self, free: Sequence[str], require_items: bool) -> list[str]:
-        """Return all that is left as features, but for ids.
-
-        Ids and row numbers tell a model nothing.
-        """
+        """Return all that is left as features, but for ids."""
         features = []
         for name in free:
             if self._counts(name):
@@ -499,10 +473,7 @@ class _Assignment:
             )
 
     def _reasons(self, item: str | None) -> tuple[str, ...]:
-        """Return a sentence for each role and reason.
-
-        The columns come in the file's order.
-        """
+        """Return a sentence for each role, columns in the file's order."""
         if self.options.label_value is not None:
             self._tell(self.options.label_value, "states of the names", "--label-value")
         groups: dict[tuple[str, str], list[str]] = {}
@@ -511,26 +482,8 @@ class _Assignment:
         lines = [] if item is not None else ["item ids: the row numbers, from 1"]
         for (role, why), names in sorted(groups.items(), key=lambda pair: _ORDER.index(pair[0][0])):
             count = f" ({len(names):,})" if len(names) > 1 else ""
-            lines.append(f"{role}: {_ranges(names)}{count}" + (f", {why}" if why else ""))
+            lines.append(f"{role}: {ranges(names)}{count}" + (f", {why}" if why else ""))
         return tuple(lines)
-
-
-def _ranges(names: Sequence[str], most: int = 6) -> str:
-    """Return names for a sentence, running numbers as a range."""
-    parts: list[tuple[str, str]] = []
-    last: tuple[str, int] | None = None
-    for name in names:
-        digits = re.search(r"\d+$", name)
-        here = (name[: digits.start()], int(digits[0])) if digits and len(digits[0]) < 10 else None
-        if here is not None and last is not None and here == (last[0], last[1] + 1):
-            parts[-1] = (parts[-1][0], name)
-        else:
-            parts.append((name, name))
-        last = here
-    shown = []
-    for first, end in parts:
-        shown.append(repr(first) if first == end else f"{first!r} ... {end!r}")
-    return listed(shown, most)
 
 
 def _missing(file: str, name: str, columns: Collection[str], flag: str) -> str:
