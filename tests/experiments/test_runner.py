@@ -232,15 +232,15 @@ def test_what_stops_a_run_leaves_no_tracebacks_of_workers(tmp_path, number, star
 def test_a_worker_that_is_gone_before_its_job_comes_is_a_failure_of_that_job(tmp_path, monkeypatch):
     from labelwise.experiments import runner as _runner
 
-    give = _runner._give
+    assign = _runner._assign
 
     def late(worker, waiting):
         if worker.job is not None:
             worker.process.kill()
             worker.process.join()
-        give(worker, waiting)
+        assign(worker, waiting)
 
-    monkeypatch.setattr(_runner, "_give", late)
+    monkeypatch.setattr(_runner, "_assign", late)
     tally = run_jobs(cases.jobs(3), cases.measure, tmp_path / "out", data=tmp_path, workers=1)
     assert (tally.done, tally.failed) == (1, 2)
 

@@ -25,17 +25,28 @@ from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job, Measured, Measurement
 from labelwise.experiments.results import locked, read_shard, write_shard
 
+Execute = Callable[[Job, Any], Measured]
+"""``execute(job, data)``: a function at the top of a module, so that another process can find it."""
 Progress = Callable[[int, int, Mapping[str, Any]], None]
 """``progress(finished, of, shard)``, after every job of this call."""
 
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-_GRACE = 0.2
-"""Seconds between looks at the time caps of running jobs."""
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_POLL_SECONDS = 0.2
+"""Seconds between checks of the time caps of running jobs."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What became of the jobs: done before, done now, stopped by the cap of time, failed, and left for next time."""
+    """Counts of jobs by outcome.
+
+    Attributes:
+        before: Done by an earlier call.
+        done: Done by this call.
+        capped: Stopped by the time cap.
+        failed: Ended by an error or the death of their process.
+        left: Not run, because of ``limit``.
+    """
 
     before: int
     done: int
@@ -65,20 +76,29 @@ def run_jobs(
     time_cap: float | None = None,
     progress: Progress | None = None,
 ) -> Tally:
-    """Run the jobs that have no shard under ``out/shards`` yet; the same call goes on where one was stopped.
+    """Run the jobs that have no shard under ``out/shards`` yet.
 
-    ``execute(job, data)`` runs in ``workers`` processes (2, or one for each of ``devices``) of one thread each, started
-    afresh (spawn), each of which sees one of ``devices`` alone ("cpu", "cuda:0", ...), by turns; it returns a
-    ``Measured``; it is a function at the top of a module or ``"package.module:name"``, and ``data`` is handed to it
-    as it is. A job that raises, or whose process dies, is written down with its error and tried again by the next
-    call; one that takes longer than ``time_cap`` seconds is stopped, and tried again when the cap is higher. At most
-    ``limit`` jobs are run. Shards that are partly written are done again.
+    The same call goes on where an earlier one was stopped. A job that raises, or whose process dies, is written down
+    with its error and tried again by the next call; one that exceeds ``time_cap`` is stopped, and tried again when the
+    cap is higher. Shards that are partly written are done again.
+
+    Args:
+        jobs: The jobs; those of one key are one run.
+        execute: Called as ``execute(job, data)``, returns a ``Measured``: a function at the top of a module, or
+            "package.module:name".
+        out: The folder of results.
+        data: Handed to ``execute`` as it is; it must be picklable.
+        workers: Number of processes, started afresh (spawn), of one thread each; 2, or one for each of ``devices``.
+        devices: The devices of the workers by turns, one each: "cpu", "cuda:0", ...
+        limit: Run at most so many jobs.
+        time_cap: Seconds that a job may take.
+        progress: Called after every job.
 
     Raises:
         UserError: Another run holds ``out``; a shard there has another format; arguments out of range.
     """
-    seen = [visible_devices(device) for device in devices]
-    workers = (len(seen) or 2) if workers is None else workers
+    visible = [visible_devices(device) for device in devices]
+    workers = (len(visible) or 2) if workers is None else workers
     if workers < 1:
         raise UserError(f"workers={workers}: give a whole number from 1")
     if limit is not None and limit < 0:
@@ -87,30 +107,31 @@ def run_jobs(
         raise UserError(f"time_cap={time_cap}: give a number of seconds above 0")
     _check_portable(execute, data)
     out = Path(out)
-    wanted = list({job.key: job for job in jobs}.values())
+    unique = list({job.key: job for job in jobs}.values())
     with locked(out):
         clear_drafts(out)
         clear_drafts(out / "shards")
-        todo = [job for job in wanted if not _settled(out, job, time_cap)]
-        chosen = todo[:limit]
+        missing = [job for job in unique if not _is_settled(out, job, time_cap)]
+        chosen = missing[:limit]
+        before = len(unique) - len(missing)
         counts = {"done": 0, "capped": 0, "failed": 0}
         try:
-            for finished, shard in enumerate(
-                _answers(chosen, execute, data, workers, time_cap, seen), start=1
-            ):
+            shards = _run(chosen, execute, data, workers, time_cap, visible)
+            for finished, shard in enumerate(shards, start=1):
                 write_shard(out, shard)
                 counts[shard["status"]] += 1
                 if progress is not None:
                     progress(finished, len(chosen), shard)
         except KeyboardInterrupt:
-            done = len(wanted) - len(todo) + counts["done"]
-            kept = f"{done} of {len(wanted)} runs are kept in {out}; the same command goes on"
+            kept = (
+                f"{before + counts['done']} of {len(unique)} runs are kept in {out}; the same command goes on"
+            )
             raise KeyboardInterrupt(kept) from None
-    return Tally(before=len(wanted) - len(todo), left=len(todo) - len(chosen), **counts)
+    return Tally(before=before, left=len(missing) - len(chosen), **counts)
 
 
-def _settled(out: Path, job: Job, time_cap: float | None) -> bool:
-    """Return whether a job needs no run: it is done, or was stopped by a cap that is no higher now."""
+def _is_settled(out: Path, job: Job, time_cap: float | None) -> bool:
+    """Return whether a job is done, or was stopped by a cap that is no higher now."""
     shard = read_shard(out / "shards" / f"{job.key}.json")
     if shard is None or shard["status"] == "failed":
         return False
@@ -118,59 +139,64 @@ def _settled(out: Path, job: Job, time_cap: float | None) -> bool:
     return not capped or (time_cap is not None and time_cap <= (shard.get("time_cap") or 0))
 
 
-def _answers(
+def _run(
     jobs: list[Job],
     execute: Execute | str,
     data: Any,
-    workers: int,
+    count: int,
     time_cap: float | None,
     devices: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
-    """Yield a shard for every job, as they come."""
+    """Yield the shard of every job as it finishes, from ``count`` workers."""
+    from labelwise import __version__
+
     waiting = iter(jobs)
-    crew: list[_Worker] = []
+    workers: list[_Worker] = []
     try:
-        for place in range(min(workers, len(jobs))):
-            crew.append(_hire(execute, data, devices[place % len(devices)] if devices else None))
-            _give(crew[-1], waiting)
-        while busy := [worker for worker in crew if worker.job is not None]:
-            pause = None if time_cap is None else _GRACE
-            ready = wait([worker.connection for worker in busy], pause)
+        for place in range(min(count, len(jobs))):
+            device = devices[place % len(devices)] if devices else None
+            workers.append(_Worker(*_start(execute, data, device), device))
+            _assign(workers[-1], waiting)
+        while busy := [worker for worker in workers if worker.job is not None]:
+            # Without a cap there is nothing to look at until a worker answers or dies.
+            timeout = None if time_cap is None else _POLL_SECONDS
+            ready = wait([worker.connection for worker in busy], timeout)
             for worker in busy:
                 job = worker.job
                 assert job is not None
                 if worker.connection in ready:
-                    answer = _hear(worker)
+                    answer = _receive(worker)
                 elif time_cap is not None and time.monotonic() - worker.began > time_cap:
-                    answer = {**_nothing("capped", f"stopped after {time_cap:g} s"), "seconds": time_cap}
-                    _dismiss(worker)
+                    answer = _without_result("capped", f"stopped after {time_cap:g} s", time_cap)
+                    _stop(worker)
                 else:
                     continue
-                yield _shard(job, answer, time_cap)
+                shard = {"key": job.key, "job": job.to_dict(), "version": __version__, "time_cap": time_cap}
+                yield shard | answer
                 if not worker.process.is_alive():
-                    worker.process, worker.connection = _renewed(execute, data, worker.device)
-                _give(worker, waiting)
+                    worker.process, worker.connection = _start(execute, data, worker.device)
+                _assign(worker, waiting)
     finally:
-        for worker in crew:
-            _dismiss(worker)
+        for worker in workers:
+            _stop(worker)
 
 
-def _hire(execute: Execute | str, data: Any, device: str | None) -> _Worker:
-    return _Worker(*_renewed(execute, data, device), device)
-
-
-def _renewed(execute: Execute | str, data: Any, device: str | None) -> tuple[Any, Connection]:
+def _start(execute: Execute | str, data: Any, device: str | None) -> tuple[Any, Connection]:
+    """Start a process that answers jobs; return it and our end of its pipe."""
+    # Spawned, not forked: threads and CUDA do not survive a fork.
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=work, args=(theirs, execute, data, os.getpid()), daemon=False)
-    given = dict.fromkeys(_THREADS, "1") | ({} if device is None else {VISIBLE: device})
-    with _environment(given), _uninterrupted():
+    here, there = context.Pipe()
+    process = context.Process(target=work, args=(there, execute, data, os.getpid()), daemon=False)
+    # Set before the start: numpy and torch read these variables when they are imported.
+    variables = dict.fromkeys(_THREADS, "1") | ({} if device is None else {_VISIBLE: device})
+    with _environment(variables), _ignoring_interrupts():
         process.start()
-    theirs.close()
-    return process, ours
+    # Without our copy of its end, the death of the process is an end of file here.
+    there.close()
+    return process, here
 
 
-def _give(worker: _Worker, waiting: Iterator[Job]) -> None:
+def _assign(worker: _Worker, waiting: Iterator[Job]) -> None:
     worker.job = next(waiting, None)
     if worker.job is not None:
         # The cap counts from here: a worker's start, some seconds, is part of its first job.
@@ -180,41 +206,35 @@ def _give(worker: _Worker, waiting: Iterator[Job]) -> None:
             worker.connection.send(worker.job)
 
 
-def _hear(worker: _Worker) -> dict[str, Any]:
+def _receive(worker: _Worker) -> dict[str, Any]:
     try:
         answer: dict[str, Any] = worker.connection.recv()
     except (EOFError, OSError):
         worker.process.join()
         code = worker.process.exitcode
-        why = (
-            f"its process was killed by signal {-code}" if code < 0 else f"its process ended with code {code}"
-        )
-        return _nothing("failed", why + (" (out of memory?)" if code == -9 else ""))
+        cause = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
+        memory = " (out of memory?)" if code == -9 else ""
+        return _without_result("failed", f"its process {cause}{memory}")
     return answer
 
 
-def _dismiss(worker: _Worker) -> None:
+def _stop(worker: _Worker) -> None:
     worker.connection.close()
+    # An idle worker leaves by itself at the end of its pipe; a busy one would finish its job first.
     if worker.job is not None and worker.process.is_alive():
         worker.process.kill()
     worker.process.join()
 
 
-def _nothing(status: str, error: str) -> dict[str, Any]:
+def _without_result(status: str, error: str, seconds: float | None = None) -> dict[str, Any]:
     return {
         "status": status,
         "error": error,
         "measurements": [],
         "facts": {},
-        "seconds": None,
+        "seconds": seconds,
         "memory_mb": None,
     }
-
-
-def _shard(job: Job, answer: Mapping[str, Any], time_cap: float | None) -> dict[str, Any]:
-    from labelwise import __version__
-
-    return {"key": job.key, "job": job.to_dict(), "version": __version__, "time_cap": time_cap, **answer}
 
 
 def _check_portable(execute: Execute | str, data: Any) -> None:
@@ -229,10 +249,10 @@ def _check_portable(execute: Execute | str, data: Any) -> None:
 
 
 @contextmanager
-def _environment(given: Mapping[str, str]) -> Iterator[None]:
-    """Let processes started inside have these variables: one thread to compute with, and one device."""
-    before = {name: os.environ.get(name) for name in given}
-    os.environ.update(given)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Give processes started inside these environment variables."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
@@ -244,8 +264,12 @@ def _environment(given: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let processes started inside pass over Ctrl-C, which a terminal sends to all: this one stops them."""
+def _ignoring_interrupts() -> Iterator[None]:
+    """Let processes started inside ignore Ctrl-C.
+
+    A terminal sends it to all processes at once: this one stops the others, and they print no tracebacks.
+    """
+    # Python lets the main thread alone set handlers.
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -256,34 +280,28 @@ def _uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-VISIBLE = "CUDA_VISIBLE_DEVICES"
-
-
 def visible_devices(device: str) -> str:
-    """Return what ``CUDA_VISIBLE_DEVICES`` is for a process that has one device: "cpu", "cuda" (the first) or "cuda:N".
+    """Return the value of ``CUDA_VISIBLE_DEVICES`` for one device.
 
-    N counts, from 0, the devices that this process sees.
+    Args:
+        device: "cpu", "cuda" (the first) or "cuda:N"; N counts, from 0, the devices that this process sees.
 
     Raises:
         UserError: For another word, and a device that is not there.
     """
     if device == "cpu":
         return ""
-    told = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", str(device))
-    if told is None:
+    match = re.fullmatch(r"cuda(?::([0-9]{1,4}))?", str(device))
+    if match is None:
         raise UserError(f"device {device!r} does not exist: give 'cpu', 'cuda' or 'cuda:N'")
     import torch
 
-    number, count = int(told[1] or 0), torch.cuda.device_count()
+    number, count = int(match[1] or 0), torch.cuda.device_count()
     if number >= count:
-        found = f"there are {count}, counted from 0" if count else "there is none here"
-        raise UserError(f"device {device!r} is not there: of CUDA's devices {found}")
-    names = [name.strip() for name in os.environ.get(VISIBLE, "").split(",") if name.strip()]
+        seen = f"there are {count}, counted from 0" if count else "there is none here"
+        raise UserError(f"device {device!r} is not there: of CUDA's devices {seen}")
+    names = [name.strip() for name in os.environ.get(_VISIBLE, "").split(",") if name.strip()]
     return names[number] if number < len(names) else str(number)
-
-
-Execute = Callable[[Job, Any], Measured]
-"""``execute(job, data)``: a function at the top of a module, so that another process can find it."""
 
 
 def resolve(execute: Execute | str) -> Execute:
@@ -292,44 +310,48 @@ def resolve(execute: Execute | str) -> Execute:
         return execute
     module, colon, name = execute.partition(":")
     try:
-        found: Execute = getattr(import_module(module), name) if colon else None  # type: ignore[assignment]
+        function: Execute = getattr(import_module(module), name) if colon else None  # type: ignore[assignment]
     except (ImportError, AttributeError) as error:
         raise UserError(f"execute={execute!r} cannot be found: {error}") from None
-    if not callable(found):
+    if not callable(function):
         raise UserError(f"execute={execute!r}: write it as 'package.module:function'")
-    return found
+    return function
 
 
 def work(connection: Connection, execute: Execute | str, data: Any, parent: int) -> None:
     """Answer jobs until the other end closes."""
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
-    run = resolve(execute)
-    # An end of file, a reset or a broken pipe: whoever asked is gone.
+    threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
+    function = resolve(execute)
+    # An end of file, a reset or a broken pipe: the other process is gone.
     with suppress(EOFError, OSError):
         while True:
-            connection.send(one(run, connection.recv(), data))
+            connection.send(run_one(function, connection.recv(), data))
 
 
-def one(execute: Execute, job: Job, data: Any) -> dict[str, Any]:
-    """Run a job here and return its part of a shard: measurements, facts, seconds, memory, or the error."""
-    _forget_peak()
+def run_one(execute: Execute, job: Job, data: Any) -> dict[str, Any]:
+    """Run a job in this process and return its answer for the shard.
+
+    An exception becomes status "failed" with its text in one line; seconds and memory are told in any case.
+    """
+    _reset_peak_memory()
     began = time.perf_counter()
     try:
         measured = execute(job, data)
         answer: dict[str, Any] = {
             "status": "done",
             "error": "",
-            "measurements": [_plain(m) for m in measured.measurements],
+            "measurements": [_to_json(m) for m in measured.measurements],
             "facts": dict(measured.facts),
         }
     except UserError as error:
-        answer = _failed(str(error))
+        answer = _without_result("failed", str(error))
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{last.filename.rsplit(os.sep, 1)[-1]}:{last.lineno}"
-        answer = _failed(f"{type(error).__name__}: {' '.join(str(error).split())} ({where})")
+        text = f"{type(error).__name__}: {' '.join(str(error).split())} ({where})"
+        answer = _without_result("failed", text)
     answer["seconds"] = round(time.perf_counter() - began, 3)
-    answer["memory_mb"] = _peak()
+    answer["memory_mb"] = _peak_memory()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
         answer["facts"]["gpu_memory_mb"] = round(torch.cuda.max_memory_allocated() / 2**20)
@@ -337,12 +359,9 @@ def one(execute: Execute, job: Job, data: Any) -> dict[str, Any]:
     return answer
 
 
-def _failed(error: str) -> dict[str, Any]:
-    return {"status": "failed", "error": error, "measurements": [], "facts": {}}
-
-
-def _plain(measurement: Measurement) -> dict[str, Any]:
+def _to_json(measurement: Measurement) -> dict[str, Any]:
     value = float(measurement.value)
+    # JSON has no NaN.
     return {
         "metric": measurement.metric,
         "rule": measurement.rule,
@@ -350,8 +369,8 @@ def _plain(measurement: Measurement) -> dict[str, Any]:
     }
 
 
-def _forget_peak() -> None:
-    """Let the system count this process's peak memory anew, where it can."""
+def _reset_peak_memory() -> None:
+    """Make Linux count the peak memory of this process anew."""
     try:
         with open("/proc/self/clear_refs", "w") as file:
             file.write("5")
@@ -359,8 +378,11 @@ def _forget_peak() -> None:
         pass
 
 
-def _peak() -> int | None:
-    """Return the peak resident memory in MiB: of this job on Linux, of the process so far elsewhere."""
+def _peak_memory() -> int | None:
+    """Return the peak resident memory in MiB.
+
+    On Linux that of this job, elsewhere that of the process so far; None on Windows.
+    """
     try:
         with open("/proc/self/status") as file:
             line = next(line for line in file if line.startswith("VmHWM"))
@@ -371,12 +393,13 @@ def _peak() -> int | None:
         return None
     import resource
 
+    # macOS counts bytes, other systems KiB.
     unit = 2**20 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
 
 
-def _leave_with(parent: int) -> None:
-    """End this process when the one that started it is gone: a killed run leaves nothing behind."""
+def _end_with_parent(parent: int) -> None:
+    """End this process when the one that started it is gone."""
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)
