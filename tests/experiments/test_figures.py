@@ -11,8 +11,11 @@ from labelwise.experiments import Tally, collect, load_spec, run_experiment, spe
 from labelwise.experiments.experiment import write_tables
 from labelwise.experiments.figures import KINDS, draw_figure, keep_columns, model_columns
 from labelwise.experiments.results import write_shard
-from labelwise.experiments.spec import OF_RESULTS, Figure
+from labelwise.experiments.spec import Figure
 
+OF_RESULTS = {
+    *("margin_sweep", "scale_margin", "fraction_curves", "sensitivity", "epoch_seconds", "theory_curves")
+}
 FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]
 rng = np.random.default_rng(0)
 

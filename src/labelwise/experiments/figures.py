@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from labelwise.experiments.comparison import NAMES, compare, protocol_of, setting_of
 from labelwise.experiments.jobs import Job
 from labelwise.experiments.results import writing
-from labelwise.experiments.spec import OF_RESULTS, Figure, Spec
+from labelwise.experiments.spec import Figure, Spec
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,6 +50,8 @@ class Kind:
     """Returns the rows to draw, in words of readers."""
     options: Callable[[Figure, pd.DataFrame], dict[str, Any]] = lambda figure, data: {}
     """Returns the drawing's further arguments."""
+    lacks: Callable[[Spec], str] = lambda spec: ""
+    """Returns in words a part that the figure needs and the experiment has not."""
 
 
 def model_columns(
@@ -123,9 +125,9 @@ def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Pat
     jobs = [job for job in jobs if job.key in done]
     if spec.figure is None or not jobs:
         return []
-    if spec.figure.kind not in OF_RESULTS:
-        jobs = [job for job in jobs if job.seed == jobs[0].seed]
     kind = KINDS[spec.figure.kind]
+    if kind.of_model is not None:
+        jobs = [job for job in jobs if job.seed == jobs[0].seed]
     data = _kept_columns(kind, jobs, out) if kind.of_results is None else kind.of_results(spec, jobs, results)
     if data is None or not len(data):
         return []
@@ -196,7 +198,7 @@ def _score_axis(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
 
 
 def _spaced(column: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """Return what writes the names of a column with spaces."""
+    """Return a function that writes the names of a column with spaces."""
     return lambda data: data.assign(**{column: data[column].str.replace("_", " ")})
 
 
@@ -209,6 +211,21 @@ def _strong_pairs(data: pd.DataFrame) -> pd.DataFrame:
     """Return the pairs above .95, as the paper has it, if there are any."""
     strong = data[data.correlation > _STRONG]
     return strong if len(strong) else data.head(10)
+
+
+def _lacks_sweep_of(*names: str) -> Callable[[Spec], str]:
+    """Return a check that a row sweeps at least one of these hyper-parameters."""
+    rows = f"rows that sweep {' or '.join(names)}"
+    return lambda spec: "" if any({*names} & {*row.sweep} for row in spec.rows.values()) else rows
+
+
+def _lacks_single_sweeps(spec: Spec) -> str:
+    single = all(len(row.sweep) == 1 for row in spec.rows.values())
+    return "" if single else "rows that sweep one hyper-parameter each"
+
+
+def _lacks_fractions(spec: Spec) -> str:
+    return "" if any(setting.fractions for setting in spec.settings) else "a setting with fractions"
 
 
 def _kept_columns(kind: Kind, jobs: list[Job], out: Path) -> pd.DataFrame | None:
@@ -307,10 +324,10 @@ KINDS: dict[str, Kind] = {
     "loss_landscape": Kind(of_model=_loss_landscape),
     "correlation_graph": Kind(of_model=_correlation_graph, reword=_strong_pairs),
     "vdfd_by_epoch": Kind(of_model=_vdfd_by_epoch, by="run", reword=_spaced("run"), options=_label_panels),
-    "margin_sweep": Kind(of_results=_sweep),
-    "scale_margin": Kind(of_results=_sweep),
-    "fraction_curves": Kind(of_results=_sweep, options=_fraction_axis),
-    "sensitivity": Kind(of_results=_sensitivity, reword=_name_metrics),
+    "margin_sweep": Kind(of_results=_sweep, lacks=_lacks_sweep_of("margin")),
+    "scale_margin": Kind(of_results=_sweep, lacks=_lacks_sweep_of("scale", "margin")),
+    "fraction_curves": Kind(of_results=_sweep, options=_fraction_axis, lacks=_lacks_fractions),
+    "sensitivity": Kind(of_results=_sensitivity, reword=_name_metrics, lacks=_lacks_single_sweeps),
     "epoch_seconds": Kind(of_results=_epoch_seconds),
     "theory_curves": Kind(),
 }

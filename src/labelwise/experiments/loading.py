@@ -12,9 +12,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from labelwise.errors import UserError, near
+from labelwise.experiments.figures import KINDS
 from labelwise.experiments.publications import DATASETS, tables
 from labelwise.experiments.spec import (
-    OF_RESULTS,
     Figure,
     Override,
     Published,
@@ -26,10 +26,17 @@ from labelwise.experiments.spec import (
     Training,
     combinations,
 )
+from labelwise.metrics import METRICS
+
+_FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
 
 
 def parse_spec(text: str, name: str) -> Spec:
-    """Return the experiment in a TOML text; ``UserError``, one line that begins with ``name``, for a mistake."""
+    """Return the experiment in a TOML text.
+
+    Raises:
+        UserError: For a mistake, in one line that begins with ``name``.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -43,7 +50,11 @@ def parse_spec(text: str, name: str) -> Spec:
 
 
 def load_spec(name: str) -> Spec:
-    """Return an experiment that comes with labelwise, or the one in a TOML file; ``UserError`` for neither."""
+    """Return an experiment that comes with labelwise, or one from a TOML file.
+
+    Raises:
+        UserError: If ``name`` is neither, or the file has a mistake.
+    """
     if name.endswith(".toml"):
         path = Path(name)
         try:
@@ -54,7 +65,7 @@ def load_spec(name: str) -> Spec:
             ) from None
     if name not in spec_names():
         raise UserError(f"there is no experiment {name!r}: {near(name, spec_names())}")
-    return _shipped(name)
+    return _packaged(name)
 
 
 def spec_names() -> list[str]:
@@ -64,14 +75,17 @@ def spec_names() -> list[str]:
 
 
 @cache
-def _shipped(name: str) -> Spec:
+def _packaged(name: str) -> Spec:
     return parse_spec(
         (files("labelwise.experiments") / "specs" / f"{name}.toml").read_text(encoding="utf-8"), name
     )
 
 
 def _explain(error: ValidationError) -> str:
-    """Return the first mistake in one line: its place in the file, and the keys or values that there are."""
+    """Return the first mistake in one line.
+
+    It names the place in the file, and the keys or values that there are.
+    """
     # A misspelt key also leaves the right one missing: tell the misspelling.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     *place, last = first["loc"]
@@ -106,20 +120,13 @@ def _fields(place: Sequence[int | str]) -> list[str]:
     return list(model.model_fields)
 
 
-_FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
-_SWEPT = {"margin_sweep": ("margin",), "scale_margin": ("scale", "margin"), "sensitivity": ()}
-
-
 def check(spec: Spec) -> None:
-    """Refuse names that do not exist: data sets, tables, metrics, methods, hyper-parameters, settings."""
-    from labelwise import methods
-    from labelwise.metrics import METRICS
-
+    """Refuse an experiment with unknown names or parts that do not fit."""
     where = f"experiment {spec.name}: "
     _check_parts(where, spec)
-    _known(where, "dataset", [*spec.datasets, *spec.on, *spec.cardinality], DATASETS)
-    _known(where, "table", spec.tables, tables())
-    _known(where, "metric", spec.metrics, [*METRICS, "seconds_per_epoch", "gradient_difference"])
+    _check_known(where, "dataset", [*spec.datasets, *spec.on, *spec.cardinality], DATASETS)
+    _check_known(where, "table", spec.tables, tables())
+    _check_known(where, "metric", spec.metrics, [*METRICS, "seconds_per_epoch", "gradient_difference"])
     for setting in spec.settings:
         if bool(setting.fractions) != (setting.name in _FRACTIONS):
             need = "needs fractions" if setting.name in _FRACTIONS else "has no fractions"
@@ -127,52 +134,56 @@ def check(spec: Spec) -> None:
         if not all(0 < fraction <= 1 for fraction in setting.fractions):
             raise UserError(f"{where}setting {setting.name}: fractions are above 0 and at most 1")
     for name, row in spec.rows.items():
-        at = f"{where}row {name}: "
-        _known(at, "method", [row.method], methods.names())
-        _known(at, "dataset", [*(row.datasets or ()), *row.on, *row.published.on], spec.datasets)
-        _known(at, "fraction", row.published.at, [f"{f:g}" for s in spec.settings for f in s.fractions])
-        _known(at, "setting", row.settings or (), [setting.name for setting in spec.settings])
-        method = methods.get(row.method).spec
-        layers = [
-            *spec.on.values(),
-            *row.on.values(),
-            row.published,
-            *row.published.at.values(),
-            *row.published.on.values(),
-            Override(hyperparameters=row.hyperparameters),
-        ]
-        layers += [Override(hyperparameters=values) for values in combinations(row.sweep)]
-        for layer in layers:
-            try:
-                method.resolve(layer.hyperparameters)
-            except UserError as error:
-                raise UserError(f"{at}{error}") from None
-        for setting in spec.settings:
-            if row.settings is None or setting.name in row.settings:
-                seen = "single_positive" if setting.name.startswith("single_positive") else setting.name
-                if seen not in method.settings:
-                    raise UserError(
-                        f"{at}method {row.method!r} does not take {seen.replace('_', ' ')} labels"
-                    )
+        _check_row(f"{where}row {name}: ", spec, row)
     _check_cardinality(where, spec)
     if spec.figure is not None:
         _check_figure(where, spec, spec.figure)
 
 
+def _check_row(where: str, spec: Spec, row: Row) -> None:
+    """Refuse a row whose method, parts or hyper-parameters do not exist."""
+    from labelwise import methods
+
+    _check_known(where, "method", [row.method], methods.names())
+    _check_known(where, "dataset", [*(row.datasets or ()), *row.on, *row.published.on], spec.datasets)
+    _check_known(where, "fraction", row.published.at, [f"{f:g}" for s in spec.settings for f in s.fractions])
+    _check_known(where, "setting", row.settings or (), [setting.name for setting in spec.settings])
+    method = methods.get(row.method).spec
+    layers = [
+        *spec.on.values(),
+        *row.on.values(),
+        row.published,
+        *row.published.at.values(),
+        *row.published.on.values(),
+        Override(hyperparameters=row.hyperparameters),
+    ]
+    layers += [Override(hyperparameters=values) for values in combinations(row.sweep)]
+    for layer in layers:
+        try:
+            method.resolve(layer.hyperparameters)
+        except UserError as error:
+            raise UserError(f"{where}{error}") from None
+    for setting in spec.settings:
+        if row.settings is None or setting.name in row.settings:
+            kind = "single_positive" if setting.name.startswith("single_positive") else setting.name
+            if kind not in method.settings:
+                raise UserError(f"{where}method {row.method!r} does not take {kind.replace('_', ' ')} labels")
+
+
 def _check_parts(where: str, spec: Spec) -> None:
-    """Refuse an experiment without its parts, and a figure of theory with them."""
-    drawn = spec.figure is not None and spec.figure.kind == "theory_curves"
-    if drawn != (spec.theory is not None):
+    """Refuse an experiment that lacks parts, and a figure of theory that has them."""
+    is_theory = spec.figure is not None and spec.figure.kind == "theory_curves"
+    if is_theory != (spec.theory is not None):
         raise UserError(f"{where}[figure.theory] goes with figure.kind = 'theory_curves', which needs it")
     for name in ("code", "datasets", "settings", "seeds", "metrics", "rows"):
-        if drawn and getattr(spec, name):
+        if is_theory and getattr(spec, name):
             raise UserError(f"{where}{name}: a figure of theory rests on no runs; leave it out")
-        if not drawn and not getattr(spec, name):
+        if not is_theory and not getattr(spec, name):
             raise UserError(f"{where}{name} is missing")
 
 
 def _check_cardinality(where: str, spec: Spec) -> None:
-    """Refuse rows that need the number of labels of an item on a set that has none given."""
+    """Refuse rows whose method needs a cardinality that is not given."""
     from labelwise import methods
 
     for job in spec.jobs(seeds=spec.seeds[:1]):
@@ -185,27 +196,21 @@ def _check_cardinality(where: str, spec: Spec) -> None:
 
 
 def _check_figure(where: str, spec: Spec, figure: Figure) -> None:
-    """Refuse a figure whose axes the experiment does not move, or that would show several runs as one."""
-    kind = figure.kind
-    if figure.labels and kind != "vdfd_by_epoch":
+    """Refuse a figure that lacks its axes, or would show several runs as one."""
+    kind = KINDS[figure.kind]
+    if figure.labels and figure.kind != "vdfd_by_epoch":
         raise UserError(f"{where}figure.labels: vdfd_by_epoch alone has panels of labels; leave it out")
-    swept = [set(row.sweep) for row in spec.rows.values()]
-    if kind == "sensitivity" and not all(len(names) == 1 for names in swept):
-        raise UserError(f"{where}{kind} needs rows that sweep one hyper-parameter each")
-    axes = _SWEPT.get(kind, ())
-    if axes and not set(axes) & set().union(*swept):
-        raise UserError(f"{where}{kind} needs rows that sweep {' or '.join(axes)}")
-    if kind == "fraction_curves" and not any(setting.fractions for setting in spec.settings):
-        raise UserError(f"{where}{kind} needs a setting with fractions")
-    if kind not in OF_RESULTS:
+    if lack := kind.lacks(spec):
+        raise UserError(f"{where}{figure.kind} needs {lack}")
+    if kind.of_model is not None:
         for name, count in Counter(job.row for job in spec.jobs(seeds=spec.seeds[:1])).items():
             if count > 1:
                 raise UserError(
-                    f"{where}row {name}: {kind} shows one run of a row, here {count}: give one set and setting"
+                    f"{where}row {name}: {figure.kind} shows one run of a row, here {count}: give one set and setting"
                 )
 
 
-def _known(where: str, kind: str, names: Iterable[str], options: Iterable[str]) -> None:
+def _check_known(where: str, kind: str, names: Iterable[str], options: Iterable[str]) -> None:
     options = list(options)
     for name in names:
         if name not in options:

@@ -134,17 +134,6 @@ class Figure(_Strict):
     labels: list[str] = Field(default_factory=list)
 
 
-OF_RESULTS = {
-    "margin_sweep",
-    "scale_margin",
-    "fraction_curves",
-    "sensitivity",
-    "epoch_seconds",
-    "theory_curves",
-}
-"""Kinds of figures that rest on results; the others show one fitted model a row."""
-
-
 class Spec(_Strict):
     """One experiment: which rows on which data sets in which settings, with which seeds and training.
 
