@@ -123,10 +123,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all; text as UTF-8.
-
-    See ``replacing``.
-    """
+    """Write a file whole or not at all, as ``replacing``; text as UTF-8."""
     with replacing(path) as draft:
         if isinstance(data, bytes):
             draft.write_bytes(data)
@@ -135,19 +132,13 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """Rename a file or folder to ``path``, replacing what is there.
-
-    The new name lasts through a power cut.
-    """
+    """Rename a file or folder to ``path``, to last through a power cut."""
     os.replace(draft, path)
     sync_folder(path.parent)
 
 
 def write_all(file: FileIO, content: bytes) -> None:
-    """Write all of ``content`` to an unbuffered file.
-
-    Such a file may take less of it at a time.
-    """
+    """Write ``content`` to an unbuffered file, which may take less at once."""
     rest = memoryview(content)
     while rest:
         rest = rest[file.write(rest) :]
@@ -239,9 +230,7 @@ def entries_under(entries: Mapping[str, Value], prefix: str) -> dict[str, Value]
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder ``path`` where there is none.
-
-    Its parents must be there.
+    """Make the folder ``path`` where there is none, in its parent.
 
     Raises:
         CannotWrite: Also where a link or a file has its name.
@@ -463,10 +452,7 @@ if sys.platform == "win32":
     _PAST_THE_TEXT = 1 << 20
 
     def try_lock(handle: int) -> bool | None:
-        """Lock a file's handle without waiting.
-
-        None where the system has no locks that others may ignore.
-        """
+        """Lock a handle without waiting; None where locks keep nobody out."""
         return None
 
     def _lock(handle: int, *, wait: bool) -> bool:
@@ -487,10 +473,7 @@ else:
     import fcntl
 
     def try_lock(handle: int) -> bool | None:
-        """Lock a file's handle without waiting.
-
-        None where the system has no locks that others may ignore.
-        """
+        """Lock a handle without waiting; None where locks keep nobody out."""
         return _flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def _lock(handle: int, *, wait: bool) -> bool:
