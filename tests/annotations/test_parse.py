@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from labelwise.annotations import Annotations, as_matrix, parse
+from labelwise.annotations import Annotations, as_matrix, both_signs_known, parse, row_blocks
 from labelwise.errors import UserError
 from tests.refusals import refused
 
@@ -203,3 +203,13 @@ def test_a_tensor_is_refused_where_its_array_is():
         with pytest.raises(UserError, match=r"row 1 \(counted from 0\), label '0'"):
             parse(Y)
     assert parse(nearly.bfloat16()).matrix.tolist() == [[1, 0], [1, 1]]
+
+
+def test_labels_of_both_signs_and_blocks_of_rows():
+    labels = np.array([[1, 1, 0, -1], [0, 1, 0, -1], [1, -1, 1, -1], [0, 0, -1, -1]], dtype=np.int8)
+    assert both_signs_known(labels).tolist() == [True, True, True, False]
+    assert both_signs_known(labels, least=2).tolist() == [True, False, False, False]
+    for n, k, entries in ((0, 3, None), (7, 3, 6), (5, 100, 10), (3, 0, 4)):
+        blocks = list(row_blocks(n, k, entries))
+        assert [row for block in blocks for row in range(n)[block]] == list(range(n))
+        assert all(block.stop - block.start <= max(1, (entries or 1 << 19) // max(1, k)) for block in blocks)

@@ -22,6 +22,41 @@ def test_expected_positives_equals_the_formula() -> None:
     assert torch.autograd.gradcheck(lambda x: losses.expected_positives(x, 1.7), p.requires_grad_())
 
 
+def test_expected_positives_of_logits_is_that_of_their_probabilities() -> None:
+    logits = torch.randn(6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    p = logits.sigmoid()
+    value = losses.expected_positives_with_logits(logits, 1.7)
+    assert value.item() == pytest.approx(losses.expected_positives(p, 1.7).item(), rel=1e-12)
+    assert losses.excess_positives(p, 1.7) == pytest.approx(p.sum().item() / 6 - 1.7, rel=1e-12)
+    assert torch.autograd.gradcheck(
+        lambda x: losses.expected_positives_with_logits(x, 1.7), logits.requires_grad_()
+    )
+
+
+def test_parts_of_a_batch_get_gradients_whose_mean_is_that_of_the_whole() -> None:
+    seeded = torch.Generator().manual_seed(0)
+    logits = torch.randn(6, 5, generator=seeded, dtype=torch.float64)
+    labels = torch.randint(-1, 2, (6, 5), generator=seeded)
+    whole = logits.clone().requires_grad_()
+    R = losses.expected_positives_with_logits(whole, 1.7)
+    R.backward()
+    assert whole.grad is not None
+    p = logits.sigmoid()
+    for part in (slice(0, 4), slice(4, 6)):
+        here = logits[part].clone().requires_grad_()
+        sums = {p[part].numel(): p.sum(), 1: torch.tensor(6.0)}
+        value = losses.expected_positives_with_logits(
+            here, 1.7, total=lambda x, sums=sums: sums[x.numel()], processes=2
+        )
+        value.backward()
+        assert value.item() == pytest.approx(R.item(), rel=1e-12)
+        assert here.grad is not None
+        torch.testing.assert_close(here.grad / 2, whole.grad[part])
+    other = labels.eq(1).sum() - p.sum()
+    balance = losses.gradient_balance(logits[:4], labels[:4], total=lambda x: other)
+    assert balance.item() == pytest.approx(losses.gradient_balance(logits, labels).item(), rel=1e-12)
+
+
 def test_gradient_balance_equals_the_formula_and_the_identity() -> None:
     seeded = torch.Generator().manual_seed(0)
     logits = torch.randn(6, 5, generator=seeded, dtype=torch.float64)
