@@ -17,7 +17,7 @@ class NegativeByAssumption(Method):
 
     They do so from the closed-form start on.
 
-    The teaching rows are all rows where no negative is known, and otherwise those with a known entry.
+    These are all rows where no negative is known, and otherwise those with a known entry.
     """
 
     def start_labels(self) -> np.ndarray:
