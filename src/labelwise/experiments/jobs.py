@@ -18,18 +18,26 @@ from labelwise.experiments.publications import DATASETS
 
 Labels = NDArray[np.int8]
 
-_LABELS_ONLY = ("experiment", "row")
-"""What a run is listed under, which its outcome does not depend on."""
+_NOT_HASHED = ("experiment", "row")
+"""Fields that a run is listed under, which its result does not depend on."""
 
 
 @dataclass(frozen=True)
 class Job:
     """One method on one data set in one setting with one seed.
 
-    ``row`` is the row of the published table that it stands for (the method's id where it is left out). ``setting``
-    names how labels are hidden; ``labelled_fraction`` or ``positives_fraction`` in (0, 1] says how many stay known.
-    ``hyperparameters`` are the method's own; ``options`` everything else that the run depends on (backbone, tune,
-    epochs, batch_size, learning_rate, image_size, ...), JSON values all.
+    Attributes:
+        dataset: The paper's name of the data set.
+        setting: Name of the way in which labels are hidden.
+        method: Id of the method.
+        seed: Seed of the run.
+        experiment: Name of the experiment.
+        row: Row of the published table; the method's id where it is left out.
+        labelled_fraction: Share of rows or entries that stay known, in (0, 1].
+        positives_fraction: Share of positives that stay known, in (0, 1].
+        protocol: "honest" or "published".
+        hyperparameters: The method's own, JSON values.
+        options: All else that the run depends on (backbone, tune, epochs, batch_size, ...), JSON values.
     """
 
     dataset: str
@@ -54,14 +62,17 @@ class Job:
 
     @property
     def fraction(self) -> float | None:
-        """The labelled fraction or that of positives, whichever the setting has."""
+        """Labelled fraction or that of positives, whichever the setting has."""
         return self.labelled_fraction if self.labelled_fraction is not None else self.positives_fraction
 
     @property
     def key(self) -> str:
-        """A file name's stem: readable words, then 16 digits of a digest of all fields but experiment and row."""
-        told = {name: value for name, value in self.to_dict().items() if name not in _LABELS_ONLY}
-        text = json.dumps(told, sort_keys=True, allow_nan=False, ensure_ascii=True)
+        """Stem of the run's file name.
+
+        Readable words, then 16 digits of a digest of all fields but experiment and row.
+        """
+        hashed = {name: value for name, value in self.to_dict().items() if name not in _NOT_HASHED}
+        text = json.dumps(hashed, sort_keys=True, allow_nan=False, ensure_ascii=True)
         share = "" if self.fraction is None else f"{self.fraction:g}"
         words = "-".join(
             filter(None, (self.dataset, self.setting, share, self.method, f"s{self.seed}", self.protocol))
@@ -80,7 +91,13 @@ class Job:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure: a metric under a decision rule (``""`` where the metric needs none), NaN where undefined."""
+    """A metric's value under a decision rule.
+
+    Attributes:
+        metric: Name of the metric.
+        value: The value, NaN where undefined.
+        rule: Name of the decision rule, "" for a metric that needs none.
+    """
 
     metric: str
     value: float
@@ -89,14 +106,21 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Measured:
-    """What a run came to: its figures, and facts worth keeping (JSON values; ``notes``, sizes, epochs)."""
+    """The result of a run.
+
+    Attributes:
+        measurements: The values of its metrics.
+        facts: Further facts to keep (notes, sizes, epochs), JSON values.
+    """
 
     measurements: tuple[Measurement, ...] | list[Measurement]
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
 def part_of(jobs: Sequence[Job], part: str) -> list[Job]:
-    """Return the jobs of a part "i/n", i from 1: n parts are disjoint, hold all jobs, and differ by one at most.
+    """Return the jobs of a part "i/n", i from 1.
+
+    The n parts are disjoint, hold all jobs, and differ in size by one at most.
 
     A job's place is by its key's digest, so that slow methods and large sets are spread over the parts, and whoever
     asks for the same jobs gets the same parts. Jobs of one key are one run, and stay together.
@@ -104,17 +128,17 @@ def part_of(jobs: Sequence[Job], part: str) -> list[Job]:
     Raises:
         UserError: For anything else than two whole numbers with 1 <= i <= n.
     """
-    told = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", part) if isinstance(part, str) else None
-    place, parts = (int(told[1]), int(told[2])) if told else (0, 0)
+    match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", part) if isinstance(part, str) else None
+    place, parts = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= place <= parts:
         raise UserError(f"shard={part!r}: give two whole numbers, such as 1/4 for the first of four parts")
     keys = sorted({job.key for job in jobs}, key=lambda key: (key.rpartition("-")[2], key))
-    mine = set(keys[place - 1 :: parts])
-    return [job for job in jobs if job.key in mine]
+    chosen = set(keys[place - 1 :: parts])
+    return [job for job in jobs if job.key in chosen]
 
 
 LABEL_SEED = 1200
-"""The seed of Cole et al. for single positives and for the split of their training file, whatever a run's seed."""
+"""Seed of Cole et al. for single positives and the split of their training file, whatever a run's seed."""
 
 
 def hide(job: Job, truth: Labels, observed: Labels | None = None) -> Labels:
@@ -141,25 +165,30 @@ def hide(job: Job, truth: Labels, observed: Labels | None = None) -> Labels:
 def spml_split(
     n_items: int, seed: int = LABEL_SEED, share: float = 0.2
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (training rows, validation rows), ascending, as Cole et al. (CVPR 2021) split their training file.
+    """Split rows as Cole et al. (CVPR 2021) split their training file.
 
     The last round(.2 n) of ``RandomState(1200).permutation(n)`` validate; halves round to even.
+
+    Returns:
+        Training rows and validation rows, each ascending.
     """
     order = np.random.RandomState(seed).permutation(n_items)
-    held = int(np.round(share * n_items))
-    return np.sort(order[: n_items - held]), np.sort(order[n_items - held :])
+    n_train = n_items - int(np.round(share * n_items))
+    return np.sort(order[:n_train]), np.sort(order[n_train:])
 
 
 _TWICE = {"full", "semi_supervised", "partial"}
-"""Settings with known negatives: the honest protocol chooses on held-out rows, then trains again on all."""
+"""Settings with known negatives: the honest protocol validates on held-out rows, then trains again on all."""
 
 
 @dataclass(frozen=True)
 class Rate:
-    """What is assumed of a backbone on one modern GPU in mixed precision.
+    """Assumed speed and memory of a backbone on one modern GPU in mixed precision.
 
-    ``passes``: forward passes an item and second, a backward pass counted as two; ``item_gb``: memory of one item's
-    activations in training; ``fixed_gb``: weights, gradients, optimiser and average.
+    Attributes:
+        passes: Forward passes a second, each of one item; a backward pass counts as two.
+        item_gb: Memory of one item's activations in training.
+        fixed_gb: Memory of weights, gradients, optimiser and average.
     """
 
     passes: float
@@ -172,12 +201,19 @@ RATES: dict[tuple[str | None, int | None], Rate] = {
     ("hf/microsoft/resnet-50", 448): Rate(750.0, 0.36, 1.0),
     ("hf/bert-base-uncased", None): Rate(1200.0, 0.12, 2.5),
 }
-"""By backbone and image size. Assumed, not measured: an epoch of your own tells more."""
+"""Rates by backbone and image size: assumed, not measured; an epoch of your own tells more."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """``hours`` of all runs one after another, those of the ``longest`` run, and the most memory of a run in GB."""
+    """Estimated cost of runs.
+
+    Attributes:
+        runs: Number of runs.
+        hours: Hours of all runs, one after another.
+        longest: Hours of the longest run.
+        memory_gb: Greatest memory of a run, in GB.
+    """
 
     runs: int
     hours: float
@@ -186,20 +222,21 @@ class Cost:
 
 
 def estimate(jobs: Iterable[Job]) -> Cost:
-    """Return what runs cost: items x epochs x passes, validation and test passes added, over the rate of RATES.
+    """Estimate the cost of runs from above.
 
-    An upper estimate: every epoch is counted as one over all training items, though a warm-up sees labelled rows only.
+    Items x epochs x passes, validation and test passes added, over the rate in RATES. Every epoch counts as one over
+    all training items, though a warm-up sees labelled rows only.
     """
     hours, memory = [], 0.0
     for job in jobs:
-        place = (job.options.get("backbone"), job.options.get("image_size"))
-        if place not in RATES:
+        backbone, size = job.options.get("backbone"), job.options.get("image_size")
+        rate = RATES.get((backbone, size))
+        if rate is None:
             raise UserError(
-                f"no rate is known of backbone {place[0]!r} at image size {place[1]}: add one to RATES"
+                f"no rate is known of backbone {backbone!r} at image size {size}: add one to RATES"
             )
-        rate = RATES[place]
         hours.append(_passes(job) / rate.passes / 3600)
-        memory = max(memory, rate.fixed_gb + rate.item_gb * _items_at_once(job))
+        memory = max(memory, rate.fixed_gb + rate.item_gb * _items_a_step(job))
     return Cost(len(hours), sum(hours), max(hours, default=0.0), memory)
 
 
@@ -215,18 +252,19 @@ def _passes(job: Job) -> float:
         # The angles are measured on a second run of the same training.
         epochs *= 2
     if job.protocol == "published":
-        held = round(0.2 * train) if job.options["code"] == "spml" else test
-        taught = train - held if job.options["code"] == "spml" else train
-        return epochs * (spec.passes * taught + held) + test
+        # The one code validates on a fifth of the training rows, the other on the test set.
+        held_out = round(0.2 * train) if job.options["code"] == "spml" else 0
+        return epochs * (spec.passes * (train - held_out) + (held_out or test)) + test
     # Four fifths for the choice, with a pass over the held-out rows an epoch, then everything.
     times = 1.8 if job.setting in _TWICE else 1.0
     return epochs * spec.passes * train * times + test
 
 
-def _items_at_once(job: Job) -> int:
-    """Return how many items' activations a step holds: a batch, and for methods of two views up to twice that."""
+def _items_a_step(job: Job) -> int:
+    """Return the number of items whose activations a step holds."""
     from labelwise.methods import get
 
     spec = get(job.method).spec
     size = job.options.get("batch_size", spec.full_budget.batch_size)
+    # Methods of two views hold up to two batches.
     return int(size * (2 if spec.passes > 4 else 1))

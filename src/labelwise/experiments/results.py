@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 FORMAT = 1
-"""The version of shards and of ``results.parquet``; files of another one are refused."""
+"""Version of shards and of ``results.parquet``; files of another one are refused."""
 
-_PARTS = {
+_FIELDS = {
     "key": str,
     "job": dict,
     "version": str,
@@ -29,16 +29,20 @@ _PARTS = {
     "measurements": list,
     "facts": dict,
 }
-"""What a whole shard has at least."""
+"""Fields that every shard has, and their types."""
 _STATUS = ("done", "failed", "capped")
 _WORDS = ("dataset", "setting", "method", "row", "experiment", "protocol")
 
 
 def read_shard(path: Path) -> dict[str, Any] | None:
-    """Return a shard, None for one that is not there or only partly written; ``UserError`` for another format."""
+    """Read a shard; None for one that is missing or partly written.
+
+    Raises:
+        UserError: If it has another format.
+    """
     try:
         shard = json.loads(path.read_text(encoding="utf-8"))
-        # Numbers that are none cannot be written again.
+        # NaN and infinity are read, but could not be written again.
         json.dumps(shard, allow_nan=False)
     except (FileNotFoundError, ValueError, RecursionError):
         return None
@@ -53,12 +57,12 @@ def read_shard(path: Path) -> dict[str, Any] | None:
 
 
 def _is_whole(shard: Mapping[str, Any], key: str) -> bool:
-    """Return whether a shard says all that is read of one, and of the run whose name the file has."""
-    if not all(isinstance(shard.get(name), kind) for name, kind in _PARTS.items()):
+    """Return whether a shard has all fields, and its file the name of its run."""
+    if not all(isinstance(shard.get(name), kind) for name, kind in _FIELDS.items()):
         return False
     if shard["key"] != key or shard["status"] not in _STATUS:
         return False
-    job, measured = shard["job"], shard["measurements"]
+    job, measurements = shard["job"], shard["measurements"]
     return (
         all(isinstance(job.get(name), str) for name in _WORDS)
         and all(isinstance(job.get(name), dict) for name in ("hyperparameters", "options"))
@@ -66,14 +70,15 @@ def _is_whole(shard: Mapping[str, Any], key: str) -> bool:
         and 0 <= job["seed"] < 2**32
         and all(_is_number(job.get(name)) for name in ("labelled_fraction", "positives_fraction"))
         and all(_is_number(shard.get(name)) for name in ("seconds", "memory_mb", "time_cap"))
-        and all(isinstance(one, dict) and _is_number(one.get("value")) for one in measured)
-        and all(isinstance(one.get(name), str) for one in measured for name in ("metric", "rule"))
+        and all(isinstance(one, dict) and _is_number(one.get("value")) for one in measurements)
+        and all(isinstance(one.get(name), str) for one in measurements for name in ("metric", "rule"))
     )
 
 
 def _is_number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value is None
+    # What Parquet holds as a whole number.
     return abs(value) < 2**63
 
 
@@ -93,14 +98,18 @@ def write_shard(out: Path, shard: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, to last through a power cut."""
+    """Write a text file, whole or not at all, and safe from a power cut."""
     with writing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
 
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
-    """Yield a draft's path, which takes the place of ``path`` at the end; ``UserError`` where it cannot be written."""
+    """Yield the path of a draft, which replaces ``path`` at the end.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as draft:
@@ -113,9 +122,11 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Hold ``out`` for this process; ``UserError`` where another holds it. The system frees it if we are killed.
+    """Lock ``out`` for this process; the system frees it when the process ends.
 
-    Links in it are refused: what is written there would go elsewhere.
+    Raises:
+        UserError: If another process holds it, if it cannot be written to, or if it has links in it: what is written
+            there would go elsewhere.
     """
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give --out a folder")
@@ -154,25 +165,20 @@ COLUMNS = {
     "version": "string",
     "key": "string",
 }
-"""The columns of the results; ``hyperparameters``, ``options`` and ``facts`` are JSON."""
+"""Columns of the results; ``hyperparameters``, ``options`` and ``facts`` are JSON."""
 
-_JOB = (
-    "experiment",
-    "dataset",
-    "setting",
-    "labelled_fraction",
-    "positives_fraction",
-    "row",
-    "method",
-    "seed",
+_OF_JOB = (
+    *("experiment", "dataset", "setting", "labelled_fraction", "positives_fraction"),
+    *("row", "method", "seed", "protocol"),
 )
-_FORMAT = b"labelwise_format"
+_FORMAT_KEY = b"labelwise_format"
 
 
 def collect(out: str | Path) -> pd.DataFrame:
-    """Write ``out/results.parquet`` from the shards and return it: one row per (job, metric, rule).
+    """Write ``out/results.parquet`` from the shards and return it.
 
-    A job that failed or was stopped has one row with its ``status`` and ``error``, without metric and value.
+    It has one row per (job, metric, rule); a job that failed or was stopped has one row with its ``status`` and
+    ``error``, without metric and value.
     """
     import pandas as pd
     import pyarrow as pa
@@ -181,14 +187,20 @@ def collect(out: str | Path) -> pd.DataFrame:
     rows = [row for shard in read_shards(out) for row in _rows(shard)]
     frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    table = table.replace_schema_metadata({**(table.schema.metadata or {}), _FORMAT: str(FORMAT).encode()})
+    table = table.replace_schema_metadata(
+        {**(table.schema.metadata or {}), _FORMAT_KEY: str(FORMAT).encode()}
+    )
     with writing(Path(out) / "results.parquet") as draft:
         pq.write_table(table, draft)
     return frame
 
 
 def read_results(path: str | Path) -> pd.DataFrame:
-    """Return the results that ``collect`` wrote; ``UserError`` for another file or another format."""
+    """Read the results that ``collect`` wrote.
+
+    Raises:
+        UserError: For another file or another format.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -200,12 +212,12 @@ def read_results(path: str | Path) -> pd.DataFrame:
         raise UserError(
             f"{path} is no whole Parquet file ({str(error).splitlines()[0]}): write it again"
         ) from None
-    found = (table.schema.metadata or {}).get(_FORMAT)
-    if found is None:
+    version = (table.schema.metadata or {}).get(_FORMAT_KEY)
+    if version is None:
         raise UserError(f"{path} holds no results of an experiment: give the results.parquet of one")
-    if found.decode() != str(FORMAT):
+    if version.decode() != str(FORMAT):
         raise UserError(
-            f"{path} has format {found.decode()}, this version of labelwise reads {FORMAT}: use the version that "
+            f"{path} has format {version.decode()}, this version of labelwise reads {FORMAT}: use the version that "
             "wrote it"
         )
     frame: pd.DataFrame = table.to_pandas()
@@ -215,27 +227,30 @@ def read_results(path: str | Path) -> pd.DataFrame:
 def _rows(shard: dict[str, Any]) -> list[dict[str, Any]]:
     job = shard["job"]
     shared = {
-        **{name: job[name] for name in (*_JOB, "protocol")},
+        **{name: job[name] for name in _OF_JOB},
         "hyperparameters": json.dumps(job["hyperparameters"], sort_keys=True),
         "options": json.dumps(job["options"], sort_keys=True),
         "facts": json.dumps(shard["facts"], sort_keys=True),
         **{name: shard[name] for name in ("status", "error", "seconds", "memory_mb", "version", "key")},
     }
-    measured = shard["measurements"] or [{"metric": None, "rule": None, "value": None}]
-    return [{**shared, **one} for one in measured]
+    measurements = shard["measurements"] or [{"metric": None, "rule": None, "value": None}]
+    return [{**shared, **one} for one in measurements]
 
 
 def merge_results(folders: Sequence[str | Path], out: str | Path) -> dict[str, str]:
-    """Copy the results of several folders into ``out``, and return what became of each run there, by its key.
+    """Copy the results of several folders into ``out``.
 
     What ``out`` holds already stays; a run that is done there, and equal, is passed over, and one that failed or was
-    stopped is replaced. Nothing is written before all of it has been looked through.
+    stopped is replaced. Nothing is written before all of it has been read.
+
+    Returns:
+        The status of every run in ``out``, by its key.
 
     Raises:
         UserError: For a folder without results, a damaged file in one, a run that two folders have, or one that is
             done in ``out`` with another result.
     """
-    out, found = Path(out), dict[str, tuple[Path, dict[str, Any]]]()
+    out, shards = Path(out), dict[str, tuple[Path, dict[str, Any]]]()
     for folder in map(Path, folders):
         if not (folder / "shards").is_dir():
             raise UserError(
@@ -244,38 +259,44 @@ def merge_results(folders: Sequence[str | Path], out: str | Path) -> dict[str, s
         if out.exists() and folder.resolve() == out.resolve():
             raise UserError(f"{folder} is to be merged into itself: give another --out")
         check_no_links(folder, "a folder of results")
-        damaged = []
-        for path in sorted((folder / "shards").glob("*.json")):
-            shard = read_shard(path)
-            if shard is None or Job.from_dict(shard["job"]).key != path.stem:
-                damaged.append(path)
-            elif path.stem in found:
-                raise UserError(
-                    f"{folder} and {found[path.stem][0]} both have the run {path.stem}: give one of them"
-                )
-            else:
-                found[path.stem] = folder, shard
-        if damaged:
-            more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-            raise UserError(
-                f"{damaged[0]}{more} cannot be read: delete it, and let the command that made {folder} run it again"
-            )
+        for key, shard in _read_all(folder).items():
+            if key in shards:
+                raise UserError(f"{folder} and {shards[key][0]} both have the run {key}: give one of them")
+            shards[key] = folder, shard
     with locked(out):
         new = {}
-        for key, (folder, shard) in found.items():
-            there = read_shard(out / "shards" / f"{key}.json")
-            if there is None or there["status"] != "done":
+        for key, (folder, shard) in shards.items():
+            present = read_shard(out / "shards" / f"{key}.json")
+            if present is None or present["status"] != "done":
                 new[key] = folder, shard
-            elif _same(there) != _same(shard):
+            elif _content(present) != _content(shard):
                 raise UserError(f"{out} has another result of the run {key} than {folder}: give a new --out")
         for key, (folder, shard) in new.items():
             columns = folder / "columns" / f"{key}.csv"
             if columns.is_file():
                 with writing(out / "columns" / columns.name) as draft:
                     shutil.copyfile(columns, draft)
+            # The shard comes last: whoever finds it finds the run's columns.
             write_shard(out, shard)
         return {shard["key"]: shard["status"] for shard in read_shards(out)}
 
 
-def _same(shard: dict[str, Any]) -> str:
+def _read_all(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the shards of a folder by key; ``UserError`` for damaged ones."""
+    shards, damaged = {}, []
+    for path in sorted((folder / "shards").glob("*.json")):
+        shard = read_shard(path)
+        if shard is None or Job.from_dict(shard["job"]).key != path.stem:
+            damaged.append(path)
+        else:
+            shards[path.stem] = shard
+    if damaged:
+        more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+        raise UserError(
+            f"{damaged[0]}{more} cannot be read: delete it, and let the command that made {folder} run it again"
+        )
+    return shards
+
+
+def _content(shard: dict[str, Any]) -> str:
     return json.dumps({name: value for name, value in shard.items() if name != "format"}, sort_keys=True)
