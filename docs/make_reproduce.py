@@ -1,4 +1,4 @@
-"""Writes what experiments cost into ``docs/reproduce.md``, below its mark: ``python docs/make_reproduce.py``."""
+"""Write the experiments' costs into ``docs/reproduce.md``: ``python docs/make_reproduce.py``."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def hours(value: float) -> str:
 
 
 def page() -> str:
-    """Return the whole page: the prose as it is, and the tables anew."""
+    """Return the page: its prose down to the mark, and the tables anew."""
     specs = [load_spec(name) for name in spec_names()]
     prose = PAGE.read_text(encoding="utf-8").partition(MARK)[0]
     lines = [prose + MARK, "", *rates()]

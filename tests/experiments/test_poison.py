@@ -49,7 +49,7 @@ def outcome(monkeypatch, job, dataset, seen):
     monkeypatch.setattr(_measure, "hide", lambda *_: seen.copy())
     monkeypatch.setattr(
         _measure,
-        "judge",
+        "evaluate",
         lambda _, scores, rule, *rest: judged.append((scores, rule.name, repr(rule))) or ([], {}),
     )
     facts = measure(job, Source("nowhere")).facts

@@ -11,7 +11,7 @@ from labelwise.data.datasets import Dataset, Part
 from labelwise.errors import UserError
 from labelwise.experiments import Job, hide, load_spec, spml_split
 from labelwise.experiments import measuring as _measure
-from labelwise.experiments.measuring import Source, judge, measure
+from labelwise.experiments.measuring import Source, evaluate, measure
 from labelwise.experiments.spec import Training
 
 
@@ -87,7 +87,7 @@ def test_every_rule_judges_the_same_scores():
     assert (scores.astype(np.float32) == 1).mean() > 0.2
     own = metrics.PerLabelThreshold([0.4] * 6, name="learnt_thresholds")
     for protocol, empty in (("honest", "omit"), ("published", "zero")):
-        found, facts = judge(Y, logits, own, protocol)
+        found, facts = evaluate(Y, logits, own, protocol)
         values = {(m.metric, m.rule): m.value for m in found}
         assert len(values) == len(found)
         for rule in (own, metrics.Threshold(0.5), metrics.OracleCardinality()):

@@ -24,18 +24,32 @@ NAMES = {
     "seconds_per_epoch": "seconds an epoch",
     "gradient_difference": "accumulated gradient difference an item",
 }
-"""What readers call a metric, where it is not the word of the code."""
+"""Names of metrics for readers, where the code has other words."""
 
 _OWN_UNIT = ("seconds_per_epoch", "gradient_difference")
 
 
 @dataclass(frozen=True)
 class Compared:
-    """One number of a table: as printed (None where nothing is), and as measured over ``seeds`` runs.
+    """A printed and a measured number of one cell, in the table's unit.
 
-    All in the unit that the table prints, percent or fraction. ``rule`` is the decision rule ("" where none is
-    needed), and ``as_printed`` tells whether it is the one behind the printed number. ``protocol`` is that of
-    ``protocol_of``. ``state``: "measured", "not run", "failed" or "stopped"; ``std`` is over seeds, None for one.
+    Attributes:
+        dataset: The paper's name of the data set.
+        setting: Name of the setting.
+        fraction: Share that is labelled or known, or None.
+        row: Name of the row, with the values of its sweep.
+        metric: Name of the metric.
+        rule: Decision rule, "" where none is needed.
+        as_printed: Whether the rule is the one behind the printed number.
+        protocol: The protocol, and what departs from it.
+        printed: Printed number, None where nothing is printed.
+        printed_std: Printed standard deviation, if any.
+        note: A note on the printed number.
+        measured: Mean over seeds, None where nothing is measured.
+        std: Standard deviation over seeds, None for one seed.
+        seeds: Number of measured seeds.
+        state: "measured", "not run", "failed" or "stopped".
+        error: Error of a run that failed or was stopped.
     """
 
     dataset: str
@@ -64,10 +78,10 @@ class Compared:
 
 
 def compare(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Compared]:
-    """Return every number of the experiment's jobs beside the printed one, in the order of the jobs.
+    """Return the measured numbers of jobs beside the printed ones.
 
-    Metrics that need a decision rule come once by the rule behind the printed number and, where a run has a rule of
-    its own, once by that.
+    They are in the order of the jobs. Metrics that need a decision rule come once by the rule behind the printed
+    number and, where a run has a rule of its own, once by that.
     """
     printed = printed_cells(spec)
     cells: dict[tuple[str, str, float | None, str, str], list[Job]] = {}
@@ -78,32 +92,35 @@ def compare(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Comp
     rows = []
     for (dataset, setting, fraction, name, _), group in cells.items():
         first = group[0]
-        found = [by_key[job.key] for job in group if job.key in by_key]
-        own = {json.loads(frame.facts.iloc[0]).get("rule") for frame in found} - {None}
+        frames = [by_key[job.key] for job in group if job.key in by_key]
         rule = spec.rows[first.row].rule
+        model_rules = {json.loads(frame.facts.iloc[0]).get("rule") for frame in frames} - {None, rule}
         for metric in spec.metrics:
-            rules = [rule, *sorted(own - {rule})] if metric in RULE_METRICS else [""]
-            if metric in RULE_METRICS and first.protocol == "published":
-                rules = [rule]
+            rules = [rule, *sorted(model_rules if first.protocol != "published" else ())]
+            if metric not in RULE_METRICS:
+                rules = [""]
             number = printed.get((dataset, first.row, setting, fraction, metric))
             for each in rules:
-                rows.append(_compared(spec, first, name, metric, each, each in ("", rule), number, found))
+                rows.append(_compared(spec, first, name, metric, each, each in ("", rule), number, frames))
     return rows
 
 
 def printed_cells(spec: Spec) -> dict[tuple[str, str, str, float | None, str], Published]:
-    """Return the printed numbers of the experiment's tables by (dataset, row, setting, fraction, metric)."""
+    """Return the printed numbers by (dataset, row, setting, fraction, metric)."""
     return {(*number.cell, number.metric): number for table in spec.tables for number in published(table)}
 
 
 def row_name(job: Job, spec: Spec) -> str:
-    """Return a row's name, with the values of its sweep; one that is named like its sweep is told once."""
+    """Return a row's name with the values of its sweep.
+
+    A row that is named like a hyper-parameter of its sweep is named once.
+    """
     values = {name: job.hyperparameters[name] for name in spec.rows[job.row].sweep}
-    told = [
+    swept = [
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
         for name, value in values.items()
     ]
-    return ", ".join(told if job.row in values else [job.row, *told])
+    return ", ".join(swept if job.row in values else [job.row, *swept])
 
 
 def setting_of(setting: str, fraction: float | None = None) -> str:
@@ -113,9 +130,9 @@ def setting_of(setting: str, fraction: float | None = None) -> str:
 
 
 def protocol_of(job: Job) -> str:
-    """Return a run's protocol, and what departs from it: a search of learning rates, pseudo-labels from the truth."""
+    """Return a run's protocol, with "search" and "leak_truth" where it departs from it."""
     departures = {"search": "search" in job.options, "leak_truth": job.hyperparameters.get("leak_truth")}
-    return ", ".join([job.protocol, *(name for name, there in departures.items() if there)])
+    return ", ".join([job.protocol, *(name for name, departs in departures.items() if departs)])
 
 
 def _compared(
@@ -126,17 +143,17 @@ def _compared(
     rule: str,
     as_printed: bool,
     number: Published | None,
-    found: list[pd.DataFrame],
+    frames: list[pd.DataFrame],
 ) -> Compared:
     unit = 100.0 if spec.percent and metric not in _OWN_UNIT else 1.0
     values = [
         float(value) * unit
-        for frame in found
+        for frame in frames
         for value in frame[(frame.metric == metric) & (frame.rule == rule)].value
         if np.isfinite(value)
     ]
-    statuses = [frame.status.iloc[0] for frame in found]
-    errors = [frame.error.iloc[0] for frame in found if frame.status.iloc[0] != "done"]
+    statuses = [frame.status.iloc[0] for frame in frames]
+    errors = [frame.error.iloc[0] for frame in frames if frame.status.iloc[0] != "done"]
     state = "measured"
     if not values:
         state = "failed" if "failed" in statuses else "stopped" if "capped" in statuses else "not run"
@@ -172,7 +189,14 @@ _STYLE = (
 
 @dataclass(frozen=True)
 class _Grid:
-    """A table: the heads of its columns of words and of numbers, and lines of words and of (number, small print)."""
+    """A table as text.
+
+    Attributes:
+        title: The heading.
+        words: Heads of the columns of words.
+        numbers: Heads of the columns of numbers.
+        body: Lines of words, and of (number, small print).
+    """
 
     title: str
     words: list[str]
@@ -181,23 +205,26 @@ class _Grid:
 
 
 def to_markdown(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = ()) -> str:
-    """Return the tables: printed -> measured ± deviation (difference, seeds), one table a metric and data set.
+    """Return the tables as Markdown, one for each metric and data set.
 
-    ``words`` are sentences to put before them.
+    A cell: printed → measured ± deviation (difference, seeds). ``words`` are sentences to put before them.
     """
     lines = [f"# {spec.title}", "", *_between([*_words(spec, rows), *words]), ""]
     for grid in _grids(spec, rows):
         head = [*grid.words, *grid.numbers]
         lines += [f"## {grid.title}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
         for words_, cells in grid.body:
-            told = [f"{number} ({small})" if small else number for number, small in cells]
-            lines.append(f"| {' | '.join([*words_, *told])} |")
+            numbers = [f"{number} ({small})" if small else number for number, small in cells]
+            lines.append(f"| {' | '.join([*words_, *numbers])} |")
         lines.append("")
     return "\n".join(lines)
 
 
 def to_html(spec: Spec, rows: Sequence[Compared], words: Sequence[str] = (), figure: str = "") -> str:
-    """Return the same tables as one page that needs no other file; ``figure`` is an SVG to show before them."""
+    """Return the tables as one HTML page that needs no other file.
+
+    ``words`` are sentences and ``figure`` an SVG to put before them.
+    """
     parts = [
         f"<h1>{escape(spec.title)}</h1>",
         *(f"<p>{escape(word)}</p>" for word in [*_words(spec, rows), *words]),
@@ -252,32 +279,32 @@ def _notes(rows: Iterable[Compared]) -> list[str]:
         if row.note
     }
     errors = Counter(row.error for row in rows if row.error and row.state in ("failed", "stopped"))
-    lost = (f"Not measured ({n} number{'s' if n > 1 else ''}): {error}" for error, n in errors.items())
-    return [*sorted(notes), *lost]
+    unmeasured = (f"Not measured ({n} number{'s' if n > 1 else ''}): {error}" for error, n in errors.items())
+    return [*sorted(notes), *unmeasured]
 
 
 def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
-    """Return one table a metric, and one a data set where a setting has several fractions."""
+    """Return a table for each metric, and for each data set where fractions vary."""
     wide = any(row.fraction is not None for row in rows)
     several = len({row.setting for row in rows}) > 1
     grids = []
     for dataset in dict.fromkeys(row.dataset for row in rows) if wide else [None]:
         for metric in spec.metrics:
-            mine = [row for row in rows if row.metric == metric and dataset in (None, row.dataset)]
-            if not mine:
+            cells = [row for row in rows if row.metric == metric and dataset in (None, row.dataset)]
+            if not cells:
                 continue
-            ruled = any(row.rule for row in mine)
+            ruled = any(row.rule for row in cells)
             heads = {"row": True, "setting": several, "rule": ruled, "protocol": True}
-            columns = list(dict.fromkeys(_column(row, wide) for row in mine))
-            by_place = {(_line(row), _column(row, wide)): row for row in mine}
+            columns = list(dict.fromkeys(_column(row, wide) for row in cells))
+            by_place = {(_line(row), _column(row, wide)): row for row in cells}
             # The rules and protocols of a row stand below each other.
-            order = list(dict.fromkeys(row.row for row in mine))
+            order = list(dict.fromkeys(row.row for row in cells))
             body = [
                 (
                     [word for word, shown in zip(line, heads.values(), strict=True) if shown],
                     [_cell(by_place.get((line, column)), spec.percent) for column in columns],
                 )
-                for line in sorted(dict.fromkeys(map(_line, mine)), key=lambda line: order.index(line[0]))
+                for line in sorted(dict.fromkeys(map(_line, cells)), key=lambda line: order.index(line[0]))
             ]
             title = NAMES.get(metric, metric.replace("_", " "))
             words = [head for head, shown in heads.items() if shown]
@@ -307,9 +334,9 @@ def _cell(row: Compared | None, percent: bool) -> tuple[str, str]:
     if row.measured is None:
         return printed + row.state, ""
     spread = "" if row.std is None else f" ± {row.std:.{digits}f}"
-    told = [] if row.difference is None else [f"{row.difference:+.{digits}f}".replace("-", "−")]
-    told.append(f"{row.seeds} seed{'s' if row.seeds > 1 else ''}")
-    return f"{printed}{row.measured:.{digits}f}{spread}", ", ".join(told)
+    small = [] if row.difference is None else [f"{row.difference:+.{digits}f}".replace("-", "−")]
+    small.append(f"{row.seeds} seed{'s' if row.seeds > 1 else ''}")
+    return f"{printed}{row.measured:.{digits}f}{spread}", ", ".join(small)
 
 
 def _between(words: Iterable[str]) -> list[str]:

@@ -21,18 +21,25 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _LEAK: dict[str, Value] = {"leak_truth": True}
-_WAYS: tuple[tuple[Protocol, dict[str, Value] | None], ...] = (
+_PROTOCOLS: tuple[tuple[Protocol, dict[str, Value] | None], ...] = (
     ("honest", None),
     ("published", None),
     ("published", _LEAK),
 )
-"""Protocols with the hyper-parameters that they add."""
+"""Protocols, and the hyper-parameters that they add."""
 _MEASURE = "labelwise.experiments.measuring:measure"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an experiment came to: how many runs, its numbers beside the printed ones, and the files written."""
+    """The outcome of an experiment.
+
+    Attributes:
+        spec: The experiment.
+        tally: Counts of its runs.
+        rows: Its numbers beside the printed ones.
+        files: The files that were written.
+    """
 
     spec: Spec
     tally: Tally
@@ -59,20 +66,31 @@ def run_experiment(
     merge: Sequence[str | Path] = (),
     progress: Progress | None = None,
 ) -> Outcome:
-    """Run what is missing of an experiment on the sets under ``data`` and write its tables to ``out``.
+    """Run the missing jobs of an experiment and write its tables.
 
-    ``name``: one of ``spec_names()``, or a TOML file. ``out`` (``experiments/NAME`` by default) gets ``shards/``,
-    ``results.parquet``, ``table.md`` and ``table.html``, and for a figure ``figure.png``, ``figure.svg`` and its data
-    as ``figure.csv``; the same call goes on where one was stopped, and tables tell "not run" where nothing is yet.
-    A figure of theory needs no ``data`` and gets its three files alone. ``rows`` and ``datasets`` choose some,
-    ``seeds`` replaces the experiment's, ``search`` tries the listed learning rates and batch sizes. ``leak_truth``
-    lets BBAM's pseudo-labels see the truth, as the released code does, and is refused but under the published
-    protocol and where no row has it.
+    ``out`` gets ``shards/``, ``results.parquet``, ``table.md`` and ``table.html``, and for a figure ``figure.png``,
+    ``figure.svg`` and its data as ``figure.csv``; the same call goes on where one was stopped, and tables tell "not
+    run" where nothing is yet. A figure of theory needs no ``data`` and gets its three files alone. Several machines or
+    devices share an experiment by ``shard``, and ``merge`` puts their results together.
 
-    Several machines or devices share an experiment: ``shard`` "i/n" runs the i-th of n disjoint parts (``out`` is then
-    ``experiments/NAME-i-of-n`` by default), and ``merge``, their folders, puts the results of all into ``out`` and
-    runs nothing. ``devices`` ("cpu", "cuda:0", ...) are the workers' by turns, and ``workers`` as many by default,
-    else 2.
+    Args:
+        name: One of ``spec_names()``, a TOML file, or an experiment.
+        data: The folder with the sets.
+        out: Folder of results, ``experiments/NAME`` by default, ``experiments/NAME-i-of-n`` for a part.
+        protocol: "honest" or "published".
+        rows: Rows, or methods for all their rows, to choose.
+        datasets: Data sets to choose.
+        seeds: Seeds in the place of the experiment's.
+        limit: Run at most so many jobs.
+        workers: Number of processes: as many as ``devices`` by default, else 2.
+        devices: The workers' devices by turns: "cpu", "cuda:0", ...
+        time_cap: Seconds that a run may take.
+        search: Try the listed learning rates and batch sizes.
+        leak_truth: Let BBAM's pseudo-labels see the truth, as the released code does; for the published protocol
+            and experiments with such a row.
+        shard: "i/n", to run the i-th of n disjoint parts.
+        merge: Folders of parts, whose results are put into ``out``; nothing is run.
+        progress: Called after every run.
 
     Raises:
         UserError: Unknown names, ``data`` that is no folder, another run at ``out``, or when every run failed;
@@ -97,14 +115,14 @@ def run_experiment(
         raise UserError(f"{spec.name} has no row that leak_truth concerns: leave it out")
     if search and spec.search is None:
         raise UserError(f"{spec.name} lists no learning rates or batch sizes: leave search out")
-    mine = jobs if shard is None else part_of(jobs, shard)
+    chosen = jobs if shard is None else part_of(jobs, shard)
     if merge:
         if shard is not None:
             raise UserError("merge puts parts together and shard runs one: give one of them")
         target = _target(spec, out)
-        there = merge_results(merge, target)
-        found = [there.get(key, "left") for key in dict.fromkeys(job.key for job in jobs)]
-        tally = Tally(found.count("done"), 0, *map(found.count, ("capped", "failed", "left")))
+        merged = merge_results(merge, target)
+        statuses = [merged.get(key, "left") for key in dict.fromkeys(job.key for job in jobs)]
+        tally = Tally(statuses.count("done"), 0, *map(statuses.count, ("capped", "failed", "left")))
         with locked(target):
             return write_tables(spec, jobs, target, tally)
     if data is None:
@@ -119,7 +137,7 @@ def run_experiment(
     target = _target(spec, out, "" if shard is None else f"-{shard.replace('/', '-of-')}")
     source = _source(folder, target if spec.figure else None)
     tally = run_jobs(
-        mine,
+        chosen,
         _MEASURE,
         target,
         data=source,
@@ -138,16 +156,21 @@ def _target(spec: Spec, out: str | Path | None, part: str = "") -> Path:
 
 
 def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Outcome:
-    """Write ``results.parquet``, the figure and the tables of these runs and of all others that are there."""
+    """Write ``results.parquet``, the figure and the tables of all runs in ``out``.
+
+    Raises:
+        UserError: The first error, if all of these jobs failed.
+    """
     results = collect(out)
-    mine = results[results.key.isin([job.key for job in jobs])]
-    if tally.failed and not (mine.status == "done").any():
-        raise UserError(mine.error[mine.status == "failed"].iloc[0])
+    chosen = results[results.key.isin([job.key for job in jobs])]
+    if tally.failed and not (chosen.status == "done").any():
+        raise UserError(chosen.error[chosen.status == "failed"].iloc[0])
     shown = _with_results(spec, jobs, results)
     rows, words = compare(spec, shown, results), _warnings(shown, results)
-    ways = {job.row: protocol_of(job) for job in jobs}
-    alike = [job for job in shown if protocol_of(job) == ways.get(job.row, protocol_of(jobs[0]))]
-    figure = draw_figure(spec, alike, results, out)
+    # A figure shows each row under one protocol, a table all that were measured.
+    protocols = {job.row: protocol_of(job) for job in jobs}
+    drawn = [job for job in shown if protocol_of(job) == protocols.get(job.row, protocol_of(jobs[0]))]
+    figure = draw_figure(spec, drawn, results, out)
     svg = figure[1].read_text(encoding="utf-8") if figure else ""
     write_text(out / "table.md", to_markdown(spec, rows, words))
     write_text(out / "table.html", to_html(spec, rows, words, svg[svg.find("<svg") :]))
@@ -156,21 +179,24 @@ def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Ou
 
 
 def _with_results(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Job]:
-    """Return the chosen runs and all that have results, whichever protocol, search and seed, in the spec's order."""
+    """Return the chosen runs and all that have results, in the spec's order.
+
+    Those of every protocol, search and seed are among them.
+    """
     keys = {job.key for job in jobs} | set(results.key)
     seeds = list(dict.fromkeys([*(job.seed for job in jobs), *map(int, results.seed)]))
-    ways = [
+    variants = [
         spec.jobs(protocol, seeds=seeds, search=search, extra=extra)
-        for protocol, extra in _WAYS
+        for protocol, extra in _PROTOCOLS
         for search in (False, True)
     ]
-    return list(dict.fromkeys(job for way in ways for job in way if job.key in keys))
+    return list(dict.fromkeys(job for variant in variants for job in variant if job.key in keys))
 
 
 def _warnings(jobs: Sequence[Job], results: pd.DataFrame) -> list[str]:
-    """Say where what was measured is not what the paper did."""
-    kept = results[results.key.isin([job.key for job in jobs])].drop_duplicates("key")
-    pairs = zip(kept.dataset.astype(str), kept.facts.astype(str), strict=True)
+    """Return sentences on departures from the paper's training."""
+    runs = results[results.key.isin([job.key for job in jobs])].drop_duplicates("key")
+    pairs = zip(runs.dataset.astype(str), runs.facts.astype(str), strict=True)
     fixed = {name for name, facts in pairs if json.loads(facts).get("kind") == "features"}
     if not fixed:
         return []

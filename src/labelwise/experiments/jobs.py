@@ -255,7 +255,7 @@ def _passes(job: Job) -> float:
         # The one code validates on a fifth of the training rows, the other on the test set.
         held_out = round(0.2 * train) if job.options["code"] == "spml" else 0
         return epochs * (spec.passes * (train - held_out) + (held_out or test)) + test
-    # Four fifths for the choice, with a pass over the held-out rows an epoch, then everything.
+    # Validated: four fifths are trained on and one fifth is scored an epoch; then all rows are trained on.
     times = 1.8 if job.setting in _TWICE else 1.0
     return epochs * spec.passes * train * times + test
 

@@ -1,4 +1,4 @@
-"""One run: read the set, hide labels, train under a protocol, judge by every decision rule."""
+"""Measure one run: read, hide labels, train, evaluate by every decision rule."""
 
 from __future__ import annotations
 
@@ -41,14 +41,19 @@ _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
 
 @dataclass(frozen=True)
 class Source:
-    """Where a run finds its data: the folder of ``--data``, and one to keep columns for a figure in, if any."""
+    """Folders of a run.
+
+    Attributes:
+        directory: The folder of ``--data``, with the sets.
+        keep: A folder for a figure's columns, None to keep none.
+    """
 
     directory: str
     keep: str | None = None
 
 
 def measure(job: Job, data: Source) -> Measured:
-    """Train and judge one job; see ``docs/reproduce.md`` for what the two protocols do."""
+    """Train and evaluate one job; ``docs/reproduce.md`` describes the two protocols."""
     dataset = _read(DATASETS.get(job.dataset, job.dataset), data.directory)
     train, test = dataset.parts["train"], dataset.parts["test"]
     observed = hide(job, train.labels, train.observed)
@@ -60,8 +65,8 @@ def measure(job: Job, data: Source) -> Measured:
         model = _honest(job, dataset, X, observed, train.labels)
     logits = model.decision_function(X_test)
     spent = time.perf_counter() - began
-    own = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
-    measurements, facts = judge(test.labels, logits, own, job.protocol, dataset.label_names)
+    rule = model.rule_ if job.protocol == "honest" else metrics.Threshold(0.5)
+    measurements, facts = evaluate(test.labels, logits, rule, job.protocol, dataset.label_names)
     figure = job.options.get("figure", "")
     if figure == "margin_sweep":
         difference = gradient_difference(model.decision_scores(X), observed)
@@ -91,84 +96,88 @@ def measure(job: Job, data: Source) -> Measured:
     return Measured(measurements, facts)
 
 
-def judge(
+def evaluate(
     truth: Labels,
     logits: NDArray[np.float64],
-    own: Rule,
+    model_rule: Rule,
     protocol: str,
     label_names: tuple[str, ...] | None = None,
 ) -> tuple[list[Measurement], dict[str, Any]]:
-    """Judge logits (n, K) by the model's own rule, by .5 and by the oracle's count; and say what was left out.
+    """Evaluate logits (n, K) by the model's rule, by .5 and by the oracle's count.
 
-    A metric that needs no decision rule has the rule ``""``. Labels without a positive are left out of means, and
-    count as 0 under the published protocol.
+    A metric that needs no decision rule has the rule "". Labels without a positive are left out of means, and count as
+    0 under the published protocol.
+
+    Returns:
+        The measurements, and facts about the test set and what was left out.
     """
     empty: Literal["omit", "zero"] = "zero" if protocol == "published" else "omit"
     # By logits, which are not tied where float32 probabilities are 1.
     by_logits = partial(metrics.evaluate, input="logit", empty_labels=empty)
-    found = by_logits(truth, logits, own, label_names=label_names)
+    table = by_logits(truth, logits, model_rule, label_names=label_names)
     measurements = [
-        Measurement(name, found[name], found.rule if name in metrics.RULE_METRICS else "") for name in found
+        Measurement(name, table[name], table.rule if name in metrics.RULE_METRICS else "") for name in table
     ]
-    done = {found.rule}
     for rule in (metrics.Threshold(0.5), metrics.OracleCardinality()):
-        if rule.name not in done:
+        if rule.name != table.rule:
             by_rule = by_logits(truth, logits, rule, metrics=metrics.RULE_METRICS)
             measurements += [Measurement(name, by_rule[name], by_rule.rule) for name in metrics.RULE_METRICS]
     facts = {
-        "rule": found.rule,
-        "n_test": found.n_items,
-        "n_labels": len(found.label_names),
-        "empty_labels": found.empty_labels,
-        "labels_without_positive": len(found.labels_without_positive),
+        "rule": table.rule,
+        "n_test": table.n_items,
+        "n_labels": len(table.label_names),
+        "empty_labels": table.empty_labels,
+        "labels_without_positive": len(table.labels_without_positive),
     }
     return measurements, facts
 
 
 def _honest(job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels) -> MultiLabelClassifier:
-    """Choices rest on labels that a user would have; an oracle alone sees the others."""
+    """Fit with the labels that a user would have; an oracle alone sees the others."""
     for name in _TRUTH_ONLY:
         if job.hyperparameters.get(name):
             raise UserError(
                 f"{name} reads true labels: it is part of the published protocol (--protocol published)"
             )
     oracle = "true_labels" in get(job.method).spec.needs
-    return _searched(job, dataset, X, observed, truth if oracle else None, validation="auto")
+    return _search(job, dataset, X, observed, truth if oracle else None, validation="auto")
 
 
 def _published(
     job: Job, dataset: Dataset, X: Any, observed: Labels, test: tuple[Any, Labels]
 ) -> MultiLabelClassifier:
-    """Do what the papers' code does: the best epoch by clean validation rows, or by the test set itself."""
-    part = dataset.parts["train"]
-    truth = part.labels
+    """Fit as the papers' code does.
+
+    The best epoch is chosen by clean validation rows, or by the test set itself.
+    """
+    truth = dataset.parts["train"].labels
     if job.options.get("code") == "spml":
-        rows, held = spml_split(len(observed))
-        validation = (X[held], truth[held])
+        rows, held_out = spml_split(len(observed))
+        validation = (X[held_out], truth[held_out])
         X, observed, truth = X[rows], observed[rows], truth[rows]
     elif dataset.kind == "text" and "validation" in dataset.parts:
-        own = dataset.parts["validation"]
-        validation = (_items(dataset, own, job), own.labels)
+        validation_part = dataset.parts["validation"]
+        validation = (_items(dataset, validation_part, job), validation_part.labels)
     else:
         validation = test
     # The text code's best model is another name of its live one: the last epoch is what it tests.
     last = job.options.get("code") == "cap" and dataset.kind == "text"
-    given = {"select": "last" if last else "best", "calibrate": False, "rule": 0.5}
-    return _searched(job, dataset, X, observed, truth, validation=validation, **given)
+    options = {"select": "last" if last else "best", "calibrate": False, "rule": 0.5}
+    return _search(job, dataset, X, observed, truth, validation=validation, **options)
 
 
-def _searched(
-    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, **given: Any
+def _search(
+    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, **options: Any
 ) -> MultiLabelClassifier:
-    """Fit once, or for every value of the job's search, and return the model of the best validation mAP."""
+    """Return the model of the best validation mAP among those of the job's search."""
     search = job.options.get("search")
     # A head on fixed features has a budget of its own, which a search of the network's does not move.
     if not search or dataset.kind == "features":
-        return _fitted(job, dataset, X, observed, truth, given)
+        return _fit(job, dataset, X, observed, truth, options)
     best: MultiLabelClassifier | None = None
     for rate in search.get("learning_rate", [job.options.get("learning_rate")]):
         for size in search.get("batch_size", [job.options.get("batch_size")]):
-            model = _fitted(_tried(job, rate, size), dataset, X, observed, truth, given)
+            model = _fit(_at(job, rate, size), dataset, X, observed, truth, options)
             if model.validation_ is None:
                 raise UserError(
                     "a search needs validation labels of both signs, which this setting has not: leave --search out, "
@@ -180,7 +189,7 @@ def _searched(
     return best
 
 
-def _tried(job: Job, rate: float | None, size: float | None) -> Job:
+def _at(job: Job, rate: float | None, size: float | None) -> Job:
     """Return the job at a learning rate and batch size of its search.
 
     Where the head is trained first, at a rate that the papers fix, the search is that of the second stage.
@@ -192,7 +201,7 @@ def _tried(job: Job, rate: float | None, size: float | None) -> Job:
     return replace(job, options=options, hyperparameters=second)
 
 
-def _fitted(
+def _fit(
     job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, given: dict[str, Any]
 ) -> MultiLabelClassifier:
     features = dataset.kind == "features"
@@ -223,7 +232,7 @@ def _cardinality(job: Job) -> float:
 
 
 def _items(dataset: Dataset, part: Part, job: Job) -> Any:
-    """Return what ``fit`` takes: features, or paths and texts as an array, which rows can be taken of."""
+    """Return features, or paths and texts as an array, so that rows can be selected."""
     if dataset.kind == "features":
         return part.features
     if "backbone" not in job.options:
@@ -233,7 +242,7 @@ def _items(dataset: Dataset, part: Part, job: Job) -> Any:
 
 @lru_cache(maxsize=1)
 def _read(name: str, directory: str) -> Dataset:
-    """Read a set, and make sure that its files are there before hours are spent on it."""
+    """Read a set, and refuse one that lacks files before hours are spent on it."""
     dataset = read_dataset(name, Path(directory))
     for part in dataset.parts:
         missing = dataset.missing_files(part)

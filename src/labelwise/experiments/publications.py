@@ -1,4 +1,4 @@
-"""The numbers that the papers print, as data: every table of the sources, one record a number."""
+"""The papers' printed numbers as data, one record a number."""
 
 from __future__ import annotations
 
@@ -18,16 +18,23 @@ DATASETS = {
     "Ohsumed": "ohsumed",
     "AAPD": "aapd",
 }
-"""The papers' names of the data sets, and those of ``labelwise.data.datasets``."""
+"""Names in ``labelwise.data.datasets`` by the papers' names of the data sets."""
 
 
 @dataclass(frozen=True)
 class Published:
     """One printed number.
 
-    ``method`` is the table's row, ``labelled_fraction`` in (0, 1] or None. ``value`` and ``std`` are as printed, in
-    percent or as fractions by table; ``value`` is None where the source cannot be read. ``note`` marks what is known
-    to be a misprint, or where a number is from.
+    Attributes:
+        table: Name of the table.
+        dataset: The paper's name of the data set.
+        method: The table's row.
+        setting: Name of the setting.
+        labelled_fraction: In (0, 1], or None.
+        metric: Name of the metric.
+        value: As printed, in percent or as a fraction by table; None where the source cannot be read.
+        std: Printed standard deviation, if any.
+        note: A known misprint, or the source of the number.
     """
 
     table: str
@@ -42,13 +49,17 @@ class Published:
 
     @property
     def cell(self) -> tuple[str, str, str, float | None]:
-        """Dataset, row, setting and labelled fraction: what one trained model stands for."""
+        """Dataset, row, setting and labelled fraction: those of one trained model."""
         return self.dataset, self.method, self.setting, self.labelled_fraction
 
 
 @cache
 def published(table: str | None = None) -> tuple[Published, ...]:
-    """Return all printed numbers, or those of one table; ``UserError`` for an unknown table."""
+    """Return all printed numbers, or those of one table.
+
+    Raises:
+        UserError: For an unknown table.
+    """
     if table is None:
         folder = files("labelwise.experiments") / "published"
         sources = sorted(
@@ -59,10 +70,10 @@ def published(table: str | None = None) -> tuple[Published, ...]:
             for path in sources
             for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines())
         )
-    found = tuple(number for number in published() if number.table == table)
-    if not found:
+    numbers = tuple(number for number in published() if number.table == table)
+    if not numbers:
         raise UserError(f"there is no published table {table!r}: {near(table, tables())}")
-    return found
+    return numbers
 
 
 def tables() -> list[str]:

@@ -1,4 +1,4 @@
-"""An experiment as data: a table or figure of a paper, and the runs that it comes to."""
+"""An experiment as data: its rows, settings and training, and its jobs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Protocol = Literal["honest", "published"]
 Value = bool | int | float | str
 
 _SEEDS = 2**32
-"""Seeds are below it: numpy's RandomState, which the papers' rules name, takes no others."""
+"""Bound on seeds: numpy's RandomState, which the papers' rules name, takes none from here."""
 
 
 class _Strict(BaseModel):
@@ -23,7 +23,12 @@ class _Strict(BaseModel):
 
 
 class Setting(_Strict):
-    """How labels are hidden: a name, and for shares of rows, entries or positives the fractions in (0, 1]."""
+    """A way to hide labels.
+
+    Attributes:
+        name: Its name.
+        fractions: Shares in (0, 1] of rows, entries or positives, for the settings that have them.
+    """
 
     name: Literal[
         "full",
@@ -37,7 +42,7 @@ class Setting(_Strict):
 
 
 class Training(_Strict):
-    """What a network is and how long it trains; what is left out is the method's default."""
+    """A network and its training; the method's default holds for what is left out."""
 
     backbone: str | None = None
     tune: Literal["head", "all"] | None = None
@@ -55,27 +60,30 @@ _DEFAULT = Training.model_validate({})
 
 
 class Override(_Strict):
-    """What differs on one data set or under the published protocol."""
+    """Departures on one data set or under the published protocol."""
 
     hyperparameters: dict[str, Value] = Field(default_factory=dict)
     training: Training = _DEFAULT
 
 
 class Published(Override):
-    """What the released code does otherwise: everywhere, at a fraction (``at."0.15"``), and on a data set (``on``)."""
+    """Departures of the released code.
+
+    They hold everywhere, at a fraction (``at."0.15"``) and on a data set (``on``).
+    """
 
     at: dict[str, Override] = Field(default_factory=dict)
     on: dict[str, Override] = Field(default_factory=dict)
 
     def layers(self, dataset: str, fraction: float | None) -> list[Override]:
-        """Return what holds on a data set at a fraction, the more special last."""
+        """Return the departures on a data set at a fraction, the more special last."""
         nothing = Override()
         special = "" if fraction is None else f"{fraction:g}"
         return [self, self.at.get(special, nothing), self.on.get(dataset, nothing)]
 
 
 class Row(_Strict):
-    """One row of a table: a method with hyper-parameters, and the source that they are from.
+    """One row of a table: a method, its hyper-parameters and their source.
 
     ``settings`` and ``datasets`` name a part of the experiment's; ``sweep`` lists values of hyper-parameters, of
     which every combination is run; ``rule`` is the decision rule behind the printed F1 and Hamming loss.
@@ -94,14 +102,17 @@ class Row(_Strict):
 
 
 class Search(_Strict):
-    """The values that a search tries, every combination of them."""
+    """The values of a search, of which every combination is tried."""
 
     learning_rate: list[Annotated[float, Field(gt=0)]] | None = Field(None, min_length=1)
     batch_size: list[Annotated[int, Field(ge=1)]] | None = Field(None, min_length=1)
 
 
 class Theory(_Strict):
-    """The arguments of ``analysis.theory.curves``: ``noise`` are pairs (e+, e-), ``points`` ratios to simulate at."""
+    """The arguments of ``analysis.theory.curves``.
+
+    ``noise`` are pairs (e+, e-), ``points`` ratios to simulate at.
+    """
 
     separation: float = Field(1.0, gt=0)
     label_shares: list[Annotated[float, Field(gt=0, lt=1)]] = Field(min_length=1)
@@ -110,10 +121,12 @@ class Theory(_Strict):
 
 
 class Figure(_Strict):
-    """How a figure is drawn: by the function of ``labelwise.plots`` that has the name of its ``kind``.
+    """A figure, drawn by the function of ``labelwise.plots`` of its kind's name.
 
-    ``theory`` is what "theory_curves" shows, which rests on no run; ``labels`` are those that "vdfd_by_epoch" has a
-    panel for, the mean over all labels being drawn without them.
+    Attributes:
+        kind: The kind, and the name of the function.
+        theory: Arguments of "theory_curves", which rests on no run.
+        labels: Labels with a panel each in "vdfd_by_epoch", which draws the mean over all labels without them.
     """
 
     kind: Literal[
@@ -135,7 +148,7 @@ class Figure(_Strict):
 
 
 class Spec(_Strict):
-    """One experiment: which rows on which data sets in which settings, with which seeds and training.
+    """One experiment: rows on data sets in settings, with seeds and training.
 
     ``tables`` are the printed tables whose cells it measures (``labelwise.experiments.published``), ``percent`` tells
     that they print percent; ``code`` is the code base whose protocol ``published`` follows: ``spml`` (20% clean
@@ -165,7 +178,7 @@ class Spec(_Strict):
 
     @property
     def theory(self) -> Theory | None:
-        """What a figure of theory shows; None for an experiment, which needs data."""
+        """Arguments of a figure of theory; None for an experiment, which needs data."""
         return None if self.figure is None else self.figure.theory
 
     def jobs(
@@ -178,7 +191,7 @@ class Spec(_Strict):
         search: bool = False,
         extra: Mapping[str, Value] | None = None,
     ) -> list[Job]:
-        """Return the runs of the experiment, data set by data set and seed by seed.
+        """Return the jobs of the experiment, data set by data set and seed by seed.
 
         ``rows`` and ``datasets`` choose some (a row's name, or a method for all of its rows), ``seeds`` replaces the
         experiment's; ``extra`` are hyper-parameters for the rows whose method has them.
@@ -195,7 +208,7 @@ class Spec(_Strict):
         for seed in seeds or ():
             if not 0 <= seed < _SEEDS:
                 raise UserError(f"seeds={seed}: give whole numbers from 0 to {_SEEDS - 1}")
-        # What is listed twice is one run.
+        # A job that is listed twice is one run.
         return list(
             dict.fromkeys(
                 self._job(name, row, dataset, setting, fraction, values, seed, protocol, search, extra or {})
@@ -242,9 +255,9 @@ class Spec(_Strict):
             *(row.published.layers(dataset, fraction) if protocol == "published" else []),
             Override(hyperparameters=dict(values)),
         ]
-        known = methods.get(row.method).spec.hyperparameters
+        accepted = methods.get(row.method).spec.hyperparameters
         hyperparameters = {k: v for layer in layers for k, v in layer.hyperparameters.items()}
-        hyperparameters |= {name: value for name, value in extra.items() if name in known}
+        hyperparameters |= {name: value for name, value in extra.items() if name in accepted}
         options: dict[str, Any] = {
             k: v for layer in layers for k, v in layer.training.model_dump(exclude_none=True).items()
         }
@@ -273,6 +286,9 @@ class Spec(_Strict):
 
 
 def combinations(sweep: Mapping[str, Sequence[Value]]) -> Iterator[dict[str, Value]]:
-    """Yield every combination of the values of a sweep; one without any where nothing is swept."""
+    """Yield every combination of the values of a sweep.
+
+    Without a sweep it is one, of no values.
+    """
     for values in product(*sweep.values()):
         yield dict(zip(sweep, values, strict=True))
