@@ -1,4 +1,4 @@
-"""The papers' tables and figures: published numbers, experiments as data, and the runner that measures them."""
+"""The papers' tables and figures: printed numbers, specs and their runner."""
 
 from labelwise.experiments.comparison import Compared, compare, to_html, to_markdown
 from labelwise.experiments.experiment import Outcome, run_experiment

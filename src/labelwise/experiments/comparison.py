@@ -31,7 +31,7 @@ _OWN_UNIT = ("seconds_per_epoch", "gradient_difference")
 
 @dataclass(frozen=True)
 class Compared:
-    """A printed and a measured number of one cell, in the table's unit.
+    """A cell's printed and measured number, in the table's unit.
 
     Attributes:
         dataset: The paper's name of the data set.
@@ -71,7 +71,7 @@ class Compared:
 
     @property
     def difference(self) -> float | None:
-        """Measured minus printed; None unless both are there and rest on the same rule."""
+        """Measured minus printed, None unless both rest on the same rule."""
         if self.printed is None or self.measured is None or not self.as_printed:
             return None
         return self.measured - self.printed
@@ -124,13 +124,13 @@ def row_name(job: Job, spec: Spec) -> str:
 
 
 def setting_of(setting: str, fraction: float | None = None) -> str:
-    """Return a setting in words, with the share that is labelled or known."""
+    """Return a setting in words, with its share."""
     words = "semi-supervised" if setting == "semi_supervised" else setting.replace("_", " ")
     return words if fraction is None else f"{words} {fraction:.0%}"
 
 
 def protocol_of(job: Job) -> str:
-    """Return a run's protocol, with "search" and "leak_truth" where it departs from it."""
+    """Return a run's protocol and its departures, "search" and "leak_truth"."""
     departures = {"search": "search" in job.options, "leak_truth": job.hyperparameters.get("leak_truth")}
     return ", ".join([job.protocol, *(name for name, departs in departures.items() if departs)])
 
@@ -284,7 +284,7 @@ def _notes(rows: Iterable[Compared]) -> list[str]:
 
 
 def _grids(spec: Spec, rows: Sequence[Compared]) -> list[_Grid]:
-    """Return a table for each metric, and for each data set where fractions vary."""
+    """Return a table for each metric, and each data set with fractions."""
     wide = any(row.fraction is not None for row in rows)
     several = len({row.setting for row in rows}) > 1
     grids = []

@@ -179,9 +179,9 @@ def write_tables(spec: Spec, jobs: Sequence[Job], out: Path, tally: Tally) -> Ou
 
 
 def _with_results(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame) -> list[Job]:
-    """Return the chosen runs and all that have results, in the spec's order.
+    """Return the chosen runs and all that have results.
 
-    Those of every protocol, search and seed are among them.
+    They are in the spec's order, whichever their protocol, search and seed.
     """
     keys = {job.key for job in jobs} | set(results.key)
     seeds = list(dict.fromkeys([*(job.seed for job in jobs), *map(int, results.seed)]))

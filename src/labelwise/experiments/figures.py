@@ -1,4 +1,4 @@
-"""The papers' figures: a table of their kinds, their columns from models or results, their files."""
+"""The papers' figures: their kinds, columns, drawing and files."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Test = tuple[Any, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of figure, drawn by the function of ``labelwise.plots`` of its name."""
+    """A kind of figure, drawn by the ``labelwise.plots`` function so named."""
 
     of_model: Callable[[MultiLabelClassifier, Dataset, Train, Test], Columns] | None = None
     """Returns the columns of a fitted model; a figure of results has none."""
@@ -57,7 +57,7 @@ class Kind:
 def model_columns(
     kind: str, model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test
 ) -> Columns | None:
-    """Return the columns of a fitted model for a figure, None where results tell all."""
+    """Return a fitted model's columns for a figure; None where results suffice."""
     of_model = KINDS[kind].of_model if kind in KINDS else None
     return None if of_model is None else of_model(model, dataset, train, test)
 
@@ -117,9 +117,10 @@ def keep_columns(columns: Columns, folder: Path, key: str) -> None:
 
 
 def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Path) -> list[Path]:
-    """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` from the runs that are done; nothing without one.
+    """Write ``figure.png``, ``figure.svg`` and ``figure.csv`` of finished runs.
 
-    Each row's runs are of one protocol, which the data has in its last column. A figure of models shows one seed.
+    Without a finished run nothing is written. Each row's runs are of one protocol, which the data has in its last
+    column. A figure of models shows one seed.
     """
     done = set(results.key[results.status == "done"])
     jobs = [job for job in jobs if job.key in done]
@@ -139,7 +140,7 @@ def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Pat
 
 
 def draw_theory(figure: Figure, out: Path) -> list[Path]:
-    """Write the same three files of the closed form, which rests on no run."""
+    """Write the same three files for the closed form, without runs."""
     import pandas as pd
 
     from labelwise.analysis.theory import curves
@@ -171,7 +172,7 @@ def _draw(figure: Figure, data: pd.DataFrame, out: Path, caption: str = "") -> l
 
 
 def _caption(jobs: Sequence[Job]) -> str:
-    """Return what runs have in common and differ in: sets, settings, protocol and seeds."""
+    """Return the sets, settings, protocols and seeds of runs in words."""
     sets = dict.fromkeys(job.dataset for job in jobs)
     shares: dict[str, set[float | None]] = {}
     for job in jobs:
@@ -208,13 +209,13 @@ def _name_metrics(data: pd.DataFrame) -> pd.DataFrame:
 
 
 def _strong_pairs(data: pd.DataFrame) -> pd.DataFrame:
-    """Return the pairs above .95, as the paper has it, if there are any."""
+    """Return the pairs above .95, the paper's bound, if there are any."""
     strong = data[data.correlation > _STRONG]
     return strong if len(strong) else data.head(10)
 
 
 def _lacks_sweep_of(*names: str) -> Callable[[Spec], str]:
-    """Return a check that a row sweeps at least one of these hyper-parameters."""
+    """Return a check for rows that sweep one of these hyper-parameters."""
     rows = f"rows that sweep {' or '.join(names)}"
     return lambda spec: "" if any({*names} & {*row.sweep} for row in spec.rows.values()) else rows
 
@@ -229,7 +230,7 @@ def _lacks_fractions(spec: Spec) -> str:
 
 
 def _kept_columns(kind: Kind, jobs: list[Job], out: Path) -> pd.DataFrame | None:
-    """Return the columns that the runs' models left, one run below the other."""
+    """Return the saved columns of all runs, one below the other."""
     import pandas as pd
 
     parts = []
@@ -248,7 +249,10 @@ def _value(results: pd.DataFrame, key: str, metric: str) -> float:
 
 
 def _sweep(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
-    """Return mAP (mean and deviation over seeds) by data set, row, fraction and swept values."""
+    """Return mAP by data set, row, fraction and swept values.
+
+    Mean and deviation are over seeds.
+    """
     import pandas as pd
 
     rows = [
@@ -272,7 +276,10 @@ def _sweep(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
 
 
 def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
-    """Return every metric by swept parameter and value, by the decision rule behind the printed figure."""
+    """Return every metric by swept parameter and value.
+
+    They rest on the decision rule behind the printed figure.
+    """
     import pandas as pd
 
     rows = []
@@ -300,7 +307,10 @@ def _sensitivity(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataF
 
 
 def _epoch_seconds(spec: Spec, jobs: list[Job], results: pd.DataFrame) -> pd.DataFrame:
-    """Return the median, shortest and longest seconds of an epoch by data set and row, over all seeds."""
+    """Return an epoch's seconds by data set and row.
+
+    Median, shortest and longest over all seeds.
+    """
     import pandas as pd
 
     facts = dict(zip(results.key, results.facts, strict=True))

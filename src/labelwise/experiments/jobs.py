@@ -183,7 +183,9 @@ _TWICE = {"full", "semi_supervised", "partial"}
 
 @dataclass(frozen=True)
 class Rate:
-    """Assumed speed and memory of a backbone on one modern GPU in mixed precision.
+    """Assumed speed and memory of a backbone.
+
+    On one modern GPU, in mixed precision.
 
     Attributes:
         passes: Forward passes a second, each of one item; a backward pass counts as two.
@@ -241,7 +243,7 @@ def estimate(jobs: Iterable[Job]) -> Cost:
 
 
 def _passes(job: Job) -> float:
-    """Return the forward passes of a run, a backward pass counted as two."""
+    """Return the forward passes of a run; a backward pass is two."""
     from labelwise.data.datasets import DATASETS as SETS
     from labelwise.methods import get
 

@@ -50,7 +50,7 @@ def parse_spec(text: str, name: str) -> Spec:
 
 
 def load_spec(name: str) -> Spec:
-    """Return an experiment that comes with labelwise, or one from a TOML file.
+    """Return a packaged experiment, or one from a TOML file.
 
     Raises:
         UserError: If ``name`` is neither, or the file has a mistake.
@@ -101,7 +101,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _fields(place: Sequence[int | str]) -> list[str]:
-    """Return the keys that a table of the file may have, by its place."""
+    """Return the keys that a table of the file may have."""
     model: type[BaseModel] = Spec
     inner: dict[str, type[BaseModel]] = {
         "settings": Setting,
@@ -171,7 +171,7 @@ def _check_row(where: str, spec: Spec, row: Row) -> None:
 
 
 def _check_parts(where: str, spec: Spec) -> None:
-    """Refuse an experiment that lacks parts, and a figure of theory that has them."""
+    """Refuse an experiment without its parts, or a theory figure with them."""
     is_theory = spec.figure is not None and spec.figure.kind == "theory_curves"
     if is_theory != (spec.theory is not None):
         raise UserError(f"{where}[figure.theory] goes with figure.kind = 'theory_curves', which needs it")
@@ -196,7 +196,7 @@ def _check_cardinality(where: str, spec: Spec) -> None:
 
 
 def _check_figure(where: str, spec: Spec, figure: Figure) -> None:
-    """Refuse a figure that lacks its axes, or would show several runs as one."""
+    """Refuse a figure without its axes, or of several runs as one."""
     kind = KINDS[figure.kind]
     if figure.labels and figure.kind != "vdfd_by_epoch":
         raise UserError(f"{where}figure.labels: vdfd_by_epoch alone has panels of labels; leave it out")

@@ -20,22 +20,14 @@ from labelwise.errors import UserError, listed
 from labelwise.experiments.figures import keep_columns, model_columns
 from labelwise.experiments.jobs import Job, Labels, Measured, Measurement, hide, spml_split
 from labelwise.experiments.publications import DATASETS
+from labelwise.experiments.spec import Training
 from labelwise.methods import get
 
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
 
-_CLASSIFIER = (
-    "tune",
-    "head_start",
-    "image_size",
-    "max_length",
-    "epochs",
-    "batch_size",
-    "learning_rate",
-    "precision",
-    "patience",
-)
+_CLASSIFIER = [name for name in Training.model_fields if name != "backbone"]
+"""Options of a job that are arguments of the classifier."""
 _TRUTH_ONLY = ("leak_truth", "warm_up_seed")
 
 
@@ -103,10 +95,10 @@ def evaluate(
     protocol: str,
     label_names: tuple[str, ...] | None = None,
 ) -> tuple[list[Measurement], dict[str, Any]]:
-    """Evaluate logits (n, K) by the model's rule, by .5 and by the oracle's count.
+    """Evaluate logits (n, K) by three decision rules.
 
-    A metric that needs no decision rule has the rule "". Labels without a positive are left out of means, and count as
-    0 under the published protocol.
+    The model's rule, a threshold of .5 and the oracle's count of labels. A metric that needs no decision rule has the
+    rule "". Labels without a positive are left out of means, and count as 0 under the published protocol.
 
     Returns:
         The measurements, and facts about the test set and what was left out.
@@ -133,7 +125,10 @@ def evaluate(
 
 
 def _honest(job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels) -> MultiLabelClassifier:
-    """Fit with the labels that a user would have; an oracle alone sees the others."""
+    """Fit with the labels that a user would have.
+
+    An oracle alone sees the others.
+    """
     for name in _TRUTH_ONLY:
         if job.hyperparameters.get(name):
             raise UserError(
@@ -169,7 +164,7 @@ def _published(
 def _search(
     job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, **options: Any
 ) -> MultiLabelClassifier:
-    """Return the model of the best validation mAP among those of the job's search."""
+    """Return the search's model of the best validation mAP."""
     search = job.options.get("search")
     # A head on fixed features has a budget of its own, which a search of the network's does not move.
     if not search or dataset.kind == "features":
@@ -190,7 +185,7 @@ def _search(
 
 
 def _at(job: Job, rate: float | None, size: float | None) -> Job:
-    """Return the job at a learning rate and batch size of its search.
+    """Return the job at one learning rate and batch size.
 
     Where the head is trained first, at a rate that the papers fix, the search is that of the second stage.
     """
@@ -232,7 +227,7 @@ def _cardinality(job: Job) -> float:
 
 
 def _items(dataset: Dataset, part: Part, job: Job) -> Any:
-    """Return features, or paths and texts as an array, so that rows can be selected."""
+    """Return items as an array: features, paths or texts."""
     if dataset.kind == "features":
         return part.features
     if "backbone" not in job.options:
@@ -242,7 +237,7 @@ def _items(dataset: Dataset, part: Part, job: Job) -> Any:
 
 @lru_cache(maxsize=1)
 def _read(name: str, directory: str) -> Dataset:
-    """Read a set, and refuse one that lacks files before hours are spent on it."""
+    """Read a set; refuse one that lacks files before hours are spent."""
     dataset = read_dataset(name, Path(directory))
     for part in dataset.parts:
         missing = dataset.missing_files(part)

@@ -57,7 +57,7 @@ def read_shard(path: Path) -> dict[str, Any] | None:
 
 
 def _is_whole(shard: Mapping[str, Any], key: str) -> bool:
-    """Return whether a shard has all fields, and its file the name of its run."""
+    """Return whether a shard is complete and its file rightly named."""
     if not all(isinstance(shard.get(name), kind) for name, kind in _FIELDS.items()):
         return False
     if shard["key"] != key or shard["status"] not in _STATUS:
@@ -98,7 +98,7 @@ def write_shard(out: Path, shard: Mapping[str, Any]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all, and safe from a power cut."""
+    """Write a text file, whole or not at all, through power cuts."""
     with writing(path) as draft:
         draft.write_text(text, encoding="utf-8")
 
@@ -122,7 +122,9 @@ def writing(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def locked(out: Path) -> Iterator[None]:
-    """Lock ``out`` for this process; the system frees it when the process ends.
+    """Lock ``out`` for this process.
+
+    The system frees it when the process ends.
 
     Raises:
         UserError: If another process holds it, if it cannot be written to, or if it has links in it: what is written

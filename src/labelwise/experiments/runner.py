@@ -131,7 +131,10 @@ def run_jobs(
 
 
 def _is_settled(out: Path, job: Job, time_cap: float | None) -> bool:
-    """Return whether a job is done, or was stopped by a cap that is no higher now."""
+    """Return whether a job needs no run.
+
+    It is done, or was stopped by a cap that is no higher now.
+    """
     shard = read_shard(out / "shards" / f"{job.key}.json")
     if shard is None or shard["status"] == "failed":
         return False
@@ -182,7 +185,7 @@ def _run(
 
 
 def _start(execute: Execute | str, data: Any, device: str | None) -> tuple[Any, Connection]:
-    """Start a process that answers jobs; return it and our end of its pipe."""
+    """Start a process that runs jobs; return it and its pipe."""
     # Spawned, not forked: threads and CUDA do not survive a fork.
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -329,7 +332,7 @@ def work(connection: Connection, execute: Execute | str, data: Any, parent: int)
 
 
 def run_one(execute: Execute, job: Job, data: Any) -> dict[str, Any]:
-    """Run a job in this process and return its answer for the shard.
+    """Run a job here and return its answer for the shard.
 
     An exception becomes status "failed" with its text in one line; seconds and memory are told in any case.
     """

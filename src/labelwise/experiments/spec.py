@@ -42,7 +42,7 @@ class Setting(_Strict):
 
 
 class Training(_Strict):
-    """A network and its training; the method's default holds for what is left out."""
+    """A network and its training; None stands for the method's default."""
 
     backbone: str | None = None
     tune: Literal["head", "all"] | None = None
@@ -76,7 +76,7 @@ class Published(Override):
     on: dict[str, Override] = Field(default_factory=dict)
 
     def layers(self, dataset: str, fraction: float | None) -> list[Override]:
-        """Return the departures on a data set at a fraction, the more special last."""
+        """Return the departures that apply, the more special last."""
         nothing = Override()
         special = "" if fraction is None else f"{fraction:g}"
         return [self, self.at.get(special, nothing), self.on.get(dataset, nothing)]
@@ -178,7 +178,7 @@ class Spec(_Strict):
 
     @property
     def theory(self) -> Theory | None:
-        """Arguments of a figure of theory; None for an experiment, which needs data."""
+        """Arguments of a theory figure; None for an experiment on data."""
         return None if self.figure is None else self.figure.theory
 
     def jobs(
@@ -191,7 +191,7 @@ class Spec(_Strict):
         search: bool = False,
         extra: Mapping[str, Value] | None = None,
     ) -> list[Job]:
-        """Return the jobs of the experiment, data set by data set and seed by seed.
+        """Return the experiment's jobs, by data set and then by seed.
 
         ``rows`` and ``datasets`` choose some (a row's name, or a method for all of its rows), ``seeds`` replaces the
         experiment's; ``extra`` are hyper-parameters for the rows whose method has them.
