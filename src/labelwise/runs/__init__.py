@@ -14,21 +14,21 @@ from labelwise.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
-    from labelwise.runs.judging import Judgement, evaluate
-    from labelwise.runs.methods import method_record, method_records
+    from labelwise.runs.evaluating import Judgement, evaluate
+    from labelwise.runs.method_records import method_record, method_records
     from labelwise.runs.predicting import Predictions, predict
     from labelwise.runs.training import Outcome, Stopped, resume, train
 
 _NAMES = {
     "Description": "describing",
-    "Judgement": "judging",
+    "Judgement": "evaluating",
     "Outcome": "training",
     "Predictions": "predicting",
     "Stopped": "training",
     "describe": "describing",
-    "evaluate": "judging",
-    "method_record": "methods",
-    "method_records": "methods",
+    "evaluate": "evaluating",
+    "method_record": "method_records",
+    "method_records": "method_records",
     "predict": "predicting",
     "resume": "training",
     "train": "training",

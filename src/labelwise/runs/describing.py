@@ -11,7 +11,7 @@ from labelwise.annotations import describe as describe_labels
 from labelwise.data import read_table
 from labelwise.methods.recommendation import Recommendation, recommend
 from labelwise.metrics import Judgeable, judgeable
-from labelwise.runs.sources import opened
+from labelwise.runs.tables import opened
 
 
 @dataclass(frozen=True, eq=False)

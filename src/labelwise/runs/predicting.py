@@ -17,7 +17,7 @@ from labelwise.data import Table
 from labelwise.errors import UserError, listed
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import ModelColumns, check_some, items_of, read_for_model, read_model
-from labelwise.runs.sources import opened, pictures_of, read_folder
+from labelwise.runs.tables import opened, pictures_of, read_folder
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 

@@ -19,7 +19,7 @@ from labelwise.runs.inputs import (
     read_for_model,
     read_model,
 )
-from labelwise.runs.sources import opened, pictures_of
+from labelwise.runs.tables import opened, pictures_of
 
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation
