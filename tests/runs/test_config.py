@@ -108,11 +108,12 @@ def test_every_setting_is_in_a_group_and_every_parameter_of_the_classifier_a_set
 
 
 def test_what_a_backbone_reads_of_an_item_reaches_the_classifier():
-    from labelwise.runs.training import _estimator
+    from labelwise.runs.inputs import Inputs
+    from labelwise.runs.training import _classifier
 
-    inputs = SimpleNamespace(validation=None, rule="auto", prior=None, label_weights=None)
+    inputs = Inputs(SimpleNamespace(kind="text"), None, None, None, None, "auto")
     config = RunConfig(backbone="minilm", image_size=32, max_length=64)
-    made = _estimator(SimpleNamespace(checkpoints=Path("run")), config, inputs, False)
+    made = _classifier(SimpleNamespace(checkpoints=Path("run")), config, inputs, False)
     assert (made.image_size, made.max_length) == (32, 64)
 
 

@@ -15,8 +15,8 @@ import pytest
 
 from labelwise import runs
 from labelwise.errors import UserError
+from labelwise.runs import report
 from labelwise.runs.named_values import read_named_values
-from labelwise.runs.reporting import report
 
 FILES = (
     "run.toml",

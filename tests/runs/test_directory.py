@@ -12,7 +12,7 @@ import pytest
 from labelwise.errors import UserError
 from labelwise.runs import RunConfig, RunDirectory
 from labelwise.runs.directory import check_output, write_json
-from labelwise.runs.training import _is_first
+from labelwise.runs.training import is_first_process
 
 CONFIG = RunConfig.build({"table": "t.csv", "method": "bam"})
 
@@ -92,4 +92,4 @@ def test_json_is_written_whole(tmp_path: Path):
 )
 def test_only_the_first_process_writes(monkeypatch, name, value, first):
     monkeypatch.setenv(name, value)
-    assert _is_first() is first
+    assert is_first_process() is first

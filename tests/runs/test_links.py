@@ -12,7 +12,7 @@ import pytest
 from labelwise import runs
 from labelwise._files import is_draft
 from labelwise.errors import UserError
-from labelwise.runs.reporting import report
+from labelwise.runs import report
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX")
 

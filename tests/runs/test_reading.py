@@ -5,7 +5,7 @@ import pytest
 
 from labelwise import runs
 from labelwise.classifier import reader as _items
-from labelwise.runs.reporting import report
+from labelwise.runs import report
 
 
 @pytest.mark.parametrize("validation", ["auto", "none"])

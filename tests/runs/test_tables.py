@@ -51,7 +51,7 @@ def config(table: Path, **given: object) -> runs.RunConfig:
     return runs.RunConfig.build({"table": str(table), "method": "ridge", **given})
 
 
-def figures(found: runs.Judgement) -> dict[str, float]:
+def figures(found: runs.TableEvaluation) -> dict[str, float]:
     assert found.evaluation is not None
     return {name: value for name, value in found.evaluation.items() if not np.isnan(value)}
 

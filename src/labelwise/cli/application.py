@@ -1,4 +1,4 @@
-"""The application: what all commands share, above all that a mistake is one line and not a traceback."""
+"""The application that all commands share: a mistake is one line and not a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from labelwise.errors import Notice, UserError
 
 
 class OneLineErrors(TyperGroup):
-    """Turns every error into one line on stderr and an exit code."""
+    """A group of commands that turns every error into one line on stderr and an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run; ``--debug`` anywhere lets tracebacks and warnings through."""
@@ -28,6 +28,7 @@ class OneLineErrors(TyperGroup):
                     warnings.simplefilter("ignore")
                     warnings.simplefilter("always", Notice)
                     warnings.showwarning = _notice
+                # Standalone, click would print errors in its own way and exit.
                 code = super().main(args, *rest, **{**extra, "standalone_mode": False})
         except Exception as error:
             # Errors of the command line's own parser have format_message, in typer and in click alike.
@@ -51,11 +52,8 @@ class OneLineErrors(TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as stop:
-            _say(
-                f"stopped: {stop}"
-                if str(stop) and not str(stop).startswith("stopped")
-                else str(stop) or "stopped"
-            )
+            reason = str(stop) or "stopped"
+            _say(reason if reason.startswith("stopped") else f"stopped: {reason}")
             raise typer.Exit(130) from None
 
 

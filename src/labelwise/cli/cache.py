@@ -27,33 +27,33 @@ def cache(
     from labelwise.embedding import FeatureCache
     from labelwise.errors import UserError
 
-    kept = FeatureCache()
+    features = FeatureCache()
     if keys and not clear:
         raise UserError(
             f"keys without --clear: 'labelwise cache --clear {' '.join(keys)}' deletes these entries"
         )
     if clear:
-        gone, busy = kept.clear(keys or ())
-        freed = sum(entry.bytes for entry in gone)
+        deleted, in_use = features.clear(keys or ())
+        freed = sum(entry.bytes for entry in deleted)
         if json:
             record = {
-                "directory": str(kept.directory),
-                "deleted": [entry.to_dict() for entry in gone],
-                "in_use": [entry.to_dict() for entry in busy],
+                "directory": str(features.directory),
+                "deleted": [entry.to_dict() for entry in deleted],
+                "in_use": [entry.to_dict() for entry in in_use],
                 "bytes_freed": freed,
             }
             print_json(record)
             return
-        say(f"{_entries(len(gone))} deleted from {kept.directory}, {_size(freed)} freed")
-        for entry in busy:
+        say(f"{_entries(len(deleted))} deleted from {features.directory}, {_size(freed)} freed")
+        for entry in in_use:
             say(f"{entry.key[:12]} is being written by a run, and stays")
         return
-    entries = kept.entries()
+    entries = features.entries()
     total = sum(entry.bytes for entry in entries)
     if json:
         print_json(
             {
-                "directory": str(kept.directory),
+                "directory": str(features.directory),
                 "entries": [entry.to_dict() for entry in entries],
                 "bytes": total,
             }
@@ -63,7 +63,7 @@ def cache(
         columns = ("key", "backbone", "items", "width", "size", "made", "last used", "")
         rows = [_row(entry) for entry in entries]
         table(columns, rows)
-    say(f"{_entries(len(entries))} in {kept.directory}, {_size(total)}")
+    say(f"{_entries(len(entries))} in {features.directory}, {_size(total)}")
 
 
 def _entries(count: int) -> str:

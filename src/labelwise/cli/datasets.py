@@ -52,13 +52,13 @@ def datasets(
     if name not in DATASETS:
         raise UserError(f"there is no set {name!r}; {near(name, DATASETS)}")
     record = DATASETS[name].to_dict()
-    found = None if data is None else read_dataset(name, data)
+    dataset = None if data is None else read_dataset(name, data)
     if json:
-        print_json(record if found is None else {**record, "found": found.counts()})
+        print_json(record if dataset is None else {**record, "found": dataset.counts()})
         return
     _describe(record)
-    if found is not None:
-        _count(found, record["sizes"])
+    if dataset is not None:
+        _show_counts(dataset, record["sizes"])
 
 
 def _describe(record: dict[str, Any]) -> None:
@@ -70,7 +70,7 @@ def _describe(record: dict[str, Any]) -> None:
         say(f"{'layout' if not place else '':<9}{line}")
 
 
-def _count(found: Dataset, sizes: dict[str, int]) -> None:
+def _show_counts(dataset: Dataset, sizes: dict[str, int]) -> None:
     columns = (
         "part",
         "items",
@@ -82,9 +82,9 @@ def _count(found: Dataset, sizes: dict[str, int]) -> None:
         "files missing",
     )
     rows = [
-        (c["part"], c["items"], sizes.get(c["part"]), *(c[key] for key in _COUNTS)) for c in found.counts()
+        (c["part"], c["items"], sizes.get(c["part"]), *(c[key] for key in _COUNTS)) for c in dataset.counts()
     ]
     table(columns, rows)
-    sample = next((path for part in found.parts for path in found.missing_files(part)), None)
+    sample = next((path for part in dataset.parts for path in dataset.missing_files(part)), None)
     if sample is not None:
         say(f"files missing: {sample}, for one")

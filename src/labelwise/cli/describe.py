@@ -17,9 +17,9 @@ def describe(
     """Say what the labels of a table hold, and what can be judged with them."""
     from labelwise.runs import describe as describe_table
 
-    found = describe_table(file, **given_settings(context))
+    description = describe_table(file, **given_settings(context))
     if json:
-        print_json(found.to_dict())
+        print_json(description.to_dict())
     else:
-        say(str(found))
-        show_skipped(found.skipped)
+        say(str(description))
+        show_skipped(description.skipped)

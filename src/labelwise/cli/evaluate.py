@@ -37,9 +37,9 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Judge a trained model on a table with labels."""
-    from labelwise.runs import evaluate as judge
+    from labelwise.runs import evaluate as evaluate_run
 
-    found = judge(
+    result = evaluate_run(
         run,
         file,
         rule=rule,
@@ -48,20 +48,20 @@ def evaluate(
         progress=progress() and not json,
     )
     if json:
-        print_json(found.to_dict())
+        print_json(result.to_dict())
         return
-    for sentence in found.words:
+    for sentence in result.words:
         say(sentence)
-    show_notes(found.notes)
-    if found.evaluation is not None:
-        record = found.evaluation.to_dict()
+    show_notes(result.notes)
+    if result.evaluation is not None:
+        record = result.evaluation.to_dict()
         figures(record)
         if per_label_:
             per_label(record)
-    elif found.observed is not None:
-        say(f"observed mAP  {found.observed_map:.4f}")
+    elif result.observed is not None:
+        say(f"observed mAP  {result.observed_map:.4f}")
         if per_label_:
-            table(("label", "observed AP"), zip(found.label_names, found.observed.tolist(), strict=True))
-    show_skipped(found.skipped)
+            table(("label", "observed AP"), zip(result.label_names, result.observed.tolist(), strict=True))
+    show_skipped(result.skipped)
     if out is not None:
         say(f"written: {out}")

@@ -111,8 +111,8 @@ def experiment(
         return
     if name is None:
         raise UserError("give an experiment's name; 'labelwise experiment --list' shows them")
-    with _bar(name) as tell:
-        found = run_experiment(
+    with _progress(name) as on_progress:
+        outcome = run_experiment(
             name,
             data,
             out,
@@ -128,12 +128,12 @@ def experiment(
             time_cap=time_cap,
             search=search,
             leak_truth=leak_truth,
-            progress=tell,
+            progress=on_progress,
         )
     if json:
-        print_json(_record(found))
+        print_json(_record(outcome))
         return
-    _show(found)
+    _show(outcome)
 
 
 def _list(specs: list[Spec], json: bool) -> None:
@@ -156,8 +156,8 @@ def _list(specs: list[Spec], json: bool) -> None:
     )
 
 
-def _show(found: Outcome) -> None:
-    tally = found.tally
+def _show(outcome: Outcome) -> None:
+    tally = outcome.tally
     parts = [
         f"{count} {word}"
         for count, word in (
@@ -171,23 +171,23 @@ def _show(found: Outcome) -> None:
     ]
     if parts:
         say(f"runs     {', '.join(parts)}")
-    for error in dict.fromkeys(row.error for row in found.rows if row.error):
+    for error in dict.fromkeys(row.error for row in outcome.rows if row.error):
         say(f"missing  {error}")
-    for path in found.files:
+    for path in outcome.files:
         say(f"written  {path}")
 
 
-def _record(found: Outcome) -> dict[str, Any]:
+def _record(outcome: Outcome) -> dict[str, Any]:
     return {
-        "experiment": found.spec.name,
-        "runs": vars(found.tally),
-        "rows": [{**vars(row), "difference": row.difference} for row in found.rows],
-        "files": [str(path) for path in found.files],
+        "experiment": outcome.spec.name,
+        "runs": vars(outcome.tally),
+        "rows": [{**vars(row), "difference": row.difference} for row in outcome.rows],
+        "files": [str(path) for path in outcome.files],
     }
 
 
 @contextmanager
-def _bar(name: str) -> Iterator[Any]:
+def _progress(name: str) -> Iterator[Any]:
     """Show runs done, their rate and the time left, where somebody watches."""
     if not progress():
         yield None

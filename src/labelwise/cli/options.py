@@ -1,4 +1,8 @@
-"""Options of commands: those that several share, and those made from the settings of a run, in groups."""
+"""Options of commands: those that several share, and those made from the settings of a run, in groups.
+
+A setting of ``RunConfig`` is an option of every command that ``takes`` it: its name, type, help and group stand there
+and nowhere else. ``given_settings`` yields what the command line gives of them.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +40,15 @@ LABELS = (
 """Settings of labels in a table."""
 COLUMNS = (*LABELS, "feature_columns", *FORM, "impute", "encode")
 """All settings of a table."""
+ALL = ("*",)
+"""All settings of a run."""
 
-_GIVEN = "labelwise.settings"
+_META_KEY = "labelwise.settings"
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
 def takes(*settings: str) -> Callable[[_Function], _Function]:
-    """Give a command options for settings of ``RunConfig``, for all of them without ``settings``."""
+    """Give a command options for settings of ``RunConfig``, by name."""
 
     def mark(command: _Function) -> _Function:
         command.settings = settings  # type: ignore[attr-defined]
@@ -53,38 +59,35 @@ def takes(*settings: str) -> Callable[[_Function], _Function]:
 
 def given_settings(context: typer.Context) -> dict[str, Any]:
     """Return the settings that the command line gives, by name."""
-    given: dict[str, Any] = context.meta[_GIVEN]
+    given: dict[str, Any] = context.meta[_META_KEY]
     return given
 
 
 class Command(TyperCommand):
-    """A command whose help shows its options in groups, those made from settings of ``RunConfig`` among them.
+    """A command with options made from settings of ``RunConfig``, and a help that shows all options in groups."""
 
-    They are made when somebody asks for them, so that ``labelwise --help`` need not load what a run is made of.
-    """
+    _signature: list[Any]
+    _settings: list[Any] | None
 
     @property
     def params(self) -> list[Any]:
-        """The parameters: the command's own, then those made from settings."""
+        """The parameters of the function's signature, then those made from settings."""
         if self._settings is None:
-            made = _made(getattr(self.callback, "settings", None))
-            self._settings = {option.name for option in made}
-            self._params += made
-        return self._params
+            # Not before somebody asks: "labelwise --help" need not load pydantic.
+            self._settings = _options_of(getattr(self.callback, "settings", None))
+        return [*self._signature, *self._settings]
 
     @params.setter
-    def params(self, own: list[Any]) -> None:
-        self._params, self._settings = [*own], None
-
-    _params: list[Any]
-    _settings: set[str] | None
+    def params(self, signature: list[Any]) -> None:
+        self._signature, self._settings = signature, None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command, for which ``given_settings`` holds what was given of the settings."""
-        values = {name: ctx.params.pop(name) for name in self._settings or ()}
-        ctx.meta[_GIVEN] = {
+        """Run the command; settings are no arguments of its function, which asks ``given_settings`` for them."""
+        values = {option.name: ctx.params.pop(option.name) for option in self._settings or ()}
+        ctx.meta[_META_KEY] = {
             name: list(value) if isinstance(value, list | tuple) else value
             for name, value in values.items()
+            # An option that can be repeated is an empty list where it is not given.
             if value is not None and value not in ((), [])
         }
         return super().invoke(ctx)
@@ -111,8 +114,8 @@ def group_of(parameter: Any) -> str:
     return getattr(parameter, "rich_help_panel", None) or "Options"
 
 
-def _made(settings: tuple[str, ...] | None) -> list[Any]:
-    """Return options for settings of ``RunConfig`` (all of them where ``settings`` is empty), in its order."""
+def _options_of(settings: tuple[str, ...] | None) -> list[Any]:
+    """Return options for settings of ``RunConfig``, in its order."""
     if settings is None:
         return []
     from labelwise.runs import RunConfig
@@ -120,11 +123,12 @@ def _made(settings: tuple[str, ...] | None) -> list[Any]:
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
         for name, field in RunConfig.model_fields.items()
-        if field.description is not None and name in (settings or RunConfig.model_fields)
+        if field.description is not None and (settings == ALL or name in settings)
     ]
 
     def command(**_: Any) -> None: ...
 
+    # Typer makes options from the signature of a function only.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
@@ -133,26 +137,29 @@ def _made(settings: tuple[str, ...] | None) -> list[Any]:
 
 
 def _option(name: str, field: Any) -> Any:
-    """Return what typer makes an option of a setting from; None stands for one that is not given."""
+    """Return the annotation that typer makes a setting's option from; it is None where it is not given."""
     flag, more = name.replace("_", "-"), field.json_schema_extra
-    kind, words = _kind(field.annotation)
+    kind, choices = _type(field.annotation)
     default = flag if field.default is True else field.default
-    told = typer.Option(
+    option = typer.Option(
         f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
         help=field.description if default is None else f"{field.description[:-1]} [default: {default}].",
-        metavar=more["metavar"] or "|".join(words) or ("NUMBER" if kind in (int, float) else "TEXT"),
+        metavar=more["metavar"] or "|".join(choices) or ("NUMBER" if kind in (int, float) else "TEXT"),
         rich_help_panel=more["group"],
         show_default=False,
     )
-    return Annotated[kind | None, told]
+    return Annotated[kind | None, option]
 
 
-def _kind(annotation: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return the type that the command line reads a value as, which the configuration checks, and its words if few."""
+def _type(annotation: Any) -> tuple[Any, tuple[str, ...]]:
+    """Return the type of a setting on the command line, and its words where it takes only those.
+
+    Of several types text is left, which the configuration reads and checks.
+    """
     united = typing.get_origin(annotation) in (types.UnionType, typing.Union)
     parts = typing.get_args(annotation) if united else (annotation,)
-    kinds = [part for part in parts if part is not type(None)]
-    if typing.get_origin(kinds[0]) is Literal:
-        return str, typing.get_args(kinds[0])
-    simple = len(kinds) == 1 and (kinds[0] in (bool, int, float) or typing.get_origin(kinds[0]) is list)
-    return (kinds[0] if simple else str), ()
+    first, *others = [part for part in parts if part is not type(None)]
+    if typing.get_origin(first) is Literal:
+        return str, typing.get_args(first)
+    simple = not others and (first in (bool, int, float) or typing.get_origin(first) is list)
+    return (first if simple else str), ()

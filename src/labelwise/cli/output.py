@@ -1,4 +1,4 @@
-"""How results are printed: JSON for machines, tables and lines for people."""
+"""Print results: JSON for machines, tables and lines for people."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def per_label(record: Mapping[str, Any]) -> None:
 
 
 def show_outcome(outcome: Outcome) -> None:
-    """Print what a training run came to, and what to do next."""
+    """Print the result of a training run, and what to do next."""
     if outcome.already_finished:
         say(f"{outcome.run} is finished; nothing was left to do")
     for place, role in enumerate(outcome.roles):
@@ -119,7 +119,7 @@ def show_outcome(outcome: Outcome) -> None:
 
 
 def show_notes(notes: Sequence[str]) -> None:
-    """Print what was guessed."""
+    """Print notes on what was guessed."""
     for place, note in enumerate(notes):
         say(f"{'notes' if not place else '':<9}{note}")
 

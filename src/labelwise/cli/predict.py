@@ -46,7 +46,7 @@ def predict(
     """Predict the labels of a table's items: a probability for each label, and the predicted names."""
     from labelwise.runs import predict as write_predictions
 
-    found = write_predictions(
+    written = write_predictions(
         run,
         file,
         out,
@@ -56,14 +56,14 @@ def predict(
         progress=progress() and not json,
     )
     if json:
-        print_json(found.to_dict())
+        print_json(written.to_dict())
         return
     kind = (
         "calibrated probabilities"
-        if found.calibrated
+        if written.calibrated
         else "scores (not calibrated: the labels do not allow it)"
     )
-    say(f"{found.n_items:,} items, {found.labels_per_item:.2f} labels each by {found.rule}; {kind}")
-    show_notes(found.notes)
-    show_skipped(found.skipped)
-    say(f"written: {found.out}")
+    say(f"{written.n_items:,} items, {written.labels_per_item:.2f} labels each by {written.rule}; {kind}")
+    show_notes(written.notes)
+    show_skipped(written.skipped)
+    say(f"written: {written.out}")

@@ -20,7 +20,7 @@ def report(
     json: Json = False,
 ) -> None:
     """Build the report of a finished run anew, from its model and its table."""
-    from labelwise.runs.reporting import report as build
+    from labelwise.runs import report as build
 
     path = build(run, out)
     if open_:

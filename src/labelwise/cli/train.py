@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from labelwise.cli.options import Json, given_settings, takes
+from labelwise.cli.options import ALL, Json, given_settings, takes
 from labelwise.cli.output import print_json, progress, say, show_outcome
 from labelwise.errors import UserError
 
 
-@takes()
+@takes(*ALL)
 def train(
     context: typer.Context,
     source: Annotated[
@@ -49,8 +49,8 @@ def train(
 
     given, sets = given_settings(context), set_ or ()
     if print_config:
-        asked = runs.RunConfig.build({**given, "table": source}, file=config, sets=sets)
-        say(asked.to_toml(), end="")
+        settings = runs.RunConfig.build({**given, "table": source}, file=config, sets=sets)
+        say(settings.to_toml(), end="")
         return
     if resume and out is None:
         if source is None:
@@ -61,7 +61,7 @@ def train(
             raise typer.BadParameter(
                 "--out is missing: give a new folder for the run, such as --out runs/first"
             )
-        asked = runs.RunConfig.build({**given, "table": source}, file=config, sets=sets)
-        outcome = runs.train(asked, out, resume=resume, progress=progress())
+        settings = runs.RunConfig.build({**given, "table": source}, file=config, sets=sets)
+        outcome = runs.train(settings, out, resume=resume, progress=progress())
     if outcome is not None:
         print_json(outcome.to_dict()) if json else show_outcome(outcome)

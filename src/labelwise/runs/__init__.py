@@ -1,8 +1,8 @@
-"""Runs: what was asked, where it stands, what came out; all in one directory.
+"""Runs: configuration, progress and results of one training, in one directory.
 
 ``run.toml`` is the configuration, which ``train --config`` reads back; ``state.json`` says where the run stands
 and which columns the model expects; ``checkpoints/`` is what an interrupted run resumes from (gone once it is
-finished); ``history.jsonl``, ``model/``, ``evaluation.json`` and ``report.html`` are what came out.
+finished); ``history.jsonl``, ``model/``, ``evaluation.json`` and ``report.html`` are the results.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from labelwise.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
-    from labelwise.runs.evaluating import Judgement, evaluate
+    from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
     from labelwise.runs.method_records import method_record, method_records
     from labelwise.runs.predicting import Predictions, predict
+    from labelwise.runs.reporting import report
     from labelwise.runs.training import Outcome, Stopped, resume, train
 
 _NAMES = {
@@ -25,11 +26,13 @@ _NAMES = {
     "Outcome": "training",
     "Predictions": "predicting",
     "Stopped": "training",
+    "TableEvaluation": "evaluating",
     "describe": "describing",
     "evaluate": "evaluating",
     "method_record": "method_records",
     "method_records": "method_records",
     "predict": "predicting",
+    "report": "reporting",
     "resume": "training",
     "train": "training",
 }
@@ -42,11 +45,13 @@ __all__ = [
     "RunConfig",
     "RunDirectory",
     "Stopped",
+    "TableEvaluation",
     "describe",
     "evaluate",
     "method_record",
     "method_records",
     "predict",
+    "report",
     "resume",
     "train",
 ]

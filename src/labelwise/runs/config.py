@@ -1,4 +1,4 @@
-"""What a run is asked to do: one checked object, read from and written to TOML."""
+"""The configuration of a run: one checked object, read from and written to TOML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GROUPS = ("Items", "Labels", "Method", "Training", "Judging", "Machine")
 
 
 def _setting(group: str, default: Any, help: str, metavar: str | None = None, **limits: Any) -> Any:
-    """Return a field that is an option of commands too: its group, its help, and what stands for its value."""
+    """Return a field that commands have as an option, with its group, its help and the name of its value."""
     return Field(default, description=help, json_schema_extra={"group": group, "metavar": metavar}, **limits)
 
 
@@ -185,7 +185,7 @@ class RunConfig(BaseModel):
         return {**given, "random_state": self.seed}
 
     def table_options(self) -> TableOptions:
-        """Return what is said of the table's columns and cells."""
+        """Return the options of the table's columns and cells."""
         return TableOptions(**{name: getattr(self, name) for name in TableOptions.names()})
 
     def located(self) -> Self:
@@ -207,14 +207,14 @@ class RunConfig(BaseModel):
         }
 
     def differences(self, other: RunConfig) -> list[str]:
-        """Return "name: mine, not theirs" for each setting that differs."""
-        mine, theirs = (
-            # What is not said is "unknown", and runs of earlier versions wrote that word.
+        """Return "name is A, not B" for each setting that differs, B that of ``other``."""
+        ours, others = (
+            # None means "unknown", which runs of earlier versions wrote in its place.
             {**config.model_dump(), "unlisted": config.unlisted or "unknown"}
             for config in (self, other)
         )
         return [
-            f"{name} is {mine[name]!r}, not {theirs[name]!r}" for name in mine if mine[name] != theirs[name]
+            f"{name} is {ours[name]!r}, not {others[name]!r}" for name in ours if ours[name] != others[name]
         ]
 
 

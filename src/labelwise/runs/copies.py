@@ -1,4 +1,4 @@
-"""Rows that are judged and nearly equal rows of training: frames of one video, views of one patient, doubles."""
+"""Near copies of training rows among evaluated rows: frames of one video, views of one patient, doubles."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from labelwise._random import generator
 Rows = NDArray[np.float32]
 
 _FILE = "sketch.npz"
-_WIDTH, _MOST_ROWS, _MOST_LOOKED_AT = 16, 50_000, 1000
+_WIDTH, _MOST_ROWS, _MOST_COMPARED = 16, 50_000, 1000
 _LEAST_ROWS, _LEAST_DIMENSIONS, _FEW_VALUES, _FEW_COLUMNS = 20, 5, 10, 20
 _NEAR, _LEAST_COUNT, _LEAST_SHARE = 0.25, 3, 0.05
 
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """Rows of training in few dimensions, with which others are compared in a moment.
+    """Training rows in few dimensions, with which others are compared in a moment.
 
     Attributes:
         mean: (D,) by which features are brought to one unit.
         scale: As ``mean``.
-        directions: (D, d) random directions on which wide rows are projected; distances stay nearly in proportion.
-        rows: (m, d) the rows so seen, a sample of them where there are many.
+        directions: (D, d) random directions that wide rows are projected on; distances stay nearly in proportion.
+        rows: (m, d) the projected rows, a sample of them where there are many.
         near: The distance up to which a row is a near copy: a quarter of what the nearest of m rows would be at, if
             they lay spread over as many dimensions as these do.
     """
@@ -46,16 +46,16 @@ class Sketch:
             return None
         random = generator(0, "sketch", X.shape[1])
         chosen = np.sort(random.choice(len(X), min(len(X), _MOST_ROWS), replace=False))
-        taken = X[chosen].astype(np.float64)
-        few = all(len(np.unique(column)) <= _FEW_VALUES for column in taken[:1000].T)
-        scale = taken.std(axis=0)
+        sample = X[chosen].astype(np.float64)
+        few = all(len(np.unique(column)) <= _FEW_VALUES for column in sample[:1000].T)
+        scale = sample.std(axis=0)
         if (few and X.shape[1] < _FEW_COLUMNS) or not scale.any():
             return None
         width = min(_WIDTH, X.shape[1])
         directions = np.eye(width) if width == X.shape[1] else random.normal(size=(X.shape[1], width))
-        parts = (taken.mean(axis=0), np.where(scale > 0, scale, np.inf), directions)
+        parts = (sample.mean(axis=0), np.where(scale > 0, scale, np.inf), directions)
         mean, unit, axes = (part.astype(np.float32) for part in parts)
-        rows = _seen(X[chosen], mean, unit, axes)
+        rows = _projected(X[chosen], mean, unit, axes)
         spread = np.linalg.eigvalsh(np.cov(rows.T.astype(np.float64)).reshape(width, width)).clip(min=0)
         dimensions = float(spread.sum() ** 2 / max((spread**2).sum(), 1e-300))
         if dimensions < _LEAST_DIMENSIONS:
@@ -67,11 +67,11 @@ class Sketch:
 
     def among_themselves(self) -> str | None:
         """Return a sentence where rows held out of the table are near copies of others in it."""
-        looked_at = generator(0, "copies").permutation(len(self.rows))[:_MOST_LOOKED_AT]
-        count = int((self._nearest(self.rows[looked_at], own=looked_at) <= self.near).sum())
+        compared = generator(0, "copies").permutation(len(self.rows))[:_MOST_COMPARED]
+        count = int((self._nearest(self.rows[compared], exclude=compared) <= self.near).sum())
         return _sentence(
             count,
-            len(looked_at),
+            len(compared),
             "near copies of other rows, as frames of one video are: figures on rows held out of this table flatter;"
             " judge on whole groups that training has not seen (--validation FILE, or 'labelwise evaluate')",
         )
@@ -80,11 +80,13 @@ class Sketch:
         """Return a sentence where features (q, D) hold near copies of these rows."""
         if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != len(self.mean) or not len(X):
             return None
-        looked_at = generator(0, "copies").permutation(len(X))[:_MOST_LOOKED_AT]
+        compared = generator(0, "copies").permutation(len(X))[:_MOST_COMPARED]
         count = int(
-            (self._nearest(_seen(X[looked_at], self.mean, self.scale, self.directions)) <= self.near).sum()
+            (
+                self._nearest(_projected(X[compared], self.mean, self.scale, self.directions)) <= self.near
+            ).sum()
         )
-        return _sentence(count, len(looked_at), f"near copies of {what}: the figures flatter")
+        return _sentence(count, len(compared), f"near copies of {what}: the figures flatter")
 
     def save(self, folder: Path) -> None:
         """Write the sketch into a run's folder."""
@@ -97,31 +99,31 @@ class Sketch:
         try:
             with np.load(folder / _FILE, allow_pickle=False) as file:
                 mean, scale, directions, rows = (np.asarray(file[name], np.float32) for name in _ARRAYS)
-                found = cls(mean, scale, directions, rows, float(file["near"]))
-        except Exception:  # whatever is not what save wrote
+                sketch = cls(mean, scale, directions, rows, float(file["near"]))
+        except Exception:  # a damaged file can raise anything
             return None
-        width = found.directions.shape[1:]
+        width = sketch.directions.shape[1:]
         fits = (
-            found.rows.ndim == 2
-            and found.rows.shape[1:] == width
-            and len(found.directions) == found.mean.size
+            sketch.rows.ndim == 2
+            and sketch.rows.shape[1:] == width
+            and len(sketch.directions) == sketch.mean.size
         )
-        return found if fits and found.scale.shape == found.mean.shape and found.mean.ndim == 1 else None
+        return sketch if fits and sketch.scale.shape == sketch.mean.shape and sketch.mean.ndim == 1 else None
 
-    def _nearest(self, rows: Rows, own: NDArray[np.int64] | None = None) -> Rows:
-        """Return the distance (q,) of each row to the nearest of the sketch, but for its ``own``."""
+    def _nearest(self, rows: Rows, exclude: NDArray[np.int64] | None = None) -> Rows:
+        """Return the distance (q,) of each row to the nearest of the sketch, but for the one of ``exclude`` (q,)."""
         squares = np.einsum("ij,ij->i", self.rows, self.rows)
-        found = np.empty(len(rows), np.float32)
+        nearest = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), 100):
             part = rows[start : start + 100]
             distances = squares - 2 * part @ self.rows.T + np.einsum("ij,ij->i", part, part)[:, None]
-            if own is not None:
-                distances[np.arange(len(part)), own[start : start + 100]] = np.inf
-            found[start : start + 100] = np.sqrt(distances.min(axis=1).clip(min=0))
-        return found
+            if exclude is not None:
+                distances[np.arange(len(part)), exclude[start : start + 100]] = np.inf
+            nearest[start : start + 100] = np.sqrt(distances.min(axis=1).clip(min=0))
+        return nearest
 
 
-def _seen(X: NDArray[Any], mean: Rows, scale: Rows, directions: Rows) -> Rows:
+def _projected(X: NDArray[Any], mean: Rows, scale: Rows, directions: Rows) -> Rows:
     return np.asarray(((X.astype(np.float32) - mean) / scale) @ directions, dtype=np.float32)
 
 

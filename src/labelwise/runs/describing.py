@@ -1,4 +1,4 @@
-"""What a table's labels hold, and what can be judged and trained with them."""
+"""Describe a table: its labels, what they can measure, and a method to begin with."""
 
 from __future__ import annotations
 
@@ -13,13 +13,20 @@ from labelwise.methods.recommendation import Recommendation, recommend
 from labelwise.metrics import Judgeable, judgeable
 from labelwise.runs.tables import opened
 
+_MEASURES = ("average_precision", "thresholds", "calibration", "prior", "observed_average_precision")
+
 
 @dataclass(frozen=True, eq=False)
 class Description:
-    """A table: its items, features and labels, what can be measured on it, and a method to begin with.
+    """The description of a table.
 
-    ``advice`` is None where no positive is known, since nothing can be learnt then. ``roles`` says what every column is
-    and why, ``notes`` what was guessed, ``skipped`` the rows without their picture or text, each with the reason.
+    Attributes:
+        kind: That of its items: "features", "image" or "text".
+        judgeable: What can be measured on its labels.
+        advice: A method to begin with; None where no positive is known, since nothing can be learnt then.
+        roles: Sentences on what each column is, and why.
+        notes: Sentences on what was guessed.
+        skipped: The rows without their picture or text, each with the reason.
     """
 
     table: str
@@ -34,7 +41,7 @@ class Description:
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
-        judged = self.judgeable
+        measurable = self.judgeable
         return {
             "table": self.table,
             "kind": self.kind,
@@ -44,16 +51,12 @@ class Description:
             "skipped": [list(pair) for pair in self.skipped],
             "labels": self.summary.to_dict(),
             "judgeable": {
-                "average_precision": judged.average_precision,
-                "thresholds": judged.thresholds,
-                "calibration": judged.calibration,
-                "prior": judged.prior,
-                "observed_average_precision": judged.observed_average_precision,
-                "n_items": int(judged.rows.sum()),
+                **{name: getattr(measurable, name) for name in _MEASURES},
+                "n_items": int(measurable.rows.sum()),
                 "labels": [
-                    name for name, ok in zip(self.summary.label_names, judged.labels, strict=True) if ok
+                    name for name, ok in zip(self.summary.label_names, measurable.labels, strict=True) if ok
                 ],
-                "words": list(judged.words),
+                "words": list(measurable.words),
             },
             "recommended": None
             if self.advice is None
@@ -70,7 +73,7 @@ class Description:
             holds = "labels alone, no features, pictures or texts to train on"
         lines = [f"{Path(self.table).name}: {holds}"]
         lines += [f"{'columns' if not place else '':<10}{role}" for place, role in enumerate(self.roles)]
-        # The summary has its own of them.
+        # The summary prints its notes itself.
         notes = [note for note in self.notes if note not in self.summary.notes]
         lines += [f"{'noted' if not place else '':<10}{note}" for place, note in enumerate(notes)]
         lines.append(str(self.summary))
@@ -86,10 +89,12 @@ class Description:
 def describe(
     table: str | Path, *, images: str | None = None, on_bad_item: str | None = None, **given: Any
 ) -> Description:
-    """Read ``table`` as ``labelwise.data.read_table`` does, and describe it.
+    """Describe a table, which is read as ``labelwise.data.read_table`` does.
 
-    ``on_bad_item``: "skip" leaves out rows without their picture or text. ``given``: fields of
-    ``labelwise.data.TableOptions``.
+    Args:
+        table: A file, or ``"-"`` (standard input).
+        on_bad_item: "skip" leaves out rows without their picture or text.
+        given: Fields of ``labelwise.data.TableOptions``.
     """
     with opened(table) as path:
         data = read_table(

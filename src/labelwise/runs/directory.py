@@ -1,4 +1,4 @@
-"""The run directory: created whole, refused where another run lives, read back with what it says of itself."""
+"""The directory of a run: create, lock and check it, and read and write the files in it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RunDirectory:
 
     @property
     def checkpoints(self) -> Path:
-        """Where training saves what it resumes from."""
+        """The folder of what training resumes from."""
         return self.path / "checkpoints"
 
     @property
@@ -60,25 +60,32 @@ class RunDirectory:
         """The validation figures."""
         return self.path / "evaluation.json"
 
+    @property
+    def report(self) -> Path:
+        """The HTML report."""
+        return self.path / "report.html"
+
+    def has_checkpoint(self) -> bool:
+        """Return whether there is a checkpoint to resume from."""
+        return self.checkpoints.is_dir() and any(self.checkpoints.rglob("step-*"))
+
     def keep_held_out(self, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
-        """Keep the labels and scores of items that the model did not see, for later reports."""
+        """Write the labels and scores of items that the model did not see, for later reports."""
         with replacing(self.path / _HELD_OUT) as draft, draft.open("wb") as file:
             np.savez_compressed(file, labels=labels, scores=scores)
 
     def held_out(
         self, n_items: int | None = None, n_labels: int | None = None
     ) -> tuple[NDArray[np.int8], NDArray[np.float32]] | None:
-        """Return what ``keep_held_out`` kept, or None; no more than ``n_items``, of ``n_labels``."""
+        """Return what ``keep_held_out`` wrote, or None.
+
+        A file of more than ``n_items`` items or of other than ``n_labels`` labels is refused.
+        """
         path = self.path / _HELD_OUT
         return read_held_out(path, n_items, n_labels) if path.exists() else None
 
-    @property
-    def report(self) -> Path:
-        """The HTML report."""
-        return self.path / "report.html"
-
     def exists(self) -> bool:
-        """Return whether a run lives here."""
+        """Return whether there is a run in the folder."""
         return (self.path / _CONFIG).is_file() and (self.path / _STATE).is_file()
 
     def check_free(self) -> None:
@@ -108,13 +115,13 @@ class RunDirectory:
                 write(draft / _CONFIG, config.to_toml())
                 write_json(draft / _STATE, {"format": FORMAT, **state})
         except CannotWrite:
-            # Another process may have been first.
+            # Another process may have made it since the check: then the message is about that.
             self.check_free()
             raise
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep all other processes from training this run; however this one ends, the run is free then.
+        """Lock the run for this process, until the block or the process ends.
 
         What a killed process left half written is deleted.
 
@@ -136,6 +143,7 @@ class RunDirectory:
                     f"{self.path} is being trained by {holder}: wait for it, or stop it and give this command again;"
                     " nothing was changed"
                 )
+            # Only under the lock: a draft may be what another process is writing.
             clear_drafts(self.path)
             clear_drafts(self.checkpoints)
             yield
@@ -149,26 +157,26 @@ class RunDirectory:
         shutil.rmtree(self.path, ignore_errors=True)
 
     def config(self) -> RunConfig:
-        """Return what the run was asked."""
+        """Return the configuration."""
         self._check()
         return RunConfig.build({}, file=self.path / _CONFIG)
 
     def change_config(self, config: RunConfig) -> None:
-        """Put ``config`` in the place of what the run was asked."""
+        """Replace the configuration."""
         write(self.path / _CONFIG, config.to_toml())
 
     def keep_left_out(self, reasons: Mapping[str, str]) -> None:
-        """Keep, beside the checkpoints, which items could not be read when training began, and why."""
+        """Write, beside the checkpoints, which items could not be read when training began, and why."""
         make_folder(self.checkpoints)
         write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
 
     def left_out(self) -> dict[str, str] | None:
-        """Return what ``keep_left_out`` kept, or None."""
+        """Return what ``keep_left_out`` wrote, or None."""
         path = self.checkpoints / _LEFT_OUT
         return read_left_out(path) if path.exists() else None
 
     def state(self) -> dict[str, Any]:
-        """Return where the run stands."""
+        """Return the state: status, columns of the model, digests of files, and the result once finished."""
         self._check()
         return read_state(self.path / _STATE, FORMAT)
 
@@ -177,7 +185,7 @@ class RunDirectory:
         write_json(self.path / _STATE, {**self.state(), **changes})
 
     def write_history(self, records: list[dict[str, Any]]) -> None:
-        """Write the course of the training, one JSON line an epoch."""
+        """Write the training history, one JSON line an epoch."""
         write(self.history, "".join(json.dumps(record) + "\n" for record in records))
 
     def figures(self) -> dict[str, Any] | None:
@@ -186,7 +194,7 @@ class RunDirectory:
         return figures
 
     def drop_checkpoints(self) -> None:
-        """Delete what a finished run no longer needs."""
+        """Delete the checkpoints, which a finished run no longer needs."""
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def finished(self) -> dict[str, Any]:

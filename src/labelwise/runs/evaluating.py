@@ -1,4 +1,4 @@
-"""Judge a finished run on another table."""
+"""Evaluate a finished run's model on another table."""
 
 from __future__ import annotations
 
@@ -10,29 +10,22 @@ import numpy as np
 
 from labelwise.errors import UserError
 from labelwise.runs.copies import Sketch
-from labelwise.runs.directory import RunDirectory, check_output, write_json
-from labelwise.runs.inputs import (
-    check_some,
-    items_of,
-    left_out,
-    parse_rule,
-    read_for_model,
-    read_model,
-)
-from labelwise.runs.tables import opened, pictures_of
+from labelwise.runs.directory import check_output, write_json
+from labelwise.runs.inputs import parse_rule
+from labelwise.runs.tables import FinishedRun, check_some_read, extra_labels, items_of
 
 if TYPE_CHECKING:
-    from labelwise.metrics import Evaluation
+    from labelwise.metrics import Evaluation, Rule
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """How well a run's model does on a table.
+class TableEvaluation:
+    """The evaluation of a run's model on a table.
 
     Attributes:
         evaluation: The figures, or None where no label of the table has both classes known.
-        observed: Then observed AP (unknown counted as absent) by label, NaN without a known positive; it ranks
-            models and its level is biased. None otherwise.
+        observed: (K,) observed AP (unknown counted as absent), NaN without a known positive, where ``evaluation`` is
+            None; it ranks models, and its level is biased.
         words: Sentences on what could be judged.
         skipped: The items that could not be read, each with the reason.
         notes: Sentences on what was guessed of the table.
@@ -74,6 +67,10 @@ class Judgement:
         }
 
 
+Judgement = TableEvaluation
+"""The name of earlier versions for ``TableEvaluation``."""
+
+
 def evaluate(
     run: str | Path,
     table: str | Path,
@@ -84,11 +81,15 @@ def evaluate(
     on_bad_item: str | None = None,
     progress: bool = False,
     **given: Any,
-) -> Judgement:
-    """Judge the model of a finished run on the known labels of ``table``, by ``rule`` or the model's own.
+) -> TableEvaluation:
+    """Evaluate the model of a finished run on the known labels of ``table``.
 
-    The table needs the columns that the model was trained on, in any order. ``out``: write the result there as JSON.
-    ``given``: fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
+    The table needs the columns that the model was trained on, in any order.
+
+    Args:
+        rule: The decision rule as ``parse_rule`` reads it; by default the model's own.
+        out: A file ending in .json, where the result is written too.
+        given: Fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
     Raises:
         UserError: For a run that is not finished, a table without these columns, and one without a known positive.
@@ -97,49 +98,52 @@ def evaluate(
 
     if out is not None:
         check_output(out, [table], (".json",))
-    directory = RunDirectory(Path(run))
-    state, config = directory.finished(), directory.config()
-    chosen = None if rule is None else parse_rule(rule)
-    if isinstance(chosen, str) and chosen != "auto":
-        raise UserError(
-            f"rule (--rule) {chosen!r} is learnt while a model is trained ('labelwise train --rule {chosen}'): give a"
-            " threshold or top_k(3), or leave it out for the model's own"
-        )
-    model, columns = read_model(directory, state)
-    labels = columns.label_names
-    policy = on_bad_item or config.on_bad_item
-    folder = pictures_of(table, columns.kind, images or config.images)
-    with opened(table) as path:
-        data = read_for_model(path, config, columns, given=given, images=folder, on_bad_item=policy)
-    judged = metrics.judgeable(data.annotations.matrix)
-    if not (judged.average_precision or judged.observed_average_precision):
+    chosen = _chosen_rule(rule)
+    finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
+    model, data = finished.model, finished.read_table(table, given=given)
+    measurable = metrics.judgeable(data.annotations.matrix)
+    if not (measurable.average_precision or measurable.observed_average_precision):
         raise UserError(
             f"{data.path.name}: no entry is known to be relevant, so nothing can be judged; give labels"
         )
-    model.set_params(on_bad_item=policy, cache=config.cache, progress=progress)
-    rows, items = np.flatnonzero(judged.rows), items_of(data)
-    chosen_items = [items[i] for i in rows] if isinstance(items, list) else items[rows]
-    X = model.read(chosen_items, items=[data.items[i] for i in rows])
-    check_some(X.bad, len(rows), data)
-    sketch = Sketch.load(directory.path)
-    copies = None if sketch is None else sketch.among(X.X)
-    Y = data.annotations.matrix[rows][X.kept]
+    # Pictures and texts of rows that no figure is made of need not be read.
+    rows, items = np.flatnonzero(measurable.rows), items_of(data)
+    evaluated = [items[i] for i in rows] if isinstance(items, list) else items[rows]
+    read = model.read(evaluated, items=[data.items[i] for i in rows])
+    check_some_read(read.bad, len(rows), data)
+    sketch = Sketch.load(finished.directory.path)
+    copies = None if sketch is None else sketch.among(read.X)
+    Y = data.annotations.matrix[rows][read.kept]
     evaluation = observed = None
-    if judged.average_precision:
-        evaluation = model.evaluate(X, Y, rule=None if isinstance(chosen, str) else chosen)
+    if measurable.average_precision:
+        evaluation = model.evaluate(read, Y, rule=chosen)
     else:
-        observed = metrics.observed_average_precision(Y, model.decision_function(X))
-    found = Judgement(
-        str(run),
-        str(table),
-        model.method_,
-        tuple(labels),
-        evaluation,
-        observed,
-        (*judged.words, *([left_out(data.extra_labels)] if data.extra_labels else [])),
-        tuple((item.item, item.reason) for item in (*data.left_out, *X.bad)),
-        (*data.notes, *([] if copies is None else [copies])),
+        observed = metrics.observed_average_precision(Y, model.decision_function(read))
+    result = TableEvaluation(
+        run=str(run),
+        table=str(table),
+        method=model.method_,
+        label_names=finished.columns.label_names,
+        evaluation=evaluation,
+        observed=observed,
+        words=(*measurable.words, *extra_labels(data)),
+        skipped=tuple((item.item, item.reason) for item in (*data.left_out, *read.bad)),
+        notes=(*data.notes, *([] if copies is None else [copies])),
     )
     if out is not None:
-        write_json(check_output(out, [table], (".json",)), found.to_dict())
-    return found
+        # Looked at again, since reading took time.
+        write_json(check_output(out, [table], (".json",)), result.to_dict())
+    return result
+
+
+def _chosen_rule(text: str | None) -> Rule | None:
+    """Return the rule to decide by, None for the model's own; one that is learnt would have to be learnt anew."""
+    rule = None if text is None else parse_rule(text)
+    if not isinstance(rule, str):
+        return rule
+    if rule == "auto":
+        return None
+    raise UserError(
+        f"rule (--rule) {rule!r} is learnt while a model is trained ('labelwise train --rule {rule}'): give a"
+        " threshold or top_k(3), or leave it out for the model's own"
+    )

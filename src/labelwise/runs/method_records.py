@@ -1,4 +1,4 @@
-"""The registry as plain data."""
+"""The registry of methods as plain data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def method_records() -> list[dict[str, Any]]:
 
 
 def method_record(name: str) -> dict[str, Any]:
-    """Return what the registry says of a method, ready for JSON.
+    """Return the registry's entry of a method, ready for JSON.
 
     Raises:
         UserError: For an unknown method, with the names nearest to it.

@@ -1,4 +1,4 @@
-"""One number for each label, from a JSON or CSV file: priors and label weights."""
+"""Read one number for each label from a JSON or CSV file: priors and label weights."""
 
 from __future__ import annotations
 
@@ -35,41 +35,41 @@ def read_named_values(
         ) from None
     except UnicodeDecodeError:
         raise UserError(f"{setting}: {path} is not UTF-8; save the file as UTF-8") from None
-    found = (
+    given = (
         _from_json(path, text, setting) if path.suffix.lower() == ".json" else _from_csv(path, text, setting)
     )
-    strange = [name for name in found if name not in label_names]
-    if strange:
+    unknown = [name for name in given if name not in label_names]
+    if unknown:
         raise UserError(
-            f"{setting}: {path} names {strange[0]!r}, which is no label; {near(strange[0], label_names)}"
+            f"{setting}: {path} names {unknown[0]!r}, which is no label; {near(unknown[0], label_names)}"
         )
-    missing = [name for name in label_names if name not in found]
+    missing = [name for name in label_names if name not in given]
     if missing:
         raise UserError(
             f"{setting}: {path} has no number for {listed(map(repr, missing))}; give one for every label"
         )
-    values = {name: _number(found[name]) for name in label_names}
+    values = {name: _number(given[name]) for name in label_names}
     for name, value in values.items():
         if value is None or not low <= value <= high:
             bounds = f"from {low:g}" + ("" if high == math.inf else f" to {high:g}")
             raise UserError(
-                f"{setting}: {path} gives label {name!r} {shown(found[name])}; it is a number {bounds}"
+                f"{setting}: {path} gives label {name!r} {shown(given[name])}; it is a number {bounds}"
             )
     return {name: value for name, value in values.items() if value is not None}
 
 
 def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
     try:
-        found = json.loads(text, object_pairs_hook=partial(_once, f"{setting}: {path}"))
+        values = json.loads(text, object_pairs_hook=partial(_once, f"{setting}: {path}"))
     except json.JSONDecodeError as error:
         raise UserError(f"{setting}: {path} is not JSON: {error.msg} in line {error.lineno}") from None
     except UserError:
         raise
     except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits, or lists without end
         raise UserError(f"{setting}: {path} is not JSON: {error!s:.200}") from None
-    if not isinstance(found, dict):
+    if not isinstance(values, dict):
         raise UserError(f'{setting}: {path} is not a JSON object; write {{"label": number, ...}}')
-    return found
+    return values
 
 
 def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -88,14 +88,15 @@ def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
     wrong = next((row for row in rows if len(row) != 2), None)
     if wrong is not None:
         raise UserError(f"{setting}: {path} has a row of {len(wrong)} fields; write two: label,number")
+    # A header is a first row without a number.
     if rows and _number(rows[0][1]) is None:
         rows = rows[1:]
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for name, value in rows:
-        if name.strip() in found:
+        if name.strip() in values:
             raise UserError(f"{setting}: {path} names label {name.strip()!r} twice; keep one")
-        found[name.strip()] = value
-    return found
+        values[name.strip()] = value
+    return values
 
 
 def _number(value: Any) -> float | None:

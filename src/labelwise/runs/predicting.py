@@ -1,4 +1,4 @@
-"""Predict the labels of a table's items by a finished run, into a file."""
+"""Predict the labels of a table's items by a finished run's model, into a file."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from numpy.typing import NDArray
 from labelwise._files import replacing
 from labelwise.data import Table
 from labelwise.errors import UserError, listed
-from labelwise.runs.directory import RunDirectory, check_output
-from labelwise.runs.inputs import ModelColumns, check_some, items_of, read_for_model, read_model
-from labelwise.runs.tables import opened, pictures_of, read_folder
+from labelwise.runs.directory import check_output
+from labelwise.runs.tables import FinishedRun, ModelColumns, check_some_read, items_of, read_folder
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was written.
+    """The summary of a written file of predictions.
 
     Attributes:
         calibrated: Whether the scores are calibrated probabilities.
@@ -62,12 +61,16 @@ def predict(
 ) -> Predictions:
     """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
 
-    The table needs the columns that the model was trained on, in any order; its labels are not read. ``table`` may be
-    ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it. The predicted names are a list;
-    in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where names hold both.
-    ``keep``: names and patterns of the table's columns that are written too, behind the item. ``quote_formulas`` (CSV):
-    an apostrophe before texts that a spreadsheet would take for a formula, which begin with =, +, -, @, a tab or a line
-    end. ``given``: fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
+    The table needs the columns that the model was trained on, in any order; its labels are not read. The predicted
+    names are a list; in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where
+    names hold both.
+
+    Args:
+        table: A file, ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it.
+        keep: Names and patterns of the table's columns that are written too, behind the item.
+        quote_formulas: Whether CSV gets an apostrophe before texts that a spreadsheet would take for a formula, which
+            begin with =, +, -, @, a tab or a line end.
+        given: Fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
     Raises:
         UserError: For a run that is not finished, a table without the model's features, or an ``out`` that cannot
@@ -78,43 +81,27 @@ def predict(
     from labelwise.metrics import decide
 
     target = check_output(out, [table], tuple(_WRITERS))
-    directory = RunDirectory(Path(run))
-    state, config = directory.finished(), directory.config()
-    model, columns = read_model(directory, state)
-    policy = on_bad_item or config.on_bad_item
+    finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
+    model, labels = finished.model, finished.model.label_names_
     if Path(table).is_dir():
-        data = _folder(Path(table), columns, keep, given)
+        data = _folder(Path(table), finished.columns, keep, given)
     else:
-        folder = pictures_of(table, columns.kind, images or config.images)
-        with opened(table) as path:
-            data = read_for_model(
-                path,
-                config,
-                columns,
-                given=given,
-                labels=False,
-                images=folder,
-                on_bad_item=policy,
-                keep=keep,
-            )
-    model.set_params(on_bad_item=policy, cache=config.cache, progress=progress)
-    X = model.read(items_of(data), items=data.items)
-    check_some(X.bad, len(data), data)
+        data = finished.read_table(table, given=given, labels=False, keep=keep)
+    read = model.read(items_of(data), items=data.items)
+    check_some_read(read.bad, len(data), data)
     # One pass serves both, and the rule sees what float32 probabilities near 1 no longer tell apart.
-    logits = model.decision_function(X)
-    probabilities = np.asarray(expit(logits), dtype=np.float32)
-    chosen = decide(model.rule_, logits)
-    labels = model.label_names_
-    _check_kept(data, target)
+    logits = model.decision_function(read)
+    predicted = decide(model.rule_, logits)
+    _check_writable(data, target)
     header, renamed = _header(labels, list(data.kept))
     rows = _Rows(
-        header,
-        [data.items[i] for i in X.kept],
-        [column.take(X.kept) for column in data.kept.values()],
-        probabilities,
-        [[labels[int(k)] for k in np.flatnonzero(row)] for row in chosen],
-        next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
-        quote_formulas,
+        header=header,
+        items=[data.items[i] for i in read.kept],
+        given=[column.take(read.kept) for column in data.kept.values()],
+        probabilities=np.asarray(expit(logits), dtype=np.float32),
+        names=[[labels[int(k)] for k in np.flatnonzero(row)] for row in predicted],
+        separator=next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
+        quoted=quote_formulas,
     )
     with replacing(target) as draft:
         _WRITERS[target.suffix.lower()](draft, rows)
@@ -124,10 +111,10 @@ def predict(
         out=str(target),
         n_items=len(rows.items),
         n_labels=len(labels),
-        labels_per_item=float(chosen.sum(axis=1).mean()),
+        labels_per_item=float(predicted.sum(axis=1).mean()),
         rule=model.rule_.name,
         calibrated=model.calibration_ is not None,
-        skipped=tuple((item.item, item.reason) for item in (*data.left_out, *X.bad)),
+        skipped=tuple((item.item, item.reason) for item in (*data.left_out, *read.bad)),
         notes=(*data.notes, *renamed),
     )
 
@@ -144,8 +131,8 @@ def _folder(folder: Path, columns: ModelColumns, keep: Sequence[str], given: Map
     return read_folder(folder)
 
 
-def _check_kept(data: Table, target: Path) -> None:
-    """Refuse columns of bytes in a text file."""
+def _check_writable(data: Table, target: Path) -> None:
+    """Refuse given columns of bytes or objects in a text file."""
     import pyarrow.types as kinds
 
     raw = [
@@ -162,24 +149,29 @@ def _check_kept(data: Table, target: Path) -> None:
 
 @dataclass(frozen=True)
 class _Rows:
-    """What is written: ids, kept columns (Arrow), probabilities (n, K), predicted names, and their separator in CSV.
+    """The rows of a file of predictions.
 
     Attributes:
-        mark: The separator; None where no mark is free, and names are written as a list in JSON.
+        given: Columns of the table that are written too, as Arrow has them.
+        probabilities: (n, K).
+        names: The predicted names of each item.
+        separator: That of the names in CSV; None where no mark is free, and names are written as a list in JSON.
+        quoted: Whether CSV gets an apostrophe before what a spreadsheet would compute.
     """
 
     header: list[str]
     items: list[str]
-    kept: list[Any]
+    given: list[Any]
     probabilities: NDArray[np.float32]
     names: list[list[str]]
-    mark: str | None
+    separator: str | None
     quoted: bool = False
 
     def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], NDArray[np.float32], list[str]]]:
-        kept = zip(*(column.to_pylist() for column in self.kept), strict=True)
-        others = kept if self.kept else iter([()] * len(self.items))
-        return zip(self.items, others, self.probabilities, self.names, strict=True)
+        # Without columns zip would yield no row at all.
+        given = zip(*(column.to_pylist() for column in self.given), strict=True)
+        values = given if self.given else iter([()] * len(self.items))
+        return zip(self.items, values, self.probabilities, self.names, strict=True)
 
 
 def _write_csv(path: Path, rows: _Rows) -> None:
@@ -187,17 +179,17 @@ def _write_csv(path: Path, rows: _Rows) -> None:
         writer = csv.writer(file)
         text = _quoted if rows.quoted else _as_it_is
         writer.writerow(map(text, rows.header))
-        for item, kept, row, names in rows:
-            joined = _cell(names) if rows.mark is None else rows.mark.join(names)
-            others = [text(_cell(value)) for value in kept]
-            writer.writerow([text(item), *others, *map(str, row), text(joined)])
+        for item, given, row, names in rows:
+            joined = _cell(names) if rows.separator is None else rows.separator.join(names)
+            values = [text(_cell(value)) for value in given]
+            writer.writerow([text(item), *values, *map(str, row), text(joined)])
 
 
 def _write_jsonl(path: Path, rows: _Rows) -> None:
     with path.open("w", encoding="utf-8") as file:
-        for item, kept, row, names in rows:
+        for item, given, row, names in rows:
             # The shortest text that reads back as the same float32.
-            values = [item, *kept, *(float(str(value)) for value in row), names]
+            values = [item, *given, *(float(str(value)) for value in row), names]
             record = dict(zip(rows.header, values, strict=True))
             file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
@@ -208,7 +200,7 @@ def _write_parquet(path: Path, rows: _Rows) -> None:
 
     columns = [
         pa.array(rows.items, pa.string()),
-        *rows.kept,
+        *rows.given,
         *(pa.array(column) for column in rows.probabilities.T),
         pa.array(rows.names, pa.list_(pa.string())),
     ]
@@ -232,27 +224,28 @@ def _quoted(value: Any) -> Any:
 
 
 def _cell(value: Any) -> Any:
-    """Return a kept value for a cell of CSV: lists and objects as JSON."""
+    """Return a value for a cell of CSV: lists and objects as JSON."""
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else value
 
 
-def _header(labels: Sequence[str], kept: Sequence[str]) -> tuple[list[str], list[str]]:
+def _header(labels: Sequence[str], given: Sequence[str]) -> tuple[list[str], list[str]]:
     """Return the column names, all different, and what was renamed; the labels' names stay, the others give way."""
     used = set(labels)
 
-    def free(name: str, suffix: str) -> str:
+    def unused(name: str, suffix: str) -> str:
         while name in used:
             name += suffix
         used.add(name)
         return name
 
-    item, predicted = free("item", "_"), free("predicted", "_")
-    others = [free(name, "_given") for name in kept]
+    names = ("item", "predicted", *given)
+    item, predicted = unused("item", "_"), unused("predicted", "_")
+    written = (item, predicted, *(unused(name, "_given") for name in given))
     renamed = [
         f"the column {name!r} is written as {other!r}"
-        for name, other in zip(("item", "predicted", *kept), (item, predicted, *others), strict=True)
+        for name, other in zip(names, written, strict=True)
         if name != other
     ]
-    return [item, *others, *labels, predicted], renamed
+    return [item, *written[2:], *labels, predicted], renamed

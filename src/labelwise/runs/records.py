@@ -1,4 +1,4 @@
-"""The records of a run directory read back: checked, whatever became of the files meanwhile."""
+"""Read the records of a run directory, checked: files may be damaged or come from elsewhere."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from labelwise._files import read_bytes
 from labelwise.errors import UserError
 
-_MOST = 1 << 28
+_MOST_BYTES = 1 << 28
 _DAMAGED = (
     *(ValueError, LookupError, EOFError, RuntimeError, NotImplementedError),
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError),
 )
-"""What the standard library raises for archives that are none."""
-_WHOLE = ("reason", "kind", "feature_names", "label_names", "files")
+"""The errors that the standard library raises for damaged archives."""
+_REQUIRED = ("reason", "kind", "feature_names", "label_names", "files")
 
 Record = TypeVar("Record", bound=BaseModel)
 
@@ -33,7 +33,7 @@ class _Record(BaseModel):
 
 
 class _Result(_Record):
-    """What a finished run says; entries of later versions are passed over."""
+    """The result of a finished run; entries of later versions are passed over."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -50,7 +50,10 @@ class _Result(_Record):
 
 
 class _State(_Record):
-    """Where a run stands. A new run has all of it; what needs an entry asks for it with ``require``."""
+    """The state of a run.
+
+    A new run has all entries, those of earlier versions fewer; what needs an entry asks for it with ``require``.
+    """
 
     status: Literal["training", "finished"]
     reason: str | None = None
@@ -75,7 +78,11 @@ class _Evaluation(_Record):
 
 
 def read_state(path: Path, version: int) -> dict[str, Any]:
-    """Return ``state.json``; ``UserError`` for anything else, and for the state of another format."""
+    """Return ``state.json``.
+
+    Raises:
+        UserError: For anything else, and for the state of another format.
+    """
     state = _json(path, "the state of a run")
     if "format" not in state:
         raise _wrong(path, "the state of a run", "it names no format")
@@ -84,13 +91,13 @@ def read_state(path: Path, version: int) -> dict[str, Any]:
             f"{path.parent} has format {state['format']!r:.80}, this version of labelwise reads {version}: use the"
             " version that wrote it"
         )
-    found = _checked(_State, state, path, "the state of a run")
-    return state if found.result is None else {**state, "result": found.result.model_dump()}
+    record = _checked(_State, state, path, "the state of a run")
+    return state if record.result is None else {**state, "result": record.result.model_dump()}
 
 
 def require(state: Mapping[str, Any], path: Path) -> None:
-    """Raise ``UserError`` where the state in the run directory ``path`` lacks what a run is known by."""
-    names = (*_WHOLE, *(["result"] if state["status"] == "finished" else []))
+    """Raise ``UserError`` where the state in the run directory ``path`` lacks an entry that is needed."""
+    names = (*_REQUIRED, *(["result"] if state["status"] == "finished" else []))
     if missing := [name for name in names if name not in state]:
         raise _wrong(path / "state.json", "the state of a run", f"it has no entry {missing[0]!r}")
 
@@ -104,7 +111,7 @@ def read_evaluation(path: Path) -> dict[str, Any]:
     record = _checked(_Evaluation, _json(path, what), path, what).model_dump()
     if record["figures"] is not None:
         check_evaluation(record["figures"], path)
-        # What follows from the figures is made of them anew, not taken from the file.
+        # Figures that follow from others are computed anew, so that a changed file cannot contradict itself.
         try:
             record["figures"] = Evaluation.from_dict(record["figures"]).to_dict()
         except (TypeError, ValueError, LookupError) as error:
@@ -131,7 +138,7 @@ def read_held_out(
         UserError: For what is no such file; nothing is unpacked that its table of contents does not bear out.
     """
     try:
-        # To open a pipe would wait.
+        # To open a pipe would wait for ever.
         if not path.is_file():
             raise OSError("it is no file")
         with path.open("rb") as file, zipfile.ZipFile(file) as archive:
@@ -175,16 +182,16 @@ def _array(
 
 def _json(path: Path, what: str) -> dict[str, Any]:
     try:
-        found = json.loads(read_bytes(path, _MOST).decode("utf-8"))
+        record = json.loads(read_bytes(path, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise UserError(
             f"{path} cannot be read ({error.strerror or error}): put it back, or train again to another --out"
         ) from None
     except (ValueError, RecursionError) as error:
         raise _wrong(path, what, str(error)) from None
-    if not isinstance(found, dict):
+    if not isinstance(record, dict):
         raise _wrong(path, what, "it is no record")
-    return found
+    return record
 
 
 def _checked(kind: type[Record], record: Mapping[str, Any], path: Path, what: str) -> Record:

@@ -1,4 +1,4 @@
-"""The report of a run: written when training ends, and again from the finished run and its table."""
+"""Write the report of a run: when training ends, and again from the finished run."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from labelwise._files import file_digest
 from labelwise.errors import UserError
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, check_output
-from labelwise.runs.inputs import Inputs, items_of, read_inputs, read_model
+from labelwise.runs.inputs import Inputs, read_inputs
 from labelwise.runs.records import read_evaluation, require
+from labelwise.runs.tables import items_of, read_model
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier, ReadItems
 
 
 def report(run: str | Path, out: str | Path | None = None) -> Path:
-    """Build the report of a finished run anew from its model and its table, and return where it lies.
+    """Build the report of a finished run anew, and return its path.
+
+    It needs the table that the run was trained on.
 
     Args:
         out: A file ending in .html; by default the run's own ``report.html``.
@@ -65,21 +68,21 @@ def write_run_report(
     memory: int | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write the report of a fitted model on the table that it was trained on, and return where it lies.
+    """Write the report of a fitted model on its training table, and return its path.
 
     Items that cannot be read, where such are left out, stand in a list of their own.
 
     Args:
         read: The table's items as ``model`` reads them.
         why: Sentences on what the labels cannot judge, where there are no figures.
-        memory: Bytes of memory that training held at most.
+        memory: The most bytes of memory that training held.
     """
     from labelwise.annotations import Annotations
     from labelwise.report import content_of, write_report
 
     table = inputs.table
     contents, kind = table.contents, table.kind if table.kind != "features" else None
-    asked = {name: value for name, value in config.model_dump().items() if value not in (None, {}, [], ())}
+    settings = {name: value for name, value in config.model_dump().items() if value not in (None, {}, [], ())}
     content = content_of(
         model,
         title=f"{model.method_} on {table.path.name}",
@@ -89,7 +92,7 @@ def write_run_report(
         items=[table.items[i] for i in read.kept],
         contents=None if contents is None else [contents[i] for i in read.kept],
         kind=kind,
-        configuration=asked,
+        configuration=settings,
         skipped=(*table.left_out, *read.bad),
         memory=memory,
     )

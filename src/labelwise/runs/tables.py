@@ -1,41 +1,152 @@
-"""Sources of items: a table's file, standard input, or a folder of pictures."""
+"""Tables that are read for a run's model, with the columns that it was trained on."""
 
 from __future__ import annotations
 
 import sys
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from labelwise.data import Table, list_pictures
-from labelwise.errors import UserError
+from labelwise.data import Preparation, Table, has_delimiter, list_pictures, read_table
+from labelwise.errors import UserError, listed
+from labelwise.runs.config import RunConfig
+from labelwise.runs.directory import RunDirectory
+from labelwise.runs.records import require
 
-STDIN = "-"
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+    from labelwise.data import BadItem
+
+_STDIN = "-"
 """The name by which standard input is given in the place of a file."""
 
 
-@contextmanager
-def opened(table: str | Path) -> Iterator[Path]:
-    """Yield the path of a table; standard input lies in a file of its own meanwhile, of the format that it has."""
-    if str(table) != STDIN:
-        yield Path(table)
-        return
-    data = sys.stdin.buffer.read()
-    if not data.strip():
-        raise UserError(
-            "standard input is empty: send a table, as in 'cat new.csv | labelwise predict RUN - --out ...'"
-        )
-    with tempfile.TemporaryDirectory(prefix="labelwise-") as folder:
-        path = Path(folder) / f"stdin{_ending(data)}"
-        path.write_bytes(data)
-        yield path
+@dataclass(frozen=True)
+class ModelColumns:
+    """The columns of a training table, for which other tables are read."""
+
+    kind: str
+    feature_names: tuple[str, ...]
+    label_names: tuple[str, ...]
+    content_column: str | None = None
+    preparation: Preparation | None = None
+
+    @classmethod
+    def of(cls, table: Table) -> Self:
+        """Return the columns of a training table."""
+        labels = table.annotations.label_names
+        return cls(table.kind, table.feature_names, labels, table.content_column, table.preparation)
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Self:
+        """Return the columns that a run's state names; those of earlier versions say less."""
+        features, labels = tuple(state["feature_names"]), tuple(state["label_names"])
+        record = state.get("preparation")
+        preparation = None if record is None else Preparation.from_dict(record)
+        return cls(state["kind"], features, labels, state.get("content_column"), preparation)
+
+    def to_state(self) -> dict[str, Any]:
+        """Return what ``from_state`` reads."""
+        return {**vars(self), "preparation": None if self.preparation is None else self.preparation.to_dict()}
 
 
-def pictures_of(table: str | Path, kind: str, images: str | None) -> str | None:
-    """Return the folder of a table's pictures; the working directory for one that is no file."""
-    return "." if images is None and kind == "image" and str(table) == STDIN else images
+@dataclass(frozen=True)
+class FinishedRun:
+    """A finished run, opened to use its model on other tables."""
+
+    directory: RunDirectory
+    config: RunConfig
+    model: MultiLabelClassifier
+    columns: ModelColumns
+
+    @classmethod
+    def open(cls, run: str | Path, *, progress: bool, **given: str | None) -> Self:
+        """Open the run in a folder; ``given`` (None: not given) wins over its ``images`` and ``on_bad_item``."""
+        directory = RunDirectory(Path(run))
+        state, config = directory.finished(), directory.config()
+        config = config.model_copy(update={name: value for name, value in given.items() if value})
+        model, columns = read_model(directory, state)
+        model.set_params(on_bad_item=config.on_bad_item, cache=config.cache, progress=progress)
+        return cls(directory, config, model, columns)
+
+    def read_table(self, table: str | Path, **options: Any) -> Table:
+        """Read a file or standard input by ``options`` of ``read_for_model``."""
+        config = self.config
+        if config.images is None and self.columns.kind == "image" and str(table) == _STDIN:
+            # A file's pictures lie beside it; those of standard input where the command is given.
+            config = config.model_copy(update={"images": "."})
+        with opened(table) as path:
+            return read_for_model(path, config, self.columns, **options)
+
+
+def read_model(
+    directory: RunDirectory, state: Mapping[str, Any]
+) -> tuple[MultiLabelClassifier, ModelColumns]:
+    """Return a finished run's model and its columns; labels and features are known by name, never by place.
+
+    Raises:
+        UserError: Where the model is of another run, with other labels or features.
+    """
+    from labelwise.classifier import load
+
+    require(state, directory.path)
+    model, columns = load(directory.model), ModelColumns.from_state(state)
+    features = tuple(map(str, getattr(model, "feature_names_in_", columns.feature_names)))
+    for what, of_run, of_model in (
+        ("labels", columns.label_names, model.label_names_),
+        ("features", columns.feature_names, features),
+    ):
+        if different := set(of_run) ^ set(of_model):
+            raise UserError(
+                f"{directory.model} is the model of another run: its {what} differ from those of {directory.path} in"
+                f" {listed(map(repr, sorted(different)))}; put the run's own model back"
+            )
+    return model, replace(columns, label_names=tuple(model.label_names_), feature_names=features)
+
+
+def read_for_model(
+    path: str | Path,
+    config: RunConfig,
+    columns: ModelColumns,
+    *,
+    given: Mapping[str, Any] | None = None,
+    labels: bool = True,
+    keep: Sequence[str] = (),
+) -> Table:
+    """Read another table for a model: the columns that it was trained on, in its order, and items of its kind.
+
+    Args:
+        given: Options of ``labelwise.data.TableOptions`` that differ from the configuration's.
+        labels: Whether labels are read.
+        keep: Columns to hand on.
+    """
+    options = config.table_options()
+    # Another table may be a file of another format, to which the delimiter of the run's own means nothing.
+    if options.delimiter is not None and not has_delimiter(path, options.delimiter):
+        options = replace(options, delimiter=None)
+    if not labels:
+        options = replace(options, labels_column=None, label_columns=None, label_value=None)
+    # The column that the run took its items from is a better guess than a new one.
+    if options.text_column is None and columns.kind == "text":
+        options = replace(options, text_column=columns.content_column)
+    if options.item_column is None and columns.kind == "image":
+        options = replace(options, item_column=columns.content_column)
+    return read_table(
+        path,
+        options,
+        require_labels=labels,
+        expect=(columns.feature_names, columns.label_names if labels else ()),
+        preparation=columns.preparation,
+        images=config.images,
+        kind=columns.kind,
+        on_bad_item=config.on_bad_item,
+        keep=keep,
+        **(given or {}),
+    )
 
 
 def read_folder(folder: Path) -> Table:
@@ -56,7 +167,25 @@ def read_folder(folder: Path) -> Table:
     )
 
 
+@contextmanager
+def opened(table: str | Path) -> Iterator[Path]:
+    """Yield the path of a table; standard input lies in a file of its own meanwhile, of the format that it has."""
+    if str(table) != _STDIN:
+        yield Path(table)
+        return
+    data = sys.stdin.buffer.read()
+    if not data.strip():
+        raise UserError(
+            "standard input is empty: send a table, as in 'cat new.csv | labelwise predict RUN - --out ...'"
+        )
+    with tempfile.TemporaryDirectory(prefix="labelwise-") as folder:
+        path = Path(folder) / f"stdin{_ending(data)}"
+        path.write_bytes(data)
+        yield path
+
+
 def _ending(data: bytes) -> str:
+    """Return the ending of a file of such a format."""
     if data.startswith(b"\x1f\x8b"):
         with suppress(zlib.error):
             return _ending(zlib.decompressobj(31).decompress(data, 1 << 16)) + ".gz"
@@ -69,3 +198,28 @@ def _ending(data: bytes) -> str:
         return ".json"
     header = start.splitlines()[0] if start else b""
     return ".tsv" if b"\t" in header and b"," not in header and b";" not in header else ".csv"
+
+
+def items_of(table: Table) -> Any:
+    """Return a table's items as an estimator takes them: features (n, D), paths of pictures, or texts."""
+    return table.contents if table.features is None else table.features
+
+
+def check_some_read(bad: Sequence[BadItem], n_items: int, table: Table) -> None:
+    """Raise ``UserError`` where no item could be read."""
+    if n_items and len(bad) == n_items:
+        raise UserError(
+            f"{table.path.name}: no item could be read; the first, {bad[0].item!r}, {bad[0].reason}: give items that"
+            " can be"
+        )
+
+
+def notes_on(table: Table, role: str) -> list[str]:
+    """Return the notes on a table that was read for a model, each with the table's role in the run."""
+    return [f"{role}, {table.path.name}: {note}" for note in (*table.notes, *extra_labels(table))]
+
+
+def extra_labels(table: Table) -> list[str]:
+    """Return a sentence on labels that the model does not know, where the table has such."""
+    names = table.extra_labels
+    return [f"Left out, since the model does not know them: {listed(names)}."] if names else []

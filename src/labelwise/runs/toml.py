@@ -1,4 +1,4 @@
-"""Flat settings and one level of tables as TOML, and back."""
+"""Write and read settings as TOML: flat values and one level of tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def dumps(values: Mapping[str, Any]) -> str:
-    """Return ``values`` as TOML: text, numbers, booleans, lists of them, then tables of those; None is left out."""
+    """Return ``values`` as TOML; None is left out.
+
+    They are text, numbers, booleans, lists of them, and mappings of those, which are written last, as tables.
+    """
     flat = {key: value for key, value in values.items() if not isinstance(value, Mapping)}
     lines = [f"{_key(key)} = {_value(value)}" for key, value in flat.items() if value is not None]
     for name, table in values.items():

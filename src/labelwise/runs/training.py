@@ -1,4 +1,4 @@
-"""Begin a run, go on with one, and write what came out."""
+"""Train a run: begin it, read its data, fit the classifier, write the results; or resume it."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
-from labelwise.runs.inputs import BACKBONES, Inputs, ModelColumns, check_kind, items_of, read_inputs
+from labelwise.runs.inputs import Inputs, check_kind, default_backbone, read_inputs
 from labelwise.runs.records import require
+from labelwise.runs.tables import ModelColumns, items_of
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier, ReadItems
-    from labelwise.data import Table
+    from labelwise.data import BadItem, Table
 
 
 class Stopped(KeyboardInterrupt):
@@ -31,15 +32,15 @@ class Stopped(KeyboardInterrupt):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out of a finished run.
+    """The result of a finished run.
 
     Attributes:
         run: The run directory.
         reason: Why the method was taken, when it was the library's choice.
         figures: The validation figures as ``Evaluation.to_dict`` has them, or None.
         why_no_figures: Sentences on what the labels at hand cannot judge, where there are no figures.
-        rule: The decision rule's name, and how it was chosen.
-        rule_source: As ``rule``.
+        rule: The decision rule's name.
+        rule_source: How the rule was chosen.
         notes: Sentences on what was assumed.
         skipped: The items that could not be read, each with the reason.
         seconds: Wall time of the training that finished the run.
@@ -73,10 +74,15 @@ class Outcome:
 def train(
     config: RunConfig, out: str | Path, *, resume: bool = False, progress: bool = False
 ) -> Outcome | None:
-    """Train what ``config`` asks in the new run directory ``out``; with ``resume``, go on with the run that is there.
+    """Train by ``config`` in the new run directory ``out``.
 
-    Nothing is left behind when the input cannot be used. Returns None in the processes of a distributed run other
-    than the first, which writes everything.
+    Nothing is left behind when the input cannot be used.
+
+    Args:
+        resume: Whether to go on with the run in ``out``, where there is one.
+
+    Returns:
+        The result; None in the processes of a distributed run other than the first, which writes everything.
 
     Raises:
         UserError: For bad input, and where ``out`` holds another run or anything else.
@@ -84,17 +90,19 @@ def train(
     """
     run = RunDirectory(Path(out))
     if resume and run.exists():
-        return _go_on(run, config, progress)
-    if _is_first():
+        return _resume(run, config, progress)
+    if is_first_process():
+        # Refused now, since reading may take minutes; create looks again, since that leaves time for others.
         run.check_free()
-    config, inputs, reason = _resolve(config)
-    if _is_first():
-        run.create(config, _first_state(config, inputs, reason))
-    with _alone(run):
+    config, inputs, reason = _choose(config)
+    if is_first_process():
+        run.create(config, _initial_state(config, inputs, reason))
+    with _locked(run):
         try:
             return _train(run, config, inputs, progress)
         except UserError:
-            if _is_first() and not _began(run):
+            # Before its first checkpoint a run is worth nothing, and would stand in the way of the mended command.
+            if is_first_process() and not run.has_checkpoint():
                 run.remove()
             raise
 
@@ -118,10 +126,11 @@ def resume(
     """
     run = RunDirectory(Path(out))
     base = run.config().model_dump()
-    return _go_on(run, RunConfig.build(given or {}, file=file, sets=sets, base=base), progress)
+    return _resume(run, RunConfig.build(given or {}, file=file, sets=sets, base=base), progress)
 
 
-def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
+def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
+    """Go on with a run by the settings given again, which are those of the run."""
     config, state = run.config(), run.state()
     require(state, run.path)
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
@@ -135,13 +144,13 @@ def _go_on(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | Non
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
     if state["status"] == "finished":
-        if _is_first():
+        if is_first_process():
             # Left by a process that was killed at its very end.
             run.drop_checkpoints()
         return _outcome(run, state, already_finished=True)
     run.check_links()
-    with _alone(run):
-        # Whoever held it until now may have finished it.
+    with _locked(run):
+        # The process that held the lock until now may have finished the run.
         if (state := run.state())["status"] == "finished":
             return _outcome(run, state, already_finished=True)
         _check_files(run, config, state)
@@ -159,13 +168,18 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
             )
 
 
-def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
-    """Read the inputs, choose the method where none is given, and refuse hyper-parameters that it does not have."""
+def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
+    """Read the inputs, and choose the method and the backbone that the configuration leaves open.
+
+    Returns:
+        The configuration with both and with absolute paths, the inputs, and the reason for a method of our choice.
+    """
     from labelwise.annotations import describe
     from labelwise.classifier import FitOptions
     from labelwise.methods import fitting, get
     from labelwise.methods.recommendation import recommend
 
+    # Whatever needs no data is refused before data are read.
     if config.method is not None:
         get(config.method).spec.resolve(config.hyperparameters)
     if config.backbone_weights is not None and not Path(config.backbone_weights).is_file():
@@ -176,18 +190,17 @@ def _resolve(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     inputs = read_inputs(config)
     check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
-    backbone = config.backbone or BACKBONES[inputs.table.kind]
+    backbone = config.backbone or default_backbone(inputs.table)
     advice = recommend(summary, FitOptions(backbone=backbone, tune=config.tune).tuning)
     method = config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))
     spec.resolve(config.hyperparameters)
     reason = advice.reason if method == advice.method else None
-    chosen = {"method": method, "backbone": backbone}
-    return config.model_copy(update=chosen).located(), inputs, reason
+    return config.model_copy(update={"method": method, "backbone": backbone}).located(), inputs, reason
 
 
-def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
+def _initial_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
     from labelwise import __version__
 
     return {
@@ -201,14 +214,13 @@ def _first_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[
 
 
 def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
+    """Fit the classifier, from the last checkpoint where there is one, and finish the run."""
     table = inputs.table
-    # Rows without a text were left out when the table was read.
-    done = {"on_bad_item": "stop"} if table.kind == "text" else {}
-    model = _estimator(run, config.model_copy(update=done), inputs, progress)
+    model = _classifier(run, config, inputs, progress)
     read: list[ReadItems] = []
 
-    def take(items: ReadItems) -> None:
-        _check_left_out(run, table, items)
+    def on_read(items: ReadItems) -> None:
+        _check_left_out(run, table, items.bad)
         read.append(items)
 
     try:
@@ -217,9 +229,9 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
             table.annotations,
             items=table.items,
             true_labels=inputs.true_labels,
-            on_read=take,
+            on_read=on_read,
         )
-        return _finish(run, config, model, inputs, read[0]) if _is_first() else None
+        return _finish(run, config, model, inputs, read[0]) if is_first_process() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"
         moved = config.images is not None and config.images != run.config().images
@@ -227,28 +239,39 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
         raise Stopped(f"{where}; 'labelwise train {run.path} --resume{images}' goes on") from None
 
 
-def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
-    """Note which items cannot be read as training begins, and refuse to go on with others, by name."""
-    if not _began(run):
-        if not _is_first():
-            return
-        # A disk that is full is told by the first checkpoint.
-        with suppress(CannotWrite):
-            run.keep_left_out({item.item: item.reason for item in read.bad})
+def _classifier(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
+    from labelwise.classifier import MultiLabelClassifier
+
+    given = config.classifier_options() | inputs.classifier_options()
+    given["backbone"] = config.backbone or default_backbone(inputs.table)
+    if inputs.table.kind == "text":
+        # Rows without a text were left out when the table was read.
+        given["on_bad_item"] = "stop"
+    return MultiLabelClassifier(**given, directory=run.checkpoints, progress=progress)
+
+
+def _check_left_out(run: RunDirectory, table: Table, bad: Sequence[BadItem]) -> None:
+    """Record which items cannot be read as training begins, and refuse to go on where they are others."""
+    if not run.has_checkpoint():
+        if is_first_process():
+            # A full disk is reported by the first checkpoint, which needs far more of it.
+            with suppress(CannotWrite):
+                run.keep_left_out({item.item: item.reason for item in bad})
         return
-    before, now = run.left_out(), {item.item for item in read.bad}
+    before, now = run.left_out(), {item.item for item in bad}
     if before is None or before.keys() == now:
         return
+    # Rows left out or taken in would move all others to other batches: the run would not be the same to the bit.
     names = [
         content if isinstance(content, str) and table.kind == "image" else item
         for item, content in zip(table.items, table.contents or table.items, strict=True)
     ]
-    changes = [f"{names[item.row]} {item.reason}" for item in read.bad if item.item not in before]
-    mended = before.keys() - now
+    changes = [f"{names[item.row]} {item.reason}" for item in bad if item.item not in before]
+    readable = before.keys() - now
     changes += [
         f"{name} can be read now, and could not"
         for name, item in zip(names, table.items, strict=True)
-        if item in mended
+        if item in readable
     ]
     raise UserError(
         f"{run.path} was begun with other items: {listed(changes, 3, 1000)}; put them back as they were to go on with"
@@ -256,43 +279,26 @@ def _check_left_out(run: RunDirectory, table: Table, read: ReadItems) -> None:
     )
 
 
-def _estimator(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
-    from labelwise.classifier import MultiLabelClassifier
-
-    given = config.classifier_options() | {
-        "backbone": config.backbone or BACKBONES[inputs.table.kind],
-        "validation": inputs.validation,
-        "rule": inputs.rule,
-        "prior": inputs.prior,
-        "label_weights": inputs.label_weights,
-    }
-    return MultiLabelClassifier(**given, directory=run.checkpoints, progress=progress)
-
-
 def _finish(
     run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, inputs: Inputs, read: ReadItems
 ) -> Outcome:
-    """Write the model, its figures, its history and the report; only then is the run finished."""
-    from labelwise.metrics import judgeable
+    """Write the model, its figures, its history and the report.
+
+    The state says "finished" last of all, and checkpoints go after it: a process that is killed anywhere before
+    resumes from its last checkpoint and writes everything again.
+    """
     from labelwise.report import peak_memory
     from labelwise.runs.reporting import write_run_report
 
     table = inputs.table
-    figures = None if model.validation_ is None else model.validation_.to_dict()
-    judged = judgeable(table.annotations.matrix)
-    why = (
-        () if figures else (*judged.words, *(["No rows were held out."] if judged.average_precision else []))
-    )
-    notes = list(dict.fromkeys((*inputs.notes, *model.notes_)))
-    sketch = Sketch.of(read.X)
-    if sketch is not None:
-        sketch.save(run.path)
-        notes += _copies(sketch, model, inputs)
+    why = _why_no_figures(model, table)
+    notes = [*dict.fromkeys((*inputs.notes, *model.notes_)), *_save_sketch(run, model, inputs, read)]
     if table.feature_names:
         # Known by name from here on, so that no other model can take its place by the number of its features.
         model.feature_names_in_ = np.array(table.feature_names, dtype=object)
     model.save(run.model)
-    write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": list(why)})
+    figures = None if model.validation_ is None else model.validation_.to_dict()
+    write_json(run.evaluation, {"on": "validation", "figures": figures, "why_no_figures": why})
     run.write_history(model.history_)
     if model.held_out_ is not None:
         run.keep_held_out(*model.held_out_)
@@ -307,18 +313,35 @@ def _finish(
         "rule_source": model.rule_source_,
         "notes": notes,
         "skipped": [[item.item, item.reason] for item in (*table.left_out, *model.skipped_)],
-        "why_no_figures": list(why),
+        "why_no_figures": why,
         "seconds": round(model.seconds_, 3),
     }
     if config != run.config():
+        # The pictures moved meanwhile.
         run.change_config(config)
     run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
     return _outcome(run, run.state())
 
 
-def _copies(sketch: Sketch, model: MultiLabelClassifier, inputs: Inputs) -> list[str]:
-    """Return a note where the figures rest on near copies of training rows."""
+def _why_no_figures(model: MultiLabelClassifier, table: Table) -> list[str]:
+    """Return sentences on what the labels cannot judge; none where there are figures."""
+    from labelwise.metrics import judgeable
+
+    if model.validation_ is not None:
+        return []
+    measurable = judgeable(table.annotations.matrix)
+    return [*measurable.words, *(["No rows were held out."] if measurable.average_precision else [])]
+
+
+def _save_sketch(
+    run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs, read: ReadItems
+) -> list[str]:
+    """Save the sketch of the training rows; return a note where the figures rest on near copies of them."""
+    sketch = Sketch.of(read.X)
+    if sketch is None:
+        return []
+    sketch.save(run.path)
     if model.validation_ is None:
         return []
     if isinstance(inputs.validation, tuple):
@@ -345,17 +368,12 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
     )
 
 
-def _alone(run: RunDirectory) -> AbstractContextManager[None]:
-    """Hold the run for this process, or as one of the processes of a distributed run, whose first one holds it."""
-    return run.alone() if _is_first() else nullcontext()
+def _locked(run: RunDirectory) -> AbstractContextManager[None]:
+    """Lock the run for this process; in a distributed run the first process does so for all."""
+    return run.alone() if is_first_process() else nullcontext()
 
 
-def _began(run: RunDirectory) -> bool:
-    """Return whether there is a checkpoint to go on from."""
-    return run.checkpoints.is_dir() and any(run.checkpoints.rglob("step-*"))
-
-
-def _is_first() -> bool:
+def is_first_process() -> bool:
     """Return whether this process is the first of a distributed run (or the only one)."""
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") in ("", "0") for name in names)
