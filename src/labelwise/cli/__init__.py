@@ -1,4 +1,7 @@
-"""The command line: one thin file a command; nothing heavy is imported before a command runs."""
+"""The command line: one thin file a command.
+
+Nothing heavy is imported before a command runs.
+"""
 
 from __future__ import annotations
 
@@ -22,5 +25,8 @@ for _command in (demo, describe, train, evaluate, predict, report, methods, data
 
 
 def main() -> None:
-    """Run the command line; exit code 2 for a user's mistake, 130 after Ctrl-C, 1 for a fault of ours."""
+    """Run the command line.
+
+    The exit code is 2 for a user's mistake, 130 after Ctrl-C, 1 for a fault of ours.
+    """
     app()

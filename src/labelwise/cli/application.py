@@ -1,4 +1,7 @@
-"""The application that all commands share: a mistake is one line and not a traceback."""
+"""The application that all commands share.
+
+Above all it makes one line of a mistake, not a traceback.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from labelwise.errors import Notice, UserError
 
 
 class OneLineErrors(TyperGroup):
-    """A group of commands that turns every error into one line on stderr and an exit code."""
+    """Commands whose errors become one line on stderr and an exit code."""
 
     def main(self, args: Sequence[str] | None = None, *rest: Any, **extra: Any) -> Any:
         """Run; ``--debug`` anywhere lets tracebacks and warnings through."""

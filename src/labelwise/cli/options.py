@@ -1,4 +1,4 @@
-"""Options of commands: those that several share, and those made from the settings of a run, in groups.
+"""Options that commands share, and those made from a run's settings.
 
 A setting of ``RunConfig`` is an option of every command that ``takes`` it: its name, type, help and group stand there
 and nowhere else. ``given_settings`` yields what the command line gives of them.
@@ -64,7 +64,10 @@ def given_settings(context: typer.Context) -> dict[str, Any]:
 
 
 class Command(TyperCommand):
-    """A command with options made from settings of ``RunConfig``, and a help that shows all options in groups."""
+    """A command with options made from settings of ``RunConfig``.
+
+    Its help shows all options in groups.
+    """
 
     _signature: list[Any]
     _settings: list[Any] | None
@@ -82,7 +85,10 @@ class Command(TyperCommand):
         self._signature, self._settings = signature, None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; settings are no arguments of its function, which asks ``given_settings`` for them."""
+        """Run the command, after setting aside the settings given.
+
+        They are no arguments of its function, which asks ``given_settings`` for them.
+        """
         values = {option.name: ctx.params.pop(option.name) for option in self._settings or ()}
         ctx.meta[_META_KEY] = {
             name: list(value) if isinstance(value, list | tuple) else value
@@ -137,7 +143,10 @@ def _options_of(settings: tuple[str, ...] | None) -> list[Any]:
 
 
 def _option(name: str, field: Any) -> Any:
-    """Return the annotation that typer makes a setting's option from; it is None where it is not given."""
+    """Return the annotation that typer makes a setting's option from.
+
+    The option is None where it is not given.
+    """
     flag, more = name.replace("_", "-"), field.json_schema_extra
     kind, choices = _type(field.annotation)
     default = flag if field.default is True else field.default
@@ -152,7 +161,7 @@ def _option(name: str, field: Any) -> Any:
 
 
 def _type(annotation: Any) -> tuple[Any, tuple[str, ...]]:
-    """Return the type of a setting on the command line, and its words where it takes only those.
+    """Return a setting's type on the command line, and its choices.
 
     Of several types text is left, which the configuration reads and checks.
     """

@@ -24,7 +24,10 @@ def print_json(data: Any) -> None:
 
 
 def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:
-    """Print a text, with nothing in it that a terminal would obey; names, ids and paths may come from anybody."""
+    """Print a text, with nothing in it that a terminal would obey.
+
+    Names, ids and paths may come from anybody.
+    """
     typer.echo(printable(str(text)) + end, err=err, nl=False)
 
 
@@ -34,7 +37,10 @@ def progress() -> bool:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; columns of numbers are aligned right, and the first column, which names the row, stays whole."""
+    """Print a table.
+
+    Columns of numbers are aligned right, and the first column, which names the row, stays whole.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -58,7 +64,10 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
 
 def figures(record: Mapping[str, Any]) -> None:
-    """Print the figures of ``Evaluation.to_dict``, with the rule's name and what was left out."""
+    """Print the figures of ``Evaluation.to_dict``.
+
+    The rule's name and what was left out stand beside them.
+    """
     from labelwise.metrics import RULE_METRICS
 
     rule = record["rule"]

@@ -1,4 +1,4 @@
-"""The configuration of a run: one checked object, read from and written to TOML."""
+"""The configuration of a run, read from and written to TOML."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ GROUPS = ("Items", "Labels", "Method", "Training", "Judging", "Machine")
 
 
 def _setting(group: str, default: Any, help: str, metavar: str | None = None, **limits: Any) -> Any:
-    """Return a field that commands have as an option, with its group, its help and the name of its value."""
+    """Return a field that commands have as an option.
+
+    It carries the option's group, its help and the name of its value.
+    """
     return Field(default, description=help, json_schema_extra={"group": group, "metavar": metavar}, **limits)
 
 
@@ -27,17 +30,20 @@ _items, _labels, _method, _training, _judging, _machine = (partial(_setting, gro
 
 
 class RunConfig(BaseModel):
-    """Everything that ``train`` takes; a setting left at None is chosen from the data or by the method.
+    """All settings of ``train``, checked.
 
-    ``table``, ``images``; its columns and cells: see ``labelwise.data.TableOptions``. ``backbone``: by default
-    that for the table's items (``features``, ``efficientnet-lite0`` or ``minilm``). ``prior``: the mean number of
-    labels per item, or a JSON or CSV file with the share of positives of each label; ``label_weights``:
-    ``"balanced"`` or such a file. ``true_labels``: for oracle methods alone, a table like ``table`` with every label
-    of its items.
-    ``validation``: ``"auto"``, ``"none"``, a share of the labelled rows, or another table. ``rule``:
-    ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it
-    (``threshold(0.5)``, ``top_k(3)``). Paths are relative to
-    the working directory. The rest: see ``labelwise.MultiLabelClassifier``, whose ``random_state`` is ``seed``.
+    A setting left at None is chosen from the data or by the method. Paths are relative to the working directory. The
+    table's columns and cells: see ``labelwise.data.TableOptions``. The rest: see ``labelwise.MultiLabelClassifier``,
+    whose ``random_state`` is ``seed``.
+
+    Attributes:
+        backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm``.
+        prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
+        label_weights: ``"balanced"``, or such a file with the weight of each label.
+        true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
+        validation: ``"auto"``, ``"none"``, a share of the labelled rows, or another table.
+        rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it:
+            ``threshold(0.5)``, ``top_k(3)``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -155,9 +161,15 @@ class RunConfig(BaseModel):
         sets: Sequence[str] = (),
         base: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return the settings of ``base``, overridden by a TOML ``file``, by ``given`` (None: not given), by ``sets``.
+        """Build a configuration from a file and from settings given.
 
-        ``sets`` are ``KEY=VALUE`` texts for single hyper-parameters, the values as in TOML.
+        Settings of ``base`` give way to those of ``file``, these to ``given``, and hyper-parameters to ``sets``.
+
+        Args:
+            given: Settings by name; None stands for one that is not given.
+            file: A TOML file of settings.
+            sets: ``KEY=VALUE`` texts for single hyper-parameters, the values as in TOML.
+            base: Settings by name, such as those of a run that is resumed.
 
         Raises:
             UserError: For a setting that does not exist or cannot have its value.
@@ -165,8 +177,11 @@ class RunConfig(BaseModel):
         values = {**(base or {}), **(toml.read(file) if file is not None else {})}
         values |= {name: value for name, value in given.items() if value is not None}
         if sets:
-            base = values.get("hyperparameters", {})
-            values["hyperparameters"] = {**(base if isinstance(base, dict) else {}), **dict(map(_pair, sets))}
+            others = values.get("hyperparameters", {})
+            values["hyperparameters"] = {
+                **(others if isinstance(others, dict) else {}),
+                **dict(map(_pair, sets)),
+            }
         try:
             return cls.model_validate(values)
         except ValidationError as error:
@@ -177,7 +192,10 @@ class RunConfig(BaseModel):
         return toml.dumps(self.model_dump())
 
     def classifier_options(self) -> dict[str, Any]:
-        """Return the keywords of ``labelwise.MultiLabelClassifier``; files that they name are not read yet."""
+        """Return the keywords of ``labelwise.MultiLabelClassifier``.
+
+        Files that they name are not read yet.
+        """
         from labelwise.classifier.options import FitOptions
 
         names = {field.name for field in fields(FitOptions)} & type(self).model_fields.keys()
@@ -189,7 +207,10 @@ class RunConfig(BaseModel):
         return TableOptions(**{name: getattr(self, name) for name in TableOptions.names()})
 
     def located(self) -> Self:
-        """Return the configuration with absolute paths, which mean the same from every working directory."""
+        """Return the configuration with absolute paths.
+
+        They mean the same from every working directory.
+        """
         folders = {name: getattr(self, name) for name in _FOLDERS if getattr(self, name) is not None}
         named = {**self.files(), **folders}
         paths = {name: str(Path(path).expanduser().absolute()) for name, path in named.items()}
@@ -199,15 +220,16 @@ class RunConfig(BaseModel):
         return self.model_copy(update=paths)
 
     def files(self) -> dict[str, str]:
-        """Return the files that the run reads, by the setting that names them."""
+        """Return the run's input files by the setting that names them."""
         values = {name: getattr(self, name) for name in _FILES}
+        # The setting may hold a number or a word in the place of a file.
         words = ("auto", "none", "balanced")
         return {
             name: value for name, value in values.items() if isinstance(value, str) and value not in words
         }
 
     def differences(self, other: RunConfig) -> list[str]:
-        """Return "name is A, not B" for each setting that differs, B that of ``other``."""
+        """Return a clause for each setting that differs from ``other``."""
         ours, others = (
             # None means "unknown", which runs of earlier versions wrote in its place.
             {**config.model_dump(), "unlisted": config.unlisted or "unknown"}

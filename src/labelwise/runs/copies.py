@@ -1,4 +1,7 @@
-"""Near copies of training rows among evaluated rows: frames of one video, views of one patient, doubles."""
+"""Near copies of training rows among evaluated rows.
+
+They are frames of one video, views of one patient, doubles: figures on them flatter.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ _NEAR, _LEAST_COUNT, _LEAST_SHARE = 0.25, 3, 0.05
 
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """Training rows in few dimensions, with which others are compared in a moment.
+    """Training rows in few dimensions, for quick comparison with others.
 
     Attributes:
         mean: (D,) by which features are brought to one unit.
@@ -41,7 +44,10 @@ class Sketch:
 
     @classmethod
     def of(cls, X: Any) -> Self | None:
-        """Return the sketch of features (n, D), or None for what has no such nearness: few rows, few dimensions."""
+        """Return the sketch of features (n, D), or None.
+
+        Few rows, few dimensions or few values lie near each other without being copies.
+        """
         if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < _LEAST_ROWS or not X.shape[1]:
             return None
         random = generator(0, "sketch", X.shape[1])
@@ -66,7 +72,7 @@ class Sketch:
         return cls(mean, unit, axes, rows, near)
 
     def among_themselves(self) -> str | None:
-        """Return a sentence where rows held out of the table are near copies of others in it."""
+        """Return a sentence where many rows are near copies of others."""
         compared = generator(0, "copies").permutation(len(self.rows))[:_MOST_COMPARED]
         count = int((self._nearest(self.rows[compared], exclude=compared) <= self.near).sum())
         return _sentence(
@@ -77,7 +83,7 @@ class Sketch:
         )
 
     def among(self, X: Any, what: str = "rows that the model was trained on") -> str | None:
-        """Return a sentence where features (q, D) hold near copies of these rows."""
+        """Return a sentence where ``X`` (q, D) holds near copies of these."""
         if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != len(self.mean) or not len(X):
             return None
         compared = generator(0, "copies").permutation(len(X))[:_MOST_COMPARED]
@@ -95,7 +101,10 @@ class Sketch:
 
     @classmethod
     def load(cls, folder: Path) -> Self | None:
-        """Return the sketch in a run's folder; None where there is none that can be read, since it is a courtesy."""
+        """Return the sketch in a run's folder, or None.
+
+        One that cannot be read is passed over: nothing but a note depends on it.
+        """
         try:
             with np.load(folder / _FILE, allow_pickle=False) as file:
                 mean, scale, directions, rows = (np.asarray(file[name], np.float32) for name in _ARRAYS)
@@ -111,7 +120,10 @@ class Sketch:
         return sketch if fits and sketch.scale.shape == sketch.mean.shape and sketch.mean.ndim == 1 else None
 
     def _nearest(self, rows: Rows, exclude: NDArray[np.int64] | None = None) -> Rows:
-        """Return the distance (q,) of each row to the nearest of the sketch, but for the one of ``exclude`` (q,)."""
+        """Return the distance (q,) of each row to the sketch's nearest.
+
+        ``exclude`` (q,) is a row of the sketch that is not compared with each, such as itself.
+        """
         squares = np.einsum("ij,ij->i", self.rows, self.rows)
         nearest = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), 100):

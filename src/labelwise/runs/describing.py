@@ -1,4 +1,4 @@
-"""Describe a table: its labels, what they can measure, and a method to begin with."""
+"""Describe a table, its labels, and what can be done with them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a run: create, lock and check it, and read and write the files in it."""
+"""The directory of a run: its files, its lock, its checks."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class RunDirectory:
         return self.checkpoints.is_dir() and any(self.checkpoints.rglob("step-*"))
 
     def keep_held_out(self, labels: NDArray[np.int8], scores: NDArray[np.float32]) -> None:
-        """Write the labels and scores of items that the model did not see, for later reports."""
+        """Write labels and scores of held-out items for later reports."""
         with replacing(self.path / _HELD_OUT) as draft, draft.open("wb") as file:
             np.savez_compressed(file, labels=labels, scores=scores)
 
@@ -108,7 +108,7 @@ class RunDirectory:
             )
 
     def create(self, config: RunConfig, state: dict[str, Any]) -> None:
-        """Make the folder with its configuration and state, whole or not at all."""
+        """Make the folder with its first files, whole or not at all."""
         self.check_free()
         try:
             with replacing_folder(self.path) as draft:
@@ -121,7 +121,7 @@ class RunDirectory:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Lock the run for this process, until the block or the process ends.
+        """Lock the run until the block or the process ends.
 
         What a killed process left half written is deleted.
 
@@ -166,7 +166,10 @@ class RunDirectory:
         write(self.path / _CONFIG, config.to_toml())
 
     def keep_left_out(self, reasons: Mapping[str, str]) -> None:
-        """Write, beside the checkpoints, which items could not be read when training began, and why."""
+        """Write the items that could not be read, with their reasons.
+
+        The file lies beside the checkpoints, which hold for these items alone.
+        """
         make_folder(self.checkpoints)
         write_json(self.checkpoints / _LEFT_OUT, dict(reasons))
 
@@ -176,7 +179,10 @@ class RunDirectory:
         return read_left_out(path) if path.exists() else None
 
     def state(self) -> dict[str, Any]:
-        """Return the state: status, columns of the model, digests of files, and the result once finished."""
+        """Return the state of the run.
+
+        It holds the status, the model's columns, digests of the input files, and the result once finished.
+        """
         self._check()
         return read_state(self.path / _STATE, FORMAT)
 
@@ -189,7 +195,7 @@ class RunDirectory:
         write(self.history, "".join(json.dumps(record) + "\n" for record in records))
 
     def figures(self) -> dict[str, Any] | None:
-        """Return the validation figures of a finished run, or None where nothing could be judged."""
+        """Return a finished run's validation figures, None without any."""
         figures: dict[str, Any] | None = read_evaluation(self.evaluation)["figures"]
         return figures
 
@@ -198,7 +204,11 @@ class RunDirectory:
         shutil.rmtree(self.checkpoints, ignore_errors=True)
 
     def finished(self) -> dict[str, Any]:
-        """Return the state of a finished run, or raise ``UserError`` with the command that finishes it."""
+        """Return the state of a finished run.
+
+        Raises:
+            UserError: For another, with the command that finishes it.
+        """
         state = self.state()
         if state["status"] != "finished":
             raise UserError(
@@ -228,7 +238,10 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def check_output(path: str | Path, inputs: Iterable[str | Path], endings: Sequence[str]) -> Path:
-    """Return ``path`` as a place to write to: of a known ending, in a folder that exists, and none of ``inputs``."""
+    """Return ``path`` as a file that can be written.
+
+    It has one of ``endings``, lies in a folder that exists, and is none of ``inputs``.
+    """
     out = Path(path)
     if out.suffix.lower() not in endings:
         raise UserError(f"--out {out}: the ending {out.suffix!r} is none of {', '.join(endings)}")

@@ -82,7 +82,7 @@ def evaluate(
     progress: bool = False,
     **given: Any,
 ) -> TableEvaluation:
-    """Evaluate the model of a finished run on the known labels of ``table``.
+    """Evaluate a finished run's model on the known labels of ``table``.
 
     The table needs the columns that the model was trained on, in any order.
 
@@ -137,7 +137,10 @@ def evaluate(
 
 
 def _chosen_rule(text: str | None) -> Rule | None:
-    """Return the rule to decide by, None for the model's own; one that is learnt would have to be learnt anew."""
+    """Return the decision rule, or None for the model's own.
+
+    One that is learnt from training rows is refused.
+    """
     rule = None if text is None else parse_rule(text)
     if not isinstance(rule, str):
         return rule

@@ -1,4 +1,7 @@
-"""The data that a configuration names: table, priors, label weights, validation rows, decision rule."""
+"""Read the data that a configuration names.
+
+They are the table, priors, label weights, validation rows, true labels and the decision rule.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,10 @@ class Inputs:
     notes: tuple[str, ...] = ()
 
     def classifier_options(self) -> dict[str, Any]:
-        """Return keywords of the classifier, in the place of those that only name files or rules."""
+        """Return the classifier's keywords that the inputs decide.
+
+        They replace those of the configuration, which only name files and rules.
+        """
         names = ("validation", "prior", "label_weights", "rule")
         return {name: getattr(self, name) for name in names}
 
@@ -85,7 +91,7 @@ def default_backbone(table: Table) -> str:
 
 
 def _check_features(backbone: str | None, table: Table) -> None:
-    """Refuse a backbone of features for pictures and texts, and one of those for features."""
+    """Refuse a backbone of features for pictures or texts, and the reverse."""
     if table.kind != "features" and backbone in _FOR_FEATURES:
         raise UserError(
             f"{table.path.name} has a column of {table.kind}s, and backbone {backbone!r} takes features: give "
@@ -99,7 +105,10 @@ def _check_features(backbone: str | None, table: Table) -> None:
 
 
 def check_kind(backbone: str | None, table: Table) -> None:
-    """Refuse a backbone of texts for pictures, whose paths it would read, and one of pictures for texts."""
+    """Refuse a backbone of texts for pictures, and the reverse.
+
+    It would read the paths of the pictures.
+    """
     from labelwise.models import preprocessing_of
 
     if backbone is None or table.kind == "features":
@@ -113,7 +122,7 @@ def check_kind(backbone: str | None, table: Table) -> None:
 
 
 def _prior(prior: float | str | None, label_names: tuple[str, ...]) -> Any:
-    """Return None, the labels per item, or the shares (K,) that a file gives."""
+    """Return labels per item, the shares (K,) in a file, or None."""
     if isinstance(prior, str):
         shares = read_named_values(prior, label_names, setting="prior (--prior)", high=1.0)
         return np.array(list(shares.values()))
@@ -127,7 +136,7 @@ def _prior(prior: float | str | None, label_names: tuple[str, ...]) -> Any:
 
 
 def _matched(full: Table, table: Table, path: str) -> np.ndarray:
-    """Return the labels (n, K) that the table ``full`` has of the items of ``table``, in the order of the latter."""
+    """Return the labels (n, K) of ``table``'s items from ``full``."""
     row_of = {item: row for row, item in enumerate(full.items)}
     if not row_of.keys() >= set(table.items):
         # Some programs write whole numbers with a point. Ids as they are win over ids so read.
@@ -145,9 +154,10 @@ def _whole(item: str) -> str:
 
 
 def parse_rule(text: str) -> Rule | str:
-    """Return the decision rule that ``text`` names, or the name of one that is learnt in training, such as "auto".
+    """Return the decision rule that ``text`` names.
 
-    A number is a threshold; otherwise a rule is written as results name it: ``threshold(0.5)``, ``top_k(3)``.
+    A number is a threshold; otherwise a rule is written as results name it: ``threshold(0.5)``, ``top_k(3)``. One that
+    is learnt in training, such as "auto", stays a name.
     """
     from labelwise.classifier.options import GOALS
     from labelwise.metrics import Threshold, TopK

@@ -1,4 +1,7 @@
-"""Read one number for each label from a JSON or CSV file: priors and label weights."""
+"""Read a number for each label from a JSON or CSV file.
+
+Priors and label weights are given so.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Predict the labels of a table's items by a finished run's model, into a file."""
+"""Predict the labels of a table's items, into a file."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ def predict(
     progress: bool = False,
     **given: Any,
 ) -> Predictions:
-    """Write ``out`` (.parquet, .csv or .jsonl): item, one probability for each label, and the predicted names.
+    """Predict the labels of a table's items and write them to ``out``.
 
-    The table needs the columns that the model was trained on, in any order; its labels are not read. The predicted
-    names are a list; in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where
-    names hold both.
+    The file (.parquet, .csv or .jsonl) has the item, one probability for each label, and the predicted names.
+    These are a list; in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where
+    names hold both. The table needs the columns that the model was trained on, in any order; its labels are not read.
 
     Args:
         table: A file, ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it.
@@ -219,19 +219,22 @@ def _as_it_is(value: Any) -> Any:
 
 
 def _quoted(value: Any) -> Any:
-    """Return a text that a spreadsheet shows as it is, and does not compute."""
+    """Return a text that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
 
 
 def _cell(value: Any) -> Any:
-    """Return a value for a cell of CSV: lists and objects as JSON."""
+    """Return a value for a CSV cell, lists and objects as JSON."""
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
     return "" if value is None else value
 
 
 def _header(labels: Sequence[str], given: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return the column names, all different, and what was renamed; the labels' names stay, the others give way."""
+    """Return the column names, all different, and notes on renamed ones.
+
+    The labels' names stay; the others give way.
+    """
     used = set(labels)
 
     def unused(name: str, suffix: str) -> str:

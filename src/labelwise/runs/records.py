@@ -1,4 +1,7 @@
-"""Read the records of a run directory, checked: files may be damaged or come from elsewhere."""
+"""Read and check the records of a run directory.
+
+Files may be damaged, or come from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ class _Record(BaseModel):
 
 
 class _Result(_Record):
-    """The result of a finished run; entries of later versions are passed over."""
+    """The result of a finished run; entries of later versions are dropped."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -96,7 +99,7 @@ def read_state(path: Path, version: int) -> dict[str, Any]:
 
 
 def require(state: Mapping[str, Any], path: Path) -> None:
-    """Raise ``UserError`` where the state in the run directory ``path`` lacks an entry that is needed."""
+    """Raise ``UserError`` where the state of a run lacks an entry."""
     names = (*_REQUIRED, *(["result"] if state["status"] == "finished" else []))
     if missing := [name for name in names if name not in state]:
         raise _wrong(path / "state.json", "the state of a run", f"it has no entry {missing[0]!r}")
@@ -128,7 +131,7 @@ def read_left_out(path: Path) -> dict[str, str]:
 def read_held_out(
     path: Path, n_items: int | None = None, n_labels: int | None = None
 ) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """Return the labels (m, K) and scores (m, K) of items that a model did not see.
+    """Return the labels and scores (m, K) of held-out items.
 
     Args:
         n_items: The most items, and the number of labels, that there can be.

@@ -1,4 +1,7 @@
-"""Write the report of a run: when training ends, and again from the finished run."""
+"""Write the report of a run.
+
+That is done when training ends, and again for a finished run whenever it is asked for.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def write_run_report(
     memory: int | None = None,
     out: Path | None = None,
 ) -> Path:
-    """Write the report of a fitted model on its training table, and return its path.
+    """Write a fitted model's report on its training table; return the path.
 
     Items that cannot be read, where such are left out, stand in a list of their own.
 

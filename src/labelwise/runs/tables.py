@@ -1,4 +1,4 @@
-"""Tables that are read for a run's model, with the columns that it was trained on."""
+"""Read tables for a run's model, by the columns of its training."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class ModelColumns:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
-        """Return the columns that a run's state names; those of earlier versions say less."""
+        """Return the columns in a run's state; earlier versions say less."""
         features, labels = tuple(state["feature_names"]), tuple(state["label_names"])
         record = state.get("preparation")
         preparation = None if record is None else Preparation.from_dict(record)
@@ -65,7 +65,10 @@ class FinishedRun:
 
     @classmethod
     def open(cls, run: str | Path, *, progress: bool, **given: str | None) -> Self:
-        """Open the run in a folder; ``given`` (None: not given) wins over its ``images`` and ``on_bad_item``."""
+        """Open the run in a folder.
+
+        ``given`` (None: not given) wins over the run's ``images`` and ``on_bad_item``.
+        """
         directory = RunDirectory(Path(run))
         state, config = directory.finished(), directory.config()
         config = config.model_copy(update={name: value for name, value in given.items() if value})
@@ -86,7 +89,9 @@ class FinishedRun:
 def read_model(
     directory: RunDirectory, state: Mapping[str, Any]
 ) -> tuple[MultiLabelClassifier, ModelColumns]:
-    """Return a finished run's model and its columns; labels and features are known by name, never by place.
+    """Return a finished run's model and its columns.
+
+    Labels and features are known by name, never by place.
 
     Raises:
         UserError: Where the model is of another run, with other labels or features.
@@ -117,7 +122,9 @@ def read_for_model(
     labels: bool = True,
     keep: Sequence[str] = (),
 ) -> Table:
-    """Read another table for a model: the columns that it was trained on, in its order, and items of its kind.
+    """Read another table for a model.
+
+    It gets the columns that the model was trained on, in the model's order, and items of its kind.
 
     Args:
         given: Options of ``labelwise.data.TableOptions`` that differ from the configuration's.
@@ -150,7 +157,10 @@ def read_for_model(
 
 
 def read_folder(folder: Path) -> Table:
-    """Return the pictures in a folder and those below it as a table without labels; their ids are relative paths."""
+    """Return the pictures in a folder as a table without labels.
+
+    Those in folders below it count too; their ids are relative paths.
+    """
     items = list_pictures(folder)
     if not items:
         raise UserError(
@@ -169,7 +179,10 @@ def read_folder(folder: Path) -> Table:
 
 @contextmanager
 def opened(table: str | Path) -> Iterator[Path]:
-    """Yield the path of a table; standard input lies in a file of its own meanwhile, of the format that it has."""
+    """Yield the path of a table, which may be standard input.
+
+    That lies in a temporary file meanwhile, with the ending of its format.
+    """
     if str(table) != _STDIN:
         yield Path(table)
         return
@@ -201,7 +214,10 @@ def _ending(data: bytes) -> str:
 
 
 def items_of(table: Table) -> Any:
-    """Return a table's items as an estimator takes them: features (n, D), paths of pictures, or texts."""
+    """Return a table's items as the classifier takes them.
+
+    They are features (n, D), paths of pictures, or texts.
+    """
     return table.contents if table.features is None else table.features
 
 
@@ -215,11 +231,11 @@ def check_some_read(bad: Sequence[BadItem], n_items: int, table: Table) -> None:
 
 
 def notes_on(table: Table, role: str) -> list[str]:
-    """Return the notes on a table that was read for a model, each with the table's role in the run."""
+    """Return notes on a table, each with its role in the run."""
     return [f"{role}, {table.path.name}: {note}" for note in (*table.notes, *extra_labels(table))]
 
 
 def extra_labels(table: Table) -> list[str]:
-    """Return a sentence on labels that the model does not know, where the table has such."""
+    """Return a sentence on labels unknown to the model, if any."""
     names = table.extra_labels
     return [f"Left out, since the model does not know them: {listed(names)}."] if names else []

@@ -1,4 +1,4 @@
-"""Write and read settings as TOML: flat values and one level of tables."""
+"""Write and read settings as TOML, with one level of tables."""
 
 from __future__ import annotations
 
@@ -30,7 +30,11 @@ def dumps(values: Mapping[str, Any]) -> str:
 
 
 def read(path: str | Path) -> dict[str, Any]:
-    """Return the settings in a TOML file, or raise ``UserError`` with the file and the line at fault."""
+    """Return the settings in a TOML file.
+
+    Raises:
+        UserError: With the file and the line at fault.
+    """
     try:
         text = read_text(Path(path))
         # Universal line ends, as a file opened as text has them.
@@ -44,7 +48,7 @@ def read(path: str | Path) -> dict[str, Any]:
 
 
 def parse_value(text: str) -> Any:
-    """Return ``text`` read as a TOML value (``3``, ``0.2``, ``true``, ``"word"``); a bare word is text."""
+    """Return ``text`` read as a TOML value; a bare word is text."""
     try:
         parsed = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):

@@ -1,4 +1,8 @@
-"""Train a run: begin it, read its data, fit the classifier, write the results; or resume it."""
+"""Train a run, or resume it.
+
+``train`` reads the inputs and chooses the method (``_choose``), makes the directory, fits the classifier (``_train``)
+and writes the results (``_finish``). A resumed run (``_resume``) has its method and its directory already.
+"""
 
 from __future__ import annotations
 
@@ -115,7 +119,9 @@ def resume(
     sets: Sequence[str] = (),
     progress: bool = False,
 ) -> Outcome | None:
-    """Go on with the run in ``out``, to the bit; a finished one is left as it is.
+    """Resume the run in ``out``, to the bit.
+
+    A finished one is left as it is.
 
     Args:
         given: Settings given again, as for ``RunConfig.build``; they must be those of the run, but for ``images``,
@@ -130,7 +136,7 @@ def resume(
 
 
 def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
-    """Go on with a run by the settings given again, which are those of the run."""
+    """Resume a run; the settings given again must be its own."""
     config, state = run.config(), run.state()
     require(state, run.path)
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
@@ -169,7 +175,7 @@ def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any])
 
 
 def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
-    """Read the inputs, and choose the method and the backbone that the configuration leaves open.
+    """Read the inputs, and choose method and backbone where left open.
 
     Returns:
         The configuration with both and with absolute paths, the inputs, and the reason for a method of our choice.
@@ -214,7 +220,7 @@ def _initial_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dic
 
 
 def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
-    """Fit the classifier, from the last checkpoint where there is one, and finish the run."""
+    """Fit the classifier, from the last checkpoint, and finish the run."""
     table = inputs.table
     model = _classifier(run, config, inputs, progress)
     read: list[ReadItems] = []
@@ -251,7 +257,7 @@ def _classifier(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: 
 
 
 def _check_left_out(run: RunDirectory, table: Table, bad: Sequence[BadItem]) -> None:
-    """Record which items cannot be read as training begins, and refuse to go on where they are others."""
+    """Record the items that cannot be read; refuse others on resuming."""
     if not run.has_checkpoint():
         if is_first_process():
             # A full disk is reported by the first checkpoint, which needs far more of it.
@@ -325,7 +331,7 @@ def _finish(
 
 
 def _why_no_figures(model: MultiLabelClassifier, table: Table) -> list[str]:
-    """Return sentences on what the labels cannot judge; none where there are figures."""
+    """Return sentences on why there are no validation figures."""
     from labelwise.metrics import judgeable
 
     if model.validation_ is not None:
@@ -337,7 +343,7 @@ def _why_no_figures(model: MultiLabelClassifier, table: Table) -> list[str]:
 def _save_sketch(
     run: RunDirectory, model: MultiLabelClassifier, inputs: Inputs, read: ReadItems
 ) -> list[str]:
-    """Save the sketch of the training rows; return a note where the figures rest on near copies of them."""
+    """Save the sketch of the training rows; return notes on near copies."""
     sketch = Sketch.of(read.X)
     if sketch is None:
         return []
@@ -369,11 +375,11 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
 
 
 def _locked(run: RunDirectory) -> AbstractContextManager[None]:
-    """Lock the run for this process; in a distributed run the first process does so for all."""
+    """Lock the run; in a distributed run the first process does."""
     return run.alone() if is_first_process() else nullcontext()
 
 
 def is_first_process() -> bool:
-    """Return whether this process is the first of a distributed run (or the only one)."""
+    """Return whether this process is the first of a run, or alone."""
     names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
     return all(os.environ.get(name, "0") in ("", "0") for name in names)
