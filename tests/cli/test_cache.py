@@ -14,7 +14,7 @@ from labelwise.embedding import FeatureCache
 
 
 @pytest.fixture
-def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
     """A cache of two entries, "a..." with three items and "b..." with one."""
     monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path))
     cache = FeatureCache()
@@ -25,7 +25,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FeatureCache:
     return cache
 
 
-def test_list(lw, answer, kept, tmp_path):
+def test_list(lw, answer, cached, tmp_path):
     shown = lw("cache")
     assert shown.exit_code == 0
     assert "aaaaaaaa" in shown.stdout
@@ -34,11 +34,11 @@ def test_list(lw, answer, kept, tmp_path):
     assert record["directory"] == str(tmp_path / "features")
     assert {entry["key"][0]: entry["items"] for entry in record["entries"]} == {"a": 3, "b": 1}
     assert {entry["state"] for entry in record["entries"]} == {"kept"}
-    assert record["bytes"] == sum(entry["bytes"] for entry in record["entries"]) == kept.nbytes
+    assert record["bytes"] == sum(entry["bytes"] for entry in record["entries"]) == cached.nbytes
 
 
-def test_clear_one_then_all(lw, answer, refused, kept):
-    size = {entry.key[0]: entry.bytes for entry in kept.entries()}
+def test_clear_one_then_all(lw, answer, refused, cached):
+    size = {entry.key[0]: entry.bytes for entry in cached.entries()}
     gone = answer("cache", "--clear", "aaa")
     assert ([entry["key"][0] for entry in gone["deleted"]], gone["bytes_freed"]) == (["a"], size["a"])
     assert gone["in_use"] == []
@@ -48,15 +48,15 @@ def test_clear_one_then_all(lw, answer, refused, kept):
     assert lw("cache").stdout.startswith("0 entries in ")
 
 
-def test_keys_alone_delete_nothing(refused, kept):
+def test_keys_alone_delete_nothing(refused, cached):
     assert "--clear" in refused("cache", "aaa")
-    assert len(kept.entries()) == 2
+    assert len(cached.entries()) == 2
 
 
-def test_what_is_damaged_or_outdated_is_said_and_nothing_of_it_reaches_the_terminal(lw, kept):
-    (kept.directory / ("a" * 32) / "meta.json").write_text("{")
+def test_what_is_damaged_or_outdated_is_said_and_nothing_of_it_reaches_the_terminal(lw, cached):
+    (cached.directory / ("a" * 32) / "meta.json").write_text("{")
     earlier = {"format": 1, "backbone": "mini\x1b[2Jlm", "items": 10**400, "features": True}
-    (kept.directory / ("b" * 32) / "meta.json").write_text(json.dumps(earlier))
+    (cached.directory / ("b" * 32) / "meta.json").write_text(json.dumps(earlier))
     shown = lw("cache").stdout
     assert "damaged" in shown
     assert "outdated" in shown

@@ -42,8 +42,8 @@ def test_coco256_trains_from_its_files(lw, answer, tmp_path):
     out = tmp_path / "run"
     result = lw("train", train, *given, "--out", out, "--device", "cpu")
     assert result.exit_code == 0, (result.output, result.exception)
-    found = answer("evaluate", out, test, "--images", folder / "images")
+    evaluation = answer("evaluate", out, test, "--images", folder / "images")
     chance = truth[192:].mean(0)[truth[192:].any(0)].mean()
-    assert found["figures"]["metrics"]["map"] > 3 * chance
+    assert evaluation["figures"]["metrics"]["map"] > 3 * chance
     written = answer("predict", out, test, "--images", folder / "images", "--out", tmp_path / "p.parquet")
     assert written["n_items"] == 64

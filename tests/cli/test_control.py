@@ -71,6 +71,6 @@ def test_settings_hold_none_and_read_back_the_same(tmp_path):
 
 def test_an_error_of_the_command_line_holds_none(tmp_path):
     for words in (["describe", str(tmp_path / EVIL)], ["train", "--metho" + EVIL], [EVIL], ["report", EVIL]):
-        found = CliRunner().invoke(app, words)
-        assert not CONTROLS.search(found.output)
-        assert found.exit_code == 2
+        result = CliRunner().invoke(app, words)
+        assert not CONTROLS.search(result.output)
+        assert result.exit_code == 2

@@ -38,8 +38,8 @@ def test_a_tree_is_checked_and_counted(lw, answer, tmp_path):
     for part in ("train", "val"):
         np.save(tmp_path / f"formatted_{part}_images.npy", np.array(["a.jpg", "b.jpg"]))
         np.save(tmp_path / f"formatted_{part}_labels.npy", labels)
-    found = answer("datasets", "voc2012", "--data", tmp_path)["found"]
-    assert found[0] == {
+    counts = answer("datasets", "voc2012", "--data", tmp_path)["found"]
+    assert counts[0] == {
         "part": "train",
         "items": 2,
         "labels": 20,

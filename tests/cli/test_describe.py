@@ -20,9 +20,9 @@ def texts(tmp_path):
 
 def test_rows_without_a_text_are_left_out_on_request(lw, refused, answer, texts):
     assert "--on-bad-item skip" in refused("describe", texts)
-    found = answer("describe", texts, "--on-bad-item", "skip")
-    assert found["labels"]["n_items"] == 39
-    assert found["skipped"] == [["t3", "row 4 has no text"]]
+    description = answer("describe", texts, "--on-bad-item", "skip")
+    assert description["labels"]["n_items"] == 39
+    assert description["skipped"] == [["t3", "row 4 has no text"]]
     assert "t3: row 4 has no text" in lw("describe", texts, "--on-bad-item", "skip").output
 
 

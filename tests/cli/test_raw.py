@@ -65,15 +65,15 @@ def test_pictures_train_judge_and_predict(lw, answer, photos, tmp_path):
     trained_on(
         lw, photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge", "--out", out
     )
-    found = answer("evaluate", out, photos.folder / "test.csv")
-    assert found["figures"]["metrics"]["map"] > 0.95
-    assert found["skipped"] == []
+    result = answer("evaluate", out, photos.folder / "test.csv")
+    assert result["figures"]["metrics"]["map"] > 0.95
+    assert result["skipped"] == []
     answer("predict", out, photos.folder / "test.csv", "--out", tmp_path / "p.csv")
     assert len(pd.read_csv(tmp_path / "p.csv")) == 20
     model = load(out / "model")
     paths = [str(photos.pictures / name) for name in photos.names[40:]]
     assert model.evaluate(paths, photos.labels[40:])["map"] == pytest.approx(
-        found["figures"]["metrics"]["map"]
+        result["figures"]["metrics"]["map"]
     )
 
 
@@ -82,13 +82,13 @@ def test_the_whole_network_trains_and_comes_back_from_its_directory(lw, answer, 
     out = tmp_path / "run"
     short = ("--method", "an", "--tune", "all", "--epochs", 1, "--batch-size", 20, "--validation", "none")
     trained_on(lw, photos.folder / "train.csv", "--images", photos.pictures, *short, "--out", out)
-    found = answer("evaluate", out, photos.folder / "test.csv")
+    result = answer("evaluate", out, photos.folder / "test.csv")
     model = load(out / "model")
     assert (model.tune_, model.embedder_, model.budget_["backbone_rate"]) == ("all", None, 0.1)
     assert (model.head_start_, model.head_start) == ("ridge", "ridge")
     paths = [str(photos.pictures / name) for name in photos.names[40:]]
     assert model.evaluate(paths, photos.labels[40:])["map"] == pytest.approx(
-        found["figures"]["metrics"]["map"]
+        result["figures"]["metrics"]["map"]
     )
 
 
@@ -147,10 +147,10 @@ def test_a_bad_picture_stops_a_run_or_is_left_out_and_listed(lw, refused, answer
     assert photos.names[3] in (tmp_path / "run" / "report.html").read_text()
     frame = pd.DataFrame({"image": photos.names})
     frame.to_csv(tmp_path / "new.csv", index=False)
-    found = answer(
+    predictions = answer(
         "predict", tmp_path / "run", tmp_path / "new.csv", "--images", pictures, "--out", tmp_path / "p.csv"
     )
-    assert [item for item, _ in found["skipped"]] == [photos.names[3]]
+    assert [item for item, _ in predictions["skipped"]] == [photos.names[3]]
     assert photos.names[3] not in set(pd.read_csv(tmp_path / "p.csv")["item"])
     frame.assign(red=1, blue=0).iloc[3:4].to_csv(tmp_path / "none.csv", index=False)
     for command, out in (("predict", "p.csv"), ("evaluate", "e.json")):

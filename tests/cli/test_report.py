@@ -39,9 +39,9 @@ def test_another_place_may_be_named(trained, lw, refused):
 
 def test_a_table_that_changed_or_went_is_named(trained, lw):
     folder, table = trained
-    kept = table.read_bytes()
-    table.write_bytes(kept + b"\n")
+    content = table.read_bytes()
+    table.write_bytes(content + b"\n")
     assert "has changed" in lw("report", folder / "run").stderr
     table.unlink()
     assert "is gone" in lw("report", folder / "run").stderr
-    table.write_bytes(kept)
+    table.write_bytes(content)

@@ -51,22 +51,22 @@ def test_the_summary_says_method_why_rule_and_what_to_do_next(lw, tables, tmp_pa
 
 
 def test_json_is_all_of_stdout(answer, tables, tmp_path):
-    found = answer("train", tables.semi, "--out", tmp_path / "r", *FAST)
-    assert found["method"] == "bam"
-    assert found["reason"] is None
-    assert found["figures"]["rule"] == found["rule"]
-    assert not found["already_finished"]
+    outcome = answer("train", tables.semi, "--out", tmp_path / "r", *FAST)
+    assert outcome["method"] == "bam"
+    assert outcome["reason"] is None
+    assert outcome["figures"]["rule"] == outcome["rule"]
+    assert not outcome["already_finished"]
     lines = (tmp_path / "r" / "history.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
 
 
 def test_single_positives_train_and_say_what_cannot_be_judged(answer, tables, tmp_path):
-    found = answer(
+    outcome = answer(
         "train", tables.single, "--out", tmp_path / "r", "--method", "an", "--epochs", 1, "--device", "cpu"
     )
-    assert found["setting"] == "single_positive"
-    assert found["figures"] is None
-    assert "No negative is known" in found["why_no_figures"][0]
+    assert outcome["setting"] == "single_positive"
+    assert outcome["figures"] is None
+    assert "No negative is known" in outcome["why_no_figures"][0]
 
 
 def test_a_label_with_nothing_known_is_named_and_trains(lw, tables, tmp_path):
@@ -142,7 +142,7 @@ def test_priors_and_weights_come_from_files(lw, tables, tmp_path):
 
 
 def test_a_validation_table_judges(answer, tables, tmp_path):
-    found = answer(
+    outcome = answer(
         "train",
         tables.semi,
         "--out",
@@ -153,8 +153,8 @@ def test_a_validation_table_judges(answer, tables, tmp_path):
         "--rule",
         "top_k(2)",
     )
-    assert found["figures"]["n_items"] == 60
-    assert found["rule"] == "top_k(2)"
+    assert outcome["figures"]["n_items"] == 60
+    assert outcome["rule"] == "top_k(2)"
 
 
 def changed(tables, folder, change):

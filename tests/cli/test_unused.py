@@ -130,12 +130,12 @@ def test_every_setting_of_a_run_has_its_case():
 @pytest.mark.parametrize(("columns", "base", "name", "value", "why"), OPTIONS)
 def test_an_option_that_says_nothing_of_a_table_is_named(columns, base, name, value, why, tmp_path):
     pd.DataFrame(columns).to_csv(tmp_path / "table.csv", index=False)
-    told = [
+    notes = [
         note for note in read_table(tmp_path / "table.csv", **base, **{name: value}).notes if name in note
     ]
-    assert len(told) == 1
-    assert told[0].startswith("not used: ")
-    assert why in told[0]
+    assert len(notes) == 1
+    assert notes[0].startswith("not used: ")
+    assert why in notes[0]
     assert not any("not used" in note for note in read_table(tmp_path / "table.csv", **base).notes)
 
 
@@ -173,5 +173,5 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         {"table": str(tmp_path / "table.csv"), "method": "ridge", "rule": "0.5", **given}
     )
     outcome = train(config, tmp_path / "run")
-    told = " ".join(note.partition(", since")[0] for note in outcome.notes if note.startswith("not used: "))
-    assert set(told.replace("not used: ", "").replace(", ", " ").split()) == set(given)
+    notes = " ".join(note.partition(", since")[0] for note in outcome.notes if note.startswith("not used: "))
+    assert set(notes.replace("not used: ", "").replace(", ", " ").split()) == set(given)

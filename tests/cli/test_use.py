@@ -26,17 +26,17 @@ def test_describe_says_facts_judgement_and_method(lw, answer, tables):
     text = lw("describe", tables.single).stdout
     assert "setting: single_positive" in text
     assert "No negative is known" in text
-    found = answer("describe", tables.semi)
-    assert found["labels"]["setting"] == "semi_supervised"
-    assert found["judgeable"]["n_items"] == 70
-    assert found["recommended"]["method"] in methods.names()
+    description = answer("describe", tables.semi)
+    assert description["labels"]["setting"] == "semi_supervised"
+    assert description["judgeable"]["n_items"] == 70
+    assert description["recommended"]["method"] in methods.names()
 
 
 def test_describe_reads_a_column_of_names(answer, tmp_path):
     (tmp_path / "t.csv").write_text("id,f0,tags\na,0.5,cat;dog\nb,0.1,\nc,0.2,dog\n")
-    found = answer("describe", tmp_path / "t.csv", "--labels-column", "tags", "--unlisted", "absent")
-    assert found["labels"]["setting"] == "semi_supervised"
-    assert found["labels"]["positives"] == [1, 2]
+    description = answer("describe", tmp_path / "t.csv", "--labels-column", "tags", "--unlisted", "absent")
+    assert description["labels"]["setting"] == "semi_supervised"
+    assert description["labels"]["positives"] == [1, 2]
 
 
 @pytest.mark.parametrize("name", ["missing.csv", "data.xyz", "empty.csv"])
@@ -47,12 +47,12 @@ def test_describe_names_a_file_that_is_no_table(refused, tmp_path, name):
 
 
 def test_evaluate_is_the_models_own_evaluation(answer, trained, tables):
-    found = answer("evaluate", trained, tables.test)
+    result = answer("evaluate", trained, tables.test)
     truth = load(trained / "model").evaluate(tables.X[140:].astype(np.float32).round(5), tables.Y[140:])
-    assert found["figures"]["rule"] == truth.rule
+    assert result["figures"]["rule"] == truth.rule
     for name, value in truth.items():
         # What cannot be measured is NaN in Python and null in JSON.
-        shown = found["figures"]["metrics"][name]
+        shown = result["figures"]["metrics"][name]
         assert (shown is None and np.isnan(value)) or shown == pytest.approx(value, abs=1e-6), name
 
 
@@ -73,12 +73,12 @@ def test_evaluate_shows_rule_and_labels_and_writes(lw, trained, tables, tmp_path
 
 
 def test_evaluate_on_positives_only_gives_observed_ap(lw, answer, trained, tables):
-    found = answer("evaluate", trained, tables.single)
-    assert found["figures"] is None
+    result = answer("evaluate", trained, tables.single)
+    assert result["figures"] is None
     Y = pd.read_csv(tables.single)[["cat", "dog", "sea"]].fillna(-1).to_numpy(dtype=np.int8)
     X = pd.read_csv(tables.single)[[f"f{i}" for i in range(5)]].to_numpy(dtype=np.float32)
     truth = metrics.observed_average_precision(Y, load(trained / "model").decision_scores(X))
-    assert list(found["observed"]["average_precision"].values()) == pytest.approx(truth)
+    assert list(result["observed"]["average_precision"].values()) == pytest.approx(truth)
     text = lw("evaluate", trained, tables.single, "--per-label").stdout
     assert f"{np.nanmean(truth):.4f}" in text
     assert "biased" in text
@@ -136,7 +136,7 @@ def read_predictions(path: Path) -> tuple[list[str], np.ndarray, list[list[str]]
 def test_predictions_are_the_models_to_the_bit(answer, trained, tables, tmp_path, ending):
     out = tmp_path / f"p.{ending}"
     unlabelled = columns_turned(tables.test, tmp_path / "new.csv", drop=("cat", "dog", "sea"))
-    found = answer("predict", trained, unlabelled, "--out", out)
+    predictions = answer("predict", trained, unlabelled, "--out", out)
     model = load(trained / "model")
     X = pd.read_csv(tables.test)[[f"f{i}" for i in range(5)]].to_numpy(dtype=np.float32)
     items, scores, names = read_predictions(out)
@@ -145,8 +145,8 @@ def test_predictions_are_the_models_to_the_bit(answer, trained, tables, tmp_path
     assert names == [
         [label for label, on in zip(model.label_names_, row, strict=True) if on] for row in model.predict(X)
     ]
-    assert found["n_items"] == 60
-    assert found["labels_per_item"] == pytest.approx(np.mean([len(row) for row in names]))
+    assert predictions["n_items"] == 60
+    assert predictions["labels_per_item"] == pytest.approx(np.mean([len(row) for row in names]))
 
 
 def test_predict_says_what_it_wrote(lw, trained, tables, tmp_path):
@@ -227,6 +227,6 @@ def test_labels_that_a_model_does_not_know_are_left_out_and_said(lw, answer, tmp
     tags = ("--labels-column", "tags", "--unlisted", "absent")
     out = tmp_path / "run"
     assert lw("train", tmp_path / "train.csv", *tags, "--out", out, "--device", "cpu").exit_code == 0
-    found = answer("evaluate", out, tmp_path / "test.csv")
-    assert found["figures"]["metrics"]["map"] == 1.0
-    assert any("does not know them: cow" in sentence for sentence in found["words"])
+    result = answer("evaluate", out, tmp_path / "test.csv")
+    assert result["figures"]["metrics"]["map"] == 1.0
+    assert any("does not know them: cow" in sentence for sentence in result["words"])

@@ -49,8 +49,8 @@ def test_toml_leaves_out_none_and_empty_tables():
     ],
 )
 def test_values_are_read_as_toml_and_bare_words_as_text(text, value):
-    found = parse_value(text)
-    assert (found, type(found)) == (value, type(value))
+    parsed = parse_value(text)
+    assert (parsed, type(parsed)) == (value, type(value))
 
 
 def test_every_setting_survives_toml(tmp_path: Path):
@@ -121,19 +121,19 @@ def test_located_makes_paths_absolute_and_leaves_words():
     config = RunConfig.build(
         {"table": "t.csv", "prior": 2.0, "label_weights": "balanced", "validation": "none"}
     )
-    found = config.located()
-    assert found.table == str(Path.cwd() / "t.csv")
-    assert (found.prior, found.label_weights, found.validation) == (2.0, "balanced", "none")
-    assert found.files() == {"table": str(Path.cwd() / "t.csv")}
-    assert found.located() == found
+    located = config.located()
+    assert located.table == str(Path.cwd() / "t.csv")
+    assert (located.prior, located.label_weights, located.validation) == (2.0, "balanced", "none")
+    assert located.files() == {"table": str(Path.cwd() / "t.csv")}
+    assert located.located() == located
 
 
 def test_a_model_in_a_local_folder_is_located_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny").mkdir()
-    found = RunConfig(backbone="hf/tiny").located()
-    assert found.backbone == f"hf/{tmp_path / 'tiny'}"
-    assert found.located() == found
+    located = RunConfig(backbone="hf/tiny").located()
+    assert located.backbone == f"hf/{tmp_path / 'tiny'}"
+    assert located.located() == located
     assert RunConfig(backbone="hf/owner/name").located().backbone == "hf/owner/name"
 
 

@@ -29,9 +29,9 @@ def grouped(path: Path, n: int, copies: int, noise: float = 0.05) -> Path:
 def test_near_copies_are_told_where_they_flatter_and_nowhere_else(tmp_path):
     train = grouped(tmp_path / "train.csv", 60, 4)
     config = runs.RunConfig.build({"table": str(train)})
-    found = runs.train(config, tmp_path / "run")
-    assert found is not None
-    assert any("240 of 240 rows looked at are near copies of other rows" in note for note in found.notes)
+    outcome = runs.train(config, tmp_path / "run")
+    assert outcome is not None
+    assert any("240 of 240 rows looked at are near copies of other rows" in note for note in outcome.notes)
     new = runs.evaluate(tmp_path / "run", grouped(tmp_path / "new.csv", 60, 4))
     assert not any("near copies" in note for note in new.notes)
     pd.read_csv(train)[::4].to_csv(tmp_path / "part.csv", index=False)

@@ -293,19 +293,19 @@ CHARACTERS = "0123456789[]{},:\"'\\\x00 aeE.-n"
 
 def mutate(text: str, draw: np.random.Generator) -> str:
     """Return JSON with some characters changed, doubled or taken out."""
-    found = list(text)
+    characters = list(text)
     for _ in range(draw.integers(1, 5)):
-        at = int(draw.integers(len(found)))
+        at = int(draw.integers(len(characters)))
         what = draw.integers(4)
         if what == 0:
-            del found[at : at + int(draw.integers(1, 20))]
+            del characters[at : at + int(draw.integers(1, 20))]
         elif what == 1:
-            found[at:at] = found[at : at + int(draw.integers(1, 30))]
+            characters[at:at] = characters[at : at + int(draw.integers(1, 30))]
         else:
-            found[at] = CHARACTERS[int(draw.integers(len(CHARACTERS)))]
-        if not found:
+            characters[at] = CHARACTERS[int(draw.integers(len(CHARACTERS)))]
+        if not characters:
             break
-    return "".join(found)
+    return "".join(characters)
 
 
 def fuzz_run(run: Path, n: int, seed: int) -> None:

@@ -31,7 +31,7 @@ def test_label_sets_are_the_models_where_probabilities_are_tied(tmp_path: Path) 
     features = X.astype(np.float32)
     assert (np.sort(model.predict_proba(features), axis=1)[:, -2] == 1).any()
     runs.predict(tmp_path / "run", table, tmp_path / "p.jsonl")
-    found = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
-    assert [row["predicted"] for row in found] == model.predict_names(features)
-    scores = np.array([[row[name] for name in "abc"] for row in found], np.float32)
+    records = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text().splitlines()]
+    assert [row["predicted"] for row in records] == model.predict_names(features)
+    scores = np.array([[row[name] for name in "abc"] for row in records], np.float32)
     np.testing.assert_array_equal(scores, model.predict_proba(features))

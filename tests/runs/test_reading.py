@@ -25,9 +25,9 @@ def test_a_run_that_keeps_no_features_has_the_backbone_read_every_text_once(
     table = {"text": texts, "sea": [i % 2 == 0 for i in range(60)], "town": [i % 2 == 1 for i in range(60)]}
     pd.DataFrame(table).astype({"sea": int, "town": int}).to_csv(tmp_path / "texts.csv", index=False)
     given = {"table": str(tmp_path / "texts.csv"), "method": "ridge", "cache": False, "max_length": 8}
-    found = runs.train(runs.RunConfig.build({**given, "validation": validation}), tmp_path / "run")
+    outcome = runs.train(runs.RunConfig.build({**given, "validation": validation}), tmp_path / "run")
     assert seen == [60]
     assert (
-        report(found.run, tmp_path / "again.html").read_text() == (tmp_path / "run/report.html").read_text()
+        report(outcome.run, tmp_path / "again.html").read_text() == (tmp_path / "run/report.html").read_text()
     )
     assert seen == [60, 60]

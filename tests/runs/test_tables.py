@@ -51,9 +51,9 @@ def config(table: Path, **given: object) -> runs.RunConfig:
     return runs.RunConfig.build({"table": str(table), "method": "ridge", **given})
 
 
-def figures(found: runs.TableEvaluation) -> dict[str, float]:
-    assert found.evaluation is not None
-    return {name: value for name, value in found.evaluation.items() if not np.isnan(value)}
+def figures(result: runs.TableEvaluation) -> dict[str, float]:
+    assert result.evaluation is not None
+    return {name: value for name, value in result.evaluation.items() if not np.isnan(value)}
 
 
 def test_a_run_is_judged_on_either_form_of_labels(forms):
@@ -61,9 +61,9 @@ def test_a_run_is_judged_on_either_form_of_labels(forms):
     truth = figures(runs.evaluate(folder / "run_names", folder / "names_test.csv"))
     as_columns = runs.evaluate(folder / "run_names", folder / "wide_test.csv", label_columns=LABELS)
     assert figures(as_columns) == truth
-    found = runs.evaluate(folder / "run_names", folder / "wide_test.csv")
-    assert figures(found) == truth
-    assert any("'tags'" in note for note in found.notes)
+    result = runs.evaluate(folder / "run_names", folder / "wide_test.csv")
+    assert figures(result) == truth
+    assert any("'tags'" in note for note in result.notes)
     as_names = runs.evaluate(
         folder / "run_wide", folder / "names_test.csv", labels_column="tags", unlisted="absent"
     )
@@ -101,8 +101,8 @@ def test_a_label_in_another_spelling_is_refused_everywhere(forms, tmp_path, name
 def test_other_labels_are_listed_and_a_table_of_none_but_others_is_refused(forms, tmp_path):
     frame = spelt(forms.names[120:], "refund", range(3))
     frame.to_csv(tmp_path / "other.csv", index=False)
-    found = runs.evaluate(forms.folder / "run_names", tmp_path / "other.csv")
-    assert any("refund" in word and "does not know" in word for word in found.words)
+    result = runs.evaluate(forms.folder / "run_names", tmp_path / "other.csv")
+    assert any("refund" in word and "does not know" in word for word in result.words)
     options = {"labels_column": "tags", "unlisted": "absent", "item_column": "key"}
     trained = runs.train(
         config(forms.folder / "names.csv", validation=str(tmp_path / "other.csv"), **options),
@@ -125,11 +125,11 @@ def test_a_model_of_another_run_is_matched_by_name_or_refused(forms, tmp_path):
     shutil.copytree(forms.folder / "run_wide", copied)
     shutil.rmtree(copied / "model")
     shutil.copytree(tmp_path / "run_turned" / "model", copied / "model")
-    found = runs.evaluate(copied, forms.folder / "wide_test.csv")
-    assert found.label_names == ("login", "billing", "delivery")
-    assert found.evaluation is not None
+    result = runs.evaluate(copied, forms.folder / "wide_test.csv")
+    assert result.label_names == ("login", "billing", "delivery")
+    assert result.evaluation is not None
     assert truth.evaluation is not None
-    assert found.evaluation["map"] == pytest.approx(truth.evaluation["map"], abs=1e-3)
+    assert result.evaluation["map"] == pytest.approx(truth.evaluation["map"], abs=1e-3)
     other = forms.wide.rename(columns={"login": "logout"})
     other[:120].to_csv(tmp_path / "other.csv", index=False)
     runs.train(config(tmp_path / "other.csv", item_column="key"), tmp_path / "run_other")
@@ -173,10 +173,10 @@ def test_predict_does_without_the_ids_and_labels_of_training_and_with_more_colum
     runs.predict(forms.folder / "run_wide", table, tmp_path / "first.csv")
     more = forms.wide[120:].drop(columns=["key", *LABELS]).assign(text="some words", image="x.png", index=7)
     more.to_csv(tmp_path / "more.csv", index=False)
-    found = runs.predict(forms.folder / "run_wide", tmp_path / "more.csv", tmp_path / "second.csv")
+    predictions = runs.predict(forms.folder / "run_wide", tmp_path / "more.csv", tmp_path / "second.csv")
     first, second = pd.read_csv(tmp_path / "first.csv"), pd.read_csv(tmp_path / "second.csv")
     pd.testing.assert_frame_equal(first.drop(columns="item"), second.drop(columns="item"))
-    assert any("'key'" in note for note in found.notes)
+    assert any("'key'" in note for note in predictions.notes)
     with pytest.raises(UserError, match="--item-column"):
         runs.predict(forms.folder / "run_wide", tmp_path / "more.csv", tmp_path / "p.csv", item_column="key")
 
@@ -212,7 +212,7 @@ def test_predict_and_evaluate_read_standard_input(forms, tmp_path, monkeypatch, 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
 def test_columns_are_kept_beside_the_predictions(forms, tmp_path, ending):
     out = tmp_path / f"p.{ending}"
-    found = runs.predict(
+    predictions = runs.predict(
         forms.folder / "run_wide", forms.folder / "wide_test.csv", out, keep=["key", "billing", "f[01]"]
     )
     frame = {
@@ -221,7 +221,7 @@ def test_columns_are_kept_beside_the_predictions(forms, tmp_path, ending):
         "parquet": lambda: pd.read_parquet(out),
     }[ending]()
     assert list(frame.columns[:6]) == ["item", "key", "billing_given", "f0", "f1", "billing"]
-    assert any("'billing' is written as 'billing_given'" in note for note in found.notes)
+    assert any("'billing' is written as 'billing_given'" in note for note in predictions.notes)
     assert frame["billing_given"].astype(int).tolist() == forms.wide["billing"][120:].tolist()
     assert frame["key"].tolist() == frame["item"].tolist()
     with pytest.raises(UserError, match="--keep"):
@@ -236,11 +236,11 @@ def test_labels_named_like_our_columns_do_not_collide(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False)
     runs.train(config(tmp_path / "t.csv", label_columns=labels, feature_columns="f*"), tmp_path / "run")
     out = tmp_path / "p.parquet"
-    found = runs.predict(tmp_path / "run", tmp_path / "t.csv", out, keep=["item", "item__"])
+    predictions = runs.predict(tmp_path / "run", tmp_path / "t.csv", out, keep=["item", "item__"])
     header = pq.read_table(out).column_names
     assert header == ["item__", "item_given", "item___given", *labels, "predicted__"]
     assert len(set(header)) == len(header)
-    assert len(found.notes) >= 3
+    assert len(predictions.notes) >= 3
 
 
 def test_features_are_made_alike_in_evaluate_predict_and_validation(tmp_path):
@@ -263,10 +263,10 @@ def test_features_are_made_alike_in_evaluate_predict_and_validation(tmp_path):
     with pytest.raises(UserError, match="--encode onehot"):
         runs.train(asked.model_copy(update={"encode": None}), tmp_path / "run")
     runs.train(asked, tmp_path / "run")
-    found = runs.evaluate(tmp_path / "run", tmp_path / "test.csv")
-    assert found.evaluation is not None
-    assert found.evaluation["map"] > 0.9
-    assert any("median of training: 'number'" in note for note in found.notes)
+    result = runs.evaluate(tmp_path / "run", tmp_path / "test.csv")
+    assert result.evaluation is not None
+    assert result.evaluation["map"] > 0.9
+    assert any("median of training: 'number'" in note for note in result.notes)
     runs.predict(tmp_path / "run", tmp_path / "test.csv", tmp_path / "p.csv")
     model = load(tmp_path / "run" / "model")
     assert list(model.feature_names_in_) == ["number", "colour=blue", "colour=green", "colour=red"]
@@ -282,8 +282,8 @@ def test_complete_lists_beside_empty_rows_are_pointed_out(tmp_path):
     described = runs.describe(tmp_path / "t.csv", labels_column="tags")
     assert said in str(described)
     assert "--unlisted absent" in str(described)
-    found = runs.train(config(tmp_path / "t.csv", labels_column="tags"), tmp_path / "run")
-    assert any(said in note for note in found.notes)
+    outcome = runs.train(config(tmp_path / "t.csv", labels_column="tags"), tmp_path / "run")
+    assert any(said in note for note in outcome.notes)
     assert said in (tmp_path / "run" / "report.html").read_text()
     for unlisted in ("absent", "unknown"):
         assert said not in str(runs.describe(tmp_path / "t.csv", labels_column="tags", unlisted=unlisted))
@@ -309,8 +309,8 @@ def test_a_folder_of_pictures_is_predicted_and_a_table_that_holds_its_pictures(t
     runs.train(asked, tmp_path / "run")
     assert {path for path in tmp_path.rglob("*") if path.suffix in (".png", ".jpg")} == before
     assert "data:image/jpeg" in (tmp_path / "run" / "report.html").read_text()
-    found = runs.predict(tmp_path / "run", folder, tmp_path / "p.csv")
-    assert found.n_items == 12
+    predictions = runs.predict(tmp_path / "run", folder, tmp_path / "p.csv")
+    assert predictions.n_items == 12
     frame = pd.read_csv(tmp_path / "p.csv")
     assert frame["item"].tolist() == sorted(files)
     runs.predict(tmp_path / "run", tmp_path / "t.parquet", tmp_path / "q.csv")
@@ -355,8 +355,8 @@ def test_names_are_predicted_in_python(forms):
     frame = forms.wide
     features = frame[[f"f{k}" for k in range(4)]]
     model = MultiLabelClassifier("ridge").fit(features, frame[LABELS])
-    found = model.predict_names(features[["f3", "f1", "f0", "f2"]])
-    assert found == [[LABELS[k] for k in np.flatnonzero(row)] for row in model.predict(features)]
+    names = model.predict_names(features[["f3", "f1", "f0", "f2"]])
+    assert names == [[LABELS[k] for k in np.flatnonzero(row)] for row in model.predict(features)]
 
 
 def test_rows_without_a_text_are_left_out_of_a_run_and_listed(tmp_path):
@@ -367,12 +367,12 @@ def test_rows_without_a_text_are_left_out_of_a_run_and_listed(tmp_path):
     frame.to_csv(tmp_path / "t.csv", index=False)
     with pytest.raises(UserError, match=r"row 8 \(line 9\), column 'body': empty"):
         runs.train(config(tmp_path / "t.csv"), tmp_path / "run")
-    found = runs.train(config(tmp_path / "t.csv", on_bad_item="skip"), tmp_path / "run")
-    assert found is not None
-    assert (found.n_items, found.skipped) == (49, (("107", "row 8 has no body"),))
-    assert not any("on_bad_item" in note for note in found.notes)
+    outcome = runs.train(config(tmp_path / "t.csv", on_bad_item="skip"), tmp_path / "run")
+    assert outcome is not None
+    assert (outcome.n_items, outcome.skipped) == (49, (("107", "row 8 has no body"),))
+    assert not any("on_bad_item" in note for note in outcome.notes)
     assert "row 8 has no body" in (tmp_path / "run" / "report.html").read_text()
-    assert runs.evaluate(tmp_path / "run", tmp_path / "t.csv").skipped == found.skipped
+    assert runs.evaluate(tmp_path / "run", tmp_path / "t.csv").skipped == outcome.skipped
     assert runs.predict(tmp_path / "run", tmp_path / "t.csv", tmp_path / "p.csv").n_items == 49
     with pytest.raises(UserError, match="row 8"):
         runs.predict(tmp_path / "run", tmp_path / "t.csv", tmp_path / "p.csv", on_bad_item="stop")

@@ -31,8 +31,8 @@ def config(tables, **given):
 
 
 def test_true_labels_are_matched_by_item(tables):
-    found = runs.train(config(tables, true_labels=str(tables / "truth.csv")), tables / "run")
-    assert found.method == ORACLE
+    outcome = runs.train(config(tables, true_labels=str(tables / "truth.csv")), tables / "run")
+    assert outcome.method == ORACLE
     from labelwise.runs.inputs import read_inputs
 
     inputs = read_inputs(config(tables, true_labels=str(tables / "truth.csv")))
