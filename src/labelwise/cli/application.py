@@ -24,6 +24,7 @@ class OneLineErrors(TyperGroup):
         """Run; ``--debug`` anywhere lets tracebacks and warnings through."""
         args = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in args
+        # Taken out here, since an option of the group would be an error behind a command's name.
         args = [arg for arg in args if arg != "--debug"]
         try:
             with warnings.catch_warnings():

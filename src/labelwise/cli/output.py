@@ -58,6 +58,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     for row in rows:
         shown.add_row(*(Text(_cell(value)) for value in row))
     console = Console()
+    # Without a terminal rich assumes 80 columns, and would break what another program reads.
     if not console.is_terminal:
         console = Console(width=max(console.width, 110))
     console.print(shown)

@@ -63,11 +63,13 @@ class Sketch:
         mean, unit, axes = (part.astype(np.float32) for part in parts)
         rows = _projected(X[chosen], mean, unit, axes)
         spread = np.linalg.eigvalsh(np.cov(rows.T.astype(np.float64)).reshape(width, width)).clip(min=0)
+        # The participation ratio of the spectrum: over how many dimensions the rows are spread.
         dimensions = float(spread.sum() ** 2 / max((spread**2).sum(), 1e-300))
         if dimensions < _LEAST_DIMENSIONS:
             return None
         pairs = random.integers(0, len(rows), (2, 2000))
         usual = float(np.median(np.linalg.norm(rows[pairs[0]] - rows[pairs[1]], axis=1)))
+        # Of m rows spread over d dimensions the nearest lies at about m^(-1/d) of the usual distance.
         near = _NEAR * len(rows) ** (-1 / dimensions) * usual
         return cls(mean, unit, axes, rows, near)
 
@@ -124,6 +126,7 @@ class Sketch:
 
         ``exclude`` (q,) is a row of the sketch that is not compared with each, such as itself.
         """
+        # Squares by a product, 100 rows at a time: (100, m) numbers, and no (q, m, d) differences.
         squares = np.einsum("ij,ij->i", self.rows, self.rows)
         nearest = np.empty(len(rows), np.float32)
         for start in range(0, len(rows), 100):
