@@ -15,7 +15,7 @@ from labelwise.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
-    from labelwise.runs.method_records import method_record, method_records
+    from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.predicting import Predictions, predict
     from labelwise.runs.reporting import report
     from labelwise.runs.training import Outcome, Stopped, resume, train
@@ -29,8 +29,8 @@ _NAMES = {
     "TableEvaluation": "evaluating",
     "describe": "describing",
     "evaluate": "evaluating",
-    "method_record": "method_records",
-    "method_records": "method_records",
+    "method_record": "registry",
+    "method_records": "registry",
     "predict": "predicting",
     "report": "reporting",
     "resume": "training",
