@@ -15,8 +15,8 @@ from labelwise.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
-    from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.predicting import Predictions, predict
+    from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.reporting import report
     from labelwise.runs.training import Outcome, Stopped, resume, train
 
