@@ -69,27 +69,30 @@ class Command(TyperCommand):
     Its help shows all options in groups.
     """
 
-    _signature: list[Any]
-    _settings: list[Any] | None
+    _params: list[Any]
+    _settings: list[str] | None
 
     @property
     def params(self) -> list[Any]:
         """The parameters of the function's signature, then those made from settings."""
         if self._settings is None:
             # Not before somebody asks: "labelwise --help" need not load pydantic.
-            self._settings = _options_of(getattr(self.callback, "settings", None))
-        return [*self._signature, *self._settings]
+            options = _options_of(getattr(self.callback, "settings", None))
+            self._settings = [option.name for option in options]
+            # The same list each time: to make the option --help, click appends it there and takes it off again.
+            self._params += options
+        return self._params
 
     @params.setter
-    def params(self, signature: list[Any]) -> None:
-        self._signature, self._settings = signature, None
+    def params(self, params: list[Any]) -> None:
+        self._params, self._settings = [*params], None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, after setting aside the settings given.
 
         They are no arguments of its function, which asks ``given_settings`` for them.
         """
-        values = {option.name: ctx.params.pop(option.name) for option in self._settings or ()}
+        values = {name: ctx.params.pop(name) for name in self._settings or ()}
         ctx.meta[_META_KEY] = {
             name: list(value) if isinstance(value, list | tuple) else value
             for name, value in values.items()
