@@ -196,7 +196,7 @@ class RunConfig(BaseModel):
 
         Files that they name are not read yet.
         """
-        from labelwise.classifier.options import FitOptions
+        from labelwise.classifier import FitOptions
 
         names = {field.name for field in fields(FitOptions)} & type(self).model_fields.keys()
         given = {name: getattr(self, name) for name in names - set(TableOptions.names())}
