@@ -62,8 +62,8 @@ Made from the registry by `python docs/make_methods.py`; a test fails when this 
 general partial labels (known negatives present) and semi-supervised labels (some rows whole, the others unknown).
 *Passes* are the forward passes that an unlabelled item costs in an epoch, a backward counted as two, refreshes
 included; 0 stands for a closed form, which reads every item once. *Needs* is what the labels alone may not tell.
-What each comes to on five sets of frozen features: [the local benchmark](benchmark.md). *Found* says what tests found
-of a method on problems made for its assumption, where that is not plainly an advantage.
+What each comes to on five sets of frozen features: [the local benchmark](benchmark.md), which names those without runs.
+*Found* says what tests found of a method on problems made for its assumption, where that is not plainly an advantage.
 """
 
 

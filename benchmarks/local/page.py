@@ -20,6 +20,7 @@ from benchmarks.local.grid import Grid
 from benchmarks.local.tables import FLOOR, ORACLE, ceilings
 from benchmarks.pages import fill, list_regions, table, upright
 from labelwise._random import generator
+from labelwise.methods import names as method_names
 
 PUBLISHED = ROOT / "src" / "labelwise" / "experiments" / "published" / "bbam.csv"
 PAGES = (ROOT / "docs" / "benchmark.md", ROOT / "README.md")
@@ -84,6 +85,7 @@ def figures(found: Frames) -> dict[str, str]:
         "hours": f"{runs['seconds'].sum() / 3600:.1f}",
         "runs-missing": len(lost),
         "fewer-seeds": named(fewer),
+        "methods-without-runs": named([name for name in method_names() if name not in {*runs["method"]}]),
         "coverage": f"{100 * covered:.0f}%",
         "methods-judged": most_judged,
         "above-by-chance": f"{most_judged * chance:.0f}",

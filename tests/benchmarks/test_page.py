@@ -11,6 +11,7 @@ from benchmarks.common import LOCAL, read_rows
 from benchmarks.local import baselines, page, sets
 from benchmarks.local.grid import GRIDS, SLOW
 from benchmarks.studies import end_to_end, raw_items
+from labelwise.methods import names
 
 PAGE = page.PAGES[0]
 RERUN = ["71.8", "77.1", "70.9", "76.2", "0.3", "1.6", "0.01", "+0.03", "+0.10", "28", "0"]
@@ -98,6 +99,14 @@ def test_what_the_page_says_in_words_is_what_the_tables_say():
     assert page.missing(found["missing"]) == []
     assert {*page.EFFECTS} == {*found["effects"]["effect"]}
     assert {*found["runs"]["set"]} == {*sets.SETS}
+
+
+def test_a_method_has_committed_runs_or_is_named_as_one_without(monkeypatch):
+    found = page.read(LOCAL)
+    without = page.figures(found)["methods-without-runs"]
+    assert {*names()} - {*found["runs"]["method"]} == {*re.findall(r"`(\w+)`", without)}
+    monkeypatch.setattr(page, "method_names", lambda: ["ridge", "newest"])
+    assert page.figures(found)["methods-without-runs"] == "`newest`"
 
 
 def test_a_mark_at_the_beginning_of_a_line_would_be_a_block_of_html():
