@@ -23,6 +23,7 @@ LOSSES = {
             "entropy_minimization",
             "focal",
             "asymmetric",
+            "hill",
             "soft_targets",
             "gradient_balance",
             "hyperspherical",

@@ -38,6 +38,13 @@ def asymmetric(x: float, y: float, gn: float, gp: float, clip: float) -> float:
     return -(m**gn) * math.log(1 - m)
 
 
+def hill(x: float, y: float, m: float, gamma: float, height: float, negatives: str = "plain") -> float:
+    if y == 1:
+        return -((1 - 1 / (1 + math.exp(m - x))) ** gamma) * log_sigmoid(x - m)
+    p = 1 / (1 + math.exp(-x))
+    return cross_entropy(x, 0) if y == 0 and negatives == "plain" else (height - p) * p**2
+
+
 Entry = Callable[[float, float, int], float]
 CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Entry]] = {
     "assume_negative": (losses.assume_negative, lambda x, y, _: cross_entropy(x, max(y, 0))),
@@ -65,6 +72,11 @@ CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Ent
     "asymmetric, without detaching": (
         lambda x, y: losses.asymmetric(x, y, 1.5, 1, 0.1, detach_focus=False),
         lambda x, y, _: asymmetric(x, y, 1.5, 1, 0.1),
+    ),
+    "hill": (losses.hill, lambda x, y, _: hill(x, y, 1, 2, 1.5)),
+    "hill, for known negatives too": (
+        lambda x, y: losses.hill(x, y, 0.5, 0.5, 1.2, negatives="hill"),
+        lambda x, y, _: hill(x, y, 0.5, 0.5, 1.2, "hill"),
     ),
     "soft_targets": (losses.soft_targets, lambda x, y, _: cross_entropy(x, max(y, 0))),
 }
@@ -171,6 +183,24 @@ def test_focal_is_asymmetric_with_equal_exponents_and_no_clip() -> None:
     torch.testing.assert_close(losses.focal(logits, labels, 0), losses.assume_negative(logits, labels))
 
 
+def test_hill_is_assume_negative_on_known_entries_without_margin_and_focus() -> None:
+    logits, labels = batch()
+    known = labels >= 0
+    values = losses.hill(logits, labels, margin=0, gamma=0)
+    torch.testing.assert_close(values[known], losses.assume_negative(logits, labels)[known])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_hill_lets_go_of_unknown_entries_that_are_nearly_yes_or_no(dtype: torch.dtype) -> None:
+    """The slope is 3 p^2 (1 - p)^2, also where p is 1 but for rounding."""
+    logits = torch.tensor([[-18.0, -2.0, 0.0, 2.0, 18.0]], dtype=dtype, requires_grad=True)
+    losses.hill(logits, torch.full((1, 5), -1)).sum().backward()
+    exact = [3 * math.exp(2 * log_sigmoid(x) + 2 * log_sigmoid(-x)) for x in logits[0].tolist()]
+    assert logits.grad is not None
+    assert logits.grad[0].tolist() == pytest.approx(exact, rel=1e-5)
+    assert logits.grad[0].argmax() == 2
+
+
 def test_one_label_weighs_an_unknown_entry_fully() -> None:
     logits = torch.tensor([[0.3]])
     labels = torch.tensor([[-1]])
@@ -238,6 +268,10 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         (lambda: losses.label_smoothing(logits, labels, unknown=1.5), r"unknown must be in \[0, 1\]"),
         (lambda: losses.focal(logits, labels, -1), "gamma"),
         (lambda: losses.asymmetric(logits, labels, clip=1), "clip"),
+        (lambda: losses.hill(logits, labels, margin=-1), "margin"),
+        (lambda: losses.hill(logits, labels, gamma=-1), "gamma"),
+        (lambda: losses.hill(logits, labels, hill_lambda=0.5), "hill_lambda"),
+        (lambda: losses.hill(logits, labels, negatives="none"), "negatives='none'.*plain"),
         (lambda: losses.entropy_maximization(logits, labels, math.nan), "alpha"),
     ]
     for call, message in cases:

@@ -31,7 +31,7 @@ from labelwise.losses.cross_entropy import (
     soft_targets,
     weak_assume_negative,
 )
-from labelwise.losses.focusing import asymmetric, focal
+from labelwise.losses.focusing import asymmetric, focal, hill
 
 __all__ = [
     "AngleMoments",
@@ -50,6 +50,7 @@ __all__ = [
     "expected_positives_with_logits",
     "focal",
     "gradient_balance",
+    "hill",
     "hyperspherical",
     "hyperspherical_logits",
     "ignore_unknown",

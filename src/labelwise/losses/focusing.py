@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from labelwise.losses.checks import check_range
-from labelwise.losses.cross_entropy import positives
+from labelwise.losses.checks import check_choice, check_range
+from labelwise.losses.cross_entropy import cross_entropy, positives, unknowns
 from labelwise.losses.pointwise import Needs, pointwise
 
 
@@ -97,6 +97,60 @@ def asymmetric(
             gamma = gamma_negative + y * (gamma_positive - gamma_negative)
             slope.addcmul_(q * right, gamma.mul_(value).div_(m.clamp(min=tiny)))
         return value, slope.mul_(side)
+
+    return pointwise(rule, logits, labels)
+
+
+def hill(
+    logits: Tensor,
+    labels: Tensor,
+    margin: float = 1.0,
+    gamma: float = 2.0,
+    hill_lambda: float = 1.5,
+    negatives: str = "plain",
+) -> Tensor:
+    """Hill loss: a focal margin on relevant entries, a hill on unknown ones.
+
+    (1 - q)^gamma (-log q) with q = sigmoid(logits - margin) where the label is 1, (hill_lambda - p) p^2 with p =
+    sigmoid(logits) where it is unknown (-1), and -log(1 - p) where it is 0, or the hill too. With 1.5 the slope of
+    the hill is 3 p^2 (1 - p)^2: an unknown entry that looks relevant is no longer pushed down. The focal factor has
+    its gradient. (Zhang et al., 2021, arXiv 2112.07368, whose code sums over entries and has no known negatives.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+        margin: what is taken off the logits of relevant entries, at least 0.
+        gamma: focusing exponent of relevant entries, at least 0.
+        hill_lambda: lambda of the hill, at least 1; below 1.5 the hill falls again before p = 1.
+        negatives: loss of entries known to be irrelevant: ``"plain"`` cross-entropy, or ``"hill"``.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, logits that are not floating-point, or an argument outside its range.
+    """
+    check_range("margin", margin, 0)
+    check_range("gamma", gamma, 0)
+    check_range("hill_lambda", hill_lambda, 1)
+    check_choice("negatives", negatives, ("plain", "hill"))
+
+    def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
+        y = positives(labels, x.dtype)
+        on_hill = 1 - y if negatives == "hill" else unknowns(labels, x.dtype)
+        shifted = torch.sub(x, y, alpha=margin)
+        plain, slope = cross_entropy(shifted, y, needs[0])
+        focus = torch.sigmoid(-shifted).pow_(gamma).mul_(y)
+        weight = (1 - y).add_(focus)
+        p = torch.sigmoid(x)
+        value = (weight * plain).lerp_((hill_lambda - p).mul_(p).mul_(p), on_hill)
+        if slope is None:
+            return value, None
+        # From q = 1 - p, not from p: the two factors of the hill's slope that vanish at p = 1 keep their precision.
+        q = torch.sigmoid(-x)
+        by_hill = p.square_().mul_(q).mul_(q.mul(3).add_(2 * hill_lambda - 3))
+        slope.mul_(weight).sub_(focus.mul_(torch.sigmoid(shifted)).mul_(plain), alpha=gamma)
+        return value, slope.lerp_(by_hill, on_hill)
 
     return pointwise(rule, logits, labels)
 

@@ -47,6 +47,7 @@ _CLASSES: dict[str, str | type[Method]] = {
     "entropy_minimization": "EntropyMinimization",
     "focal": "Focal",
     "asl": "Asymmetric",
+    "hill": "Hill",
     "epr": "ExpectedPositiveRegularisation",
     "role": "OnlineLabelEstimation",
     "role_linear_init": "OnlineLabelEstimationLinearInit",

@@ -71,6 +71,16 @@ class TestLosses:
 
         self.check("asl", entry, weights, gamma_negative=3, gamma_positive=1, clip=0.1)
 
+    @pytest.mark.parametrize("negatives", ["plain", "hill"])
+    def test_hill(self, weights, negatives):
+        def entry(p, y, *_):
+            q = sigmoid(math.log(p / (1 - p)) - 0.5)
+            if y == 1:
+                return -((1 - q) ** 3) * math.log(q)
+            return cross_entropy(p, 0) if y == 0 and negatives == "plain" else (1.25 - p) * p**2
+
+        self.check("hill", entry, weights, margin=0.5, gamma=3, hill_lambda=1.25, negatives=negatives)
+
     def test_oracle_uses_true_negatives_and_leaves_unknown_positives_out(self, weights):
         def entry(p, y, i, k):
             return cross_entropy(p, y) if y >= 0 else cross_entropy(p, 0) * (TRUTH[i, k] == 0)

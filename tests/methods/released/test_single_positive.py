@@ -22,6 +22,7 @@ MINE = [
     "entropy_minimization",
     "focal",
     "asl",
+    "hill",
     "epr",
     "role",
     "role_linear_init",

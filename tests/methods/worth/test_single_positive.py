@@ -50,6 +50,8 @@ def gain(method, problem, **hyperparameters):
         ("role_linear_init", "single", {}, 1.5),  # 2.3, 1.4
         ("bce_single_positive_all_negatives", "single", {}, 6.5),  # 8.2, 7.2
         ("focal", "separable", {}, 0.6),  # 1.0, 0.8
+        ("hill", "single", {}, 1.6),  # 2.4, 1.3
+        ("hill", "separable", {}, 2.7),  # 4.0, 3.2
         ("ll_r", "separable", {"rate": 0.02}, 1.8),  # 2.7, 2.0
         ("ll_ct", "separable", {"rate": 0.02}, 1.0),  # 2.1, 0.4
         ("ll_cp", "separable", {"rate": 0.02}, 1.0),  # 2.1, 0.2
@@ -60,6 +62,13 @@ def gain(method, problem, **hyperparameters):
 )
 def test_it_ranks_better_than_assuming_negatives(method, problem, hyperparameters, least):
     assert gain(method, problem, **hyperparameters)[MAP] > least
+
+
+def test_hill_decides_better_and_is_nearer_to_the_truth():
+    """Unknown entries are let go: micro-F1 +46 points at one half (ten seeds, least 41), log loss -.137 (-.121)."""
+    found = gain("hill", "single")
+    assert found[F1] > 30
+    assert found[LOG_LOSS] < -0.09
 
 
 def test_asl_decides_better_and_ranks_as_well():
