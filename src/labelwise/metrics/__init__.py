@@ -19,6 +19,7 @@ from labelwise.metrics.evaluation import (
     PerLabel,
     evaluate,
 )
+from labelwise.metrics.item_metrics import label_weighted_ranking_ap
 from labelwise.metrics.measurable import Judgeable, judgeable
 from labelwise.metrics.ranking import (
     ObservedAveragePrecisionWarning,
@@ -65,6 +66,7 @@ __all__ = [
     "evaluate",
     "expected_calibration_error",
     "judgeable",
+    "label_weighted_ranking_ap",
     "learn_thresholds",
     "mean_average_precision",
     "observed_average_precision",

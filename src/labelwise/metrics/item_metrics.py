@@ -1,14 +1,18 @@
 """Metrics that rank the labels of each item.
 
-They are one-error, coverage, ranking loss, ranking AP, and precision and recall at k.
+They are one-error, coverage, ranking loss, ranking AP (by items, and by labels), and precision and recall at k.
 """
 
 from __future__ import annotations
 
+from typing import Unpack
+
 import numpy as np
+from numpy.typing import ArrayLike
 
 from labelwise.annotations import row_blocks
-from labelwise.metrics.checks import Floats, Labels, Scores
+from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_pair
+from labelwise.metrics.measurable import check_judgeable
 
 DEPTHS = (1, 3, 5)
 ITEM_METRICS = (
@@ -73,6 +77,36 @@ def ranking_metrics(Y: Labels, scores: Scores) -> dict[str, float]:
     # One object, so that results without a value there compare equal.
     trivial = [k for k in DEPTHS if k >= n_labels]
     return result | {f"{name}_at_{k}": np.nan for name in ("precision", "recall") for k in trivial}
+
+
+def label_weighted_ranking_ap(Y_true: ArrayLike, scores: ArrayLike, **meanings: Unpack[Meanings]) -> float:
+    """Return the label-weighted label-ranking average precision (lwlrap).
+
+    The mean over all known relevant entries (i, k) of (relevant within depth_ik) / depth_ik, where depth_ik is the
+    number of known labels of item i that score at least s_ik. Every relevant entry weighs the same, where
+    ``label_ranking_ap`` has every item weigh the same: so an item without a relevant label does not count. The
+    measure of challenges in audio tagging.
+
+    Args:
+        Y_true: (n, K) of 1, 0 and -1 (unknown, left out).
+        scores: (n, K) finite; only their order within an item matters.
+        **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
+
+    Returns:
+        A number in (0, 1].
+
+    Raises:
+        UserError: no positive is known, or no negative is; a value outside the three states, a score that is not
+            finite, shapes that differ.
+    """
+    Y, s = check_pair(Y_true, scores, **meanings)
+    check_judgeable(Y)
+    total = 0.0
+    for rows in row_blocks(*Y.shape):
+        y, hits_so_far, depth = _ranked(Y[rows], s[rows])
+        precision = np.take_along_axis(hits_so_far, depth - 1, axis=1) / depth
+        total += float(precision[y == 1].sum())
+    return total / int((Y == 1).sum())
 
 
 def _ranked(Y: Labels, scores: Scores) -> tuple[Labels, np.ndarray, np.ndarray]:
