@@ -91,6 +91,16 @@ CASES = [
     ("image_size", 16, {**RIDGE, "backbone": Pooled()}, PHOTOS, "keep the size"),
     ("picture_cache", "folder", TRAINED, ROWS, "no files"),
     ("picture_cache", "folder", WHOLE, PHOTOS, "no files"),
+    (
+        "memory",
+        2.0,
+        {"method": "em_apl", "epochs": 1},
+        (X, simulate.partial(Y, known_fraction=0.6, seed=0)),
+        "no directory",
+    ),
+    ("memory", 2.0, {**TRAINED, "directory": "folder"}, ROWS, "no item state"),
+    ("memory", 2.0, {**RIDGE, "directory": "folder"}, ROWS, "no item state"),
+    ("memory", 2.0, {**WHOLE, "head_start": "random", "directory": "folder"}, PHOTOS, "no item state"),
     ("on_bad_item", "skip", TRAINED, ROWS, "no reading that could fail"),
     ("unlisted", "absent", RIDGE, ROWS, "every entry of the labels is listed"),
     ("minus_one", "absent", RIDGE, (X, parse(Y)), "annotations"),
@@ -141,10 +151,11 @@ def test_every_parameter_has_its_case():
 @pytest.mark.parametrize(("name", "value", "case", "data", "why"), CASES)
 def test_what_cannot_matter_is_named(name, value, case, data, why, tmp_path):
     value = tmp_path / value if value == "folder" else value
+    case = {key: tmp_path / "run" if key == "directory" else given for key, given in case.items()}
     model = fit(*data, **{**case, name: value})
     (told,) = [note for note in unused(model) if name in note.partition(", since")[0]]
     assert why in told
-    without = {key: value for key, value in case.items() if key != name}
+    without = {key: value for key, value in case.items() if key not in (name, "directory")}
     assert not [note for note in unused(fit(*data, **without)) if name in note.partition(", since")[0]]
 
 

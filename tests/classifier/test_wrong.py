@@ -133,6 +133,7 @@ WRONG = {
     "precision": ["none", "two", "text", "list"],
     "random_state": ["minus one", "half", "true", "text", "generator of random numbers", "huge", "array"],
     "directory": ["two", "list", "odd", "true", "null byte"],
+    "memory": ["zero", "nan", "inf", "true", "text", "minus one"],
     "progress": ["none", "text", "two"],
 }
 

@@ -118,6 +118,7 @@ BY_THE_CLASSIFIER = {
         "precision",
     ),
     "picture_cache",
+    "memory",
 }
 """Named by the classifier, whose own test has a case for each."""
 
@@ -167,6 +168,7 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "true_labels": str(tmp_path / "table.csv"),
         "precision": "bf16",
         "picture_cache": str(tmp_path / "kept"),
+        "memory": 2.0,
     }
     assert set(given) == BY_THE_CLASSIFIER
     config = RunConfig.build(

@@ -133,6 +133,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             0: nothing is ever drawn anew, so that a model can be trained again.
         directory (path or None): Where checkpoints and ``history.jsonl`` go. Fitting again with the same arguments
             resumes there, exactly.
+        memory (float or None): Gigabytes (GiB) past which stored features and item state are memory-mapped under
+            ``directory``. None: 4.
         progress (bool): Show a progress bar.
 
     Attributes:
@@ -219,6 +221,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         precision: str = "32",
         random_state: int = 0,
         directory: str | Path | None = None,
+        memory: float | None = None,
         progress: bool = False,
     ) -> None:
         given = locals()

@@ -121,6 +121,10 @@ def all_notes(
     say(("image_size",), "pictures in arrays keep the size that they have", not files)
     say(("picture_cache",), "the items are no files of pictures", not files)
     say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
+    say(("memory",), "there is no directory for files to map", options.directory is None)
+    solves = (model.head_start == "ridge" or not spec.passes) and model.solution is None
+    nothing = f"method {spec.id!r} has no item state, and its start stores no features"
+    say(("memory",), nothing, not (solves or method.slots()))
     say(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
     states = all(isinstance(Y, Annotations) for Y in labels)
     say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)

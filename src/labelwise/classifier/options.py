@@ -34,11 +34,11 @@ GOALS = ("auto", "micro-f1", "macro-f1", "shares")
 CODES = ("unknown", "absent")
 """States that an entry which says nothing may have."""
 _PRETRAINED_RATE = 0.1
-_NOT_IN_FINGERPRINT = frozenset({"directory", "progress", "cache", "picture_cache", "on_bad_item"})
+_NOT_IN_FINGERPRINT = frozenset({"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item"})
 """Options that change how a run goes, and nothing of what it gives."""
 _ADDED_LATER = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
 _LOCAL = frozenset(
-    {"backbone_weights", "picture_cache", "directory", "device", "devices", "nodes", "progress"}
+    {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
 """Options of one machine (above), and those that a model directory holds as they were resolved."""
@@ -174,6 +174,11 @@ class FitOptions:
         "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
     ] = 0
     directory: _Folder = None
+    memory: Annotated[
+        float | None,
+        _or_none(_number(0, math.inf, ends=False)),
+        "give a finite number of gigabytes above 0, or None for 4",
+    ] = None
     progress: _Flag = False
 
     def checked(self) -> Self:
@@ -282,6 +287,7 @@ class FitOptions:
             patience=self.patience if chooses else None,
             keep_best=self.select == "best" and chooses,
             directory=None if self.directory is None else Path(self.directory) / part,
+            memory=engine.Settings.memory if self.memory is None else int(float(self.memory) * 2**30),
         )
 
     def bar(self, title: str) -> AbstractContextManager[engine.RichProgress | None]:

@@ -132,6 +132,9 @@ class RunConfig(BaseModel):
     precision: Literal["32", "bf16", "16"] = _machine("32", "32 or mixed.")
     cache: bool = _machine(True, "Keep the features of pictures and texts for the next run.")
     picture_cache: str | None = _machine(None, "A folder for decoded pictures, with --tune all.", "DIR")
+    memory: float | None = _machine(
+        None, "Gigabytes past which stored features and item state are mapped to disk [default: 4].", gt=0
+    )
     hyperparameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @field_validator("label_columns", "feature_columns", mode="before")
