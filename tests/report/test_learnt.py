@@ -54,7 +54,7 @@ def reported(data, tmp_path_factory):
 def test_every_section_is_there(reported):
     source = reported[2].read_text(encoding="utf-8")
     assert re.findall('<section id="([a-z]+)"', source) == [
-        "labels", "results", "learnt", "missing", "training", "skipped",
+        "labels", "results", "learnt", "missing", "use", "training", "skipped",
     ]  # fmt: skip
     assert "512 MiB at most" in source
     assert "before balancing" in source
@@ -166,7 +166,7 @@ def test_page_is_whole_without_script_and_prints_light(reported, browser):
     page = browser.new_page(color_scheme="dark", java_script_enabled=False)
     page.goto(reported[2].resolve().as_uri())
     assert page.locator("thead button").count() == 0
-    assert page.locator("section").count() == 6
+    assert page.locator("section").count() == 7
     page.emulate_media(media="print")
     assert len(page.pdf(format="A4")) > 10_000
     page.close()

@@ -9,6 +9,7 @@ from labelwise.report.sections.missing import Missing, MissingExample
 from labelwise.report.sections.results import Decision, Results
 from labelwise.report.sections.skipped import Skipped
 from labelwise.report.sections.training import Training, peak_memory
+from labelwise.report.sections.use import Use
 
 __all__ = [
     "Column",
@@ -23,6 +24,7 @@ __all__ = [
     "Results",
     "Skipped",
     "Training",
+    "Use",
     "content_of",
     "peak_memory",
     "write_report",

@@ -20,6 +20,7 @@ from labelwise.report.sections.missing import MISSING, Missing
 from labelwise.report.sections.results import RESULTS, Decision, Results, key_figures
 from labelwise.report.sections.skipped import SKIPPED, Skipped
 from labelwise.report.sections.training import TRAINING, Training
+from labelwise.report.sections.use import USE, Use
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class ReportContent:
     """Shown where there are no results, whose table has the thresholds otherwise."""
     learnt: Learnt | None = field(default=None, metadata={"section": LEARNT})
     missing: Missing | None = field(default=None, metadata={"section": MISSING})
+    use: Use | None = field(default=None, kw_only=True, metadata={"section": USE})
     training: Training | None = field(default=None, metadata={"section": TRAINING})
     skipped: Sequence[Skipped] = field(default=(), metadata={"section": SKIPPED})
     """Items that were left out because they could not be read."""

@@ -304,6 +304,7 @@ def _content(
             "Training canvases drawn at random among those with at least two hidden digits, with what each model, "
             "once trained, says of them.",
         ),
+        use=None,  # the demo keeps no model directory
     )
 
 

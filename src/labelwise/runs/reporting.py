@@ -100,7 +100,8 @@ def write_run_report(
         memory=memory,
     )
     columns = f"The table's columns: {'; '.join(table.roles)}."
-    content = replace(content, summary_words=(columns, *map(_sentence, inputs.notes)))
+    use = content.use and replace(content.use, run=str(run.path), model=str(run.model))
+    content = replace(content, summary_words=(columns, *map(_sentence, inputs.notes)), use=use)
     return write_report(content, out or run.report)
 
 

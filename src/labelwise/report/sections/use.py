@@ -1,0 +1,86 @@
+"""Use: the commands and the lines of Python that score new items by this model."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from labelwise.classifier import MultiLabelClassifier
+from labelwise.models import ImagePreprocessing, TextPreprocessing
+from labelwise.report import formats
+from labelwise.report.section import Section, Subject
+
+
+@dataclass(frozen=True)
+class Use:
+    """How new items are scored by a model, and what its numbers are."""
+
+    words: str
+    items: Sequence[str]
+    """Lines of Python that make ``X``: imports, then an assignment."""
+    backbone: str = ""
+    """The class of a backbone of the user's own, which no model directory holds."""
+    run: str | None = None
+    """The run directory; None where there is none, which leaves the commands out."""
+    model: str = "model/"
+    """The model directory."""
+
+
+def gather(subject: Subject) -> dict[str, Any]:
+    """Return how a classifier is used, by the kind of its items and by its decision."""
+    model = subject.model
+    numbers = "scores from 0 to 1 that rank items, but are no calibrated probabilities"
+    if model.calibration_ is not None:
+        numbers = "calibrated probabilities"
+    rule = f"labels are decided by the rule {model.rule_.name.replace('_', ' ')}"
+    source = f": {model.rule_source_}" if model.rule_source_ else ""
+    backbone = type(model.backbone).__name__ if isinstance(model.backbone, nn.Module) else ""
+    return {"use": Use(f"Its numbers are {numbers}; {rule}{source}", _items(model), backbone)}
+
+
+def _items(model: MultiLabelClassifier) -> tuple[str, ...]:
+    """Return lines that make new items, of the kind that the classifier takes."""
+    if isinstance(model.preprocessing_, TextPreprocessing):
+        return ('X = ["one text", "another text"]',)
+    if isinstance(model.preprocessing_, ImagePreprocessing):
+        return ('X = ["one.jpg", "another.jpg"]',)
+    shape = ", ".join(map(str, ("n", *model.item_shape_)))
+    # A table's columns may have been encoded, filled or unpacked into these.
+    order = "" if model.reader_.columns is None else ", in the order of model.feature_names_in_"
+    return "import numpy as np", f'X = np.load("new.npy")  # ({shape}){order}'
+
+
+def show(use: Use | None) -> dict[str, Any] | None:
+    """Return the commands and the lines of Python, with the directories in them."""
+    if use is None:
+        return None
+    *imports, items = use.items
+    run = None if use.run is None else shlex.quote(use.run)
+    place = json.dumps(use.model, ensure_ascii=False) + (
+        f", backbone={use.backbone}()" if use.backbone else ""
+    )
+    return {
+        "words": [formats.sentence(use.words)],
+        "commands": []
+        if run is None
+        else [
+            f"labelwise predict {run} new.csv --out predictions.parquet",
+            f"labelwise evaluate {run} test.csv",
+        ],
+        "python": [
+            "import labelwise as lw",
+            *imports,
+            f"model = lw.load({place})",
+            items,
+            "scores = model.predict_proba(X)",
+            "names = model.predict_names(X)",
+        ],
+    }
+
+
+USE = Section("use", "Use", ("use",), show, gather)
