@@ -26,6 +26,7 @@ TOKENS = [
     b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"[" * 2000, b'{"a":' * 500, b"\xff", b"\xc3", b"\xef\xbb\xbf",
     b"\xed\xa0\x80", b"\\ud800", b"\\u0000", b"\xe2\x80\xae", b"true", b"-1", b"0.5", b"1.000000", b"<a><b>", b"#a #b",
     b'{"choices":["a"]}', b"{'a'}", b"nan", b" ", b"\xf0\x9f\x98\x80", b"a" * 300, b"id", b"text", b"\x1f\x8b", b"PAR1",
+    b"@data", b"@attribute x numeric", b"?", b"%",
 ]  # fmt: skip
 
 
@@ -36,6 +37,13 @@ def csv_bytes(mark: str) -> bytes:
         ("2", "d", "1e3", "", '"p;q"'),
     ]
     return "\n".join(mark.join(row) for row in [*rows, *rows[1:]]).encode() + b"\n"
+
+
+def arff_bytes() -> bytes:
+    attributes = ("id string", "'a text' string", "f1 numeric", "cat {0,1}", "tags {'x y',\"p;q\"}")
+    rows = ("1,'a \\'b\\' c',0.5,1,'x y'", '2,d,1e3,?,"p;q"')
+    head = ("% made", "@relation r", *(f"@attribute {words}" for words in attributes), "@data")
+    return "\n".join((*head, *rows, *rows)).encode() + b"\n"
 
 
 def objects() -> list[dict[str, object]]:
@@ -78,6 +86,7 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "jsonl": lambda: ["\n".join(map(json.dumps, objects())).encode()],
     "json": lambda: [json.dumps(objects()).encode(), json.dumps(objects(), indent=1).encode()],
     "csv.gz": lambda: [gzip.compress(csv_bytes(",")), gzip.compress(b"a,b\n") + gzip.compress(b"1,2\n")],
+    "arff": lambda: [arff_bytes(), arff_bytes().replace(b"\n", b"\r\n")],
     "parquet": lambda: [parquet_bytes(), parquet_bytes(compression="none", use_dictionary=False)],
 }
 

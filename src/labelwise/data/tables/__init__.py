@@ -1,6 +1,6 @@
-"""Tables: files of items, features and labels, in five formats.
+"""Tables: files of items, features and labels, in six formats.
 
-They are CSV, TSV, Parquet, JSONL and JSON.
+They are CSV, TSV, Parquet, JSONL, JSON and ARFF.
 """
 
 from __future__ import annotations

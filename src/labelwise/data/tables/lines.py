@@ -11,7 +11,7 @@ from labelwise.annotations import check_label_names
 from labelwise.errors import UserError, listed, repeated, shown
 
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", ".pq": "Parquet"}
-FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON"}
+FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON", ".arff": "ARFF"}
 PACKED = (".gz", ".bz2", ".xz", ".zst")
 MOST_ROWS = 50_000_000
 """Most rows of a table, unless ``max_rows`` says otherwise."""

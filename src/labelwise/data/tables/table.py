@@ -15,6 +15,7 @@ from labelwise.annotations import Annotations
 from labelwise.data.images.files import BadItem
 from labelwise.data.images.paths import names_files
 from labelwise.data.tables import looks
+from labelwise.data.tables.arff import read_arff
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.delimited import read_delimited
 from labelwise.data.tables.items import Groups, empty_contents, one_row_each, read_contents, read_items
@@ -101,7 +102,7 @@ def read_table(
 ) -> Table:
     """Read a table of items, features and labels from a file.
 
-    It is CSV, TSV, JSONL or a JSON array (UTF-8; packed by gzip, bzip2, xz or zstd too), or Parquet.
+    It is CSV, TSV, JSONL or a JSON array (UTF-8; packed by gzip, bzip2, xz or zstd too), dense ARFF, or Parquet.
 
     Item ids come from ``item_column``, else from a column ``id``, ``item`` or ``image``, else from an index
     column (``Unnamed: 0``, ``index``, one without a name), else they are the row numbers 1..n.
@@ -200,7 +201,7 @@ def read_table(
 
 
 def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | None = None) -> Columns:
-    """Read the columns of a CSV, TSV, Parquet, JSONL or JSON file.
+    """Read the columns of a CSV, TSV, Parquet, JSONL, JSON or ARFF file.
 
     All but Parquet may be packed (.gz, .bz2, .xz, .zst).
 
@@ -231,6 +232,8 @@ def read_columns(path: Path, *, delimiter: str | None = None, max_rows: int | No
         columns = read_parquet(path, max_rows)
     elif kind in ("JSONL", "JSON"):
         columns = read_json(path, max_rows)
+    elif kind == "ARFF":
+        columns = read_arff(path, max_rows)
     else:
         columns = read_delimited(path, delimiter, max_rows)
     if not columns.rows:
@@ -244,7 +247,7 @@ def _check_file(path: Path) -> None:
     if path.is_file():
         return
     if path.is_dir():
-        raise UserError(f"{path} is a directory; give a table (CSV, TSV, Parquet, JSONL or JSON)")
+        raise UserError(f"{path} is a directory; give a table (CSV, TSV, Parquet, JSONL, JSON or ARFF)")
     if path.exists():
         raise UserError(f"{path} is a pipe, socket or device; give a table in a file")
     folder = path.parent
