@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -104,6 +106,20 @@ def test_no_method_moves_the_global_generator_when_it_is_built():
     for name in methods.names():
         get(name)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_no_room_but_methods_imports_a_method():
+    """The engine, and all else, knows methods by the registry alone."""
+    rooms = Path(lw.__file__).parent
+    named = re.compile(rf"labelwise\.methods\.({'|'.join(methods.names())})\b")
+    imports = [
+        f"{path.relative_to(rooms)}: {line}"
+        for path in rooms.rglob("*.py")
+        if path.parts[len(rooms.parts)] != "methods"
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "import" in line and named.search(line)
+    ]
+    assert imports == []
 
 
 @pytest.mark.parametrize("tune", ["all", "head"])
