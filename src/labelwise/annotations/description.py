@@ -27,7 +27,7 @@ class Summary:
         n_items: n.
         n_labels: K.
         label_names: K names.
-        setting: see the package's page.
+        setting: the first one that holds of those that ``labelwise.annotations`` lists.
         positives: (K,) int64 counts of each label's known positives.
         negatives: (K,) int64, of its known negatives.
         unknown: (K,) int64, of its unknown entries.

@@ -29,7 +29,7 @@ def parse(
     separator: str | None = None,
     name_key: str | None = None,
 ) -> Annotations:
-    """Read annotations of any kind; the package's page says how.
+    """Read annotations of any kind; ``labelwise.annotations`` lists them.
 
     Args:
         Y: (n, K) array, masked array, torch tensor, nested list, pandas or polars frame or scipy sparse matrix with
@@ -44,8 +44,8 @@ def parse(
         name_key: that of ``parse_names``.
 
     Returns:
-        The matrix with its label names. Its ``notes`` say what was guessed: a separator, codes that look like another
-        convention, names that look like syntax or like each other.
+        The matrix with its label names. Its ``notes`` say what was guessed, be it a separator, codes that look like
+        another convention, or names that look like syntax or like each other.
 
     Raises:
         UserError: in one line, for an empty matrix, a wrong shape, a value outside the three states (with its row and
@@ -128,7 +128,7 @@ def parse_names(
     empty: str = "unknown",
     name_key: str | None = None,
 ) -> Annotations:
-    """Read one cell of label names a row; the package's page says how.
+    """Read one cell of label names a row, as ``labelwise.annotations`` describes.
 
     Args:
         values: n cells, each a list (tuple, set, array) of names, a dict of states by name, a list of objects, text

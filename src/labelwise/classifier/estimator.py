@@ -100,10 +100,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             on. A fraction of the labelled rows is held out; once the choices are made the model is trained again on
             everything. ``"auto"`` is .2 where negatives are known on at least 50 rows; a head leaves 10 to 49 out
             in five turns. With a pair it is trained once, on all of X.
-        rule ({"auto", "micro-f1", "macro-f1", "shares"}, a rule of ``labelwise.metrics``, or float): How scores
-            become label sets. ``"auto"`` learns thresholds where negatives are known, else matches ``prior`` or, as
-            a lower bound, the observed shares; ``"shares"`` always matches. docs/guides/decisions.md has the
-            details.
+        rule ({"auto", "micro-f1", "macro-f1", "shares"}, Rule or float): How scores become label sets: by name, by
+            a rule of ``labelwise.metrics``, or by one threshold. ``"auto"`` learns thresholds where negatives are
+            known, else matches ``prior`` or, as a lower bound, the observed shares; ``"shares"`` always matches.
+            docs/guides/decisions.md has the details.
         calibrate (bool): Turn scores into calibrated probabilities where that is identified.
         prior ((K,) array, dict, float or None): The share of positives of each label, or the
             mean number of labels an item has, where the labels do not identify it; a dict holds shares by name.
@@ -138,17 +138,27 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         progress (bool): Show a progress bar.
 
     Attributes:
-        method_, label_names_, n_features_in_, summary_, prior_, hyperparameters_, budget_: Facts of what was
-            trained, and on which labels.
-        rule_, rule_source_, calibration_, validation_, best_epoch_: The decision rule, how it was chosen, and the
-            held-out ``Evaluation`` (or None).
+        method_ (str): The method's id.
+        hyperparameters_ (dict[str, Any]): Its hyper-parameters, defaults included.
+        budget_ (dict[str, Any]): Epochs, batch size and learning rates.
+        label_names_ (tuple[str, ...]): The K names.
+        summary_ (Summary): The facts of the labels that it was trained on.
+        prior_ (np.ndarray or None): (K,) the share of positives of each label, None where nothing identifies it.
+        rule_ (Rule): The decision rule.
+        rule_source_ (str): How it was chosen, in words.
+        calibration_ (PlattCalibration or None): What makes probabilities of scores.
+        validation_ (Evaluation or None): The figures on held-out rows.
+        best_epoch_: The epoch that was taken, where the run chose one.
         held_out_: Labels (m, K) and scores (m, K), before calibration, of items that the model did not see; None
             without any, and after ``load``.
-        history_, notes_, seconds_, skipped_: One record an epoch; sentences on what was assumed; wall time; items
-            that could not be read.
-        reader_, fitted_, decision_: The parts of a fitted classifier: how items are read, what was trained, how
-            scores become probabilities and label sets. Most other attributes are views of them; of these the
-            decision's alone can be replaced.
+        history_ (list[dict[str, Any]]): One record an epoch.
+        notes_: Sentences on what was assumed.
+        seconds_: Wall time of ``fit``.
+        skipped_: The items that could not be read.
+        reader_: How items are read. Most other attributes are views of this one and the next two.
+        fitted_: What was trained.
+        decision_: How scores become probabilities and label sets. Of the views, those of the decision alone can
+            be replaced.
     """
 
     reader_: ItemReader
@@ -241,13 +251,22 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
-        ``X`` is an array (n, D) of features or (n, C, H, W) of pictures, a frame, a sparse matrix, a source, or with
-        a pretrained backbone a list of texts or of pictures' paths. ``label_names`` names the columns of Y; ``items``
-        (n ids) names the items in messages; ``true_labels`` (n, K) is read by oracle methods alone. ``on_epoch`` is
-        called after every epoch of the final run with a classifier as it is then, which can be asked and saved like
-        any (its rule is one half), and the number of epochs so far. ``on_read`` is called before any training with the
-        items as they were read, which can be scored in the place of ``X``. A fit that is refused or interrupted leaves
-        this classifier as it was. Raises ``UserError``, a ``ValueError``, for input that cannot be used.
+        A fit that is refused or interrupted leaves this classifier as it was.
+
+        Args:
+            X: An array (n, D) of features or (n, C, H, W) of pictures, a frame, a sparse matrix, a source, or with a
+                pretrained backbone a list of texts or of pictures' paths.
+            Y: (n, K) annotations, or n rows of names: see ``labelwise.annotations.parse``.
+            label_names: Names of the columns of Y.
+            items: n ids, which name the items in messages.
+            true_labels: (n, K), read by oracle methods alone.
+            on_epoch: Called after every epoch of the final run with a classifier as it is then, which can be asked
+                and saved like any (its rule is one half), and the number of epochs so far.
+            on_read: Called before any training with the items as they were read, which can be scored in the place
+                of ``X``.
+
+        Raises:
+            UserError: For input that cannot be used; it is a ``ValueError``.
         """
         began = time.perf_counter()
         options = self._options().checked()
@@ -386,8 +405,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
         It is the mean over the labels of which both classes are known. Where none is, every score would look perfect:
         the mean of observed average precision, with unknown entries counted as absent, takes its place, so that
-        models can be compared, and ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once. Raises
-        ``UserError`` where no entry of ``Y`` is known to be relevant.
+        models can be compared, and ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once.
+
+        Raises:
+            UserError: Where no entry of ``Y`` is known to be relevant.
         """
         return metrics.ranking_score(*self._judged(X, Y))
 
@@ -424,8 +445,13 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
     """Return the fitted classifier of a model directory.
 
-    ``backbone`` is needed for a model trained with a module of your own, whose code no model directory holds: an
-    untrained one of the same make. Raises ``UserError`` for anything that is not a whole, unchanged model directory.
+    Args:
+        path: The directory that ``save`` wrote.
+        backbone: For a model trained with a module of your own, whose code no model directory holds: an untrained
+            one of the same make.
+
+    Raises:
+        UserError: For anything that is not a whole, unchanged model directory.
     """
     record = read_record(path, backbone)
     options = FitOptions.from_record(record)

@@ -172,7 +172,8 @@ class Problem:
     def truth(self, method: str) -> np.ndarray:
         """Return the true labels (n, K), for an oracle alone.
 
-        Raises ``UserError``, naming the method, where there are none or where they do not fit the labels.
+        Raises:
+            UserError: Naming the method, where there are none or where they do not fit the labels.
         """
         if self.true_labels is None:
             raise UserError(
@@ -192,7 +193,10 @@ class Problem:
         They are (K,) float64.
 
         Incomplete rows are expected to have ``prior`` times their number of positives, of which those already known
-        are taken off. Raises ``UserError``, naming the method, where there is no prior.
+        are taken off.
+
+        Raises:
+            UserError: Naming the method, where there is no prior.
         """
         if self.prior is None:
             raise UserError(

@@ -28,7 +28,8 @@ class Recommendation:
 def check_positive(summary: Summary) -> None:
     """Refuse labels without a known positive: nothing can be learnt.
 
-    Raises ``UserError`` in one line.
+    Raises:
+        UserError: In one line.
     """
     if summary.positives.any():
         return
@@ -47,8 +48,10 @@ def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recomm
 
     ``ridge`` is the answer on fixed features in every setting: in this library's measurements no published loss beats
     a tuned closed form there by more than it risks. The alternatives are what to compare it with. With ``tune="all"``
-    it is a method that trains, by steps that move the whole network. Raises ``UserError`` where no positive is known,
-    since nothing can be learnt then.
+    it is a method that trains, by steps that move the whole network.
+
+    Raises:
+        UserError: Where no positive is known, since nothing can be learnt then.
     """
     check_positive(summary)
     others = _ALTERNATIVES[summary.setting]

@@ -164,8 +164,10 @@ def mean_average_precision(
 
     ``empty_labels`` says what becomes of labels without a known positive: ``"omit"`` leaves them out (NaN
     when that leaves none), ``"zero"`` counts them as AP 0, as the published protocol does. Labels without a known
-    negative are always left out; ``evaluate`` names them and counts the others. Raises ``UserError`` where
-    positives are known and no negative is: every score would look perfect.
+    negative are always left out; ``evaluate`` names them and counts the others.
+
+    Raises:
+        UserError: Where positives are known and no negative is: every score would look perfect.
     """
     Y, s = check_pair(Y_true, scores, **meanings)
     check_negatives(Y)

@@ -81,9 +81,12 @@ class AngleStatistics:
     the mean and gives both sides the variance v. Equal variances make it the identity.
 
     Attributes:
-        mean_negative, mean_positive: (K,) tensors, radians.
-        variance_negative, variance_positive: (K,) tensors, radians squared, above zero.
-        count_negative, count_positive: (K,) int64 tensors, the entries behind them, or None where not known.
+        mean_negative: (K,), radians.
+        mean_positive: (K,), radians.
+        variance_negative: (K,), radians squared, above zero.
+        variance_positive: (K,), radians squared, above zero.
+        count_negative: (K,) int64, the entries behind them, or None where not known.
+        count_positive: (K,) int64, the same of the positives.
 
     Floating tensors and arrays keep float32 or float64; everything else (lists, ints) becomes float64,
     narrower floats float32.

@@ -29,14 +29,16 @@ class ScoreHistogram:
     entries that agree with the digits settled before), so the k-th largest score is settled digit by digit,
     exactly. Where a threshold score is shared by more items than may be taken, up to three further passes
     settle the last item id in the same way, lower ids first. The counts of workers add up, so any split of
-    the items gives the same bits::
+    the items gives the same bits:
 
-        histogram = ScoreHistogram(counts)
-        for _ in histogram.passes:
-            for first, scores in chunks():
-                histogram.update(scores, first)
-            histogram.next_pass()          # over workers: merge into one, settle, send copies out
-        selected = histogram.finalize().select(scores, first)
+    ```python
+    histogram = ScoreHistogram(counts)
+    for _ in histogram.passes:
+        for first, scores in chunks():
+            histogram.update(scores, first)
+        histogram.next_pass()          # over workers: merge into one, settle, send copies out
+    selected = histogram.finalize().select(scores, first)
+    ```
 
     Scores are read as float32 (float64 is rounded; the thresholds are exact for what it is rounded to). Ids
     must be below 2**32.

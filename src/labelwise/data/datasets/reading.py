@@ -44,8 +44,11 @@ def read_dataset(
     irrelevant, the default; VOC's own evaluation leaves them out, which is "unknown".
 
     Items come in the order of the papers' released code, so that a simulation of observed labels with
-    their seed gives their labels. Image files are named, not opened. Raises ``UserError`` for an unknown
-    name and for a missing or damaged tree: what was looked for, where, and where its owners publish it.
+    their seed gives their labels. Image files are named, not opened.
+
+    Raises:
+        UserError: For an unknown name and for a missing or damaged tree: what was looked for, where, and where its
+            owners publish it.
     """
     if name not in DATASETS:
         raise UserError(f"there is no set {name!r}; {near(name, DATASETS)}")
