@@ -28,7 +28,8 @@ def page() -> str:
 
 
 def _row(methods: list[str], departure: Departure) -> str:
-    option = "no option yet" if departure.option is None else f"`{departure.option}`"
+    # Code of its own each, so that a narrow column can break between two.
+    option = "no option yet" if departure.option is None else f"`{departure.option.replace(', ', '`, `')}`"
     cells = (_named(methods), departure.what, departure.why, option)
     return "| " + " | ".join(map(_cell, cells)) + " |"
 
