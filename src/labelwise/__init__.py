@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name on first use, so that ``import labelwise`` and ``labelwise --help`` stay fast."""
+    """Import a public name on first use, so that start-up stays fast."""
     if name in _NAMES:
         value = getattr(importlib.import_module(f"labelwise.{_NAMES[name]}"), name)
         globals()[name] = value

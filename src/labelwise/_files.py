@@ -123,7 +123,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def write(path: Path, data: str | bytes) -> None:
-    """Write a file whole or not at all, as ``replacing``; text as UTF-8."""
+    """Write a file whole or not at all; text as UTF-8."""
     with replacing(path) as draft:
         if isinstance(data, bytes):
             draft.write_bytes(data)
@@ -132,7 +132,7 @@ def write(path: Path, data: str | bytes) -> None:
 
 
 def put_in_place(draft: Path, path: Path) -> None:
-    """Rename a file or folder to ``path``, to last through a power cut."""
+    """Rename a file or folder to ``path``, safe from power cuts."""
     os.replace(draft, path)
     sync_folder(path.parent)
 

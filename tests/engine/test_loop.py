@@ -289,13 +289,13 @@ def test_no_item_is_left_alone_to_batch_norm(tmp_path):
     """A last batch of one joins the one before it; networks without batch norm keep it."""
     seen = []
     options = {"net": normed, "tune": "all", "epochs": 2, "batch": N - 1}
-    whole, _ = run("an", make_options=options, on_step=lambda state: seen.append(len(state._seen)))
+    whole, _ = run("an", make_options=options, on_step=lambda state: seen.append(len(state._rows)))
     assert seen == [N, N]
     with pytest.raises(Stop):
         run("an", tmp_path, make_options=options, on_step=stop_at(1, save_at=1))
     assert_same(whole, run("an", tmp_path, make_options=options)[0])
     seen.clear()
-    run("an", make_options={**options, "net": None}, on_step=lambda state: seen.append(len(state._seen)))
+    run("an", make_options={**options, "net": None}, on_step=lambda state: seen.append(len(state._rows)))
     assert seen == [N - 1, 1] * 2
     with pytest.raises(UserError, match=r"one item of the 'weak' view.*raise batch_size"):
         run("an", make_options={**options, "batch": 1})

@@ -267,7 +267,7 @@ def test_rows_of_the_estimator_move_when_they_are_in_a_batch_and_not_otherwise()
     _, state = run(
         Estimator,
         make_options={"tune": "all"},
-        on_step=lambda s: thetas.append((s._seen.copy(), s.state["theta"].copy())),
+        on_step=lambda s: thetas.append((s._rows.copy(), s.state["theta"].copy())),
     )
     for (_, before), (seen, after) in pairwise(thetas):
         moved = (before != after).any(1)

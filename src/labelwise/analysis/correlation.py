@@ -1,4 +1,4 @@
-"""Correlation of labels, in a model's weights and outputs and in known labels."""
+"""Correlation of labels in weights, outputs and known labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def weight_correlation(head: nn.Module) -> Floats | None:
 
 
 def output_correlation(outputs: ArrayLike) -> Floats:
-    """Return the Pearson correlations (K, K) between the columns of outputs (n, K).
+    """Return Pearson correlations (K, K) between columns of outputs (n, K).
 
     NaN for a constant column.
     """

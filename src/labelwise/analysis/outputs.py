@@ -1,4 +1,4 @@
-"""Passes over a fitted classifier: all outputs, or a survey of training items."""
+"""Passes over a fitted classifier: outputs, or a survey of items."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def mean_difference(
     seed: int = 0,
     level: float = 0.95,
 ) -> Difference:
-    """Return the mean of ``scores - reference`` with its bootstrap interval over blocks.
+    """Return the mean of ``scores - reference`` with its bootstrap interval.
 
     Args:
         scores: (N,), or (N, S) with S repetitions (seeds) of a block, which are averaged first and drawn together.
@@ -147,7 +147,7 @@ def mean_difference(
 
 
 def gap_share(value: ArrayLike, floor: ArrayLike, ceiling: ArrayLike, *, least: float = 0.005) -> Floats:
-    """Return the share of the gap from floor to ceiling that is closed.
+    """Return the closed share of the gap from floor to ceiling.
 
     (value - floor) / (ceiling - floor): 0 at the floor, 1 at the ceiling, NaN for a gap below ``least``.
 

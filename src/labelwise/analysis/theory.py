@@ -78,7 +78,7 @@ def class_weights(
     unused_positive: ArrayLike = 0.0,
     unused_negative: ArrayLike = 0.0,
 ) -> tuple[Floats, Floats]:
-    """Return w+ and w-, the weights of the class risks on noisy labels.
+    """Return w+ and w-, the class risks' weights on noisy labels.
 
     They weigh the true class risks in the risk on noisy labels, up to its constant.
 

@@ -76,7 +76,7 @@ class CellReader:
         self.read_any = True
         if isinstance(cell, str):
             text = cell.strip()
-            value = self._spelt(text, row)
+            value = self._decoded(text, row)
             # An empty text, unlike an empty list, says nothing.
             return (text or None) if isinstance(value, str) else self._of(value, cell, row)
         return self._of(cell, cell, row)
@@ -93,13 +93,13 @@ class CellReader:
         if self.quoted:
             notes.append("Quotes around the names in a cell are taken off.")
         for key in self.keys:
-            left = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
+            ignored = f", not {listed(map(shown, sorted(self.left_out)))}" if self.left_out else ""
             notes.append(
-                f"Of each object in a cell the text of {shown(key)} is the name{left} (change it with --name-key)."
+                f"Of each object in a cell the text of {shown(key)} is the name{ignored} (change it with --name-key)."
             )
         return notes
 
-    def _spelt(self, text: str, row: int) -> Any:
+    def _decoded(self, text: str, row: int) -> Any:
         """Return the object that a text spells, or the text.
 
         It may be spelt in JSON or Python.
@@ -287,6 +287,7 @@ def _literal(text: str) -> Any:
     """
     if _LITERAL.fullmatch(text) is None or _ADJACENT.search(_TEXT.sub("\0", text)):
         raise ValueError("no literal")
+    # Python warns of escapes that it does not know, as in a name such as "a\\d".
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text, mode="eval")

@@ -100,6 +100,7 @@ def code_of(text: str) -> str | None:
         return _WORDS[word]
     if _NUMBER.fullmatch(word) is None:
         return None
+    # A float would round the nines up to 1.
     number = Decimal(word)
     return str(int(number)) if number in (1, 0, -1) else None
 

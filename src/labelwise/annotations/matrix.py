@@ -90,6 +90,7 @@ def as_matrix(
     codes = Codes.named(minus_one, empty)
     if isinstance(Y, Annotations):
         return Y.matrix
+    # Its notes are read by nobody here, and would take passes over the matrix.
     codes.seen = None
     with reading(argument, Y):
         return read_states(to_known(Y, argument), argument, unlisted, codes)
@@ -110,8 +111,6 @@ def row_blocks(n_rows: int, n_columns: int, entries: int | None = None) -> Itera
     """Yield slices of rows of about ``entries`` entries each.
 
     That is half a million by default; together they cover ``n_rows`` rows.
-
-    They cover ``n_rows`` rows.
     """
     step = max(1, (entries or BLOCK_ENTRIES) // max(1, n_columns))
     for start in range(0, n_rows, step):
@@ -127,9 +126,9 @@ def check_label_names(label_names: Iterable[Any]) -> tuple[str, ...]:
         names = tuple(str(name) for name in label_names)
     except Exception:  # no list, or names whose own code fails
         raise UserError(f"label_names must be a list of names, not {shown(label_names)}") from None
-    if twice := repeated(names):
+    if doubles := repeated(names):
         raise UserError(
-            f"label_names holds {listed(map(shown, twice))} more than once: give each label its own name"
+            f"label_names holds {listed(map(shown, doubles))} more than once: give each label its own name"
         )
     for place, name in enumerate(names):
         if not name.isprintable() and (bad := next(filter(_is_control, name), None)) is not None:

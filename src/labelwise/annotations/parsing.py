@@ -111,7 +111,7 @@ _MISSING = frozenset(
 
 _SYNTAX = re.compile(r"""[\[\]{}"]|<.*>|^<|>$|^'|'$""", re.DOTALL)
 _STATES = frozenset(
-    spell(word) for word in ("0", "1", "true", "false", "yes", "no") for spell in (str, str.upper, str.title)
+    form(word) for word in ("0", "1", "true", "false", "yes", "no") for form in (str, str.upper, str.title)
 )
 _DASHES = frozenset(("-", "--", "?", "."))
 """What people write for a missing value; as names they are told."""
@@ -230,6 +230,7 @@ def _folded(name: str) -> str:
 
     That is case, blanks, invisible characters, forms of Unicode.
     """
+    # Twice, since folding the case can leave the form.
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", unescape(name)).casefold())
     return "".join(c for c in text if unicodedata.category(c) != "Cf" and not c.isspace())
 

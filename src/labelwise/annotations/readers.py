@@ -117,6 +117,7 @@ def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
     states, bad = _states(values, codes)
     if bad >= 0:
         refuse(values[bad], int(rows[bad]), int(columns[bad]), argument)
+    # scipy adds up what is stored twice, and a sum of states is no state.
     places, counts = np.unique(rows * Y.shape[1] + columns, return_counts=True)
     if counts.size and counts.max() > 1:
         row, column = divmod(int(places[counts.argmax()]), Y.shape[1])
@@ -274,7 +275,7 @@ def stored_entries(Y: Any, argument: str) -> Entries:
         )
     try:
         rows, columns, values = readers[kind](Y)
-        rows, columns = _whole(rows), _whole(columns)
+        rows, columns = _as_indices(rows), _as_indices(columns)
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise UserError(
             f"{argument} is a {kind.upper()} matrix whose parts do not fit each other ({error}): make it anew"
@@ -292,7 +293,7 @@ def stored_entries(Y: Any, argument: str) -> Entries:
     return rows, columns, values
 
 
-def _whole(values: Any) -> Indices:
+def _as_indices(values: Any) -> Indices:
     indices = np.asarray(values)
     if indices.size and indices.dtype.kind not in "iu":
         raise ValueError("an index that is no whole number")
@@ -301,7 +302,7 @@ def _whole(values: Any) -> Indices:
 
 def _pointers(Y: Any, length: int) -> tuple[Indices, Indices]:
     """Return major and minor indices of a compressed matrix's entries."""
-    indptr, indices = _whole(Y.indptr), _whole(Y.indices)
+    indptr, indices = _as_indices(Y.indptr), _as_indices(Y.indices)
     if (
         len(indptr) != length + 1
         or indptr[0] != 0
@@ -334,7 +335,7 @@ def _blocks(Y: Any) -> Entries:
 
 
 def _diagonals(Y: Any) -> Entries:
-    data, offsets = np.asarray(Y.data), _whole(Y.offsets)
+    data, offsets = np.asarray(Y.data), _as_indices(Y.offsets)
     if data.ndim != 2 or len(data) != len(offsets):
         raise ValueError("data and offsets do not fit")
     diagonal, column = np.nonzero(data)

@@ -62,7 +62,7 @@ def split_texts(
     }
     marks = [mark for mark in _SEPARATORS if cells[mark]]
     if not marks:
-        return _whole(texts, known, notes)
+        return _single_names(texts, known, notes)
 
     def unknown_names(mark: str) -> set[str]:
         return {name for text in texts.values() for name in _parts(text, mark)} - known
@@ -149,7 +149,7 @@ def _tags(texts: Mapping[int, str], label_names: Names | None, notes: list[str])
     return None
 
 
-def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) -> dict[int, Names]:
+def _single_names(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) -> dict[int, Names]:
     """Return each text as one name, where none holds a separator.
 
     Texts that look like several names are refused.
@@ -167,11 +167,11 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
             f"row {spaced} (counted from 0) holds {shown(texts[spaced])}, one name or several? Give separator=' '"
             " (--separator ' ') to split at spaces, or separator=';' to keep each cell as one name"
         )
-    whole = set(texts.values())
+    names = set(texts.values())
     if (
-        len(whole) > 1
-        and len({len(text) for text in whole}) == 1
-        and all(_STATES.fullmatch(text) for text in whole)
+        len(names) > 1
+        and len({len(text) for text in names}) == 1
+        and all(_STATES.fullmatch(text) for text in names)
     ):
         row, text = next(iter(texts.items()))
         raise UserError(
@@ -179,16 +179,16 @@ def _whole(texts: Mapping[int, str], known: frozenset[str], notes: list[str]) ->
             " labels: write the names that apply, or one column for each label; separator=';' keeps each cell as a name"
         )
     for mark in _JOINERS:
-        joined = {text: _parts(text, mark, keep=True) for text in whole if mark in text}
+        joined = {text: _parts(text, mark, keep=True) for text in names if mark in text}
         if not joined or not all(all(part.strip() for part in parts) for parts in joined.values()):
             continue
-        others = whole - set(joined)
+        others = names - set(joined)
         met = {part for parts in joined.values() for part in parts if part in others}
         if met and all(met & set(parts) for parts in joined.values()):
             row = next(row for row, text in texts.items() if text in joined)
-            alone = listed(map(shown, sorted(met)))
+            singles = listed(map(shown, sorted(met)))
             raise UserError(
-                f"row {row} (counted from 0) holds {shown(texts[row])}, one name or several? Other cells hold {alone}"
+                f"row {row} (counted from 0) holds {shown(texts[row])}, one name or several? Other cells hold {singles}"
                 f" alone. Give separator={mark!r} (--separator) to split there, or separator=';' to keep each cell as"
                 " one name"
             )

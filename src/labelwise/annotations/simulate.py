@@ -88,6 +88,7 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
             f"known_fraction={known_fraction!r} keeps none of {known.size} entries: give a larger one"
         )
     random = generator(check_seed(seed), "partial")
+    # The smaller side is drawn: the numbers of most entries of a large matrix would take memory.
     fewer = min(count, known.size - count)
     drawn = random.choice(known.size, size=fewer, replace=False, shuffle=False)
     mask = np.full(known.size, fewer != count)
@@ -126,6 +127,7 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
         if rule == "cap"
         else generator(check_seed(seed), "semi_supervised")
     )
+    # The start of one permutation, so that a larger fraction keeps these rows too.
     rows = random.permutation(n_items)[:n_labelled]
     hidden[rows] = known[rows]
     return hidden

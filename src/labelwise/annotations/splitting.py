@@ -52,18 +52,18 @@ def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
     part = np.empty(len(matrix), dtype=np.int64)
     positive = (matrix == 1).any(axis=1)
     unknown = (matrix == -1).all(axis=1)
-    left, room = len(matrix), sizes
+    remaining, capacity = len(matrix), sizes
     for kind in (positive, ~positive & ~unknown, unknown):
         rows = random.permutation(np.flatnonzero(kind))
         if not len(rows):
             continue
         # Shares are nested: what rounding gave to one kind is taken from the next.
-        share = _apportion(room * len(rows) / left, len(rows))
+        share = _apportion(capacity * len(rows) / remaining, len(rows))
         if kind is positive:
             part[rows] = _stratify(matrix[rows] == 1, share, int(random.integers(2**32)))
         else:
             part[rows] = np.repeat(np.arange(len(sizes)), share)
-        left, room = left - len(rows), room - share
+        remaining, capacity = remaining - len(rows), capacity - share
     return [np.flatnonzero(part == index) for index in range(len(sizes))]
 
 
@@ -91,6 +91,7 @@ def _apportion(quotas: npt.NDArray[np.float64], total: int) -> npt.NDArray[np.in
     They go by the largest remainder, ties to the first.
     """
     whole = np.floor(quotas).astype(np.int64)
+    # Rounded, so that remainders that differ by rounding errors are ties.
     order = np.argsort(-np.round(quotas - whole, 9), kind="stable")
     whole[order[: total - int(whole.sum())]] += 1
     return whole
@@ -131,6 +132,7 @@ def _sparse_stratification(
     part = np.full(n_items, -1, dtype=np.int64)
     while remaining.any():
         rarest = np.flatnonzero(remaining == remaining[remaining > 0].min())
+        # Drawn among ties alone, as iterstrat draws: its generator moves only then.
         label = rarest[random.choice(len(rarest))] if len(rarest) > 1 else rarest[0]
         for item in np.flatnonzero(positives[:, label] & (part < 0)):
             best = np.flatnonzero(desired[:, label] == desired[:, label].max())

@@ -86,26 +86,27 @@ def _write_over(target: Path, weights: bytes, text: str) -> None:
     """
     with hold_lock(target):
         clear_drafts(target)
-        _settle(target)
+        _resolve_pending_weights(target)
         with replacing(target / _NEXT) as draft:
             draft.write_bytes(weights)
         try:
             with replacing(target / _CONFIG) as draft:
                 draft.write_text(text, encoding="utf-8")
         finally:
-            _settle(target)
+            # Also where the record could not be written: then the new weights go, and the old model stays.
+            _resolve_pending_weights(target)
 
 
-def _settle(target: Path) -> None:
+def _resolve_pending_weights(target: Path) -> None:
     """Move pending weights into place if ``model.json`` names them, else delete them."""
-    beside = target / _NEXT
-    if is_link(beside):
-        beside.unlink()
-    if beside.is_file():
-        if hashlib.sha256(beside.read_bytes()).hexdigest() == _named_weights(target):
-            put_in_place(beside, target / _WEIGHTS)
+    pending = target / _NEXT
+    if is_link(pending):
+        pending.unlink()
+    if pending.is_file():
+        if hashlib.sha256(pending.read_bytes()).hexdigest() == _named_weights(target):
+            put_in_place(pending, target / _WEIGHTS)
         else:
-            beside.unlink()
+            pending.unlink()
             sync_folder(target)
 
 
@@ -183,31 +184,32 @@ def _read_config(target: Path) -> dict[str, Any]:
     text = _bytes(path, _LONGEST)
     try:
         config = json.loads(text.decode("utf-8"))
+        # Before the checksum: another format may have another one.
         version = config.get("format") if isinstance(config, dict) else None
         if not isinstance(config, dict) or version != FORMAT or isinstance(version, bool):
             raise UserError(
                 f"{target} has format {version!r:.80}, this version of labelwise reads {FORMAT}: use the version"
                 " that wrote it"
             )
-        whole = _checksum(config) == config.get("sha256")
+        intact = _checksum(config) == config.get("sha256")
     except UserError:
         raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error!s:.200}): copy the model again") from None
-    if not whole:
+    if not intact:
         raise _changed(path)
     for name, value in config.items():
         _check_plain(f"{path}: entry {name!r}", value)
     return config
 
 
-def _check_plain(where: str, value: Any, depth: int = 1) -> None:
+def _check_plain(entry: str, value: Any, depth: int = 1) -> None:
     if depth > _DEEPEST:
-        raise UserError(f"{where} is nested more than {_DEEPEST} deep: copy the model again")
+        raise UserError(f"{entry} is nested more than {_DEEPEST} deep: copy the model again")
     if isinstance(value, float) and not math.isfinite(value):
-        raise UserError(f"{where} holds {value}, which is no number: copy the model again")
+        raise UserError(f"{entry} holds {value}, which is no number: copy the model again")
     for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        _check_plain(where, item, depth + 1)
+        _check_plain(entry, item, depth + 1)
 
 
 def _read_weights(target: Path, digest: Any) -> bytes | None:
@@ -215,6 +217,7 @@ def _read_weights(target: Path, digest: Any) -> bytes | None:
 
     A save that was stopped may have left them beside it.
     """
+    # In this order: a save that ends meanwhile moves the first to the second, never back.
     for name in (_NEXT, _WEIGHTS):
         try:
             weights = read_bytes(target / name, sys.maxsize)

@@ -1,4 +1,4 @@
-"""Decision rules and calibration: how they are learnt, applied and kept."""
+"""Decision rules and calibration: learnt, applied and saved."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from labelwise.errors import UserError, listed
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """How the scores of a model become probabilities and label sets.
+    """Calibration and rule that turn scores into probabilities and label sets.
 
     Attributes:
         rule: The decision rule.
         source: Where it comes from, in words.
-        calibration: What stands before it; None where probabilities are not identified.
+        calibration: Applied before it; None where probabilities are not identified.
         evaluation: The figures on rows that the model did not see, None without any.
         notes: Sentences on what was assumed.
     """
@@ -46,7 +46,7 @@ class Decision:
         return metrics.decide(self.rule, logits) if len(logits) else logits.astype(np.int8)
 
     def record(self) -> dict[str, Any]:
-        """Return what a model directory keeps of the decision."""
+        """Return the decision's entries for a model directory."""
         return {
             "rule": self.rule.to_dict(),
             "rule_source": self.source,
@@ -70,12 +70,13 @@ def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationP
 
     That is a rule for other labels, and a goal that the rows of ``plan`` cannot measure.
     """
-    rule, facts = options.rule, training_set.whole
+    rule, facts = options.rule, training_set.full_summary
     if isinstance(rule, str):
         able = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
         if rule in _MEASURED and not able:
-            raise _unmeasurable(rule, _why_not(plan.source, facts, options.validation))
+            raise _unmeasurable(rule, _reason_unmeasurable(plan.source, facts, options.validation))
     elif not isinstance(rule, Real):
+        # Tried on one row, since each rule checks its labels where it is applied.
         try:
             metrics.decide(rule, np.zeros((1, facts.n_labels)))
         except UserError as error:
@@ -90,7 +91,7 @@ def learn_decision(
     Where no such row shows a label in both classes, shares of positives are matched on the training items: the given
     ones, those of the known entries, or, as a lower bound, those of the observed positives.
     """
-    rule, facts = options.rule, training_set.whole
+    rule, facts = options.rule, training_set.full_summary
 
     def logits_of_all() -> np.ndarray:
         left_out = model.left_out_logits
@@ -121,21 +122,22 @@ def learn_decision(
         )
         at = np.array(thresholds.logits)
         if (unshown := ~can.labels & (facts.positives > 0)).any():
-            at, words = _neutral(at, unshown, facts, logits_of_all)
+            at, words = _thresholds_by_share(at, unshown, facts, logits_of_all)
             notes.append(words)
+        # Learnt on uncalibrated logits: a rising line keeps the order, so it moves thresholds as it moves logits.
         at = _calibrated(at[None], calibration)[0]
         learnt = metrics.PerLabelThreshold.at_logits(at, thresholds.name)
         source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
     else:
-        why = _why_not("" if unseen is None else unseen.source, facts, options.validation)
+        reason = _reason_unmeasurable("" if unseen is None else unseen.source, facts, options.validation)
         if rule in _MEASURED:
-            raise _unmeasurable(rule, why)
+            raise _unmeasurable(rule, reason)
         prior = None if options.prior is None else training_set.prior
-        shares, source = _shares(prior, facts, "" if rule == "shares" else f", since {why}")
+        shares, source = _shares(prior, facts, "" if rule == "shares" else f", since {reason}")
         shown_on = _calibrated(logits_of_all(), calibration)
         learnt = metrics.PriorMatched.fit(shown_on, list(shares), input="logit")
     if shown_on is not None and len(shown_on):
-        notes += _never(learnt, shown_on, facts)
+        notes += _note_unpredicted(learnt, shown_on, facts)
     evaluation = None
     if unseen is not None and can is not None and can.average_precision:
         evaluation = metrics.evaluate(
@@ -166,7 +168,7 @@ def _unmeasurable(rule: str, why: str) -> UserError:
     )
 
 
-def _why_not(source: str, summary: Summary, validation: Any) -> str:
+def _reason_unmeasurable(source: str, summary: Summary, validation: Any) -> str:
     """Return the reason why no threshold can be learnt, in words.
 
     ``source`` says in words which rows were held out, if any.
@@ -197,7 +199,7 @@ def _shares(prior: np.ndarray | None, summary: Summary, why: str) -> tuple[np.nd
     )
 
 
-def _neutral(
+def _thresholds_by_share(
     at: np.ndarray, unshown: np.ndarray, summary: Summary, logits_of_all: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, str]:
     """Return neutral thresholds (K,) for labels seen in one class alone.
@@ -219,7 +221,7 @@ def _neutral(
     )
 
 
-def _never(rule: metrics.Rule, logits: np.ndarray, summary: Summary) -> list[str]:
+def _note_unpredicted(rule: metrics.Rule, logits: np.ndarray, summary: Summary) -> list[str]:
     """Return a sentence on the labels that the rule never predicts.
 
     Labels without a known positive do not count.

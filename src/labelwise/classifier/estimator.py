@@ -50,7 +50,7 @@ class Fitted(Generic[T]):
 
     def __init__(self, path: str, *, replaceable: bool = False) -> None:
         self._get = attrgetter(path)
-        self._whole, _, self._name = path.partition(".")
+        self._holder, _, self._name = path.partition(".")
         self._replaceable = replaceable
 
     def __get__(self, estimator: object, owner: type) -> T:
@@ -59,9 +59,9 @@ class Fitted(Generic[T]):
 
     def __set__(self, estimator: object, value: T) -> None:
         if not self._replaceable:
-            raise AttributeError(f"{self._whole}.{self._name} is a result of fit, and read-only")
-        changed = replace(getattr(estimator, self._whole), **{self._name: value})
-        setattr(estimator, self._whole, changed)
+            raise AttributeError(f"{self._holder}.{self._name} is a result of fit, and read-only")
+        changed = replace(getattr(estimator, self._holder), **{self._name: value})
+        setattr(estimator, self._holder, changed)
 
 
 class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -234,9 +234,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         memory: float | None = None,
         progress: bool = False,
     ) -> None:
-        given = locals()
+        arguments = locals()
         for option in fields(FitOptions):
-            setattr(self, option.name, given[option.name])
+            setattr(self, option.name, arguments[option.name])
 
     def fit(
         self,
@@ -283,22 +283,23 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         def show(model: FittedModel, epoch: int) -> None:
             if on_epoch is not None:
                 half = Decision(metrics.Threshold(0.5), "one half, until the training ends")
-                fitted._become(model, half, ValidationResult(), notes_on(options, training_set, model), began)
+                fitted._fill(model, half, ValidationResult(), notes_on(options, training_set, model), began)
                 on_epoch(fitted, epoch)
 
         model = train(
             options, training_set, method, part="final", held_out=plan.pair, after=result, on_epoch=show
         )
+        # Otherwise the final model has not seen the given pair, nor a closed form the rows that it leaves out.
         result = result if result.unseen is not None else result_of(model, plan.pair)
         decision = learn_decision(options, training_set, model, result.unseen)
         given = {"true_labels": true_labels, "on_epoch": on_epoch}
         notes = all_notes(options, training_set, model, decision, result, X, Y, given)
-        fitted._become(model, decision, result, notes, began)
+        fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
         self.__dict__ = fitted.__dict__
         return self
 
-    def _become(
+    def _fill(
         self,
         model: FittedModel,
         decision: Decision,
@@ -306,18 +307,22 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         notes: tuple[str, ...],
         began: float,
     ) -> None:
-        """Take over what a fit came to that ``began`` at a time."""
+        """Set the fitted attributes from the results of a fit.
+
+        ``began`` is when it began, by ``time.perf_counter``.
+        """
         self.fitted_, self.decision_ = model, decision
         self.best_epoch_, self.held_out_ = result.epochs, result.held_out
         self.notes_, self.seconds_ = notes, time.perf_counter() - began
 
     def _options(self) -> FitOptions:
-        """Return what the parameters say, not yet checked."""
+        """Return the parameters as options, not yet checked."""
         return FitOptions(**{option.name: getattr(self, option.name) for option in fields(FitOptions)})
 
     def _unfitted(self, training_set: TrainingSet) -> Self:
         """Return a twin with the same parameters and items, not yet fitted."""
         twin = object.__new__(type(self))
+        # A trailing underscore marks what an earlier fit came to.
         twin.__dict__ = {name: value for name, value in vars(self).items() if not name.endswith("_")}
         twin.reader_, twin.skipped_ = training_set.reader, training_set.skipped
         twin.classes_ = np.arange(len(training_set.labels.label_names))
@@ -390,7 +395,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Rows that hold nothing but positives beside fully known ones are not judged (``labelwise.metrics.judgeable``);
         its notes say so.
         """
-        labels, logits = self._judged(X, Y)
+        labels, logits = self._labels_and_logits(X, Y)
         return metrics.evaluate(
             labels,
             logits,
@@ -410,9 +415,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         Raises:
             UserError: Where no entry of ``Y`` is known to be relevant.
         """
-        return metrics.ranking_score(*self._judged(X, Y))
+        return metrics.ranking_score(*self._labels_and_logits(X, Y))
 
-    def _judged(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _labels_and_logits(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels (n, K) and calibrated logits (n, K) of items."""
         labels = self._options().annotations(Y, self.label_names_).matrix
         X = self.read(X)

@@ -86,13 +86,14 @@ class FittedModel:
 
         None unless the method was solved in closed form.
         """
+        # A history means steps, which moved the head away from the solution.
         if self.solution is None or self.history:
             return None
         return logits(self.solution.loo_scores)
 
     @property
     def head_start(self) -> str:
-        """What the head started from: ``"ridge"`` or ``"random"``."""
+        """Start of the head: ``"ridge"`` or ``"random"``."""
         return "ridge" if self.method.starts_from_ridge else "random"
 
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -130,14 +131,17 @@ class FittedModel:
         record.load_state(method, "method.")
         # The inputs' size is that of the weights by now.
         scaling = read(
-            "scaling", lambda kept: InputScaling.from_state(kept, entries_under(record.arrays, "scaling."))
+            "scaling", lambda entry: InputScaling.from_state(entry, entries_under(record.arrays, "scaling."))
         )
         budget, history = config["budget"], config["history"]
         return cls(network.eval(), method.eval(), labels, prior, shape, scaling, history, budget)
 
 
 def scaled_source(items: Any, scaling: InputScaling | None, strong_view: float | None = None) -> Source:
-    """Return items as batches; ``strong_view`` matters to training only."""
+    """Return items as a source of scaled batches.
+
+    ``strong_view`` matters to training only.
+    """
     if scaling is None:
         return as_source(items)
     options = {} if strong_view is None else {"strong_view": strong_view}
@@ -173,7 +177,7 @@ def new_network(
 
 
 def _neck(width: int, method: Method) -> FeatureScaling | Projection | None:
-    """Return what stands between a backbone that trains and its head.
+    """Return the layer between a backbone that trains and its head.
 
     The closed form reads the features themselves: a random projection of them would cost it what it knows.
     """

@@ -51,6 +51,7 @@ def notes_on_features(X: Any) -> tuple[str, ...]:
     """Return sentences on features (n, D) that float32 cannot tell apart."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < 2:
         return ()
+    # By blocks, and of columns that are still alike: of most features one block is read.
     same = np.arange(X.shape[1])
     for start in range(0, len(X), 4096):
         block = X[start : start + 4096, same]
@@ -90,7 +91,7 @@ def all_notes(
     given = options.given | {name for name, value in arguments.items() if value is not None}
     unused: list[str] = []
 
-    def say(names: Collection[str], reason: str, applies: bool) -> None:
+    def add(names: Collection[str], reason: str, applies: bool) -> None:
         affected = [name for name in names if name in given]
         if applies and affected:
             unused.append(f"not used: {', '.join(affected)}, since {reason}")
@@ -98,41 +99,41 @@ def all_notes(
             given.difference_update(affected)
 
     method, network, reader = model.method, model.network, training_set.reader
-    spec, whole, views = method.spec, reader.tune == "all", _views(model)
+    spec, full, views = method.spec, reader.tune == "all", _views(model)
     closed = f"method {spec.id!r} is solved in closed form, without training steps"
     # Of a closed form, a whole network is there only where its start was asked for, and that start is all it does.
-    steps = [name for name in _STEPS if spec.passes or not whole or name != "head_start"]
-    say(steps, closed, not any(stage.epochs for stage in method.plan()))
-    stays = options.tune == "all" and not spec.passes and not whole
-    say(("tune",), f"{closed}: the backbone stays as it was", stays)
+    steps = [name for name in _STEPS if spec.passes or not full or name != "head_start"]
+    add(steps, closed, not any(stage.epochs for stage in method.plan()))
+    stays = options.tune == "all" and not spec.passes and not full
+    add(("tune",), f"{closed}: the backbone stays as it was", stays)
     weightless = next(network.backbone.parameters(), None) is None
     weights = "this backbone has no weights to train"
-    say(("backbone_learning_rate",), weights, whole and weightless)
+    add(("backbone_learning_rate",), weights, full and weightless)
     # A projection before the head is trained with a whole network alone.
-    alone = weightless and next(network.neck.parameters(), None) is None
-    say(("tune",), f"{weights}: the head alone took the whole network's start and budget", whole and alone)
-    say(("backbone_learning_rate",), "the head alone is trained (tune='head')", not whole)
-    say(("patience", "select"), "no rows were held out on which an epoch could be chosen", not result.chooses)
-    say(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
-    say(("strong_view",), "it is for rows of features alone", model.scaling is None)
+    head_only = weightless and next(network.neck.parameters(), None) is None
+    add(("tune",), f"{weights}: the head alone took the whole network's start and budget", full and head_only)
+    add(("backbone_learning_rate",), "the head alone is trained (tune='head')", not full)
+    add(("patience", "select"), "no rows were held out on which an epoch could be chosen", not result.chooses)
+    add(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
+    add(("strong_view",), "it is for rows of features alone", model.scaling is None)
     caches = reader.embedder is not None or isinstance(network.neck, FeatureScaling)
-    say(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not caches)
+    add(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not caches)
     files = isinstance(X, ImageFiles)
-    say(("image_size",), "pictures in arrays keep the size that they have", not files)
-    say(("picture_cache",), "the items are no files of pictures", not files)
-    say(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not whole)
-    say(("memory",), "there is no directory for files to map", options.directory is None)
+    add(("image_size",), "pictures in arrays keep the size that they have", not files)
+    add(("picture_cache",), "the items are no files of pictures", not files)
+    add(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not full)
+    add(("memory",), "there is no directory for files to map", options.directory is None)
     solves = (model.head_start == "ridge" or not spec.passes) and model.solution is None
     nothing = f"method {spec.id!r} has no item state, and its start stores no features"
-    say(("memory",), nothing, not (solves or method.slots()))
-    say(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
+    add(("memory",), nothing, not (solves or method.slots()))
+    add(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
     states = all(isinstance(Y, Annotations) for Y in labels)
-    say(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
+    add(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
     for name, reason in _MEANINGS.items():
-        say((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
-    asked = "prior" in spec.needs or decision.rule.name == "prior_matched"
-    say(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not asked)
-    say(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
+        add((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
+    reads_prior = "prior" in spec.needs or decision.rule.name == "prior_matched"
+    add(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not reads_prior)
+    add(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     known = (*training_set.labels.notes, *notes_on_features(training_set.X))
     return (*known, *unused, *notes_on(options, training_set, model), *decision.notes)
 

@@ -55,7 +55,7 @@ def _one_of(*words: str) -> Test:
     return lambda value: isinstance(value, str) and value in words
 
 
-def _whole(low: int, high: int = 2**31 - 1) -> Test:
+def _integer(low: int, high: int = 2**31 - 1) -> Test:
     return lambda value: (
         isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
     )
@@ -95,14 +95,14 @@ def _are_hyperparameters(value: Any) -> bool:
 
 
 _AboveZero = Annotated[
-    int | None, _or_none(_whole(1)), "give a whole number above 0, or None for the method's default"
+    int | None, _or_none(_integer(1)), "give a whole number above 0, or None for the method's default"
 ]
 _Rate = Annotated[
     float | None,
     _or_none(_number(0, math.inf, ends=False)),
     "give a finite number above 0, or None for the method's default",
 ]
-_FromOne = Annotated[int, _whole(1), "give a whole number from 1"]
+_FromOne = Annotated[int, _integer(1), "give a whole number from 1"]
 _Flag = Annotated[bool, _is_a(bool, np.bool_), "give True or False"]
 _Code = Annotated[str, _one_of(*CODES), "give 'unknown' or 'absent'"]
 _Folder = Annotated[str | Path | None, _or_none(is_path), "give a path, or None"]
@@ -125,10 +125,10 @@ class FitOptions:
         str | Path | None, _or_none(is_path), "give the path of a file of weights, or None"
     ] = None
     image_size: Annotated[
-        int | None, _or_none(_whole(8, 16_384)), "give a whole number of pixels from 8 to 16384"
+        int | None, _or_none(_integer(8, 16_384)), "give a whole number of pixels from 8 to 16384"
     ] = None
     max_length: Annotated[
-        int | None, _or_none(_whole(3)), "give a whole number of tokens from 3, the special ones included"
+        int | None, _or_none(_integer(3)), "give a whole number of tokens from 3, the special ones included"
     ] = None
     hyperparameters: Annotated[
         Mapping[str, Any] | None,
@@ -158,7 +158,7 @@ class FitOptions:
     strong_view: Annotated[
         float, _number(0, math.nextafter(1, 0)), "give a share of coordinates from 0 to below 1"
     ] = 0.2
-    patience: Annotated[int | None, _or_none(_whole(1)), "give a whole number from 1, or None"] = None
+    patience: Annotated[int | None, _or_none(_integer(1)), "give a whole number from 1, or None"] = None
     select: Annotated[str, _one_of("last", "best"), "give 'last' or 'best'"] = "last"
     on_bad_item: Annotated[str, _one_of("stop", "skip"), "give 'stop' or 'skip'"] = "stop"
     cache: _Flag = True
@@ -170,7 +170,7 @@ class FitOptions:
     precision: Annotated[str, _one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"] = "32"
     random_state: Annotated[
         int | None,
-        _or_none(_whole(0, 2**32 - 1)),
+        _or_none(_integer(0, 2**32 - 1)),
         "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
     ] = 0
     directory: _Folder = None
@@ -241,7 +241,7 @@ class FitOptions:
 
     @property
     def start(self) -> Literal["ridge", "random"]:
-        """What the head starts from where the method leaves the choice."""
+        """Start of the head where the method leaves the choice."""
         closed = self.tuning == "head" or self.preprocessing is not None
         return "ridge" if self.head_start == "ridge" or (self.head_start is None and closed) else "random"
 
@@ -397,6 +397,7 @@ def _same(value: Any, default: Any) -> bool:
     """Return whether a value says as much as the default."""
     if value is default or (isinstance(value, Mapping) and not value):
         return True
+    # The type first: True equals 1, and an array compares by element.
     return type(value) is type(default) and bool(value == default)
 
 
@@ -407,8 +408,8 @@ def named(given: Any) -> Any:
     names = list(getattr(given, "index", [0]))
     if not all(isinstance(name, str) for name in names):
         return given
-    if twice := repeated(names):
-        raise UserError(f"a Series names label {shown(twice[0])} twice: give one number for each label")
+    if doubles := repeated(names):
+        raise UserError(f"a Series names label {shown(doubles[0])} twice: give one number for each label")
     return dict(zip(names, given, strict=True))
 
 

@@ -99,7 +99,7 @@ class ItemReader:
         """
         X = known_items(X)
         blank = cls(options.tuning, options.preprocessing, columns=column_names(X))
-        X = blank._taken(X, options, items)
+        X = blank._converted(X, options, items)
         check_lengths(X, labels)
         shape = item_shape(X)
         n_features = None if is_source(X) or X.ndim != 2 else int(X.shape[1])
@@ -115,7 +115,7 @@ class ItemReader:
 
     def matching(self, X: Any, options: FitOptions, items: Sequence[str] | None = None) -> Any:
         """Return new items made ready and checked, not yet read."""
-        X = self._taken(self._in_order(known_items(X)), options, items)
+        X = self._converted(self._in_order(known_items(X)), options, items)
         self._check_alike(X)
         return X
 
@@ -188,7 +188,7 @@ class ItemReader:
             config.get("tokenizer"),
         )
 
-    def _taken(self, X: Any, options: FitOptions, items: Sequence[str] | None) -> Any:
+    def _converted(self, X: Any, options: FitOptions, items: Sequence[str] | None) -> Any:
         """Return ``X`` as an array, a CSR matrix or a source, checked.
 
         Texts, and paths of pictures, are read as the backbone takes them. ``items`` names them in messages.
@@ -240,15 +240,15 @@ class ItemReader:
         missing = [name for name in names if name not in set(columns)]
         extra = [name for name in columns if name not in set(names)]
         if missing or extra or len(columns) != len(names):
-            lacks = f"X lacks columns {listed(map(repr, missing))}" if missing else ""
-            beside = (
+            lacking = f"X lacks columns {listed(map(repr, missing))}" if missing else ""
+            unknown = (
                 f"X has columns {listed(map(repr, extra))}, which the model was not trained on"
                 if extra
                 else ""
             )
-            twice = "" if missing or extra else "X has columns of the same name"
+            double = "" if missing or extra else "X has columns of the same name"
             raise UserError(
-                f"{'; '.join(filter(None, (lacks, beside, twice)))}: give the columns that it was trained on, "
+                f"{'; '.join(filter(None, (lacking, unknown, double)))}: give the columns that it was trained on, "
                 f"{listed(map(repr, names))}"
             )
         return X[list(names)]
@@ -290,9 +290,11 @@ def _embedder(
         return None
     probe = method(Problem(np.zeros((0, n_labels), np.int8)), options.hyperparameters)
     with torch_seeded(options.seed):
+        # Of any width: the head's class alone is asked for.
         reads_maps = isinstance(probe.head(8), ReadsMaps)
     if reads_maps:
         return None
+    # Seeded again: what the probe drew must not move the backbone's weights.
     with torch_seeded(options.seed):
         return options.new_backbone(shape).requires_grad_(False).eval()
 
@@ -300,9 +302,9 @@ def _embedder(
 def check_bad_items(bad: Sequence[BadItem], n_items: int, policy: str) -> tuple[BadItem, ...]:
     """Return the items to leave out, or refuse to go on."""
     if bad and policy == "stop":
-        more = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
+        others = f" ({len(bad) - 1} others besides)" if len(bad) > 1 else ""
         raise UserError(
-            f"item {bad[0].item}: {bad[0].reason}{more}; mend or remove it, or leave such items out: "
+            f"item {bad[0].item}: {bad[0].reason}{others}; mend or remove it, or leave such items out: "
             "on_bad_item='skip' (--on-bad-item skip)"
         )
     refuse_too_many(bad, n_items)
@@ -389,16 +391,16 @@ def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
         values = list(X)
     except Exception:  # what only claims to be an array
         return None
-    good = [isinstance(value, str | Path | bytes) for value in values]
-    if not values or not (any(good) or (preprocessing is not None and _is_cell(values[0]))):
+    valid = [isinstance(value, str | Path | bytes) for value in values]
+    if not values or not (any(valid) or (preprocessing is not None and _is_cell(values[0]))):
         return None
-    if not all(good):
-        row = good.index(False)
-        mend = "give '' where there is no text, or drop" if reads_text else "give one, or drop"
+    if not all(valid):
+        row = valid.index(False)
+        advice = "give '' where there is no text, or drop" if reads_text else "give one, or drop"
         kinds = {TextPreprocessing: "text", ImagePreprocessing: "path"}
-        what = kinds.get(type(preprocessing), "text or path")
+        noun = kinds.get(type(preprocessing), "text or path")
         raise UserError(
-            f"X: row {row} (counted from 0) is {shown(values[row])}, which is no {what}: {mend} the row"
+            f"X: row {row} (counted from 0) is {shown(values[row])}, which is no {noun}: {advice} the row"
         )
     if reads_text and any(isinstance(value, bytes) for value in values):
         raise UserError(

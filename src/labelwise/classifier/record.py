@@ -182,12 +182,12 @@ def check_record(record: Mapping[str, Any], path: str | Path) -> None:
             _Architecture.model_validate(model.architecture)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "architecture"
+        entry = ".".join(str(part) for part in first["loc"]) or "architecture"
         if first["type"] == "missing":
             raise UserError(
-                f"the model.json in {path} has no entry {where!r:.200}: copy the model again"
+                f"the model.json in {path} has no entry {entry!r:.200}: copy the model again"
             ) from None
-        raise wrong_entry(path, where, f"{first['msg'].replace('Input should be', 'it should be')}") from None
+        raise wrong_entry(path, entry, f"{first['msg'].replace('Input should be', 'it should be')}") from None
     _check_backbone(model, path)
     _check_sizes(model, path)
 
@@ -198,8 +198,8 @@ def check_evaluation(record: Any, path: str | Path) -> None:
         table = _Evaluation.model_validate(record).per_label.model_dump()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{path} holds no figures: entry {where!r:.200}: {first['msg']:.300}") from None
+        entry = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{path} holds no figures: entry {entry!r:.200}: {first['msg']:.300}") from None
     if len({len(column) for column in table.values()}) != 1:
         raise UserError(f"{path} holds no figures: its columns per label have different lengths")
 
@@ -224,8 +224,8 @@ def _check_backbone(model: _Model, path: str | Path) -> None:
 def _check_sizes(model: _Model, path: str | Path) -> None:
     """Compare the lengths of what goes with labels and features."""
     names = model.label_names
-    if twice := repeated(names):
-        raise wrong_entry(path, "label_names", f"{listed(map(repr, twice), 2)} stands there twice")
+    if doubles := repeated(names):
+        raise wrong_entry(path, "label_names", f"{listed(map(repr, doubles), 2)} stands there twice")
     of_labels: dict[str, Sequence[Any] | None] = {
         "prior": model.prior,
         "rule.values": _list(model.rule, "values"),
@@ -250,6 +250,7 @@ def _check_sizes(model: _Model, path: str | Path) -> None:
     facts = model.labels
     counts = zip(facts.positives, facts.negatives, facts.unknown, strict=True)
     rows = facts.rows_fully_known + facts.rows_partly_known + facts.rows_unknown
+    # The kinds of rows sum to the items, and so do each label's three counts.
     if {facts.n_items, rows, *map(sum, counts)} != {facts.n_items} or facts.n_labels != len(names):
         raise wrong_entry(
             path, "labels", f"its counts are not those of {facts.n_items} items, {len(names)} labels"

@@ -1,4 +1,4 @@
-"""One training run: its training set, its problem, its model."""
+"""Training sets, and the training run that makes a model of one."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Unseen:
 
 @dataclass(frozen=True, eq=False)
 class ValidationResult:
-    """What held-out rows say.
+    """Result of validation on held-out rows.
 
     Attributes:
         epochs: How many to train, None for all.
@@ -74,7 +74,7 @@ class ValidationResult:
 
 @dataclass(frozen=True, eq=False)
 class TrainingSet:
-    """What a run learns from.
+    """Items and labels that a run learns from.
 
     Attributes:
         reader: How the items were read.
@@ -90,7 +90,7 @@ class TrainingSet:
     reader: ItemReader
     X: Any
     labels: Annotations
-    whole: Summary
+    full_summary: Summary
     prior: np.ndarray | None
     items: Sequence[str] | None = None
     truth: np.ndarray | None = None
@@ -123,7 +123,7 @@ class TrainingSet:
         return replace(self, X=take(self.X, index), labels=labels, items=items, truth=truth)
 
     def problem(self, options: FitOptions, method: type[Method]) -> Problem:
-        """Return what the method may know of these labels."""
+        """Return these labels as the problem that a method may know."""
         facts = describe(self.labels)
         # The prior of a selection run must not have seen the rows held out from it.
         prior = resolve_prior(None, facts) if options.prior is None else None
@@ -153,8 +153,8 @@ def read_labels(
     if true_labels is not None:
         truth = options.annotations(true_labels, labels.label_names).matrix
         if truth.shape != labels.matrix.shape:
-            whose = "give" if options.method is None else f"method {options.method!r} needs"
-            raise UserError(f"true_labels has shape {truth.shape}: {whose} that of Y, {labels.matrix.shape}")
+            demand = "give" if options.method is None else f"method {options.method!r} needs"
+            raise UserError(f"true_labels has shape {truth.shape}: {demand} that of Y, {labels.matrix.shape}")
     return labels, None if items is None else as_ids(items, len(labels.matrix)), truth
 
 
@@ -203,7 +203,7 @@ def train(
     reached = partial(
         FittedModel,
         method=method,
-        labels=training_set.whole,
+        labels=training_set.full_summary,
         prior=training_set.prior,
         input_shape=tuple(source.shape),
         scaling=input_scaling,
@@ -211,7 +211,7 @@ def train(
         budget=asdict(method.budget),
     )
 
-    def tell(run: engine.Run) -> None:
+    def report_epoch(run: engine.Run) -> None:
         if on_epoch is not None:
             history = run.history.records
             on_epoch(reached(network=run.evaluated, history=history), len(history))
@@ -224,12 +224,12 @@ def train(
             options.settings(part, chooses=held_out is not None),
             criterion=_criterion(options, held_out, input_scaling),
             solution=solution,
-            label_weights=label_weights(options.label_weights, training_set.whole),
+            label_weights=label_weights(options.label_weights, training_set.full_summary),
             fingerprint=fingerprint(options.identity, X, problem.labels, problem.true_labels, part),
             progress=bar,
             stop_after=after.epochs,
             items=training_set.items,
-            on_epoch=tell,
+            on_epoch=report_epoch,
         )
     return reached(network=result.network, history=result.history, best_epoch=result.best_epoch)
 
@@ -262,13 +262,14 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
 def _criterion(
     options: FitOptions, held_out: ValidationSet | None, scaling: InputScaling | None
 ) -> engine.Criterion | None:
-    """Return how well a network ranks the held-out items, as a function.
+    """Return a function that scores a network on the held-out items.
 
     None without any, and where their labels cannot tell.
     """
     if held_out is None:
         return None
     source, labels = scaled_source(held_out.X, scaling), held_out.labels
+    # Asked before the training, since no later score could be computed either.
     try:
         metrics.ranking_score(labels, np.zeros(labels.shape), warn=False)
     except UserError as error:
@@ -309,6 +310,7 @@ def _feed(digest: Any, value: Any) -> None:
     if isinstance(value, Mapping):
         value = sorted(((str(k), v) for k, v in value.items()), key=lambda pair: pair[0])
     if isinstance(value, list | tuple):
+        # The length, so that lists side by side differ from one list of both.
         digest.update(f"[{len(value)}".encode())
         for item in value:
             _feed(digest, item)
@@ -316,6 +318,7 @@ def _feed(digest: Any, value: Any) -> None:
         array = np.asarray(value)
         digest.update(str((array.shape, array.dtype)).encode())
         digest.update(np.ascontiguousarray(array).tobytes())
+    # The bytes of an array of objects are addresses, which differ from run to run.
     elif hasattr(value, "__array__"):
         _feed(digest, np.asarray(value).tolist())
     else:
@@ -347,6 +350,7 @@ def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
         if identified is None:
             return expected_prior(summary.positives, float(values), summary.n_items)
         shares = np.nan_to_num(identified, nan=0.0)
+        # No share may be above 1, so the sum can stay below the cardinality.
         return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
     if values.shape != (summary.n_labels,):
         raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")

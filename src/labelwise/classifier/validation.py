@@ -44,7 +44,7 @@ class ValidationPlan:
 
     @classmethod
     def of(cls, options: FitOptions, training_set: TrainingSet, method: type[Method]) -> Self:
-        """Return which rows will judge a fit, before any training."""
+        """Choose the rows that will evaluate a fit, before any training."""
         labels, pair = training_set.labels.matrix, _given_pair(options, training_set)
         # Scores of rows left out one by one are had where the closed form is that of features that stay.
         closed = method.spec.passes == 0 and training_set.reader.fixed_features(options)
@@ -70,7 +70,7 @@ class ValidationPlan:
 def validate(
     options: FitOptions, training_set: TrainingSet, method: type[Method], plan: ValidationPlan
 ) -> ValidationResult:
-    """Train without the held-out rows, and return what those say.
+    """Train without the held-out rows, and evaluate on those.
 
     The result is empty where ``plan`` holds none out.
     """
@@ -90,7 +90,7 @@ def validate(
 
 
 def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationResult:
-    """Return what held-out rows say of a model.
+    """Return the validation result of a model.
 
     Without them, it is what a closed form says of its own rows, each left out in turn. So too where ``held_out``
     shows no label in both classes, which says nothing of thresholds.
@@ -145,6 +145,7 @@ def hold_out(
         raise UserError(f"validation={validation}: give a fraction between 0 and 1, a pair (X, Y) or None")
     _, held_out = split(labels[rows], [1 - fraction, fraction], seed=seed)
     held_out = rows[held_out]
+    # Rows that cannot be judged stay in the training.
     train_rows = np.setdiff1d(np.arange(len(labels)), held_out)
     if not (labels[train_rows] == 1).any():
         raise UserError(f"validation={validation} holds out every known positive: give a smaller fraction")

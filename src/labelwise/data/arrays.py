@@ -142,7 +142,7 @@ def _rms(rows: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.sqrt(squares)
 
 
-_ROWS_AT_ONCE = 65_536
+_ROWS_PER_BLOCK = 65_536
 
 
 def check_sparse(X: Any) -> None:
@@ -215,8 +215,8 @@ def check_finite(array: NDArray[np.float32]) -> None:
     Raise a ``UserError`` that names the rows.
     """
     wrong = []
-    for start in range(0, len(array), _ROWS_AT_ONCE):
-        part = array[start : start + _ROWS_AT_ONCE].reshape(len(array[start : start + _ROWS_AT_ONCE]), -1)
+    for start in range(0, len(array), _ROWS_PER_BLOCK):
+        part = array[start : start + _ROWS_PER_BLOCK].reshape(len(array[start : start + _ROWS_PER_BLOCK]), -1)
         # A sum is finite unless an entry is not, or it overflows: rows are looked at only where it is not.
         with np.errstate(over="ignore", invalid="ignore"):
             suspect = np.flatnonzero(~np.isfinite(part.sum(axis=1)))

@@ -169,9 +169,9 @@ def views_of(
     Args:
         wanted: For each view the items' numbers (b,) int64.
     """
-    make_together = Capabilities(source).views
-    if make_together is not None:
-        return make_together(wanted, seed=seed, epoch=epoch)
+    views = Capabilities(source).views
+    if views is not None:
+        return views(wanted, seed=seed, epoch=epoch)
     return {view: source.batch(index, view, seed=seed, epoch=epoch) for view, index in wanted.items()}
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from labelwise.models import Tokenizer
 
-_AT_ONCE = 4096
+_CHUNK = 4096
 
 
 def token_spans(lengths: NDArray[np.int64], tokens: int, most: int | None = None) -> list[slice]:
@@ -161,11 +161,11 @@ class _Encoded:
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
 
     def starts(self) -> NDArray[np.int64]:
-        """Return each text's start among the ids, and the end (n + 1,)."""
+        """Return the texts' starts among all ids, (n + 1,) with the end."""
         if self._ids is None:
             blocks, lengths = [np.empty(0, dtype=np.int32)], [0]
-            for start in range(0, len(self._texts), _AT_ONCE):
-                for ids in self._tokenizer.encode(self._texts[start : start + _AT_ONCE]):
+            for start in range(0, len(self._texts), _CHUNK):
+                for ids in self._tokenizer.encode(self._texts[start : start + _CHUNK]):
                     blocks.append(np.asarray(ids, dtype=np.int32))
                     lengths.append(len(ids))
             self._ids, self._starts = np.concatenate(blocks), np.cumsum(lengths, dtype=np.int64)

@@ -27,7 +27,7 @@ _EARLIER = ("features.npy", "marks.npy", "digests.npy", "meta.json.draft")
 
 @dataclass(frozen=True)
 class CachedFeatures:
-    """One entry of the cache: features of items in one space.
+    """Entry of the cache: features of items in one space.
 
     A space is one backbone, preprocessing and precision.
 
@@ -74,7 +74,7 @@ class FeatureCache:
         self.directory = Path(_default() if directory is None else directory).expanduser() / "features"
 
     def entries(self) -> list[CachedFeatures]:
-        """Return what is cached, the last used first."""
+        """Return the cached entries, the last used first."""
         described = (_described(folder) for folder in self._folders())
         entries = [entry for entry in described if entry is not None]
         return sorted(entries, key=lambda entry: (entry.used, entry.key), reverse=True)
@@ -97,7 +97,7 @@ class FeatureCache:
         """
         entries = self.entries()
         chosen = entries if not keys else [_match(key, entries) for key in keys]
-        gone: list[CachedFeatures] = []
+        deleted: list[CachedFeatures] = []
         busy: list[CachedFeatures] = []
         for entry in dict.fromkeys(chosen):
             with ExitStack() as stack:
@@ -108,10 +108,10 @@ class FeatureCache:
                     busy.append(entry)
                     continue
                 if _delete(self.directory / entry.key):
-                    gone.append(entry)
+                    deleted.append(entry)
                 for lock in locks:
                     lock.unlink(missing_ok=True)
-        return gone, busy
+        return deleted, busy
 
     @contextmanager
     def open(
@@ -143,9 +143,9 @@ class FeatureCache:
                 try:
                     self.directory.mkdir(parents=True, exist_ok=True)
                     # Locks of killed passes are free, and nobody else would delete them.
-                    for left in self.directory.glob(f"{space}-*.lock"):
-                        _clear_lock(left)
-                    stack.enter_context(_alone(self.directory / f"{space}-{items}.lock", store, on_wait))
+                    for stale in self.directory.glob(f"{space}-*.lock"):
+                        _clear_lock(stale)
+                    stack.enter_context(_one_pass(self.directory / f"{space}-{items}.lock", store, on_wait))
                 except OSError as error:
                     store.give_up(error)
             yield store
@@ -175,8 +175,8 @@ class FeatureCache:
 def _default() -> str:
     if named := os.environ.get("LABELWISE_CACHE"):
         return named
-    home = os.environ.get("XDG_CACHE_HOME")
-    return str((Path(home) if home else Path.home() / ".cache") / "labelwise")
+    cache_home = os.environ.get("XDG_CACHE_HOME")
+    return str((Path(cache_home) if cache_home else Path.home() / ".cache") / "labelwise")
 
 
 def _now() -> str:
@@ -184,7 +184,7 @@ def _now() -> str:
 
 
 @contextmanager
-def _alone(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iterator[None]:
+def _one_pass(lock: Path, store: Store, on_wait: Callable[[], None] | None) -> Iterator[None]:
     """Hold a pass's lock, and read what its last holder stored."""
     waited = False
 

@@ -1,4 +1,4 @@
-"""One pass of a backbone over all items."""
+"""Pass of a backbone over all items."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Embedded(NamedTuple):
     bad: list[BadItem]
 
 
-class Done(NamedTuple):
+class BatchFeatures(NamedTuple):
     """A batch's items, their features, and those that are unusable."""
 
     rows: NDArray[np.int64]
@@ -134,7 +134,7 @@ def embed(
 
 
 class _Pass:
-    """One pass over the items that are still to be computed."""
+    """Pass over the items that are still to be computed."""
 
     def __init__(
         self,
@@ -186,23 +186,23 @@ class _Pass:
             self.progress.stage("embed", len(batches), 0)
         workers, threads = self._workers(len(batches))
         sessions = [self._session(module) for module in copies(self.backbone, workers, self.device)]
-        for done in stream(batches, sessions, threads):
-            self._note(done.bad)
-            if done.features is not None:
-                self._check(done)
-                yield done.rows, done.features
+        for result in stream(batches, sessions, threads):
+            self._note(result.bad)
+            if result.features is not None:
+                self._check(result)
+                yield result.rows, result.features
             if self.progress is not None:
-                self.progress.step(len(done.rows) + len(done.bad), float("nan"))
+                self.progress.step(len(result.rows) + len(result.bad), float("nan"))
 
     def _batches(self, rows: NDArray[np.int64]) -> list[Batch]:
-        where = self._where()
+        kind = self._device_kind()
         lengths = self.offers.lengths
         if lengths is None:
-            return in_order(rows, self.batch_size or ITEMS[where])
+            return in_order(rows, self.batch_size or ITEMS[kind])
         lengths, longest = np.asarray(lengths)[rows], self._longest()
         if longest is None:
-            return bucketed(rows, lengths, TOKENS[where], self.batch_size)
-        return shaped(rows, lengths, longest, TOKENS[where], self.batch_size)
+            return bucketed(rows, lengths, TOKENS[kind], self.batch_size)
+        return shaped(rows, lengths, longest, TOKENS[kind], self.batch_size)
 
     def _longest(self) -> int | None:
         """Return the most tokens that a text may be padded to.
@@ -212,7 +212,7 @@ class _Pass:
         longest: int | None = getattr(self.tokenizer.preprocessing, "max_length", None)
         return longest if isinstance(self.tokenizer.pad_id, int) else None
 
-    def _where(self) -> str:
+    def _device_kind(self) -> str:
         return self.device.type if self.device.type == "cpu" else "other"
 
     def _workers(self, batches: int) -> tuple[int, int]:
@@ -224,31 +224,31 @@ class _Pass:
         """
         on_cpu = self.device.type == "cpu"
         cores = torch.get_num_threads() if on_cpu else min(os.cpu_count() or 1, 4)
-        workers = max(1, min(cores, _MOST_WORKERS[self._where()], batches))
+        workers = max(1, min(cores, _MOST_WORKERS[self._device_kind()], batches))
         return workers, 1 if on_cpu else max(1, cores // workers)
 
     @contextmanager
-    def _session(self, module: nn.Module) -> Iterator[Callable[[Batch], Done]]:
+    def _session(self, module: nn.Module) -> Iterator[Callable[[Batch], BatchFeatures]]:
         half = self.precision == "bf16"
         # Not inference_mode: under it, autocast casts the weights anew for every batch.
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             yield lambda job: self._work(module, job)
 
-    def _work(self, module: nn.Module, job: Batch) -> Done:
+    def _work(self, module: nn.Module, job: Batch) -> BatchFeatures:
         rows, batch, bad = self._load(job.rows)
         if batch is None:
-            return Done(rows, None, bad)
+            return BatchFeatures(rows, None, bad)
         # Bad items, or the end of the list, leave a batch smaller: filled up, it has the shape of any other.
         batch = self._filled(batch, job)
         if batch.ndim == 4:
             batch = batch.contiguous(memory_format=torch.channels_last)
         out = module(batch.to(self.device, non_blocking=True))
         if not isinstance(out, torch.Tensor) or out.ndim != 2 or len(out) != len(batch):
-            got = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
+            returned = tuple(out.shape) if isinstance(out, torch.Tensor) else type(out).__name__
             raise UserError(
-                f"the backbone returned {got} for {len(batch)} items: it must return a tensor (B, D)"
+                f"the backbone returned {returned} for {len(batch)} items: it must return a tensor (B, D)"
             )
-        return Done(rows, out[: len(rows)].float().cpu().numpy(), bad)
+        return BatchFeatures(rows, out[: len(rows)].float().cpu().numpy(), bad)
 
     def _filled(self, batch: torch.Tensor, job: Batch) -> torch.Tensor:
         """Return the batch in the shape that it is computed in.
@@ -295,11 +295,11 @@ class _Pass:
         if bad:
             refuse_too_many(self.bad, len(self.source))
 
-    def _check(self, done: Done) -> None:
-        assert done.features is not None
-        wrong = ~np.isfinite(done.features).all(1)
+    def _check(self, result: BatchFeatures) -> None:
+        assert result.features is not None
+        wrong = ~np.isfinite(result.features).all(1)
         if wrong.any():
-            row = int(done.rows[wrong][0])
+            row = int(result.rows[wrong][0])
             raise UserError(
                 f"the backbone's features of item {_name(self.source, row)[:80]!r} (row {row}, counted from 0) are not"
                 " finite: check its weights" + (", or use precision='32'" if self.precision != "32" else "")
@@ -322,7 +322,7 @@ def _record(preprocessing: Any) -> Any:
 
 
 def _source_record(source: Source) -> dict[str, Any]:
-    """Return what decides the backbone's view of items besides their content."""
+    """Return the facts that decide a batch besides the items' content."""
     offers = Capabilities(source)
     tokenizer = TokenizerParts(offers.tokenizer)
     definition = "" if tokenizer.definition is None else tokenizer.definition()

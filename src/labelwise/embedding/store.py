@@ -73,7 +73,7 @@ class Store:
         self._known = (digests != _BLANK).any(1)
         self._first = _firsts(self._names, self._known)
         self._missing = self._first == np.arange(len(digests))
-        self._seen, self._met = 0, dict[bytes, tuple[int, int]]()
+        self._n_read, self._others = 0, dict[bytes, tuple[int, int]]()
         self.look()
 
     @property
@@ -113,7 +113,7 @@ class Store:
                 self._note_damage("one of its files is gone, and all of it")
         except OSError as error:
             self.notes.append(
-                f"the feature cache cannot be read {_where(error)}: what it holds is computed anew"
+                f"the feature cache cannot be read {_place(error)}: what it holds is computed anew"
             )
         if self._damaged:
             self._note_damage(f"{self._damaged:,} of its rows are damaged, and")
@@ -133,7 +133,7 @@ class Store:
         """Keep nothing more, and say why."""
         self._writable = False
         self.notes.append(
-            f"the feature cache cannot be written {_where(error)}: this run goes on, and keeps no more features; free"
+            f"the feature cache cannot be written {_place(error)}: this run goes on, and keeps no more features; free"
             " some space, or name another folder by the environment variable LABELWISE_CACHE"
         )
 
@@ -151,7 +151,7 @@ class Store:
 
     def _begin(self, width: int) -> NDArray[np.float32]:
         if self.features is None:
-            self.features = _room((len(self.digests), width), self.folder.parent)
+            self.features = _allocated((len(self.digests), width), self.folder.parent)
         elif self.features.shape[1] != width:
             raise UserError(
                 f"the backbone gives {width} features, and the cache holds {self.features.shape[1]} of the same items:"
@@ -169,7 +169,7 @@ class Store:
         rows = rows[np.argsort(self._names[rows])]
         names = self._names[rows]
         places, marks = np.full(len(self.digests), -1), np.zeros(len(self.digests), np.uint64)
-        self._seen = count
+        self._n_read = count
         if not len(names):
             return places, marks
         for start in range(0, count, _RECORDS):
@@ -218,8 +218,8 @@ class Store:
             ):
                 # Under the lock: the end of the files is where the next row goes, and others move it.
                 count = _count(items, stored, width)
-                new_records = _records(items, min(self._seen, count), count)
-                rows, from_others = self._taken_over(stored, index, rows, new_records, count)
+                new_records = _records(items, min(self._n_read, count), count)
+                rows, from_others = self._reuse_stored(stored, index, rows, new_records, count)
                 new = np.flatnonzero(self._known[index] & ~from_others)
                 stored_rows = np.ascontiguousarray(rows[new], "<f4")
                 records = np.empty(len(new), _RECORD)
@@ -229,10 +229,10 @@ class Store:
                 # overwrites. Nothing is flushed to disk: what a power cut spoils fails its checksum.
                 _write(self.folder / "rows.bin", stored, count * width * 4, stored_rows.tobytes())
                 _write(self.folder / "items.bin", items, count * _RECORD.itemsize, records.tobytes())
-        self._seen = count + len(new)
+        self._n_read = count + len(new)
         return rows
 
-    def _taken_over(
+    def _reuse_stored(
         self,
         stored: FileIO,
         index: NDArray[np.int64],
@@ -248,11 +248,11 @@ class Store:
             pending = np.isin(new_records["digest"], self._names[self._missing])
             for at in np.flatnonzero(pending).tolist():
                 place = count - len(new_records) + at
-                self._met[bytes(new_records["digest"][at])] = (place, int(new_records["mark"][at]))
+                self._others[bytes(new_records["digest"][at])] = (place, int(new_records["mark"][at]))
         from_others = np.zeros(len(index), bool)
-        for k, name in enumerate(self._names[index].tolist() if self._met else ()):
-            if name in self._met:
-                place, mark = self._met.pop(name)
+        for k, name in enumerate(self._names[index].tolist() if self._others else ()):
+            if name in self._others:
+                place, mark = self._others.pop(name)
                 row = _rows(stored, np.array([place]), rows.shape[1])
                 if self._marks(index[k : k + 1], row)[0] == mark:
                     rows[k], from_others[k] = row[0], True
@@ -271,7 +271,7 @@ class Store:
         # Deleted and not cut short: a process that is reading them goes on doing so.
         for name in FILES[1:]:
             (self.folder / name).unlink(missing_ok=True)
-        self._seen = 0
+        self._n_read = 0
         record = {**self.meta, "format": FORMAT, "key": self.folder.name, "features": width}
         _files.write(self.folder / "meta.json", json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
@@ -378,7 +378,7 @@ def _firsts(names: NDArray[np.bytes_], known: NDArray[np.bool_]) -> NDArray[np.i
     return first
 
 
-def _room(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
+def _allocated(shape: tuple[int, int], folder: Path) -> NDArray[np.float32]:
     """Return zeros, in a file without a name where they are many.
 
     The disk must have room for it.
@@ -400,6 +400,6 @@ def _spans(n: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS, n))
 
 
-def _where(error: OSError) -> str:
+def _place(error: OSError) -> str:
     place = f"at {error.filename} " if error.filename else ""
     return f"{place}({error.strerror or error})"

@@ -38,8 +38,8 @@ def make_batches(
     if not present:
         named = " or ".join(mixture)
         raise UserError(f"no training item is {named}: this method has nothing to train on; see describe(Y)")
-    whole, taken = sum(mixture.values()), sum(present.values())
-    sizes = {name: max(1, round(count * whole / taken)) for name, count in present.items()}
+    total, filled = sum(mixture.values()), sum(present.values())
+    sizes = {name: max(1, round(count * total / filled)) for name, count in present.items()}
     *cycled, pacer = sizes
     order = _cycle(groups[pacer], len(groups[pacer]), seed, stage, epoch, pacer)
     n_batches = -(-len(order) // sizes[pacer])

@@ -91,7 +91,7 @@ def train(
             stop = stop_requested() and run.between_updates
             run.save_if_due(force=stop)
             if stop:
-                raise Interrupted(_farewell(run))
+                raise Interrupted(_stop_message(run))
 
         restored = run.restore()
         angles = AngleMonitor(run.network, run.method, source, run.labels, settings.seed)
@@ -103,7 +103,7 @@ def train(
                 with run.torch_seeded("fit"):
                     method.fit(run.pool("raw"))
                 pause()
-            while run.epoch < run.stage.epochs and not _done(run, stop_after):
+            while run.epoch < run.stage.epochs and not _should_stop(run, stop_after):
                 began = time.perf_counter()
                 # A checkpoint inside an epoch holds the item state that the epoch's refresh made.
                 if run.stage.refresh and run.step == 0:
@@ -122,7 +122,7 @@ def train(
                 if on_epoch is not None:
                     on_epoch(run)
                 pause()
-            if run.stage_index + 1 == len(run.plan) or _done(run, stop_after):
+            if run.stage_index + 1 == len(run.plan) or _should_stop(run, stop_after):
                 break
             run.next_stage()
         run.save(finished=True)
@@ -130,7 +130,7 @@ def train(
     return _finish(run)
 
 
-def _done(run: Run, stop_after: int | None) -> bool:
+def _should_stop(run: Run, stop_after: int | None) -> bool:
     """Whether patience is at its end, or ``stop_after`` epochs are done.
 
     Patience counts in the last stage only.
@@ -159,24 +159,24 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 
     A second one acts at once.
     """
-    asked = threading.Event()
+    requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield requested.is_set
         return
     previous = signal.getsignal(signal.SIGINT)
 
-    def ask(number: int, frame: Any) -> None:
-        asked.set()
+    def request(number: int, frame: Any) -> None:
+        requested.set()
         signal.signal(signal.SIGINT, previous)
 
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, request)
     try:
-        yield asked.is_set
+        yield requested.is_set
     finally:
         signal.signal(signal.SIGINT, previous)
 
 
-def _farewell(run: Run) -> str:
+def _stop_message(run: Run) -> str:
     where = f"stage {run.stage.name!r}, epoch {run.epoch + 1}, step {run.step}"
     if run.settings.directory is None:
         return f"stopped at {where}; nothing was saved, because the run has no directory"

@@ -75,7 +75,7 @@ class Run(RunState):
         )
         self._batches: tuple[tuple[int, int], list[dict[str, np.ndarray]]] | None = None
         self._items_saved: tuple[int, str | None] | None = None
-        self._seen = np.empty(0, np.int64)
+        self._rows = np.empty(0, np.int64)
         self._updated = False
         self._saved_at = time.monotonic()
         self._check()
@@ -362,7 +362,7 @@ class Run(RunState):
     def take_step(self, members: Mapping[str, np.ndarray]) -> None:
         """Let the method step on a batch, then move the average."""
         batch = self.batch(members)
-        self._seen = batch.index.numpy()
+        self._rows = batch.index.numpy()
         try:
             with self.torch_seeded("step"):
                 value = self.method.step(batch, self)
@@ -394,9 +394,9 @@ class Run(RunState):
         bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
         views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
         fault = (
-            np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(self._seen), np.bool_)
+            np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(self._rows), np.bool_)
         )
-        index = self._seen[fault] if fault.any() else self._seen
+        index = self._rows[fault] if fault.any() else self._rows
         names = [self.items[i] for i in index] if self.items is not None else index.tolist()
         advice = "lower learning_rate"
         if any(view.any() for view in views.values()):

@@ -41,7 +41,7 @@ class AngleMoments(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BalancingLines:
-    """Coefficients of the balancing lines psi = a theta + b, (K,) each.
+    """Coefficients (K,) of the balancing lines psi = a theta + b.
 
     They are what the losses need of angle moments.
 
@@ -55,7 +55,7 @@ class BalancingLines:
 
 
 def balancing_lines(angles: AngleMoments | BalancingLines, like: Tensor) -> BalancingLines:
-    """Return the balancing lines psi = a theta + b of both signs.
+    """Return both signs' balancing lines psi = a theta + b.
 
     They are in the device and dtype of ``like`` (B, K), which are cosines or angles.
     """

@@ -61,7 +61,7 @@ def mark_codes(value: Tensor, y: Tensor | None) -> None:
 
 
 def _no_code(y: Tensor) -> Tensor:
-    """Return the entries of ``y`` that are neither -1 nor in [0, 1].
+    """Mark entries of ``y`` that are neither -1 nor in [0, 1].
 
     NaN is one of them.
     """

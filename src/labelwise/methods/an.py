@@ -24,7 +24,7 @@ class AssumeNegative(Method):
     )
 
     def plan(self) -> list[Stage]:
-        """One stage over all items.
+        """Return one stage over all items.
 
         A row without labels is read as a row without positives.
         """

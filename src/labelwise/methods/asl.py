@@ -11,7 +11,7 @@ from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperpa
 
 
 class Asymmetric(NegativeByAssumption):
-    """Focal loss with an exponent for each sign, and easy negatives cut off.
+    """Focal loss, an exponent for each sign, easy negatives cut off.
 
     It is -(1 - p)^gamma_positive log p on relevant entries, and -m^gamma_negative log(1 - m), m = max(p - clip, 0), on
     others.

@@ -54,7 +54,7 @@ class Optimiser:
 
 @dataclass(frozen=True)
 class Stage:
-    """One stage of a plan.
+    """Stage of a plan.
 
     Attributes:
         name: of the stage, as checkpoints and logs have it.
@@ -83,7 +83,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Problem:
-    """Labels that a method trains on, and what it may know of them.
+    """Labels that a method trains on, with facts that it may know.
 
     At inference only ``n_labels``, ``tune`` and ``head_start`` matter, and ``labels`` has no rows.
 

@@ -41,7 +41,7 @@ class TrueNegatives(Method):
     )
 
     def plan(self) -> list[Stage]:
-        """One stage over all items: negatives are known in each."""
+        """Return one stage over all items: negatives are known in each."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     @cached_property

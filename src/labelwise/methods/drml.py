@@ -155,7 +155,7 @@ class DualRelationLearning(Method):
         )
 
     def plan(self) -> list[Stage]:
-        """One stage with the four steps' optimisers."""
+        """Return one stage with the four steps' optimisers."""
         groups, size = self.problem.groups, self.budget.batch_size
         share = len(groups["complete"]) / max(self.problem.n_items, 1)
         complete = max(1, round(max(share, 1 / 4) * size))

@@ -67,7 +67,7 @@ class EntropyMaximizationWithNegatives(Method):
     )
 
     def plan(self) -> list[Stage]:
-        """One stage with a refresh before every epoch."""
+        """Return one stage with a refresh before every epoch."""
         return [self.stage("train", self.budget.epochs, refresh=True)]
 
     def slots(self) -> dict[str, targets.Slot]:

@@ -45,7 +45,7 @@ class EntropyMinimization(Method):
     )
 
     def plan(self) -> list[Stage]:
-        """One stage over all items: entropy needs no label."""
+        """Return one stage over all items: entropy needs no label."""
         return [self.stage("train", self.budget.epochs, mixture={"all": self.budget.batch_size})]
 
     def start_labels(self) -> np.ndarray:

@@ -116,7 +116,7 @@ class MutualLabelEnhancement(Method):
         return LabelQueries(n_features, self.problem.n_labels, width=width, latent=width)
 
     def plan(self) -> list[Stage]:
-        """One stage over all rows, with a refresh before every epoch."""
+        """Return one stage over all rows, with a refresh every epoch."""
         groups, size = self.problem.groups, self.budget.batch_size
         mixture = {"all": size}
         if self.problem.assumed_negative_group != "all":

@@ -54,9 +54,9 @@ def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
         values = values.float()  # a sum in half precision would overflow
     weights = torch.ones_like(values) if weights is None else weights.to(values).expand_as(values)
     weighted, count = values * weights, weights.sum()
-    total, whole = batch_sum(torch.stack([weighted.sum(), count]).unsqueeze(0), 0)
+    total, total_weight = batch_sum(torch.stack([weighted.sum(), count]).unsqueeze(0), 0)
     # No entry may have a weight: the mean is then 0, with a gradient of 0.
-    mean: Tensor = total / whole.clamp(min=torch.finfo(values.dtype).tiny)
+    mean: Tensor = total / total_weight.clamp(min=torch.finfo(values.dtype).tiny)
     return mean
 
 

@@ -179,6 +179,7 @@ def as_logits(scores: Scores, kind: Input, label_names: Sequence[str] | None = N
             f"scores holds {x[row, k]:g} at row {row}, {label_name(label_names, k)}, which is no probability:"
             ' give values in [0, 1], or fit with input="logit"'
         )
+    # Clipped, since 0 and 1 have no finite logit; log1p keeps the digits of a small probability.
     np.clip(x, _CLIP, 1 - _CLIP, out=x)
     return cast(Floats, np.log(x) - np.log1p(-x))
 
@@ -281,9 +282,9 @@ def reliability(Y: ArrayLike, p: ArrayLike, bins: int = 10, **meanings: Unpack[M
     if p_known.min() < 0 or p_known.max() > 1:
         row, k = np.argwhere(known & ((s < 0) | (s > 1)))[0]
         raise UserError(f"p holds {s[row, k]:g} at row {row}, label {k}: give probabilities in [0, 1]")
-    if (alone := positives_alone(labels)).any():
+    if (without_negatives := positives_alone(labels)).any():
         check_negatives(labels, "Y")
-        known &= ~alone
+        known &= ~without_negatives
         y, p_known = labels[known], s[known].astype(np.float64)
     edges = np.linspace(0, 1, bins + 1)
     bin_of = np.clip(np.searchsorted(edges, p_known, "right") - 1, 0, bins - 1)

@@ -370,4 +370,5 @@ def _add_rule_metrics(
     hits, sizes = hits[measured], sizes[measured]
     figures["micro_f1"] = float(2 * hits.sum() / sizes.sum()) if sizes.any() else float("nan")
     figures["macro_f1"] = mean_over_labels(per_label.f1, some, empty_labels)
+    # Wrong entries are predicted plus positive ones, less twice the hits.
     figures["hamming_loss"] = float((sizes - 2 * hits).sum() / known)

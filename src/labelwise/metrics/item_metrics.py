@@ -116,9 +116,11 @@ def _ranked(Y: Labels, scores: Scores) -> tuple[Labels, np.ndarray, np.ndarray]:
     """
     n_labels = Y.shape[1]
     keys = np.where(Y >= 0, -scores, np.inf)
+    # Stable: ties go to the lower label index, which precision and recall at k promise.
     order = np.argsort(keys, axis=1, kind="stable")
     keys, y = np.take_along_axis(keys, order, axis=1), np.take_along_axis(Y, order, axis=1)
     last = np.full(Y.shape, n_labels, dtype=np.int32)
     np.copyto(last[:, :-1], np.arange(1, n_labels, dtype=np.int32), where=keys[:, :-1] != keys[:, 1:])
+    # From the right, so that each label takes the end of its own tie group.
     depth = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
     return y, np.cumsum(y == 1, axis=1, dtype=np.int32), depth

@@ -98,6 +98,7 @@ def cut_best_threshold(c: Cuts) -> float:
     f1 = 2 * c.true_positives / (c.n_positive + c.true_positives + c.false_positives)
     best = int(np.argmax(f1))
     value, lower = float(c.values[best]), float(c.next_lower[best])
+    # Floats side by side have no middle, and at the lower one its own item would be predicted.
     middle = lower + (value - lower) / 2
     return middle if middle > lower else value
 
@@ -248,7 +249,7 @@ def ranking_score(
     return float(np.nanmean(values))
 
 
-def _warn_once(what: str, labels: Labels) -> None:
+def _warn_once(words: str, labels: Labels) -> None:
     """Warn once for each line of a user that asks.
 
     It is the line outside this library and scikit-learn: a search asks many times.
@@ -260,9 +261,9 @@ def _warn_once(what: str, labels: Labels) -> None:
     if place in _warned:
         return
     _warned.add(place)
-    why = "no negative is known" if not (labels == 0).any() else "no label has both classes known"
+    reason = "no negative is known" if not (labels == 0).any() else "no label has both classes known"
     warnings.warn_explicit(
-        f"{why}, so {what}: it compares models if positives are observed at random, and its level is biased",
+        f"{reason}, so {words}: it compares models if positives are observed at random, and its level is biased",
         ObservedAveragePrecisionWarning,
         *place,
     )

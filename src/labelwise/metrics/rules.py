@@ -345,8 +345,8 @@ def highest(scores: Scores, counts: NDArray[np.int64], among: NDArray[np.bool_] 
         s = scores[rows] if among is None else np.where(among[rows], scores[rows], -np.inf)
         count = counts[rows, None]
         # All above the count-th score, then its ties from the left until the count is full.
-        cut = np.take_along_axis(np.sort(s, axis=1), np.clip(width - count, 0, width - 1), axis=1)
-        above, tied = s > cut, s == cut
+        lowest = np.take_along_axis(np.sort(s, axis=1), np.clip(width - count, 0, width - 1), axis=1)
+        above, tied = s > lowest, s == lowest
         missing = count - above.sum(axis=1, keepdims=True)
         chosen[rows] = (above | (tied & (np.cumsum(tied, axis=1) <= missing))) & (count > 0)
     return chosen

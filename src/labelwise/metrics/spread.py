@@ -109,6 +109,7 @@ def _draw(n_items: int, seed: int, replicate: int) -> NDArray[np.int64]:
 
 
 def _quantiles(replicates: Floats, q: float) -> Floats:
+    # Zeros stand where no replicate has a value: nanquantile would warn there.
     undefined = np.isnan(replicates).all(axis=0)
     return np.where(undefined, np.nan, np.nanquantile(np.where(undefined, 0.0, replicates), q, axis=0))
 
@@ -178,6 +179,7 @@ def vdfd(values: ArrayLike, Y: ArrayLike, **meanings: Unpack[Meanings]) -> Float
     def variance(state: int) -> Floats:
         mask = labels == state
         count = mask.sum(axis=0).astype(np.float64)
+        # In two passes: a difference of mean squares would lose the digits of values that differ little.
         mean = np.where(mask, v, 0).sum(axis=0, dtype=np.float64) / np.maximum(count, 1)
         squares = (np.where(mask, v - mean, 0.0) ** 2).sum(axis=0)
         return np.where(count > 1, squares / np.maximum(count - 1, 1), np.nan)

@@ -71,7 +71,7 @@ class LinearHead(nn.Linear):
     def start_from_ridge(
         self, solution: RidgeSolution, *, slope: float | Tensor | None = None, middle: float | Tensor = 0.5
     ) -> None:
-        """Start at logits ``slope (raw - middle)``, with a default slope of 4."""
+        """Start at logits ``slope (raw - middle)``; the default slope is 4."""
         weight, bias = _solved(solution, tuple(self.weight.shape), middle)
         steep = _column(4.0 if slope is None else slope)
         self.weight.copy_(steep * weight)

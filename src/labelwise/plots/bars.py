@@ -52,7 +52,7 @@ class _Rows:
                 write_beside(self.axes, place, text, role)
 
     def above(self, x: float, place: int, text: str, align: str, role: str) -> None:
-        """Write a text above the left (0) or right end (1) of a bar."""
+        """Write a text above a bar's left (0) or right end (1)."""
         self.axes.annotate(
             text,
             (x, place - 0.04),

@@ -99,7 +99,7 @@ def cosine_gradients(data: Data, *, width: float = 900) -> Figure:
 
 
 def prediction_densities(data: Data, *, label: str = "score", width: float = 900) -> Figure:
-    """Draw the densities of one label's scores by sign, a panel a method.
+    """Draw one label's score densities by sign, a panel a method.
 
     EM+APL poster.
 

@@ -115,7 +115,7 @@ def lines(
     among: Sequence[Any] | None = None,
     markers: bool = True,
 ) -> list[Line2D]:
-    """Draw y against x, a line a group in the order of x.
+    """Draw y against x, one line a group, sorted by x.
 
     With a band of one ``error`` to either side.
 

@@ -181,7 +181,7 @@ def sensitivity(data: Data, *, width: float = 680) -> Figure:
 
 
 def theory_curves(data: Data, *, width: float = 900) -> Figure:
-    """Draw both class risks and VCA against M, a line a noise level.
+    """Draw both class risks and VCA against M by noise level.
 
     A row of panels a label share.
 

@@ -1,4 +1,4 @@
-"""The content of a report as plain data, and its sections in order."""
+"""Content of a report as plain data, and its sections in order."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from labelwise.report.sections.use import USE, Use
 
 @dataclass(frozen=True)
 class ReportContent:
-    """The data of a report's sections, each of which may be left out.
+    """Data of a report's sections, each of which may be left out.
 
     The first field of a section names it: its place here is the section's place in the page.
     """

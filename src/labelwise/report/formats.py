@@ -91,6 +91,7 @@ def sentence(text: str) -> str:
 
 def drawings(draw: Callable[..., Any], description: str, name: str) -> list[tuple[str, Markup]]:
     """Return (class, SVG) pairs of a drawing, for wide and narrow pages."""
+    # Text in a drawing does not wrap, so that a phone takes one of its own.
     return [
         (kind, Markup(plots.as_svg(draw(width=width), description, name=f"{name}-{kind}")))
         for kind, width in (("wide", WIDE), ("narrow", NARROW))
@@ -137,6 +138,7 @@ def thumbnail(path: str | Path | bytes) -> str | None:
         image = decode(path)
     except Unusable:
         return None
+    # The long side is bounded as well: a strip of a picture would fill the page's bytes.
     scale = min(1.0, _SIDE / min(image.size), _LONGEST / max(image.size))
     width, height = (max(1, round(scale * side)) for side in image.size)
     file = io.BytesIO()

@@ -47,7 +47,7 @@ class Subject:
 
     @cached_property
     def survey(self) -> Survey | None:
-        """One pass over the training items, None without them.
+        """Pass over the training items, None without them.
 
         Several sections read it.
         """

@@ -118,7 +118,7 @@ def test_a_step_never_touches_rows_outside_its_batch(dense):
 
     def watch(state):
         arrays = {k: v.copy() for k, v in state.state.arrays().items()}
-        states.append((set(state._seen.tolist()), arrays, int(state.method.updates)))
+        states.append((set(state._rows.tolist()), arrays, int(state.method.updates)))
 
     run(on_step=watch, dense=dense)
     assert len(states) == 3 * 16
@@ -132,14 +132,14 @@ def test_a_step_never_touches_rows_outside_its_batch(dense):
 
 def test_estimates_start_near_a_half_where_unknown_and_sure_where_known():
     seen = []
-    labels = run(on_step=lambda s: seen.append((s._seen, s.state["theta"].copy())), estimator_rate=0.0)
+    labels = run(on_step=lambda s: seen.append((s._rows, s.state["theta"].copy())), estimator_rate=0.0)
     q = 1 / (1 + np.exp(-seen[-1][1]))
     np.testing.assert_allclose(q[labels == 1], 0.995, rtol=1e-5)
     unknown = q[labels == -1]
     assert unknown.min() >= 0.4 - 1e-6
     assert unknown.max() <= 0.6 + 1e-6
     assert unknown.std() > 0.04
-    run(on_step=lambda s: seen.append((s._seen, s.state["theta"].copy())), estimator_rate=0.0)
+    run(on_step=lambda s: seen.append((s._rows, s.state["theta"].copy())), estimator_rate=0.0)
     np.testing.assert_array_equal(seen[0][1], seen[-1][1])
 
 

@@ -37,7 +37,7 @@ def read(tree: Tree) -> Dataset:
         class_names = tree.text(listing).split()
         if not class_names:
             raise tree.damaged(listing, "names no class")
-        tree.once(listing, class_names, "classes")
+        tree.check_unique(listing, class_names, "classes")
         if wrong := [name for name in class_names if name not in classes or name in seen]:
             raise tree.damaged(listing, f"classes {listed(wrong)} are unknown or in both parts")
         seen.update(class_names)

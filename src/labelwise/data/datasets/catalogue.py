@@ -18,7 +18,7 @@ Kind = Literal["image", "text", "features"]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One part of a set.
+    """Part of a set.
 
     Its rows are in the order of the owners' files or of the papers' released code.
 
@@ -93,7 +93,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """One set of the catalogue.
+    """Set of the catalogue.
 
     ``sizes`` are items a part, ``layout`` is one line a file or folder, and ``note`` what to know of it.
     """

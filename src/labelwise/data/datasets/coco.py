@@ -48,9 +48,9 @@ def read(tree: Tree) -> Dataset:
         del record
         if not categories or not len(pairs):
             raise tree.damaged(path, "no image has an annotation" if categories else "no categories")
-        tree.once(path, (category for category, _ in categories), "categories")
+        tree.check_unique(path, (category for category, _ in categories), "categories")
         tree.labels(path, [name for _, name in categories])
-        tree.once(path, (item for item, _ in listed), "images")
+        tree.check_unique(path, (item for item, _ in listed), "images")
         files = dict(listed)
         if names and names != tuple(name for _, name in categories):
             raise tree.damaged(path, "its categories are not those of instances_train2014.json")
@@ -67,7 +67,7 @@ def read(tree: Tree) -> Dataset:
                 path, f"an annotation names id {error}, which the file does not list"
             ) from None
         if parts:
-            tree.apart(path, parts["train"].items, ids)
+            tree.check_disjoint(path, parts["train"].items, ids)
         parts[part] = Part(tuple(ids), labels, contents)
     return Dataset("coco2014", "image", names, parts)
 

@@ -37,7 +37,7 @@ def read(tree: Tree) -> Dataset:
     path = root / "attributes" / "image_attribute_labels.txt"
     labels = _labels(tree, path, ids, len(names))
     images = tree.find(*IMAGES, what="CUB_200_2011/images/")
-    tree.once(root / "images.txt", files.values(), "images")
+    tree.check_unique(root / "images.txt", files.values(), "images")
     parts = {}
     for part, mark, word in (("train", "1", "training"), ("test", "0", "test")):
         rows = [row for row, item in enumerate(ids) if trains[item] == mark]

@@ -37,7 +37,7 @@ def why_unreadable(path: Path, error: Exception) -> str:
 
 
 class Tree:
-    """The folder of one set.
+    """Folder of one set.
 
     Everything that is missing or damaged is a ``UserError``.
     """
@@ -70,9 +70,9 @@ class Tree:
 
         It says what was looked for, where, and where its owners publish it.
         """
-        where = f"in {self.directory}" if self.directory.is_dir() else f"in {self.directory}, no such folder"
+        place = f"in {self.directory}" if self.directory.is_dir() else f"in {self.directory}, no such folder"
         return UserError(
-            f"{self.name}: looked for {what} {where}; its owners publish it at {DATASETS[self.name].url}"
+            f"{self.name}: looked for {what} {place}; its owners publish it at {DATASETS[self.name].url}"
             f" ('labelwise datasets {self.name}' shows the layout)"
         )
 
@@ -131,7 +131,7 @@ class Tree:
         ]
         if wrong:
             raise self.damaged(path, f"lines {listed(wrong)} are not a number and a value")
-        self.once(path, (int(pair[0]) for pair in pairs), "numbers")
+        self.check_unique(path, (int(pair[0]) for pair in pairs), "numbers")
         return [(str(int(pair[0])), pair[1].strip()) for pair in pairs]
 
     def numbered(self, path: Path) -> tuple[str, ...]:
@@ -150,7 +150,7 @@ class Tree:
             raise self.damaged(path, "names no label")
         if "" in names:
             raise self.damaged(path, f"line {names.index('') + 1} names no label")
-        self.once(path, names, "labels")
+        self.check_unique(path, names, "labels")
         return tuple(names)
 
     def pictures(self, path: Path, names: Sequence[str], folder: Path) -> list[str]:
@@ -167,12 +167,12 @@ class Tree:
                 raise self.damaged(path, f"item {row}, {name[:80]!r} leads out of {folder}")
         return [str(folder / name) for name in names]
 
-    def once(self, path: Path, values: Iterable[Hashable], what: str) -> None:
+    def check_unique(self, path: Path, values: Iterable[Hashable], what: str) -> None:
         """Refuse a file in which a value comes more than once."""
-        if twice := repeated(values):
-            raise self.damaged(path, f"{what} {listed(twice)} are listed more than once")
+        if doubles := repeated(values):
+            raise self.damaged(path, f"{what} {listed(doubles)} are listed more than once")
 
-    def apart(self, path: Path, train: Iterable[str], test: Iterable[str]) -> None:
+    def check_disjoint(self, path: Path, train: Iterable[str], test: Iterable[str]) -> None:
         """Refuse images that are in both parts."""
         if both := sorted(set(train) & set(test)):
             raise self.damaged(path, f"images {listed(both)} are in both parts")

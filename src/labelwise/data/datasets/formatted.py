@@ -65,7 +65,7 @@ def read(tree: Tree) -> Dataset:
             )
         path = root / f"formatted_{stem}_images.npy"
         items = _words(path, names)
-        contents = tree.pictures(path, [_place(tree.name, item) for item in items], images)
+        contents = tree.pictures(path, [_relative_path(tree.name, item) for item in items], images)
         observed = _observed(tree, root, stem, labels)
         parts[part] = Part(items, labels, contents, observed=observed)
     return Dataset(tree.name, "image", _label_names(tree, n_labels), parts)
@@ -130,7 +130,7 @@ def _words(path: Path, names: NDArray[Any]) -> tuple[str, ...]:
         raise UserError(f"{path}: names are not UTF-8; write them as strings") from None
 
 
-def _place(name: str, item: str) -> str:
+def _relative_path(name: str, item: str) -> str:
     """Return an image's place below the folder of images.
 
     AwA2's names leave the folder of their class out.

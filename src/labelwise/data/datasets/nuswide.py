@@ -35,9 +35,9 @@ def read(tree: Tree) -> Dataset:
                 raise tree.damaged(path, f"{len(column)} labels for {len(items)} images of {listed.name}")
             labels[:, k] = column
         contents = tree.pictures(listed, items, images)
-        tree.once(listed, items, "images")
+        tree.check_unique(listed, items, "images")
         if parts:
-            tree.apart(listed, parts["train"].items, items)
+            tree.check_disjoint(listed, parts["train"].items, items)
         parts[part] = Part(items, labels, contents)
     return Dataset("nuswide", "image", concepts, parts)
 

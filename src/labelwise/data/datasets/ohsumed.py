@@ -59,7 +59,7 @@ def _folders(tree: Tree) -> Dataset:
             labels[row, [column[path.parent.name] for path in places[item]]] = 1
         texts = [_text(tree, places[item]) for item in items]
         parts[part] = Part(items, labels, texts)
-    tree.apart(root, parts["train"].items, parts["test"].items)
+    tree.check_disjoint(root, parts["train"].items, parts["test"].items)
     return Dataset("ohsumed", "text", names, parts)
 
 

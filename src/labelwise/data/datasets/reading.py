@@ -1,4 +1,4 @@
-"""One reader for all sets."""
+"""Reader of all sets."""
 
 from __future__ import annotations
 

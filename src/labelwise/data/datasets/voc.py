@@ -37,7 +37,7 @@ def read(tree: Tree, difficult: str) -> Dataset:
             if ids and words[::2] != ids:
                 raise tree.damaged(path, f"lists other images than {VOC_LABELS[0]}_{suffix}.txt")
             if not ids:
-                tree.once(path, words[::2], "images")
+                tree.check_unique(path, words[::2], "images")
             ids = words[::2]
             columns.append(tree.states(path, words[1::2], (1, 0, -1)))
         marks = np.stack(columns, axis=1)
@@ -46,5 +46,5 @@ def read(tree: Tree, difficult: str) -> Dataset:
         items = tuple(ids[row] for row in order)
         contents = tree.pictures(lists, [f"{item}.jpg" for item in items], images)
         parts[part] = Part(items, labels, contents)
-    tree.apart(lists, parts["train"].items, parts["test"].items)
+    tree.check_disjoint(lists, parts["train"].items, parts["test"].items)
     return Dataset("voc2012", "image", VOC_LABELS, parts)

@@ -38,7 +38,7 @@ Encoders write about ten, and sixty bytes make one more of any size.
 """
 _MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 """A JPEG marker, neither a stuffed byte nor a restart."""
-_LONE, _SCAN, _END = (0x01, 0xD8), 0xDA, 0xD9
+_WITHOUT_LENGTH, _SCAN, _END = (0x01, 0xD8), 0xDA, 0xD9
 
 _ORIENTATION = 0x0112
 _NAMES = "JPEG, PNG, WebP, GIF, BMP and TIFF files"
@@ -218,15 +218,15 @@ def _check_scans(file: IO[bytes], most: int) -> None:
 
     Those past its end do not count.
     """
-    place = file.tell()
+    position = file.tell()
     file.seek(0)
     data = file.read(most)
-    file.seek(place)
+    file.seek(position)
     at, scans = 0, 0
     # Segments are jumped over by their own length, so that a thumbnail's markers within them do not count.
     while (marker := _MARKER.search(data, at)) and (code := marker[1][0]) != _END:
         at = marker.end()
-        if code not in _LONE:
+        if code not in _WITHOUT_LENGTH:
             at += int.from_bytes(data[at : at + 2], "big")
         scans += code == _SCAN
         if scans > _MOST_SCANS:

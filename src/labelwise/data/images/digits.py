@@ -96,20 +96,20 @@ def digits_canvases(
         draw = generator(seed, "digits_canvases", part, i)
         chosen = draw.permutation(10)[: draw.integers(1, most + 1)]
         truth[i, chosen] = 1
-        taken: list[tuple[int, int, int]] = []
+        boxes: list[tuple[int, int, int]] = []
         for digit in chosen:
             scans = by_digit[digit]
             side = int(draw.integers(_SIDES.start, _SIDES.stop))
             scan = sizes[side][scans[draw.integers(len(scans))]]
-            top, left = _place(draw, side, size, taken)
-            taken.append((top, left, side))
+            top, left = _least_overlapping_corner(draw, side, size, boxes)
+            boxes.append((top, left, side))
             spot = images[i, top : top + side, left : left + side]
             np.maximum(spot, scan * np.float32(draw.uniform(0.6, 1.0)), out=spot)
     return np.rint(images * 255).astype(np.uint8), truth, DIGIT_NAMES
 
 
-def _place(
-    draw: np.random.Generator, side: int, size: int, taken: list[tuple[int, int, int]]
+def _least_overlapping_corner(
+    draw: np.random.Generator, side: int, size: int, boxes: list[tuple[int, int, int]]
 ) -> tuple[int, int]:
     """Return the random corner that overlaps the taken boxes least.
 
@@ -117,7 +117,7 @@ def _place(
     """
     corners = draw.integers(0, size - side + 1, size=(30, 2))
     worst = np.zeros(len(corners), dtype=np.int64)
-    for top, left, other in taken:
+    for top, left, other in boxes:
         height = np.minimum(corners[:, 0] + side, top + other) - np.maximum(corners[:, 0], top)
         width = np.minimum(corners[:, 1] + side, left + other) - np.maximum(corners[:, 1], left)
         worst = np.maximum(worst, np.minimum(height, width))

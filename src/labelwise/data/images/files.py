@@ -165,7 +165,7 @@ class ImageFiles:
         self.items = named if items is None else [str(item) for item in items]
         self._paths: list[str | bytes] = sources
         if root is not None:
-            inside = iter(resolve_inside(_names(sources), root, self._where, "root"))
+            inside = iter(resolve_inside(_names(sources), root, self._location, "root"))
             self._paths = [path if isinstance(path, bytes) else next(inside) for path in sources]
         self.preprocessing = preprocessing
         self.strong = strong if isinstance(strong, StrongView) else StrongView(**(strong or {}))
@@ -237,26 +237,26 @@ class ImageFiles:
         import torch
 
         height, width = self.preprocessing.size
-        made: dict[str, NDArray[np.uint8]] = {}
+        batches: dict[str, NDArray[np.uint8]] = {}
         places: dict[int, list[tuple[str, int, bool]]] = {}
         for view, index in wanted.items():
             check_view(view)
             rows = np.asarray(index, dtype=np.int64)
-            made[view] = np.empty((len(rows), height, width, 3), dtype=np.uint8)
+            batches[view] = np.empty((len(rows), height, width, 3), dtype=np.uint8)
             # Drawn for the whole batch at once, since a generator an item takes its time.
             mirrored = self._mirrored(rows, view, seed=seed, epoch=epoch)
             for place, (row, mirror) in enumerate(zip(rows.tolist(), mirrored, strict=True)):
                 places.setdefault(row, []).append((view, place, mirror))
         jobs = list(places.items())
 
-        def make(number: int) -> None:
+        def fill(number: int) -> None:
             row, uses = jobs[number]
             plain = self._resized(self._read(row))
             for view, place, mirror in uses:
-                made[view][place] = self._changed(plain, view, mirror, row, seed, epoch)
+                batches[view][place] = self._changed(plain, view, mirror, row, seed, epoch)
 
-        self._workers.run(make, len(jobs))
-        return {view: torch.from_numpy(batch).permute(0, 3, 1, 2) for view, batch in made.items()}
+        self._workers.run(fill, len(jobs))
+        return {view: torch.from_numpy(batch).permute(0, 3, 1, 2) for view, batch in batches.items()}
 
     def scan(self, progress: Progress | None = None) -> list[BadItem]:
         """Decode every item once, and return those that cannot be used.
@@ -266,7 +266,7 @@ class ImageFiles:
         bad: list[BadItem] = []
         done, one_at_a_time = 0, threading.Lock()
 
-        def look(row: int) -> None:
+        def check(row: int) -> None:
             nonlocal done
             try:
                 self._pixels(row)
@@ -277,7 +277,7 @@ class ImageFiles:
                 if progress is not None:
                     progress(done, len(self))
 
-        self._workers.run(look, len(self))
+        self._workers.run(check, len(self))
         return sorted(bad, key=lambda item: item.row)
 
     def digests(self) -> list[bytes]:
@@ -300,7 +300,7 @@ class ImageFiles:
     def _path(self, row: int) -> str | bytes:
         return self._paths[int(self._rows[row])]
 
-    def _where(self, row: int) -> str:
+    def _location(self, row: int) -> str:
         return f"row {row} (counted from 0)"
 
     def _mirrored(self, rows: NDArray[np.int64], view: str, *, seed: int, epoch: int) -> list[bool]:
@@ -326,11 +326,11 @@ class ImageFiles:
 
         height, width = self.preprocessing.resized(image.height, image.width)
         image = image.resize((width, height), Resampling[self.preprocessing.interpolation.upper()])
-        cut = self.preprocessing.size
-        if (height, width) == cut:
+        size = self.preprocessing.size
+        if (height, width) == size:
             return image
-        top, left = (height - cut[0]) // 2, (width - cut[1]) // 2
-        return image.crop((left, top, left + cut[1], top + cut[0]))
+        top, left = (height - size[0]) // 2, (width - size[1]) // 2
+        return image.crop((left, top, left + size[1], top + size[0]))
 
     def _read(self, row: int) -> Image:
         try:

@@ -106,7 +106,7 @@ def find_pictures(
     base = os.path.realpath(folder)
     inside = base.rstrip(os.sep) + os.sep
     listings: dict[str, _Listing] = {}
-    files, endings, spelt = [], Counter[str](), 0
+    files, endings, other_forms = [], Counter[str](), 0
     for row, path in enumerate(paths):
         if _ADDRESS.match(path) or "\0" in path or not path:
             files.append(path)
@@ -131,7 +131,7 @@ def find_pictures(
             files.append(named)
             continue
         chosen = (same or longer)[0]
-        spelt += not chosen.startswith(name)
+        other_forms += not chosen.startswith(name)
         if longer and not same:
             endings[os.path.splitext(chosen)[1]] += 1
         files.append(os.path.join(os.path.dirname(named), chosen))
@@ -139,9 +139,9 @@ def find_pictures(
     if endings:
         shown = listed(f"{ending} ({count:,})" for ending, count in endings.most_common())
         notes.append(f"the pictures' names have no ending; found by looking in {folder}: {shown}")
-    if spelt:
+    if other_forms:
         notes.append(
-            f"{spelt:,} of the pictures' names are spelt in another form of Unicode than their files"
+            f"{other_forms:,} of the pictures' names are spelt in another form of Unicode than their files"
         )
     return files, notes
 

@@ -18,7 +18,7 @@ from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check
 from labelwise.errors import UserError, listed, shown
 
 _WORDS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
-_SPELT = {"\\t": "\t", "tab": "\t"}
+_DELIMITER_NAMES = {"\\t": "\t", "tab": "\t"}
 _SAMPLE = 1 << 16
 _LINE = re.compile(rb"[^\r\n]+")
 _DECIMAL = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?", re.ASCII)
@@ -174,7 +174,7 @@ def has_delimiter(path: str | Path, delimiter: str) -> bool:
     except UserError:
         # Its reader says what is wrong.
         return False
-    return header is not None and _SPELT.get(delimiter, delimiter).encode() in header.group()
+    return header is not None and _DELIMITER_NAMES.get(delimiter, delimiter).encode() in header.group()
 
 
 def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:
@@ -297,16 +297,16 @@ def _ragged(scan: _Scan, line: int, fields: int) -> str:
     )
 
 
-def _delimiter(path: Path, data: bytes, usual: str, asked: str | None, notes: list[str]) -> str:
+def _delimiter(path: Path, data: bytes, usual: str, requested: str | None, notes: list[str]) -> str:
     """Return the delimiter asked for, or that the first lines show.
 
     A note tells of one that is not ``usual``.
     """
-    if asked is not None:
-        delimiter = _SPELT.get(asked, asked) if isinstance(asked, str) else ""
+    if requested is not None:
+        delimiter = _DELIMITER_NAMES.get(requested, requested) if isinstance(requested, str) else ""
         if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0' or delimiter.isalnum():
             raise UserError(
-                f"delimiter (--delimiter) is {shown(asked)}: give one character such as ';', '|', ',' or 'tab'"
+                f"delimiter (--delimiter) is {shown(requested)}: give one character such as ';', '|', ',' or 'tab'"
             )
         header = _LINE.search(data)
         visible = [

@@ -73,10 +73,10 @@ def read_items(columns: Columns, roles: Roles, options: TableOptions) -> tuple[l
         return ids, groups if options.label_value is not None else None
     if options.labels_column is None:
         # One column a label, and an id twice: nothing says which of the two rows holds.
-        row, *_ = again = groups.repeats()
+        row, *_ = repeats = groups.repeats()
         first = int(groups.first[groups.of_row[row]]) + 1
-        twice = list(dict.fromkeys(ids[place] for place in again))
-        more = f"; {len(twice)} ids occur more than once: {listed(twice)}" if len(twice) > 1 else ""
+        doubles = list(dict.fromkeys(ids[place] for place in repeats))
+        more = f"; {len(doubles)} ids occur more than once: {listed(doubles)}" if len(doubles) > 1 else ""
         raise UserError(
             f"{columns.where(row, name)}: item {ids[row]!r} is already in row {first}{more};"
             " give each row an id of its own, or each item one row with all its labels"

@@ -65,7 +65,7 @@ def read_labels(
     if not require and labels is None and not any(cells):
         return Labels(None)
     extra = () if known is None else _extra(columns, name, cells, tuple(known), options)
-    how = "refuse" if known is None else "ignore"
+    policy = "refuse" if known is None else "ignore"
     try:
         if groups is not None and options.label_value is not None:
             codes = Codes.named(options.minus_one, options.empty)
@@ -76,7 +76,7 @@ def read_labels(
                 states,
                 unlisted=0 if options.unlisted == "absent" else -1,
                 label_names=labels,
-                extra=how,
+                extra=policy,
                 where=lambda row: columns.where(row, name),
             )
             annotations = replace(annotations, notes=(*codes.notes(), *name_notes(annotations.label_names)))
@@ -84,7 +84,7 @@ def read_labels(
             if groups is not None and options.separator is None and not _may_be_joined(cells):
                 # A row holds one name, so that its blanks are no separators.
                 options = replace(options, separator=";")
-            annotations = _parsed(cells, options, labels, how)
+            annotations = _parsed(cells, options, labels, policy)
             if groups is not None:
                 annotations = _joined(groups, annotations)
     except UserError as error:
@@ -172,13 +172,13 @@ def _extra(
     else:
         names = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
     strange = [label for label in names if label not in set(known)]
-    spelt = {_folded(label): label for label in known}
+    by_folded = {_folded(label): label for label in known}
     for label in strange:
-        if _folded(label) in spelt:
+        if _folded(label) in by_folded:
             row = next((row for row, cell in enumerate(cells) if _mentions(cell, label)), None)
             place = f"{columns.path.name}, column {name!r}" if row is None else columns.where(row, name)
             raise UserError(
-                f"{place}: the label {label!r} is {spelt[_folded(label)]!r} in the training table; write it so"
+                f"{place}: the label {label!r} is {by_folded[_folded(label)]!r} in the training table; write it so"
                 " everywhere"
             )
     if strange and len(strange) == len(names):
@@ -215,7 +215,7 @@ def _tagged(annotations: Annotations, file: str) -> tuple[str, ...]:
     )
 
 
-Where = Callable[[int], str]
+Location = Callable[[int], str]
 
 
 def _from_pairs(
@@ -226,7 +226,7 @@ def _from_pairs(
     unlisted: int,
     label_names: Sequence[str] | None,
     extra: str,
-    where: Where,
+    where: Location,
 ) -> Annotations:
     """Return the states (n, K) of rows of one name each.
 

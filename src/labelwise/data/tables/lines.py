@@ -156,7 +156,7 @@ def _looks_like(data: bytes) -> str:
         b"\xff\xfe": "UTF-16",
         b"\xfe\xff": "UTF-16",
     }
-    return next((f"; it looks like {what}" for start, what in magic.items() if data.startswith(start)), "")
+    return next((f"; it looks like {kind}" for start, kind in magic.items() if data.startswith(start)), "")
 
 
 def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
@@ -164,9 +164,9 @@ def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
 
     Half a character counts as one.
     """
-    if twice := repeated(names):
+    if doubles := repeated(names):
         raise UserError(
-            f"{path.name}{place}: columns named more than once: {listed(map(shown, twice))}; rename them"
+            f"{path.name}{place}: columns named more than once: {listed(map(shown, doubles))}; rename them"
         )
     for number, name in enumerate(names, 1):
         try:

@@ -16,7 +16,7 @@ from labelwise.data.images.decode import begins_as_picture
 from labelwise.data.images.paths import is_picture_name
 from labelwise.data.tables.columns import Columns, as_number
 
-_SAID = frozenset(("1", "0", "yes", "no"))
+_YES_OR_NO = frozenset(("1", "0", "yes", "no"))
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+:", re.IGNORECASE)
 _SAMPLE = 500
 _MOST = 0.9
@@ -80,7 +80,7 @@ def holds_states(columns: Columns, name: str) -> bool:
             known[text] = code_of(text)
             if known[text] is None:
                 return False
-    return not _SAID.isdisjoint(known.values())
+    return not _YES_OR_NO.isdisjoint(known.values())
 
 
 def holds_words(columns: Columns, name: str) -> bool:

@@ -136,9 +136,9 @@ class TableOptions:
     def named_columns(self) -> list[str]:
         """Return every column that is named, patterns included."""
         lists = ([value] if isinstance(value, str) else value for value in map(self.__getattribute__, _LISTS))
-        alone = (self.labels_column, self.label_value, self.item_column, self.text_column)
+        single = (self.labels_column, self.label_value, self.item_column, self.text_column)
         return [
-            *(name for name in alone if name is not None),
+            *(name for name in single if name is not None),
             *(name for names in lists for name in names or ()),
         ]
 

@@ -262,12 +262,12 @@ def _measure(path: Path, footer: Footer, most: int) -> None:
     suspects = [name for name, size in worst.items() if size > most]
     # Where values take over beginnings, each may be as long as its chunk, and Arrow makes no dictionary of them.
     shared = {chunk.path: chunk.bytes for chunk in footer.chunks if chunk.shares and chunk.path in suspects}
-    room = min(_MOST_MEASURED, most)
+    budget = min(_MOST_MEASURED, most)
     parts: list[tuple[list[str], list[str], int]] = [
-        ([name], [], max(1, min(_BATCH, room // size))) for name, size in shared.items()
+        ([name], [], max(1, min(_BATCH, budget // size))) for name, size in shared.items()
     ]
-    if alone := [name for name in suspects if name not in shared]:
-        parts.append((alone, alone, _BATCH))
+    if unshared := [name for name in suspects if name not in shared]:
+        parts.append((unshared, unshared, _BATCH))
     total = 0
     for names, dictionaries, rows in parts:
         with parquet.ParquetFile(path, read_dictionary=dictionaries) as file:

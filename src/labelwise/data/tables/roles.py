@@ -115,9 +115,9 @@ class _Assignment:
         index = [name for place, name in enumerate(names) if self._is_index(place, name)]
         ids = [self.words[word] for word in _IDS if word in self.words]
         named = [self.options.item_column, self.options.text_column, self.options.label_value]
-        taken = {*ids, *index, *(name for name in named if name is not None)}
-        labels, flag = self._named_labels(taken)
-        features = self._matching("feature_columns", self.options.feature_columns, taken)
+        reserved = {*ids, *index, *(name for name in named if name is not None)}
+        labels, flag = self._named_labels(reserved)
+        features = self._matching("feature_columns", self.options.feature_columns, reserved)
         if both := [name for name in labels or () if name in (features or ())]:
             raise UserError(
                 f"{self.file}: {listed(map(repr, both))} named as label and as feature; choose one"
@@ -129,11 +129,11 @@ class _Assignment:
             # A column of states is a label, whatever its name; an id, a picture or a text is none of them.
             if name not in named and not self._is_different(name) and looks.holds_states(self.columns, name):
                 self.stated.add(name)
-        ids, taken = [name for name in ids if name not in self.stated], taken - self.stated
+        ids, reserved = [name for name in ids if name not in self.stated], reserved - self.stated
         # Ids before contents before features before labels: each takes what is left of those before it.
         item = self._item(ids, index)
         content = self._content(ids, chosen, features)
-        free = [name for name in names if name not in taken and name not in chosen and name != content]
+        free = [name for name in names if name not in reserved and name not in chosen and name != content]
         if features is not None:
             self._leave_content(content, features)
             content = None
@@ -146,21 +146,21 @@ class _Assignment:
             if not (features or content) and self.folder_named and item and item == self.options.item_column:
                 # Nothing else can be pictures: the reader names the files that are missing.
                 content = item
-                self._tell(item, "item ids and pictures", "--item-column and --images")
+                self._assign(item, "item ids and pictures", "--item-column and --images")
         features = features or []
         kind: Kind = "features" if content is None else self._kind_of(content)
         if labels is None:
             labels = [n for n in free if n not in features and n != content and n not in self.why]
             for name in [name for name in labels if self._counts(name)]:
-                self._leave(name, "it counts the rows")
+                self._discard(name, "it counts the rows")
                 labels.remove(name)
             for name in labels:
                 why = "its cells are states" if name in self.stated else "all other columns"
-                self._tell(name, "labels", why)
+                self._assign(name, "labels", why)
             self._note_states(labels)
         else:
             for name in labels:
-                self._tell(name, "names of labels" if self.options.labels_column else "labels", flag)
+                self._assign(name, "names of labels" if self.options.labels_column else "labels", flag)
         self._complete(labels, features, kind, require_labels, require_items)
         reasons = self._reasons(item)
         return Roles(item, content, kind, tuple(features), tuple(labels), reasons, tuple(self.notes))
@@ -177,7 +177,7 @@ class _Assignment:
         """Return whether few rows may have the ids 1 and 0."""
         return self.columns.rows <= 2 and name.lower() not in _CONTENTS and looks.are_ids(self.columns, name)
 
-    def _tell(self, name: str, role: str, why: str) -> None:
+    def _assign(self, name: str, role: str, why: str) -> None:
         self.why[name] = (role, why)
 
     def _is_index(self, place: int, name: str) -> bool:
@@ -202,11 +202,11 @@ class _Assignment:
         )
         return part or looks.counts_rows(self.columns, name)
 
-    def _named_labels(self, taken: Collection[str]) -> tuple[list[str] | None, str]:
+    def _named_labels(self, reserved: Collection[str]) -> tuple[list[str] | None, str]:
         if self.options.labels_column is not None:
-            return self._matching("labels_column", [self.options.labels_column], taken), "--labels-column"
+            return self._matching("labels_column", [self.options.labels_column], reserved), "--labels-column"
         flag = "the model's" if self.expected else "--label-columns"
-        return self._matching("label_columns", self.options.label_columns, taken), flag
+        return self._matching("label_columns", self.options.label_columns, reserved), flag
 
     def _matching(
         self, option: str, patterns: Sequence[str] | str | None, ids: Collection[str]
@@ -231,7 +231,7 @@ class _Assignment:
         """Return the column of ids, and say what index columns are for."""
         item = self.options.item_column
         if item is not None:
-            self._tell(item, "item ids", "--item-column")
+            self._assign(item, "item ids", "--item-column")
         else:
             texts = {"text", *(n.lower() for n in (self.options.text_column,) if n is not None)}
             item = next((name for name in ids if name.lower() not in texts), None)
@@ -245,14 +245,14 @@ class _Assignment:
                 self.notes.append(f"{item!r} holds some ids twice; the items are known by their row numbers")
                 item = None
             if item is not None:
-                self._tell(item, "item ids", "by name")
+                self._assign(item, "item ids", "by name")
         for name in index:
             why = "an index, which numbers the rows"
             if item is None and looks.are_ids(self.columns, name):
                 item = name
-                self._tell(name, "item ids", why)
+                self._assign(name, "item ids", why)
             elif name != item:
-                self._tell(name, "not used", why)
+                self._assign(name, "not used", why)
         return item
 
     def _repeats(self, name: str) -> bool:
@@ -273,7 +273,7 @@ class _Assignment:
         if text is not None and self.kind in (None, "text"):
             if text in labels:
                 raise UserError(f"{self.file}: {text!r} named as text and as label; choose one")
-            self._tell(text, "texts", "--text-column")
+            self._assign(text, "texts", "--text-column")
             return text
         words = {name.lower(): name for name in ids}
         if self.kind in (None, "image") and (item is not None and item not in labels):
@@ -281,7 +281,7 @@ class _Assignment:
             sure = sure or looks.holds_pictures(self.columns, item)
             if sure or self._finds(item):
                 why = "--item-column" + ("" if sure else ", and its cells name files in --images")
-                self._tell(item, "item ids and pictures", why)
+                self._assign(item, "item ids and pictures", why)
                 return item
         for word in _CONTENTS:
             if self.kind in (None, word) and word in words:
@@ -289,7 +289,7 @@ class _Assignment:
                 pictures = word == "image" or looks.holds_pictures(self.columns, name)
                 both = self.why.get(name, ("", ""))[0] == "item ids" and pictures
                 role = "item ids and pictures" if both else "pictures" if pictures else "texts"
-                self._tell(name, role, "by name")
+                self._assign(name, role, "by name")
                 return name
         if self.kind is not None and features is None:
             free = [n for n in self.columns.data if n not in labels and n not in ids]
@@ -297,7 +297,7 @@ class _Assignment:
             if guess is not None and self._kind_of(guess) == self.kind:
                 return guess
             if self.kind == "image" and item is not None:
-                self._tell(item, "item ids and pictures", "--item-column")
+                self._assign(item, "item ids and pictures", "--item-column")
                 return item
             raise UserError(
                 f"{self.file}: the model takes {self.kind}s, and there is no column {self.kind!r}; name it so, or name"
@@ -316,9 +316,9 @@ class _Assignment:
                 " given, and a model takes one of them; leave one out"
             )
         for name in features:
-            self._tell(name, "features", "the model's" if self.expected else "--feature-columns")
+            self._assign(name, "features", "the model's" if self.expected else "--feature-columns")
         if content is not None and content == self.options.item_column:
-            self._tell(content, "item ids", "--item-column")
+            self._assign(content, "item ids", "--item-column")
         elif content is not None:
             self.why.pop(content, None)
 
@@ -341,7 +341,7 @@ class _Assignment:
                         " item_column (--item-column)"
                     )
                 if candidates:
-                    self._tell(candidates[0], "pictures", why)
+                    self._assign(candidates[0], "pictures", why)
                     self.notes.append(f"{candidates[0]!r} is read as the pictures: {why}")
                     return candidates[0]
         if self.kind in (None, "text"):
@@ -357,7 +357,7 @@ class _Assignment:
                     " text_column (--text-column)"
                 )
             if texts and (labels_named or len(free) > 1):
-                self._tell(texts[0], "texts", "its cells are texts")
+                self._assign(texts[0], "texts", "its cells are texts")
                 self.notes.append(
                     f"{texts[0]!r} is read as the texts, since its cells are sentences; --text-column names another"
                 )
@@ -373,13 +373,13 @@ class _Assignment:
         numbered = [name for name in free if name in vectors or _NUMBERED.search(name)]
         worded = [name for name in free if name not in numbered and _WORDED.search(name)]
         for name in [name for name in worded if self._counts(name)]:
-            self._leave(name, "it counts the rows")
+            self._discard(name, "it counts the rows")
             worded.remove(name)
         if labels is None:
             numbered, worded = self._without_labels(numbered, worded, vectors)
         by_form = {*numbered, *worded}
         for name in by_form:
-            self._tell(name, "features", "lists of numbers" if name in vectors else "by name")
+            self._assign(name, "features", "lists of numbers" if name in vectors else "by name")
         return [name for name in free if name in by_form]
 
     def _without_labels(
@@ -390,18 +390,18 @@ class _Assignment:
         The others hold states only, beside features that do not.
         """
         stems = [_STEM.sub("", name).lower() for name in numbered]
-        alone = [
+        unnumbered = [
             name
             for name, stem in zip(numbered, stems, strict=True)
             if name not in vectors and stems.count(stem) == 1
         ]
-        doubtful = [name for name in (*worded, *alone) if looks.holds_states(self.columns, name)]
+        doubtful = [name for name in (*worded, *unnumbered) if looks.holds_states(self.columns, name)]
         sure = [name for name in numbered if name not in doubtful]
         if not doubtful or not (rest := [n for n in (*sure, *worded) if n not in doubtful]):
             return numbered, worded
         real = [name for name in rest if name in vectors or not looks.holds_states(self.columns, name)]
         empty = [name for name in doubtful if None in self.columns.strings(name)]
-        unclear = [n for n in doubtful if n not in empty and (n in alone or not real)]
+        unclear = [n for n in doubtful if n not in empty and (n in unnumbered or not real)]
         # To guess here would train on the answers, or predict an input: the user is asked.
         if unclear:
             name = unclear[0]
@@ -429,25 +429,25 @@ class _Assignment:
         features = []
         for name in free:
             if self._counts(name):
-                self._leave(name, "it counts the rows")
+                self._discard(name, "it counts the rows")
             elif _IDENTIFIER.search(name) and not self.columns.is_vector(name):
-                self._leave(name, "an id by its name")
+                self._discard(name, "an id by its name")
             elif (
                 not require_items
                 and not self.columns.is_vector(name)
                 and looks.holds_words(self.columns, name)
             ):
-                self._tell(name, "not used", "it holds words; --encode onehot makes features of them")
+                self._assign(name, "not used", "it holds words; --encode onehot makes features of them")
             else:
-                self._tell(name, "features", "all that is left beside the labels")
+                self._assign(name, "features", "all that is left beside the labels")
                 features.append(name)
         return features
 
     def _counts(self, name: str) -> bool:
         return self.columns.rows > 2 and looks.counts_rows(self.columns, name)
 
-    def _leave(self, name: str, why: str) -> None:
-        self._tell(name, "not used", why)
+    def _discard(self, name: str, why: str) -> None:
+        self._assign(name, "not used", why)
         self.notes.append(
             f"{name!r} is no feature and no label: {why}; --feature-columns would make it a feature"
         )
@@ -475,7 +475,7 @@ class _Assignment:
     def _reasons(self, item: str | None) -> tuple[str, ...]:
         """Return a sentence for each role, columns in the file's order."""
         if self.options.label_value is not None:
-            self._tell(self.options.label_value, "states of the names", "--label-value")
+            self._assign(self.options.label_value, "states of the names", "--label-value")
         groups: dict[tuple[str, str], list[str]] = {}
         for name in self.columns.data:
             groups.setdefault(self.why.get(name, ("not used", "")), []).append(name)

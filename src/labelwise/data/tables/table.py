@@ -195,7 +195,7 @@ def read_table(
         notes=(*notes, *(() if labels.annotations is None else labels.annotations.notes)),
         content_column=roles.content,
         preparation=preparation,
-        kept=_columns_kept(columns, keep, groups),
+        kept=_selected_columns(columns, keep, groups),
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
 
@@ -314,20 +314,20 @@ def _for_model(
 ) -> TableOptions:
     """Return the options that give a trained model its columns."""
     features, labels = expect
-    gone = [
+    missing = [
         option
         for option in ("item_column", "text_column", "label_value")
         if option not in given and getattr(options, option) not in (None, *columns.data)
     ]
-    for option in gone:
+    for option in missing:
         notes.append(
             f"there is no column {getattr(options, option)!r}, the {option} of training; it is done without"
         )
-    if "item_column" in gone:
+    if "item_column" in missing:
         options = replace(options, item_column=None)
-    if "text_column" in gone:
+    if "text_column" in missing:
         options = replace(options, text_column=None)
-    if "label_value" in gone:
+    if "label_value" in missing:
         options = replace(options, label_value=None)
     vectors = frozenset(name for name in columns.data if columns.is_vector(name))
     sources = _sources(columns, features, vectors)
@@ -376,15 +376,15 @@ def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
 
     A model finds its features by name.
     """
-    if twice := repeated(names):
+    if doubles := repeated(names):
         raise UserError(
-            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, twice))}; rename one"
+            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, doubles))}; rename one"
             " of the columns"
         )
     return tuple(names)
 
 
-def _columns_kept(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
+def _selected_columns(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
     selected: dict[str, Any] = {}
     for pattern in patterns:
         hits = [name for name in columns.data if name == pattern or fnmatchcase(name, pattern)]

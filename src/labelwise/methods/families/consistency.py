@@ -83,14 +83,14 @@ class Consistency(Method):
         natural = len(groups["unlabelled"]) / max(len(groups["labelled"]), 1)
         labelled = max(1, round(size / (1 + min(self.hp.unlabelled_ratio, natural))))
         # Rows that are fully known have no unknown entry for a strong view to learn.
-        whole = len(groups["labelled"]) == len(groups["complete"])
+        all_complete = len(groups["labelled"]) == len(groups["complete"])
         both = ("weak", "strong")
         return [
             self.stage(
                 "train",
                 self.budget.epochs,
                 mixture={"labelled": labelled, "unlabelled": max(1, size - labelled)},
-                views={"labelled": ("weak",) if whole else both, "unlabelled": both},
+                views={"labelled": ("weak",) if all_complete else both, "unlabelled": both},
                 ema=self.hp.ema_decay,
             )
         ]

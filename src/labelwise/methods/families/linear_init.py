@@ -61,7 +61,7 @@ class LinearInit(Method):
         linear = replace(
             stage, name="linear", epochs=first, optimisers={"main": self.optimiser(parameters=("head",))}
         )
-        whole = replace(
+        end_to_end = replace(
             stage,
             name="end to end",
             epochs=self.budget.epochs - first,
@@ -70,4 +70,4 @@ class LinearInit(Method):
             # The first stage has drawn what a first refresh draws (ROLE's estimates), and it lives on.
             refresh=stage.refresh and not first,
         )
-        return [stage for stage in (linear, whole) if stage.epochs]
+        return [stage for stage in (linear, end_to_end) if stage.epochs]

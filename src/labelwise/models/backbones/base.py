@@ -66,7 +66,7 @@ class BackboneCapabilities:
 
 
 def as_places(maps: Tensor) -> Tensor:
-    """Return maps (B, C, h, w) or tokens as places (B, T, C)."""
+    """Return maps (B, C, h, w) or tokens as (B, T, C)."""
     return maps.flatten(2).mT if maps.ndim == 4 else maps
 
 

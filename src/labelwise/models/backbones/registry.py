@@ -74,11 +74,11 @@ def build_backbone(
         elif name.startswith("timm/"):
             from labelwise.models.backbones.timm import timm
 
-            backbone = timm(_rest(name), pretrained=pretrained and weights is None, **options)
+            backbone = timm(_model_name(name), pretrained=pretrained and weights is None, **options)
         elif name.startswith("hf/"):
             from labelwise.models.backbones.hub import hf
 
-            return hf(_rest(name), pretrained=pretrained, weights=weights, **options)
+            return hf(_model_name(name), pretrained=pretrained, weights=weights, **options)
         else:
             raise _unknown(name)
     except TypeError as error:
@@ -110,11 +110,11 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
         if name.startswith("timm/"):
             from labelwise.models.backbones.timm import timm_preprocessing
 
-            return timm_preprocessing(_rest(name), **options)
+            return timm_preprocessing(_model_name(name), **options)
         if name.startswith("hf/"):
             from labelwise.models.backbones.hub import hf_preprocessing
 
-            return hf_preprocessing(_rest(name), **options)
+            return hf_preprocessing(_model_name(name), **options)
     except TypeError as error:
         raise UserError(f"backbone {name!r} does not take the options {options}: {error}") from error
     raise _unknown(name)
@@ -125,7 +125,7 @@ def _unknown(name: str) -> UserError:
     return UserError(f"backbone {name!r} does not exist; {named} (or timm/NAME, hf/NAME)")
 
 
-def _rest(name: str) -> str:
+def _model_name(name: str) -> str:
     family, rest = name.split("/", 1)
     if not rest:
         raise UserError(f"backbone {name!r} lacks a name; give {family}/ and a model's name or folder")

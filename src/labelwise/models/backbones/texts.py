@@ -15,7 +15,7 @@ from labelwise.models.backbones.base import masked_mean
 from labelwise.models.backbones.libraries import hub_errors, quiet_transformers, require_extra
 from labelwise.models.backbones.preprocessing import TextPreprocessing
 
-_AT_ONCE = 4096
+_CHUNK = 4096
 _CHARACTERS, _LEAST = 32, 8192
 
 
@@ -131,8 +131,8 @@ class Tokenizer:
                     f"row {row} holds {type(text).__name__}, not a text; give a string, '' for none"
                 )
         ids: list[list[int]] = []
-        for start in range(0, len(texts), _AT_ONCE):
-            ids += self._beginnings(texts[start : start + _AT_ONCE])
+        for start in range(0, len(texts), _CHUNK):
+            ids += self._beginnings(texts[start : start + _CHUNK])
         return ids
 
     def _beginnings(self, texts: Sequence[str]) -> list[list[int]]:
@@ -199,12 +199,12 @@ def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
     """
     with hub_errors(name):
         transformers: Any = import_module("transformers")
-        made = transformers.AutoTokenizer.from_pretrained(
+        tokenizer = transformers.AutoTokenizer.from_pretrained(
             name, use_fast=True, local_files_only=local_files_only, trust_remote_code=False
         )
-    if not getattr(made, "is_fast", False):
+    if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"backbone 'hf/{name}' has no fast tokenizer (tokenizer.json); take one that has")
-    return made
+    return tokenizer
 
 
 def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:

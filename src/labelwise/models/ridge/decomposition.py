@@ -162,7 +162,7 @@ class Decomposition:
         return np.asarray(self.rows.dot(self.basis, rows) - self.centre @ self.basis)
 
     def _moments(self, Y: Array) -> tuple[Array, Array]:
-        """Return weighted label means (K,) and ``P^T s (y - ybar)`` (r, K)."""
+        """Return weighted label means (K,) and ``P^T s(y - ybar)`` (r, K)."""
         mean = self.weights @ Y / self.weights.sum()
         weighted = self.weights[:, None] * (Y - mean)
         if self.dual:

@@ -124,7 +124,7 @@ def criterion_values(scores: Array, targets: Array, weights: Array, criterion: s
 
 @dataclass(frozen=True)
 class Trial:
-    """One scaling tried, with the criterion of each lambda and label."""
+    """Scaling that was tried, with the criterion of each lambda and label."""
 
     scaling: InputScaling
     lambdas: Array

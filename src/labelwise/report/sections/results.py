@@ -194,7 +194,7 @@ def _figures(results: Results) -> dict[str, Any]:
 
 
 def _basis(results: Results, facts: Mapping[str, Any]) -> str:
-    """Return in words the basis of the figures, and the entries left out."""
+    """Return in words the figures' basis, and the entries left out."""
     unknown, without = facts["n_unknown"], facts["labels_without_positive"]
     rule = facts["rule"].replace("_", " ")
     if not unknown:

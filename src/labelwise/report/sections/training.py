@@ -135,7 +135,7 @@ def show(training: Training | None, history: Sequence[Mapping[str, Any]]) -> dic
             (name, _chosen(value), training.help.get(name, ""))
             for name, value in training.hyperparameters.items()
         ],
-        "configuration": [(name, _given(value)) for name, value in training.configuration.items()],
+        "configuration": [(name, _in_words(value)) for name, value in training.configuration.items()],
         "notes": [formats.sentence(note) for note in training.notes],
     }
 
@@ -156,15 +156,15 @@ def _chosen(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value).replace("_", " ")
 
 
-def _given(value: Any) -> str:
+def _in_words(value: Any) -> str:
     """Return a setting as it was given.
 
     Names stay whole, lists are joined.
     """
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} = {_given(inner)}" for name, inner in value.items()) or "none"
+        return ", ".join(f"{name} = {_in_words(inner)}" for name, inner in value.items()) or "none"
     if isinstance(value, list | tuple):
-        return formats.join_names([_given(inner) for inner in value]) or "none"
+        return formats.join_names([_in_words(inner) for inner in value]) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "not given" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
@@ -181,6 +181,7 @@ def _learning_curves(history: Sequence[Mapping[str, Any]]) -> list[Markup]:
         values = [value for part in stages.values() for value in part]
         if not values or all(math.isnan(value) for value in values):
             continue
+        # The first of equally good epochs, as training takes it.
         mark = int(np.nanargmax(values)) + 1 if key == "validation" else None
         balanced = _stages(history, "vdfd_balanced") if key == "vdfd" else {}
         beside = balanced if any(not math.isnan(v) for part in balanced.values() for v in part) else None
