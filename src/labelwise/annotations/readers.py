@@ -123,13 +123,13 @@ def _from_sparse(Y: Any, argument: str, unlisted: Any, codes: Codes) -> Matrix:
         row, column = divmod(int(places[counts.argmax()]), Y.shape[1])
         raise UserError(f"{argument} stores row {row}, label {column} more than once: store each entry once")
     if unlisted is None:
-        raise UserError(_unsaid(argument))
+        raise UserError(_unlisted_missing(argument))
     matrix = np.full(Y.shape, state_of("unlisted", unlisted), dtype=np.int8)
     matrix[rows, columns] = states
     return matrix
 
 
-def _unsaid(argument: str) -> str:
+def _unlisted_missing(argument: str) -> str:
     return (
         f"{argument} is a sparse matrix, and an entry that it does not store can mean two things: give"
         " unlisted='absent' where every label that applies is stored, or unlisted='unknown' where only those are that"
@@ -154,7 +154,7 @@ def _from_frame(frame: Any, argument: str, unlisted: Any, codes: Codes) -> Matri
         places: Any = slice(None)
         if type(series.dtype).__name__ == "SparseDtype":
             if unlisted is None:
-                raise UserError(_unsaid(argument))
+                raise UserError(_unlisted_missing(argument))
             matrix[:, column] = state_of("unlisted", unlisted)
             places = series.array.sp_index.indices
             series = series.iloc[places].sparse.to_dense()

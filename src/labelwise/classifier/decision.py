@@ -72,8 +72,8 @@ def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationP
     """
     rule, facts = options.rule, training_set.full_summary
     if isinstance(rule, str):
-        able = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
-        if rule in _MEASURED and not able:
+        measurable = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
+        if rule in _MEASURED and not measurable:
             raise _unmeasurable(rule, _reason_unmeasurable(plan.source, facts, options.validation))
     elif not isinstance(rule, Real):
         # Tried on one row, since each rule checks its labels where it is applied.
@@ -97,22 +97,22 @@ def learn_decision(
         left_out = model.left_out_logits
         return model.logits(training_set.X) if left_out is None else left_out
 
-    can = None if unseen is None else metrics.judgeable(unseen.labels)
+    measurable = None if unseen is None else metrics.judgeable(unseen.labels)
     calibration = None
-    if options.calibrate and unseen is not None and can is not None and can.calibration:
+    if options.calibrate and unseen is not None and measurable is not None and measurable.calibration:
         platt = metrics.PlattCalibration.fit(
             unseen.labels, unseen.logits, input="logit", label_names=facts.label_names
         )
         # The same line for scores: what callers apply it to.
         calibration = replace(platt, input="probability")
     notes: list[str] = []
-    shown_on = None if unseen is None else _calibrated(unseen.logits, calibration)
+    rule_logits = None if unseen is None else _calibrated(unseen.logits, calibration)
     learnt: metrics.Rule
     if isinstance(rule, Real):
         learnt, source = metrics.Threshold(float(rule)), "the given threshold"
     elif not isinstance(rule, str):
         learnt, source = rule, "the given rule"
-    elif rule != "shares" and unseen is not None and can is not None and can.thresholds:
+    elif rule != "shares" and unseen is not None and measurable is not None and measurable.thresholds:
         thresholds = metrics.learn_thresholds(
             unseen.labels,
             unseen.logits,
@@ -120,13 +120,13 @@ def learn_decision(
             input="logit",
             label_names=facts.label_names,
         )
-        at = np.array(thresholds.logits)
-        if (unshown := ~can.labels & (facts.positives > 0)).any():
-            at, words = _thresholds_by_share(at, unshown, facts, logits_of_all)
+        cutoffs = np.array(thresholds.logits)
+        if (one_class := ~measurable.labels & (facts.positives > 0)).any():
+            cutoffs, words = _thresholds_by_share(cutoffs, one_class, facts, logits_of_all)
             notes.append(words)
         # Learnt on uncalibrated logits: a rising line keeps the order, so it moves thresholds as it moves logits.
-        at = _calibrated(at[None], calibration)[0]
-        learnt = metrics.PerLabelThreshold.at_logits(at, thresholds.name)
+        cutoffs = _calibrated(cutoffs[None], calibration)[0]
+        learnt = metrics.PerLabelThreshold.at_logits(cutoffs, thresholds.name)
         source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
     else:
         reason = _reason_unmeasurable("" if unseen is None else unseen.source, facts, options.validation)
@@ -134,15 +134,15 @@ def learn_decision(
             raise _unmeasurable(rule, reason)
         prior = None if options.prior is None else training_set.prior
         shares, source = _shares(prior, facts, "" if rule == "shares" else f", since {reason}")
-        shown_on = _calibrated(logits_of_all(), calibration)
-        learnt = metrics.PriorMatched.fit(shown_on, list(shares), input="logit")
-    if shown_on is not None and len(shown_on):
-        notes += _note_unpredicted(learnt, shown_on, facts)
+        rule_logits = _calibrated(logits_of_all(), calibration)
+        learnt = metrics.PriorMatched.fit(rule_logits, list(shares), input="logit")
+    if rule_logits is not None and len(rule_logits):
+        notes += _note_unpredicted(learnt, rule_logits, facts)
     evaluation = None
-    if unseen is not None and can is not None and can.average_precision:
+    if unseen is not None and measurable is not None and measurable.average_precision:
         evaluation = metrics.evaluate(
-            unseen.labels[can.rows],
-            _calibrated(unseen.logits, calibration)[can.rows],
+            unseen.labels[measurable.rows],
+            _calibrated(unseen.logits, calibration)[measurable.rows],
             learnt,
             label_names=facts.label_names,
             input="logit",
@@ -200,22 +200,22 @@ def _shares(prior: np.ndarray | None, summary: Summary, why: str) -> tuple[np.nd
 
 
 def _thresholds_by_share(
-    at: np.ndarray, unshown: np.ndarray, summary: Summary, logits_of_all: Callable[[], np.ndarray]
+    cutoffs: np.ndarray, one_class: np.ndarray, summary: Summary, logits_of_all: Callable[[], np.ndarray]
 ) -> tuple[np.ndarray, str]:
     """Return neutral thresholds (K,) for labels seen in one class alone.
 
     Such a label is predicted for its share of the known entries, on the training items; where that is unknown, or no
     entry is known to be positive, it keeps the common threshold.
     """
-    names = [name for name, one in zip(summary.label_names, unshown, strict=True) if one]
+    names = [name for name, one in zip(summary.label_names, one_class, strict=True) if one]
     identified = summary.priors()
-    shares = np.zeros(len(at)) if identified is None else np.nan_to_num(identified, nan=0.0)
-    known = unshown & (shares > 0)
+    shares = np.zeros(len(cutoffs)) if identified is None else np.nan_to_num(identified, nan=0.0)
+    known = one_class & (shares > 0)
     if known.any():
         matched = metrics.PriorMatched.fit(logits_of_all(), list(np.where(known, shares, 0.0)), input="logit")
-        at_shares = np.asarray(matched.logits, dtype=np.float64)
-        at = np.where(known & np.isfinite(at_shares), at_shares, at)
-    return at, (
+        matching = np.asarray(matched.logits, dtype=np.float64)
+        cutoffs = np.where(known & np.isfinite(matching), matching, cutoffs)
+    return cutoffs, (
         f"the rows that decide do not show {listed(names)} in both classes, so they tell no threshold: taken was"
         " the one that matches the share among the known training entries, or else the common one"
     )

@@ -104,8 +104,8 @@ def all_notes(
     # Of a closed form, a whole network is there only where its start was asked for, and that start is all it does.
     steps = [name for name in _STEPS if spec.passes or not full or name != "head_start"]
     add(steps, closed, not any(stage.epochs for stage in method.plan()))
-    stays = options.tune == "all" and not spec.passes and not full
-    add(("tune",), f"{closed}: the backbone stays as it was", stays)
+    frozen = options.tune == "all" and not spec.passes and not full
+    add(("tune",), f"{closed}: the backbone stays as it was", frozen)
     weightless = next(network.backbone.parameters(), None) is None
     weights = "this backbone has no weights to train"
     add(("backbone_learning_rate",), weights, full and weightless)

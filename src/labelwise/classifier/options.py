@@ -401,7 +401,7 @@ def _same(value: Any, default: Any) -> bool:
     return type(value) is type(default) and bool(value == default)
 
 
-def named(given: Any) -> Any:
+def series_as_dict(given: Any) -> Any:
     """Return a pandas Series with names as a dict, else the value."""
     if type(given).__module__.partition(".")[0] != "pandas" or getattr(given, "ndim", 0) != 1:
         return given
@@ -415,7 +415,7 @@ def named(given: Any) -> Any:
 
 def _as_json(value: Any) -> Any:
     """Return ``value`` as JSON holds it, and ``_NO_JSON`` where it cannot."""
-    value = named(value)
+    value = series_as_dict(value)
     # Arrays of every library have it: of NumPy, torch, pandas.
     value = value.tolist() if hasattr(value, "tolist") else value
     if isinstance(value, Mapping):

@@ -200,7 +200,7 @@ class ItemReader:
         preprocessing = self.preprocessing
         if is_source(X):
             return X
-        if (words := words_of(X, preprocessing)) is not None:
+        if (words := texts_or_paths(X, preprocessing)) is not None:
             if preprocessing is None:
                 raise UserError(
                     "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
@@ -372,7 +372,7 @@ def known_items(X: Any) -> Any:
     return X
 
 
-def words_of(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
+def texts_or_paths(X: Any, preprocessing: Preprocessing | None) -> list[Any] | None:
     """Return texts, paths or pictures' bytes as a list, else None.
 
     Raises:

@@ -16,7 +16,7 @@ from torch import nn
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
-from labelwise.classifier.options import FitOptions, named
+from labelwise.classifier.options import FitOptions, series_as_dict
 from labelwise.classifier.reader import ItemReader, ReadItems, as_ids, embedded, take
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.errors import UserError, listed, near, shown
@@ -200,7 +200,7 @@ def train(
         solution = _solve(embedded(options, network.backbone, source).features, method, after.scaling)
         network.neck.take(solution.scaling)
 
-    reached = partial(
+    model_of = partial(
         FittedModel,
         method=method,
         labels=training_set.full_summary,
@@ -214,7 +214,7 @@ def train(
     def report_epoch(run: engine.Run) -> None:
         if on_epoch is not None:
             history = run.history.records
-            on_epoch(reached(network=run.evaluated, history=history), len(history))
+            on_epoch(model_of(network=run.evaluated, history=history), len(history))
 
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
@@ -231,7 +231,7 @@ def train(
             items=training_set.items,
             on_epoch=report_epoch,
         )
-    return reached(network=result.network, history=result.history, best_epoch=result.best_epoch)
+    return model_of(network=result.network, history=result.history, best_epoch=result.best_epoch)
 
 
 def _rows_of(
@@ -369,7 +369,7 @@ def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: fl
     Args:
         unnamed: The value of a label that is not named; None refuses it.
     """
-    given = named(given)
+    given = series_as_dict(given)
     if not isinstance(given, Mapping):
         return given
     for name in given:

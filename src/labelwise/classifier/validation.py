@@ -132,12 +132,12 @@ def hold_out(
     """
     if validation is None or (isinstance(validation, str) and validation == "auto" and closed_form):
         return None
-    can = judgeable(labels)
-    rows = np.flatnonzero(can.rows)
+    measurable = judgeable(labels)
+    rows = np.flatnonzero(measurable.rows)
     if isinstance(validation, str):
         if validation != "auto":
             raise UserError(f"validation={validation!r}: give 'auto', a fraction, a pair (X, Y) or None")
-        if not can.thresholds or len(rows) < ENOUGH_ROWS:
+        if not measurable.thresholds or len(rows) < ENOUGH_ROWS:
             return None
         validation = 0.2
     fraction = float(validation)
@@ -158,9 +158,9 @@ def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray
     Together they leave every judgeable row out once. Nothing where they are enough to hold some out, fewer than ten,
     or of one class: a rule learnt on a fifth of 40 rows is a guess, and training five times on few labels is cheap.
     """
-    can = judgeable(labels)
-    rows = np.flatnonzero(can.rows)
-    if not can.thresholds or not _FEWEST_ROWS <= len(rows) < ENOUGH_ROWS:
+    measurable = judgeable(labels)
+    rows = np.flatnonzero(measurable.rows)
+    if not measurable.thresholds or not _FEWEST_ROWS <= len(rows) < ENOUGH_ROWS:
         return []
     parts = [rows[part] for part in split(labels[rows], [1 / _FOLDS] * _FOLDS, seed=seed)]
     pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]

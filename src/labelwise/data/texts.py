@@ -161,7 +161,7 @@ class _Encoded:
         self._starts: NDArray[np.int64] = np.zeros(1, dtype=np.int64)
 
     def starts(self) -> NDArray[np.int64]:
-        """Return the texts' starts among all ids, (n + 1,) with the end."""
+        """Return the texts' starts and the end among all ids, (n + 1,)."""
         if self._ids is None:
             blocks, lengths = [np.empty(0, dtype=np.int32)], [0]
             for start in range(0, len(self._texts), _CHUNK):

@@ -209,7 +209,7 @@ def share(y: Tensor, margin_on: str) -> Tensor | float:
 
 
 class SubtractedMargin:
-    """Logits s (g - m part) of cosines g, which are only read."""
+    """Logits s (g - m part); the cosines g are only read."""
 
     def __init__(self, g: Tensor, part: Tensor | float, s: Tensor, m: Tensor) -> None:
         self.g, self.part, self.s, self.m = g, part, s, m

@@ -162,8 +162,8 @@ class MutualLabelEnhancement(Method):
         values = losses.assume_negative(drawn, labels) + self.hp.beta * divergence
         if self.problem.assumed_negative_group == "all":
             return self.mean(values, batch)
-        teaches = (labels >= 0).any(1, keepdim=True).to(values.dtype).expand_as(values)
-        return self.mean(values, batch, weights=teaches, over="weights")
+        weights = (labels >= 0).any(1, keepdim=True).to(values.dtype).expand_as(values)
+        return self.mean(values, batch, weights=weights, over="weights")
 
     def noise(self, batch: Batch) -> Tensor:
         """Return the mean of ``samples`` standard normal numbers an entry.

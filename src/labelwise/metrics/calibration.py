@@ -90,21 +90,21 @@ class PlattCalibration:
             raise UserError(f"shrinkage is {shrinkage}: give a number greater than 0")
         labels, s = check_pair(Y, scores, "Y", label_names, **meanings)
         x = as_logits(s, check_input(input), label_names)
-        can = judgeable(labels)
-        if not can.calibration:
+        measurable = judgeable(labels)
+        if not measurable.calibration:
             raise UserError(
                 "no label has both a known positive and a known negative, so probabilities cannot be"
                 " calibrated:"
                 " give some fully labelled items, or go without calibration"
             )
-        labels, x = labels[can.rows], x[can.rows]
-        known = labels[:, can.labels] >= 0
-        common = _fit(x[:, can.labels][known], labels[:, can.labels][known], (1.0, 0.0), 1.0)
+        labels, x = labels[measurable.rows], x[measurable.rows]
+        known = labels[:, measurable.labels] >= 0
+        common = _fit(x[:, measurable.labels][known], labels[:, measurable.labels][known], (1.0, 0.0), 1.0)
         slope, offset = (np.full(labels.shape[1], value) for value in common)
         known = labels >= 0
         for k in np.flatnonzero(known.any(axis=0)):
             rows = known[:, k]
-            fit = _fit if can.labels[k] else _fit_offset
+            fit = _fit if measurable.labels[k] else _fit_offset
             slope[k], offset[k] = fit(x[rows, k], labels[rows, k], common, shrinkage)
         return cls(
             cast(Sequence[float], slope),

@@ -83,13 +83,13 @@ def learn_thresholds(
     if goal not in ("auto", *FIXED):
         raise UserError(f"goal is {shown(goal)}: {near(str(goal), ('auto', *FIXED))}")
     labels, s = check_pair(Y, scores, "Y", label_names, **meanings)
-    can = judgeable(labels)
-    if not can.thresholds:
+    measurable = judgeable(labels)
+    if not measurable.thresholds:
         raise UserError(
             "no label has both a known positive and a known negative, so thresholds cannot be learnt:"
             " give a prior (PriorMatched), a fixed Threshold, or some fully labelled items"
         )
-    labels, s, both = labels[can.rows], s[can.rows], can.labels
+    labels, s, both = labels[measurable.rows], s[measurable.rows], measurable.labels
     if shrinkage is not None:
         return PerLabelThreshold(_shrunk(labels, s, both, shrinkage), name="learnt_thresholds")
     x = as_logits(s, check_input(input), label_names)

@@ -171,9 +171,9 @@ def _extra(
         names: Sequence[str] = sorted({cell for cell in _one_name_each(columns, name) if cell is not None})
     else:
         names = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
-    strange = [label for label in names if label not in set(known)]
+    unknown = [label for label in names if label not in set(known)]
     by_folded = {_folded(label): label for label in known}
-    for label in strange:
+    for label in unknown:
         if _folded(label) in by_folded:
             row = next((row for row, cell in enumerate(cells) if _mentions(cell, label)), None)
             place = f"{columns.path.name}, column {name!r}" if row is None else columns.where(row, name)
@@ -181,12 +181,12 @@ def _extra(
                 f"{place}: the label {label!r} is {by_folded[_folded(label)]!r} in the training table; write it so"
                 " everywhere"
             )
-    if strange and len(strange) == len(names):
+    if unknown and len(unknown) == len(names):
         raise UserError(
             f"{columns.path.name}, column {name!r}: none of its names is a label of the model"
-            f" ({listed(map(repr, strange))}); {near(strange[0], known)}"
+            f" ({listed(map(repr, unknown))}); {near(unknown[0], known)}"
         )
-    return tuple(strange)
+    return tuple(unknown)
 
 
 def _mentions(cell: Any, label: str) -> bool:

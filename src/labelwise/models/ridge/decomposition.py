@@ -26,7 +26,7 @@ _SMALL = 1 << 26  # a sparse matrix with fewer entries than this (256 MB of floa
 
 
 class Rows:
-    """Scaled rows ``z = A - u m^T`` (n, D) as an operator.
+    """Scaled rows ``z = A - u m^T`` (n, D), as operator.
 
     Dense rows are A alone, without u and m.
     """
