@@ -287,7 +287,7 @@ def _literal(text: str) -> Any:
     """
     if _LITERAL.fullmatch(text) is None or _ADJACENT.search(_TEXT.sub("\0", text)):
         raise ValueError("no literal")
-    # Python warns of escapes that it does not know, as in a name such as "a\\d".
+    # Python warns of escapes that it does not know, as in a name such as "a\d".
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(text, mode="eval")

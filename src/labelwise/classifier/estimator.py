@@ -289,7 +289,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         model = train(
             options, training_set, method, part="final", held_out=plan.pair, after=result, on_epoch=show
         )
-        # Otherwise the final model has not seen the given pair, nor a closed form the rows that it leaves out.
+        # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
         result = result if result.unseen is not None else result_of(model, plan.pair)
         decision = learn_decision(options, training_set, model, result.unseen)
         given = {"true_labels": true_labels, "on_epoch": on_epoch}

@@ -72,6 +72,7 @@ class AngleMonitor:
                 else:
                     rows = self._index[start : start + _CHUNK]
                     inputs = aligned(self._source.batch(rows, "weak", seed=0, epoch=0)).to(device)
+                    # Features that stay are read once; a backbone that trains would need its pictures in memory.
                     if self._fixed:
                         self._inputs.append(inputs)
                 parts.append(network(inputs).scores.float().cpu())

@@ -113,6 +113,7 @@ class CosineHead(nn.Module):
             z = features if features.dtype == torch.float64 else features.float()
             if self.constant:
                 z = pad(z, (0, 1), value=1.0)
+            # Rounding can lead past 1, and the angle of such a cosine is NaN.
             return (_unit(z) @ _unit(self.weight.to(z.dtype)).T).clamp(-1.0, 1.0)
 
     @torch.no_grad()
@@ -249,6 +250,7 @@ class LabelQueries(nn.Module):
             memory = self.split(features).unflatten(1, (self.places, self.width))
         else:
             if mask is not None:
+                # Attention over no place at all is undefined: an item of padding alone keeps its places.
                 empty = ~mask & mask.any(1, keepdim=True)
                 features = features.masked_fill(~mask[..., None], 0)
             memory = cast(nn.Linear, self.embed)(features)
@@ -258,6 +260,7 @@ class LabelQueries(nn.Module):
         log_variance = self.log_deviation(h).float().clamp(-12.0, 12.0)  # log sigma in [-6, 6]
         variance = log_variance.exp()
         output = (mu * self.weight).sum(2) + self.bias
+        # Above 0, where the square root would have an infinite gradient.
         spread = (variance * self.weight**2).sum(2).clamp(min=1e-12).sqrt()
         divergence = -0.5 * (1 + log_variance - mu**2 - variance).mean(2)
         return output, (spread, divergence)

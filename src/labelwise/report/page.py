@@ -33,7 +33,7 @@ def render(content: ReportContent) -> str:
 
     from labelwise import __version__, plots
 
-    # Names, texts and notes are of users: all of it is escaped, and a name that a template lacks is an error.
+    # Names, texts and notes are of users: all of it is escaped, and a name that the data lack is an error.
     environment = Environment(
         loader=FunctionLoader(_read),
         autoescape=True,

@@ -76,6 +76,7 @@ class LargeLoss(NegativeByAssumption):
         due = float(self.carried) + share * present
         # Rounding may leave a sum of shares just below the whole number that it is.
         count = min(int(due + 1e-6), present)
+        # At most one entry is carried on: what a batch had no entries for must not pile up.
         self.carried.fill_(min(due - count, 1.0))
         if count:
             ranked = scores.detach().masked_fill(~among, -torch.inf).flatten()

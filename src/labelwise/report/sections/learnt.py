@@ -52,7 +52,7 @@ def _correlation(subject: Subject) -> LabelCorrelation | None:
     if len(labels) < 3 or len(survey.rows) < 3:
         return None
     cosines = model.fitted_.method.spec.head == "cosine"
-    # Norms count in other heads, so that their outputs say more of a pair than their weights.
+    # A cosine head alone is trained on the directions of its weights, which this compares.
     weights = analysis.weight_correlation(model.fitted_.network.head) if cosines else None
     return LabelCorrelation(
         tuple(model.label_names_[k] for k in labels),
