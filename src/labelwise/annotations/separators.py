@@ -46,9 +46,9 @@ def split_texts(
     if not texts:
         return {}
     if separator is not None:
-        given = {row: _parts(text, separator) for row, text in texts.items()}
-        _note_unused_separator(texts, given, separator, notes)
-        return given
+        names = {row: _parts(text, separator) for row, text in texts.items()}
+        _note_unused_separator(texts, names, separator, notes)
+        return names
     if single:
         return {row: (text,) for row, text in texts.items()}
     tags = _tags(texts, label_names, notes)

@@ -32,7 +32,7 @@ def single_positive(Y: Any, seed: int = 1200) -> Matrix:
     the same, since that moves the generator. Rows without a positive become all unknown. The papers sample
     the whole official training file, before any split, and each of their files with a generator of its own.
     """
-    known = _wholly_known(Y)
+    known = _fully_known(Y)
     random = np.random.RandomState(check_seed(seed))
     hidden = np.full_like(known, -1)
     n_labels = known.shape[1]
@@ -61,7 +61,7 @@ def partial_positives(Y: Any, fraction: float, seed: int = 0) -> Matrix:
 
     ``fraction`` in (0, 1]; halves round to even. Rows without a positive become all unknown.
     """
-    known = _wholly_known(Y)
+    known = _fully_known(Y)
     fraction = share_of("fraction", fraction)
     hidden = np.full_like(known, -1)
     rows, columns = np.nonzero(known == 1)
@@ -81,7 +81,7 @@ def partial(Y: Any, known_fraction: float, seed: int = 0) -> Matrix:
 
     ``known_fraction`` in (0, 1]; halves round to even; a UserError where not one entry would stay known.
     """
-    known = _wholly_known(Y)
+    known = _fully_known(Y)
     count = round(share_of("known_fraction", known_fraction) * known.size)
     if count == 0:
         raise UserError(
@@ -112,7 +112,7 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
     Raises:
         UserError: not one row would stay labelled, or there is no such rule.
     """
-    known = _wholly_known(Y)
+    known = _fully_known(Y)
     n_items = len(known)
     n_labelled = int(share_of("labelled_fraction", labelled_fraction) * n_items)
     if n_labelled == 0:
@@ -133,7 +133,7 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
     return hidden
 
 
-def _wholly_known(Y: Any) -> Matrix:
+def _fully_known(Y: Any) -> Matrix:
     if is_sparse(Y):
         raise UserError(
             "Y is a sparse matrix, and an entry that it does not store may be unknown: give Y.toarray() where it means"

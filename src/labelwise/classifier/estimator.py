@@ -292,8 +292,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
         result = result if result.unseen is not None else result_of(model, plan.pair)
         decision = learn_decision(options, training_set, model, result.unseen)
-        given = {"true_labels": true_labels, "on_epoch": on_epoch}
-        notes = all_notes(options, training_set, model, decision, result, X, Y, given)
+        arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
+        notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
         fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
         self.__dict__ = fitted.__dict__

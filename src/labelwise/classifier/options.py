@@ -249,9 +249,9 @@ class FitOptions:
         """Return the method's default budget, changed as given."""
         default = method.spec.head_budget if self.tuning == "head" else method.spec.full_budget
         kinds = {"epochs": int, "batch_size": int, "learning_rate": float}
-        given = {name: getattr(self, name) for name in kinds}
+        chosen = {name: getattr(self, name) for name in kinds}
         # NumPy's numbers would not go into a model directory.
-        changes: dict[str, Any] = {name: kinds[name](v) for name, v in given.items() if v is not None}
+        changes: dict[str, Any] = {name: kinds[name](v) for name, v in chosen.items() if v is not None}
         budget = replace(default, **changes)
         if self.backbone_learning_rate is not None:
             return replace(budget, backbone_rate=float(self.backbone_learning_rate) / budget.learning_rate)

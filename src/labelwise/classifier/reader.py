@@ -131,16 +131,16 @@ class ItemReader:
             UserError: For a bad item where the policy is to stop, or for too many of them.
         """
         policy = options.on_bad_item
-        everything = np.arange(len(X) if is_source(X) else X.shape[0])
+        all_rows = np.arange(len(X) if is_source(X) else X.shape[0])
         if self.embedder is None:
             look_through = Capabilities(X).scan
             if look_through is None or not (scan or policy == "skip"):
-                return ReadItems(X, everything)
-            bad = check_bad_items(look_through(), len(everything), policy)
-            rows = np.setdiff1d(everything, [item.row for item in bad])
+                return ReadItems(X, all_rows)
+            bad = check_bad_items(look_through(), len(all_rows), policy)
+            rows = np.setdiff1d(all_rows, [item.row for item in bad])
             return ReadItems(take(X, rows) if bad else X, rows, bad)
         result = embedded(options, self.embedder, as_source(X), policy)
-        rows = np.setdiff1d(everything, [item.row for item in result.bad])
+        rows = np.setdiff1d(all_rows, [item.row for item in result.bad])
         features = np.ascontiguousarray(result.features[rows]) if result.bad else result.features
         return ReadItems(features, rows, tuple(result.bad))
 

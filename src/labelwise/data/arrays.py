@@ -101,10 +101,10 @@ class ArraySource:
             step = max(1, _ENTRIES // max(self._shape[0], 1))
             for start in range(0, len(index), step):
                 span = slice(start, start + step)
-                self._strengthen(rows[span], rms[span], bits(starts[span], 2 * self._shape[0]))
+                self._augment(rows[span], rms[span], bits(starts[span], 2 * self._shape[0]))
         return torch.from_numpy(rows)
 
-    def _strengthen(
+    def _augment(
         self, rows: NDArray[np.float32], rms: NDArray[np.float32], numbers: NDArray[np.uint16]
     ) -> None:
         """Turn weak rows (b, D) into strong ones in place.

@@ -256,8 +256,8 @@ class _Pass:
         It is padded, and filled up with its last item.
         """
         if job.width is not None and batch.shape[1] < job.width:
-            beside = (0, job.width - batch.shape[1])
-            batch = torch.nn.functional.pad(batch, beside, value=self.tokenizer.pad_id)
+            padding = (0, job.width - batch.shape[1])
+            batch = torch.nn.functional.pad(batch, padding, value=self.tokenizer.pad_id)
         missing = 0 if job.size is None else job.size - len(batch)
         return torch.cat([batch, batch[-1:].expand(missing, *batch.shape[1:])]) if missing > 0 else batch
 

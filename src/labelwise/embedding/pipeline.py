@@ -143,7 +143,7 @@ def stream(
     At most two results a session wait to be taken. The first error of any thread is raised here; whoever leaves the
     loop early waits for the jobs that are being done.
     """
-    todo = iter(jobs)
+    remaining = iter(jobs)
     taking, stop = threading.Lock(), threading.Event()
     # Bounded: results that nobody takes would fill the memory.
     done: queue.Queue[Result | BaseException | None] = queue.Queue(2 * len(sessions))
@@ -161,7 +161,7 @@ def stream(
             with session as work:
                 while not stop.is_set():
                     with taking:
-                        job = next(todo, None)
+                        job = next(remaining, None)
                     if job is None:
                         break
                     put(work(job))

@@ -56,27 +56,27 @@ def check_scores(
     """
     if np.ma.is_masked(scores):
         raise UserError(f"{argument} masks entries: fill them, or leave their items out")
-    given = np.asarray(scores)
-    if given.ndim != 2 or 0 in given.shape:
+    array = np.asarray(scores)
+    if array.ndim != 2 or 0 in array.shape:
         raise UserError(
-            f"{argument} has shape {given.shape}: give a matrix (items, labels) with at least one of each"
+            f"{argument} has shape {array.shape}: give a matrix (items, labels) with at least one of each"
         )
-    if given.dtype.kind not in "biuf":
-        raise UserError(f"{argument} has dtype {given.dtype}: give numbers")
-    if given.dtype == np.float16:
-        given = given.astype(np.float32)
-    elif given.dtype not in (np.float32, np.float64):
-        given = given.astype(np.float64)
-    finite = np.isfinite(given)
+    if array.dtype.kind not in "biuf":
+        raise UserError(f"{argument} has dtype {array.dtype}: give numbers")
+    if array.dtype == np.float16:
+        array = array.astype(np.float32)
+    elif array.dtype not in (np.float32, np.float64):
+        array = array.astype(np.float64)
+    finite = np.isfinite(array)
     if not finite.all():
         row, k = np.argwhere(~finite)[0]
         rows = np.flatnonzero(~finite.all(axis=1))
         more = f" ({len(rows)} such rows: {listed(rows)})" if len(rows) > 1 else ""
         raise UserError(
-            f"{argument} holds {given[row, k]} at row {row}, {label_name(label_names, k)}{more}: give"
+            f"{argument} holds {array[row, k]} at row {row}, {label_name(label_names, k)}{more}: give"
             " finite scores"
         )
-    return given
+    return array
 
 
 def check_pair(

@@ -64,7 +64,7 @@ class Columns:
         place = f"{self.path.name}: row {row + 1}" + (f" (line {line})" if line else "")
         return place + (f", column {shown(name)}" if name is not None else "")
 
-    def respelt(self, names: Iterable[str | None]) -> Columns:
+    def renamed(self, names: Iterable[str | None]) -> Columns:
         """Return the columns under those of ``names`` that are theirs.
 
         Such a name differs in its form of Unicode alone (NFC, NFD).

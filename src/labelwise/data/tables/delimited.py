@@ -117,7 +117,7 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
         )
     delimiter = _delimiter(path, data, "\t" if kind == "TSV" else ",", delimiter, notes)
     # Read once by ourselves before Arrow, whose reader drops or joins rows of some broken files silently.
-    scan, dialect = _understand(path, data, delimiter, notes)
+    scan, dialect = _detect_dialect(path, data, delimiter, notes)
     if not scan.names:
         raise UserError(
             f"{path.name} is empty; give a table with a row of column names and at least one item"
@@ -199,7 +199,7 @@ def _read(data: bytes, dialect: _Dialect, places: list[str], block: int) -> Any:
     )
 
 
-def _understand(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tuple[_Scan, _Dialect]:
+def _detect_dialect(path: Path, data: bytes, delimiter: str, notes: list[str]) -> tuple[_Scan, _Dialect]:
     """Return a file's first reading and its dialect.
 
     Refuse a file that no dialect reads, or that two read differently.

@@ -78,9 +78,9 @@ def _chunk(column: dict[int, Any], length: int) -> Chunk:
     if min(values, stored, length) < 0:
         raise TypeError("a negative size")
     least = max(stored, int(values * _BYTES.get(kind, length)))
-    blown = kind == "BYTE_ARRAY" and encodings & (_DICTIONARIES | _DELTAS)
+    expands = kind == "BYTE_ARRAY" and encodings & (_DICTIONARIES | _DELTAS)
     path = ".".join(part.decode("utf-8", "replace") for part in column[3])
-    return Chunk(path, least, values * stored if blown else least, bool(encodings & _DELTAS))
+    return Chunk(path, least, values * stored if expands else least, bool(encodings & _DELTAS))
 
 
 class _Reader:

@@ -274,7 +274,7 @@ def _open(
     options = options.changed(given)
     columns = read_columns(path, delimiter=options.delimiter, max_rows=options.max_rows)
     # Names typed in a shell and names in a file may differ in their form of Unicode alone.
-    columns = columns.respelt([*options.named_columns(), *(name for names in expect or () for name in names)])
+    columns = columns.renamed([*options.named_columns(), *(name for names in expect or () for name in names)])
     notes = list(columns.notes)
     if expect is not None:
         options = _for_model(columns, options, given, expect, preparation, require_labels, notes)

@@ -132,10 +132,10 @@ class Tokenizer:
                 )
         ids: list[list[int]] = []
         for start in range(0, len(texts), _CHUNK):
-            ids += self._beginnings(texts[start : start + _CHUNK])
+            ids += self._truncated(texts[start : start + _CHUNK])
         return ids
 
-    def _beginnings(self, texts: Sequence[str]) -> list[list[int]]:
+    def _truncated(self, texts: Sequence[str]) -> list[list[int]]:
         """Return each text's first ids, reading no more text than needed.
 
         A long text costs memory.

@@ -75,17 +75,17 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
     if not expected:
         raise UserError(f"weights file {path} cannot be used: this backbone has no weights")
     prefix = _prefix(expected, stored)
-    given = {name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)}
+    state = {name[len(prefix) :]: value for name, value in stored.items() if name.startswith(prefix)}
     parts = {name.split(".")[0] for name in expected}
-    missing = [name for name in expected if name not in given and not name.endswith(_IDLE)]
+    missing = [name for name in expected if name not in state and not name.endswith(_IDLE)]
     absent = [name for name in missing if name.startswith(tuple(optional))]
     missing = [name for name in missing if name not in absent]
-    extra = [name for name in given if name not in expected and name.split(".")[0] in parts]
+    extra = [name for name in state if name not in expected and name.split(".")[0] in parts]
     extra = [name for name in extra if not name.endswith(_IDLE)]
     shapes = [
-        f"{name} {tuple(given[name].shape)} for {tuple(expected[name].shape)}"
+        f"{name} {tuple(state[name].shape)} for {tuple(expected[name].shape)}"
         for name in expected
-        if name in given and given[name].shape != expected[name].shape
+        if name in state and state[name].shape != expected[name].shape
     ]
     faults = [
         f"{words} {listed(names, 3)}"
@@ -94,7 +94,7 @@ def load_weights(module: nn.Module, path: str | Path, *, optional: Sequence[str]
     ]
     if faults:
         raise UserError(f"weights file {path} is of another model: it {'; it '.join(faults)}")
-    module.load_state_dict({name: given[name] for name in expected if name in given}, strict=False)
+    module.load_state_dict({name: state[name] for name in expected if name in state}, strict=False)
     return absent
 
 
