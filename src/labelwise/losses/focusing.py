@@ -109,7 +109,7 @@ def hill(
     hill_lambda: float = 1.5,
     negatives: str = "plain",
 ) -> Tensor:
-    """Hill loss: a focal margin on relevant entries, a hill on unknown ones.
+    """Hill loss: focal margin on relevant entries, hill on unknown ones.
 
     (1 - q)^gamma (-log q) with q = sigmoid(logits - margin) where the label is 1, (hill_lambda - p) p^2 with p =
     sigmoid(logits) where it is unknown (-1), and -log(1 - p) where it is 0, or the hill too. With 1.5 the slope of

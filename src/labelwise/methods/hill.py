@@ -11,7 +11,7 @@ from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperpa
 
 
 class Hill(NegativeByAssumption):
-    """A focal loss with a margin on relevant entries, and a hill on unknown ones.
+    """Focal margin on relevant entries, and a hill on unknown ones.
 
     It is (1 - q)^gamma (-log q), q = sigmoid(x - margin), on relevant entries, (hill_lambda - p) p^2 on unknown ones,
     and cross-entropy on known negatives.

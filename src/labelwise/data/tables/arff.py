@@ -29,7 +29,7 @@ _REFUSED = {
 
 
 class _Attribute(NamedTuple):
-    """A declared column; ``values`` are those of a nominal one, which has no other."""
+    """Declared column; ``values`` are all that a nominal one may hold."""
 
     name: str
     numeric: bool
@@ -37,7 +37,9 @@ class _Attribute(NamedTuple):
 
 
 def read_arff(path: Path, max_rows: int | None) -> Columns:
-    """Read a dense ARFF file; its cells are texts as in a CSV file, those of ``?`` empty.
+    """Read a dense ARFF file.
+
+    Its cells are texts as in a CSV file, those of ``?`` empty.
 
     SciPy's reader is not used: it takes the first row's look for the dialect of all, drops what a row has beyond its
     attributes, and reads any number with a ``?`` in it as unknown.

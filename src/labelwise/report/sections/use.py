@@ -1,4 +1,4 @@
-"""Use: the commands and the lines of Python that score new items by this model."""
+"""Use: commands and lines of Python that score new items."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from labelwise.report.section import Section, Subject
 
 @dataclass(frozen=True)
 class Use:
-    """How new items are scored by a model, and what its numbers are."""
+    """Kind of a model's items, and meaning of its numbers."""
 
     words: str
     items: Sequence[str]
@@ -32,7 +32,7 @@ class Use:
 
 
 def gather(subject: Subject) -> dict[str, Any]:
-    """Return how a classifier is used, by the kind of its items and by its decision."""
+    """Return a classifier's use, by its kind of items and its decision."""
     model = subject.model
     numbers = "scores from 0 to 1 that rank items, but are no calibrated probabilities"
     if model.calibration_ is not None:
@@ -44,7 +44,7 @@ def gather(subject: Subject) -> dict[str, Any]:
 
 
 def _items(model: MultiLabelClassifier) -> tuple[str, ...]:
-    """Return lines that make new items, of the kind that the classifier takes."""
+    """Return lines that make new items of the classifier's kind."""
     if isinstance(model.preprocessing_, TextPreprocessing):
         return ('X = ["one text", "another text"]',)
     if isinstance(model.preprocessing_, ImagePreprocessing):
@@ -56,7 +56,7 @@ def _items(model: MultiLabelClassifier) -> tuple[str, ...]:
 
 
 def show(use: Use | None) -> dict[str, Any] | None:
-    """Return the commands and the lines of Python, with the directories in them."""
+    """Return the commands and lines of Python, with their directories."""
     if use is None:
         return None
     *imports, items = use.items
