@@ -36,7 +36,7 @@ class ScoreHistogram:
     for _ in histogram.passes:
         for first, scores in chunks():
             histogram.update(scores, first)
-        histogram.next_pass()          # over workers: merge into one, settle, send copies out
+        histogram.next_pass()  # over workers: merge into one, settle, send copies out
     selected = histogram.finalize().select(scores, first)
     ```
 
