@@ -8,6 +8,7 @@ import pickle
 
 import numpy as np
 import pytest
+from sklearn.utils.validation import validate_data
 
 from labelwise import MultiLabelClassifier, load
 from labelwise.classifier import Decision, FitOptions, FittedModel, ItemReader
@@ -78,3 +79,33 @@ def test_before_a_fit_there_are_no_fitted_attributes():
     names = [name for name in vars(MultiLabelClassifier) if name.endswith("_") and not name.startswith("_")]
     assert "network_" in names
     assert not [name for name in names if hasattr(model, name)]
+
+
+def test_what_is_missing_before_a_fit_is_called_by_its_own_name():
+    unfitted = MultiLabelClassifier()
+    for name in ("network_", "rule_", "n_features_in_", "feature_names_in_"):
+        with pytest.raises(
+            AttributeError, match=f"^'MultiLabelClassifier' object has no attribute '{name}'$"
+        ):
+            getattr(unfitted, name)
+    for ask in (unfitted.predict_names, lambda X: unfitted.score(X, X)):
+        with pytest.raises(AttributeError, match="no attribute 'label_names_'"):
+            ask(X)
+
+
+def test_what_a_fit_refuses_to_replace_is_called_by_its_own_name(model):
+    with pytest.raises(AttributeError, match=r"^label_names_ \(fitted_.labels\.label_names\) .* read-only"):
+        copy.deepcopy(model).label_names_ = ("a", "b", "c")
+
+
+def test_a_subclass_may_check_its_input_as_estimators_do():
+    class Checked(MultiLabelClassifier):
+        def fit(self, X, Y, **given):
+            X = validate_data(self, X)
+            return super().fit(X, Y, **given)
+
+    X, Y = np.random.default_rng(0).normal(size=(30, 4)), np.tile([[1, 0], [0, 1]], (15, 1))
+    model = Checked("ridge")
+    for columns in (4, 3):
+        assert model.fit(X[:, :columns], Y).n_features_in_ == columns
+    assert model.predict(X[:, :3]).shape == (30, 2)

@@ -43,24 +43,43 @@ class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
 class Fitted(Generic[T]):
     """Attribute of a classifier that one of its fitted parts holds.
 
+    Before a fit it is missing, and free to be set, as an estimator's own attributes are.
+
     Args:
         path: Where it is, such as ``"fitted_.network"``.
         replaceable: Whether a fitted classifier may be given another.
+        optional: Whether None says that this fit has no such attribute.
     """
 
-    def __init__(self, path: str, *, replaceable: bool = False) -> None:
+    def __init__(self, path: str, *, replaceable: bool = False, optional: bool = False) -> None:
         self._get = attrgetter(path)
-        self._holder, _, self._name = path.partition(".")
-        self._replaceable = replaceable
+        self._holder, _, self._part = path.partition(".")
+        self._replaceable, self._optional = replaceable, optional
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
 
     def __get__(self, estimator: object, owner: type) -> T:
-        value: T = self._get(estimator)
-        return value
+        if hasattr(estimator, self._holder):
+            value: T = self._get(estimator)
+            if value is not None or not self._optional:
+                return value
+        elif self._name in getattr(estimator, "__dict__", {}):
+            value = vars(estimator)[self._name]
+            return value
+        raise AttributeError(
+            f"{owner.__name__!r} object has no attribute {self._name!r}", name=self._name, obj=estimator
+        )
 
     def __set__(self, estimator: object, value: T) -> None:
+        if not hasattr(estimator, self._holder):
+            vars(estimator)[self._name] = value
+            return
         if not self._replaceable:
-            raise AttributeError(f"{self._holder}.{self._name} is a result of fit, and read-only")
-        changed = replace(getattr(estimator, self._holder), **{self._name: value})
+            raise AttributeError(
+                f"{self._name} ({self._holder}.{self._part}) is a result of fit, and read-only"
+            )
+        changed = replace(getattr(estimator, self._holder), **{self._part: value})
         setattr(estimator, self._holder, changed)
 
 
@@ -172,6 +191,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     skipped_: tuple[BadItem, ...]
 
     tune_ = Fitted[Literal["head", "all"]]("reader_.tune")
+    n_features_in_ = Fitted[int]("reader_.n_features", replaceable=True, optional=True)
+    feature_names_in_ = Fitted[np.ndarray]("reader_.columns", replaceable=True, optional=True)
     item_shape_ = Fitted[tuple[int, ...]]("reader_.item_shape")
     preprocessing_ = Fitted[Preprocessing | None]("reader_.preprocessing")
     embedder_ = Fitted[nn.Module | None]("reader_.embedder")
@@ -327,24 +348,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         twin.reader_, twin.skipped_ = training_set.reader, training_set.skipped
         twin.classes_ = np.arange(len(training_set.labels.label_names))
         return twin
-
-    @property
-    def n_features_in_(self) -> int:
-        """Numbers in a row of features."""
-        if self.reader_.n_features is None:
-            raise AttributeError("n_features_in_: the items are no rows of features")
-        return self.reader_.n_features
-
-    @property
-    def feature_names_in_(self) -> np.ndarray:
-        """Names of the columns (n_features_in_,) of a frame."""
-        if self.reader_.columns is None:
-            raise AttributeError("feature_names_in_: the items came without names of columns")
-        return self.reader_.columns
-
-    @feature_names_in_.setter
-    def feature_names_in_(self, names: np.ndarray) -> None:
-        self.reader_ = replace(self.reader_, columns=names)
 
     def read(self, X: Any, *, items: Sequence[str] | None = None) -> ReadItems:
         """Read items once, so that they can be scored again and again.
