@@ -84,6 +84,12 @@ def test_cosine_gradients_count_each_entry_in_its_group(which, digits, request):
                 assert inside - 1e-6 <= count <= at_most + 1e-6
 
 
+def test_cosine_gradients_of_an_unfitted_classifier_are_refused(digits):
+    X, _, observed, _ = digits
+    with pytest.raises(UserError, match=r"not fitted: call fit\(X, Y\) first"):
+        analysis.cosine_gradients(lw.MultiLabelClassifier("hml"), X, observed)
+
+
 def test_cosine_gradients_show_the_function_that_training_shaped(hml, digits):
     X, _, observed, _ = digits
     curve = rows(analysis.cosine_gradients(hml, X, observed, bins=200), quantity="probability")

@@ -45,7 +45,9 @@ def cosine_gradients(
     Raises:
         UserError: labels of another shape, or a head without one weight a label.
     """
-    _, cosines, scores = outputs_of(model.fitted_, model.read(X))
+    # Read first: that refuses a classifier which is not fitted.
+    items = model.read(X)
+    _, cosines, scores = outputs_of(model.fitted_, items)
     if cosines is None:
         raise UserError(
             f"method {model.method_!r} has no cosines between items and labels: take another method"
