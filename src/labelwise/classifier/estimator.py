@@ -440,7 +440,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
         if not is_path(path):
             raise UserError(f"save({shown(path)}): give the path of a folder")
-        from labelwise import __version__
+        from labelwise._version import __version__
 
         (model, weights), (items, frozen) = self.fitted_.record(), self.reader_.record()
         facts = {"best_epoch": self.best_epoch_, "notes": list(self.notes_), "seconds": self.seconds_}

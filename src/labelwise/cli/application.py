@@ -106,7 +106,7 @@ app = typer.Typer(
 
 def _print_version(value: bool) -> None:
     if value:
-        from labelwise import __version__
+        from labelwise._version import __version__
 
         typer.echo(f"labelwise {__version__}")
         raise typer.Exit

@@ -151,7 +151,7 @@ def _run(
     devices: Sequence[str],
 ) -> Iterator[dict[str, Any]]:
     """Yield the shard of every job as it finishes, from ``count`` workers."""
-    from labelwise import __version__
+    from labelwise._version import __version__
 
     waiting = iter(jobs)
     workers: list[_Worker] = []

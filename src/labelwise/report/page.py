@@ -31,7 +31,8 @@ def render(content: ReportContent) -> str:
     from jinja2 import Environment, FunctionLoader, StrictUndefined
     from markupsafe import Markup
 
-    from labelwise import __version__, plots
+    from labelwise import plots
+    from labelwise._version import __version__
 
     # Names, texts and notes are of users: all of it is escaped, and a name that the data lack is an error.
     environment = Environment(

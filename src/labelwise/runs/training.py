@@ -207,7 +207,7 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
 
 
 def _initial_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dict[str, Any]:
-    from labelwise import __version__
+    from labelwise._version import __version__
 
     return {
         "labelwise": __version__,
