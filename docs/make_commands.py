@@ -11,8 +11,7 @@ from typing import Any
 from typer.main import get_command
 
 from labelwise.cli import app
-from labelwise.cli.options import group_of
-from labelwise.runs.config import GROUPS
+from labelwise.cli.options import in_groups
 
 PAGE = Path(__file__).with_name("reference") / "commands.md"
 HEADER = """# Command line
@@ -32,28 +31,26 @@ def page() -> str:
 
 
 def _section(command: Any) -> str:
-    groups: dict[str, list[str]] = {}
-    usage = ["labelwise", command.name]
-    for parameter in command.params:
-        names = [parameter.metavar or parameter.name.upper()]
-        if parameter.param_type_name == "argument":
-            many = "..." if parameter.nargs == -1 else ""
-            usage.append(f"{names[0]}{many}" if parameter.required else f"[{names[0]}{many}]")
-        else:
-            names = _flags(parameter)
-        groups.setdefault(group_of(parameter), []).append(
-            f"| {', '.join(map(_code, names))} | {_help(parameter)} |"
-        )
+    groups = in_groups(command.params)
+    usage = ["labelwise", command.name, *map(_usage, groups.get("Arguments", ()))]
     usage += ["[OPTIONS]"] if groups.keys() - {"Arguments"} else []
     lines = [f"## {command.name}", "", inspect.cleandoc(command.help), "", "```", " ".join(usage), "```", ""]
     lines += ["| | |", "|---|---|"]
-    for title in ("Arguments", *GROUPS, "Options"):
-        if title in groups:
-            lines += [f"| **{title}** | |"] * (len(groups) > 2) + groups[title]
+    for title, parameters in groups.items():
+        lines += [f"| **{title}** | |"] * (len(groups) > 2)
+        lines += [f"| {', '.join(map(_code, _names(p)))} | {_help(p)} |" for p in parameters]
     return "\n".join([*lines, ""])
 
 
-def _flags(parameter: Any) -> list[str]:
+def _usage(argument: Any) -> str:
+    (name,) = _names(argument)
+    name += "..." if argument.nargs == -1 else ""
+    return name if argument.required else f"[{name}]"
+
+
+def _names(parameter: Any) -> list[str]:
+    if parameter.param_type_name == "argument":
+        return [parameter.metavar or parameter.name.upper()]
     value = "" if parameter.is_flag else parameter.metavar or "TEXT"
     return [f"{name} {value}".strip() for name in (*parameter.opts, *parameter.secondary_opts)]
 

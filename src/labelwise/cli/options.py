@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -103,24 +103,23 @@ class Command(TyperCommand):
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then each group of options, then the rest."""
-        from labelwise.runs.config import GROUPS
-
-        groups: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
-            record = parameter.get_help_record(ctx)
-            if record is not None:
-                groups.setdefault(group_of(parameter), []).append(record)
-        for title in ("Arguments", *GROUPS, "Options"):
-            if title in groups:
+        for title, parameters in in_groups(self.get_params(ctx)).items():
+            records = [parameter.get_help_record(ctx) for parameter in parameters]
+            if shown := [record for record in records if record is not None]:
                 with formatter.section(title):
-                    formatter.write_dl(groups[title])
+                    formatter.write_dl(shown)
 
 
-def group_of(parameter: Any) -> str:
-    """Return the group that a parameter of a command is shown in."""
-    if parameter.param_type_name == "argument":
-        return "Arguments"
-    return getattr(parameter, "rich_help_panel", None) or "Options"
+def in_groups(parameters: Iterable[Any]) -> dict[str, list[Any]]:
+    """Return a command's parameters by the title of their group, in order."""
+    from labelwise.runs.config import GROUPS
+
+    groups: dict[str, list[Any]] = {title: [] for title in ("Arguments", *GROUPS, "Options")}
+    for parameter in parameters:
+        is_argument = parameter.param_type_name == "argument"
+        panel = getattr(parameter, "rich_help_panel", None) or "Options"
+        groups["Arguments" if is_argument else panel].append(parameter)
+    return {title: members for title, members in groups.items() if members}
 
 
 def _options_of(settings: tuple[str, ...] | None) -> list[Any]:
