@@ -20,6 +20,16 @@ LOCAL = ROOT / "docs" / "results" / "local"
 UNCOMMITTED = Path("runs", "benchmarks")
 
 
+def plain_parser(about: str | None, module: str | None = None) -> argparse.ArgumentParser:
+    """Return a parser that shows a docstring as it stands, for a file or for `python -m MODULE`."""
+    return argparse.ArgumentParser(
+        prog=f"python -m {module}" if module else None,
+        description=about,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+
+
 def script_parser(
     about: str | None, committed: Path, *, option: str = "--out", rounds: int = 0
 ) -> argparse.ArgumentParser:
@@ -31,9 +41,7 @@ def script_parser(
         option: name of the option for another file.
         rounds: default of `--rounds`; 0 leaves that option out.
     """
-    parser = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = plain_parser(about)
     where = parser.add_mutually_exclusive_group()
     name = committed.relative_to(ROOT)
     where.add_argument("--write", action="store_true", help=f"write {name}, which is committed")

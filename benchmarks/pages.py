@@ -45,6 +45,11 @@ def list_regions(path: Path, made: Mapping[str, str]) -> None:
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
+def publish_regions(page: Path, table: Path, made: Mapping[str, str], *, write: bool) -> None:
+    """Fill a committed page, or list its regions beside an uncommitted table."""
+    fill_page(page, made) if write else list_regions(table.with_suffix(".md"), made)
+
+
 def upright(head: list[str], rows: Iterable[list[str]]) -> list[str]:
     """Return a table with a column for each of a few long rows; the names of its lines are `head`."""
     first, *lines = zip(head, *rows, strict=True)

@@ -18,22 +18,16 @@ of labels from the truth: to measure what the rule does, never for a ranking.
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
-from benchmarks.common import LOCAL
+from benchmarks.common import LOCAL, plain_parser
 from benchmarks.local import page, run, tables
 from benchmarks.local.grid import GRIDS
 from benchmarks.studies import effects, paper_size
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.local",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = plain_parser(__doc__, "benchmarks.local")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder of the runs")
     size = parser.add_mutually_exclusive_group()
     size.add_argument("--grid", choices=GRIDS, default="default", help="[default: default]")

@@ -6,7 +6,6 @@ Everything is computed from `docs/results/local/*.csv` and the published numbers
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Collection
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.common import LOCAL, ROOT
+from benchmarks.common import LOCAL, ROOT, plain_parser
 from benchmarks.local import sets
 from benchmarks.local.grid import Grid
 from benchmarks.local.tables import FLOOR, ORACLE, ceilings
@@ -428,12 +427,7 @@ def paired(runs: pd.DataFrame) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.local.page",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = plain_parser(__doc__, "benchmarks.local.page")
     parser.add_argument("--write", action="store_true", help="fill the pages, which are committed")
     if parser.parse_args().write:
         fill_pages()

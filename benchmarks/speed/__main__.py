@@ -7,22 +7,18 @@ Runs each benchmark in a process of its own, one after the other, and leaves the
 
 from __future__ import annotations
 
-import argparse
 import os
 import subprocess
 import sys
+
+from benchmarks.common import plain_parser
 
 SPEED = ("losses", "selection", "epoch", "steps", "images", "commands")
 ON_DATA = ("refresh", "embedding", "cached_start")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.speed",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = plain_parser(__doc__, "benchmarks.speed")
     everything = (*SPEED, *ON_DATA)
     told = f"some of {', '.join(everything)} [default: all that can run]"
     parser.add_argument("names", nargs="*", metavar="NAME", help=told)

@@ -24,7 +24,7 @@ import numpy as np
 
 import labelwise as lw
 from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
-from benchmarks.pages import fill_page, list_regions, table
+from benchmarks.pages import publish_regions, table
 
 TABLE = RESULTS / "end_to_end.csv"
 PAGE = ROOT / "docs" / "results" / "end_to_end.md"
@@ -133,11 +133,7 @@ def main() -> None:
             found.append(process.submit(judge, *run).result())
         write_rows(path, found)
         print(*found[-1].values(), flush=True)
-    made = regions(read_rows(path))
-    if given.write:
-        fill_page(PAGE, made)
-    else:
-        list_regions(path.with_suffix(".md"), made)
+    publish_regions(PAGE, path, regions(read_rows(path)), write=given.write)
 
 
 def summary(found: list[dict[str, str]]) -> dict[str, str]:

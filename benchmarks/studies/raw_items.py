@@ -22,7 +22,7 @@ import numpy as np
 import labelwise as lw
 from benchmarks.common import RESULTS, ROOT, data_folder, place, read_rows, script_parser, write_rows
 from benchmarks.local import sets
-from benchmarks.pages import fill_page, list_regions, table
+from benchmarks.pages import publish_regions, table
 
 PAGE = ROOT / "docs" / "results" / "raw_items.md"
 TABLE = RESULTS / "raw_items.csv"
@@ -168,11 +168,7 @@ def main() -> None:
     kept = [row for row in read_rows(path) if row["set"] not in {r["set"] for r in rows}]
     new = [{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in r.items() if k in FIELDS} for r in rows]
     write_rows(path, [dict.fromkeys(FIELDS, "") | row for row in (*kept, *new)])
-    made = regions(read_rows(path))
-    if given.write:
-        fill_page(PAGE, made)
-    else:
-        list_regions(path.with_suffix(".md"), made)
+    publish_regions(PAGE, path, regions(read_rows(path)), write=given.write)
 
 
 def regions(found: list[dict[str, str]]) -> dict[str, str]:
