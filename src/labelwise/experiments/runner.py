@@ -392,13 +392,10 @@ def _peak_memory() -> int | None:
         return int(line.split()[1]) // 1024
     except (OSError, StopIteration):
         pass
-    if sys.platform == "win32":
-        return None
-    import resource
+    from labelwise.models import peak_memory
 
-    # macOS counts bytes, other systems KiB.
-    unit = 2**20 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+    peak = peak_memory()
+    return None if peak is None else peak // 2**20
 
 
 def _end_with_parent(parent: int) -> None:

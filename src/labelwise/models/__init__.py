@@ -23,7 +23,7 @@ from labelwise.models.backbones import (
     preprocessing_of,
     read_weights,
 )
-from labelwise.models.compute import device_of, one_thread, step_threads
+from labelwise.models.compute import device_of, one_thread, peak_memory, step_threads
 from labelwise.models.heads import (
     CosineHead,
     DualRelation,
@@ -78,6 +78,7 @@ __all__ = [
     "logits",
     "masked_mean",
     "one_thread",
+    "peak_memory",
     "preprocessing_from_dict",
     "preprocessing_of",
     "probabilities",

@@ -1,7 +1,8 @@
-"""Device, type of numbers and threads with which a network computes."""
+"""Device, type of numbers, threads and memory with which a network computes."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
@@ -55,3 +56,17 @@ def step_threads(network: nn.Module, batch_size: int) -> AbstractContextManager[
     work = batch_size * sum(p.numel() for p in parameters)
     small = work < _SMALL and all(p.ndim <= 2 and p.device.type == "cpu" for p in parameters)
     return one_thread() if small else nullcontext()
+
+
+def peak_memory() -> int | None:
+    """Return the peak resident memory of this process in bytes.
+
+    None where the system does not tell.
+    """
+    try:
+        import resource
+    except ImportError:
+        return None
+    # macOS counts in bytes, Linux in kibibytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak) if sys.platform == "darwin" else int(peak) * 1024

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -46,20 +45,6 @@ class Training:
     versions: Mapping[str, str] = field(default_factory=dict)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """The run's configuration, as it was given."""
-
-
-def peak_memory() -> int | None:
-    """Return the peak resident memory of this process in bytes.
-
-    None where the system does not tell.
-    """
-    try:
-        import resource
-    except ImportError:
-        return None
-    # macOS counts in bytes, Linux in kibibytes.
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak) if sys.platform == "darwin" else int(peak) * 1024
 
 
 def gather(subject: Subject) -> dict[str, Any]:
