@@ -80,7 +80,7 @@ class TrainingSet:
         reader: How the items were read.
         X: N items, as the reader gives them.
         labels: (n, K) their annotations.
-        whole: The facts of all labels of the fit, of which this may be a part.
+        full_summary: The facts of all labels of the fit, of which this may be a part.
         prior: (K,) the share of positives of each label by these facts and the options, or None.
         items: N names for messages, or None.
         truth: (n, K) true labels for an oracle, or None.
@@ -118,7 +118,7 @@ class TrainingSet:
         return cls(reader, read.X, labels, facts, prior, items, truth, read.bad)
 
     def rows(self, index: NDArray[np.int64]) -> Self:
-        """Return these rows alone; ``whole`` and ``prior`` stay those of all."""
+        """Return these rows alone; ``full_summary`` and ``prior`` stay those of all."""
         labels, items, truth = _rows_of(self.labels, self.items, self.truth, index)
         return replace(self, X=take(self.X, index), labels=labels, items=items, truth=truth)
 
