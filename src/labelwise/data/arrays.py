@@ -32,7 +32,8 @@ class Scaling(Protocol):
 class ArraySource:
     """Rows of features as a source of items.
 
-    They come as an array (n, D), a SciPy sparse matrix or a pandas frame.
+    They come as an array (n, D), a SciPy sparse matrix, a pandas frame, or blocks of features side by side, of which
+    a batch is the dense rows of all.
 
     The plain and the weak view are the scaled row x. The strong view is ``x * keep + noise * rms(x) * g``:
     ``keep`` is 0 for a share ``strong_view`` of the coordinates (0 is the mean where the scaling centres),
@@ -122,6 +123,8 @@ class ArraySource:
     def _scaled(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a fresh dense float32 copy of the scaled rows."""
         rows = self._rows[index]
+        if _in_blocks(rows):
+            rows = rows.toarray()
         if self._scaling is not None:
             rows = self._scaling.transform(rows)
         return np.array(rows.toarray() if hasattr(rows, "toarray") else rows, dtype=np.float32, order="C")
@@ -159,7 +162,7 @@ def check_sparse(X: Any) -> None:
 
 
 def as_matrix(X: Any) -> Any:
-    """Return ``X`` (n, D) as float32: a C-ordered array or CSR.
+    """Return ``X`` (n, D) as float32: a C-ordered array, CSR, or blocks of them.
 
     Every stored entry is finite.
 
@@ -167,6 +170,8 @@ def as_matrix(X: Any) -> Any:
         UserError: For text or objects, another number of dimensions, no column, NaN or infinity (rows named), and
             entries that are all below float32.
     """
+    if _in_blocks(X):
+        return X.map(as_matrix)
     if hasattr(X, "tocsr"):
         check_sparse(X)
         _check_dtype(X.dtype)
@@ -207,6 +212,14 @@ def as_matrix(X: Any) -> Any:
         array = np.ascontiguousarray(array, dtype=np.float32)
     check_finite(array)
     return array
+
+
+def _in_blocks(X: Any) -> bool:
+    """Return whether features are ``models.FeatureBlocks``.
+
+    Told by their parts, since importing the class would import torch. A frame may have a column of that name.
+    """
+    return isinstance(getattr(X, "parts", None), tuple)
 
 
 def check_finite(array: NDArray[np.float32]) -> None:

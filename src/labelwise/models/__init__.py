@@ -23,6 +23,7 @@ from labelwise.models.backbones import (
     preprocessing_of,
     read_weights,
 )
+from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
 from labelwise.models.compute import device_of, one_thread, peak_memory, step_threads
 from labelwise.models.heads import (
     CosineHead,
@@ -52,6 +53,7 @@ __all__ = [
     "BackboneCapabilities",
     "CosineHead",
     "DualRelation",
+    "FeatureBlocks",
     "FeatureScaling",
     "Features",
     "ImageBackbone",
@@ -73,6 +75,7 @@ __all__ = [
     "build_backbone",
     "build_tokenizer",
     "device_of",
+    "is_blocks",
     "label_weights",
     "load_weights",
     "logits",
@@ -84,6 +87,7 @@ __all__ = [
     "probabilities",
     "read_weights",
     "scores_of_start",
+    "side_by_side",
     "solve_ridge",
     "start_from_ridge",
     "step_threads",
