@@ -1,0 +1,30 @@
+"""Parts of the ensemble `auto`: each a small fit on features, usable alone.
+
+Views of a feature matrix and a graph of neighbours describe rows without reading labels; ridge members and students
+are fitted to known entries, with exact leave-one-out scores.
+"""
+
+from labelwise.ensemble.graph import Graph, Neighbours, neighbours
+from labelwise.ensemble.kernels import Kernel, KernelFeatures
+from labelwise.ensemble.known import KnownEntries
+from labelwise.ensemble.members import GRID, RidgeMember, leave_one_out_r2
+from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
+from labelwise.ensemble.views import VIEWS, Views
+
+__all__ = [
+    "GRID",
+    "VIEWS",
+    "FeatureMap",
+    "Graph",
+    "Kernel",
+    "KernelFeatures",
+    "KnownEntries",
+    "MemberSpec",
+    "Neighbours",
+    "NewRows",
+    "Pool",
+    "RidgeMember",
+    "Views",
+    "leave_one_out_r2",
+    "neighbours",
+]

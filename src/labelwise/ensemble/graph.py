@@ -1,0 +1,173 @@
+"""Graph of nearest neighbours in a pool, and smoothing of features over it.
+
+A row of the pool has other rows of the pool as neighbours; a new row is looked up among the pool's rows. So what is
+fitted on smoothed rows of the pool can be applied to rows that nobody had seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+
+TEMPERATURE = 10.0
+"""Factor of the cosines in the softmax that weighs a row's neighbours."""
+
+_BLOCK = 1 << 25  # cosines held at a time: 128 MB of float32
+_GROUP = 32  # columns of which one maximum is taken
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Nearest rows of a pool for each of n rows, nearest first.
+
+    Attributes:
+        index: (n, k + spare) int32, rows of the pool; -1 where the pool has no more.
+        cosine: (n, k + spare) float32, their cosines, -inf where there is none.
+        k: Neighbours that a graph uses; the spare ones stand in for rows that are taken out of the pool.
+    """
+
+    index: npt.NDArray[np.int32]
+    cosine: Matrix
+    k: int
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Neighbours:
+        """Return the neighbours of some of the n rows."""
+        return Neighbours(self.index[rows], self.cosine[rows], self.k)
+
+    def without(self, pool_rows: npt.NDArray[np.bool_], queries: Matrix, pool: Matrix) -> Neighbours:
+        """Return the k nearest among the rest of the pool, numbered anew.
+
+        Rows of which fewer than k are left among those looked up are looked up again.
+
+        Args:
+            pool_rows: (n_pool,) bool, rows that leave the pool.
+            queries: (n, r) unit rows, those whose neighbours these are.
+            pool: (n_pool, r) unit rows, the pool before anything left it. Where ``queries`` is this very
+                matrix, no row is its own neighbour.
+        """
+        rest = np.flatnonzero(~pool_rows)
+        number = np.append(np.cumsum(~pool_rows) - 1, -1).astype(np.int32)
+        stays = np.append(~pool_rows, False)[self.index]
+        # a stable sort moves what stays to the front and keeps its order
+        order = np.argsort(~stays, axis=1, kind="stable")[:, : self.k]
+        index = np.take_along_axis(np.where(stays, number[self.index], -1), order, axis=1).astype(np.int32)
+        cosine = np.take_along_axis(np.where(stays, self.cosine, -np.inf), order, axis=1).astype(np.float32)
+        short = np.flatnonzero((index < 0).any(axis=1) & (self.index >= 0).all(axis=1))
+        if len(short):
+            own = np.where(pool_rows[short], -1, number[short]) if queries is pool else None
+            index[short], cosine[short] = _search(queries[short], pool[rest], index.shape[1], own)
+        return Neighbours(index, cosine, self.k)
+
+
+def neighbours(
+    queries: Matrix, pool: Matrix, k: int, *, exclude_self: bool = False, spare: int = 0
+) -> Neighbours:
+    """Look up each row's nearest rows of the pool by cosine, exactly.
+
+    Args:
+        queries: (n, r) float32 unit rows; a row of zeros has cosine 0 with all.
+        pool: (n_pool, r) float32 unit rows.
+        k: Neighbours to use; all others where the pool has no more.
+        exclude_self: Whether row i of ``queries`` is row i of the pool, and no neighbour of itself.
+        spare: Neighbours to look up beyond k.
+    """
+    own = np.arange(len(queries)) if exclude_self else None
+    most = min(k + spare, len(pool) - int(exclude_self))
+    index, cosine = _search(queries, pool, max(most, 0), own)
+    return Neighbours(index, cosine, min(k, max(most, 0)))
+
+
+def _search(
+    queries: Matrix, pool: Matrix, k: int, own: npt.NDArray[np.int64] | None
+) -> tuple[npt.NDArray[np.int32], Matrix]:
+    index, cosine = np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf, np.float32)
+    most, step = min(k, len(pool)), max(1, _BLOCK // max(1, len(pool)))
+    for start in range(0, len(queries) if most else 0, step):
+        rows = slice(start, start + step)
+        cosines = queries[rows] @ pool.T
+        if own is not None:
+            at = np.flatnonzero(own[rows] >= 0)
+            cosines[at, own[rows][at]] = -np.inf
+        index[rows, :most], cosine[rows, :most] = _largest(cosines, most)
+    index[~np.isfinite(cosine)] = -1
+    return index, cosine
+
+
+def _largest(values: Matrix, k: int) -> tuple[npt.NDArray[Any], Matrix]:
+    """Return the places and values of each row's k largest entries, largest first."""
+    n, columns = values.shape
+    if columns < 4 * k * _GROUP:
+        chosen = np.argpartition(-values, k - 1, axis=1)[:, :k]
+        return _in_order(chosen, np.take_along_axis(values, chosen, axis=1))
+    # Of k groups, each has an entry no smaller than the k-th largest maximum: so has the row k such entries, and no
+    # other entry can be among its k largest. This reads a row twice, where a partition moves it about.
+    whole = columns - columns % _GROUP
+    best = values[:, :whole].reshape(n, _GROUP, whole // _GROUP).max(axis=1)
+    near = values >= np.partition(best, best.shape[1] - k, axis=1)[:, -k, None]
+    count = near.sum(axis=1)
+    chosen = np.empty((n, k), np.int64)
+    # rows with many equal entries, such as rows of zeros
+    crowded = np.flatnonzero(count > 64 * k)
+    chosen[crowded] = np.argpartition(-values[crowded], k - 1, axis=1)[:, :k]
+    near[crowded] = False
+    row, column = np.nonzero(near)
+    rest = count <= 64 * k
+    begin = np.cumsum(count[rest]) - count[rest]
+    order = np.lexsort((-values[row, column], row))
+    chosen[rest] = column[order[begin[:, None] + np.arange(k)]]
+    return _in_order(chosen, np.take_along_axis(values, chosen, axis=1))
+
+
+def _in_order(chosen: npt.NDArray[Any], values: Matrix) -> tuple[npt.NDArray[Any], Matrix]:
+    order = np.argsort(-values, axis=1, kind="stable")
+    return np.take_along_axis(chosen, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Weights of each row's neighbours, softmax of ten times their cosines.
+
+    Attributes:
+        weights: (n, n_pool) CSR float32; the rows sum to 1, or to 0 where a row has no neighbour.
+    """
+
+    weights: sp.csr_array
+
+    @classmethod
+    def of(cls, found: Neighbours, n_pool: int) -> Graph:
+        """Weigh the k nearest neighbours in a pool of ``n_pool`` rows."""
+        index, cosine = found.index[:, : found.k], found.cosine[:, : found.k]
+        there = index >= 0
+        top = cosine.max(axis=1, keepdims=True, initial=-1.0)
+        weight = np.where(there, np.exp(TEMPERATURE * (np.where(there, cosine, top) - top)), 0.0)
+        weight /= np.maximum(weight.sum(axis=1, keepdims=True), 1e-30)
+        starts = np.arange(len(index) + 1) * index.shape[1]
+        entries = (weight.ravel().astype(np.float32), np.maximum(index, 0).ravel(), starts)
+        return cls(sp.csr_array(entries, shape=(len(index), n_pool)))
+
+    def smooth(self, own: Matrix, pool: Matrix, keep: float = 0.5) -> Matrix:
+        """Return ``keep x own + (1 - keep) W pool`` (n, r), float32.
+
+        A row without neighbours stays as it is.
+        """
+        mixed = np.asarray(self.weights @ pool, dtype=np.float32)
+        mixed *= np.float32(1.0 - keep)
+        alone = np.asarray(self.weights.sum(axis=1)).ravel() == 0
+        mixed += np.where(alone, np.float32(1.0), np.float32(keep))[:, None] * own
+        return mixed
+
+    def diffuse(self, pool: Matrix, hops: int, keep: float) -> Matrix:
+        """Return a pool's rows after ``hops`` of ``Z <- keep x pool + (1 - keep) W Z``, from Z = pool."""
+        smoothed = pool
+        for _ in range(hops):
+            smoothed = self.smooth(pool, smoothed, keep)
+        return smoothed

@@ -1,0 +1,79 @@
+"""Known entries of an annotation matrix, as the members of an ensemble are fitted to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class KnownEntries:
+    """Rows with a known entry, their targets, and which of them count.
+
+    Attributes:
+        rows: (m,) int64, rising, the rows of the pool with at least one known entry.
+        targets: (m, K) float32, 1 for a known positive, else 0.
+        mask: (m, K) bool, the entries that count; None where all of these rows do.
+        both: (K,) bool, labels with a positive and a negative among the entries that count.
+    """
+
+    rows: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.float32]
+    mask: npt.NDArray[np.bool_] | None
+    both: npt.NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, labels: npt.NDArray[Any], *, assume_absent: bool | None = None) -> KnownEntries:
+        """Read the known entries of ``labels`` (n, K) in {1, 0, -1}.
+
+        An unknown entry of a row with a known one counts as absent where ``assume_absent``, by default where no
+        negative is known anywhere; otherwise it does not count.
+        """
+        labels = np.asarray(labels)
+        rows = np.flatnonzero((labels != -1).any(axis=1))
+        known = labels[rows]
+        if assume_absent is None:
+            assume_absent = not (known == 0).any()
+        counts = known != -1
+        return cls._of(rows, known == 1, None if assume_absent or counts.all() else counts)
+
+    @classmethod
+    def _of(cls, rows: npt.NDArray[Any], positive: npt.NDArray[Any], mask: Any) -> KnownEntries:
+        targets = positive.astype(np.float32)
+        total = len(rows) if mask is None else mask.sum(axis=0)
+        positives = positive.sum(axis=0)
+        return cls(rows.astype(np.int64), targets, mask, (positives > 0) & (positives < total))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def counts(self) -> npt.NDArray[np.float64]:
+        """Number of entries of each label that count (K,), float64."""
+        if self.mask is None:
+            return np.full(self.targets.shape[1], float(len(self)))
+        return np.asarray(self.mask.sum(axis=0, dtype=np.float64))
+
+    @property
+    def positives(self) -> npt.NDArray[np.float64]:
+        """Number of known positives of each label (K,), float64."""
+        return np.asarray(self.targets.sum(axis=0, dtype=np.float64))
+
+    @property
+    def means(self) -> npt.NDArray[np.float64]:
+        """Share of positives among a label's entries (K,), 0 without any."""
+        return np.asarray(self.positives / np.maximum(self.counts, 1.0))
+
+    def take(self, index: npt.NDArray[Any]) -> KnownEntries:
+        """Return these of the m rows; ``rows`` still count in the whole pool."""
+        mask = None if self.mask is None else self.mask[index]
+        return self._of(self.rows[index], self.targets[index] > 0, mask)
+
+    def without(self, pool_rows: npt.NDArray[np.bool_]) -> KnownEntries:
+        """Return the entries of the pool that is left without ``pool_rows`` (n,), which counts its rows anew."""
+        kept = self.take(np.flatnonzero(~pool_rows[self.rows]))
+        number = np.cumsum(~pool_rows) - 1
+        return KnownEntries(number[kept.rows], kept.targets, kept.mask, kept.both)

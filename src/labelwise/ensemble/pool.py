@@ -1,0 +1,217 @@
+"""A pool of rows with its views, neighbours and smoothed representations, made when asked for.
+
+A representation is a view, or a view smoothed over the pool's graph: ``c1`` is the mean of c and of the neighbours' c,
+``c8`` is c after six hops that keep a fifth of it. The graph of w comes from w, all others from p. A member is a ridge
+on a representation, or on a kernel of one: ``MemberSpec.parse("c8.rbf1")``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise._random import generator
+from labelwise.ensemble.graph import Graph, Neighbours, neighbours
+from labelwise.ensemble.kernels import Kernel, KernelFeatures
+from labelwise.ensemble.views import VIEWS, FeatureMatrix, Views
+from labelwise.errors import UserError, near
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+
+NEIGHBOURS, SPARE = 20, 16
+_GRAPHS = ("p", "w")
+_SMOOTHINGS = ("", "1", "8")
+_HOPS, _KEEP = 6, 0.2
+_LANDMARKS, _ALL_ROWS = 800, 1000
+
+
+@dataclass(frozen=True)
+class MemberSpec:
+    """Features that a member is fitted to, as in ``c``, ``p1``, ``c8.rbf1``.
+
+    Attributes:
+        view: One of ``VIEWS``.
+        smoothing: Empty; 1, once; or 8, six hops.
+        kernel: Empty, ``ntk``, or ``rbf`` and a number.
+    """
+
+    view: str
+    smoothing: str = ""
+    kernel: str = ""
+
+    @classmethod
+    def parse(cls, name: str) -> MemberSpec:
+        """Read a member's name.
+
+        Raises:
+            UserError: For one that does not exist.
+        """
+        base, _, kernel = name.partition(".")
+        spec = cls(base[:1], base[1:], kernel)
+        if spec.view not in VIEWS or spec.smoothing not in _SMOOTHINGS or (name.endswith(".")):
+            options = [view + smoothing for view in VIEWS for smoothing in _SMOOTHINGS]
+            raise UserError(f"member {name!r} does not exist; its features: {near(base, options)}")
+        return spec
+
+    def __str__(self) -> str:
+        return self.representation + (f".{self.kernel}" if self.kernel else "")
+
+    @property
+    def representation(self) -> str:
+        """Name of the view with its smoothing, as in ``c8``."""
+        return self.view + self.smoothing
+
+    @property
+    def graph(self) -> str:
+        """Name of the view whose neighbours smooth this one."""
+        return "w" if self.view == "w" else "p"
+
+
+@dataclass
+class Pool:
+    """Rows of a pool (n,), their views and neighbours; new rows are looked up among them.
+
+    It keeps the smoothed representation that was asked for last: ask for members with the same one after each other.
+
+    Attributes:
+        fitted: The views, as functions of a row.
+        views: (n, r) float32 by name.
+        near: Neighbours of each row by the name of a graph, with spare ones.
+        seed: Key of its choices.
+    """
+
+    fitted: Views
+    views: dict[str, Matrix]
+    near: dict[str, Neighbours]
+    seed: int = 0
+    _last: dict[str, Matrix] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def fit(cls, X: FeatureMatrix, seed: int = 0, weights: Sequence[float] | None = None) -> Pool:
+        """Fit views to ``X`` (n, D), and look up each row's neighbours.
+
+        Args:
+            X: Dense, sparse or blocks of features.
+            seed: Key of random choices.
+            weights: Factor of each block of features.
+        """
+        fitted = Views.fit(X, seed, weights)
+        views = fitted.of(X)
+        near = {
+            name: neighbours(views[name], views[name], NEIGHBOURS, exclude_self=True, spare=SPARE)
+            for name in _GRAPHS
+        }
+        return cls(fitted, views, near, seed)
+
+    def __len__(self) -> int:
+        return len(self.views["c"])
+
+    def representation(self, name: str) -> Matrix:
+        """Return a representation of the pool's rows (n, r) float32, as in ``c8``."""
+        spec = MemberSpec.parse(name)
+        if not spec.smoothing:
+            return self.views[spec.view]
+        if name not in self._last:
+            self._last.clear()
+            view = self.views[spec.view]
+            hops, keep = (1, 0.5) if spec.smoothing == "1" else (_HOPS, _KEEP)
+            self._last[name] = Graph.of(self.near[spec.graph], len(self)).diffuse(view, hops, keep)
+        return self._last[name]
+
+    def new(self, X: FeatureMatrix) -> NewRows:
+        """Return new rows ``X`` (n', D) beside the pool, with their views and neighbours."""
+        views = self.fitted.of(X)
+        near = {name: neighbours(views[name], self.views[name], NEIGHBOURS) for name in _GRAPHS}
+        return NewRows(self, views, near)
+
+    def without(self, rows: npt.NDArray[np.bool_]) -> tuple[Pool, NewRows]:
+        """Return the pool that is left without ``rows`` (n,), and these as new rows beside it.
+
+        Views stay as they were fitted, since they read no label; neighbours are those among the rest.
+        """
+        near = {
+            name: found.without(rows, self.views[name], self.views[name]) for name, found in self.near.items()
+        }
+        rest = Pool(
+            self.fitted,
+            {name: view[~rows] for name, view in self.views.items()},
+            {name: found.take(~rows) for name, found in near.items()},
+            self.seed,
+        )
+        views = {name: view[rows] for name, view in self.views.items()}
+        return rest, NewRows(rest, views, {name: found.take(rows) for name, found in near.items()})
+
+    def feature_map(self, spec: MemberSpec, rows: npt.NDArray[Any]) -> FeatureMap:
+        """Return the features of a member that is fitted to ``rows`` (m,) of the pool.
+
+        A kernel has these rows as landmarks where they are 1,000 at most, which is exact; else 800 of the pool.
+        """
+        if not spec.kernel:
+            return FeatureMap(spec, None)
+        representation = self.representation(spec.representation)
+        marks = rows if len(rows) <= _ALL_ROWS else self._landmarks()
+        kernel = Kernel.fit(spec.kernel, representation, self.seed)
+        return FeatureMap(spec, KernelFeatures.fit(kernel, representation[marks]))
+
+    def release(self) -> None:
+        """Forget the smoothed representation that it keeps."""
+        self._last.clear()
+
+    def _landmarks(self) -> npt.NDArray[np.int64]:
+        return np.sort(generator(self.seed, "landmarks").permutation(len(self))[:_LANDMARKS])
+
+
+@dataclass
+class NewRows:
+    """Rows beside a pool, each with its neighbours in it.
+
+    Attributes:
+        pool: The pool.
+        views: (n', r) float32 by name.
+        near: Neighbours among the pool's rows by the name of a graph.
+    """
+
+    pool: Pool
+    views: dict[str, Matrix]
+    near: dict[str, Neighbours]
+    _last: dict[str, Matrix] = field(default_factory=dict, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.views["c"])
+
+    def representation(self, name: str) -> Matrix:
+        """Return a representation of these rows (n', r) float32."""
+        spec = MemberSpec.parse(name)
+        view = self.views[spec.view]
+        if not spec.smoothing:
+            return view
+        if name not in self._last:
+            self._last.clear()
+            graph = Graph.of(self.near[spec.graph], len(self.pool))
+            # a row takes its last hop from neighbours that have gone all of theirs
+            once = spec.smoothing == "1"
+            source = self.pool.views[spec.view] if once else self.pool.representation(name)
+            self._last[name] = graph.smooth(view, source, 0.5 if once else _KEEP)
+        return self._last[name]
+
+
+@dataclass(frozen=True)
+class FeatureMap:
+    """Features of a member, of the pool's rows and of new ones alike.
+
+    Attributes:
+        spec: Which representation.
+        kernel: Features of its kernel; None for the representation itself.
+    """
+
+    spec: MemberSpec
+    kernel: KernelFeatures | None
+
+    def of(self, rows: Pool | NewRows, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
+        """Return the features (b, s) float32 of some rows of a pool or of new rows."""
+        representation = rows.representation(self.spec.representation)[index]
+        return representation if self.kernel is None else self.kernel.of(representation)

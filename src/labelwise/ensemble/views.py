@@ -1,0 +1,278 @@
+"""Views of a feature matrix: the same rows scaled, centred, shortened and whitened.
+
+All of them are functions of a row, fitted to a pool without its labels, so that new rows have them too. A view is
+never wider than ``MOST_COLUMNS``: wider ones are turned to their leading principal directions. What is kept of a row
+is kept in half precision, so that a saved pool is the pool that was fitted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.linalg import eigh, qr
+
+from labelwise._random import generator
+from labelwise.annotations import row_blocks
+from labelwise.errors import UserError
+from labelwise.models import FeatureBlocks, InputScaling
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+FeatureMatrix: TypeAlias = Any
+
+SCALED = ("c", "d", "l")
+"""Standardised unit rows; centred unit rows, of unit length again; unit rows."""
+
+VIEWS = (*SCALED, "p", "w")
+"""The views: c, d, l, then 128 principal components of c, and 256 of them whitened by half."""
+
+MOST_COLUMNS = 512
+_PRINCIPAL, _WHITENED, _POWER = 128, 256, -0.25
+_EXACT = 2048  # a covariance of more columns takes an iterative decomposition
+_OVERSAMPLES, _ITERATIONS = 32, 3
+_ROUNDING = 1e-6  # share of the largest variance below which float32 rows say nothing
+_BLOCK = 1 << 22
+_STEPS = {"c": ("standardise_l2",), "d": ("l2", "centre_l2"), "l": ("l2",)}
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """Blocks of features side by side, each scaled by its own steps and weighted.
+
+    Attributes:
+        steps: For each block, scalings that are applied one after the other.
+        shares: Factor of each block, the root of its share in a row's squared norm.
+    """
+
+    steps: tuple[tuple[InputScaling, ...], ...]
+    shares: tuple[float, ...]
+
+    @classmethod
+    def fit(cls, X: FeatureMatrix, kinds: Sequence[str], shares: Sequence[float]) -> Scaled:
+        """Fit the steps of ``kinds`` to every block of ``X``."""
+        steps = []
+        for part in _parts(X):
+            fitted: list[InputScaling] = []
+            for kind in kinds:
+                fitted.append(InputScaling.fit(_apply(part, fitted), kind))
+            steps.append(tuple(fitted))
+        return cls(tuple(steps), tuple(float(share) for share in shares))
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of columns of each block."""
+        return [steps[0].n_features for steps in self.steps]
+
+    def blocks(self, X: FeatureMatrix) -> Iterator[tuple[slice, Matrix]]:
+        """Yield slices of rows with their scaled rows (b, D), dense float32."""
+        parts = self._checked(X)
+        for rows in row_blocks(int(X.shape[0]), sum(self.widths), _BLOCK):
+            scaled = [
+                np.float32(share) * steps[-1].transform(_apply(part[rows], steps[:-1]))
+                for part, steps, share in zip(parts, self.steps, self.shares, strict=True)
+            ]
+            yield rows, scaled[0] if len(scaled) == 1 else np.hstack(scaled)
+
+    def product(self, X: FeatureMatrix, basis: npt.NDArray[Any]) -> Matrix:
+        """Return scaled rows times ``basis`` (D, r), float32; sparse rows stay sparse."""
+        parts = self._checked(X)
+        out = np.zeros((int(X.shape[0]), basis.shape[1]), np.float32)
+        start = 0
+        for part, steps, share, width in zip(parts, self.steps, self.shares, self.widths, strict=True):
+            own = basis[start : start + width] * np.float32(share)
+            start += width
+            for rows in row_blocks(len(out), width, _BLOCK):
+                if _is_sparse(part):
+                    A, u, m = steps[-1].sparse_parts(_apply(part[rows], steps[:-1]))
+                    out[rows] += A.astype(np.float32) @ own - np.multiply.outer(u, m @ own)
+                else:
+                    out[rows] += steps[-1].transform(_apply(part[rows], steps[:-1])) @ own
+        return out
+
+    def sum(self, X: FeatureMatrix, weights: Matrix) -> npt.NDArray[np.float64]:
+        """Return ``Z^T weights`` (D, r) of scaled rows Z; sparse rows stay sparse."""
+        totals = []
+        for part, steps, share, width in zip(
+            self._checked(X), self.steps, self.shares, self.widths, strict=True
+        ):
+            total = np.zeros((width, weights.shape[1]))
+            for rows in row_blocks(len(weights), width, _BLOCK):
+                if _is_sparse(part):
+                    A, u, m = steps[-1].sparse_parts(_apply(part[rows], steps[:-1]))
+                    total += A.astype(np.float32).T @ weights[rows] - np.multiply.outer(m, u @ weights[rows])
+                else:
+                    total += steps[-1].transform(_apply(part[rows], steps[:-1])).T @ weights[rows]
+            totals.append(share * total)
+        return np.vstack(totals)
+
+    def _checked(self, X: FeatureMatrix) -> list[Any]:
+        parts = _parts(X)
+        if [int(part.shape[1]) for part in parts] != self.widths:
+            raise UserError(
+                f"X has {' + '.join(str(part.shape[1]) for part in parts)} features, but the views were fitted to"
+                f" {' + '.join(map(str, self.widths))}; give a matrix with those columns"
+            )
+        return parts
+
+
+@dataclass(frozen=True)
+class Views:
+    """Fitted views of a pool's rows.
+
+    Attributes:
+        scaled: The steps of c, d and l.
+        turns: (D, r) float32 for those wider than ``MOST_COLUMNS``: their leading principal directions.
+        centre: (columns of c,) float32, the mean of c in the pool.
+        directions: (columns of c, 256 at most) float32, principal directions of c, those of p first.
+        whitening: (256 at most,) float32, factors of w.
+    """
+
+    scaled: Mapping[str, Scaled]
+    turns: Mapping[str, Matrix]
+    centre: Matrix
+    directions: Matrix
+    whitening: Matrix
+
+    @classmethod
+    def fit(cls, X: FeatureMatrix, seed: int = 0, weights: Sequence[float] | None = None) -> Views:
+        """Fit the views to a pool ``X`` (n, D): dense, sparse or blocks of features.
+
+        Args:
+            X: Every row shapes the views, labelled or not; n >= 1.
+            seed: Key of the random start where directions are found by iteration.
+            weights: Factor of each block of features, by default equal ones.
+        """
+        parts = _parts(X)
+        shares = weights if weights is not None else [1.0 / np.sqrt(len(parts))] * len(parts)
+        scaled = {kind: Scaled.fit(X, _STEPS[kind], shares) for kind in SCALED}
+        turns = {
+            kind: _directions(one, X, seed, centred=kind != "l")
+            for kind, one in scaled.items()
+            if sum(one.widths) > MOST_COLUMNS
+        }
+        c = _half(_turned(scaled["c"], X, turns.get("c")))
+        centre, values, directions = _principal(c)
+        floored = np.maximum(values, max(float(values[0]) * 1e-4, 1e-12))
+        return cls(scaled, turns, centre, directions, (floored**_POWER).astype(np.float32))
+
+    def of(self, X: FeatureMatrix, names: Sequence[str] = VIEWS) -> dict[str, Matrix]:
+        """Return the views of ``X`` (n, D), each (n, r) float32, by name.
+
+        Raises:
+            UserError: For a wrong number of columns.
+        """
+        views = {name: _half(self._scaled(name, X)) for name in SCALED if name in names}
+        if {"p", "w"} & set(names):
+            c = views["c"] if "c" in views else _half(self._scaled("c", X))
+            views |= {name: self.derived(name, c) for name in ("p", "w") if name in names}
+        return views
+
+    def derived(self, name: str, c: Matrix) -> Matrix:
+        """Return p or w, (n, r) float32 unit rows, from the view c of the same rows."""
+        if name == "p":
+            return _unit((c - self.centre) @ self.directions[:, :_PRINCIPAL])
+        return _unit((c - self.centre) @ (self.directions * self.whitening))
+
+    def _scaled(self, name: str, X: FeatureMatrix) -> Matrix:
+        return _turned(self.scaled[name], X, self.turns.get(name))
+
+
+def _is_sparse(part: Any) -> bool:
+    return bool(sp.issparse(part))
+
+
+def _parts(X: FeatureMatrix) -> list[Any]:
+    parts = X.parts if isinstance(X, FeatureBlocks) else (X,)
+    return [part.tocsr() if _is_sparse(part) else np.asarray(part) for part in parts]
+
+
+def _apply(part: Any, steps: Sequence[InputScaling]) -> Any:
+    """Return scaled rows, sparse where they were: a step before the last one does not centre."""
+    for step in steps:
+        part = sp.csr_array(step.sparse_parts(part)[0]) if _is_sparse(part) else step.transform(part)
+    return part
+
+
+def _turned(scaled: Scaled, X: FeatureMatrix, turn: Matrix | None) -> Matrix:
+    if turn is not None:
+        return scaled.product(X, turn)
+    out = np.empty((int(X.shape[0]), sum(scaled.widths)), np.float32)
+    for rows, block in scaled.blocks(X):
+        out[rows] = block
+    return out
+
+
+def _directions(scaled: Scaled, X: FeatureMatrix, seed: int, *, centred: bool) -> Matrix:
+    """Return the ``MOST_COLUMNS`` leading principal directions of scaled rows (D, r), float32."""
+    n, d = int(X.shape[0]), sum(scaled.widths)
+    total = scaled.sum(X, np.ones((n, 1), np.float32)).ravel()
+    mean = total / n if centred else np.zeros(d)
+    if d > _EXACT:
+        return _subspace(scaled, X, mean, seed)
+    moments = np.zeros((d, d))
+    for _, block in scaled.blocks(X):
+        moments += block.T @ block
+    return _leading(moments - n * np.multiply.outer(mean, mean), MOST_COLUMNS)[1].astype(np.float32)
+
+
+def _subspace(scaled: Scaled, X: FeatureMatrix, mean: npt.NDArray[np.float64], seed: int) -> Matrix:
+    """Return leading directions by subspace iteration from a random start."""
+    n, d = int(X.shape[0]), len(mean)
+    r = min(MOST_COLUMNS, n, d)
+    basis = generator(seed, "view directions").normal(size=(d, min(r + _OVERSAMPLES, n, d)))
+    for _ in range(_ITERATIONS):
+        basis = _moments_times(scaled, X, mean, _orthonormal(basis))
+    basis = _orthonormal(basis)
+    within = _leading(basis.T @ _moments_times(scaled, X, mean, basis), r)[1]
+    return np.asarray(basis @ within, np.float32)
+
+
+def _moments_times(scaled: Scaled, X: FeatureMatrix, mean: Any, basis: Any) -> npt.NDArray[np.float64]:
+    small = basis.astype(np.float32)
+    rows = scaled.product(X, small) - (mean @ basis).astype(np.float32)
+    return np.asarray(scaled.sum(X, rows) - np.multiply.outer(mean, rows.sum(axis=0, dtype=np.float64)))
+
+
+def _orthonormal(basis: Any) -> npt.NDArray[np.float64]:
+    return np.asarray(qr(basis, mode="economic", check_finite=False)[0])
+
+
+def _leading(symmetric: Any, most: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Return the largest eigenvalues, falling, and their vectors (D, r).
+
+    They are ``most`` at most, and one at least; none that is rounding beside the largest.
+    """
+    d = len(symmetric)
+    values, vectors = eigh(symmetric, subset_by_index=[d - min(most, d), d - 1], check_finite=False)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    r = max(1, int((values > _ROUNDING * values[0]).sum()))
+    return values[:r], vectors[:, :r]
+
+
+def _principal(c: Matrix) -> tuple[Matrix, npt.NDArray[np.float64], Matrix]:
+    """Return mean, variances, falling, and directions of the rows of c."""
+    mean = c.mean(axis=0, dtype=np.float64)
+    moments = np.zeros((c.shape[1], c.shape[1]))
+    for rows in row_blocks(len(c), c.shape[1], _BLOCK):
+        block = c[rows] - mean.astype(np.float32)
+        moments += block.T @ block
+    values, vectors = _leading(moments / max(len(c), 1), _WHITENED)
+    return mean.astype(np.float32), values, np.ascontiguousarray(vectors, np.float32)
+
+
+def _unit(rows: npt.NDArray[Any]) -> Matrix:
+    """Return rows of length 1, or 0 where nothing but rounding is left."""
+    norm = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+    rows *= np.divide(1.0, norm, out=np.zeros_like(norm), where=norm > 1e-6)[:, None]
+    return rows.astype(np.float32, copy=False)
+
+
+def _half(rows: Matrix) -> Matrix:
+    """Return rows rounded to half precision, as they are saved."""
+    for block in row_blocks(len(rows), rows.shape[1], _BLOCK):
+        rows[block] = rows[block].astype(np.float16)
+    return rows
