@@ -124,7 +124,8 @@ def loss_landscape(
         Columns ``a``, ``b`` and ``loss``, one row a point, steps^2 in all.
 
     Raises:
-        UserError: annotations of another shape, an even number of steps, or a head that reads maps.
+        UserError: annotations of another shape, an even number of steps, or a head that reads maps or has no
+            weights.
     """
     if steps < 1 or steps % 2 == 0 or not radius > 0:
         raise UserError(
@@ -132,6 +133,8 @@ def loss_landscape(
         )
     if model.fitted_.network.reads_maps:
         raise UserError(f"method {model.method_!r} reads maps, not features: its head has no landscape here")
+    if next(model.fitted_.network.head.parameters(), None) is None:
+        raise UserError(f"method {model.method_!r} has no weights that steps could move: it has no landscape")
     labels = as_matrix(Y)
     items, fitted = model.read(X), model.fitted_
     check_rows(items, labels)

@@ -28,6 +28,7 @@ from labelwise.classifier.record import is_path, read_record
 from labelwise.classifier.training import TrainingSet, ValidationResult, choose_method, read_labels, train
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.data import BadItem, check_lengths
+from labelwise.ensemble import Explanation
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
 from labelwise.models import InputScaling, Network, Preprocessing, RidgeSolution
@@ -171,6 +172,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         held_out_: Labels (m, K) and scores (m, K), before calibration, of items that the model did not see; None
             without any, and after ``load``.
         history_ (list[dict[str, Any]]): One record an epoch.
+        explanation_ (Explanation): What the training found and chose by, of a method that says so (``auto``); missing
+            for others.
         notes_: Sentences on what was assumed.
         seconds_: Wall time of ``fit``.
         skipped_: The items that could not be read.
@@ -210,6 +213,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     head_start_ = Fitted[str]("fitted_.head_start")
     budget_ = Fitted[dict[str, Any]]("fitted_.budget")
     history_ = Fitted[list[dict[str, Any]]]("fitted_.history")
+    explanation_ = Fitted[Explanation]("fitted_.explanation", optional=True)
 
     rule_ = Fitted[metrics.Rule]("decision_.rule", replaceable=True)
     rule_source_ = Fitted[str]("decision_.source", replaceable=True)

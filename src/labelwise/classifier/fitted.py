@@ -17,6 +17,7 @@ from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
 from labelwise.classifier.record import Record, weights_of
 from labelwise.data import Source, as_source
+from labelwise.ensemble import Explanation
 from labelwise.methods import Method, Problem, get
 from labelwise.models import (
     BackboneCapabilities,
@@ -84,12 +85,19 @@ class FittedModel:
     def left_out_logits(self) -> np.ndarray | None:
         """Leave-one-out logits (n, K) of the training items.
 
-        None unless the method was solved in closed form.
+        They are the method's own, else those of the ridge solution; None unless it was solved in closed form.
         """
         # A history means steps, which moved the head away from the solution.
-        if self.solution is None or self.history:
+        if self.history:
             return None
-        return logits(self.solution.loo_scores)
+        if self.method.left_out is not None:
+            return self.method.left_out
+        return None if self.solution is None else logits(self.solution.loo_scores)
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What the training found and chose by, None of a method that does not say."""
+        return self.method.explanation
 
     @property
     def head_start(self) -> str:
@@ -114,6 +122,7 @@ class FittedModel:
             "input_shape": list(self.input_shape),
             "architecture": BackboneCapabilities.of(self.network.backbone).architecture,
             "scaling": None if self.scaling is None else self.scaling.config(),
+            **({} if self.explanation is None else {"explanation": self.explanation.to_dict()}),
         }, arrays
 
     @classmethod
@@ -133,6 +142,8 @@ class FittedModel:
         scaling = read(
             "scaling", lambda entry: InputScaling.from_state(entry, entries_under(record.arrays, "scaling."))
         )
+        if "explanation" in config:
+            method.explanation = read("explanation", Explanation.from_dict)
         budget, history = config["budget"], config["history"]
         return cls(network.eval(), method.eval(), labels, prior, shape, scaling, history, budget)
 

@@ -34,7 +34,8 @@ def notes_on(options: FitOptions, training_set: TrainingSet, model: FittedModel)
     notes = list(model.labels.not_identified)
     if model.labels.labels_without_positive:
         names = listed(model.labels.labels_without_positive)
-        notes.append(f"no positive is known of {names}: their scores mean nothing")
+        notes.append(f"no positive is known of {names}: {model.method.unshown_labels}")
+    notes += model.method.notes
     if skipped := len(training_set.skipped):
         notes.append(f"{skipped} items could not be read and were left out")
     if model.method.reads_truth:

@@ -168,6 +168,7 @@ class _Model(_Record):
     prior: list[float | None] | None
     labels: _Summary
     validation: _Evaluation | None
+    explanation: dict[str, Any] | None = None
 
 
 def check_record(record: Mapping[str, Any], path: str | Path) -> None:

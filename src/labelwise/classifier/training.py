@@ -190,9 +190,11 @@ def train(
     method = method_class(problem, options.hyperparameters)
     input_scaling, solution = None, None
     if not is_source(X) and X.ndim == 2:
-        if reader.fixed_features(options):
+        fixed = reader.fixed_features(options)
+        if fixed:
             solution = _solve(X, method, after.scaling)
-        input_scaling = solution.scaling if solution else InputScaling.fit(X, "standardise")
+        if not (fixed and method.spec.reads_rows):
+            input_scaling = solution.scaling if solution else InputScaling.fit(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
     network = new_network(options, reader, source.shape, method, seed=options.seed)
     if isinstance(network.neck, FeatureScaling):

@@ -85,6 +85,14 @@ class ArraySource:
         """
         return self._dense
 
+    @property
+    def rows(self) -> Any:
+        """The rows (n, D) float32 as they were given, to be read only.
+
+        Dense, CSR or in blocks; None where a scaling changes them.
+        """
+        return self._rows if self._scaling is None else None
+
     def __len__(self) -> int:
         return self._length
 

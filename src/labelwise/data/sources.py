@@ -71,6 +71,7 @@ class Capabilities(OptionalParts):
         views: Return a batch for each of several views, an item decoded once: see ``views_of``.
         workers: Threads that read items; where there are any, the next batch is drawn ahead.
         matrix: The rows of features (n, D) float32 as they are trained on.
+        rows: The rows of features (n, D) float32 as they were given, dense, sparse or in blocks, where none is scaled.
         preprocessing: How a picture comes to the backbone's size.
         decoded_side: The shorter side in pixels at which pictures are kept decoded.
         tokenizer: Turns texts into token ids: see ``TokenizerParts``.
@@ -84,6 +85,7 @@ class Capabilities(OptionalParts):
     views: Callable[..., dict[str, torch.Tensor]] | None
     workers: int | None
     matrix: NDArray[np.float32] | None
+    rows: Any
     preprocessing: Any
     decoded_side: int | None
     tokenizer: Any

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from labelwise.data import Capabilities, Source, token_spans
 from labelwise.engine.batches import Prefetcher
-from labelwise.models import Features, Network, Outputs, RidgeSolution, solve_ridge
+from labelwise.models import Features, Network, Outputs, ReadsRows, RidgeSolution, solve_ridge
 from labelwise.targets import ItemState
 
 _CHUNK, _TOKENS = 4096, 1 << 14
@@ -29,6 +30,9 @@ def outputs_in_chunks(
     maps of few pictures. Texts come in chunks of so many padded tokens.
     """
     network.eval()
+    if network.reads_rows and (given := Capabilities(source).rows) is not None:
+        yield from _outputs_of_rows(network, given)
+        return
     values = _VALUES["cpu" if device.type == "cpu" else "other"]
     rows = max(8, min(rows, values // max(prod(source.shape), 1)))
     chunks = [np.arange(start, min(start + rows, len(source))) for start in range(0, len(source), rows)]
@@ -46,6 +50,20 @@ def outputs_in_chunks(
             yield slice(int(index[0]), int(index[-1]) + 1), outputs
     finally:
         prefetcher.close()
+
+
+def _outputs_of_rows(network: Network, given: Any) -> Iterator[tuple[slice, Outputs]]:
+    """Yield (rows, outputs) of rows (n, D) that the head reads as they were given.
+
+    The features of sparse rows, and of blocks, have no columns: they would have to be made dense.
+    """
+    head = cast(ReadsRows, network.head)
+    for start in range(0, given.shape[0], _CHUNK):
+        rows = slice(start, min(start + _CHUNK, given.shape[0]))
+        part = given[rows]
+        seen = part if isinstance(part, np.ndarray) else np.empty((part.shape[0], 0), np.float32)
+        # A copy: arrays from outside may be read-only, of which torch warns.
+        yield rows, Outputs(torch.tensor(seen), torch.from_numpy(head.score_rows(part)))
 
 
 def aligned(tensor: Tensor) -> Tensor:
@@ -129,12 +147,19 @@ class StoredPool:
             name=self._name,
         )
 
+    @property
+    def inputs(self) -> Any:
+        """The rows (n, D) that a head reads: as they were given, else the features."""
+        given = Capabilities(self._source).rows if self.network.reads_rows else None
+        return self.features if given is None else given
+
     def outputs(self) -> Iterator[tuple[slice, Outputs]]:
         """Yield (rows, the head's outputs) in chunks over all items.
 
-        A head that reads maps is asked through the network, since maps are too large to store.
+        A head that reads maps is asked through the network, since maps are too large to store, and so is one that
+        reads rows as they were given.
         """
-        if self.network.reads_maps:
+        if self.network.reads_maps or self.network.reads_rows:
             yield from outputs_in_chunks(self.network, self._source, self.device)
             return
         self.network.eval()

@@ -4,7 +4,9 @@ Views of a feature matrix and a graph of neighbours describe rows without readin
 are fitted to known entries, with exact leave-one-out scores.
 """
 
+from labelwise.ensemble.explanation import Explanation, Gain, Gate, Member
 from labelwise.ensemble.graph import Graph, Neighbours, neighbours
+from labelwise.ensemble.head import EnsembleHead, RowScorer
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import GRID, RidgeMember, leave_one_out_r2
@@ -14,16 +16,22 @@ from labelwise.ensemble.views import VIEWS, Views
 __all__ = [
     "GRID",
     "VIEWS",
+    "EnsembleHead",
+    "Explanation",
     "FeatureMap",
+    "Gain",
+    "Gate",
     "Graph",
     "Kernel",
     "KernelFeatures",
     "KnownEntries",
+    "Member",
     "MemberSpec",
     "Neighbours",
     "NewRows",
     "Pool",
     "RidgeMember",
+    "RowScorer",
     "Views",
     "leave_one_out_r2",
     "neighbours",

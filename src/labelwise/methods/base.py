@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from labelwise.ensemble import Explanation
 from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.ranks import batch_mean, ranks
@@ -293,6 +294,14 @@ class Pool(Protocol):
     def features(self) -> np.ndarray:
         """The features (n, D) float32 that the head sees."""
 
+    @property
+    def inputs(self) -> Any:
+        """The rows (n, D) that a head with ``spec.reads_rows`` sees.
+
+        As they were given (dense, CSR or ``FeatureBlocks``, float32) where nothing stands before the head; its
+        features otherwise.
+        """
+
     def outputs(self) -> Iterator[tuple[slice, Outputs]]:
         """Yield (rows, outputs) in chunks over all items, on the network's device."""
 
@@ -313,6 +322,12 @@ class Method(nn.Module):
     """
 
     spec: ClassVar[MethodSpec]
+
+    left_out: np.ndarray | None = None
+    """(n, K) logits of the training items by models that did not see them, once ``fit`` has them; None: a closed
+    form's are those of the ridge solution."""
+    explanation: Explanation | None = None
+    """What ``fit`` found, and what it chose by; None of a method that has nothing to choose."""
 
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()
@@ -343,6 +358,16 @@ class Method(nn.Module):
 
     # The name of earlier versions, which methods of users may read.
     starts_closed = starts_from_ridge
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Sentences on what the training found, for the notes of a fit."""
+        return ()
+
+    @property
+    def unshown_labels(self) -> str:
+        """In words, the scores of labels that no item is known to have."""
+        return "their scores mean nothing"
 
     @property
     def angles(self) -> AngleStatistics | None:

@@ -142,6 +142,8 @@ class MethodSpec:
         head: ``"linear"`` or ``"cosine"``.
         projection: whether the paper's head has a projection before it.
         ridge_start: whether the head can start from the closed form.
+        reads_rows: whether its head reads rows of features as they were given, unscaled and sparse where they are
+            (``labelwise.models.ReadsRows``).
         whole_batch: whether the loss holds sums over the batch, so that gradient accumulation is refused.
         head_budget: the default for a head on fixed features.
         full_budget: the default for a whole network.
@@ -160,6 +162,7 @@ class MethodSpec:
     head: Literal["linear", "cosine"] = "linear"
     projection: bool = False
     ridge_start: bool = True
+    reads_rows: bool = False
     whole_batch: bool = False
     head_budget: Budget = Budget(10, 64, 1e-4)
     full_budget: Budget = Budget(10, 64, 1e-3)

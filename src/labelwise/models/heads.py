@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
@@ -28,6 +30,18 @@ class ReadsMaps(Protocol):
 
         There is a mask where some places are padding.
         """
+
+
+@runtime_checkable
+class ReadsRows(Protocol):
+    """A head that scores rows of features as they were given.
+
+    Sparse rows and blocks of features stay what they are: nothing makes them dense.
+    """
+
+    def score_rows(self, rows: Any) -> NDArray[np.float32]:
+        """Return raw outputs (b, K) of rows (b, D), dense, CSR or blocks."""
+        ...
 
 
 @runtime_checkable

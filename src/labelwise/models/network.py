@@ -7,8 +7,9 @@ from typing import NamedTuple, Self, cast
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from labelwise.models.backbones.arrays import Features
 from labelwise.models.backbones.base import BackboneCapabilities, GivesPlaces, masked_mean
-from labelwise.models.heads import FeatureScaling, ReadsMaps
+from labelwise.models.heads import FeatureScaling, ReadsMaps, ReadsRows
 
 
 class Outputs(NamedTuple):
@@ -41,6 +42,15 @@ class Network(nn.Module):
         if isinstance(head, ReadsMaps) and BackboneCapabilities.of(backbone).gives_places and neck is None:
             self.reads_maps = True
             head.read_maps()
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether the head scores rows of features as they are given.
+
+        Nothing then stands before it.
+        """
+        bare = isinstance(self.backbone, Features) and isinstance(self.neck, nn.Identity)
+        return bare and isinstance(self.head, ReadsRows)
 
     @property
     def keeps_statistics(self) -> bool:
