@@ -1,0 +1,1 @@
+"""The default method measured: floors, ceilings, gains, hostile data, sizes: `python -m benchmarks.auto`."""
