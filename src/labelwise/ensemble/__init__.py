@@ -11,6 +11,7 @@ from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import GRID, RidgeMember, leave_one_out_r2
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
+from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import VIEWS, Views
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Pool",
     "RidgeMember",
     "RowScorer",
+    "Trees",
     "Views",
     "leave_one_out_r2",
     "neighbours",
