@@ -14,6 +14,7 @@ from labelwise.models.backbones.preprocessing import (
 from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.backbones.texts import TextBackbone, Tokenizer, build_tokenizer
 from labelwise.models.backbones.weights import Allowance, load_weights, read_weights
+from labelwise.models.backbones.words import Words
 
 __all__ = [
     "BACKBONES",
@@ -30,6 +31,7 @@ __all__ = [
     "TextBackbone",
     "TextPreprocessing",
     "Tokenizer",
+    "Words",
     "build_backbone",
     "build_tokenizer",
     "load_weights",
