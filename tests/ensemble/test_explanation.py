@@ -28,9 +28,9 @@ def test_the_text_names_members_gains_and_gate():
     assert text.splitlines() == [
         "120 of 2,400 rows have a known entry",
         "gate      ensemble open: +0.041 average precision on rows left out (t 3.4, standard error 0.012)",
-        "member     75%  Gaussian kernel 3 of standardised features, smoothed over neighbours (R2 −0.020)",
-        "member     20%  standardised features (R2 0.310)",
-        "member      5%  student: Gaussian kernel 1 of whitened components, smoothed over neighbours",
+        "member     75%  Gaussian kernel 3: standardised, smoothed (R2 −0.020)",
+        "member     20%  standardised (R2 0.310)",
+        "member      5%  student, Gaussian kernel 1: whitened, smoothed",
         "adds      smoothing +0.031 (standard error 0.004)",
         "adds      trees −0.002",
         "size      pool 2.0 MB",
@@ -51,10 +51,10 @@ def test_a_record_is_read_as_it_was_written():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("d1", "centred directions, smoothed over neighbours"),
-        ("c8", "standardised features, smoothed over neighbours in six steps"),
-        ("p1.ntk", "network kernel of principal components, smoothed over neighbours"),
-        ("trees.x", "trees on the features as given"),
+        ("d1", "centred, smoothed"),
+        ("c8", "standardised, smoothed six times"),
+        ("p1.ntk", "network kernel: principal components, smoothed"),
+        ("trees.x", "trees: features as given"),
         ("z.rbf3", "z.rbf3"),
         ("<b>mine</b>", "<b>mine</b>"),
     ],

@@ -75,6 +75,17 @@ def test_its_state_is_the_arrays_of_any_size(size):
     assert made.state_dict()["pool"].dtype == torch.float16
 
 
+def test_a_label_may_have_one_score_for_all_rows():
+    X, constants = rows()[0], np.array([np.nan, -2.5, np.nan], np.float32)
+    made, blank = EnsembleHead(6, 3, StandIn), EnsembleHead(6, 3, StandIn)
+    made.take(StandIn(arrays()), constants)
+    blank.load_state_dict(made.state_dict())
+    want = StandIn(arrays()).scores(X)
+    want[:, 1] = -2.5
+    np.testing.assert_allclose(made.score_rows(X), want, rtol=1e-6)
+    np.testing.assert_array_equal(blank.score_rows(X), made.score_rows(X))
+
+
 def test_an_array_that_was_handed_over_may_change_later():
     given = arrays()
     made = EnsembleHead(6, 3, StandIn)
@@ -95,6 +106,11 @@ def test_an_array_that_was_handed_over_may_change_later():
             "7 features",
         ),
         (dict.fromkeys(arrays()), "none"),
+        ({"constant.labels": np.array([3]), "constant.scores": np.zeros(1, np.float32)}, "no label"),
+        ({"constant.labels": np.array([-1]), "constant.scores": np.zeros(1, np.float32)}, "no label"),
+        ({"constant.labels": np.array([0]), "constant.scores": np.zeros(2, np.float32)}, "do not match"),
+        ({"constant.labels": np.array([0.5]), "constant.scores": np.zeros(1, np.float32)}, "do not match"),
+        ({"constant.labels": np.array([0])}, "do not match"),
     ],
 )
 def test_state_that_is_no_ensembles_is_refused(changes, words):

@@ -38,6 +38,15 @@ def test_method_bars_show_values_gains_and_intervals(width):
     assert "0.750" in shown
 
 
+@pytest.mark.parametrize("width", [354, 848])
+def test_share_bars_show_long_names_and_texts(width):
+    name = "student, Gaussian kernel 1: whitened, smoothed"[: 40 if width < 500 else None]
+    figure = plots.share_bars([name, "b"], [0.3, 0.2], ["30%", "20%"], label="share", width=width)
+    assert bar_widths(figure) == [0.3, 0.2]
+    assert {name, "b", "30%", "share"} <= set(texts(plots.as_svg(figure, "parts")))
+    assert texts(plots.as_svg(plots.share_bars([], [], [], label="share"), "none"))
+
+
 def test_undefined_value_says_so():
     assert "not defined" in texts(plots.as_svg(plots.label_bars(["a"], [np.nan]), "x"))
 

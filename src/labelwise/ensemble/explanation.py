@@ -9,16 +9,16 @@ from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 _VIEWS = {
-    "x": "the features as given",
-    "c": "standardised features",
-    "d": "centred directions",
-    "l": "features of unit length",
+    "x": "features as given",
+    "c": "standardised",
+    "d": "centred",
+    "l": "unit length",
     "p": "principal components",
-    "w": "whitened components",
+    "w": "whitened",
 }
-_HOPS = {"": "", "1": ", smoothed over neighbours", "8": ", smoothed over neighbours in six steps"}
+_HOPS = {"": "", "1": ", smoothed", "8": ", smoothed six times"}
 _NAME = re.compile(r"(?:(?P<kind>kd|student|trees)[_.])?(?P<view>[a-z])(?P<hops>[18]?)(?:\.(?P<kernel>\w+))?")
-_KINDS = {"kd": "student: ", "student": "student: ", "trees": "trees on "}
+_KINDS = {"kd": "student, ", "student": "student, ", "trees": "trees: "}
 _MOST_MEMBERS = 8
 
 
@@ -168,17 +168,15 @@ def member_words(name: str) -> str:
     match = _NAME.fullmatch(name)
     if match is None or match["view"] not in _VIEWS:
         return name
-    view = _VIEWS[match["view"]] + _HOPS[match["hops"] or ""]
-    return _KINDS.get(match["kind"] or "", "") + (
-        f"{_kernel(match['kernel'])} of {view}" if match["kernel"] else view
-    )
+    view = _VIEWS[match["view"]] + _HOPS[match["hops"]]
+    kernel = f"{_kernel(match['kernel'])}: " if match["kernel"] else ""
+    return _KINDS.get(match["kind"] or "", "") + kernel + view
 
 
 def _kernel(name: str) -> str:
     if name == "ntk":
         return "network kernel"
-    width = name.removeprefix("rbf")
-    return f"Gaussian kernel {width}" if name.startswith("rbf") else f"kernel {name}"
+    return f"Gaussian kernel {name.removeprefix('rbf')}" if name.startswith("rbf") else f"kernel {name}"
 
 
 def _signed(value: float) -> str:

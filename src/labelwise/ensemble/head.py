@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 Arrays = Mapping[str, NDArray[Any]]
+_LABELS, _SCORES = "constant.labels", "constant.scores"
+_NO_LABELS, _NO_SCORES = np.zeros(0, np.int64), np.zeros(0, np.float32)
 
 
 class RowScorer(Protocol):
@@ -47,13 +49,20 @@ class EnsembleHead(nn.Module):
         self._from_state = from_state
         self._arrays: dict[str, Tensor] = {}
         self._ensemble: RowScorer | None = None
+        self._constants: tuple[NDArray[np.int64], NDArray[np.float32]] = (_NO_LABELS, _NO_SCORES)
 
-    def take(self, ensemble: RowScorer) -> None:
+    def take(self, ensemble: RowScorer, constants: NDArray[np.float32] | None = None) -> None:
         """Score by this ensemble from now on.
 
         By what its arrays say, which may be rounded: the same as after saving and loading.
+
+        Args:
+            constants: (K,) the score that a label has for every row, NaN for those that the ensemble scores.
         """
-        self._read({name: torch.from_numpy(np.asarray(array)) for name, array in ensemble.state().items()})
+        arrays = dict(ensemble.state())
+        if constants is not None and (labels := np.flatnonzero(~np.isnan(constants))).size:
+            arrays |= {_LABELS: labels, _SCORES: constants[labels].astype(np.float32)}
+        self._read({name: torch.tensor(np.asarray(array)) for name, array in arrays.items()})
 
     def forward(self, features: Tensor) -> Tensor:
         """Return raw scores (B, K) float32 of dense rows (B, D)."""
@@ -64,7 +73,10 @@ class EnsembleHead(nn.Module):
         """Return raw scores (b, K) float32 of rows (b, D), dense, CSR or blocks."""
         if self._ensemble is None:
             return np.zeros((rows.shape[0], self.n_labels), np.float32)
-        return np.asarray(self._ensemble.scores(rows), dtype=np.float32)
+        scores = np.array(self._ensemble.scores(rows), dtype=np.float32)
+        labels, constants = self._constants
+        scores[:, labels] = constants
+        return scores
 
     @property
     def n_bytes(self) -> int:
@@ -72,18 +84,22 @@ class EnsembleHead(nn.Module):
         return sum(array.numel() * array.element_size() for array in self._arrays.values())
 
     def _read(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take the ensemble of these arrays, each copied.
+        """Take the ensemble of these arrays, which stay its own.
 
         Raises:
             ValueError, LookupError or TypeError: For arrays that are not those of an ensemble of this size.
         """
-        # Torch's own memory is aligned, on which the last bits of sums depend: loaded scores are those of the fit.
-        arrays = {name: value.detach().cpu().clone().contiguous() for name, value in tensors.items()}
-        ensemble = self._from_state({name: value.numpy() for name, value in arrays.items()})
+        state = {name: value.numpy() for name, value in tensors.items()}
+        labels, constants = state.pop(_LABELS, _NO_LABELS), state.pop(_SCORES, _NO_SCORES)
+        if labels.dtype != np.int64 or labels.ndim != 1 or labels.shape != constants.shape:
+            raise ValueError("the constant scores and their labels do not match")
+        if not ((labels >= 0) & (labels < self.n_labels)).all():
+            raise ValueError("a constant score is that of no label")
+        ensemble = self._from_state(state)
         size, needed = (ensemble.n_features, ensemble.n_labels), (self.n_features, self.n_labels)
         if size != needed:
             raise ValueError(f"it reads {size[0]} features and scores {size[1]} labels, not {needed}")
-        self._arrays, self._ensemble = arrays, ensemble
+        self._arrays, self._ensemble, self._constants = dict(tensors), ensemble, (labels, constants)
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         for name, value in self._arrays.items():
@@ -100,11 +116,14 @@ class EnsembleHead(nn.Module):
         error_msgs: list[str],
     ) -> None:
         """Take whatever arrays stand under ``prefix``: their shapes are not known beforehand."""
+        # Copies, in memory aligned as a fit's own: the last bits of sums over rows depend on it.
         tensors = {
-            name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)
+            name.removeprefix(prefix): value.detach().cpu().clone().contiguous()
+            for name, value in state_dict.items()
+            if name.startswith(prefix)
         }
         try:
-            if not tensors:
+            if not tensors.keys() - {_LABELS, _SCORES}:
                 raise ValueError("there are none")
             self._read(tensors)
         except (ValueError, LookupError, TypeError, ArithmeticError, MemoryError) as error:

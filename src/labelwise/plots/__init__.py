@@ -3,7 +3,7 @@
 Nothing here keeps global state or reads files.
 """
 
-from labelwise.plots.bars import label_bars, label_counts, method_bars
+from labelwise.plots.bars import label_bars, label_counts, method_bars, share_bars
 from labelwise.plots.charts import angle_densities, item_grid, learning_curve, reliability_diagram
 from labelwise.plots.export import as_png_data_uri, as_svg, picture_data_uri, save_figure
 from labelwise.plots.graph import label_graphs
@@ -45,6 +45,7 @@ __all__ = [
     "save_figure",
     "scale_margin",
     "sensitivity",
+    "share_bars",
     "stylesheet",
     "theory_curves",
     "vdfd_by_epoch",

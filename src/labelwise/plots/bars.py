@@ -85,13 +85,17 @@ class _Rows:
             self.axes.vlines(ends, self.places - 0.1, self.places + 0.1, **style)
 
 
-def _rows(names: Sequence[str], width: float, *, below: float, row: float) -> _Rows:
+def _rows(
+    names: Sequence[str], width: float, *, below: float, row: float, stacked: bool | None = None
+) -> _Rows:
     """Return empty rows of ``row`` pixels each.
 
-    ``below`` pixels are for the axis and the legend.
+    ``below`` pixels are for the axis and the legend. ``stacked``: see ``_Rows``; None where there is little room.
     """
     count = max(len(names), 1)
-    stacked = width < _NARROW and max(map(len, names), default=0) > _SHORT
+    most = 22 if stacked is None else int(0.115 * width)
+    if stacked is None:
+        stacked = width < _NARROW and max(map(len, names), default=0) > _SHORT
     figure = new_figure(width, below + (row + 14 if stacked else row) * count)
     axes = figure.subplots()
     bare(axes, grid="" if stacked else "x")
@@ -100,7 +104,7 @@ def _rows(names: Sequence[str], width: float, *, below: float, row: float) -> _R
     if stacked:
         axes.set_yticks([])
         for place, name in enumerate(names):
-            rows.above(0, place, short(name, 22), "left", "ink")
+            rows.above(0, place, short(name, most), "left", "ink")
     else:
         name_rows(axes, names)
     return rows
@@ -178,6 +182,24 @@ def label_bars(
         rows.intervals(low, high)
         rows.write([f"{v:.3f}" if np.isfinite(v) else "not defined" for v in lengths])
         _unit_axis(rows, label)
+        return rows.figure
+
+
+def share_bars(
+    names: Sequence[str], shares: Sequence[float], texts: Sequence[str], *, label: str, width: float = 680
+) -> Figure:
+    """Draw each part's share of a whole, with a text at its right end.
+
+    Names may be long: they stand above the bars.
+    """
+    with drawing():
+        rows = _rows(names, width, below=44, row=22, stacked=True)
+        rows.axes.barh(rows.places, shares, rows.bar, color=colour("pale"))
+        rows.write(texts, "muted")
+        rows.axes.xaxis.set_major_locator(MaxNLocator(4, min_n_ticks=3))
+        rows.axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:.0%}"))
+        rows.axes.set_xlim(0, max(max(shares, default=0.0), 0.01))
+        rows.axes.set_xlabel(label, color=colour("muted"))
         return rows.figure
 
 

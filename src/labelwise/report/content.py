@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike
 from labelwise import metrics
 from labelwise.annotations import Summary
 from labelwise.classifier import MultiLabelClassifier
+from labelwise.ensemble import Explanation
 from labelwise.report.section import Section, Subject
 from labelwise.report.sections.comparison import COMPARISON, Comparison
 from labelwise.report.sections.examples import EXAMPLES, Example
+from labelwise.report.sections.explanation import EXPLANATION
 from labelwise.report.sections.labels import LABELS
 from labelwise.report.sections.learnt import LEARNT, Learnt
 from labelwise.report.sections.missing import MISSING, Missing
@@ -46,6 +48,7 @@ class ReportContent:
     """Sentences on the figures, or on why there are none."""
     decision: Decision | None = None
     """Shown where there are no results, whose table has the thresholds otherwise."""
+    explanation: Explanation | None = field(default=None, kw_only=True, metadata={"section": EXPLANATION})
     learnt: Learnt | None = field(default=None, metadata={"section": LEARNT})
     missing: Missing | None = field(default=None, metadata={"section": MISSING})
     use: Use | None = field(default=None, kw_only=True, metadata={"section": USE})
