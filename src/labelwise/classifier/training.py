@@ -16,13 +16,15 @@ from torch import nn
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
+from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
-from labelwise.classifier.reader import ItemReader, ReadItems, as_ids, embedded, take
+from labelwise.classifier.reader import ItemReader, ReadItems
+from labelwise.classifier.sources import embedded
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
-from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, solve_ridge
+from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, is_blocks, solve_ridge
 from labelwise.targets import expected_prior
 
 _CENTRED = ("standardise_l2", "centre_l2")
@@ -253,6 +255,8 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
     take centred features: those of features that share a direction differ too little for a margin.
     """
+    if is_blocks(features):
+        features = features.toarray()
     choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
     scalings = [
         InputScaling.in_unit(features) if kind == "none" else kind
