@@ -3,13 +3,17 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from labelwise.errors import UserError
 from labelwise.models import InputScaling, logits, probabilities, solve_ridge
-from labelwise.models.ridge import solver as ridge_module
-from labelwise.models.ridge.decomposition import Rows, decompose
+from labelwise.models.ridge import direct
+from labelwise.models.ridge import plan as plan_module
+from labelwise.models.ridge.decomposition import decompose
 from labelwise.models.ridge.masked import solve_masked
-from labelwise.models.ridge.tuning import Trial, choose, criterion_values, entries_of
+from labelwise.models.ridge.rows import Rows
+from labelwise.models.ridge.tuning import Trial, choose, climb, criterion_values, entries_of
 from labelwise.models.scaling import SCALINGS
 
 
@@ -74,7 +78,7 @@ def test_sparse_input_gives_the_dense_solution(monkeypatch):
     X = sp.random_array((60, 12), density=0.4, rng=np.random.default_rng(1), format="csr")
     _, Y, _ = problem(60, 12)
     dense = solve_ridge(X.toarray(), Y)
-    monkeypatch.setattr("labelwise.models.ridge.decomposition._SMALL", 0)
+    monkeypatch.setattr("labelwise.models.ridge.rows._SMALL", 0)
     implicit = solve_ridge(X, Y)
     assert implicit.scaling.kind == dense.scaling.kind
     np.testing.assert_allclose(implicit.weight, dense.weight, atol=1e-4)
@@ -141,12 +145,12 @@ def test_conjugate_gradients_reach_the_masked_solution():
     assert bias[2] == 0
 
 
-@pytest.mark.parametrize("limit", ["_WORK", "_LARGEST"])
+@pytest.mark.parametrize("limit", ["_WORK", "_FACTOR"])
 def test_beyond_the_budget_the_answer_is_the_same(monkeypatch, limit):
     Z, Y, _ = problem(80, 6)
     Y = masked(Y) if limit == "_WORK" else Y
     exact = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
-    monkeypatch.setattr(ridge_module, limit, 1)
+    monkeypatch.setattr(plan_module, limit, 1)
     solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
     assert exact.exact
     assert not solution.exact
@@ -328,15 +332,56 @@ def test_no_known_positive_and_unequal_rows_are_refused():
         solve_ridge(Z[:5], Y)
 
 
-def test_scaling_and_lambda_chosen_on_a_sample_are_used_on_all_rows(monkeypatch):
-    Z, Y, _ = problem(80, 6)
-    monkeypatch.setattr(ridge_module, "_WORK", 1)
-    monkeypatch.setattr(ridge_module, "_SAMPLE", 30)
-    solution = solve_ridge(Z, Y)
-    same = solve_ridge(Z, Y, scalings=[solution.scaling], lambdas=[solution.lambda_])
+@pytest.mark.parametrize("solver", ["ByDecomposition", "ByCholesky"])
+@pytest.mark.parametrize("average", [1, 2])
+@pytest.mark.parametrize("d", [6, 90])
+def test_scaling_comes_from_a_sample_and_lambda_from_all_rows(monkeypatch, solver, average, d):
+    Z, Y, _ = problem(80, d)
+    monkeypatch.setattr(plan_module, "_JUDGED", 1)
+    monkeypatch.setattr(plan_module, "_SAMPLES", (60,))
+    monkeypatch.setattr(plan_module, "ByDecomposition", getattr(direct, solver))
+    solution = solve_ridge(Z, Y, scalings=["l2"], average=average)
     assert solution.exact
+    monkeypatch.undo()
+    same = solve_ridge(Z, Y, scalings=["l2"], lambdas=solution.lambdas_averaged, average=average)
     np.testing.assert_allclose(solution.weight, same.weight, atol=1e-6)
     np.testing.assert_allclose(solution.loo_scores, same.loo_scores, atol=1e-5)
+    values = {row["lambda"]: row["value"] for row in solution.table}
+    again = {row["lambda"]: row["value"] for row in same.table}
+    assert values[solution.lambda_] == pytest.approx(again[solution.lambda_], abs=1e-6)
+    assert solution.lambda_ == max(again, key=again.get)
+
+
+@pytest.mark.parametrize(("n", "d"), [(30, 7), (12, 25)])
+def test_a_cholesky_factor_gives_the_solution_of_the_decomposition(n, d):
+    Z, Y, s = problem(n, d)
+    one, other = (
+        solver.of(Rows(Z), s, Y.astype(float)).at(0.7)
+        for solver in (direct.ByCholesky, direct.ByDecomposition)
+    )
+    np.testing.assert_allclose(one.weight, other.weight, atol=1e-10)
+    np.testing.assert_allclose(one.bias, other.bias, atol=1e-10)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+
+
+def test_a_lambda_that_is_lost_in_rounding_is_refused():
+    rows = Rows(np.ones((5, 3)) * 1e8 * np.arange(5)[:, None])
+    with pytest.raises(UserError, match="too small"):
+        direct.ByCholesky.of(rows, np.ones(5), np.eye(5)).at(1e-300)
+
+
+@given(
+    values=st.lists(st.integers(0, 9), min_size=1, max_size=9),
+    start=st.integers(0, 8),
+    least=st.integers(1, 9),
+)
+def test_a_climb_ends_at_a_maximum_among_its_neighbours(values, start, least):
+    seen = climb(values.__getitem__, start % len(values), len(values), least)
+    best = max(seen, key=seen.get)
+    assert all(values[place] == value for place, value in seen.items())
+    assert len(seen) >= min(least, len(values))
+    for neighbour in (best - 1, best + 1):
+        assert not 0 <= neighbour < len(values) or values[neighbour] <= values[best]
 
 
 @pytest.mark.parametrize("make", [sp.coo_array, sp.csc_matrix])

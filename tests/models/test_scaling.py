@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from labelwise.errors import UserError
-from labelwise.models import SCALINGS, InputScaling
+from labelwise.models import (
+    SCALINGS,
+    BlockScaling,
+    FeatureBlocks,
+    InputScaling,
+    fit_scaling,
+    scaling_from_state,
+)
 
 MATRICES = npst.arrays(
     np.float32, st.tuples(st.integers(1, 8), st.integers(1, 5)), elements=st.floats(-100, 100, width=32)
@@ -89,3 +96,71 @@ def test_mistakes_are_told_in_one_line():
         InputScaling.fit(X, "l2").transform(np.ones((5, 3)))
     with pytest.raises(UserError, match="do not match"):
         InputScaling.from_state({"kind": "standardise", "n_features": 3}, {"mean": np.zeros(4)})
+
+
+def two_blocks():
+    rng = np.random.default_rng(0)
+    words = sp.csr_array(rng.normal(size=(20, 3)) * (rng.random((20, 3)) < 0.6))
+    return FeatureBlocks(("a", "b"), (rng.normal(size=(20, 4)) + 1, words))
+
+
+@pytest.mark.parametrize("kind", SCALINGS)
+def test_blocks_are_scaled_each_by_its_kind_and_weight(kind):
+    X = two_blocks()
+    scaling = BlockScaling.fit(X, [kind, "l2"], [3.0, 4.0])
+    Z = scaling.transform(X)
+    first = slow(X.parts[0], kind)
+    first /= np.sqrt(np.square(first).sum(axis=1).mean())
+    np.testing.assert_allclose(Z[:, :4], 0.6 * first, atol=1e-6)
+    np.testing.assert_allclose(Z[:, 4:], 0.8 * slow(X.parts[1].toarray(), "l2"), atol=1e-6)
+    np.testing.assert_array_equal(scaling.transform(X.toarray()), Z)
+    np.testing.assert_array_equal(scaling.transform(sp.csr_array(X.toarray())), Z)
+    A, U, M = scaling.sparse_parts(X)
+    np.testing.assert_allclose(A.toarray() - U @ M.T, Z, atol=1e-6)
+
+
+def test_the_state_of_blocks_restores_them_and_an_old_config_is_of_one_matrix():
+    X = two_blocks()
+    scaling = BlockScaling.fit(X, ["standardise_l2", "none"], [1.0, 0.3])
+    again = scaling_from_state(json.loads(json.dumps(scaling.config())), scaling.state())
+    assert again.kind == scaling.kind
+    np.testing.assert_array_equal(again.transform(X), scaling.transform(X))
+    old = InputScaling.fit(X.parts[0])
+    assert isinstance(scaling_from_state(old.config(), old.state()), InputScaling)
+    assert isinstance(fit_scaling(X), BlockScaling)
+    np.testing.assert_allclose(
+        BlockScaling.fit(X, scaling.kind).transform(X), scaling.transform(X), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"n_features": 9}, "9 features"),
+        ({"weight": float("nan")}, "weights"),
+        ({"weight": -1.0}, "weights"),
+    ],
+)
+def test_damaged_blocks_are_told_in_one_line(change, words):
+    scaling = BlockScaling.fit(two_blocks(), "l2")
+    config = scaling.config()
+    config.update({key: value for key, value in change.items() if key in config})
+    config["blocks"][0].update({key: value for key, value in change.items() if key not in config})
+    with pytest.raises(UserError, match=words):
+        scaling_from_state(config, scaling.state())
+
+
+def test_mistakes_with_blocks_are_told_in_one_line():
+    X = two_blocks()
+    with pytest.raises(UserError, match="one for each"):
+        BlockScaling.fit(X, ["l2", "l2", "l2"])
+    with pytest.raises(UserError, match="one for each"):
+        BlockScaling.fit(X, "l2*1.0")
+    with pytest.raises(UserError, match="joined by"):
+        BlockScaling.fit(X, "l2*1.0+l2")
+    with pytest.raises(UserError, match="0 or more"):
+        BlockScaling.fit(X, "l2", [0.0, 0.0])
+    with pytest.raises(UserError, match="same order"):
+        BlockScaling.fit(X, "l2").transform(FeatureBlocks(("b", "a"), X.parts[::-1]))
+    with pytest.raises(UserError, match="7 features"):
+        BlockScaling.fit(X, "l2").transform(X.parts[0])

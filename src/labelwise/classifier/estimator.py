@@ -31,7 +31,7 @@ from labelwise.data import BadItem, check_lengths
 from labelwise.ensemble import Explanation
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
-from labelwise.models import InputScaling, Network, Preprocessing, RidgeSolution
+from labelwise.models import Network, Preprocessing, RidgeSolution, Scaling
 
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
 T = TypeVar("T")
@@ -94,11 +94,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Args:
         method (str or None): A method's id (``labelwise.methods.names()``), or None for what
             ``labelwise.recommend`` says.
-        backbone (str, list of str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``,
-            ``"smallcnn"``; pretrained: ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``,
-            ``"timm/NAME"``; or a module from items to features. Several sources of features stand side by side, as in
-            ``"minilm+words"`` or a list of names: frozen backbones for the same items, ``"words"`` (TF-IDF of texts)
-            and ``"columns"`` (of numbers, in a frame beside the column of texts or paths).
+        backbone (str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``, ``"smallcnn"``; pretrained:
+            ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``, ``"timm/NAME"``; or a
+            module from items to features.
         backbone_weights (path or None): A file of weights for the backbone: safetensors, or what ``torch.save``
             wrote of a state dict.
         image_size (int or None): Side of the pictures in pixels, instead of the backbone's own.
@@ -210,7 +208,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     network_ = Fitted[Network]("fitted_.network")
     trained_method_ = Fitted[Method]("fitted_.method")
     input_shape_ = Fitted[tuple[int, ...]]("fitted_.input_shape")
-    scaling_ = Fitted[InputScaling | None]("fitted_.scaling")
+    scaling_ = Fitted[Scaling | None]("fitted_.scaling")
     solution_ = Fitted[RidgeSolution | None]("fitted_.solution")
     head_start_ = Fitted[str]("fitted_.head_start")
     budget_ = Fitted[dict[str, Any]]("fitted_.budget")
@@ -225,7 +223,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def __init__(
         self,
         method: str | None = None,
-        backbone: str | Sequence[str] | nn.Module = "features",
+        backbone: str | nn.Module = "features",
         *,
         backbone_weights: str | Path | None = None,
         image_size: int | None = None,

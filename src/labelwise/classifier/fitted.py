@@ -22,14 +22,15 @@ from labelwise.methods import Method, Problem, get
 from labelwise.models import (
     BackboneCapabilities,
     FeatureScaling,
-    InputScaling,
     Network,
     Outputs,
     Projection,
     RidgeSolution,
+    Scaling,
     build_backbone,
     device_of,
     logits,
+    scaling_from_state,
 )
 
 
@@ -56,7 +57,7 @@ class FittedModel:
     labels: Summary
     prior: np.ndarray | None
     input_shape: tuple[int, ...]
-    scaling: InputScaling | None
+    scaling: Scaling | None
     history: list[dict[str, Any]]
     budget: dict[str, Any]
     solution: RidgeSolution | None = None
@@ -140,7 +141,7 @@ class FittedModel:
         record.load_state(method, "method.")
         # The inputs' size is that of the weights by now.
         scaling = read(
-            "scaling", lambda entry: InputScaling.from_state(entry, entries_under(record.arrays, "scaling."))
+            "scaling", lambda entry: scaling_from_state(entry, entries_under(record.arrays, "scaling."))
         )
         if "explanation" in config:
             method.explanation = read("explanation", Explanation.from_dict)
@@ -148,7 +149,7 @@ class FittedModel:
         return cls(network.eval(), method.eval(), labels, prior, shape, scaling, history, budget)
 
 
-def scaled_source(items: Any, scaling: InputScaling | None, strong_view: float | None = None) -> Source:
+def scaled_source(items: Any, scaling: Scaling | None, strong_view: float | None = None) -> Source:
     """Return items as a source of scaled batches.
 
     ``strong_view`` matters to training only.
@@ -170,13 +171,13 @@ def new_network(
 ) -> Network:
     """Return a new network for inputs of ``shape``.
 
-    The inputs are features already where the reader makes them.
+    The inputs are features already where the reader has an embedder.
     """
     with torch_seeded(seed):
-        if reader.makes_features:
-            backbone = build_backbone("features", shape)
-        else:
+        if reader.embedder is None:
             backbone = options.new_backbone(shape, **rebuilt)
+        else:
+            backbone = build_backbone("features", shape)
         width = int(backbone.n_features)  # type: ignore[arg-type]
         neck = _neck(width, method)
         head = method.head(width if neck is None else neck.n_features)

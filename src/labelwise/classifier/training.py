@@ -16,15 +16,13 @@ from torch import nn
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
-from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
-from labelwise.classifier.reader import ItemReader, ReadItems
-from labelwise.classifier.sources import embedded
+from labelwise.classifier.reader import ItemReader, ReadItems, as_ids, embedded, take
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
-from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, is_blocks, solve_ridge
+from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, Scaling, solve_ridge
 from labelwise.targets import expected_prior
 
 _CENTRED = ("standardise_l2", "centre_l2")
@@ -190,7 +188,8 @@ def train(
     X, reader, after = training_set.X, training_set.reader, after or ValidationResult()
     problem = training_set.problem(options, method_class)
     method = method_class(problem, options.hyperparameters)
-    input_scaling, solution = None, None
+    input_scaling: Scaling | None = None
+    solution: RidgeSolution | None = None
     if not is_source(X) and X.ndim == 2:
         fixed = reader.fixed_features(options)
         if fixed:
@@ -202,6 +201,7 @@ def train(
     if isinstance(network.neck, FeatureScaling):
         # No name for the features: they would lie in memory until the training ends.
         solution = _solve(embedded(options, network.backbone, source).features, method, after.scaling)
+        assert isinstance(solution.scaling, InputScaling)
         network.neck.take(solution.scaling)
 
     model_of = partial(
@@ -255,8 +255,6 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
     take centred features: those of features that share a direction differ too little for a margin.
     """
-    if is_blocks(features):
-        features = features.toarray()
     choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
     scalings = [
         InputScaling.in_unit(features) if kind == "none" else kind
@@ -266,7 +264,7 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
 
 
 def _criterion(
-    options: FitOptions, held_out: ValidationSet | None, scaling: InputScaling | None
+    options: FitOptions, held_out: ValidationSet | None, scaling: Scaling | None
 ) -> engine.Criterion | None:
     """Return a function that scores a network on the held-out items.
 

@@ -5,7 +5,6 @@ from labelwise.models.backbones import (
     INTERPOLATIONS,
     MLP,
     RESIZES,
-    SOURCES,
     Allowance,
     BackboneCapabilities,
     Features,
@@ -24,7 +23,6 @@ from labelwise.models.backbones import (
     preprocessing_from_dict,
     preprocessing_of,
     read_weights,
-    split_names,
 )
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
 from labelwise.models.compute import device_of, one_thread, peak_memory, step_threads
@@ -44,7 +42,14 @@ from labelwise.models.heads import (
 )
 from labelwise.models.network import Network, Outputs
 from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
-from labelwise.models.scaling import SCALINGS, InputScaling
+from labelwise.models.scaling import (
+    SCALINGS,
+    BlockScaling,
+    InputScaling,
+    Scaling,
+    fit_scaling,
+    scaling_from_state,
+)
 
 __all__ = [
     "BACKBONES",
@@ -53,9 +58,9 @@ __all__ = [
     "MLP",
     "RESIZES",
     "SCALINGS",
-    "SOURCES",
     "Allowance",
     "BackboneCapabilities",
+    "BlockScaling",
     "CosineHead",
     "DualRelation",
     "FeatureBlocks",
@@ -73,6 +78,7 @@ __all__ = [
     "ReadsMaps",
     "ReadsRows",
     "RidgeSolution",
+    "Scaling",
     "SmallCNN",
     "StartsFromRidge",
     "TextBackbone",
@@ -82,6 +88,7 @@ __all__ = [
     "build_backbone",
     "build_tokenizer",
     "device_of",
+    "fit_scaling",
     "is_blocks",
     "label_weights",
     "load_weights",
@@ -93,10 +100,10 @@ __all__ = [
     "preprocessing_of",
     "probabilities",
     "read_weights",
+    "scaling_from_state",
     "scores_of_start",
     "side_by_side",
     "solve_ridge",
-    "split_names",
     "start_from_ridge",
     "step_threads",
 ]

@@ -11,13 +11,7 @@ from labelwise.models.backbones.preprocessing import (
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.backbones.registry import (
-    BACKBONES,
-    SOURCES,
-    build_backbone,
-    preprocessing_of,
-    split_names,
-)
+from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.backbones.texts import TextBackbone, Tokenizer, build_tokenizer
 from labelwise.models.backbones.weights import Allowance, load_weights, read_weights
 from labelwise.models.backbones.words import Words
@@ -27,7 +21,6 @@ __all__ = [
     "INTERPOLATIONS",
     "MLP",
     "RESIZES",
-    "SOURCES",
     "Allowance",
     "BackboneCapabilities",
     "Features",
@@ -46,5 +39,4 @@ __all__ = [
     "preprocessing_from_dict",
     "preprocessing_of",
     "read_weights",
-    "split_names",
 ]

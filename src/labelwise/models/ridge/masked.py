@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
-from labelwise.models.ridge.decomposition import Rows
+from labelwise.models.ridge.rows import Rows
 
 Array: TypeAlias = npt.NDArray[Any]
 

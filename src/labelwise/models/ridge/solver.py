@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -11,26 +11,24 @@ import numpy.typing as npt
 
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
-from labelwise.models.ridge.decomposition import rows_of
+from labelwise.models.ridge.choice import Candidates, Choice, Record
+from labelwise.models.ridge.direct import Solved
+from labelwise.models.ridge.path import Path, climb_lambdas
+from labelwise.models.ridge.plan import Plan
+from labelwise.models.ridge.rows import rows_of
 from labelwise.models.ridge.tuning import (
     CRITERIA,
-    Trial,
-    choose,
+    Search,
     count_thresholds,
     entries_of,
     leave_one_out,
-    sample,
     solve_exact,
     solve_large,
-    try_scaling,
 )
-from labelwise.models.scaling import SCALINGS, FeatureMatrix, InputScaling
+from labelwise.models.scaling import SCALINGS, FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_LARGEST = 6000  # an eigendecomposition of a larger matrix takes minutes
-_WORK = 4e11  # most floating-point operations spent on decompositions: tens of seconds on two cores
-_SAMPLE, _SMALL_SAMPLE = 10_000, 1_000  # rows on which scaling and lambda are chosen beyond that work
 _TAIL = 0.1
 
 
@@ -57,7 +55,7 @@ class RidgeSolution:
 
     weight: npt.NDArray[np.float32]
     bias: npt.NDArray[np.float32]
-    scaling: InputScaling
+    scaling: Scaling
     lambda_: float
     lambdas_averaged: tuple[float, ...]
     loo_scores: npt.NDArray[np.float32]
@@ -123,7 +121,7 @@ def solve_ridge(
     X: FeatureMatrix,
     Y: Array,
     *,
-    scalings: Sequence[str | InputScaling] = SCALINGS,
+    scalings: Sequence[str | Scaling] = SCALINGS,
     lambdas: Sequence[float] | None = None,
     weights: Array | None = None,
     label_weights: Array | None = None,
@@ -167,54 +165,63 @@ def solve_ridge(
         Y, None if weights is None else np.asarray(weights, dtype=np.float64), unknown_weight
     )
     importance = np.ones(Y.shape[1]) if label_weights is None else np.asarray(label_weights, dtype=np.float64)
-    fitted = [s if isinstance(s, InputScaling) else InputScaling.fit(X, s) for s in scalings]
-    order = min(len(entries.rows), int(X.shape[1]))
-    cost = len(entries.patterns) * (len(entries.rows) * order**2 + 10.0 * order**3)
-    shared = len(entries.patterns) == 1
-    exact = order <= _LARGEST and (shared or cost <= _WORK)
-    affordable = exact and cost * len(fitted) <= _WORK
-    tried = entries if affordable else sample(entries, _SAMPLE if exact and shared else _SMALL_SAMPLE)
-
-    best: Trial | None = None
-    first: Trial | None = None
-    table: list[dict[str, str | float]] = []
-    for scaling in fitted:
-        rows = rows_of(X[tried.rows], scaling)
-        trial = try_scaling(scaling, rows, tried, lambdas, importance, criterion, average)
-        table += [
-            {"scaling": scaling.kind, "lambda": float(lambda_), "value": float(value)}
-            for lambda_, value in zip(trial.lambdas, trial.values, strict=True)
-        ]
-        best = choose(best, first, trial)
-        first = first or trial
-    assert best is not None
-    scaling, used = best.scaling, best.lambdas[best.top]
-    rows = rows_of(X[entries.rows], scaling)
-    if exact:
-        weight, bias = solve_exact(rows, entries, used)
-        loo = best.scores if tried is entries else leave_one_out(rows, entries, used)[1].mean(axis=0)
-    else:
-        used = used[:1]
-        weight, bias, loo = solve_large(rows, entries, float(used[0]))
-    weight32, bias32 = weight.astype(np.float32), bias.astype(np.float32)
+    search = Search(entries, lambdas, importance, criterion, average)
+    candidates = Candidates.of(X, scalings)
+    plan = Plan.of(X, entries, candidates.count)
+    choice = candidates.choose(X, replace(search, entries=plan.tried))
+    fit = _fit(X, search, plan, choice)
+    solved = fit.solved
+    # in rows: what starts from it rounds its sums by the layout
+    weight32, bias32 = solved.weight.astype(np.float32, order="C"), solved.bias.astype(np.float32)
     all_used = len(entries.rows) == Y.shape[0]
+    scaling = choice.best.scaling
     everywhere = np.empty(Y.shape, dtype=np.float32) if all_used else _predict(X, scaling, weight32, bias32)
-    everywhere[entries.rows] = loo
+    everywhere[entries.rows] = solved.scores
     return RidgeSolution(
         weight=weight32,
         bias=bias32,
         scaling=scaling,
-        lambda_=float(used[0]),
-        lambdas_averaged=tuple(used.tolist()),
+        lambda_=float(fit.lambdas[0]),
+        lambdas_averaged=tuple(fit.lambdas.tolist()),
         loo_scores=everywhere,
-        thresholds=count_thresholds(loo, entries).astype(np.float32),
-        exact=exact,
+        thresholds=count_thresholds(solved.scores, entries).astype(np.float32),
+        exact=plan.exact,
         criterion=criterion,
-        table=tuple(table),
+        table=tuple(_table(choice, fit)),
     )
 
 
-def _predict(X: FeatureMatrix, scaling: InputScaling, weight: Array, bias: Array) -> npt.NDArray[np.float32]:
+def _fit(X: FeatureMatrix, search: Search, plan: Plan, choice: Choice) -> Path:
+    """Return the solution on all rows with the scaling that was chosen."""
+    best, entries = choice.best, search.entries
+    used = best.lambdas[best.top]
+    if plan.tried is entries and best.solution is not None:
+        return Path(Solved(*best.solution, best.scores), used, {})
+    rows = rows_of(X[entries.rows], best.scaling)
+    if plan.shared and plan.exact:
+        one = plan.solver.of(rows, entries.patterns[0], entries.targets)
+        return climb_lambdas(one, best, search)
+    if plan.exact:
+        weight, bias = solve_exact(rows, entries, used)
+        loo = best.scores if plan.tried is entries else leave_one_out(rows, entries, used)[1].mean(axis=0)
+    else:
+        used = used[:1]
+        weight, bias, loo = solve_large(rows, entries, float(used[0]))
+    return Path(Solved(weight, bias, loo), used, {})
+
+
+def _table(choice: Choice, fit: Path) -> list[Record]:
+    """Return what was tried, with the values on all rows where there are any."""
+    kind = choice.best.scaling.kind
+    return [
+        {**record, "value": fit.values[float(record["lambda"])]}
+        if record["scaling"] == kind and float(record["lambda"]) in fit.values
+        else record
+        for record in choice.table
+    ]
+
+
+def _predict(X: FeatureMatrix, scaling: Scaling, weight: Array, bias: Array) -> npt.NDArray[np.float32]:
     n, step = int(X.shape[0]), max(1, (1 << 23) // max(1, scaling.n_features))
     out = np.empty((n, len(bias)), dtype=np.float32)
     for start in range(0, n, step):

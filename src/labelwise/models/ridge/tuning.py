@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -11,9 +11,10 @@ import numpy.typing as npt
 
 from labelwise._random import generator
 from labelwise.errors import UserError
-from labelwise.models.ridge.decomposition import Rows, decompose
+from labelwise.models.ridge.decomposition import Decomposition, decompose
 from labelwise.models.ridge.masked import solve_masked
-from labelwise.models.scaling import InputScaling
+from labelwise.models.ridge.rows import Rows, rows_of
+from labelwise.models.scaling import FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -123,15 +124,50 @@ def criterion_values(scores: Array, targets: Array, weights: Array, criterion: s
 
 
 @dataclass(frozen=True)
+class Judge:
+    """A criterion over the known entries of all labels that are judged."""
+
+    criterion: str
+    labels: Array  # (labels,) positions
+    targets: Array  # (m, labels)
+    weights: Array  # (m, labels)
+    mean: Array  # (labels,)
+    shift: Array  # (m, labels)
+
+    @classmethod
+    def of(cls, entries: Entries, criterion: str) -> Judge:
+        """Return the judge of leave-one-out scores of ``entries``."""
+        labels = np.flatnonzero(entries.group >= 0)
+        T, S = entries.targets[:, labels], entries.weights(labels)
+        # without this, leaving a positive out lowers its intercept and a negative out raises it: as lambda grows,
+        # every positive would rank below every negative
+        total = S.sum(axis=0)
+        mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
+        rest = total - S
+        shift = np.divide(S * (T - mean), rest, out=np.zeros_like(T), where=rest > 0)
+        return cls(criterion, labels, T, S, mean, shift)
+
+    def each(self, scores: Array) -> Array:
+        """Return each label's criterion (labels,) of scores (m, K); NaN is undefined."""
+        ranks = self.criterion == "average_precision"
+        loo = scores[:, self.labels]
+        freed = _steps(loo, self.shift - self.mean) if ranks else loo + self.shift
+        return criterion_values(freed, self.targets, self.weights, self.criterion)
+
+
+@dataclass(frozen=True)
 class Trial:
     """Scaling that was tried, with the criterion of each lambda and label."""
 
-    scaling: InputScaling
+    scaling: Scaling
     lambdas: Array
     each: Array
     importance: Array  # (labels,), sums to 1
     top: Array  # positions of the lambdas to average, best first
     scores: Array  # (m, K) leave-one-out scores of their average
+    solution: tuple[Array, Array] | None = (
+        None  # its weights (K, D) and biases (K,), where all labels share them
+    )
 
     @property
     def values(self) -> Array:
@@ -139,49 +175,64 @@ class Trial:
 
         0 where no label has one.
         """
-        return _means(self.each, self.importance)
+        return means(self.each, self.importance)
+
+    @property
+    def value(self) -> float:
+        """The criterion of the best lambda."""
+        return float(self.values[self.top[0]])
 
 
-def try_scaling(
-    scaling: InputScaling,
-    rows: Rows,
-    entries: Entries,
-    lambdas: Sequence[float] | None,
-    importance: Array,
-    criterion: str,
-    average: int,
-) -> Trial:
+@dataclass(frozen=True)
+class Search:
+    """The entries that a choice rests on, and its rule.
+
+    Attributes:
+        entries: The training entries, all or a sample.
+        lambdas: Absolute values, or None for the default grid.
+        importance: (K,) weights of the labels.
+        criterion: One of ``CRITERIA``.
+        average: Number of the best lambdas whose solutions are averaged.
+    """
+
+    entries: Entries
+    lambdas: Sequence[float] | None
+    importance: Array
+    criterion: str
+    average: int
+
+    def trial(self, X: FeatureMatrix, scaling: Scaling) -> Trial:
+        """Try a fitted scaling of ``X`` (n, D) over the lambdas or the default grid."""
+        return try_scaling(scaling, rows_of(X[self.entries.rows], scaling), self)
+
+    def shares(self, judge: Judge, defined: Array) -> Array:
+        """Return the labels' shares in a mean, of those that are defined."""
+        share = self.importance[judge.labels][defined]
+        return np.asarray(share / share.sum() if share.size else share)
+
+    def defined(self, judge: Judge, each: Array) -> Array:
+        """Return which labels count, of criteria (L, labels)."""
+        return np.asarray(np.isfinite(each).all(axis=0) & (self.importance[judge.labels] > 0))
+
+
+def try_scaling(scaling: Scaling, rows: Rows, search: Search) -> Trial:
     """Try a scaling over the lambdas or the default grid.
 
     ``rows`` are scaled already.
     """
-    grid, scores = leave_one_out(rows, entries, lambdas)
-    labels = np.flatnonzero(entries.group >= 0)
-    T, S = entries.targets[:, labels], entries.weights(labels)
-    # without this, leaving a positive out lowers its intercept and a negative out raises it: as lambda grows,
-    # every positive would rank below every negative
-    total = S.sum(axis=0)
-    mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
-    rest = total - S
-    shift = np.divide(S * (T - mean), rest, out=np.zeros_like(T), where=rest > 0)
-    ranks = criterion == "average_precision"
-    each = np.stack(
-        [
-            criterion_values(
-                _steps(loo[:, labels], shift - mean) if ranks else loo[:, labels] + shift, T, S, criterion
-            )
-            for loo in scores
-        ]
-    )
-    defined = np.isfinite(each).all(axis=0) & (importance[labels] > 0)
-    share = importance[labels][defined]
-    each = each[:, defined]
-    share = share / share.sum() if share.size else share
-    top = np.argsort(-_means(each, share), kind="stable")[:average]
-    return Trial(scaling, grid, each, share, top, scores[top].mean(axis=0))
+    grid, scores, decomposition = leave_one_out(rows, search.entries, search.lambdas)
+    judge = Judge.of(search.entries, search.criterion)
+    each = np.stack([judge.each(loo) for loo in scores])
+    defined = search.defined(judge, each)
+    share, each = search.shares(judge, defined), each[:, defined]
+    top = np.argsort(-means(each, share), kind="stable")[: search.average]
+    solution = None
+    if decomposition is not None:
+        solution = decomposition.solve(search.entries.targets, decomposition.shrink(grid[top]))
+    return Trial(scaling, grid, each, share, top, scores[top].mean(axis=0), solution)
 
 
-def _means(each: Array, share: Array) -> Array:
+def means(each: Array, share: Array) -> Array:
     """Return weighted means over labels (L,), without a sum's rounding."""
     return np.round(each @ share, 12)
 
@@ -204,7 +255,7 @@ def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
     """
     if best is None or first is None:
         return trial
-    if trial.values[trial.top[0]] <= best.values[best.top[0]]:
+    if trial.value <= best.value:
         return best
     # The best of several scalings is partly luck, most of all with few labels: the first one, which does best on most
     # sets, gives way only to a gain that its labels agree on.
@@ -213,6 +264,29 @@ def choose(best: Trial | None, first: Trial | None, trial: Trial) -> Trial:
     count = len(difference)
     spread = (trial.importance**2 @ (difference - gain) ** 2) * count / max(count - 1, 1)
     return trial if gain > np.sqrt(spread) else best
+
+
+def climb(value: Callable[[int], float], start: int, count: int, least: int = 1) -> dict[int, float]:
+    """Return the values of places from ``start`` up to a local maximum, its neighbours included.
+
+    Places are 0 to ``count - 1``; at least ``least`` of them are tried, where there are as many.
+    """
+    values: dict[int, float] = {}
+
+    def look(place: int) -> float:
+        if 0 <= place < count and place not in values:
+            values[place] = value(place)
+        return values.get(place, -np.inf)
+
+    here, best = start, look(start)
+    while look(nearest := max(here - 1, here + 1, key=look)) > best:
+        here, best = nearest, values[nearest]
+    distance = 1
+    while len(values) < min(least, count):
+        distance += 1
+        look(here - distance)
+        look(here + distance)
+    return values
 
 
 def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
@@ -229,10 +303,10 @@ def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, 
 
 def leave_one_out(
     rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None
-) -> tuple[Array, Array]:
-    """Return lambdas (L,) and leave-one-out scores (L, m, K) float32.
+) -> tuple[Array, Array, Decomposition | None]:
+    """Return lambdas (L,), leave-one-out scores (L, m, K) float32, and the decomposition.
 
-    A label without entries has scores 0.
+    A label without entries has scores 0. The decomposition is None where the labels' entries differ.
     """
     grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
     out: Array | None = None
@@ -243,7 +317,7 @@ def leave_one_out(
         known = entries.targets[np.ix_(index, labels)]
         scores = decomposition.leave_one_out(known, grid, np.float32)
         if len(labels) == len(entries.group) and len(index) == rows.n:
-            return grid, scores
+            return grid, scores, decomposition
         if out is None:
             out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
         if len(index) < rows.n:
@@ -253,7 +327,7 @@ def leave_one_out(
         out[np.ix_(np.arange(len(grid)), index, labels)] = scores
     assert grid is not None
     assert out is not None
-    return grid, out
+    return grid, out, None
 
 
 def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Array]:
@@ -264,8 +338,8 @@ def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Ar
     weight, bias = np.zeros((entries.targets.shape[1], rows.d)), np.zeros(entries.targets.shape[1])
     for labels, index, part, s in _groups(rows, entries):
         decomposition = decompose(part, s)
-        shrink = np.mean([1 / (decomposition.eigenvalues + lambda_) for lambda_ in lambdas], axis=0)
-        weight[labels], bias[labels] = decomposition.solve(entries.targets[np.ix_(index, labels)], shrink)
+        known = entries.targets[np.ix_(index, labels)]
+        weight[labels], bias[labels] = decomposition.solve(known, decomposition.shrink(lambdas))
     return weight, bias
 
 
