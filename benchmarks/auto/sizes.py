@@ -39,9 +39,9 @@ class Size:
 def pictures(name: str, columns: int) -> Data:
     """Return drawn features of unit length for a real label matrix: a direction a label, and noise."""
     Y, _ = paper_size.labels(name)
-    draw = generator(0, "sizes", name)
-    directions = draw.standard_normal((Y.shape[1], columns), dtype=np.float32) / np.sqrt(columns)
-    X = draw.standard_normal((len(Y), columns), dtype=np.float32) * (2 / np.sqrt(columns))
+    draw, unit = generator(0, "sizes", name), columns**-0.5
+    directions = draw.standard_normal((Y.shape[1], columns), dtype=np.float32) * unit
+    X = draw.standard_normal((len(Y), columns), dtype=np.float32) * (2 * unit)
     X += Y.astype(np.float32) @ directions
     return X / np.linalg.norm(X, axis=1, keepdims=True), Y
 
