@@ -4,6 +4,7 @@ Views of a feature matrix and a graph of neighbours describe rows without readin
 are fitted to known entries, with exact leave-one-out scores.
 """
 
+from labelwise.ensemble.compression import Compression
 from labelwise.ensemble.explanation import Explanation, Gain, Gate, Member
 from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.head import EnsembleHead, RowScorer
@@ -17,6 +18,7 @@ from labelwise.ensemble.views import VIEWS, Views
 __all__ = [
     "GRID",
     "VIEWS",
+    "Compression",
     "EnsembleHead",
     "Explanation",
     "FeatureMap",
