@@ -77,8 +77,8 @@ class SparseSource:
     def of(cls, X: Any, scaling: FittedScaling, weight: float) -> SparseSource:
         """Return scaled rows times ``weight``."""
         A, u, m = scaling.sparse_parts(X)
-        U, M = (weight * u).reshape(len(u), -1), m.reshape(len(m), -1)
-        return cls(_CSR(A * weight, dtype=np.float32), U.astype(np.float32), M.astype(np.float32))
+        U, M = (u[:, None], m[:, None]) if u.ndim == 1 else (u, m)
+        return cls(_CSR(A * weight, dtype=np.float32), (weight * U).astype(np.float32), M.astype(np.float32))
 
     def read(self, rows: slice) -> Block:
         """Return some of the rows."""

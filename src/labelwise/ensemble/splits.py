@@ -49,7 +49,7 @@ class Splits:
         feature, threshold = self.feature, self.threshold
         if (
             feature.ndim != 1
-            or feature.dtype.kind not in "iu"
+            or feature.dtype.kind != "i"
             or threshold.ndim != 1
             or threshold.dtype.kind != "f"
         ):

@@ -66,9 +66,9 @@ class Trees:
 
     def __post_init__(self) -> None:
         ends, labels, values = self.ends, self.labels, self.values
-        if ends.ndim != 1 or ends.dtype.kind not in "iu" or len(ends) != self.splits.n_leaves + 1:
+        if ends.ndim != 1 or ends.dtype.kind != "i" or len(ends) != self.splits.n_leaves + 1:
             raise _damaged("lack the values of some leaves")
-        if labels.ndim != 1 or labels.dtype.kind not in "iu" or values.shape != labels.shape:
+        if labels.ndim != 1 or labels.dtype.kind != "i" or values.shape != labels.shape:
             raise _damaged("have labels and values that do not match")
         if ends[0] != 0 or ends[-1] != len(values) or (ends[1:] < ends[:-1]).any():
             raise _damaged("have leaves that end outside their values")
