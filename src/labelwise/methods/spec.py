@@ -142,13 +142,13 @@ class MethodSpec:
         head: ``"linear"`` or ``"cosine"``.
         projection: whether the paper's head has a projection before it.
         ridge_start: whether the head can start from the closed form.
-        reads_rows: whether its head reads rows of features as they were given, unscaled and sparse where they are
-            (``labelwise.models.ReadsRows``).
         whole_batch: whether the loss holds sums over the batch, so that gradient accumulation is refused.
         head_budget: the default for a head on fixed features.
         full_budget: the default for a whole network.
         departures: from the paper and its released code, beside those that all methods share: ``()`` says that there
             are none, None that nobody has said.
+        reads_rows: whether its head reads rows of features as they were given, unscaled and sparse where they are
+            (``labelwise.models.ReadsRows``).
     """
 
     id: str
@@ -162,11 +162,11 @@ class MethodSpec:
     head: Literal["linear", "cosine"] = "linear"
     projection: bool = False
     ridge_start: bool = True
-    reads_rows: bool = False
     whole_batch: bool = False
     head_budget: Budget = Budget(10, 64, 1e-4)
     full_budget: Budget = Budget(10, 64, 1e-3)
     departures: tuple[Departure, ...] | None = None
+    reads_rows: bool = False
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return every hyper-parameter's value.
