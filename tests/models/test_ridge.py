@@ -7,13 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from labelwise.errors import UserError
-from labelwise.models import InputScaling, logits, probabilities, solve_ridge
+from labelwise.models import FeatureBlocks, InputScaling, logits, probabilities, solve_ridge
 from labelwise.models.ridge import direct
 from labelwise.models.ridge import plan as plan_module
 from labelwise.models.ridge.decomposition import decompose
 from labelwise.models.ridge.masked import solve_masked
 from labelwise.models.ridge.rows import Rows
 from labelwise.models.ridge.tuning import Trial, choose, climb, criterion_values, entries_of
+from labelwise.models.ridge.twins import twins_of
 from labelwise.models.scaling import SCALINGS
 
 
@@ -388,3 +389,64 @@ def test_a_climb_ends_at_a_maximum_among_its_neighbours(values, start, least):
 def test_any_sparse_format_is_taken(make):
     Z, Y, _ = problem(30, 5)
     np.testing.assert_array_equal(solve_ridge(make(Z), Y).weight, solve_ridge(sp.csr_array(Z), Y).weight)
+
+
+def scored_without_twins(T, y, known, twin, i, lambda_):
+    """Leave a row out with its twins, and score it."""
+    rest = known & (twin != twin[i])
+    w, b = dense_ridge(T[rest], y[rest], np.ones(rest.sum()), lambda_)
+    return T[i] @ w + b
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("d", [4, 40])
+@pytest.mark.parametrize("solver", [None, "ByCholesky"])
+def test_equal_rows_are_left_out_together(monkeypatch, hidden, d, solver):
+    Z, Y, _ = problem(24, d)
+    twin = np.repeat(np.arange(12), 2)
+    Z = Z[:12][twin]
+    Y = masked(Y) if hidden else Y
+    if solver and not hidden:
+        monkeypatch.setattr(plan_module, "_JUDGED", 1)
+        monkeypatch.setattr(plan_module, "_SAMPLES", (16,))
+        monkeypatch.setattr(plan_module, "ByDecomposition", getattr(direct, solver))
+    solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
+    T = Z.astype(np.float32).astype(float)
+    for k in range(Y.shape[1]):
+        known = Y[:, k] != -1
+        w, b = dense_ridge(T[known], Y[known, k], np.ones(known.sum()), 0.5)
+        np.testing.assert_allclose(solution.weight[k], w, atol=1e-5)
+        assert solution.bias[k] == pytest.approx(b, abs=1e-4)
+        for i in np.flatnonzero(known):
+            expected = scored_without_twins(T, Y[:, k], known, twin, i, 0.5)
+            assert solution.loo_scores[i, k] == pytest.approx(expected, abs=1e-4)
+
+
+def test_copies_of_every_row_leave_the_choice_as_it_was():
+    Z, Y, _ = problem(60, 5)
+    Y = (Y + (np.random.default_rng(5).random(Y.shape) < 0.3)) % 2
+    once = solve_ridge(Z, Y, scalings=["l2"])
+    thrice = solve_ridge(np.repeat(Z, 3, axis=0), np.repeat(Y, 3, axis=0), scalings=["l2"])
+    grids = [np.unique([row["lambda"] for row in found.table]) for found in (once, thrice)]
+    places = [np.argmin(abs(grid - found.lambda_)) for grid, found in zip(grids, (once, thrice), strict=True)]
+    # three copies weigh three times as much beside the same lambda
+    assert abs(places[0] - places[1]) <= 2
+    criteria = [max(row["value"] for row in found.table) for found in (once, thrice)]
+    assert criteria[1] == pytest.approx(criteria[0], abs=0.02)
+
+
+def test_twins_are_equal_in_every_form():
+    rng = np.random.default_rng(0)
+    dense = (rng.integers(0, 3, (40, 2)) - 1).astype(np.float32)
+    dense[dense == 0] *= -1
+    words = sp.csr_array(rng.integers(0, 2, (40, 2)).astype(np.float32))
+    whole = np.concatenate([dense, words.toarray()], axis=1)
+    for X, plain in (
+        (dense, dense),
+        (words, words.toarray()),
+        (FeatureBlocks(("a", "b"), (dense, words)), whole),
+    ):
+        twin = twins_of(X)
+        for i in range(40):
+            np.testing.assert_array_equal(twin == twin[i], (plain == plain[i]).all(axis=1))
+    assert twins_of(rng.normal(size=(9, 2))) is None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from labelwise.models.ridge.direct import OneLambda, Solved
-from labelwise.models.ridge.tuning import Judge, Search, Trial, climb, means
+from labelwise.models.ridge.tuning import Group, Judge, Search, Trial, climb, means
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -29,7 +29,7 @@ class Path:
     values: dict[float, float]
 
 
-def climb_lambdas(one: OneLambda, trial: Trial, search: Search) -> Path:
+def climb_lambdas(one: OneLambda, group: Group, trial: Trial, search: Search) -> Path:
     """Climb the lambdas of a trial on a sample, by leave-one-out on all rows.
 
     It starts from the trial's best lambda and ends where neither neighbour does better.
@@ -39,7 +39,8 @@ def climb_lambdas(one: OneLambda, trial: Trial, search: Search) -> Path:
     solved: dict[int, Solved] = {}
 
     def value(place: int) -> float:
-        solved[place] = one.at(float(grid[place]))
+        found = one.at(float(grid[place]))
+        solved[place] = replace(found, scores=group.spread(found.scores))
         each = judge.each(solved[place].scores)[None]
         defined = search.defined(judge, each)
         return float(means(each[:, defined], search.shares(judge, defined))[0])

@@ -21,10 +21,12 @@ from labelwise.models.ridge.tuning import (
     Search,
     count_thresholds,
     entries_of,
+    groups_of,
     leave_one_out,
     solve_exact,
     solve_large,
 )
+from labelwise.models.ridge.twins import twins_of
 from labelwise.models.scaling import SCALINGS, FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -136,19 +138,26 @@ def solve_ridge(
     Unknown entries: rows without a known entry are left out. Without any known negative (single or partial
     positives) an unknown entry is absent with weight ``unknown_weight``; otherwise each label is fitted to its
     own known rows. Labels with the same known rows and weights share a decomposition, exact leave-one-out
-    included. Where decompositions would take long, scaling and lambda are chosen on a keyed sample of rows
-    (10,000, or 1,000 and 8 labels where masks differ); where even one is too much (many masks, or both n and D
-    above 6,000), the solution comes from conjugate gradients to a relative residual of 1e-8 and the scores from
-    5 folds. A label without a known entry gets zeros.
+    included. Equal rows are left out together.
+
+    Sizes: where decompositions for every scaling would take long, scalings are chosen on a keyed sample of rows (1,500
+    to 10,000; 1,000 and 8 labels where masks differ) and lambda, from there, by leave-one-out on all rows, each from
+    one Cholesky factor; this is exact up to 10,000 rows or features. Beyond (many masks, or both n and D above
+    10,000) the solution comes from conjugate gradients to a relative residual of 1e-8 and the scores from 5 folds. A
+    label without a known entry gets zeros.
+
+    Blocks: each block's scaling is chosen by that block alone, then the blocks' weights by the joint model (see
+    ``BlockScaling``); a block that only costs is left out.
 
     The choice: the best (scaling, lambda) by the criterion, but the first scaling unless another beats it by one
     standard error of the paired labels; on real sets this did better than the plain maximum. Average precision
     is taken of leave-one-out scores freed of the intercept's own shift.
 
     Args:
-        X: (n, D) dense or sparse. Every row shapes the scaling, rows with a known entry are fitted.
+        X: (n, D) dense, sparse or ``FeatureBlocks``. Every row shapes the scaling, rows with a known entry are fitted.
         Y: (n, K) in {1, 0, -1}.
-        scalings: Kinds of scaling, or fitted ones, to choose from.
+        scalings: Kinds of scaling, or fitted ones, to choose from. For blocks kinds to choose each block's from, or
+            scalings of all blocks, also by their ``kind``.
         lambdas: Absolute values; by default ``LAMBDA_GRID`` times the mean squared centred row norm.
         weights: (n,) >= 0, row weights of the squared error.
         label_weights: (K,) >= 0, weights of the labels in the criterion: a label's own solution does not depend on it.
@@ -164,6 +173,7 @@ def solve_ridge(
     entries = entries_of(
         Y, None if weights is None else np.asarray(weights, dtype=np.float64), unknown_weight
     )
+    entries = replace(entries, twin=twins_of(X[entries.rows]))
     importance = np.ones(Y.shape[1]) if label_weights is None else np.asarray(label_weights, dtype=np.float64)
     search = Search(entries, lambdas, importance, criterion, average)
     candidates = Candidates.of(X, scalings)
@@ -199,11 +209,12 @@ def _fit(X: FeatureMatrix, search: Search, plan: Plan, choice: Choice) -> Path:
         return Path(Solved(*best.solution, best.scores), used, {})
     rows = rows_of(X[entries.rows], best.scaling)
     if plan.shared and plan.exact:
-        one = plan.solver.of(rows, entries.patterns[0], entries.targets)
-        return climb_lambdas(one, best, search)
+        group = next(groups_of(rows, entries))
+        one = plan.solver.of(group.rows, group.weights, group.targets)
+        return climb_lambdas(one, group, best, search)
     if plan.exact:
         weight, bias = solve_exact(rows, entries, used)
-        loo = best.scores if plan.tried is entries else leave_one_out(rows, entries, used)[1].mean(axis=0)
+        loo = best.scores if plan.tried is entries else leave_one_out(rows, entries, used).scores.mean(axis=0)
     else:
         used = used[:1]
         weight, bias, loo = solve_large(rows, entries, float(used[0]))

@@ -36,12 +36,14 @@ class Entries:
         targets: (m, K) float64.
         patterns: (G, m) distinct columns of weights.
         group: (K,) the pattern of each label.
+        twin: (m,) a number for each row, the same for equal ones; None where all differ.
     """
 
     rows: Array
     targets: Array
     patterns: Array
     group: Array
+    twin: Array | None = None
 
     def weights(self, labels: Array) -> Array:
         """Return the entry weights (m, len(labels))."""
@@ -143,8 +145,11 @@ class Judge:
         # every positive would rank below every negative
         total = S.sum(axis=0)
         mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
-        rest = total - S
-        shift = np.divide(S * (T - mean), rest, out=np.zeros_like(T), where=rest > 0)
+        left, moved = S, S * (T - mean)
+        if entries.twin is not None:
+            left, moved = (_sums(values, entries.twin)[entries.twin] for values in (left, moved))
+        rest = total - left
+        shift = np.divide(moved, rest, out=np.zeros_like(T), where=rest > 0)
         return cls(criterion, labels, T, S, mean, shift)
 
     def each(self, scores: Array) -> Array:
@@ -220,15 +225,14 @@ def try_scaling(scaling: Scaling, rows: Rows, search: Search) -> Trial:
 
     ``rows`` are scaled already.
     """
-    grid, scores, decomposition = leave_one_out(rows, search.entries, search.lambdas)
+    left_out = leave_one_out(rows, search.entries, search.lambdas)
+    grid, scores = left_out.lambdas, left_out.scores
     judge = Judge.of(search.entries, search.criterion)
     each = np.stack([judge.each(loo) for loo in scores])
     defined = search.defined(judge, each)
     share, each = search.shares(judge, defined), each[:, defined]
     top = np.argsort(-means(each, share), kind="stable")[: search.average]
-    solution = None
-    if decomposition is not None:
-        solution = decomposition.solve(search.entries.targets, decomposition.shrink(grid[top]))
+    solution = left_out.solve(grid[top]) if left_out.decomposition is not None else None
     return Trial(scaling, grid, each, share, top, scores[top].mean(axis=0), solution)
 
 
@@ -278,56 +282,122 @@ def climb(value: Callable[[int], float], start: int, count: int, least: int = 1)
             values[place] = value(place)
         return values.get(place, -np.inf)
 
-    here, best = start, look(start)
-    while look(nearest := max(here - 1, here + 1, key=look)) > best:
-        here, best = nearest, values[nearest]
+    look(start)
     distance = 1
     while len(values) < min(least, count):
+        look(start - distance)
+        look(start + distance)
         distance += 1
-        look(here - distance)
-        look(here + distance)
+    here = max(values, key=look)
+    while look(nearest := max(here - 1, here + 1, key=look)) > values[here]:
+        here = nearest
     return values
 
 
-def _groups(rows: Rows, entries: Entries) -> Iterator[tuple[Array, Array, Rows, Array]]:
-    """Yield each pattern's labels, row positions, rows and weights.
+@dataclass(frozen=True)
+class Group:
+    """Labels that share entries, and their rows, equal ones merged.
 
-    Patterns without known rows are left out.
+    Attributes:
+        labels: (k,) positions.
+        index: (m,) positions of the rows with entries.
+        rows: (g, D) different rows.
+        weights: (g,) the sums of their entries' weights.
+        targets: (g, k) the entries' weighted means.
+        place: (m,) each entry's row among these, or None where no two are equal.
     """
-    for number, pattern in enumerate(entries.patterns):
+
+    labels: Array
+    index: Array
+    rows: Rows
+    weights: Array
+    targets: Array
+    place: Array | None
+
+    @classmethod
+    def of(cls, rows: Rows, entries: Entries, number: int) -> Group | None:
+        """Return the labels of a pattern, None where it has no rows."""
+        pattern, labels = entries.patterns[number], np.flatnonzero(entries.group == number)
         index = np.flatnonzero(pattern > 0)
-        if len(index):
-            labels = np.flatnonzero(entries.group == number)
-            yield labels, index, rows if len(index) == rows.n else rows.take(index), pattern[index]
+        if not len(index):
+            return None
+        part = rows if len(index) == rows.n else rows.take(index)
+        weights, targets, place = pattern[index], entries.targets[np.ix_(index, labels)], None
+        if entries.twin is not None:
+            _, first, place = np.unique(entries.twin[index], return_index=True, return_inverse=True)
+            total = np.bincount(place, weights)
+            targets = _sums(weights[:, None] * targets, place) / total[:, None]
+            part, weights = part.take(first), total
+        return cls(labels, index, part, weights, targets, place)
+
+    def spread(self, scores: Array) -> Array:
+        """Return scores (..., m, k) of the entries from those of the rows (..., g, k)."""
+        return scores if self.place is None else scores[..., self.place, :]
 
 
-def leave_one_out(
-    rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None
-) -> tuple[Array, Array, Decomposition | None]:
-    """Return lambdas (L,), leave-one-out scores (L, m, K) float32, and the decomposition.
+def groups_of(rows: Rows, entries: Entries) -> Iterator[Group]:
+    """Yield the labels of each pattern that has rows."""
+    for number in range(len(entries.patterns)):
+        group = Group.of(rows, entries, number)
+        if group is not None:
+            yield group
 
-    A label without entries has scores 0. The decomposition is None where the labels' entries differ.
+
+def _sums(values: Array, group: Array) -> Array:
+    """Return the sums of rows of ``values`` (n, K) by their group, (groups, K)."""
+    out = np.zeros((int(group.max(initial=-1)) + 1, values.shape[1]))
+    np.add.at(out, group, values)
+    return out
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Leave-one-out scores over lambdas.
+
+    Attributes:
+        lambdas: (L,).
+        scores: (L, m, K) float32, 0 for a label without entries.
+        decomposition: What all labels share, or None.
+        targets: Its targets.
+    """
+
+    lambdas: Array
+    scores: Array
+    decomposition: Decomposition | None = None
+    targets: Array | None = None
+
+    def solve(self, lambdas: Array) -> tuple[Array, Array]:
+        """Return weights (K, D) and biases (K,) averaged over ``lambdas``, from the decomposition."""
+        assert self.decomposition is not None
+        assert self.targets is not None
+        return self.decomposition.solve(self.targets, self.decomposition.shrink(lambdas))
+
+
+def leave_one_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None) -> LeftOut:
+    """Return leave-one-out scores over lambdas or the default grid.
+
+    Equal rows are left out together. The decomposition comes with them where all labels share their entries.
     """
     grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
     out: Array | None = None
-    for labels, index, part, s in _groups(rows, entries):
-        decomposition = decompose(part, s)
+    for group in groups_of(rows, entries):
+        decomposition = decompose(group.rows, group.weights)
         if grid is None:
             grid = np.asarray(LAMBDA_GRID) * (decomposition.mean_square or rows.mean_square() or 1.0)
-        known = entries.targets[np.ix_(index, labels)]
-        scores = decomposition.leave_one_out(known, grid, np.float32)
-        if len(labels) == len(entries.group) and len(index) == rows.n:
-            return grid, scores, decomposition
+        scores = group.spread(decomposition.leave_one_out(group.targets, grid, np.float32))
+        if len(group.labels) == len(entries.group) and len(group.index) == rows.n:
+            return LeftOut(grid, scores, decomposition, group.targets)
         if out is None:
             out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
-        if len(index) < rows.n:
+        if len(group.index) < rows.n:
             for number, lambda_ in enumerate(grid):
-                weight, bias = decomposition.solve(known, 1 / (decomposition.eigenvalues + lambda_))
-                out[number][:, labels] = rows.dot(weight.T) + bias
-        out[np.ix_(np.arange(len(grid)), index, labels)] = scores
+                shrink = 1 / (decomposition.eigenvalues + lambda_)
+                weight, bias = decomposition.solve(group.targets, shrink)
+                out[number][:, group.labels] = rows.dot(weight.T) + bias
+        out[np.ix_(np.arange(len(grid)), group.index, group.labels)] = scores
     assert grid is not None
     assert out is not None
-    return grid, out, None
+    return LeftOut(grid, out)
 
 
 def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Array]:
@@ -336,10 +406,11 @@ def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Ar
     They are 0 for a label without entries.
     """
     weight, bias = np.zeros((entries.targets.shape[1], rows.d)), np.zeros(entries.targets.shape[1])
-    for labels, index, part, s in _groups(rows, entries):
-        decomposition = decompose(part, s)
-        known = entries.targets[np.ix_(index, labels)]
-        weight[labels], bias[labels] = decomposition.solve(known, decomposition.shrink(lambdas))
+    for group in groups_of(rows, entries):
+        decomposition = decompose(group.rows, group.weights)
+        weight[group.labels], bias[group.labels] = decomposition.solve(
+            group.targets, decomposition.shrink(lambdas)
+        )
     return weight, bias
 
 
@@ -351,6 +422,7 @@ def solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Ar
     labels = np.arange(entries.targets.shape[1])
     S = entries.weights(labels)
     fold = generator(0, "ridge folds").permutation(rows.n) % _FOLDS
+    fold = fold if entries.twin is None else fold[entries.twin]
     scores = np.zeros(entries.targets.shape)
     for number in range(_FOLDS):
         # A fold's solution only makes scores, which need fewer digits than the one that is kept.
@@ -375,4 +447,5 @@ def sample(entries: Entries, most: int) -> Entries:
         positives = np.array([(targets[:, k] * (patterns[g] > 0)).sum() for k, g in enumerate(group)])
         keep = np.argsort(-positives, kind="stable")[:_SAMPLE_LABELS]
         group = np.where(np.isin(np.arange(len(group)), keep), group, -1)
-    return Entries(entries.rows[index], targets, patterns, group)
+    twin = None if entries.twin is None else entries.twin[index]
+    return Entries(entries.rows[index], targets, patterns, group, twin)
