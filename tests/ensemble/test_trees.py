@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesRegressor
 
 from labelwise.ensemble import Trees
+from labelwise.ensemble.growing import TreeSample, grow, rows_per_tree
 from labelwise.ensemble.splits import MAX_DEPTH, Splits
-from labelwise.ensemble.trees import _grow, rows_per_tree
 from labelwise.errors import UserError
 from labelwise.models import FeatureBlocks
 
@@ -91,7 +91,7 @@ def test_leaves_hold_means_of_known_targets_and_the_rest_is_out_of_bag(known):
     X, Y = items(m=50)
     mask = np.random.default_rng(4).random(Y.shape) < known
     mean = np.array([y[rows].mean() for y, rows in zip(Y.T, mask.T, strict=True)])
-    _, bag = _grow(X, np.where(mask, Y, mean).astype(np.float32), 3, 2, 50, 1)
+    bag = grow(TreeSample.of(X, Y, None if known == 1 else mask, None)[0], 3, 2, 50, 1)[1]
     trees = Trees.fit(X, np.where(mask, Y, np.nan), 3, 2, mask=None if known == 1 else mask)
     leaves, table = trees.splits.leaves(X), table_of(trees)
     for tree in range(3):
@@ -120,6 +120,39 @@ def test_out_of_bag_scores_are_honest():
     assert (honest**2).mean() > 0.24
 
 
+def test_twins_are_out_of_bag_together():
+    X, _ = items(m=100)
+    Y = (np.random.default_rng(9).random((300, 3)) < 0.5).astype(np.float32)
+    X, twins = np.repeat(X, 3, axis=0), np.repeat(np.arange(100), 3)
+    trees = Trees.fit(X, Y, 80, twins=twins)
+    together = Y.reshape(100, 3, 3).mean(axis=1)
+    np.testing.assert_array_equal(trees.out_of_bag, np.repeat(trees.out_of_bag[::3], 3, axis=0))
+    # labels are noise: what is near them has seen them
+    honest = np.corrcoef(trees.out_of_bag[::3].ravel(), together.ravel())[0, 1]
+    assert honest < 0.1
+    assert np.corrcoef(Trees.fit(X, Y, 80).out_of_bag[::3].ravel(), together.ravel())[0, 1] > 0.5
+
+
+@pytest.mark.parametrize("known", [1.0, 0.5])
+def test_twins_count_as_often_as_there_are_of_them(known):
+    X, Y = items(m=40)
+    rng = np.random.default_rng(0)
+    twins = rng.integers(0, 25, size=40)
+    X = X[twins]
+    mask = rng.random(Y.shape) < known
+    trees = Trees.fit(X, np.where(mask, Y, np.nan), 3, 2, mask=None if known == 1 else mask, twins=twins)
+    sample, row = TreeSample.of(X, Y, None if known == 1 else mask, twins)
+    bag = grow(sample, 3, 2, len(sample.sizes), 1)[1][row]
+    leaves, table = trees.splits.leaves(X), table_of(trees)
+    mean = [y[rows].mean() for y, rows in zip(Y.T, mask.T, strict=True)]
+    for leaf in range(len(table)):
+        for k in range(4):
+            drawn = [
+                Y[i, k] for i, tree in np.argwhere(leaves == leaf) if mask[i, k] for _ in range(bag[i, tree])
+            ]
+            assert table[leaf, k] == pytest.approx(np.mean(drawn) if drawn else mean[k], abs=1e-3)
+
+
 def test_a_label_that_nobody_knows_scores_0():
     X, Y = items()
     mask = np.ones(Y.shape, bool)
@@ -141,7 +174,7 @@ def test_every_form_of_features_gives_the_same_trees():
 
 def test_large_sparse_features_are_read_as_they_are(monkeypatch):
     X, Y = items()
-    monkeypatch.setattr("labelwise.ensemble.trees._SMALL", 0)
+    monkeypatch.setattr("labelwise.ensemble.growing._SMALL", 0)
     blocks = FeatureBlocks(("a", "b"), (X[:, :4], sp.csr_array(X[:, 4:])))
     sparse = Trees.fit(sp.csr_array(X), Y, 5)
     np.testing.assert_array_equal(Trees.fit(blocks, Y, 5).out_of_bag, sparse.out_of_bag)
