@@ -11,6 +11,7 @@ from labelwise.ensemble.head import EnsembleHead, RowScorer
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import GRID, RidgeMember, leave_one_out_r2
+from labelwise.ensemble.names import NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
 from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import VIEWS, Views
@@ -30,6 +31,7 @@ __all__ = [
     "KnownEntries",
     "Member",
     "MemberSpec",
+    "NameScores",
     "Neighbours",
     "NewRows",
     "Pool",
