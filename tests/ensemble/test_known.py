@@ -57,3 +57,11 @@ def test_single_positives_count_the_rest_of_their_rows_as_absent():
     assert known.mask is None
     assert known.targets.tolist() == [[1, 0], [0, 1]]
     assert known.both.all()
+
+
+def test_twins_are_kept_only_where_rows_have_one():
+    labels, twins = np.array([[1], [0], [-1], [1]], np.int8), np.array([5, 3, 5, 5])
+    known = KnownEntries.of(labels, twins)
+    assert known.twins.tolist() == [1, 0, 1]
+    assert known.take(np.array([0, 1])).twins is None
+    assert known.without(np.array([False, True, False, False])).twins.tolist() == [0, 0]

@@ -100,3 +100,49 @@ def test_few_rows_and_constant_features_give_finite_scores(m):
     member = RidgeMember.fit(np.ones((m, 5), np.float32), KnownEntries.of(labels))
     assert np.isfinite(member.loo).all()
     np.testing.assert_allclose(member.scores(np.ones((3, 5), np.float32)), 1 / m, atol=1e-6)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    m=st.integers(3, 14), r=st.integers(1, 10), key=st.integers(0, 99), place=st.integers(0, len(GRID) - 1)
+)
+def test_twins_are_left_out_together(m, r, key, place):
+    rng = np.random.default_rng(key)
+    twins = rng.integers(0, max(m // 2, 2), m)
+    X = rng.normal(size=(m, r)).astype(np.float32)[twins]
+    labels = (rng.random((m, 2)) < 0.5).astype(np.int8)
+    member = RidgeMember.fit(X, KnownEntries.of(labels, twins, assume_absent=True), lambda_index=place)
+    for k in range(2):
+        for i in range(m):
+            rest = twins != twins[i]
+            if rest.any():
+                weight, bias = slow_ridge(X[rest], labels[rest, k], member.lambda_)
+                shift = (labels[~rest, k] - labels[:, k].mean()).sum() / rest.sum()
+                assert member.loo[i, k] == pytest.approx(X[i] @ weight + bias + shift, abs=1e-4)
+    assert np.isfinite(member.loo).all()
+
+
+def test_twins_of_masked_labels_are_left_out_together():
+    rng = np.random.default_rng(0)
+    twins = np.repeat(np.arange(20), 3)
+    X, labels = (
+        rng.normal(size=(20, 5)).astype(np.float32)[twins],
+        rng.integers(-1, 2, (60, 2)).astype(np.int8),
+    )
+    known = KnownEntries.of(labels, twins)
+    X, twins, labels = X[known.rows], twins[known.rows], labels[known.rows]
+    found = {}
+    for work in (0, 1e12):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("labelwise.ensemble.members._OWN_WORK", work)
+            found[work] = RidgeMember.fit(X, known, lambda_index=4)
+    estimated = []
+    for i in np.flatnonzero(labels[:, 0] != -1):
+        rest, own = (twins != twins[i]) & (labels[:, 0] != -1), (twins == twins[i]) & (labels[:, 0] != -1)
+        weight, bias = slow_ridge(X[rest], labels[rest, 0], found[0].lambda_)
+        shift = (labels[own, 0] - labels[rest | own, 0].mean()).sum() / rest.sum()
+        want = X[i] @ weight + bias + shift
+        assert found[1e12].loo[i, 0] == pytest.approx(want, abs=1e-4)
+        estimated.append((found[0].loo[i, 0] - want, labels[i, 0] - want))
+    moved, residual = np.square(estimated).mean(axis=0)
+    assert moved < 0.03 * residual

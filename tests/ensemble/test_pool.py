@@ -111,3 +111,10 @@ def test_landmarks_take_the_place_of_rows_where_these_are_many(monkeypatch):
     pool, spec = Pool.fit(features()), MemberSpec.parse("c.rbf1")
     assert pool.feature_map(spec, np.arange(30)).kernel.landmarks.shape[0] == 30
     assert pool.feature_map(spec, np.arange(31)).kernel.landmarks.shape[0] == 25
+
+
+def test_equal_rows_of_a_pool_are_twins():
+    X = features(6)
+    X[3], X[5] = X[0], X[0]
+    twins = Pool.fit(X).twins()
+    assert (twins[:, None] == twins).tolist() == (X[:, None] == X).all(axis=2).tolist()

@@ -10,9 +10,11 @@ from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.head import EnsembleHead, RowScorer
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.known import KnownEntries
-from labelwise.ensemble.members import GRID, RidgeMember, leave_one_out_r2
+from labelwise.ensemble.left_out import leave_one_out_r2, left_out_scores
+from labelwise.ensemble.members import GRID, RidgeMember
 from labelwise.ensemble.names import NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
+from labelwise.ensemble.students import Teacher, TeacherPart, fit_student, pooled_weights
 from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import VIEWS, Views
 
@@ -37,8 +39,13 @@ __all__ = [
     "Pool",
     "RidgeMember",
     "RowScorer",
+    "Teacher",
+    "TeacherPart",
     "Trees",
     "Views",
+    "fit_student",
     "leave_one_out_r2",
+    "left_out_scores",
     "neighbours",
+    "pooled_weights",
 ]

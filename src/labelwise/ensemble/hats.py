@@ -172,3 +172,9 @@ class Factor:
         if self._dual:
             return np.asarray(self.Z.T @ self._solve(R))
         return self._solve(products(self.Z, R))
+
+    def linear_map(self) -> Double:
+        """Return ``(Z^T Z + lambda)^-1 Z^T`` (r, m), from centred targets to weights."""
+        if self._dual:
+            return np.asarray(self.Z.T @ self._solve(np.eye(len(self.Z))))
+        return self._solve(self.Z.T)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,19 +18,28 @@ class KnownEntries:
         targets: (m, K) float32, 1 for a known positive, else 0.
         mask: (m, K) bool, the entries that count; None where all of these rows do.
         both: (K,) bool, labels with a positive and a negative among the entries that count.
+        twins: (m,) int64, the same number for rows with the same features; None where no two have.
     """
 
     rows: npt.NDArray[np.int64]
     targets: npt.NDArray[np.float32]
     mask: npt.NDArray[np.bool_] | None
     both: npt.NDArray[np.bool_]
+    twins: npt.NDArray[np.int64] | None = None
 
     @classmethod
-    def of(cls, labels: npt.NDArray[Any], *, assume_absent: bool | None = None) -> KnownEntries:
+    def of(
+        cls,
+        labels: npt.NDArray[Any],
+        twins: npt.NDArray[np.int64] | None = None,
+        *,
+        assume_absent: bool | None = None,
+    ) -> KnownEntries:
         """Read the known entries of ``labels`` (n, K) in {1, 0, -1}.
 
         An unknown entry of a row with a known one counts as absent where ``assume_absent``, by default where no
-        negative is known anywhere; otherwise it does not count.
+        negative is known anywhere; otherwise it does not count. Rows with the same number in ``twins`` (n,) have the
+        same features.
         """
         labels = np.asarray(labels)
         rows = np.flatnonzero((labels != -1).any(axis=1))
@@ -38,14 +47,18 @@ class KnownEntries:
         if assume_absent is None:
             assume_absent = not (known == 0).any()
         counts = known != -1
-        return cls._of(rows, known == 1, None if assume_absent or counts.all() else counts)
+        own = None if twins is None else twins[rows]
+        return cls._of(rows, known == 1, None if assume_absent or counts.all() else counts, own)
 
     @classmethod
-    def _of(cls, rows: npt.NDArray[Any], positive: npt.NDArray[Any], mask: Any) -> KnownEntries:
+    def _of(cls, rows: npt.NDArray[Any], positive: npt.NDArray[Any], mask: Any, twins: Any) -> KnownEntries:
         targets = positive.astype(np.float32)
         total = len(rows) if mask is None else mask.sum(axis=0)
         positives = positive.sum(axis=0)
-        return cls(rows.astype(np.int64), targets, mask, (positives > 0) & (positives < total))
+        if twins is not None:
+            twins = np.unique(twins, return_inverse=True)[1].ravel()
+            twins = None if twins.max(initial=-1) + 1 == len(rows) else twins
+        return cls(rows.astype(np.int64), targets, mask, (positives > 0) & (positives < total), twins)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -70,10 +83,11 @@ class KnownEntries:
     def take(self, index: npt.NDArray[Any]) -> KnownEntries:
         """Return these of the m rows; ``rows`` still count in the whole pool."""
         mask = None if self.mask is None else self.mask[index]
-        return self._of(self.rows[index], self.targets[index] > 0, mask)
+        twins = None if self.twins is None else self.twins[index]
+        return self._of(self.rows[index], self.targets[index] > 0, mask, twins)
 
     def without(self, pool_rows: npt.NDArray[np.bool_]) -> KnownEntries:
         """Return the entries of the pool that is left without ``pool_rows`` (n,), which counts its rows anew."""
         kept = self.take(np.flatnonzero(~pool_rows[self.rows]))
         number = np.cumsum(~pool_rows) - 1
-        return KnownEntries(number[kept.rows], kept.targets, kept.mask, kept.both)
+        return replace(kept, rows=number[kept.rows])

@@ -1,27 +1,35 @@
 """Ridge members: many labels at once, with exact leave-one-out scores.
 
-With H the hat matrix of the centred features, e a row's residual and ``h = 1/m + H_ii``, the score of row i by the
-model that was fitted without it is ``y - e / (1 - h)``. To that ``(y - mean y) / (m - 1)`` is added: leaving a positive
-out lowers the intercept and leaving a negative out raises it, which says nothing about the row.
+A member is linear in its features and, at a given lambda, in the targets: so scores of rows by the fit without them
+come from the fit with them (``left_out``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from labelwise._random import generator
 from labelwise.ensemble.hats import Factor, Hat, Spectrum, centred, mean_square
 from labelwise.ensemble.known import KnownEntries
+from labelwise.ensemble.left_out import leave_one_out_r2, left_out_scores, macro
+from labelwise.ensemble.masks import fill_in, own_leverage
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
 
 GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 9))
 """The lambdas that members try, in units of the mean squared norm of the centred features."""
+
+_Patterns: TypeAlias = list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]]
+
+_OWN_WORK = 4e10  # floating-point operations, about a second, up to which every label's rows are decomposed
+_SAMPLE = 10_000  # rows on which a lambda is chosen where masks differ
 
 
 @dataclass(frozen=True)
@@ -31,7 +39,8 @@ class RidgeMember:
     Attributes:
         weight: (r, K) float32.
         bias: (K,) float32.
-        loo: (m, K) float32, leave-one-out scores of the rows it was fitted to, free of the intercept's own shift.
+        loo: (m, K) float32, leave-one-out scores of the rows it was fitted to, free of the intercept's own shift; the
+            label's own scores where an entry does not count.
         lambda_: The lambda, absolute.
         lambda_index: Its place in the grid.
         label_r2: (K,) leave-one-out R2 of each label, 0 for one without a known positive or negative.
@@ -54,77 +63,135 @@ class RidgeMember:
     ) -> RidgeMember:
         """Fit to the rows with known entries.
 
+        Where masks differ by label, each label is fitted to its own entries. Leave-one-out is exact then too while the
+        labels' rows can be decomposed one by one in about a second; else a row's leverage is estimated.
+
         Args:
             features: (m, r) float32, of the rows ``known.rows``; m at least 1.
             known: Their targets.
             grid: Lambdas in units of the mean squared norm of the centred features.
-            lambda_index: Place in the grid of the lambda to take, without an eigendecomposition. By default it is
-                that of the best macro leave-one-out R2 over the labels of ``known.both``.
+            lambda_index: Place in the grid of the lambda to take, at a tenth of the cost. By default it is that of the
+                best macro leave-one-out R2 over the labels of ``known.both``, on a keyed sample of 10,000 rows where
+                masks differ.
         """
+        if lambda_index is None and known.mask is not None and len(known) > _SAMPLE:
+            sample = np.sort(generator(0, "member sample").permutation(len(known))[:_SAMPLE])
+            lambda_index = cls.fit(features[sample], known.take(sample), grid).lambda_index
         Z, centre = centred(features)
         lambdas = np.asarray(grid, dtype=np.float64) * mean_square(Z)
-        if lambda_index is None or known.mask is not None:
-            spectrum = Spectrum.of(Z)
-            places = range(len(lambdas)) if lambda_index is None else [lambda_index]
-            trials = (_Trial.of(spectrum.at(lambdas[place]), known, place) for place in places)
-            trial = max(trials, key=lambda one: one.r2)
-        else:
-            trial = _Trial.of(Factor.of(Z, lambdas[lambda_index]), known, lambda_index)
-        weight = trial.hat.weight(trial.targets - trial.means)
-        bias = trial.means - centre @ weight
-        return cls(
-            weight.astype(np.float32),
-            bias.astype(np.float32),
-            trial.loo,
-            float(lambdas[trial.place]),
-            trial.place,
-            trial.label_r2,
+        places = range(len(lambdas)) if lambda_index is None else [lambda_index]
+        problem = _problem(Z, known, single=lambda_index is not None)
+        place, fit = max(
+            ((place, problem.at(float(lambdas[place]))) for place in places), key=lambda trial: trial[1].r2
         )
+        weight, middle = fit.solve()
+        bias = (middle - centre @ weight).astype(np.float32)
+        return cls(weight.astype(np.float32), bias, fit.loo, float(lambdas[place]), place, fit.label_r2)
 
     @property
     def r2(self) -> float:
         """Macro leave-one-out R2, the mean over labels with a known positive and negative; 0 without any."""
-        scored = self.label_r2 != 0
-        return float(self.label_r2[scored].mean()) if scored.any() else 0.0
+        return macro(self.label_r2)
 
     def scores(self, features: Matrix) -> Matrix:
         """Return scores (n, K) float32 of features (n, r), from about 0 (absent) to 1 (relevant)."""
         return np.asarray(features @ self.weight + self.bias)
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """Leave-one-out at one lambda."""
+class _Fit:
+    """Leave-one-out scores at one lambda, and the weights (r, K) and intercepts (K,) when asked for."""
 
-    hat: Hat
-    place: int
-    targets: Matrix  # (m, K), with fitted values where an entry does not count
-    means: Double
-    loo: Matrix
-    label_r2: Double
-    r2: float
-
-    @classmethod
-    def of(cls, hat: Hat, known: KnownEntries, place: int) -> _Trial:
-        m = len(known)
-        means = known.means
-        R = known.targets - means.astype(np.float32)
-        residual = R - hat.fit(R)
-        rest = np.maximum(1 - 1 / max(m, 1) - hat.leverage(), 1e-6)[:, None]
-        loo = (known.targets - residual / rest + R / max(m - 1, 1)).astype(np.float32)
-        label_r2 = leave_one_out_r2(loo, known)
-        r2 = float(label_r2[known.both].mean()) if known.both.any() else 0.0
-        return cls(hat, place, known.targets, means, loo, label_r2, r2)
+    def __init__(self, loo: Matrix, known: KnownEntries, solve: Callable[[], tuple[Double, Double]]) -> None:
+        self.loo, self.solve = loo, solve
+        self.label_r2 = leave_one_out_r2(loo, known)
+        self.r2 = macro(self.label_r2)
 
 
-def leave_one_out_r2(loo: Matrix, known: KnownEntries) -> Double:
-    """Return each label's ``1 - SSE / SST`` of leave-one-out scores (m, K) over its entries.
+class _Problem(Protocol):
+    def at(self, lambda_: float) -> _Fit: ...
 
-    It is 0 for a label without a known positive or a known negative.
-    """
-    squares = np.square(known.targets - loo)
-    if known.mask is not None:
-        squares *= known.mask
-    error = squares.sum(axis=0, dtype=np.float64)
-    total = known.positives * (1 - known.means)
-    return np.where(known.both, 1 - error / np.where(known.both, total, 1.0), 0.0)
+
+def _problem(Z: npt.NDArray[Any], known: KnownEntries, *, single: bool) -> _Problem:
+    if known.mask is None:
+        return _AllRows(Z, known, single=single)
+    patterns = _patterns(known.mask)
+    sizes = [(int(rows.sum()), min(int(rows.sum()), Z.shape[1])) for _, rows in patterns]
+    if (
+        sum(4.0 * m * Z.shape[1] * least + (1 if single else 10) * least**3 for m, least in sizes)
+        <= _OWN_WORK
+    ):
+        return _OwnRows(Z, known, patterns, single=single)
+    return _FilledRows(Z, known)
+
+
+class _AllRows:
+    """Labels that are known on all rows."""
+
+    def __init__(self, Z: npt.NDArray[Any], known: KnownEntries, *, single: bool) -> None:
+        self.known = known
+        self.hat: Callable[[float], Hat] = partial(Factor.of, Z) if single else Spectrum.of(Z).at
+
+    def at(self, lambda_: float) -> _Fit:
+        hat, m, means = self.hat(lambda_), len(self.known), self.known.means
+        R = self.known.targets - means.astype(np.float32)
+        loo = left_out_scores(self.known, hat.fit(R) + means, (hat.leverage() + 1 / m)[:, None])
+        return _Fit(loo, self.known, lambda: (hat.weight(R), means))
+
+
+class _OwnRows:
+    """Labels that are each fitted to their own rows."""
+
+    def __init__(
+        self, Z: npt.NDArray[Any], known: KnownEntries, patterns: _Patterns, *, single: bool
+    ) -> None:
+        self.Z, self.known = Z, known
+        self.parts = [self._part(labels, rows, single) for labels, rows in patterns if rows.any()]
+
+    def _part(
+        self, labels: npt.NDArray[Any], rows: npt.NDArray[Any], single: bool
+    ) -> tuple[Any, Any, Any, _AllRows]:
+        own, centre = self.Z[rows], self.Z[rows].mean(axis=0)
+        known = self.known.take(rows)
+        entries = replace(known, targets=known.targets[:, labels], mask=None, both=known.both[labels])
+        return labels, rows, centre, _AllRows(own - centre, entries, single=single)
+
+    def at(self, lambda_: float) -> _Fit:
+        n_labels = self.known.targets.shape[1]
+        loo = np.zeros((len(self.known), n_labels), np.float32)
+        weight, middle = np.zeros((self.Z.shape[1], n_labels)), np.zeros(n_labels)
+        for labels, rows, centre, problem in self.parts:
+            fit = problem.at(lambda_)
+            weight[:, labels], means = fit.solve()
+            middle[labels] = means - centre @ weight[:, labels]
+            loo[:, labels] = self.Z @ weight[:, labels] + middle[labels]
+            loo[np.ix_(rows, labels)] = fit.loo
+        return _Fit(loo, self.known, lambda: (weight, middle))
+
+
+class _FilledRows:
+    """Labels whose unknown entries take the values of their own fit."""
+
+    def __init__(self, Z: npt.NDArray[Any], known: KnownEntries) -> None:
+        self.known, self.spectrum = known, Spectrum.of(Z)
+        self.last: npt.NDArray[Any] | None = None
+
+    def at(self, lambda_: float) -> _Fit:
+        mask, counts, own_means = self.known.mask, self.known.counts, self.known.means
+        assert mask is not None
+        hat = self.spectrum.at(lambda_)
+        centred_targets = (self.known.targets - own_means.astype(np.float32)) * mask
+        filled = self.last = fill_in(hat, centred_targets, mask, self.last)
+        shift = filled.mean(axis=0, dtype=np.float64)
+        R = filled - shift.astype(filled.dtype)
+        rest = np.maximum(1 - own_leverage(self.spectrum, lambda_, counts), 1e-6)
+        loo = (
+            filled - (R - hat.fit(R)) * mask / rest + centred_targets / np.maximum(counts - 1, 1) + own_means
+        )
+        return _Fit(loo.astype(np.float32), self.known, lambda: (hat.weight(R), own_means + shift))
+
+
+def _patterns(mask: npt.NDArray[np.bool_]) -> _Patterns:
+    """Return the labels of each distinct column of ``mask``, and its rows (m,) bool."""
+    packed, group = np.unique(np.packbits(mask, axis=0), axis=1, return_inverse=True)
+    rows = np.unpackbits(packed, axis=0, count=len(mask)).T.astype(bool)
+    return [(np.flatnonzero(group.ravel() == place), row) for place, row in enumerate(rows)]

@@ -110,6 +110,12 @@ class Pool:
     def __len__(self) -> int:
         return len(self.views["c"])
 
+    def twins(self) -> npt.NDArray[np.int64]:
+        """Return a number for each row (n,), the same for rows that are equal in half precision."""
+        rows = np.ascontiguousarray(self.views["c"].astype(np.float16) + np.float16(0))
+        as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))
+        return np.unique(as_bytes.ravel(), return_inverse=True)[1].ravel().astype(np.int64)
+
     def representation(self, name: str) -> Matrix:
         """Return a representation of the pool's rows (n, r) float32, as in ``c8``."""
         spec = MemberSpec.parse(name)
