@@ -35,9 +35,8 @@ def write(jobs: list[Job], rank_jobs: list[Job], out: Path, folder: Path, commit
     if not found.empty:
         made["cells"] = tables.cells(found)
         made["verdict"] = tables.verdict(made["cells"]) if len(made["cells"]) else pd.DataFrame()
-    own = tables.runs(out / "ranks", rank_jobs)
-    if not own.empty:
-        made["rank_runs"] = own
+    made["rank_runs"] = tables.runs(out / "ranks", rank_jobs)
+    if len(own := tables.in_local_cells(found, made["rank_runs"])):
         made["ranks"] = tables.ranks(pd.read_csv(committed), own)
     made["stress"] = stress.rows_of(list(read_shards(out / "stress")))
     made["sizes"] = pd.DataFrame([sizes.row_of(shard) for shard in read_shards(out / "sizes")])

@@ -17,6 +17,7 @@ import pandas as pd
 
 from benchmarks.auto import grid
 from benchmarks.auto.grid import DEFAULT, FLOOR, PLAIN
+from benchmarks.local import sets
 from benchmarks.local.tables import ORACLE
 from labelwise.experiments import Job
 from labelwise.experiments.results import read_shards
@@ -170,6 +171,20 @@ def place(table: pd.DataFrame, values: pd.Series | None) -> str:
     return f"{row['set']}, {row['setting']}"
 
 
+def in_local_cells(found: pd.DataFrame, sampled: pd.DataFrame) -> pd.DataFrame:
+    """Return the runs of `auto` in the cells of the local benchmark.
+
+    Args:
+        found: the grid's runs, which are the same ones but for GoEmotions.
+        sampled: the runs on the local benchmark's sample of GoEmotions.
+    """
+    if found.empty:
+        return sampled
+    shared = found["set"].isin([name for name in sets.SETS if name != "goemotions"])
+    own = found[(found["method"] == DEFAULT) & shared & found["setting"].isin(sets.SETTINGS)]
+    return pd.concat([own, sampled])
+
+
 def ranks(committed: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     """Return mean ranks over the local benchmark's cells, and Wilcoxon's signed-rank test of `auto` against each.
 
@@ -187,7 +202,7 @@ def ranks(committed: pd.DataFrame, own: pd.DataFrame) -> pd.DataFrame:
     both = pd.concat([old[columns], own.loc[own["status"] == "done", columns]])
     both = both[both["setting"] != grid.CEILING]
     means = both.pivot_table(index=["set", "setting"], columns="method", values="map")
-    means = means[means[DEFAULT].notna()]
+    means = means[means[DEFAULT].notna()].dropna(axis=1, how="all")
     placed = means.apply(
         lambda row: pd.Series(rankdata(-row.dropna()), index=row.dropna().index), axis=1, result_type="expand"
     )

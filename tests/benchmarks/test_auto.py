@@ -148,6 +148,21 @@ def test_ranks_are_within_each_cell_and_tests_over_the_cells_of_both():
     assert np.isnan(table.loc["auto", "wilcoxon_p"])
 
 
+def test_the_cells_of_the_local_benchmark_are_the_grids_but_for_its_sample_of_goemotions():
+    found = made_up((*NAMES, "goemotions", "bibtex"), ("5% labelled", "10% labelled"), 2)
+    sampled = found[(found["set"] == "goemotions") & (found["method"] == "auto")].assign(map=0.123)
+    own = tables.in_local_cells(found, sampled)
+    assert set(own["method"]) == {"auto"}
+    assert set(own["set"]) == {*NAMES, "goemotions"}
+    assert set(own[own["set"] == "goemotions"]["map"]) == {0.123}
+    assert set(own[own["set"] != "goemotions"]["setting"]) == {"5% labelled"}
+    for name in ("scene", "yeast", "ohsumed", "voc12_animals"):
+        for setting in sets.SETTINGS:
+            for seed in range(3):
+                job = sets.job(name, setting, "auto", seed, 6000)
+                assert job == grid.cell(name, setting, "auto", seed)
+
+
 @pytest.mark.parametrize("sparse", [False, True])
 def test_logistic_regressions_read_each_labels_known_entries(sparse):
     from sklearn.linear_model import LogisticRegression
