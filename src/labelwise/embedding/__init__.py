@@ -5,11 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from labelwise.embedding.cache import CachedFeatures, FeatureCache
+from labelwise.embedding.names import TEMPLATES, LabelTexts, checked_label_texts, label_vectors, spoken
 
 if TYPE_CHECKING:
     from labelwise.embedding.extraction import Embedded, embed
 
-__all__ = ["CachedFeatures", "Embedded", "FeatureCache", "embed"]
+__all__ = [
+    "TEMPLATES",
+    "CachedFeatures",
+    "Embedded",
+    "FeatureCache",
+    "LabelTexts",
+    "checked_label_texts",
+    "embed",
+    "label_vectors",
+    "spoken",
+]
 
 
 def __getattr__(name: str) -> Any:

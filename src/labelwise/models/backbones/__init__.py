@@ -13,6 +13,7 @@ from labelwise.models.backbones.preprocessing import (
 )
 from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
 from labelwise.models.backbones.texts import TextBackbone, Tokenizer, build_tokenizer
+from labelwise.models.backbones.towers import TextTower
 from labelwise.models.backbones.weights import Allowance, load_weights, read_weights
 from labelwise.models.backbones.words import Words
 
@@ -30,6 +31,7 @@ __all__ = [
     "SmallCNN",
     "TextBackbone",
     "TextPreprocessing",
+    "TextTower",
     "Tokenizer",
     "Words",
     "build_backbone",

@@ -92,7 +92,7 @@ def hf(
         preprocessing, mean, std = _items_of(name, config, max_length, local_files_only)
         with hub_errors(name):
             if pretrained and weights is None:
-                model, missing = _pretrained(auto_model, name, config, local_files_only)
+                model, missing = load_pretrained(auto_model, name, config, local_files_only)
             else:
                 model = auto_model.from_config(config, trust_remote_code=False)
     model = model.float()
@@ -131,7 +131,7 @@ def _items_of(
     return image_preprocessing(name, local_files_only)
 
 
-def _pretrained(
+def load_pretrained(
     auto_model: Any, name: str, config: Any, local_files_only: bool
 ) -> tuple[nn.Module, list[str]]:
     """Load a model and its weights; return missing names too."""
