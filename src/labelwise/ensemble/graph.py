@@ -105,31 +105,26 @@ def _search(
 def _largest(values: Matrix, k: int) -> tuple[npt.NDArray[Any], Matrix]:
     """Return the places and values of each row's k largest entries, largest first."""
     n, columns = values.shape
-    if columns < 4 * k * _GROUP:
-        chosen = np.argpartition(-values, k - 1, axis=1)[:, :k]
-        return _in_order(chosen, np.take_along_axis(values, chosen, axis=1))
-    # Of k groups, each has an entry no smaller than the k-th largest maximum: so has the row k such entries, and no
-    # other entry can be among its k largest. This reads a row twice, where a partition moves it about.
-    whole = columns - columns % _GROUP
-    best = values[:, :whole].reshape(n, _GROUP, whole // _GROUP).max(axis=1)
-    near = values >= np.partition(best, best.shape[1] - k, axis=1)[:, -k, None]
-    count = near.sum(axis=1)
-    chosen = np.empty((n, k), np.int64)
-    # rows with many equal entries, such as rows of zeros
-    crowded = np.flatnonzero(count > 64 * k)
-    chosen[crowded] = np.argpartition(-values[crowded], k - 1, axis=1)[:, :k]
-    near[crowded] = False
-    row, column = np.nonzero(near)
-    rest = count <= 64 * k
-    begin = np.cumsum(count[rest]) - count[rest]
-    order = np.lexsort((-values[row, column], row))
-    chosen[rest] = column[order[begin[:, None] + np.arange(k)]]
-    return _in_order(chosen, np.take_along_axis(values, chosen, axis=1))
+    parts = columns // _GROUP
+    if parts < 2 * k:
+        return _among(values, np.arange(columns), k)
+    # The k largest lie in the k groups of the largest maxima: an entry outside has k others that are no smaller. So a
+    # row is read once, where a partition would move all of it about.
+    grouped = values[:, : parts * _GROUP].reshape(n, _GROUP, parts)
+    groups = np.argpartition(-grouped.max(axis=1), k - 1, axis=1)[:, :k, None] + np.arange(_GROUP) * parts
+    rest = np.broadcast_to(np.arange(parts * _GROUP, columns), (n, columns - parts * _GROUP))
+    return _among(values, np.hstack([groups.reshape(n, -1), rest]), k)
 
 
-def _in_order(chosen: npt.NDArray[Any], values: Matrix) -> tuple[npt.NDArray[Any], Matrix]:
-    order = np.argsort(-values, axis=1, kind="stable")
-    return np.take_along_axis(chosen, order, axis=1), np.take_along_axis(values, order, axis=1)
+def _among(values: Matrix, places: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], Matrix]:
+    """Return the k largest of some places of each row, (n, p) or (p,)."""
+    places = np.broadcast_to(places, (len(values), places.shape[-1]))
+    found = np.take_along_axis(values, places, axis=1)
+    best = np.argpartition(-found, k - 1, axis=1)[:, :k] if k < found.shape[1] else np.arange(k)[None, :]
+    best = np.broadcast_to(best, (len(values), k))
+    order = np.argsort(-np.take_along_axis(found, best, axis=1), axis=1, kind="stable")
+    best = np.take_along_axis(best, order, axis=1)
+    return np.take_along_axis(places, best, axis=1), np.take_along_axis(found, best, axis=1)
 
 
 @dataclass(frozen=True)
