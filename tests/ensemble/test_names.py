@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import nnls
 
-from labelwise.ensemble import KnownEntries, NameScores
+from labelwise.ensemble import KnownEntries, LabelVectors, NameScores
 from labelwise.ensemble.names import _nonnegative
+from labelwise.models import FeatureBlocks
 from tests.refusals import refusal
 
 
@@ -28,6 +30,11 @@ def case(seed=0, n=60, d=7, n_labels=5, hidden=0.0, strength=1.0):
     left_out = (truth * 0.3 + rng.normal(size=truth.shape) * 0.3).astype(np.float32)
     known = KnownEntries.of(labels)
     return X, known, left_out[known.rows], vectors.astype(np.float32)
+
+
+def fitted(X, known, left_out, vectors, projection=None, block=None):
+    names = LabelVectors(np.asarray(vectors, np.float32), projection, block)
+    return NameScores.fit(X, known, left_out, names)
 
 
 def slow_scores(pool, X, vectors):
@@ -75,7 +82,7 @@ def slow_weight(known, left_out, by_name, label):
 @pytest.mark.parametrize("strength", [1.0, 0.0, -1.0])
 def test_scores_and_weights_are_those_of_the_definition(hidden, strength):
     X, known, left_out, vectors = case(hidden=hidden, strength=strength)
-    names = NameScores.fit(X, known, left_out, vectors)
+    names = fitted(X, known, left_out, vectors)
     new = np.random.default_rng(9).normal(size=(6, X.shape[1])).astype(np.float32)
     np.testing.assert_allclose(names.scores(new), slow_scores(X, new, vectors), atol=2e-5)
     by_name = slow_scores(X, X[known.rows], vectors)
@@ -95,7 +102,7 @@ def test_a_label_that_nobody_has_shown_is_scored_by_its_name_alone():
     targets = known.targets.copy()
     targets[:, 2] = 0
     known = replace(known, targets=targets, both=np.array([True, True, False, True, True]))
-    names = NameScores.fit(X, known, left_out, vectors)
+    names = fitted(X, known, left_out, vectors)
     assert names.named.tolist() == [False, False, True, False, False]
     by_name = names.scores(X)
     np.testing.assert_allclose(
@@ -127,9 +134,9 @@ def test_columns_of_mere_rounding_give_no_direction():
     X, known, left_out, vectors = case()
     noise = np.random.default_rng(2).normal(size=(len(X), 2)).astype(np.float32)
     wide = np.hstack([X, noise * [0, 1e-8] + 0.25]).astype(np.float32)
-    names = NameScores.fit(wide, known, left_out, np.hstack([vectors, 0.25 + noise[: len(vectors)] * 1e-3]))
+    names = fitted(wide, known, left_out, np.hstack([vectors, 0.25 + noise[: len(vectors)] * 1e-3]))
     assert not names.directions[:, -2:].any()
-    plain = NameScores.fit(X, known, left_out, vectors)
+    plain = fitted(X, known, left_out, vectors)
     assert np.corrcoef(names.scores(wide).ravel(), plain.scores(X).ravel())[0, 1] > 0.9
 
 
@@ -137,7 +144,7 @@ def test_columns_of_mere_rounding_give_no_direction():
 def test_names_that_say_nothing_apart_weigh_nothing(n_labels):
     """One label's name is the mean of all names; so are names that are the same."""
     X, known, left_out, vectors = case(n_labels=n_labels)
-    names = NameScores.fit(X, known, left_out, np.repeat(vectors[:1], n_labels, axis=0))
+    names = fitted(X, known, left_out, np.repeat(vectors[:1], n_labels, axis=0))
     by_name = names.scores(X)
     assert not by_name.any()
     np.testing.assert_array_equal(names.added(left_out, by_name[known.rows]), left_out)
@@ -147,17 +154,37 @@ def test_a_projection_takes_the_items_to_the_space_of_names():
     X, known, left_out, _ = case()
     rng = np.random.default_rng(3)
     projection, vectors = rng.normal(size=(4, X.shape[1])).astype(np.float32), rng.normal(size=(5, 4))
-    names = NameScores.fit(X, known, left_out, vectors, projection)
-    plain = NameScores.fit(X @ projection.T, known, left_out, vectors)
+    names = fitted(X, known, left_out, vectors, projection)
+    plain = fitted(X @ projection.T, known, left_out, vectors)
     np.testing.assert_allclose(names.scores(X), plain.scores(X @ projection.T), atol=1e-4)
     np.testing.assert_allclose(names.weight, plain.weight, atol=1e-5)
+
+
+@pytest.mark.parametrize("projected", [False, True])
+def test_of_blocks_the_encoders_alone_takes_part(projected):
+    X, known, left_out, vectors = case()
+    projection = np.eye(7, dtype=np.float32)[::-1].copy() if projected else None
+    other = sp.csr_array(np.random.default_rng(4).normal(size=(len(X), 3)).astype(np.float32))
+    blocks = FeatureBlocks(("words", "minilm"), (other, X))
+    names = fitted(blocks, known, left_out, vectors, projection, "minilm")
+    alone = fitted(X, known, left_out, vectors, projection)
+    assert names.n_features == 10
+    for form in (blocks, blocks[3:9], blocks.toarray(), sp.csr_array(blocks.toarray())):
+        rows = slice(3, 9) if form.shape[0] == 6 else slice(None)
+        np.testing.assert_allclose(names.scores(form), alone.scores(X[rows]), atol=1e-5)
+    np.testing.assert_array_equal(names.weight, alone.weight)
+    again = NameScores.from_state(names.state())
+    np.testing.assert_array_equal(again.scores(blocks), names.scores(blocks))
+    for columns in ([3, 10, 9], [-1, 6, 10], [4, 10, 10], [10, 3, 10], [3, 10]):
+        with refusal("columns"):
+            NameScores.from_state({**names.state(), "columns": np.array(columns, np.int64)})
 
 
 @pytest.mark.parametrize("projected", [False, True])
 def test_the_state_gives_the_same_scores(projected):
     X, known, left_out, vectors = case()
     projection = np.eye(7, dtype=np.float32)[:6] if projected else None
-    names = NameScores.fit(X, known, left_out, vectors[:, : 6 if projected else 7], projection)
+    names = fitted(X, known, left_out, vectors[:, : 6 if projected else 7], projection)
     arrays = {name: array.copy() for name, array in names.state().items()}
     again = NameScores.from_state(arrays)
     np.testing.assert_array_equal(again.scores(X), names.scores(X))
@@ -168,7 +195,7 @@ def test_the_state_gives_the_same_scores(projected):
     for name, array in arrays.items():
         with refusal("stored scores by name"):
             NameScores.from_state({**arrays, name: array[:-1]})
-        if array.dtype != bool:
+        if array.dtype.kind == "f":
             with refusal("stored scores by name"):
                 NameScores.from_state({**arrays, name: np.full_like(array, np.nan)})
         if name != "projection":

@@ -12,7 +12,7 @@ from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.left_out import leave_one_out_r2, left_out_scores
 from labelwise.ensemble.members import GRID, RidgeMember
-from labelwise.ensemble.names import NameScores
+from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
 from labelwise.ensemble.students import Teacher, TeacherPart, fit_student, pooled_weights
 from labelwise.ensemble.trees import Trees
@@ -31,6 +31,7 @@ __all__ = [
     "Kernel",
     "KernelFeatures",
     "KnownEntries",
+    "LabelVectors",
     "Member",
     "MemberSpec",
     "NameScores",

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from labelwise.annotations import row_blocks
 from labelwise.ensemble.known import KnownEntries
 from labelwise.errors import UserError, listed
-from labelwise.models import InputScaling
+from labelwise.models import FeatureBlocks, InputScaling
 
 Array: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = npt.NDArray[np.float32]
@@ -29,6 +29,22 @@ _OF_FEATURES = ("mean", "inverse_scale")
 
 
 @dataclass(frozen=True, eq=False)
+class LabelVectors:
+    """Vectors of the labels' names, by the encoder that read the items.
+
+    Attributes:
+        vectors: (K, d) float32.
+        projection: (d, D) float32, from the encoder's features of an item to the space of names; None where they are in
+            it.
+        block: The encoder's name among ``FeatureBlocks``; None where an item's features are its own alone.
+    """
+
+    vectors: Matrix
+    projection: Matrix | None = None
+    block: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class NameScores:
     """Scores of items by their labels' names, and their weight beside other scores.
 
@@ -37,16 +53,18 @@ class NameScores:
     less its mean over the pool and divided by its deviation there.
 
     Attributes:
-        scaling: Of the items' features, (D,).
+        columns: First of the encoder's columns, first after them, and number of all columns of a row.
+        scaling: Of the encoder's features of items, (D,).
         directions: (K, D) float32, unit rows; 0 where a name has no direction of its own.
         centre: (K,) float32, mean of a label's cosines over the pool.
         inverse_spread: (K,) float32, one over their deviation, 0 where there is none.
         weight: (K,) float32, 0 or more: what ``added`` multiplies a score by name with, in units of ridge outputs.
         named: (K,) bool, labels without a known positive, which are scored by their names alone.
         bias: (K,) float32, the middle of the scores of those.
-        projection: (D, D_x) float32 that takes the items' features to those of names; None where they are the same.
+        projection: (D, D_x) float32 that takes the encoder's columns to the space of names; None where they are in it.
     """
 
+    columns: tuple[int, int, int]
     scaling: InputScaling
     directions: Matrix
     centre: Matrix
@@ -62,8 +80,7 @@ class NameScores:
         X: FeatureMatrix,
         known: KnownEntries,
         left_out: Array,
-        vectors: Array,
-        projection: Array | None = None,
+        names: LabelVectors,
     ) -> NameScores:
         """Fit the scores to a pool, and their weight to its known entries.
 
@@ -74,15 +91,15 @@ class NameScores:
         label's deviation.
 
         Args:
-            X: (n, D_x) features of all rows of the pool, of the encoder that read the names.
+            X: (n, D_all) features of all rows of the pool; of blocks, the encoder's alone take part.
             known: Its known entries.
             left_out: (m, K) outputs for targets 0 and 1 on the rows of ``known``, of models that did not see the row.
-            vectors: (K, D) of the labels' names.
-            projection: (D, D_x) where the encoder's features of items are not yet those of names.
+            names: The vectors of the labels' names.
         """
-        mapped = X if projection is None else _projected(X, np.asarray(projection, np.float32))
+        columns, projection = _columns_of(X, names.block), names.projection
+        mapped = _mapped(X, columns, projection)
         scaling = InputScaling.fit(mapped, "standardise_l2")
-        directions = _directions(np.asarray(vectors, np.float64), scaling)
+        directions = _directions(names.vectors.astype(np.float64), scaling)
         cosines = scaling.transform(mapped) @ directions.T
         centre, spread = cosines.mean(axis=0), cosines.std(axis=0)
         inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-7)
@@ -91,6 +108,7 @@ class NameScores:
         # A label that nobody has shown is no more frequent than one that came just after the last row would be.
         means = np.where(named, 1.0 / (2.0 + 2.0 * known.counts), known.means)
         return cls(
+            columns,
             scaling,
             directions,
             centre.astype(np.float32),
@@ -98,19 +116,17 @@ class NameScores:
             (share * np.sqrt(means * (1.0 - means))).astype(np.float32),
             named,
             means.astype(np.float32),
-            None if projection is None else np.asarray(projection, np.float32),
+            projection,
         )
 
     @property
     def n_features(self) -> int:
-        """Number of features of an item, before any projection."""
-        return int((self.directions if self.projection is None else self.projection).shape[1])
+        """Number of features of an item, of all blocks."""
+        return self.columns[2]
 
     def scores(self, X: FeatureMatrix) -> Matrix:
         """Return the items' scores by name (n, K) float32, of mean 0 and deviation 1 over the pool."""
-        if self.projection is not None:
-            X = _projected(X, self.projection)
-        cosines = self.scaling.transform(X) @ self.directions.T
+        cosines = self.scaling.transform(_mapped(X, self.columns, self.projection)) @ self.directions.T
         return np.asarray((cosines - self.centre) * self.inverse_spread, np.float32)
 
     def added(self, outputs: Array, by_name: Matrix, share: float = 1.0) -> Matrix:
@@ -124,6 +140,7 @@ class NameScores:
     def state(self) -> dict[str, Array]:
         """Return all that it is, as arrays by name."""
         stored = {name: getattr(self, name) for name in ("directions", *_OF_LABELS)} | self.scaling.state()
+        stored["columns"] = np.array(self.columns, np.int64)
         return stored if self.projection is None else {**stored, "projection": self.projection}
 
     @classmethod
@@ -133,7 +150,7 @@ class NameScores:
         Raises:
             UserError: Where arrays lack, do not match each other or are not finite.
         """
-        needed = ("directions", *_OF_LABELS, *_OF_FEATURES)
+        needed = ("columns", "directions", *_OF_LABELS, *_OF_FEATURES)
         if missing := [name for name in needed if name not in arrays]:
             raise _damaged(f"lack {listed(missing)}")
         directions, projection = arrays["directions"], arrays.get("projection")
@@ -144,12 +161,20 @@ class NameScores:
             raise _damaged("have arrays that do not match")
         if projection is not None and (projection.ndim != 2 or len(projection) != directions.shape[1]):
             raise _damaged("have a projection that does not match")
-        if not all(array.dtype.kind in "fb" and np.isfinite(array).all() for array in arrays.values()):
+        columns, width = arrays["columns"], (directions if projection is None else projection).shape[1]
+        if columns.shape != (3,) or columns.dtype != np.int64:
+            raise _damaged("have other columns")
+        start, stop, total = columns.tolist()
+        if not 0 <= start < stop <= total or stop - start != width:
+            raise _damaged(f"read columns {start} to {stop} of {total}")
+        numbers = [array for name, array in arrays.items() if name != "columns"]
+        if not all(array.dtype.kind in "fb" and np.isfinite(array).all() for array in numbers):
             raise _damaged("hold what is no finite number")
         config = {"kind": "standardise_l2", "n_features": directions.shape[1]}
         centre, inverse, weight, named, bias = (arrays[name] for name in _OF_LABELS)
         scaling = InputScaling.from_state(config, arrays)
-        return cls(scaling, directions, centre, inverse, weight, named.astype(bool), bias, projection)
+        parts = (directions, centre, inverse, weight, named.astype(bool), bias, projection)
+        return cls((start, stop, total), scaling, *parts)
 
 
 def _directions(vectors: npt.NDArray[np.float64], scaling: InputScaling) -> Matrix:
@@ -166,7 +191,24 @@ def _unit(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(np.divide(rows, norm, out=np.zeros_like(rows), where=norm > 1e-9))
 
 
-def _projected(X: FeatureMatrix, projection: Matrix) -> Matrix:
+def _columns_of(X: FeatureMatrix, block: str | None) -> tuple[int, int, int]:
+    """Return the first and the end of a block's columns, and the number of all."""
+    total = int(X.shape[1])
+    if block is None or not isinstance(X, FeatureBlocks):
+        return 0, total, total
+    return X.slices[block].start, X.slices[block].stop, total
+
+
+def _mapped(X: FeatureMatrix, columns: tuple[int, int, int], projection: Matrix | None) -> Any:
+    """Return the encoder's columns (n, D) of blocks, or of all columns side by side, in the space of names."""
+    start, stop, _ = columns
+    if isinstance(X, FeatureBlocks):
+        places = [(part.start, part.stop) for part in X.slices.values()]
+        X = X.parts[places.index((start, stop))]
+    elif int(X.shape[1]) > stop - start:
+        X = X[:, start:stop]
+    if projection is None:
+        return X
     out = np.empty((int(X.shape[0]), len(projection)), np.float32)
     for rows in row_blocks(len(out), projection.shape[1], _BLOCK):
         out[rows] = X[rows] @ projection.T

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelwise.ensemble import Explanation
+from labelwise.ensemble import Explanation, LabelVectors
 from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.ranks import batch_mean, ranks
@@ -98,6 +98,7 @@ class Problem:
         true_labels: (n, K), for an oracle only.
         head_start: ``"ridge"`` (the closed form) or ``"random"``; None: the former where only the head is tuned.
         more_groups: row indices that a method's stages name besides the groups of every problem.
+        names: vectors of the labels' names by the encoder that read the items, or None; for ``spec.reads_names``.
     """
 
     labels: np.ndarray
@@ -109,6 +110,7 @@ class Problem:
     true_labels: np.ndarray | None = None
     head_start: Literal["ridge", "random"] | None = None
     more_groups: Mapping[str, np.ndarray] = field(default_factory=dict)
+    names: LabelVectors | None = None
 
     @property
     def n_items(self) -> int:

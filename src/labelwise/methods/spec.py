@@ -149,6 +149,7 @@ class MethodSpec:
             are none, None that nobody has said.
         reads_rows: whether its head reads rows of features as they were given, unscaled and sparse where they are
             (``labelwise.models.ReadsRows``).
+        reads_names: whether it takes the labels' names for evidence (``Problem.names``).
     """
 
     id: str
@@ -167,6 +168,7 @@ class MethodSpec:
     full_budget: Budget = Budget(10, 64, 1e-3)
     departures: tuple[Departure, ...] | None = None
     reads_rows: bool = False
+    reads_names: bool = False
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return every hyper-parameter's value.
