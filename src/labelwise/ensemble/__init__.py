@@ -1,11 +1,13 @@
 """Parts of the ensemble `auto`: each a small fit on features, usable alone.
 
 Views of a feature matrix and a graph of neighbours describe rows without reading labels; ridge members and students
-are fitted to known entries, with exact leave-one-out scores.
+are fitted to known entries, with exact leave-one-out scores; a stack combines them, and a gate decides by rows left out
+how much of it each label gets. ``Ensemble`` is the recipe that puts them together.
 """
 
 from labelwise.ensemble.compression import Compression
 from labelwise.ensemble.explanation import Explanation, Gain, Gate, Member
+from labelwise.ensemble.gate import Opening, open_gate
 from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.head import EnsembleHead, RowScorer
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
@@ -14,6 +16,8 @@ from labelwise.ensemble.left_out import leave_one_out_r2, left_out_scores
 from labelwise.ensemble.members import GRID, RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
+from labelwise.ensemble.recipe import Ensemble
+from labelwise.ensemble.stack import Combination, stack
 from labelwise.ensemble.students import Teacher, TeacherPart, fit_student, pooled_weights
 from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import VIEWS, Views
@@ -21,7 +25,9 @@ from labelwise.ensemble.views import VIEWS, Views
 __all__ = [
     "GRID",
     "VIEWS",
+    "Combination",
     "Compression",
+    "Ensemble",
     "EnsembleHead",
     "Explanation",
     "FeatureMap",
@@ -37,6 +43,7 @@ __all__ = [
     "NameScores",
     "Neighbours",
     "NewRows",
+    "Opening",
     "Pool",
     "RidgeMember",
     "RowScorer",
@@ -48,5 +55,7 @@ __all__ = [
     "leave_one_out_r2",
     "left_out_scores",
     "neighbours",
+    "open_gate",
     "pooled_weights",
+    "stack",
 ]

@@ -91,16 +91,23 @@ class Pool:
     _last: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def fit(cls, X: FeatureMatrix, seed: int = 0, weights: Sequence[float] | None = None) -> Pool:
+    def fit(
+        cls,
+        X: FeatureMatrix,
+        seed: int = 0,
+        weights: Sequence[float] | None = None,
+        names: Sequence[str] = VIEWS,
+    ) -> Pool:
         """Fit views to ``X`` (n, D), and look up each row's neighbours.
 
         Args:
             X: Dense, sparse or blocks of features.
             seed: Key of random choices.
             weights: Factor of each block of features.
+            names: Its views, p and w among them.
         """
-        fitted = Views.fit(X, seed, weights)
-        views = fitted.of(X)
+        fitted = Views.fit(X, seed, weights, names)
+        views = fitted.of(X, names)
         near = {
             name: neighbours(views[name], views[name], NEIGHBOURS, exclude_self=True, spare=SPARE)
             for name in _GRAPHS

@@ -7,6 +7,7 @@ is kept in half precision, so that a saved pool is the pool that was fitted.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.linalg import eigh, qr
 
+from labelwise._files import entries_under
 from labelwise._random import generator
 from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
@@ -138,17 +140,26 @@ class Views:
     whitening: Matrix
 
     @classmethod
-    def fit(cls, X: FeatureMatrix, seed: int = 0, weights: Sequence[float] | None = None) -> Views:
+    def fit(
+        cls,
+        X: FeatureMatrix,
+        seed: int = 0,
+        weights: Sequence[float] | None = None,
+        names: Sequence[str] = VIEWS,
+    ) -> Views:
         """Fit the views to a pool ``X`` (n, D): dense, sparse or blocks of features.
 
         Args:
             X: Every row shapes the views, labelled or not; n >= 1.
             seed: Key of the random start where directions are found by iteration.
             weights: Factor of each block of features, by default equal ones.
+            names: Views to fit; c is always one of them.
         """
         parts = _parts(X)
         shares = weights if weights is not None else [1.0 / np.sqrt(len(parts))] * len(parts)
-        scaled = {kind: Scaled.fit(X, _STEPS[kind], shares) for kind in SCALED}
+        scaled = {
+            kind: Scaled.fit(X, _STEPS[kind], shares) for kind in SCALED if kind == "c" or kind in names
+        }
         turns = {
             kind: _directions(one, X, seed, centred=kind != "l")
             for kind, one in scaled.items()
@@ -165,11 +176,86 @@ class Views:
         Raises:
             UserError: For a wrong number of columns.
         """
-        views = {name: _half(self._scaled(name, X)) for name in SCALED if name in names}
+        views = {name: _half(self._scaled(name, X)) for name in self.scaled if name in names}
         if {"p", "w"} & set(names):
             c = views["c"] if "c" in views else _half(self._scaled("c", X))
             views |= {name: self.derived(name, c) for name in ("p", "w") if name in names}
         return views
+
+    @property
+    def n_features(self) -> int:
+        """Number D of columns, of all blocks together."""
+        return sum(self.scaled["c"].widths)
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of columns of each block."""
+        return self.scaled["c"].widths
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that they are, as arrays by name."""
+        arrays = {"centre": self.centre, "directions": self.directions, "whitening": self.whitening}
+        arrays |= {f"turn.{name}": turn for name, turn in self.turns.items()}
+        config: dict[str, Any] = {}
+        for name, scaled in self.scaled.items():
+            config[name] = {"shares": scaled.shares, "steps": []}
+            for block, steps in enumerate(scaled.steps):
+                config[name]["steps"].append([step.config() for step in steps])
+                for place, step in enumerate(steps):
+                    prefix = f"scaled.{name}.{block}.{place}."
+                    arrays |= {prefix + key: value for key, value in step.state().items()}
+        return arrays | {"config": as_bytes(config)}
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Views:
+        """Return the views of ``state()``.
+
+        Raises:
+            UserError: Where arrays are missing or their sizes do not match.
+        """
+        try:
+            config = from_bytes(arrays["config"])
+            scaled = {
+                name: Scaled(
+                    tuple(
+                        tuple(
+                            InputScaling.from_state(
+                                step, entries_under(arrays, f"scaled.{name}.{block}.{place}.")
+                            )
+                            for place, step in enumerate(steps)
+                        )
+                        for block, steps in enumerate(entry["steps"])
+                    ),
+                    tuple(float(share) for share in entry["shares"]),
+                )
+                for name, entry in config.items()
+            }
+            turns = entries_under(arrays, "turn.")
+            views = cls(scaled, turns, arrays["centre"], arrays["directions"], arrays["whitening"])
+            views._check()
+        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+            if isinstance(error, UserError):
+                raise
+            raise UserError(f"the stored views are damaged: {error!r}; their files do not match") from None
+        return views
+
+    def _check(self) -> None:
+        """Refuse parts whose sizes do not match."""
+        widths = self.widths
+        for name, scaled in self.scaled.items():
+            blocks = len(scaled.shares) == len(scaled.steps) > 0 and all(scaled.steps)
+            chained = blocks and all(len({step.n_features for step in steps}) == 1 for steps in scaled.steps)
+            if name not in SCALED or not chained or scaled.widths != widths:
+                raise UserError(f"the stored view {name!r} has steps of other sizes; its files do not match")
+            turn = self.turns.get(name)
+            if turn is not None and (turn.ndim != 2 or len(turn) != sum(widths)):
+                raise UserError(
+                    f"the stored view {name!r} is turned from other columns; its files do not match"
+                )
+        turn = self.turns.get("c")
+        columns = sum(widths) if turn is None else turn.shape[1]
+        if self.centre.shape != (columns,) or self.directions.shape != (columns, len(self.whitening)):
+            raise UserError("the stored principal directions have another size; their files do not match")
 
     def derived(self, name: str, c: Matrix) -> Matrix:
         """Return p or w, (n, r) float32 unit rows, from the view c of the same rows."""
@@ -179,6 +265,16 @@ class Views:
 
     def _scaled(self, name: str, X: FeatureMatrix) -> Matrix:
         return _turned(self.scaled[name], X, self.turns.get(name))
+
+
+def as_bytes(config: Any) -> npt.NDArray[np.uint8]:
+    """Return what JSON can hold as an array of bytes."""
+    return np.frombuffer(json.dumps(config).encode(), np.uint8)
+
+
+def from_bytes(array: npt.NDArray[np.uint8]) -> Any:
+    """Return what ``as_bytes`` made an array of."""
+    return json.loads(np.asarray(array, np.uint8).tobytes())
 
 
 def _is_sparse(part: Any) -> bool:
