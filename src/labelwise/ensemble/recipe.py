@@ -1,0 +1,345 @@
+"""The recipe of ``auto``: members, stack, trees and gate, fitted to a pool and applied to new rows.
+
+Everything that is fitted is affine in the scores of its parts, label by label, so that what is left for new rows is
+short: linear members add up to one matrix for each view, and smoothed linear members to scores of the pool's rows,
+of which a new row takes its neighbours'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from labelwise._random import generator
+from labelwise.ensemble.gate import CAUTION, CAUTION_OF_POSITIVES, Opening, open_gate
+from labelwise.ensemble.known import KnownEntries
+from labelwise.ensemble.members import RidgeMember
+from labelwise.ensemble.parts import fit_members, fit_trees, refitted_stack
+from labelwise.ensemble.pool import Pool
+from labelwise.ensemble.scorer import LINEAR_VIEWS, Scorer, Smoothed
+from labelwise.ensemble.stack import Combination, mean_of_standardised, moments, stack
+from labelwise.ensemble.trees import Trees
+from labelwise.metrics import average_precision
+from labelwise.models import RidgeSolution, logits, solve_ridge
+
+Matrix: TypeAlias = npt.NDArray[np.float32]
+Double: TypeAlias = npt.NDArray[np.float64]
+
+FOLDS = 5
+BUDGET = 200_000_000
+"""Bytes that a fitted ensemble may take by default."""
+
+_TREES_SHARE = 1 / 3  # of the ensemble's score
+_FEWEST_ROWS = 10
+_REPEATS = ((500, 3), (1500, 2))  # rows with known entries up to which folds are drawn so often
+_MOST_EVALUATED = 8_000  # rows that the gate leaves out at most
+_MEASURED_ROWS = 2000
+_MOST_TUNED = 600  # rows up to which lambdas and scalings are chosen anew in every fold
+_WIDEST_TREES = 4096  # columns beyond which trees read principal components in the features' place
+
+
+@dataclass(frozen=True, eq=False)
+class Ensemble:
+    """A fitted ensemble, with the tuned ridge solution in reserve.
+
+    Attributes:
+        scorer: What scores new rows.
+        left_out: (n, K) float32, scores of the pool's rows on the scale of ``scores``: those with known entries as if
+            left out, the others' own.
+        explanation: What it is made of and what each part adds, fit for JSON.
+    """
+
+    scorer: Scorer
+    left_out: Matrix
+    explanation: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def fit(
+        cls,
+        X: Any,
+        labels: npt.NDArray[Any],
+        solution: RidgeSolution,
+        seed: int = 0,
+    ) -> Self:
+        """Fit to a pool ``X`` (n, D) with annotations ``labels`` (n, K) in {1, 0, -1}.
+
+        Args:
+            X: Rows as they were given: dense, sparse or blocks of features.
+            labels: At least one entry is 1.
+            solution: The tuned ridge on these rows and labels, the simpler score that the ensemble has to beat.
+            seed: Key of all its choices.
+        """
+        return cls(*_Fit(X, labels, solution, seed).result())
+
+    @property
+    def n_features(self) -> int:
+        """Number D of columns."""
+        return self.scorer.n_features
+
+    @property
+    def n_labels(self) -> int:
+        """Number K of labels."""
+        return self.scorer.n_labels
+
+    def scores(self, X: Any) -> Matrix:
+        """Return scores (n, K) float32 of new rows ``X`` (n, D): logits, as those of ridge."""
+        return self.scorer.scores(X)
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all that scores new rows, as arrays by name."""
+        return self.scorer.state()
+
+    @classmethod
+    def from_state(cls, arrays: Mapping[str, npt.NDArray[Any]]) -> Self:
+        """Return the ensemble of ``state()``, without left-out scores.
+
+        Raises:
+            UserError: For arrays that do not fit each other.
+        """
+        scorer = Scorer.from_state(arrays)
+        return cls(scorer, np.zeros((0, scorer.n_labels), np.float32))
+
+
+class _Fit:
+    """One fit: its data, and the steps in their order."""
+
+    def __init__(
+        self,
+        X: Any,
+        labels: npt.NDArray[Any],
+        solution: RidgeSolution,
+        seed: int,
+    ) -> None:
+        self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
+        self.notes: list[str] = []
+        self.known = KnownEntries.of(self.labels)
+
+    def result(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
+        """Return scorer, left-out scores and explanation."""
+        if len(self.known) < _FEWEST_ROWS or not self.known.both.any():
+            self.notes.append(
+                "too few known entries to choose anything by: the scores are those of the tuned ridge alone"
+            )
+            return self._ridge_alone()
+        weights = getattr(self.solution.scaling, "weights", None)
+        self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS)
+        self.known = KnownEntries.of(self.labels, self.pool.twins())
+        self.parts = list(fit_members(self.pool, self.known))
+        self.forests = self._grow()
+        self.combined = stack([part.member.loo for part in self.parts], self.known)
+        self.simple = _free_of_intercept(self.solution.loo_scores[self.known.rows], self.known)
+        self.opening = self._open()
+        return self._assembled()
+
+    def _ridge_alone(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
+        left_out = logits(self.solution.loo_scores).astype(np.float32)
+        return Scorer.of_ridge(self.solution), left_out, self._explanation([], [], [])
+
+    def _grow(self) -> dict[str, Trees]:
+        """Grow trees on the features and on smoothed components."""
+        wide = int(self.X.shape[1]) > _WIDEST_TREES
+        places = {"p": self.pool.representation("p")} if wide else {"x": self.X}
+        places["p1"] = self.pool.representation("p1")
+        return {
+            name: fit_trees(features[self.known.rows], self.known, self.seed)
+            for name, features in places.items()
+        }
+
+    def _open(self) -> Opening:
+        """Ask the gate by folds of rows that leave the pool altogether."""
+        trees = mean_of_standardised(self._bags, self.known).of(self._bags)
+        simple, rich = [], []
+        for repeat in range(_repeats(len(self.known))):
+            a, b = self._out_of_pool(repeat)
+            simple.append(a)
+            rich.append((1 - _TREES_SHARE) * b + _TREES_SHARE * trees)
+        opening = open_gate(simple, rich, self.known, self._caution)
+        deviation = moments(self.simple, self.known)[1]
+        self.out_of_pool = [
+            ((1 - opening.share) * a + opening.share * deviation * b).astype(np.float32)
+            for a, b in zip(simple, rich, strict=True)
+        ]
+        return opening
+
+    @property
+    def _caution(self) -> float:
+        return CAUTION if (self.labels == 0).any() else CAUTION_OF_POSITIVES
+
+    @property
+    def _bags(self) -> list[Matrix]:
+        """Out-of-bag scores (m, K) of each forest."""
+        return [bag for trees in self.forests.values() if (bag := trees.out_of_bag) is not None]
+
+    def _out_of_pool(self, repeat: int) -> tuple[Matrix, Matrix]:
+        """Return scores (m, K) by ridge and by the stack, fitted to a pool without the row's fold.
+
+        NaN for the rows of folds that are not evaluated.
+        """
+        known, m = self.known, len(self.known)
+        fold = folds_of(known, self.seed, repeat)
+        simple, rich = (np.full(known.targets.shape, np.nan, np.float32) for _ in range(2))
+        for number in range(evaluated_folds(m)):
+            out = fold == number
+            gone = np.zeros(len(self.pool), bool)
+            gone[known.rows[out]] = True
+            if not out.any() or out.all():
+                continue
+            rest, new = self.pool.without(gone)
+            kept = known.without(gone)
+            rich[out] = refitted_stack(self.parts, rest, new, kept)
+            simple[out] = self._refitted_ridge(np.flatnonzero(~out), np.flatnonzero(out))
+        return simple, rich
+
+    def _refitted_ridge(self, inside: npt.NDArray[Any], outside: npt.NDArray[Any]) -> Matrix:
+        """Return the tuned ridge's scores of some rows by a fit to others, free of the intercept.
+
+        Where rows are few it is tuned anew: a choice among dozens that had seen the rows would flatter it.
+        """
+        kept = self.known.take(inside)
+        if len(self.known) <= _MOST_TUNED and kept.both.any():
+            rows = self.known.rows
+            solution = solve_ridge(self.X[rows[inside]], self.labels[rows[inside]])
+            return solution.predict(self.X[rows[outside]]) - kept.means.astype(np.float32)
+        Z = self._ridge_rows
+        member = RidgeMember.fit(Z[inside], kept, (self.solution.lambda_ / _mean_square(Z[inside]),), 0)
+        return member.scores(Z[outside]) - kept.means.astype(np.float32)
+
+    @property
+    def _ridge_rows(self) -> Matrix:
+        """The rows with known entries, scaled as the tuned ridge scales them."""
+        if not hasattr(self, "_scaled"):
+            self._scaled = self.solution.scaling.transform(self.X[self.known.rows])
+        return self._scaled
+
+    def _assembled(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
+        """Return the mixture of ridge and ensemble that the gate chose, with its left-out scores."""
+        mean, deviation = moments(self.simple, self.known)
+        share = np.where(self.known.both, self.opening.share, 0.0)
+        bags = mean_of_standardised(self._bags, self.known)
+        unit = Combination(
+            np.vstack([self.combined.weight * (1 - _TREES_SHARE), bags.weight * _TREES_SHARE]),
+            self.combined.offset * (1 - _TREES_SHARE) + bags.offset * _TREES_SHARE,
+        )
+        left_out = [part.member.loo for part in self.parts] + self._bags
+        unit = unit.standardised(left_out, self.known)
+        # in the units of ridge's own scores, so that a mixture of both is one too
+        mixed = Combination(
+            unit.weight * (share * deviation), unit.offset * (share * deviation) + share * mean
+        )
+        raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
+        scorer = self._scorer(mixed, 1 - share)
+        everywhere = scorer.scores_of_pool(self.X, self.pool)
+        everywhere[self.known.rows] = logits(raw)
+        explanation = self._explanation(*self._account(unit, share))
+        return scorer, everywhere, explanation
+
+    def _scorer(self, mixed: Combination, ridge_share: Double) -> Scorer:
+        if not (ridge_share < 1).any():
+            return Scorer.of_ridge(self.solution)
+        V = len(self.parts)
+        smoothed, biases = Smoothed.of(self.pool, self.parts, mixed.weight[:V])
+        forests = {
+            name: (trees, weight.astype(np.float32))
+            for (name, trees), weight in zip(self.forests.items(), mixed.weight[V:], strict=True)
+        }
+        return Scorer(
+            self.solution.scaling,
+            self.solution.weight * ridge_share[:, None].astype(np.float32),
+            (self.solution.bias * ridge_share + mixed.offset + biases).astype(np.float32),
+            smoothed,
+            forests,
+        )
+
+    def _account(self, unit: Combination, share: Double) -> tuple[list[Any], list[Any], list[Any]]:
+        """Return members, gains and gates for the explanation."""
+        names = [str(part.spec) for part in self.parts] + [f"trees.{name}" for name in self.forests]
+        values = [part.member.r2 for part in self.parts] + [None] * len(self.forests)
+        scores = [part.member.loo for part in self.parts] + self._bags
+        spread = np.stack([moments(score, self.known)[1] for score in scores])
+        weight = np.abs(unit.weight * spread)[:, self.known.both].mean(axis=1)
+        weight = weight / max(float(weight.sum()), 1e-12)
+        members = [
+            {"name": name, "weight": float(w), "value": value}
+            for name, w, value in zip(names, weight, values, strict=True)
+        ]
+        return members, self._gains(), self._gates(share)
+
+    def _gains(self) -> list[dict[str, Any]]:
+        """Return what smoothing, kernels and trees add to left-out average precision."""
+        loo = {part.spec: part.member.loo for part in self.parts}
+        whole = stack(list(loo.values()), self.known).of(list(loo.values()))
+        trees = mean_of_standardised(self._bags, self.known).of(self._bags)
+        with_trees = (1 - _TREES_SHARE) * whole + _TREES_SHARE * trees
+        without = {
+            "smoothing": [one for spec, one in loo.items() if not spec.smoothing],
+            "kernels": [one for spec, one in loo.items() if not spec.kernel],
+        }
+        pairs = {name: (whole, stack(rest, self.known).of(rest)) for name, rest in without.items()}
+        pairs["trees"] = (with_trees, whole)
+        return [{"name": name, **_gain(a, b, self.known)} for name, (a, b) in pairs.items()]
+
+    def _gates(self, share: Double) -> list[dict[str, Any]]:
+        gates = [self._gate("ensemble", self.opening, share)]
+        return gates
+
+    def _gate(self, name: str, opening: Opening, share: Double) -> dict[str, Any]:
+        return {
+            "name": name,
+            "t": opening.t,
+            "gain": opening.mean_gain,
+            "error": opening.mean_error if np.isfinite(opening.mean_error) else None,
+            "share": float(share[self.known.both].mean()),
+        }
+
+    def _explanation(self, members: list[Any], gains: list[Any], gates: list[Any]) -> dict[str, Any]:
+        return {
+            "rows": len(self.labels),
+            "labelled": len(self.known),
+            "members": members,
+            "gains": gains,
+            "gates": gates,
+            "notes": self.notes,
+        }
+
+
+def folds_of(known: KnownEntries, seed: int, repeat: int = 0) -> npt.NDArray[np.int64]:
+    """Return each row's fold (m,), rows with the same features in one."""
+    twins = np.arange(len(known)) if known.twins is None else known.twins
+    number = int(twins.max(initial=-1)) + 1
+    return np.asarray(generator(seed, "gate", repeat).permutation(number)[twins] % FOLDS)
+
+
+def evaluated_folds(m: int) -> int:
+    """Return the number of folds that the gate leaves out: fewer where rows are many."""
+    return int(np.clip(_MOST_EVALUATED * FOLDS // max(m, 1), 1, FOLDS))
+
+
+def _repeats(m: int) -> int:
+    return next((times for most, times in _REPEATS if m <= most), 1)
+
+
+def _mean_square(Z: Matrix) -> float:
+    return float(np.square(Z - Z.mean(axis=0)).sum() / max(len(Z), 1)) or 1.0
+
+
+def _free_of_intercept(loo: Matrix, known: KnownEntries) -> Matrix:
+    """Return leave-one-out scores (m, K) without the shift that leaving a row out gives the intercept."""
+    shift = known.targets - known.means.astype(np.float32)
+    if known.mask is not None:
+        shift = shift * known.mask
+    return np.asarray(loo + shift / np.maximum(known.counts - 1, 1).astype(np.float32))
+
+
+def _gain(rich: Matrix, simple: Matrix, known: KnownEntries) -> dict[str, float | None]:
+    labels = known.targets.astype(np.int8)
+    if known.mask is not None:
+        labels[~known.mask] = -1
+    both = np.flatnonzero(known.both)
+    a, b = (average_precision(labels[:, both], one[:, both]) for one in (rich, simple))
+    gain = a - b
+    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
+    return {"gain": float(gain.mean()), "error": error}
