@@ -8,10 +8,9 @@ import scipy.sparse as sp
 import torch
 
 from labelwise import MultiLabelClassifier
-from labelwise.classifier.reader import known_items, texts_or_paths
+from labelwise.classifier.items import known_items, texts_or_paths
 from labelwise.data import ArraySource, ImageSource
 from labelwise.errors import UserError
-from labelwise.models import TextPreprocessing
 from tests.refusals import refusal
 
 pd = pytest.importorskip("pandas")
@@ -136,7 +135,7 @@ def test_texts_of_every_kind_are_the_same():
     kinds = [TEXTS, pd.Series(TEXTS), np.array(TEXTS), np.array(TEXTS, dtype=object), tuple(TEXTS)]
     polars = pytest.importorskip("polars")
     for texts in (*kinds, polars.Series(TEXTS), pd.DataFrame({"text": TEXTS})["text"]):
-        assert texts_or_paths(known_items(texts), TextPreprocessing("minilm", 8)) == TEXTS
+        assert texts_or_paths(known_items(texts), "text") == TEXTS
 
 
 @pytest.mark.parametrize(

@@ -249,3 +249,12 @@ def test_a_frame_with_columns_named_as_a_sources_members_is_a_frame():
     frame = pd.DataFrame({"batch": [1.0, 2.0], "items": [3.0, 4.0]})
     assert not is_source(frame)
     assert as_source(frame).shape == (2,)
+
+
+def test_sparse_rows_are_made_dense_only_where_somebody_asks() -> None:
+    rows = sparse.random(20, 6, density=0.3, format="csr", random_state=0, dtype=np.float32)
+    source = ArraySource(rows)
+    assert sparse.issparse(source.rows)
+    assert "_dense" not in vars(source)
+    assert source.matrix is source.matrix
+    np.testing.assert_array_equal(source.matrix, source.rows.toarray())

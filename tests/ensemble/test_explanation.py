@@ -48,6 +48,14 @@ def test_a_record_is_read_as_it_was_written():
     assert Explanation().size is None
 
 
+@pytest.mark.parametrize("shares", [(), (0.0,), (0.0, 0.25), (0.0, 0.0)])
+def test_members_that_are_not_used_are_called_so(shares):
+    gates = [{"name": "ensemble", "t": -1.0, "gain": -0.01, "share": share} for share in shares]
+    made = Explanation.from_dict({**RECORD, "gates": gates})
+    assert made.closed is (bool(shares) and not any(shares))
+    assert ("tuned ridge solution" in str(made)) is made.closed
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [

@@ -1,11 +1,13 @@
 """Neighbours and smoothing beside loops over rows."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from labelwise.ensemble import Graph, neighbours
+from labelwise.ensemble import Graph, graph, neighbours
 
 
 def unit_rows(n, r, key=0):
@@ -114,3 +116,75 @@ def test_small_pools_have_the_neighbours_there_are(n):
     pool = unit_rows(n, 4)
     assert neighbours(pool, pool, 20, exclude_self=True, spare=16).index.shape == (n, n - 1)
     assert neighbours(pool[:1], pool, 20).index.shape == (1, n)
+
+
+class ExactIndex:
+    """The part of faiss that is used, searching all rows."""
+
+    METRIC_INNER_PRODUCT = 0
+    cp = SimpleNamespace()
+
+    def IndexFlatIP(self, r):
+        return r
+
+    def IndexIVFFlat(self, quantizer, r, lists, metric):
+        return self
+
+    def train(self, rows):
+        pass
+
+    def add(self, rows):
+        self.rows = rows
+
+    def search(self, queries, k):
+        products = queries @ self.rows.T
+        order = np.argsort(-products, axis=1)[:, :k]
+        missing = np.full((len(queries), k - order.shape[1]), -1)
+        return np.take_along_axis(products, order, axis=1), np.hstack([order, missing])
+
+
+def approximate(monkeypatch, library):
+    monkeypatch.setattr(graph, "_EXACT_POOL", 50)
+    monkeypatch.setattr(graph, "_MANY", 1)
+    monkeypatch.setattr(graph, "faiss_library", lambda: library)
+
+
+def test_a_large_pool_is_searched_by_the_library_and_its_recall_measured(monkeypatch):
+    pool = unit_rows(200, 6)
+    exact = neighbours(pool, pool, 5, exclude_self=True, spare=2)
+    approximate(monkeypatch, ExactIndex())
+    found = neighbours(pool, pool, 5, exclude_self=True, spare=2)
+    np.testing.assert_array_equal(found.index, exact.index)
+    np.testing.assert_allclose(found.cosine, exact.cosine, atol=1e-6)
+    assert (exact.recall, found.recall) == (None, 1.0)
+    assert found.take(np.arange(3)).recall == 1.0
+
+
+def test_recall_is_the_share_of_true_neighbours(monkeypatch):
+    class Blind(ExactIndex):
+        def search(self, queries, k):
+            products, order = super().search(queries, k)
+            order[:, k // 2 :] = -1
+            return products, order
+
+    approximate(monkeypatch, Blind())
+    pool = unit_rows(200, 6)
+    found = neighbours(pool[:20], pool, 8)
+    assert found.recall == 0.5
+    assert (found.index[:, 4:] == -1).all()
+    assert (found.cosine[:, 4:] == -np.inf).all()
+
+
+def test_without_the_library_a_large_pool_is_searched_exactly(monkeypatch):
+    pool = unit_rows(200, 6)
+    approximate(monkeypatch, None)
+    assert neighbours(pool, pool, 5).recall is None
+
+
+def test_faiss_finds_most_neighbours(monkeypatch):
+    faiss = pytest.importorskip("faiss")
+    approximate(monkeypatch, faiss)
+    pool = unit_rows(5000, 8)
+    found = neighbours(pool, pool, 20, exclude_self=True, spare=4)
+    assert 0.8 < found.recall <= 1
+    assert (found.index != np.arange(5000)[:, None]).all()

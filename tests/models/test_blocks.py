@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from labelwise.classifier.reader import take
+from labelwise.classifier.items import take
 from labelwise.classifier.training import fingerprint
 from labelwise.data import ArraySource, as_source
 from labelwise.errors import UserError

@@ -50,6 +50,13 @@ def test_methods_without_one_have_no_section(fitted, tmp_path):
     assert 'id="explanation"' not in source
 
 
+def test_a_closed_gate_is_told(tmp_path):
+    gate = {"name": "ensemble", "t": -1.0, "gain": -0.01, "share": 0.0}
+    source = page(ReportContent("a", explanation=Explanation.from_dict({"gates": [gate]})), tmp_path)
+    assert "every score is that solution" in source
+    assert "Closed" in source
+
+
 @pytest.mark.parametrize(
     "record",
     [

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from labelwise import runs
-from labelwise.classifier import reader as _items
+from labelwise.classifier import sources as _items
 from labelwise.runs import report
 
 

@@ -94,9 +94,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Args:
         method (str or None): A method's id (``labelwise.methods.names()``), or None for what
             ``labelwise.recommend`` says.
-        backbone (str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``, ``"smallcnn"``; pretrained:
-            ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``, ``"timm/NAME"``; or a
-            module from items to features.
+        backbone (str, list of str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``,
+            ``"smallcnn"``; pretrained: ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``,
+            ``"timm/NAME"``; or a module from items to features. Several sources of features stand side by side, as in
+            ``"minilm+words"`` or a list of names: frozen backbones for the same items, ``"words"`` (TF-IDF of texts)
+            and ``"columns"`` (of numbers, in a frame beside the column of texts or paths).
         backbone_weights (path or None): A file of weights for the backbone: safetensors, or what ``torch.save``
             wrote of a state dict.
         image_size (int or None): Side of the pictures in pixels, instead of the backbone's own.
@@ -223,7 +225,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     def __init__(
         self,
         method: str | None = None,
-        backbone: str | nn.Module = "features",
+        backbone: str | Sequence[str] | nn.Module = "features",
         *,
         backbone_weights: str | Path | None = None,
         image_size: int | None = None,

@@ -171,13 +171,13 @@ def new_network(
 ) -> Network:
     """Return a new network for inputs of ``shape``.
 
-    The inputs are features already where the reader has an embedder.
+    The inputs are features already where the reader makes them.
     """
     with torch_seeded(seed):
-        if reader.embedder is None:
-            backbone = options.new_backbone(shape, **rebuilt)
-        else:
+        if reader.makes_features:
             backbone = build_backbone("features", shape)
+        else:
+            backbone = options.new_backbone(shape, **rebuilt)
         width = int(backbone.n_features)  # type: ignore[arg-type]
         neck = _neck(width, method)
         head = method.head(width if neck is None else neck.n_features)

@@ -11,6 +11,7 @@ from labelwise.annotations import Annotations
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
+from labelwise.classifier.sources import Contents
 from labelwise.classifier.training import TrainingSet, ValidationResult
 from labelwise.data import Capabilities, ImageFiles
 from labelwise.errors import listed
@@ -117,9 +118,10 @@ def all_notes(
     add(("patience", "select"), "no rows were held out on which an epoch could be chosen", not result.chooses)
     add(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
     add(("strong_view",), "it is for rows of features alone", model.scaling is None)
-    caches = reader.embedder is not None or isinstance(network.neck, FeatureScaling)
+    caches = reader.embeds or isinstance(network.neck, FeatureScaling)
     add(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not caches)
-    files = isinstance(X, ImageFiles)
+    contents = isinstance(X, Contents)
+    files = isinstance(X, ImageFiles) or (contents and reader.kind == "image" and isinstance(X.values, list))
     add(("image_size",), "pictures in arrays keep the size that they have", not files)
     add(("picture_cache",), "the items are no files of pictures", not files)
     add(("picture_cache",), "a frozen backbone reads every picture once (tune='head')", not full)
@@ -127,7 +129,8 @@ def all_notes(
     solves = (model.head_start == "ridge" or not spec.passes) and model.solution is None
     nothing = f"method {spec.id!r} has no item state, and its start stores no features"
     add(("memory",), nothing, not (solves or method.slots()))
-    add(("on_bad_item",), "these items need no reading that could fail", Capabilities(X).scan is None)
+    scanned = Capabilities(X).scan is not None or (contents and files)
+    add(("on_bad_item",), "these items need no reading that could fail", not scanned)
     states = all(isinstance(Y, Annotations) for Y in labels)
     add(("unlisted", "minus_one", "empty"), "the labels are annotations, whose states are known", states)
     for name, reason in _MEANINGS.items():

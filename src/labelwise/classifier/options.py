@@ -22,11 +22,13 @@ from labelwise.classifier.record import Record, complete_rule, is_path
 from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.methods import Budget, Method, get
 from labelwise.models import (
+    SOURCES,
     ImagePreprocessing,
     Preprocessing,
     TextPreprocessing,
     build_backbone,
     preprocessing_of,
+    split_names,
 )
 
 GOALS = ("auto", "micro-f1", "macro-f1", "shares")
@@ -119,7 +121,9 @@ class FitOptions:
 
     method: Annotated[str | None, _or_none(_is_a(str)), "give a method's id, or None"] = None
     backbone: Annotated[
-        str | nn.Module, _is_a(str, nn.Module), "give a backbone's name, or a torch module"
+        str | Sequence[str] | nn.Module,
+        _is_a(str, nn.Module),
+        "give a backbone's name, names side by side ('minilm+words', or a list), or a torch module",
     ] = "features"
     backbone_weights: Annotated[
         str | Path | None, _or_none(is_path), "give the path of a file of weights, or None"
@@ -181,6 +185,12 @@ class FitOptions:
     ] = None
     progress: _Flag = False
 
+    def __post_init__(self) -> None:
+        names = self.backbone
+        if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
+            # One form, so that runs and models do not depend on how it was written.
+            object.__setattr__(self, "backbone", "+".join(names))
+
     def checked(self) -> Self:
         """Return these options, or refuse the first value that is not allowed."""
         for name, kind in _KINDS.items():
@@ -188,6 +198,8 @@ class FitOptions:
             if get_origin(kind) is Annotated and not kind.__metadata__[0](value):
                 raise UserError(f"{name}={shown(value)}: {kind.__metadata__[1]}")
         check_goal(self.rule)
+        if self.sources:
+            self._check_sources()
         if self.head_start == "ridge" and self.method is not None and not get(self.method).spec.ridge_start:
             raise UserError(
                 f"head_start='ridge': method {self.method!r} has a head of its own, which starts at random:"
@@ -217,13 +229,67 @@ class FitOptions:
         return self.backbone if isinstance(self.backbone, str) else type(self.backbone).__name__
 
     @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The names of several sources of features, or of words alone.
+
+        None for one backbone.
+        """
+        names = split_names(self.backbone) if isinstance(self.backbone, str) else ()
+        return names if len(names) > 1 or set(names) & set(SOURCES) else ()
+
+    def _check_sources(self) -> None:
+        """Refuse sources that cannot stand side by side, and options that go with one backbone."""
+        named, names = f"backbone {self.backbone!r}", self.sources
+        if doubles := repeated(names):
+            raise UserError(f"{named} names {doubles[0]!r} twice: name each source once")
+        if names == ("columns",):
+            raise UserError(
+                f"{named} reads columns beside texts or pictures: give 'features' for columns alone, or name a backbone"
+                " too, as in 'minilm+words+columns'"
+            )
+        networks = [name for name in names if name not in SOURCES]
+        kinds = {"words": "text", **{name: _kind_of(self.preprocessing_of(name)) for name in networks}}
+        kinds = {name: kinds[name] for name in names if name != "columns"}
+        if arrays := [name for name, kind in kinds.items() if kind is None]:
+            raise UserError(
+                f"{named}: {arrays[0]!r} reads arrays of numbers, and stands beside no other: leave it out"
+            )
+        if len(set(kinds.values())) > 1:
+            words = [f"{name!r} reads {kind}s" for name, kind in kinds.items()]
+            raise UserError(f"{named}: {listed(words)}: name sources of one kind of items")
+        if self.tune == "all":
+            raise UserError(
+                f"tune='all' trains one backbone, and {named} is several sources of fixed features: leave tune out, or"
+                " name one backbone"
+            )
+        if self.backbone_weights is not None and len(networks) != 1:
+            raise UserError(
+                f"backbone_weights is one file, and {named} has {len(networks)} backbones with weights: leave it out"
+            )
+        if not networks:
+            with_image_size(None, self.image_size)
+            with_max_length("words", None, self.max_length)
+
+    @property
+    def kind(self) -> str | None:
+        """Kind of items that the backbone reads: "text", "image" or None for numbers."""
+        networks = [name for name in self.sources if name not in SOURCES]
+        if self.sources:
+            return _kind_of(self.preprocessing_of(networks[0])) if networks else "text"
+        return _kind_of(self.preprocessing)
+
+    @cached_property
     def preprocessing(self) -> Preprocessing | None:
         """The backbone's preprocessing, with the size that was asked for.
 
-        None for arrays.
+        None for arrays, and for several sources, each of which has its own.
         """
-        preprocessing = with_image_size(preprocessing_of(self.backbone), self.image_size)
-        return with_max_length(self.backbone, preprocessing, self.max_length)
+        return None if self.sources else self.preprocessing_of(self.backbone)
+
+    def preprocessing_of(self, backbone: Any) -> Preprocessing | None:
+        """Return the preprocessing of one backbone, as asked for."""
+        preprocessing = with_image_size(preprocessing_of(backbone), self.image_size)
+        return with_max_length(backbone, preprocessing, self.max_length)
 
     @cached_property
     def tuning(self) -> Literal["head", "all"]:
@@ -232,6 +298,8 @@ class FitOptions:
         As given, else the head alone where the features are fixed or pretrained. The head alone too where the method
         is a closed form, which moves no backbone, unless the start of a whole network is what was asked for.
         """
+        if self.sources:
+            return "head"
         started = self.tune == "all" and self.head_start == "ridge"
         if self.method is not None and not get(self.method).spec.passes and not started:
             return "head"
@@ -264,7 +332,7 @@ class FitOptions:
         """
         if isinstance(self.backbone, nn.Module):
             return build_backbone(copy.deepcopy(self.backbone), shape, weights=self.backbone_weights)
-        return build_backbone(self.backbone, shape, weights=self.backbone_weights, **rebuilt)
+        return build_backbone(str(self.backbone), shape, weights=self.backbone_weights, **rebuilt)
 
     def annotations(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
         """Return ``Y`` as annotations of these labels, matched by name."""
@@ -338,6 +406,10 @@ class FitOptions:
             resolved["backbone"] = record.backbone
         seeds = {"strong_view": config["strong_view"], "random_state": config["seed"]}
         return cls(**{**seeds, **resolved, **values})
+
+
+def _kind_of(preprocessing: Preprocessing | None) -> str | None:
+    return None if preprocessing is None else preprocessing.kind
 
 
 _KINDS = get_type_hints(FitOptions, include_extras=True)

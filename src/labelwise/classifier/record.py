@@ -29,9 +29,9 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Scalar = bool | int | float | str | None
 Names = list[str]
 
-_BACKBONES = re.compile(
-    r"features|mlp|smallcnn|efficientnet-lite0|minilm|module|hf/.+|timm/[A-Za-z0-9_.\-]+", re.S
-)
+_NETWORKS = r"efficientnet-lite0|minilm|hf/.+|timm/[A-Za-z0-9_.\-]+"
+_BACKBONES = re.compile(rf"features|mlp|smallcnn|module|{_NETWORKS}", re.S)
+_SOURCES = re.compile(_NETWORKS, re.S)
 
 
 class _Record(BaseModel):
@@ -72,6 +72,27 @@ class _Architecture(_Record):
 class _Scaling(_Record):
     kind: str
     n_features: Size
+
+
+class _Network(_Record):
+    """A frozen backbone among several sources."""
+
+    name: str
+    preprocessing: _Preprocessing
+    architecture: dict[str, Any] | None
+    tokenizer: str | None
+
+
+class _Words(_Record):
+    name: Literal["words"]
+    words: dict[str, Any]
+
+
+class _Columns(_Record):
+    name: Literal["columns"]
+    content: str
+    columns: Annotated[Names, Field(min_length=1)]
+    scaling: _Scaling
 
 
 class _Summary(_Record):
@@ -162,6 +183,7 @@ class _Model(_Record):
     frozen_backbone: bool
     architecture: dict[str, Any] | None
     tokenizer: str | None = None
+    sources: Annotated[list[_Words | _Columns | _Network], Field(min_length=1)] | None = None
     scaling: _Scaling | None
     rule: dict[str, Any]
     calibration: dict[str, Any] | None
@@ -169,6 +191,14 @@ class _Model(_Record):
     labels: _Summary
     validation: _Evaluation | None
     explanation: dict[str, Any] | None = None
+
+    @property
+    def hub_networks(self) -> list[_Model | _Network]:
+        """The entries of networks from a hub, which come with their architecture."""
+        if self.sources is None:
+            return [self] if self.backbone.startswith("hf/") else []
+        networks = [source for source in self.sources if isinstance(source, _Network)]
+        return [network for network in networks if network.name.startswith("hf/")]
 
 
 def check_record(record: Mapping[str, Any], path: str | Path) -> None:
@@ -179,8 +209,8 @@ def check_record(record: Mapping[str, Any], path: str | Path) -> None:
     """
     try:
         model = _Model.model_validate(record)
-        if model.backbone.startswith("hf/"):
-            _Architecture.model_validate(model.architecture)
+        for network in model.hub_networks:
+            _Architecture.model_validate(network.architecture)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         entry = ".".join(str(part) for part in first["loc"]) or "architecture"
@@ -213,13 +243,39 @@ def wrong_entry(path: str | Path, entry: str, words: str) -> UserError:
 
 
 def _check_backbone(model: _Model, path: str | Path) -> None:
-    if not _BACKBONES.fullmatch(model.backbone):
+    if model.sources is not None:
+        _check_sources(model, model.sources, path)
+    elif not _BACKBONES.fullmatch(model.backbone):
         raise wrong_entry(path, "backbone", f"{model.backbone!r:.80} is none that a model directory can name")
-    preprocessing = model.preprocessing
-    if isinstance(preprocessing, _Text) and model.tokenizer is None and preprocessing.tokenizer != "minilm":
+    _check_tokenizer(model.preprocessing, model.tokenizer, path, "tokenizer")
+
+
+def _check_tokenizer(preprocessing: Any, tokenizer: str | None, path: str | Path, entry: str) -> None:
+    if isinstance(preprocessing, _Text) and tokenizer is None and preprocessing.tokenizer != "minilm":
         raise wrong_entry(
-            path, "tokenizer", f"missing, and {preprocessing.tokenizer!r:.80} would have to be looked up"
+            path, entry, f"missing, and {preprocessing.tokenizer!r:.80} would have to be looked up"
         )
+
+
+def _check_sources(model: _Model, sources: Sequence[_Words | _Columns | _Network], path: str | Path) -> None:
+    """Refuse sources that the backbone does not name, or that are not whole."""
+    names = [source.name for source in sources]
+    if "+".join(names) != model.backbone or len(set(names)) != len(names):
+        raise wrong_entry(path, "sources", f"{listed(names)}, and the backbone is {model.backbone!r:.80}")
+    if not model.frozen_backbone or model.tune != "head":
+        raise wrong_entry(path, "tune", "several sources train the head alone")
+    for number, source in enumerate(sources):
+        if isinstance(source, _Columns) and len(source.columns) != source.scaling.n_features:
+            raise wrong_entry(
+                path, f"sources.{number}.columns", f"{len(source.columns)} for {source.scaling.n_features}"
+            )
+        if not isinstance(source, _Network):
+            continue
+        if not _SOURCES.fullmatch(source.name):
+            raise wrong_entry(
+                path, f"sources.{number}.name", f"{source.name!r:.80} is none that a model directory can name"
+            )
+        _check_tokenizer(source.preprocessing, source.tokenizer, path, f"sources.{number}.tokenizer")
 
 
 def _check_sizes(model: _Model, path: str | Path) -> None:
@@ -329,8 +385,10 @@ class Record:
 
     @cached_property
     def _allowance(self) -> Allowance:
-        picture = self.config["preprocessing"] or {}
-        values = 3 * prod(picture.get("size", ())) if "/" in self.config["backbone"] else 0
+        sources = self.config.get("sources") or [self.config]
+        pictures = [source.get("preprocessing") or {} for source in sources]
+        sizes = [3 * prod(picture.get("size", ())) for picture in pictures]
+        values = max(sizes) if "/" in self.config["backbone"] else 0
         return Allowance([values, *(array.size for array in self.arrays.values())])
 
     @contextmanager

@@ -16,13 +16,24 @@ from torch import nn
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
+from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
-from labelwise.classifier.reader import ItemReader, ReadItems, as_ids, embedded, take
+from labelwise.classifier.reader import ItemReader, ReadItems
+from labelwise.classifier.sources import embedded
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
-from labelwise.models import SCALINGS, FeatureScaling, InputScaling, RidgeSolution, Scaling, solve_ridge
+from labelwise.models import (
+    SCALINGS,
+    FeatureScaling,
+    InputScaling,
+    RidgeSolution,
+    Scaling,
+    fit_scaling,
+    is_blocks,
+    solve_ridge,
+)
 from labelwise.targets import expected_prior
 
 _CENTRED = ("standardise_l2", "centre_l2")
@@ -195,7 +206,7 @@ def train(
         if fixed:
             solution = _solve(X, method, after.scaling)
         if not (fixed and method.spec.reads_rows):
-            input_scaling = solution.scaling if solution else InputScaling.fit(X, "standardise")
+            input_scaling = solution.scaling if solution else fit_scaling(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
     network = new_network(options, reader, source.shape, method, seed=options.seed)
     if isinstance(network.neck, FeatureScaling):
@@ -256,10 +267,10 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
     take centred features: those of features that share a direction differ too little for a margin.
     """
     choices = _CENTRED if method.spec.head == "cosine" else SCALINGS
-    scalings = [
-        InputScaling.in_unit(features) if kind == "none" else kind
-        for kind in ([chosen] if chosen else choices)
-    ]
+    kinds = [chosen] if chosen else choices
+    # Blocks are brought to one unit whatever their scaling.
+    in_unit = not is_blocks(features)
+    scalings = [InputScaling.in_unit(features) if kind == "none" and in_unit else kind for kind in kinds]
     return solve_ridge(features, method.start_labels(), scalings=scalings)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from labelwise.annotations import split
 from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
-from labelwise.classifier.reader import take
 from labelwise.classifier.training import TrainingSet, Unseen, ValidationResult, ValidationSet, train
 from labelwise.data import check_lengths
 from labelwise.errors import UserError

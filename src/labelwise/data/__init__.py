@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from labelwise.data.arrays import ArraySource, Scaling, check_sparse
+from labelwise.data.arrays import ArraySource, Scaling, as_matrix, check_sparse
 from labelwise.data.images import (
     DIGIT_NAMES,
     BadItem,
@@ -43,6 +43,7 @@ __all__ = [
     "TableOptions",
     "Texts",
     "TokenizerParts",
+    "as_matrix",
     "as_source",
     "check_lengths",
     "check_sparse",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -69,8 +70,7 @@ class ArraySource:
         n = self._rows.shape[0]
         width = self._scaled(np.arange(1)).shape[1] if n else self._rows.shape[1]
         self._length, self._shape = int(n), (int(width),)
-        self._dense = self._densify() if n * width * 4 <= budget else None
-        self._dense_rms = None if self._dense is None else _rms(self._dense)
+        self._fits = n * width * 4 <= budget
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -127,6 +127,17 @@ class ArraySource:
             noise = self._normal(numbers[:, width:])
             noise *= (np.float32(self.noise) * rms)[:, None]
             rows += noise
+
+    # Made when first asked for: a head that reads rows as they were given leaves sparse ones sparse.
+    @cached_property
+    def _dense(self) -> NDArray[np.float32] | None:
+        """The scaled rows (n, D), None past the budget."""
+        return self._densify() if self._fits else None
+
+    @cached_property
+    def _dense_rms(self) -> NDArray[np.float32] | None:
+        """Root mean square of each of them (n,)."""
+        return None if self._dense is None else _rms(self._dense)
 
     def _scaled(self, index: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return a fresh dense float32 copy of the scaled rows."""

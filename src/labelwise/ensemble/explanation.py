@@ -142,9 +142,18 @@ class Explanation:
         """Bytes of all parts together, None where nobody counted."""
         return None if self.bytes is None else sum(self.bytes.values())
 
+    @property
+    def closed(self) -> bool:
+        """Whether every gate is closed, so that the scores are those of the tuned ridge solution."""
+        return bool(self.gates) and all(gate.share <= 0 for gate in self.gates)
+
     def __str__(self) -> str:
         lines = [f"{self.labelled:,} of {self.rows:,} rows have a known entry"]
         lines += [f"gate      {gate.name} {gate.words}" for gate in self.gates]
+        if self.closed:
+            lines.append(
+                "          so every score is that of the tuned ridge solution; what was tried beside it:"
+            )
         shown = [member for member in self.members if member.weight > 0][:_MOST_MEMBERS]
         for member in shown:
             value = "" if member.value is None else f" (R2 {_minus(f'{member.value:.3f}')})"

@@ -13,6 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from labelwise._random import generator
+from labelwise.ensemble.approximate import approximate_nearest, faiss_library
+
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
 TEMPERATURE = 10.0
@@ -20,6 +23,7 @@ TEMPERATURE = 10.0
 
 _BLOCK = 1 << 25  # cosines held at a time: 128 MB of float32
 _GROUP = 32  # columns of which one maximum is taken
+_EXACT_POOL, _MANY, _RECALL_ROWS = 200_000, 20_000, 1_000
 
 
 @dataclass(frozen=True)
@@ -30,18 +34,21 @@ class Neighbours:
         index: (n, k + spare) int32, rows of the pool; -1 where the pool has no more.
         cosine: (n, k + spare) float32, their cosines, -inf where there is none.
         k: Neighbours that a graph uses; the spare ones stand in for rows that are taken out of the pool.
+        recall: Share of the true neighbours that an approximate search found for 1,000 keyed rows; None where the
+            search was exact.
     """
 
     index: npt.NDArray[np.int32]
     cosine: Matrix
     k: int
+    recall: float | None = None
 
     def __len__(self) -> int:
         return len(self.index)
 
     def take(self, rows: npt.NDArray[np.bool_] | npt.NDArray[np.int64]) -> Neighbours:
         """Return the neighbours of some of the n rows."""
-        return Neighbours(self.index[rows], self.cosine[rows], self.k)
+        return Neighbours(self.index[rows], self.cosine[rows], self.k, self.recall)
 
     def without(self, pool_rows: npt.NDArray[np.bool_], queries: Matrix, pool: Matrix) -> Neighbours:
         """Return the k nearest among the rest of the pool, numbered anew.
@@ -65,13 +72,16 @@ class Neighbours:
         if len(short):
             own = np.where(pool_rows[short], -1, number[short]) if queries is pool else None
             index[short], cosine[short] = _search(queries[short], pool[rest], index.shape[1], own)
-        return Neighbours(index, cosine, self.k)
+        return Neighbours(index, cosine, self.k, self.recall)
 
 
 def neighbours(
     queries: Matrix, pool: Matrix, k: int, *, exclude_self: bool = False, spare: int = 0
 ) -> Neighbours:
-    """Look up each row's nearest rows of the pool by cosine, exactly.
+    """Look up each row's nearest rows of the pool by cosine.
+
+    The search is exact; that of 20,000 rows or more in a pool of more than 200,000 is approximate if ``faiss`` is
+    installed (``pip install labelwise[neighbours]``).
 
     Args:
         queries: (n, r) float32 unit rows; a row of zeros has cosine 0 with all.
@@ -82,8 +92,28 @@ def neighbours(
     """
     own = np.arange(len(queries)) if exclude_self else None
     most = min(k + spare, len(pool) - int(exclude_self))
-    index, cosine = _search(queries, pool, max(most, 0), own)
-    return Neighbours(index, cosine, min(k, max(most, 0)))
+    most = max(most, 0)
+    faiss = faiss_library() if len(pool) > _EXACT_POOL and len(queries) >= _MANY else None
+    if faiss is not None:
+        return _approximate(faiss, queries, pool, min(k, most), most, own)
+    index, cosine = _search(queries, pool, most, own)
+    return Neighbours(index, cosine, min(k, most))
+
+
+def _approximate(
+    faiss: Any, queries: Matrix, pool: Matrix, k: int, most: int, own: npt.NDArray[np.int64] | None
+) -> Neighbours:
+    found, cosine = approximate_nearest(faiss, queries, pool, most + int(own is not None))
+    gone = found < 0 if own is None else (found < 0) | (found == own[:, None])
+    # a row comes first among its own neighbours or, beside equal rows, anywhere or not at all
+    order = np.argsort(gone, axis=1, kind="stable")[:, :most]
+    gone, found = np.take_along_axis(gone, order, axis=1), np.take_along_axis(found, order, axis=1)
+    cosine = np.where(gone, -np.inf, np.take_along_axis(cosine, order, axis=1)).astype(np.float32)
+    index = np.where(gone, -1, found).astype(np.int32)
+    rows = generator(0, "recall of neighbours").permutation(len(queries))[:_RECALL_ROWS]
+    exact, _ = _search(queries[rows], pool, k, None if own is None else own[rows])
+    hits = (index[rows, :k, None] == exact[:, None, :]).any(axis=1)
+    return Neighbours(index, cosine, k, float(hits.mean()) if hits.size else 1.0)
 
 
 def _search(

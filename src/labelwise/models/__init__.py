@@ -5,6 +5,7 @@ from labelwise.models.backbones import (
     INTERPOLATIONS,
     MLP,
     RESIZES,
+    SOURCES,
     Allowance,
     BackboneCapabilities,
     Features,
@@ -24,6 +25,7 @@ from labelwise.models.backbones import (
     preprocessing_from_dict,
     preprocessing_of,
     read_weights,
+    split_names,
 )
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
 from labelwise.models.compute import device_of, one_thread, peak_memory, step_threads
@@ -59,6 +61,7 @@ __all__ = [
     "MLP",
     "RESIZES",
     "SCALINGS",
+    "SOURCES",
     "Allowance",
     "BackboneCapabilities",
     "BlockScaling",
@@ -106,6 +109,7 @@ __all__ = [
     "scores_of_start",
     "side_by_side",
     "solve_ridge",
+    "split_names",
     "start_from_ridge",
     "step_threads",
 ]

@@ -11,7 +11,13 @@ from labelwise.models.backbones.preprocessing import (
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.backbones.registry import BACKBONES, build_backbone, preprocessing_of
+from labelwise.models.backbones.registry import (
+    BACKBONES,
+    SOURCES,
+    build_backbone,
+    preprocessing_of,
+    split_names,
+)
 from labelwise.models.backbones.texts import TextBackbone, Tokenizer, build_tokenizer
 from labelwise.models.backbones.towers import TextTower
 from labelwise.models.backbones.weights import Allowance, load_weights, read_weights
@@ -22,6 +28,7 @@ __all__ = [
     "INTERPOLATIONS",
     "MLP",
     "RESIZES",
+    "SOURCES",
     "Allowance",
     "BackboneCapabilities",
     "Features",
@@ -41,4 +48,5 @@ __all__ = [
     "preprocessing_from_dict",
     "preprocessing_of",
     "read_weights",
+    "split_names",
 ]

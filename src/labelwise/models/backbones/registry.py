@@ -33,6 +33,8 @@ _PACKAGED: Mapping[str, tuple[Callable[..., nn.Module], Callable[..., Preprocess
 
 BACKBONES = (*_ARRAYS, *_PACKAGED, "timm/NAME", "hf/NAME")
 """The names of backbones: arrays of numbers, then pictures or texts with weights; NAME is one of that library."""
+SOURCES = ("words", "columns")
+"""Sources of features beside backbones: the words of texts, and a table's columns of numbers."""
 
 
 def build_backbone(
@@ -120,8 +122,23 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
     raise _unknown(name)
 
 
+def split_names(backbone: str) -> tuple[str, ...]:
+    """Return the names in ``"minilm+words"``, one each.
+
+    The folder in ``"hf/FOLDER"`` may have a + in its name.
+    """
+    names: list[str] = []
+    for part in backbone.split("+"):
+        known = part in (*_ARRAYS, *_PACKAGED, *SOURCES) or part.startswith(("hf/", "timm/"))
+        if names and not known and names[-1].startswith("hf/"):
+            names[-1] += f"+{part}"
+        else:
+            names.append(part)
+    return tuple(names)
+
+
 def _unknown(name: str) -> UserError:
-    named = near(name, (*_ARRAYS, *_PACKAGED))
+    named = near(name, (*_ARRAYS, *_PACKAGED, *SOURCES))
     return UserError(f"backbone {name!r} does not exist; {named} (or timm/NAME, hf/NAME)")
 
 

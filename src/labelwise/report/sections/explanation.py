@@ -14,6 +14,10 @@ from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
 _MOST_MEMBERS = 12
+_CLOSED = (
+    "The rows left out show no gain over the tuned ridge solution, so every score is that solution's. What was tried "
+    "beside it stands below."
+)
 _TITLES = {
     "ensemble": "All parts against the tuned ridge solution",
     "names": "The labels' names beside them",
@@ -36,7 +40,7 @@ def show(explanation: Explanation | None) -> dict[str, Any] | None:
         return None
     members = [member for member in explanation.members if member.weight > 0]
     return {
-        "words": [_rows_in_words(explanation)],
+        "words": [_rows_in_words(explanation), _CLOSED if explanation.closed else ""],
         "gates": [
             (_TITLES.get(gate.name, gate.name), formats.sentence(gate.words)) for gate in explanation.gates
         ],
