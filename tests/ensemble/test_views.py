@@ -59,7 +59,7 @@ def test_views_equal_their_definitions(make):
 @pytest.mark.parametrize("exact", [True, False])
 def test_wide_features_are_turned_to_their_leading_directions(make, exact, monkeypatch):
     monkeypatch.setattr("labelwise.ensemble.views.MOST_COLUMNS", 5)
-    monkeypatch.setattr("labelwise.ensemble.views._EXACT", 2048 if exact else 8)
+    monkeypatch.setattr("labelwise.ensemble.compression._EXACT", 2048 if exact else 8)
     X, new = features(d=20), features(7, d=20, key=1)
     fitted = Views.fit(make(X))
     want, pool = slow_scaled(X, new), slow_scaled(X, X)

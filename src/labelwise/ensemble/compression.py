@@ -22,6 +22,7 @@ MOST_COLUMNS = 512
 _EXACT = 2048  # a covariance of more columns takes an iterative decomposition
 _OVERSAMPLES = 32
 _POWER_ITERATIONS = 2
+_TINY = float(np.finfo(np.float32).tiny)
 _ROUNDING = 1e-6  # share of the largest variance below which float32 rows say nothing
 
 
@@ -134,28 +135,27 @@ def principal(
 
 
 def _subspace(rows: ScaledRows, rank: int, seed: int) -> tuple[Array, Array]:
-    """Return leading eigenvalues and eigenvectors of the moments C by subspace iteration.
+    """Return leading eigenvalues and eigenvectors of the moments ``Z^T Z`` by subspace iteration.
 
-    From Gaussian vectors, C is applied twice, to an orthonormal Q. A third time gives Nystroem's approximation
-    ``C Q (Q^T C Q)^-1 (C Q)^T``, whose eigenvectors are as near as those of one iteration more.
+    From Gaussian vectors, the moments are applied twice to find an orthonormal Q; where there are fewer rows than
+    columns, the Gram matrix ``Z Z^T``. The eigenvectors are those of ``R R^T``: of Nystroem's approximation of the
+    moments by Q, or with ``R = Z^T Q``. So they are as near as those of an iteration, or of half of one, more.
     """
-    width = min(rank + _OVERSAMPLES, rows.n, rows.n_features)
-    start = generator(seed, "principal directions").standard_normal(
-        (rows.n_features, width), dtype=np.float32
-    )
-    basis = _orthonormal(start)
+    gram = rows.n < rows.n_features
+    apply = rows.gram_times if gram else rows.moments_times
+    shape = min(rows.n, rows.n_features), min(rank + _OVERSAMPLES, rows.n, rows.n_features)
+    basis = generator(seed, "principal directions").standard_normal(shape, dtype=np.float32)
     for _ in range(_POWER_ITERATIONS):
-        basis = _orthonormal(rows.moments_times(basis))
-    image = rows.moments_times(basis)
-    values, within = _leading(basis.T @ image, width)
-    root = image @ (within / np.sqrt(np.maximum(values, np.finfo(np.float32).tiny))).astype(np.float32)
-    basis, small = qr(root, mode="economic", check_finite=False)
-    values, within = _leading(small @ small.T, rank)
-    return values, basis @ within.astype(np.float32)
+        basis = qr(apply(basis), mode="economic", check_finite=False)[0]
+    root = rows.transposed_times(basis) if gram else _nystroem(basis, apply(basis))
+    values, within = _leading(root.T @ root, rank)
+    return values, root @ (within / np.sqrt(np.maximum(values, _TINY))).astype(np.float32)
 
 
-def _orthonormal(columns: Matrix) -> Matrix:
-    return np.asarray(qr(columns, mode="economic", check_finite=False)[0])
+def _nystroem(basis: Matrix, image: Matrix) -> Matrix:
+    """Return R of ``R R^T = C Q (Q^T C Q)^+ (C Q)^T``, with ``image`` = C Q."""
+    values, within = _leading(basis.T @ image, basis.shape[1])
+    return np.asarray(image @ (within / np.sqrt(np.maximum(values, _TINY))).astype(np.float32))
 
 
 def _leading(symmetric: Array, rank: int) -> tuple[Array, Array]:

@@ -181,6 +181,22 @@ class ScaledRows:
             out[rows] = self._product(blocks, V)
         return out
 
+    def dense(self) -> Matrix:
+        """Return Z itself, (n, D) float32."""
+        out = np.empty((self.n, self.n_features), dtype=np.float32)
+        for rows, blocks in self._blocks(self.n_features):
+            for block, own in zip(blocks, self.columns, strict=True):
+                out[rows, own] = block.dense()
+        return out
+
+    def transposed_times(self, W: Matrix) -> Matrix:
+        """Return ``Z^T W`` (D, r) float32; W is (n, r)."""
+        return self._transposed_times(W).astype(np.float32, copy=False)
+
+    def gram_times(self, W: Matrix) -> Matrix:
+        """Return ``Z Z^T W`` (n, r) float32; W is (n, r)."""
+        return self.times(self.transposed_times(W))
+
     def moments_times(self, V: Matrix) -> Matrix:
         """Return ``Z^T Z V`` (D, r) float32; V is (D, r)."""
         return self._transposed_times(V, squared=True).astype(np.float32, copy=False)
@@ -196,7 +212,8 @@ class ScaledRows:
     def _transposed_times(self, factor: Matrix, *, squared: bool = False) -> Array:
         """Return ``Z^T factor``, or ``Z^T Z factor`` where ``squared``."""
         r = factor.shape[1]
-        total = np.zeros((self.n_features, r), dtype=np.float32 if squared else np.float64)
+        # a single column is a mean, whose digits count
+        total = np.zeros((self.n_features, r), dtype=np.float64 if r == 1 else np.float32)
         low_rank = [np.zeros((s.U.shape[1] if isinstance(s, SparseSource) else 0, r)) for s in self.sources]
         for rows, blocks in self._blocks(r):
             W = self._product(blocks, factor) if squared else factor[rows]

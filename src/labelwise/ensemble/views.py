@@ -8,18 +8,19 @@ is kept in half precision, so that a saved pool is the pool that was fitted.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
-from scipy.linalg import eigh, qr
+from scipy.linalg import eigh
 
 from labelwise._files import entries_under
-from labelwise._random import generator
 from labelwise.annotations import row_blocks
+from labelwise.ensemble.compression import MOST_COLUMNS, principal
+from labelwise.ensemble.rows import ScaledRows
 from labelwise.errors import UserError
 from labelwise.models import FeatureBlocks, InputScaling
 
@@ -32,10 +33,7 @@ SCALED = ("c", "d", "l")
 VIEWS = (*SCALED, "p", "w")
 """The views: c, d, l, then 128 principal components of c, and 256 of them whitened by half."""
 
-MOST_COLUMNS = 512
 _PRINCIPAL, _WHITENED, _POWER = 128, 256, -0.25
-_EXACT = 2048  # a covariance of more columns takes an iterative decomposition
-_OVERSAMPLES, _ITERATIONS = 32, 3
 _ROUNDING = 1e-6  # share of the largest variance below which float32 rows say nothing
 _BLOCK = 1 << 22
 _STEPS = {"c": ("standardise_l2",), "d": ("l2", "centre_l2"), "l": ("l2",)}
@@ -69,47 +67,11 @@ class Scaled:
         """Number of columns of each block."""
         return [steps[0].n_features for steps in self.steps]
 
-    def blocks(self, X: FeatureMatrix) -> Iterator[tuple[slice, Matrix]]:
-        """Yield slices of rows with their scaled rows (b, D), dense float32."""
+    def rows(self, X: FeatureMatrix) -> ScaledRows:
+        """Return the scaled rows of ``X`` (n, D); sparse ones stay sparse."""
         parts = self._checked(X)
-        for rows in row_blocks(int(X.shape[0]), sum(self.widths), _BLOCK):
-            scaled = [
-                np.float32(share) * steps[-1].transform(_apply(part[rows], steps[:-1]))
-                for part, steps, share in zip(parts, self.steps, self.shares, strict=True)
-            ]
-            yield rows, scaled[0] if len(scaled) == 1 else np.hstack(scaled)
-
-    def product(self, X: FeatureMatrix, basis: npt.NDArray[Any]) -> Matrix:
-        """Return scaled rows times ``basis`` (D, r), float32; sparse rows stay sparse."""
-        parts = self._checked(X)
-        out = np.zeros((int(X.shape[0]), basis.shape[1]), np.float32)
-        start = 0
-        for part, steps, share, width in zip(parts, self.steps, self.shares, self.widths, strict=True):
-            own = basis[start : start + width] * np.float32(share)
-            start += width
-            for rows in row_blocks(len(out), width, _BLOCK):
-                if _is_sparse(part):
-                    A, u, m = steps[-1].sparse_parts(_apply(part[rows], steps[:-1]))
-                    out[rows] += A.astype(np.float32) @ own - np.multiply.outer(u, m @ own)
-                else:
-                    out[rows] += steps[-1].transform(_apply(part[rows], steps[:-1])) @ own
-        return out
-
-    def sum(self, X: FeatureMatrix, weights: Matrix) -> npt.NDArray[np.float64]:
-        """Return ``Z^T weights`` (D, r) of scaled rows Z; sparse rows stay sparse."""
-        totals = []
-        for part, steps, share, width in zip(
-            self._checked(X), self.steps, self.shares, self.widths, strict=True
-        ):
-            total = np.zeros((width, weights.shape[1]))
-            for rows in row_blocks(len(weights), width, _BLOCK):
-                if _is_sparse(part):
-                    A, u, m = steps[-1].sparse_parts(_apply(part[rows], steps[:-1]))
-                    total += A.astype(np.float32).T @ weights[rows] - np.multiply.outer(m, u @ weights[rows])
-                else:
-                    total += steps[-1].transform(_apply(part[rows], steps[:-1])).T @ weights[rows]
-            totals.append(share * total)
-        return np.vstack(totals)
+        chains = [_Chain(steps) for steps in self.steps]
+        return ScaledRows.side_by_side(list(zip(parts, chains, self.shares, strict=True)))
 
     def _checked(self, X: FeatureMatrix) -> list[Any]:
         parts = _parts(X)
@@ -122,12 +84,26 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class _Chain:
+    """Scalings one after the other; those before the last one do not centre."""
+
+    steps: tuple[InputScaling, ...]
+
+    def transform(self, X: FeatureMatrix) -> Matrix:
+        return np.asarray(_apply(X, self.steps))
+
+    def sparse_parts(self, X: FeatureMatrix) -> tuple[Any, Any, Any]:
+        return self.steps[-1].sparse_parts(_apply(X, self.steps[:-1]))
+
+
+@dataclass(frozen=True)
 class Views:
     """Fitted views of a pool's rows.
 
     Attributes:
         scaled: The steps of c, d and l.
-        turns: (D, r) float32 for those wider than ``MOST_COLUMNS``: their leading principal directions.
+        turns: (D, r) float32 for those wider than ``MOST_COLUMNS``: their leading principal directions, in half
+            precision.
         centre: (columns of c,) float32, the mean of c in the pool.
         directions: (columns of c, 256 at most) float32, principal directions of c, those of p first.
         whitening: (256 at most,) float32, factors of w.
@@ -161,7 +137,7 @@ class Views:
             kind: Scaled.fit(X, _STEPS[kind], shares) for kind in SCALED if kind == "c" or kind in names
         }
         turns = {
-            kind: _directions(one, X, seed, centred=kind != "l")
+            kind: _half(principal(one.rows(X), MOST_COLUMNS, centred=kind != "l", seed=seed)[0])
             for kind, one in scaled.items()
             if sum(one.widths) > MOST_COLUMNS
         }
@@ -195,7 +171,7 @@ class Views:
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return all that they are, as arrays by name."""
         arrays = {"centre": self.centre, "directions": self.directions, "whitening": self.whitening}
-        arrays |= {f"turn.{name}": turn for name, turn in self.turns.items()}
+        arrays |= {f"turn.{name}": turn.astype(np.float16) for name, turn in self.turns.items()}
         config: dict[str, Any] = {}
         for name, scaled in self.scaled.items():
             config[name] = {"shares": scaled.shares, "steps": []}
@@ -230,7 +206,7 @@ class Views:
                 )
                 for name, entry in config.items()
             }
-            turns = entries_under(arrays, "turn.")
+            turns = {name: turn.astype(np.float32) for name, turn in entries_under(arrays, "turn.").items()}
             views = cls(scaled, turns, arrays["centre"], arrays["directions"], arrays["whitening"])
             views._check()
         except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
@@ -294,47 +270,8 @@ def _apply(part: Any, steps: Sequence[InputScaling]) -> Any:
 
 
 def _turned(scaled: Scaled, X: FeatureMatrix, turn: Matrix | None) -> Matrix:
-    if turn is not None:
-        return scaled.product(X, turn)
-    out = np.empty((int(X.shape[0]), sum(scaled.widths)), np.float32)
-    for rows, block in scaled.blocks(X):
-        out[rows] = block
-    return out
-
-
-def _directions(scaled: Scaled, X: FeatureMatrix, seed: int, *, centred: bool) -> Matrix:
-    """Return the ``MOST_COLUMNS`` leading principal directions of scaled rows (D, r), float32."""
-    n, d = int(X.shape[0]), sum(scaled.widths)
-    total = scaled.sum(X, np.ones((n, 1), np.float32)).ravel()
-    mean = total / n if centred else np.zeros(d)
-    if d > _EXACT:
-        return _subspace(scaled, X, mean, seed)
-    moments = np.zeros((d, d))
-    for _, block in scaled.blocks(X):
-        moments += block.T @ block
-    return _leading(moments - n * np.multiply.outer(mean, mean), MOST_COLUMNS)[1].astype(np.float32)
-
-
-def _subspace(scaled: Scaled, X: FeatureMatrix, mean: npt.NDArray[np.float64], seed: int) -> Matrix:
-    """Return leading directions by subspace iteration from a random start."""
-    n, d = int(X.shape[0]), len(mean)
-    r = min(MOST_COLUMNS, n, d)
-    basis = generator(seed, "view directions").normal(size=(d, min(r + _OVERSAMPLES, n, d)))
-    for _ in range(_ITERATIONS):
-        basis = _moments_times(scaled, X, mean, _orthonormal(basis))
-    basis = _orthonormal(basis)
-    within = _leading(basis.T @ _moments_times(scaled, X, mean, basis), r)[1]
-    return np.asarray(basis @ within, np.float32)
-
-
-def _moments_times(scaled: Scaled, X: FeatureMatrix, mean: Any, basis: Any) -> npt.NDArray[np.float64]:
-    small = basis.astype(np.float32)
-    rows = scaled.product(X, small) - (mean @ basis).astype(np.float32)
-    return np.asarray(scaled.sum(X, rows) - np.multiply.outer(mean, rows.sum(axis=0, dtype=np.float64)))
-
-
-def _orthonormal(basis: Any) -> npt.NDArray[np.float64]:
-    return np.asarray(qr(basis, mode="economic", check_finite=False)[0])
+    rows = scaled.rows(X)
+    return rows.dense() if turn is None else rows.times(turn)
 
 
 def _leading(symmetric: Any, most: int) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
