@@ -17,7 +17,7 @@ import numpy.typing as npt
 from labelwise._random import generator
 from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
-from labelwise.ensemble.views import VIEWS, FeatureMatrix, Views
+from labelwise.ensemble.views import SCALED, VIEWS, FeatureMatrix, Views
 from labelwise.errors import UserError, near
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
@@ -118,8 +118,13 @@ class Pool:
         return len(self.views["c"])
 
     def twins(self) -> npt.NDArray[np.int64]:
-        """Return a number for each row (n,), the same for rows that are equal in half precision."""
-        rows = np.ascontiguousarray(self.views["c"].astype(np.float16) + np.float16(0))
+        """Return a number for each row (n,), the same for rows that are equal in half precision.
+
+        Equal in c, d and l alike: in c alone, one outlier makes all other rows equal.
+        """
+        views = [view.astype(np.float16) for name, view in self.views.items() if name in SCALED]
+        # adding 0 turns -0 to 0, which compares equal but has other bytes
+        rows = np.ascontiguousarray(np.hstack(views) + np.float16(0))
         as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))
         return np.unique(as_bytes.ravel(), return_inverse=True)[1].ravel().astype(np.int64)
 
