@@ -164,7 +164,7 @@ class Explanation:
             error = "" if part.error is None else f" (standard error {part.error:.3f})"
             lines.append(f"adds      {part.name} {_signed(part.gain)}{error}")
         if self.bytes:
-            parts = ", ".join(f"{name} {_size(size)}" for name, size in self.bytes.items() if size)
+            parts = ", ".join(f"{name} {size_in_words(size)}" for name, size in self.bytes.items() if size)
             lines.append(f"size      {parts}")
         return "\n".join([*lines, *(f"note      {note}" for note in self.notes)])
 
@@ -182,6 +182,11 @@ def member_words(name: str) -> str:
     return _KINDS.get(match["kind"] or "", "") + kernel + view
 
 
+def size_in_words(n_bytes: int) -> str:
+    """Return a number of bytes as megabytes, or as kilobytes where they are few."""
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"
+
+
 def _kernel(name: str) -> str:
     if name == "ntk":
         return "network kernel"
@@ -194,10 +199,6 @@ def _signed(value: float) -> str:
 
 def _minus(number: str) -> str:
     return number.replace("-", "−")
-
-
-def _size(n_bytes: int) -> str:
-    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"
 
 
 def _member(record: Mapping[str, Any]) -> Member:

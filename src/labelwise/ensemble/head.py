@@ -18,8 +18,15 @@ _NO_LABELS, _NO_SCORES = np.zeros(0, np.int64), np.zeros(0, np.float32)
 class RowScorer(Protocol):
     """A model of rows of features that plain arrays describe."""
 
-    n_features: int
-    n_labels: int
+    @property
+    def n_features(self) -> int:
+        """Number D of columns."""
+        ...
+
+    @property
+    def n_labels(self) -> int:
+        """Number K of labels."""
+        ...
 
     def scores(self, rows: Any, /) -> NDArray[np.float32]:
         """Return raw scores (b, K) float32 of rows (b, D), dense, CSR or blocks."""

@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 _CLASSES: dict[str, str | type[Method]] = {
+    "auto": "Auto",
     "ridge": "Ridge",
     "bce": "BinaryCrossEntropy",
     "ignore_unknown": "IgnoreUnknown",
