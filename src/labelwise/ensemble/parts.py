@@ -63,15 +63,19 @@ def _sums(groups: npt.NDArray[np.int64], values: Matrix) -> Matrix:
     return out
 
 
-def refitted_stack(parts: Sequence[FittedPart], rest: Pool, new: NewRows, known: KnownEntries) -> Matrix:
+def refitted_stack(
+    parts: Sequence[FittedPart], rest: Pool, new: NewRows, known: KnownEntries, *, tuned: bool = False
+) -> Matrix:
     """Return the stack's scores (b, K) of ``new`` rows, refitted to the pool that is left.
 
-    The members keep their lambdas; features, fits and weights are made anew.
+    Features, fits and weights are made anew; the members keep their lambdas, unless they are ``tuned`` again.
     """
     left_out, scores = [], []
     for part in parts:
         features = rest.feature_map(part.spec, known.rows)
-        member = RidgeMember.fit(features.of(rest, known.rows), known, lambda_index=part.member.lambda_index)
+        member = RidgeMember.fit(
+            features.of(rest, known.rows), known, lambda_index=None if tuned else part.member.lambda_index
+        )
         left_out.append(member.loo)
         scores.append(member.scores(features.of(new)))
     return stack(left_out, known).of(scores)

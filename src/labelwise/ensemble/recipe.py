@@ -8,7 +8,7 @@ of which a new row takes its neighbours'.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -18,6 +18,7 @@ from labelwise._random import generator
 from labelwise.ensemble.gate import CAUTION, CAUTION_OF_POSITIVES, Opening, open_gate
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import RidgeMember
+from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.parts import fit_members, fit_trees, refitted_stack
 from labelwise.ensemble.pool import Pool
 from labelwise.ensemble.scorer import LINEAR_VIEWS, Scorer, Smoothed
@@ -64,6 +65,9 @@ class Ensemble:
         labels: npt.NDArray[Any],
         solution: RidgeSolution,
         seed: int = 0,
+        *,
+        names: LabelVectors | None = None,
+        budget: int = BUDGET,
     ) -> Self:
         """Fit to a pool ``X`` (n, D) with annotations ``labels`` (n, K) in {1, 0, -1}.
 
@@ -72,8 +76,10 @@ class Ensemble:
             labels: At least one entry is 1.
             solution: The tuned ridge on these rows and labels, the simpler score that the ensemble has to beat.
             seed: Key of all its choices.
+            names: Vectors of the labels' names by the encoder that read the items.
+            budget: Bytes that its arrays may take; above it trees and then rows of the pool are left out.
         """
-        return cls(*_Fit(X, labels, solution, seed).result())
+        return cls(*_Fit(X, labels, solution, seed, names, budget).result())
 
     @property
     def n_features(self) -> int:
@@ -84,6 +90,12 @@ class Ensemble:
     def n_labels(self) -> int:
         """Number K of labels."""
         return self.scorer.n_labels
+
+    @property
+    def named(self) -> npt.NDArray[np.bool_]:
+        """Labels (K,) without a known positive that are scored by their names."""
+        names = self.scorer.names
+        return np.zeros(self.n_labels, bool) if names is None else names.named
 
     def scores(self, X: Any) -> Matrix:
         """Return scores (n, K) float32 of new rows ``X`` (n, D): logits, as those of ridge."""
@@ -113,9 +125,13 @@ class _Fit:
         labels: npt.NDArray[Any],
         solution: RidgeSolution,
         seed: int,
+        names: LabelVectors | None,
+        budget: int,
     ) -> None:
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
+        self.vectors, self.budget = names, budget
         self.notes: list[str] = []
+        self.names_opening: Opening | None = None
         self.known = KnownEntries.of(self.labels)
 
     def result(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
@@ -169,6 +185,20 @@ class _Fit:
     def _caution(self) -> float:
         return CAUTION if (self.labels == 0).any() else CAUTION_OF_POSITIVES
 
+    def _with_names(self, scorer: Scorer, raw: Matrix) -> tuple[Scorer, Matrix]:
+        """Return the scorer and left-out scores (m, K) with the evidence of names, as far as a gate opens."""
+        if self.vectors is None:
+            return scorer, raw
+        names = NameScores.fit(self.X, self.known, raw, self.vectors)
+        by_name = names.scores(self.X[self.known.rows])
+        named = [(one + names.weight * by_name).astype(np.float32) for one in self.out_of_pool]
+        self.names_opening = open_gate(self.out_of_pool, named, self.known, self._caution)
+        share = np.where(self.known.both, self.names_opening.share, 0.0)
+        names = replace(
+            names, weight=np.where(names.named, names.weight, share * names.weight).astype(np.float32)
+        )
+        return replace(scorer, names=names), names.added(raw, by_name)
+
     @property
     def _bags(self) -> list[Matrix]:
         """Out-of-bag scores (m, K) of each forest."""
@@ -190,7 +220,7 @@ class _Fit:
                 continue
             rest, new = self.pool.without(gone)
             kept = known.without(gone)
-            rich[out] = refitted_stack(self.parts, rest, new, kept)
+            rich[out] = refitted_stack(self.parts, rest, new, kept, tuned=m <= _MOST_TUNED)
             simple[out] = self._refitted_ridge(np.flatnonzero(~out), np.flatnonzero(out))
         return simple, rich
 
@@ -231,11 +261,24 @@ class _Fit:
             unit.weight * (share * deviation), unit.offset * (share * deviation) + share * mean
         )
         raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
-        scorer = self._scorer(mixed, 1 - share)
+        scorer, raw = self._with_names(self._scorer(mixed, 1 - share), raw)
         everywhere = scorer.scores_of_pool(self.X, self.pool)
         everywhere[self.known.rows] = logits(raw)
         explanation = self._explanation(*self._account(unit, share))
-        return scorer, everywhere, explanation
+        return self._within_budget(scorer), everywhere, explanation
+
+    def _within_budget(self, scorer: Scorer) -> Scorer:
+        """Return the scorer, thinned where its arrays would take more than the budget."""
+        thinned, words = scorer.within(self.budget, self.seed)
+        if words:
+            rows = self.known.rows[:: max(1, len(self.known) // _MEASURED_ROWS)]
+            before, after = (one.scores(self.X[rows]) for one in (scorer, thinned))
+            loss = _gain(before, after, self.known.take(np.searchsorted(self.known.rows, rows)))["gain"]
+            self.notes.append(
+                f"over the budget of {self.budget / 1e6:.0f} MB: {words}, which moves mean average precision on"
+                f" {len(rows)} of its own rows by {-float(loss or 0):+.4f}"
+            )
+        return thinned
 
     def _scorer(self, mixed: Combination, ridge_share: Double) -> Scorer:
         if not (ridge_share < 1).any():
@@ -284,6 +327,8 @@ class _Fit:
 
     def _gates(self, share: Double) -> list[dict[str, Any]]:
         gates = [self._gate("ensemble", self.opening, share)]
+        if self.names_opening is not None:
+            gates.append(self._gate("names", self.names_opening, self.names_opening.share))
         return gates
 
     def _gate(self, name: str, opening: Opening, share: Double) -> dict[str, Any]:

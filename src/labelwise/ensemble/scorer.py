@@ -7,16 +7,18 @@ pool's rows are kept as scores and as the components by which neighbours are fou
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from labelwise._files import entries_under
+from labelwise._random import generator
 from labelwise.annotations import row_blocks
 from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.kernels import Kernel
+from labelwise.ensemble.names import NameScores
 from labelwise.ensemble.parts import FittedPart
 from labelwise.ensemble.pool import MemberSpec, Pool
 from labelwise.ensemble.trees import Trees
@@ -32,6 +34,7 @@ GRAPHS = ("p", "w")
 LINEAR_VIEWS = ("c", "d", "p", "w")
 _SMOOTHED = ("p1", "w1")
 _ROWS = 4096
+_FEWEST_ROWS = 1000  # of a pool that is thinned
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,6 +136,17 @@ class Smoothed:
                 total[block] += kernel.of(rows[block])
         return total
 
+    def thinned(self, nbytes: int, seed: int) -> tuple[Self, int, int]:
+        """Return it with fewer rows of the pool, by a key, and the numbers of rows before and after."""
+        rows = len(next(iter(self.components.values())))
+        width = sum(2 * part.shape[1] for part in self.components.values())
+        width += sum(4 * part.shape[1] for part in self.given.values())
+        kept = max(rows - -(-nbytes // width), min(rows, _FEWEST_ROWS))
+        index = np.sort(generator(seed, "thinned pool").permutation(rows)[:kept])
+        components = {name: part[index] for name, part in self.components.items()}
+        given = {name: part[index] for name, part in self.given.items()}
+        return replace(self, components=components, given=given), rows, kept
+
     def __len__(self) -> int:
         """Number K of labels."""
         return int(next(iter(self.linear.values())).shape[1])
@@ -206,6 +220,7 @@ class Scorer:
         bias: (K,) float32.
         smoothed: The members' part, None where the ridge stands alone.
         forests: Trees with the weight (K,) of their scores, by what they read: ``x`` (the features), ``p`` or ``p1``.
+        names: Evidence of the labels' names, times its share; None without any.
     """
 
     scaling: Scaling
@@ -213,6 +228,7 @@ class Scorer:
     bias: Matrix
     smoothed: Smoothed | None = None
     forests: Mapping[str, tuple[Trees, Matrix]] = field(default_factory=dict)
+    names: NameScores | None = None
 
     @classmethod
     def of_ridge(cls, solution: RidgeSolution) -> Self:
@@ -231,7 +247,14 @@ class Scorer:
 
     def scores(self, X: Any) -> Matrix:
         """Return scores (n, K) float32 of new rows: logits, as those of ridge."""
-        return self._in_blocks(X, self._members_of_new)
+        out = np.empty((int(X.shape[0]), self.n_labels), np.float32)
+        for start in range(0, len(out), _ROWS):
+            rows = X[start : start + _ROWS]
+            raw = self._ridge(rows)
+            if self.smoothed is not None:
+                raw += self._members_of_new(self.smoothed, rows)
+            out[start : start + _ROWS] = self._logits(raw, rows)
+        return out
 
     def scores_of_pool(self, X: Any, pool: Pool) -> Matrix:
         """Return scores (n, K) float32 of the pool's own rows ``X``."""
@@ -240,17 +263,13 @@ class Scorer:
             raw += self.smoothed.of_pool(pool)
             for name, (trees, weight) in self.forests.items():
                 raw += weight * trees.scores(X if name == "x" else pool.representation(name))
-        return logits(raw).astype(np.float32)
+        return self._logits(raw, X)
 
-    def _in_blocks(self, X: Any, members: Any) -> Matrix:
-        out = np.empty((int(X.shape[0]), self.n_labels), np.float32)
-        for start in range(0, len(out), _ROWS):
-            rows = X[start : start + _ROWS]
-            raw = self._ridge(rows)
-            if self.smoothed is not None:
-                raw += members(self.smoothed, rows)
-            out[start : start + _ROWS] = logits(raw)
-        return out
+    def _logits(self, raw: Matrix, X: Any) -> Matrix:
+        """Return raw scores with the evidence of names, as logits."""
+        if self.names is not None:
+            raw = self.names.added(raw, self.names.scores(X))
+        return logits(raw).astype(np.float32)
 
     def _ridge(self, X: Any) -> Matrix:
         if not self.weight.any():
@@ -276,6 +295,8 @@ class Scorer:
         for name, (trees, weight) in self.forests.items():
             arrays |= {f"trees.{name}.{key}": value for key, value in trees.state().items()}
             arrays[f"trees.{name}.weight"] = weight
+        if self.names is not None:
+            arrays |= {f"names.{name}": value for name, value in self.names.state().items()}
         return arrays | {"config": as_bytes(config)}
 
     @classmethod
@@ -311,7 +332,42 @@ class Scorer:
             if factor.shape != bias.shape:
                 raise UserError("the stored trees weigh another number of labels; their files do not match")
             forests[str(name)] = (Trees.from_state(own, width, len(bias)), factor)
-        return cls(scaling, weight, bias, smoothed, forests)
+        own = entries_under(arrays, "names.")
+        names = NameScores.from_state(own) if own else None
+        if names is not None and (names.n_features, len(names.weight)) != (scaling.n_features, len(bias)):
+            raise UserError("the stored names are of other labels or features; their files do not match")
+        return cls(scaling, weight, bias, smoothed, forests, names)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of its arrays."""
+        return sum(value.nbytes for value in self.state().values())
+
+    def within(self, budget: int, seed: int = 0) -> tuple[Self, str]:
+        """Return a scorer whose arrays take at most ``budget`` bytes if they can, and in words what it leaves out.
+
+        Trees go first, then rows of the pool; what both do not hold stays.
+        """
+        over = self.nbytes - budget
+        if over <= 0 or self.smoothed is None:
+            return self, ""
+        words, forests = [], dict(self.forests)
+        size = sum(trees.nbytes for trees, _ in forests.values())
+        if size:
+            room = max(size - over, size // 20)
+            forests = {
+                name: (trees.thinned(int(room * trees.nbytes / size)), weight)
+                for name, (trees, weight) in forests.items()
+            }
+            before, after = (sum(t.n_trees for t, _ in f.values()) for f in (self.forests, forests))
+            words.append(f"{after} of {before} trees are kept")
+        thinned = replace(self, forests=forests)
+        over = thinned.nbytes - budget
+        if over > 0:
+            smoothed, rows, kept = self.smoothed.thinned(over, seed)
+            thinned = replace(thinned, smoothed=smoothed)
+            words.append(f"neighbours are looked up among {kept} of {rows} rows")
+        return thinned, " and ".join(words)
 
 
 _BLOCK = 1 << 23
