@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from labelwise.ensemble import GRID, KnownEntries, RidgeMember, members
 from labelwise.ensemble.hats import Factor, Spectrum, centred
-from labelwise.ensemble.masks import fill_in, own_leverage
+from labelwise.ensemble.masks import OwnLeverage, fill_in
 from tests.ensemble.test_members import slow_leave_one_out, slow_ridge
 
 
@@ -84,14 +84,30 @@ def test_estimated_leverage_chooses_as_exact_leave_one_out_does(share, rows, mon
             assert found.r2 == pytest.approx(want.r2, abs=0.005)
 
 
+def test_estimated_leverage_sees_rows_that_stand_alone(monkeypatch):
+    rng = np.random.default_rng(0)
+    X = np.hstack([rng.normal(size=(300, 8)), np.eye(300, 60) * 3]).astype(np.float32)
+    labels = (X[:, :1] + rng.normal(size=(300, 6)) > 1).astype(np.int8)
+    labels[rng.random(labels.shape) < 0.5] = -1
+    known = KnownEntries.of(labels)
+    exact = [RidgeMember.fit(X[known.rows], known, lambda_index=place) for place in range(len(GRID))]
+    monkeypatch.setattr(members, "_OWN_WORK", 0)
+    for place, want in enumerate(exact):
+        found = RidgeMember.fit(X[known.rows], known, lambda_index=place)
+        assert found.r2 == pytest.approx(want.r2, abs=0.01)
+
+
 def test_the_estimate_is_exact_where_all_entries_are_known_and_never_beyond_1():
     X, _ = problem(30, 50, 2, 1)
     Z, _ = centred(X)
-    spectrum, lambda_ = Spectrum.of(Z), 0.1
-    exact = spectrum.at(lambda_).leverage() + 1 / 30
-    found = own_leverage(spectrum, lambda_, np.array([30.0, 3.0, 1.0, 0.0]))
-    np.testing.assert_allclose(found[:, 0], exact)
-    assert ((found > 0) & (found <= 1)).all()
+    spectrum = Spectrum.of(Z)
+    for lambda_ in (0.1, 10.0, 1000.0):
+        found = OwnLeverage(spectrum.rows(), np.array([30.0, 3.0, 1.0, 0.0])).at(lambda_)
+        assert ((found > 0) & (found <= 1)).all()
+        alone = OwnLeverage(spectrum.rows(), np.array([30.0])).at(lambda_)
+        exact = spectrum.at(lambda_).leverage() + 1 / 30
+        np.testing.assert_allclose(alone[:, 0], exact, atol=1e-6)
+        np.testing.assert_allclose(found[:, 0], exact, atol=1e-6)
 
 
 def test_a_label_without_a_known_entry_scores_0_and_counts_nowhere():

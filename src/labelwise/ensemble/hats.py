@@ -88,6 +88,10 @@ class Spectrum:
         basis = vectors.astype(Z.dtype) if dual else Z @ (vectors / np.sqrt(values)).astype(Z.dtype)
         return cls(Z, basis, values)
 
+    def rows(self) -> Floats:
+        """Return the centred rows in principal coordinates (m, s)."""
+        return np.asarray(self.basis * np.sqrt(self.values).astype(self.basis.dtype))
+
     def at(self, lambda_: float) -> SpectralHat:
         """Return the hat matrix at one lambda."""
         return SpectralHat(self, lambda_)

@@ -8,23 +8,26 @@ normal equations of the label's own rows. What is left to estimate is a row's le
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import cholesky, solve_triangular
 
 from labelwise.annotations import row_blocks
-from labelwise.ensemble.hats import Hat, Spectrum
+from labelwise.ensemble.hats import Hat, products
 
 Floats: TypeAlias = npt.NDArray[Any]
 Double: TypeAlias = npt.NDArray[np.float64]
 
 _MOST_STEPS = 500
-_CONSISTENT = 30  # steps to the common factor, which converge like a geometric series
+_MOST_ROUNDS, _CONSISTENT = 6, 0.02
+_BLOCK = 1 << 22
 
 
 def fill_in(
-    hat: Hat, R: Floats, mask: npt.NDArray[np.bool_], start: Floats | None = None, tolerance: float = 1e-4
+    hat: Hat, R: Floats, mask: npt.NDArray[np.bool_], start: Floats | None = None, tolerance: float = 3e-5
 ) -> Floats:
     """Return R with its unknown entries at the values of each label's own ridge.
 
@@ -68,43 +71,78 @@ def fill_in(
     return np.asarray(known)
 
 
-def own_leverage(spectrum: Spectrum, lambda_: float, counts: Double) -> Floats:
-    """Estimate each row's leverage in the ridge on a label's own rows (m, K), its intercept included.
+class SampledRidge:
+    """Ridge on a random sample of the rows, on average over samples.
 
-    A label's rows are taken for a fair sample, a share s of all m. Their moments vary from sample to sample, most
-    where they are few beside the features, and the mean of the inverse is not the inverse of the mean: to second order
-    it is ``(c S + lambda)^-1``, in which a row counts as ``c = s / (1 + (1 - s) a)``, a its leverage odds. With
-    ``d = z^T (c S + lambda)^-1 z``, intercept included, a solves ``(1 - s) a^2 + (1 - d) a = d``; the leverage is
-    ``a / (1 + a)``. c is common to all rows and comes from the mean of d. For a label whose entries are all known this
-    is exact.
+    Moments vary from sample to sample, most where rows are few beside the features or stand alone in theirs, and the
+    mean of the inverse is not the inverse of the mean. To second order it is ``D = (sum_i c_i z_i z_i^T + lambda)^-1``
+    with ``c_i = s / (1 + (1 - s) a_i)``, s the share of the sample and ``a_i`` the odds of row i's leverage among the
+    others, ``d / (1 - c_i d)`` of ``d = z_i^T D z_i``. For s = 1 it is the ridge on all rows.
+
+    Attributes:
+        odds: (m,) leverage odds, intercept included, of a row that is in the sample.
     """
-    m, values = len(spectrum.basis), spectrum.values[:, None]
-    share, label = np.unique(np.maximum(counts, 0.5) / m, return_inverse=True)
-    c = sample_factor(spectrum.values, lambda_, share, m)
-    shrink = (values / (c * values + lambda_)).astype(spectrum.basis.dtype)
-    leverage = np.empty((m, len(label)), spectrum.basis.dtype)
-    for rows in row_blocks(m, len(values)):
-        odds = _odds(np.square(spectrum.basis[rows]) @ shrink + 1 / (m * c), share)
-        leverage[rows] = (odds / (1 + odds))[:, label.ravel()]
-    return leverage
+
+    def __init__(self, Z: Floats, share: float) -> None:
+        """Set up a ridge on a ``share`` of the centred rows Z (m, r)."""
+        self.rows = np.hstack([np.ones((len(Z), 1), Z.dtype), Z])
+        self.share, self.odds = share, np.zeros(len(Z))
+        self._factors = np.full(len(Z), share)
+        self._root = np.eye(self.rows.shape[1], dtype=Z.dtype)
+
+    def fit(self, lambda_: float) -> SampledRidge:
+        """Find the odds at a lambda, from those at the last one."""
+        for _ in range(_MOST_ROUNDS):
+            weighted = self.rows * self._factors[:, None].astype(self.rows.dtype)
+            moments = products(weighted, self.rows)
+            moments[np.diag_indices_from(moments)] += lambda_
+            moments[0, 0] -= lambda_ * (1 - 1e-9)
+            self._root = cholesky(moments, lower=True, overwrite_a=True, check_finite=False).astype(
+                weighted.dtype
+            )
+            d = np.concatenate([np.square(half).sum(axis=0, dtype=np.float64) for half in self._halves()])
+            self.odds = d / np.maximum(1 - self._factors * d, 1e-9)
+            last, self._factors = self._factors, self.share / (1 + (1 - self.share) * self.odds)
+            if np.abs(self._factors / last - 1).max(initial=0) < _CONSISTENT:
+                break
+        return self
+
+    def linear_map(self) -> Floats:
+        """Return the weights (r + 1, m), that of the intercept first, to which a target of a sampled row adds."""
+        maps = [solve_triangular(self._root, half, lower=True, trans="T") for half in self._halves()]
+        return np.asarray(np.hstack(maps) * (self._factors / self.share))
+
+    def _halves(self) -> Iterator[Floats]:
+        for block in row_blocks(len(self.rows), self.rows.shape[1], _BLOCK):
+            yield solve_triangular(self._root, self.rows[block].T, lower=True, check_finite=False)
 
 
-def sample_factor(values: Double, lambda_: float, share: Double, m: int) -> Double:
-    """Return the factor c (K,) of ``own_leverage`` for samples that are a ``share`` (K,) of m rows.
+class OwnLeverage:
+    """Estimates of each row's leverage in the ridge on a label's own rows, as if these were a fair sample."""
 
-    ``values`` are the eigenvalues of the moments S of all rows.
-    """
-    c = share.copy()
-    for _ in range(_CONSISTENT):
-        shrunk = values[:, None] / (c * values[:, None] + lambda_)
-        c = share / (1 + (1 - share) * _odds(shrunk.sum(axis=0) / m + 1 / (m * c), share))
-    return np.asarray(c)
+    def __init__(self, Z: Floats, counts: Double) -> None:
+        """Set up the estimates for labels with ``counts`` (K,) known entries among the centred rows Z (m, r).
 
+        Labels whose shares are within a tenth of each other are estimated at once, others by interpolation.
+        """
+        share = np.maximum(counts, 1.0) / max(len(Z), 1)
+        low, high = float(share.min()), float(share.max())
+        levels = 1 if high < 1.1 * low else 2 + int(np.log(high / low) / np.log(2))
+        self._log_share = np.log(share)
+        self._levels = (
+            np.log(np.geomspace(low, high, levels)) if levels > 1 else np.log([float(share.mean())])
+        )
+        self._ridges = [SampledRidge(Z, float(np.exp(level))) for level in self._levels]
 
-def _odds(d: Double, share: Double) -> Double:
-    """Solve ``(1 - s) a^2 + (1 - d) a = d`` for a >= 0."""
-    d = np.where(share < 1, d, np.minimum(d, 1 - 1e-9))
-    return np.asarray(2 * d / (1 - d + np.sqrt((1 - d) ** 2 + 4 * (1 - share) * d)))
+    def at(self, lambda_: float) -> Floats:
+        """Return the leverages (m, K), intercept included, at a lambda."""
+        odds = np.stack([ridge.fit(lambda_).odds for ridge in self._ridges], axis=1)
+        leverage = odds / (1 + odds)
+        place = np.interp(self._log_share, self._levels, np.arange(len(self._levels)))
+        below = np.minimum(place.astype(int), max(len(self._levels) - 2, 0))
+        part = place - below
+        above = np.minimum(below + 1, len(self._levels) - 1)
+        return np.asarray(leverage[:, below] * (1 - part) + leverage[:, above] * part)
 
 
 def _fit(hat: Hat, R: Floats) -> Floats:

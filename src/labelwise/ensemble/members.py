@@ -18,7 +18,7 @@ from labelwise._random import generator
 from labelwise.ensemble.hats import Factor, Hat, Spectrum, centred, mean_square
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.left_out import leave_one_out_r2, left_out_scores, macro
-from labelwise.ensemble.masks import fill_in, own_leverage
+from labelwise.ensemble.masks import OwnLeverage, fill_in
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -173,6 +173,7 @@ class _FilledRows:
 
     def __init__(self, Z: npt.NDArray[Any], known: KnownEntries) -> None:
         self.known, self.spectrum = known, Spectrum.of(Z)
+        self.leverage = OwnLeverage(self.spectrum.rows(), known.counts)
         self.last: npt.NDArray[Any] | None = None
 
     def at(self, lambda_: float) -> _Fit:
@@ -183,7 +184,7 @@ class _FilledRows:
         filled = self.last = fill_in(hat, centred_targets, mask, self.last)
         shift = filled.mean(axis=0, dtype=np.float64)
         R = filled - shift.astype(filled.dtype)
-        rest = np.maximum(1 - own_leverage(self.spectrum, lambda_, counts), 1e-6)
+        rest = np.maximum(1 - self.leverage.at(lambda_), 1e-6)
         loo = (
             filled - (R - hat.fit(R)) * mask / rest + centred_targets / np.maximum(counts - 1, 1) + own_means
         )

@@ -21,7 +21,7 @@ from labelwise.annotations import row_blocks
 from labelwise.ensemble.hats import Factor, Spectrum, centred, mean_square, products
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.left_out import intercept_shift, leave_one_out_r2, macro, over_twins
-from labelwise.ensemble.masks import sample_factor
+from labelwise.ensemble.masks import SampledRidge
 from labelwise.ensemble.members import RidgeMember
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
@@ -190,25 +190,35 @@ def _influence(
     n, m, hidden = len(U), len(known), 1 - share
     unlabelled = np.ones(n, bool)
     unlabelled[known.rows] = False
-    UL, count = U[known.rows], n - m + hidden * m
-    summed = U[unlabelled].sum(axis=0) + hidden * UL.sum(axis=0)
-    out = count / (n * share * m) + (UL @ (shrink * summed[:, None])) / (share * m)
-    diagonal = np.full(m, 1 / (share * m))
-    if part is not None:
-        features = part.features()
-        Z, centre = centred(features[known.rows])
-        E = features[unlabelled] - centre.astype(np.float32)
-        lambda_ = part.member.lambda_
-        if share < 1:
-            lambda_ = lambda_ / float(sample_factor(Spectrum.of(Z).values, lambda_, np.array([share]), m)[0])
-        A = Factor.of(Z, lambda_).linear_map() / share
-        cross = products(U[unlabelled], E) + hidden * products(UL, Z)
-        out += (E.sum(axis=0, dtype=np.float64) @ A / n)[:, None]
-        for rows in row_blocks(m, len(shrink)):
-            out[rows] += (UL[rows] * (cross @ A[:, rows]).T) @ shrink
-            diagonal[rows] += np.einsum("ij,ji->i", Z[rows], A[:, rows])
-    # a row is not among the unknown ones of a label that it has
-    return np.asarray(out - hidden * own * diagonal[:, None])
+    UL = U[known.rows]
+    # B = E A, with a column of ones in E for the intercept
+    E, A = _linear_map(part, known, share, n)
+    E = np.hstack([np.ones((n, 1), U.dtype), E])
+    EL = E[known.rows]
+    summed = E[unlabelled].sum(axis=0, dtype=np.float64) + hidden * EL.sum(axis=0, dtype=np.float64)
+    cross = products(U[unlabelled], E[unlabelled]) + hidden * products(UL, EL)
+    out = np.empty((m, shrink.shape[1]))
+    for rows in row_blocks(m, len(shrink)):
+        out[rows] = (UL[rows] * (cross @ A[:, rows]).T) @ shrink + (summed @ A[:, rows] / n)[:, None]
+        # a row is not among the unknown ones of a label that it has
+        out[rows] -= hidden * own[rows] * np.einsum("ij,ji->i", EL[rows], A[:, rows])[:, None]
+    return out
+
+
+def _linear_map(
+    part: TeacherPart | None, known: KnownEntries, share: float, n: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Return centred features of all rows (n, r), and the map (r + 1, m) from labels to intercept and weights."""
+    m = len(known)
+    if part is None:
+        return np.zeros((n, 0), np.float32), np.full((1, m), 1 / (share * m))
+    features = part.features()
+    Z, centre = centred(features[known.rows])
+    E = features - centre.astype(np.float32)
+    if share < 1:
+        return E, SampledRidge(Z, share).fit(part.member.lambda_).linear_map()
+    A = Factor.of(Z, part.member.lambda_).linear_map()
+    return E, np.vstack([np.full((1, m), 1 / m), A])
 
 
 def _gap(known: KnownEntries, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
