@@ -193,6 +193,15 @@ class ItemReader:
         """Whether items are read into features, on which the head alone is trained."""
         return self.embedder is not None or bool(self.sources)
 
+    @property
+    def frame_columns(self) -> tuple[str, ...]:
+        """The columns of the frames that are read, contents first; empty where items come in none."""
+        columns = self._number_columns()
+        return () if columns is None else (columns.content, *columns.columns)
+
+    def _number_columns(self) -> NumberColumns | None:
+        return next((one for one in self.sources if isinstance(one, NumberColumns)), None)
+
     def fixed_features(self, options: FitOptions) -> bool:
         """Return whether a head is trained on features that never change.
 
@@ -255,7 +264,7 @@ class ItemReader:
                 where the backbone takes numbers.
         """
         if self.sources:
-            columns = next((one for one in self.sources if isinstance(one, NumberColumns)), None)
+            columns = self._number_columns()
             return contents_of(X, self.kind, items, framed=columns is not None, columns=columns)
         if is_source(X):
             return X

@@ -37,7 +37,7 @@ class RunConfig(BaseModel):
     whose ``random_state`` is ``seed``.
 
     Attributes:
-        backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm``.
+        backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm+words``.
         prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
         label_weights: ``"balanced"``, or such a file with the weight of each label.
         true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
@@ -92,7 +92,10 @@ class RunConfig(BaseModel):
     )
     method: str | None = _method(None, "See 'labelwise methods' [default: chosen from the labels].")
     backbone: str | None = _method(
-        None, "features, mlp, efficientnet-lite0, minilm, hf/NAME, timm/NAME [default: by the items].", "NAME"
+        None,
+        "features, mlp, efficientnet-lite0, minilm, words, hf/NAME, timm/NAME, or several, as minilm+words+columns"
+        " [default: by the items].",
+        "NAME",
     )
     backbone_weights: str | None = _method(
         None, "Weights for the backbone: .safetensors, .pt or .pth.", "FILE"
@@ -217,10 +220,19 @@ class RunConfig(BaseModel):
         folders = {name: getattr(self, name) for name in _FOLDERS if getattr(self, name) is not None}
         named = {**self.files(), **folders}
         paths = {name: str(Path(path).expanduser().absolute()) for name, path in named.items()}
-        family, _, local = (self.backbone or "").partition("/")
-        if family == "hf" and local and Path(local).is_dir():
-            paths["backbone"] = f"hf/{Path(local).absolute()}"
+        if self.backbone is not None and "hf/" in self.backbone:
+            paths["backbone"] = "+".join(map(_located, self.sources()))
         return self.model_copy(update=paths)
+
+    def sources(self) -> tuple[str, ...]:
+        """Return the names of the backbone's sources of features."""
+        from labelwise.models import split_names
+
+        return () if self.backbone is None else split_names(self.backbone)
+
+    def reads(self, source: str) -> bool:
+        """Return whether the backbone names a source of features."""
+        return self.backbone is not None and "+" in self.backbone and source in self.sources()
 
     def files(self) -> dict[str, str]:
         """Return the run's input files by the setting that names them."""
@@ -245,6 +257,12 @@ class RunConfig(BaseModel):
 
 _FILES = ("table", "prior", "label_weights", "true_labels", "validation", "backbone_weights")
 _FOLDERS = ("images", "picture_cache")
+
+
+def _located(backbone: str) -> str:
+    """Return a backbone's name with the absolute path of its folder."""
+    family, _, local = backbone.partition("/")
+    return f"hf/{Path(local).absolute()}" if family == "hf" and local and Path(local).is_dir() else backbone
 
 
 def _pair(text: str) -> tuple[str, Any]:

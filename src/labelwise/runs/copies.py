@@ -46,8 +46,10 @@ class Sketch:
     def of(cls, X: Any) -> Self | None:
         """Return the sketch of features (n, D), or None.
 
-        Few rows, few dimensions or few values lie near each other without being copies.
+        Few rows, few dimensions or few values lie near each other without being copies. Of several sources the dense
+        ones count.
         """
+        X = _dense(X)
         if not isinstance(X, np.ndarray) or X.ndim != 2 or len(X) < _LEAST_ROWS or not X.shape[1]:
             return None
         random = generator(0, "sketch", X.shape[1])
@@ -86,6 +88,7 @@ class Sketch:
 
     def among(self, X: Any, what: str = "rows that the model was trained on") -> str | None:
         """Return a sentence where ``X`` (q, D) holds near copies of these."""
+        X = _dense(X)
         if not isinstance(X, np.ndarray) or X.ndim != 2 or X.shape[1] != len(self.mean) or not len(X):
             return None
         compared = generator(0, "copies").permutation(len(X))[:_MOST_COMPARED]
@@ -136,6 +139,12 @@ class Sketch:
                 distances[np.arange(len(part)), exclude[start : start + 100]] = np.inf
             nearest[start : start + 100] = np.sqrt(distances.min(axis=1).clip(min=0))
         return nearest
+
+
+def _dense(X: Any) -> Any:
+    """Return the dense blocks of features side by side, else the features."""
+    parts = [part for part in getattr(X, "parts", ()) if isinstance(part, np.ndarray)]
+    return np.hstack(parts) if parts else X
 
 
 def _projected(X: NDArray[Any], mean: Rows, scale: Rows, directions: Rows) -> Rows:

@@ -71,6 +71,8 @@ class Description:
         holds = f"{self.n_features:,} features" if self.kind == "features" else f"a column of {self.kind}s"
         if self.kind == "features" and not self.n_features:
             holds = "labels alone, no features, pictures or texts to train on"
+        elif self.kind != "features" and self.n_features:
+            holds += f", and {self.n_features:,} features beside it"
         lines = [f"{Path(self.table).name}: {holds}"]
         lines += [f"{'columns' if not place else '':<10}{role}" for place, role in enumerate(self.roles)]
         # The summary prints its notes itself.

@@ -12,7 +12,7 @@ from labelwise.errors import UserError
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import check_output, write_json
 from labelwise.runs.inputs import parse_rule
-from labelwise.runs.tables import FinishedRun, check_some_read, extra_labels, items_of
+from labelwise.runs.tables import FinishedRun, check_some_read, extra_labels, items_of, select_items
 
 if TYPE_CHECKING:
     from labelwise.metrics import Evaluation, Rule
@@ -108,8 +108,7 @@ def evaluate(
         )
     # Pictures and texts of rows that no figure is made of need not be read.
     rows, items = np.flatnonzero(measurable.rows), items_of(data)
-    evaluated = [items[i] for i in rows] if isinstance(items, list) else items[rows]
-    read = model.read(evaluated, items=[data.items[i] for i in rows])
+    read = model.read(select_items(items, rows), items=[data.items[i] for i in rows])
     check_some_read(read.bad, len(rows), data)
     sketch = Sketch.load(finished.directory.path)
     copies = None if sketch is None else sketch.among(read.X)

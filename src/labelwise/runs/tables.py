@@ -11,6 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelwise.data import Preparation, Table, has_delimiter, list_pictures, read_table
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
@@ -152,6 +155,7 @@ def read_for_model(
         kind=columns.kind,
         on_bad_item=config.on_bad_item,
         keep=keep,
+        beside=columns.kind != "features" and bool(columns.feature_names),
         **(given or {}),
     )
 
@@ -216,9 +220,21 @@ def _ending(data: bytes) -> str:
 def items_of(table: Table) -> Any:
     """Return a table's items as the classifier takes them.
 
-    They are features (n, D), paths of pictures, or texts.
+    They are features (n, D), paths of pictures, or texts; or a frame of these with features beside them.
     """
-    return table.contents if table.features is None else table.features
+    if table.contents is None or table.features is None:
+        return table.contents if table.features is None else table.features
+    import pandas as pd
+
+    contents = pd.DataFrame({table.content_column: pd.Series(table.contents, dtype=object)})
+    return pd.concat([contents, pd.DataFrame(table.features, columns=list(table.feature_names))], axis=1)
+
+
+def select_items(items: Any, rows: NDArray[np.int64]) -> Any:
+    """Return the items of some rows, as the classifier takes them."""
+    if isinstance(items, list):
+        return [items[row] for row in rows]
+    return items.iloc[rows] if hasattr(items, "iloc") else items[rows]
 
 
 def check_some_read(bad: Sequence[BadItem], n_items: int, table: Table) -> None:

@@ -10,7 +10,7 @@ import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
-from labelwise.runs.inputs import Inputs, check_kind, default_backbone, read_inputs
+from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on_backbone, read_inputs
 from labelwise.runs.records import require
 from labelwise.runs.tables import ModelColumns, items_of
 
@@ -193,10 +193,13 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
             f"backbone_weights (--backbone-weights) {config.backbone_weights}: there is no such file; give that of the"
             " weights"
         )
+    if config.backbone is not None:
+        FitOptions(backbone=config.backbone, tune=config.tune).checked()
     inputs = read_inputs(config)
     check_kind(config.backbone, inputs.table)
     summary = describe(inputs.table.annotations)
-    backbone = config.backbone or default_backbone(inputs.table)
+    backbone = config.backbone or default_backbone(inputs.table, config.tune)
+    inputs = replace(inputs, notes=(*inputs.notes, *notes_on_backbone(config, backbone)))
     advice = recommend(summary, FitOptions(backbone=backbone, tune=config.tune).tuning)
     method = config.method or advice.method
     spec = get(method).spec
@@ -249,7 +252,7 @@ def _classifier(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: 
     from labelwise.classifier import MultiLabelClassifier
 
     given = config.classifier_options() | inputs.classifier_options()
-    given["backbone"] = config.backbone or default_backbone(inputs.table)
+    given["backbone"] = config.backbone or default_backbone(inputs.table, config.tune)
     if inputs.table.kind == "text":
         # Rows without a text were left out when the table was read.
         given["on_bad_item"] = "stop"
@@ -299,7 +302,7 @@ def _finish(
     table = inputs.table
     why = _why_no_figures(model, table)
     notes = [*dict.fromkeys((*inputs.notes, *model.notes_)), *_save_sketch(run, model, inputs, read)]
-    if table.feature_names:
+    if table.kind == "features":
         # Known by name from here on, so that no other model can take its place by the number of its features.
         model.feature_names_in_ = np.array(table.feature_names, dtype=object)
     model.save(run.model)

@@ -149,8 +149,6 @@ def test_of_two_texts_the_user_says_which(tmp_path: Path) -> None:
     assert read_table(path, labels_column="tags", text_column="body").contents == TEXTS
     with pytest.raises(UserError, match=r"--text-column.*did you mean 'body'"):
         read_table(path, labels_column="tags", text_column="bodi")
-    with pytest.raises(UserError, match="both given"):
-        read_table(path, labels_column="tags", text_column="body", feature_columns="title")
     with pytest.raises(UserError, match="named as text and as label"):
         read_table(path, label_columns="body", text_column="body")
 
@@ -236,3 +234,40 @@ def test_no_label_is_trained_on_and_no_column_is_lost(tmp_path: Path, others, or
     told = " ".join(table.roles)
     for name in frame.columns:
         assert repr(name) in told or name in ("f0", "f1")
+
+
+def test_features_are_read_beside_texts_where_both_are_asked_for(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"when": [1, 5, 2, 8], "body": TEXTS, "f1": [0.5, 1, 2, 3], "tags": ["a", "b"] * 2})
+    frame["late"] = [0, 1, 0, 1]
+    path = saved(frame, tmp_path)
+    for asked, names in (
+        ({"labels_column": "tags", "text_column": "body", "feature_columns": ["when", "f1"]}, ("when", "f1")),
+        ({"labels_column": "tags", "beside": True}, ("f1",)),
+        ({"label_columns": ["late"], "beside": True, "feature_columns": "w*"}, ("when",)),
+    ):
+        table = read_table(path, **asked)  # type: ignore[arg-type]
+        assert (table.kind, table.contents, table.feature_names) == ("text", TEXTS, names)
+        np.testing.assert_array_equal(table.features, frame[list(names)].to_numpy(np.float32))
+        assert (
+            f"texts: 'body', {'--text-column' if 'text_column' in asked else 'its cells are texts'}"
+            in table.roles
+        )
+    with pytest.raises(UserError, match="no feature columns beside 'body'"):
+        read_table(saved(frame[["body", "tags"]], tmp_path), labels_column="tags", beside=True)
+    with pytest.raises(UserError, match="no column of texts or pictures to read beside"):
+        read_table(saved(frame[["when", "tags"]], tmp_path), labels_column="tags", beside=True)
+    # Texts that are only there, and not asked for, give way to features that are named, as ever.
+    table = read_table(
+        saved(frame.rename(columns={"body": "text"}), tmp_path), labels_column="tags", feature_columns="when"
+    )
+    assert (table.kind, table.contents) == ("features", None)
+
+
+def test_rows_without_a_text_are_left_out_with_their_features(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"body": [*TEXTS * 10, ""], "f1": range(41), "tags": ["a", "b"] * 20 + ["a"]})
+    table = read_table(
+        saved(frame, tmp_path), labels_column="tags", beside=True, text_column="body", on_bad_item="skip"
+    )
+    assert table.features is not None
+    assert table.features[:, 0].tolist() == list(range(40))
+    assert len(table) == 40

@@ -102,7 +102,7 @@ class TableOptions:
         """Return the options' names."""
         return tuple(field.name for field in fields(cls))
 
-    def unused(self, kind: str, *, labelled: bool, encoded: bool) -> list[str]:
+    def unused(self, kind: str, *, labelled: bool, featured: bool, encoded: bool) -> list[str]:
         """Return sentences on the given options that this table does not use.
 
         Each is on a group of options.
@@ -110,6 +110,7 @@ class TableOptions:
         Args:
             kind: Of its items.
             labelled: Whether its labels were read.
+            featured: Whether it has columns of features.
             encoded: Whether columns of words became features.
         """
         cases: list[tuple[tuple[str, ...], str, bool]] = [
@@ -123,8 +124,8 @@ class TableOptions:
             cases = []
         cases += [
             (("image_suffix",), "the items are no pictures", kind != "image"),
-            (("impute", "encode"), "the items are no features", kind != "features"),
-            (("encode",), "no column of features holds words", kind == "features" and not encoded),
+            (("impute", "encode"), "the items are no features", not featured),
+            (("encode",), "no column of features holds words", featured and not encoded),
         ]
         notes = []
         for names, reason, unused in cases:

@@ -71,6 +71,7 @@ def assign_roles(
     require_items: bool = True,
     finds_pictures: Callable[[str], bool] | None = None,
     folder_named: bool = False,
+    beside: bool = False,
 ) -> Roles:
     """Decide the role of each column.
 
@@ -82,12 +83,13 @@ def assign_roles(
         require_items: False takes a table of labels alone.
         finds_pictures: Whether a column's cells name pictures in the pictures' folder.
         folder_named: The user named that folder.
+        beside: Features are read beside pictures or texts, as they are where both are named.
 
     Raises:
         UserError: For a column that does not exist or plays two roles, one that could play two, and where features
             or labels are missing.
     """
-    assignment = _Assignment(columns, options, kind, expected, finds_pictures, folder_named)
+    assignment = _Assignment(columns, options, kind, expected, finds_pictures, folder_named, beside)
     return assignment.roles(require_labels, require_items)
 
 
@@ -99,6 +101,7 @@ class _Assignment:
     expected: bool
     finds_pictures: Callable[[str], bool] | None
     folder_named: bool
+    beside: bool = False
     why: dict[str, tuple[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     stated: set[str] = field(default_factory=set)
@@ -134,7 +137,10 @@ class _Assignment:
         item = self._item(ids, index)
         content = self._content(ids, chosen, features)
         free = [name for name in names if name not in reserved and name not in chosen and name != content]
-        if features is not None:
+        both_named = features is not None and content is not None and content == self.options.text_column
+        if self.beside or both_named:
+            content, features = self._content_and_features(content, features, free, labels)
+        elif features is not None:
             self._leave_content(content, features)
             content = None
         elif content is None:
@@ -308,19 +314,46 @@ class _Assignment:
     def _finds(self, name: str) -> bool:
         return self.finds_pictures is not None and self.finds_pictures(name)
 
-    def _leave_content(self, content: str | None, features: Sequence[str]) -> None:
-        """Refuse texts beside named features, and leave pictures aside."""
-        if content is not None and content == self.options.text_column:
+    def _content_and_features(
+        self,
+        content: str | None,
+        features: Sequence[str] | None,
+        free: Sequence[str],
+        labels: Sequence[str] | None,
+    ) -> tuple[str, list[str]]:
+        """Return the column of pictures or texts, and the features beside it."""
+        if content is None:
+            content = self._guessed_content([name for name in free if name not in (features or ())], True)
+        if content is None:
             raise UserError(
-                f"{self.file}: text_column (--text-column) {content!r} and feature_columns (--feature-columns) are both"
-                " given, and a model takes one of them; leave one out"
+                f"{self.file}: no column of texts or pictures to read beside the features; name that of texts with"
+                " text_column (--text-column), that of pictures with item_column (--item-column), or leave 'columns'"
+                " out of the backbone"
             )
-        for name in features:
-            self._assign(name, "features", "the model's" if self.expected else "--feature-columns")
+        self._assign_features(features or ())
+        rest = [name for name in free if name != content]
+        found = list(features or self._features(rest, labels))
+        if not found and labels is not None:
+            # Columns of words are features only where they were asked for.
+            found = self._remaining(rest, self.options.encode is not None)
+        if not found:
+            raise UserError(
+                f"{self.file}: no feature columns beside {content!r}; name them with feature_columns"
+                " (--feature-columns), or leave 'columns' out of the backbone"
+            )
+        return content, found
+
+    def _leave_content(self, content: str | None, features: Sequence[str]) -> None:
+        """Leave pictures and texts aside, since features are named."""
+        self._assign_features(features)
         if content is not None and content == self.options.item_column:
             self._assign(content, "item ids", "--item-column")
         elif content is not None:
             self.why.pop(content, None)
+
+    def _assign_features(self, names: Sequence[str]) -> None:
+        for name in names:
+            self._assign(name, "features", "the model's" if self.expected else "--feature-columns")
 
     def _kind_of(self, content: str) -> Kind:
         return "text" if self.why[content][0] == "texts" else "image"

@@ -38,8 +38,8 @@ class Table:
     Attributes:
         items: The n item ids, all different.
         kind: "features", "image" or "text".
-        features: (n, D) float32, finite; None for images and texts.
-        feature_names: The D feature names; empty for images and texts.
+        features: (n, D) float32, finite; None for images and texts, unless they were read beside them.
+        feature_names: The D feature names; empty where there are no features.
         labels: The label states (n, K) and the K label names, or None where the file has none; ``annotations`` is
             the same, and refuses where there are none.
         contents: The n texts as the file has them, or the n images: absolute paths with links followed, or the
@@ -98,6 +98,7 @@ def read_table(
     kind: str | None = None,
     on_bad_item: str = "stop",
     keep: Sequence[str] = (),
+    beside: bool = False,
     **given: Any,
 ) -> Table:
     """Read a table of items, features and labels from a file.
@@ -135,6 +136,8 @@ def read_table(
             default the table's own. Whether the files are there is seen when they are read.
         on_bad_item: "skip" leaves rows without their picture or text out, up to 5%.
         keep: Names and patterns of columns that the table hands on as they are.
+        beside: Read columns of features beside that of pictures or texts. So they are, too, where both
+            ``text_column`` and ``feature_columns`` are given.
 
     Raises:
         UserError: One line that names the file, the row, its line and the column, and how to mend it.
@@ -157,6 +160,7 @@ def read_table(
         expected=expect is not None,
         require_labels=require_labels,
         require_items=require_items,
+        beside=beside,
     )
     notes += roles.notes
     features, feature_names, preparation = _features(columns, roles, options, preparation, notes)
@@ -179,7 +183,8 @@ def read_table(
     if expect is None:
         # What a run was asked at its training says nothing of the tables that its model reads later.
         encoded = preparation is not None and bool(preparation.categories)
-        notes += options.unused(roles.kind, labelled=labels.annotations is not None, encoded=encoded)
+        labelled, featured = labels.annotations is not None, features is not None
+        notes += options.unused(roles.kind, labelled=labelled, featured=featured, encoded=encoded)
     if groups is not None:
         features, contents = one_row_each(columns, groups, roles, options, features, contents, notes)
     table = Table(
@@ -420,6 +425,7 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
         table,
         items=[table.items[place] for place in places],
         contents=[contents[place] for place in places],
+        features=None if table.features is None else table.features[places],
         labels=labels,
         left_out=left_out,
         kept={name: column.take(places) for name, column in table.kept.items()},

@@ -15,6 +15,7 @@ from markupsafe import Markup
 from labelwise import plots
 from labelwise._random import seed_of
 from labelwise.classifier.fitted import FittedModel
+from labelwise.models import BlockScaling, Scaling
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
@@ -56,7 +57,7 @@ def gather(subject: Subject) -> dict[str, Any]:
         "backbone": model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         "trained": _trained_weights(model.fitted_, model.tune_),
         **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
-        "input scaling": None if model.fitted_.scaling is None else model.fitted_.scaling.kind,
+        "input scaling": _scaling(model.fitted_.scaling),
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
         "seed": seed_of(model.random_state),
     }
@@ -76,6 +77,14 @@ def gather(subject: Subject) -> dict[str, Any]:
         configuration=subject.configuration or {},
     )
     return {"training": training, "history": model.history_}
+
+
+def _scaling(scaling: Scaling | None) -> str | None:
+    """Return the kind of the scaling, for each block with its weight."""
+    if not isinstance(scaling, BlockScaling):
+        return None if scaling is None else scaling.kind
+    blocks = zip(scaling.names, scaling.parts, scaling.weights, strict=True)
+    return ", ".join(f"{name}: {part.kind}, weight {weight:.2f}" for name, part, weight in blocks)
 
 
 def _trained_weights(fitted: FittedModel, tune: str) -> str:

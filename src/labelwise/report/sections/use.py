@@ -11,7 +11,6 @@ from typing import Any
 from torch import nn
 
 from labelwise.classifier import MultiLabelClassifier
-from labelwise.models import ImagePreprocessing, TextPreprocessing
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
@@ -45,13 +44,17 @@ def gather(subject: Subject) -> dict[str, Any]:
 
 def _items(model: MultiLabelClassifier) -> tuple[str, ...]:
     """Return lines that make new items of the classifier's kind."""
-    if isinstance(model.preprocessing_, TextPreprocessing):
+    reader = model.reader_
+    if reader.frame_columns:
+        columns = json.dumps(list(reader.frame_columns), ensure_ascii=False)
+        return "import pandas as pd", f'X = pd.read_csv("new.csv")[{columns}]'
+    if reader.kind == "text":
         return ('X = ["one text", "another text"]',)
-    if isinstance(model.preprocessing_, ImagePreprocessing):
+    if reader.kind == "image":
         return ('X = ["one.jpg", "another.jpg"]',)
     shape = ", ".join(map(str, ("n", *model.item_shape_)))
     # A table's columns may have been encoded, filled or unpacked into these.
-    order = "" if model.reader_.columns is None else ", in the order of model.feature_names_in_"
+    order = "" if reader.columns is None else ", in the order of model.feature_names_in_"
     return "import numpy as np", f'X = np.load("new.npy")  # ({shape}){order}'
 
 
