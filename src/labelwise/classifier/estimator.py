@@ -21,6 +21,7 @@ from labelwise.annotations import Summary
 from labelwise.classifier import artifact
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.label_names import vectors_of_labels
 from labelwise.classifier.notes import all_notes, notes_on
 from labelwise.classifier.options import FitOptions, check_functions
 from labelwise.classifier.reader import ItemReader, ReadItems
@@ -158,6 +159,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         memory (float or None): Gigabytes (GiB) past which stored features and item state are memory-mapped under
             ``directory``. None: 4.
         progress (bool): Show a progress bar.
+        label_texts (dict or None): What labels mean, for methods that take names for evidence (``auto``): a text, or a
+            list of texts, by label name. They stand in the place of the name, which is best kept among them. None: the
+            names themselves, as words. A frozen backbone of texts reads them, or the tower of texts beside one of
+            pictures (``"hf/NAME"`` of a CLIP).
 
     Attributes:
         method_ (str): The method's id.
@@ -260,6 +265,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         directory: str | Path | None = None,
         memory: float | None = None,
         progress: bool = False,
+        label_texts: Mapping[str, Any] | None = None,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):
@@ -301,7 +307,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         method = choose_method(options, labels)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
-        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read)
+        reads_names = method.spec.reads_names
+        names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
+        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read, names)
         plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
         result = validate(options, training_set, method, plan)

@@ -118,6 +118,9 @@ def all_notes(
     add(("patience", "select"), "no rows were held out on which an epoch could be chosen", not result.chooses)
     add(("strong_view",), f"method {spec.id!r} asks for no strong view", "strong" not in views)
     add(("strong_view",), "it is for rows of features alone", model.scaling is None)
+    names = f"method {spec.id!r} reads no names of labels"
+    add(("label_texts",), names, not spec.reads_names)
+    add(("label_texts",), "no backbone that reads these items reads names", training_set.names is None)
     caches = reader.embeds or isinstance(network.neck, FeatureScaling)
     add(("cache",), "no frozen backbone reads these items, so there is nothing to keep", not caches)
     contents = isinstance(X, Contents)

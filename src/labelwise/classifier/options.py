@@ -38,12 +38,14 @@ CODES = ("unknown", "absent")
 _PRETRAINED_RATE = 0.1
 _NOT_IN_FINGERPRINT = frozenset({"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item"})
 """Options that change how a run goes, and nothing of what it gives."""
-_ADDED_LATER = {"unlisted": None, "minus_one": "unknown", "empty": "unknown"}
+_ADDED_LATER = {"unlisted": None, "minus_one": "unknown", "empty": "unknown", "label_texts": None}
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
+_WHERE_GIVEN = frozenset({"label_texts"})
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
-"""Options of one machine (above), and those that a model directory holds as they were resolved."""
+"""Options of one machine, those that a model directory holds where they were given, and those that it holds as
+resolved."""
 _NO_JSON: Any = object()
 
 Test = Callable[[Any], bool]
@@ -184,6 +186,11 @@ class FitOptions:
         "give a finite number of gigabytes above 0, or None for 4",
     ] = None
     progress: _Flag = False
+    label_texts: Annotated[
+        Mapping[str, Any] | None,
+        _or_none(_is_a(Mapping)),
+        "give a dict from label names to texts, or None for the names themselves",
+    ] = None
 
     def __post_init__(self) -> None:
         names = self.backbone
@@ -377,7 +384,8 @@ class FitOptions:
 
         Left out is what JSON cannot hold, and what means nothing on another machine.
         """
-        values = {name: value for name, value in self.values().items() if name not in _LOCAL | _RESOLVED}
+        left_out = _LOCAL | _RESOLVED | (_WHERE_GIVEN - self.given)
+        values = {name: value for name, value in self.values().items() if name not in left_out}
         if hasattr(self.rule, "to_dict"):
             values["rule"] = self.rule.to_dict()
         if isinstance(self.validation, tuple | list):

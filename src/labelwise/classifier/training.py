@@ -21,6 +21,7 @@ from labelwise.classifier.options import FitOptions, series_as_dict
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.sources import embedded
 from labelwise.data import BadItem, Capabilities, is_source
+from labelwise.ensemble import LabelVectors
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
@@ -95,6 +96,7 @@ class TrainingSet:
         prior: (K,) the share of positives of each label by these facts and the options, or None.
         items: N names for messages, or None.
         truth: (n, K) true labels for an oracle, or None.
+        names: Vectors of the labels' names, or None.
         skipped: The items that could not be read, each with the reason.
     """
 
@@ -105,6 +107,7 @@ class TrainingSet:
     prior: np.ndarray | None
     items: Sequence[str] | None = None
     truth: np.ndarray | None = None
+    names: LabelVectors | None = None
     skipped: tuple[BadItem, ...] = ()
 
     @classmethod
@@ -117,6 +120,7 @@ class TrainingSet:
         items: Sequence[str] | None,
         truth: np.ndarray | None,
         on_read: Callable[[ReadItems], object] | None,
+        names: LabelVectors | None = None,
     ) -> Self:
         """Read the items, and keep those that can be read."""
         read = reader.read_all(X, options, scan=True)
@@ -126,7 +130,7 @@ class TrainingSet:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
         facts = describe(labels)
         prior = resolve_prior(options.prior, facts)
-        return cls(reader, read.X, labels, facts, prior, items, truth, read.bad)
+        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad)
 
     def rows(self, index: NDArray[np.int64]) -> Self:
         """Return these rows alone; ``full_summary`` and ``prior`` stay those of all."""
@@ -147,6 +151,7 @@ class TrainingSet:
             options.budget(method),
             self.truth,
             options.start,
+            names=self.names,
         )
 
 

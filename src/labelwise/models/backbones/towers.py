@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from labelwise.errors import UserError
 from labelwise.models.backbones.hub import load_pretrained, read_config
 from labelwise.models.backbones.libraries import hub_errors
 from labelwise.models.backbones.texts import hub_tokenizer
@@ -53,6 +54,9 @@ class TextTower:
             return None
         projection = None if bridge is None else bridge.weight.detach().float().numpy().copy()
         tokenizer = hub_tokenizer(name, local_files_only=local_files_only)
+        # Without files transformers makes a tokenizer of a few tokens, for which every text is the same.
+        if len(tokenizer) < config.text_config.vocab_size / 2:
+            raise UserError(f"backbone 'hf/{name}' lacks its tokenizer's files: download the model whole")
         places = getattr(config.text_config, "max_position_embeddings", None) or _MOST_TOKENS
         length = min(int(tokenizer.model_max_length), int(places), _MOST_TOKENS)
         tower = cls(model.float().eval(), tokenizer, length, projection)
