@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from labelwise import MultiLabelClassifier
+from labelwise import MultiLabelClassifier, load
 from labelwise.classifier.label_names import vectors_of_labels
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
@@ -110,3 +110,24 @@ def test_the_option_is_kept_where_it_was_given_alone(tmp_path):
         record = json.loads((tmp_path / str(number) / "model.json").read_text())
         assert record["parameters"].get("label_texts") == texts
         assert ("label_texts" in record["parameters"]) == (texts is not None)
+
+
+def test_a_label_that_nobody_has_shown_is_scored_by_its_name_and_saved_so(tmp_path):
+    folder = tmp_path / "encoder"
+    folder.mkdir()
+    text_folder(folder, bert())
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(list("abcdefgh"), 5)) for _ in range(60)]
+    labels = np.array([["a" in text, "b" in text, False] for text in texts], np.int8)
+    options = {"backbone": f"hf/{folder}", "device": "cpu", "cache": False}
+    fitted = {
+        names: MultiLabelClassifier("auto", **options).fit(texts, labels, label_names=names)
+        for names in (("a", "b", "c d"), ("label_0", "label_1", "label_2"))
+    }
+    named, nameless = (model.decision_function(texts) for model in fitted.values())
+    assert np.ptp(named[:, 2]) > 1e-3
+    assert np.ptp(nameless[:, 2]) == 0
+    model = next(iter(fitted.values()))
+    assert any("scored by its name" in note for note in model.notes_)
+    model.save(tmp_path / "model")
+    np.testing.assert_array_equal(load(tmp_path / "model").decision_function(texts), named)

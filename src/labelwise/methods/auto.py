@@ -32,6 +32,7 @@ class Auto(Method):
         passes=0,
         ridge_start=False,
         reads_rows=True,
+        reads_names=True,
         departures=(
             Departure(
                 "Labels of similar frequency share the statistics that their weights are fitted to; stacked "
@@ -47,6 +48,7 @@ class Auto(Method):
     )
 
     _bytes = 0
+    _named = False
 
     def head(self, n_features: int) -> EnsembleHead:
         """Return a head of whatever arrays the ensemble has."""
@@ -58,8 +60,11 @@ class Auto(Method):
 
     def fit(self, pool: Pool) -> None:
         """Fit the ensemble to the pool's rows, with the tuned ridge solution beside it."""
-        ensemble = Ensemble.fit(pool.inputs, self.problem.labels, pool.ridge(), self.problem.seed)
-        constants, head = self._constants(), cast(EnsembleHead, pool.network.head)
+        problem = self.problem
+        ensemble = Ensemble.fit(pool.inputs, problem.labels, pool.ridge(), problem.seed, names=problem.names)
+        self._named = bool(ensemble.named.any())
+        constants = np.where(ensemble.named, np.float32(np.nan), self._constants())
+        head = cast(EnsembleHead, pool.network.head)
         head.take(ensemble, constants)
         self._bytes = head.n_bytes
         self.left_out = np.where(np.isnan(constants), ensemble.left_out, constants)
@@ -77,6 +82,8 @@ class Auto(Method):
     @property
     def unshown_labels(self) -> str:
         """In words, the scores of labels that no item is known to have."""
+        if self._named:
+            return "each is scored by its name alone"
         return "each has the logit of its expected share for every item"
 
     def _constants(self) -> NDArray[np.float32]:
