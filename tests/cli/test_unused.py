@@ -114,6 +114,7 @@ BY_THE_CLASSIFIER = {
         "strong_view",
         "prior",
         "label_weights",
+        "label_texts",
         "true_labels",
         "precision",
     ),
@@ -151,6 +152,7 @@ def test_a_setting_that_cannot_be_used_is_refused(name, value, why, tmp_path):
 def test_every_other_setting_is_named_in_the_outcome(tmp_path):
     pd.DataFrame(ONE_COLUMN_A_LABEL).to_csv(tmp_path / "table.csv", index=False)
     pd.Series({"cat": 0.5, "dog": 0.5}).to_json(tmp_path / "shares.json")
+    pd.Series({"cat": "a cat"}).to_json(tmp_path / "texts.json")
     given = {
         "on_bad_item": "skip",
         "tune": "all",
@@ -165,6 +167,7 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "strong_view": 0.5,
         "prior": str(tmp_path / "shares.json"),
         "label_weights": "balanced",
+        "label_texts": str(tmp_path / "texts.json"),
         "true_labels": str(tmp_path / "table.csv"),
         "precision": "bf16",
         "picture_cache": str(tmp_path / "kept"),

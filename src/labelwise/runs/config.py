@@ -40,6 +40,7 @@ class RunConfig(BaseModel):
         backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm+words``.
         prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
         label_weights: ``"balanced"``, or such a file with the weight of each label.
+        label_texts: A JSON or TOML file with a text, or a list of texts, by label.
         true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
         validation: ``"auto"``, ``"none"``, a share of the labelled rows, or another table.
         rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it:
@@ -87,6 +88,9 @@ class RunConfig(BaseModel):
         None, "Labels per item, or a JSON or CSV file with each label's share.", "NUMBER|FILE"
     )
     label_weights: str | None = _labels(None, "Weights of the labels in the loss.", "balanced|FILE")
+    label_texts: str | None = _labels(
+        None, "A JSON or TOML file of what labels mean, by name: methods that read names take it.", "FILE"
+    )
     true_labels: str | None = _labels(
         None, "A table with every label of the items: oracle methods alone read it.", "FILE"
     )
@@ -255,7 +259,7 @@ class RunConfig(BaseModel):
         ]
 
 
-_FILES = ("table", "prior", "label_weights", "true_labels", "validation", "backbone_weights")
+_FILES = ("table", "prior", "label_weights", "label_texts", "true_labels", "validation", "backbone_weights")
 _FOLDERS = ("images", "picture_cache")
 
 

@@ -1,6 +1,6 @@
 """Read the data that a configuration names.
 
-They are the table, priors, label weights, validation rows, true labels and the decision rule.
+They are the table, priors, label weights and texts, validation rows, true labels and the decision rule.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from labelwise.data import Table, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
-from labelwise.runs.named_values import read_named_values
+from labelwise.runs.named_values import read_named_texts, read_named_values
 from labelwise.runs.tables import ModelColumns, items_of, notes_on, read_for_model
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Inputs:
         prior: None, labels per item, or (K,) shares of positives.
         label_weights: None, "balanced", or a number by label.
         notes: Sentences on what was guessed of the tables.
+        label_texts: None, or texts by label.
     """
 
     table: Table
@@ -48,13 +49,14 @@ class Inputs:
     label_weights: Any
     rule: Rule | str
     notes: tuple[str, ...] = ()
+    label_texts: dict[str, Any] | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
 
         They replace those of the configuration, which only name files and rules.
         """
-        names = ("validation", "prior", "label_weights", "rule")
+        names = ("validation", "prior", "label_weights", "label_texts", "rule")
         return {name: getattr(self, name) for name in names}
 
 
@@ -79,6 +81,9 @@ def read_inputs(config: RunConfig) -> Inputs:
     weights: Any = config.label_weights
     if weights is not None and weights != "balanced":
         weights = read_named_values(weights, columns.label_names, setting="label_weights (--label-weights)")
+    meanings: Any = config.label_texts
+    if meanings is not None:
+        meanings = read_named_texts(meanings, columns.label_names, setting="label_texts (--label-texts)")
     validation: Any = None if config.validation == "none" else config.validation
     if isinstance(validation, str) and validation != "auto":
         held_out = read_for_model(validation, config, columns)
@@ -89,7 +94,8 @@ def read_inputs(config: RunConfig) -> Inputs:
         full = read_for_model(config.true_labels, config, columns)
         true_labels = _matched(full, table, config.true_labels)
         notes += notes_on(full, "true labels")
-    return Inputs(table, validation, true_labels, prior, weights, parse_rule(config.rule), tuple(notes))
+    rule = parse_rule(config.rule)
+    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings)
 
 
 def default_backbone(table: Table, tune: str | None = None) -> str:

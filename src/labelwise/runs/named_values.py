@@ -1,6 +1,6 @@
-"""Read a number for each label from a JSON or CSV file.
+"""Read a number or texts for each label from a file.
 
-Priors and label weights are given so.
+Priors and label weights are given so, and what labels mean.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from labelwise._files import read_text
+from labelwise.embedding import checked_label_texts
 from labelwise.errors import UserError, listed, near, repeated, shown
+from labelwise.runs import toml
 
 
 def read_named_values(
@@ -30,14 +32,7 @@ def read_named_values(
             to ``high``.
     """
     path = Path(path)
-    try:
-        text = read_text(path)
-    except OSError as error:
-        raise UserError(
-            f"{setting}: {path}: {error.strerror or error}; give a JSON or CSV file, or a number"
-        ) from None
-    except UnicodeDecodeError:
-        raise UserError(f"{setting}: {path} is not UTF-8; save the file as UTF-8") from None
+    text = _text_of(path, setting, "a JSON or CSV file, or a number")
     given = (
         _from_json(path, text, setting) if path.suffix.lower() == ".json" else _from_csv(path, text, setting)
     )
@@ -61,7 +56,34 @@ def read_named_values(
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
+def read_named_texts(path: str | Path, label_names: Sequence[str], *, setting: str) -> dict[str, Any]:
+    """Return {label: text or list of texts} of a TOML or JSON file, for some of the labels.
+
+    Raises:
+        UserError: For a file that cannot be read, a label that is unknown, and what is no text.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".toml":
+        values = toml.read(path)
+    else:
+        values = _from_json(path, _text_of(path, setting, "a JSON or TOML file"), setting, "text")
+    try:
+        checked_label_texts(values, label_names)
+    except UserError as error:
+        raise UserError(f"{setting}: {path}: {error}") from None
+    return values
+
+
+def _text_of(path: Path, setting: str, form: str) -> str:
+    try:
+        return read_text(path)
+    except OSError as error:
+        raise UserError(f"{setting}: {path}: {error.strerror or error}; give {form}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{setting}: {path} is not UTF-8; save the file as UTF-8") from None
+
+
+def _from_json(path: Path, text: str, setting: str, value: str = "number") -> dict[str, Any]:
     try:
         values = json.loads(text, object_pairs_hook=partial(_once, f"{setting}: {path}"))
     except json.JSONDecodeError as error:
@@ -71,7 +93,7 @@ def _from_json(path: Path, text: str, setting: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits, or lists without end
         raise UserError(f"{setting}: {path} is not JSON: {error!s:.200}") from None
     if not isinstance(values, dict):
-        raise UserError(f'{setting}: {path} is not a JSON object; write {{"label": number, ...}}')
+        raise UserError(f'{setting}: {path} is not a JSON object; write {{"label": {value}, ...}}')
     return values
 
 
