@@ -18,7 +18,7 @@ from labelwise.ensemble.trees import Trees
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
-MEMBERS = tuple(map(MemberSpec.parse, ("c", "d", "p", "c1", "d1", "p1", "p1.ntk", "c8", "w1", "w1.rbf3")))
+MEMBERS = tuple(map(MemberSpec.parse, ("c", "d", "p", "c1", "d1", "p1", "p1.ntk", "p8", "w1", "w1.rbf3")))
 """The members, those of one representation after each other."""
 
 

@@ -27,6 +27,7 @@ _GRAPHS = ("p", "w")
 _SMOOTHINGS = ("", "1", "8")
 _HOPS, _KEEP = 6, 0.2
 _LANDMARKS, _ALL_ROWS = 800, 1000
+_WIDTH_ROWS = 500
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,14 @@ class Pool:
             self._last[name] = Graph.of(self.near[spec.graph], len(self)).diffuse(view, hops, keep)
         return self._last[name]
 
+    def rows_of(self, name: str, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
+        """Return some rows of a representation (b, r); one hop is made for these alone."""
+        spec = MemberSpec.parse(name)
+        if spec.smoothing != "1" or name in self._last or isinstance(index, slice):
+            return self.representation(name)[index]
+        view = self.views[spec.view]
+        return Graph.of(self.near[spec.graph].take(index), len(self)).smooth(view[index], view)
+
     def new(self, X: FeatureMatrix) -> NewRows:
         """Return new rows ``X`` (n', D) beside the pool, with their views and neighbours."""
         views = self.fitted.of(X)
@@ -170,10 +179,10 @@ class Pool:
         """
         if not spec.kernel:
             return FeatureMap(spec, None)
-        representation = self.representation(spec.representation)
         marks = rows if len(rows) <= _ALL_ROWS else self._landmarks()
-        kernel = Kernel.fit(spec.kernel, representation, self.seed)
-        return FeatureMap(spec, KernelFeatures.fit(kernel, representation[marks]))
+        sample = generator(self.seed, "width rows").permutation(len(self))[:_WIDTH_ROWS]
+        kernel = Kernel.fit(spec.kernel, self.rows_of(spec.representation, sample), self.seed)
+        return FeatureMap(spec, KernelFeatures.fit(kernel, self.rows_of(spec.representation, marks)))
 
     def release(self) -> None:
         """Forget the smoothed representation that it keeps."""
@@ -216,6 +225,10 @@ class NewRows:
             self._last[name] = graph.smooth(view, source, 0.5 if once else _KEEP)
         return self._last[name]
 
+    def rows_of(self, name: str, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
+        """Return some rows of a representation (b, r) float32."""
+        return self.representation(name)[index]
+
 
 @dataclass(frozen=True)
 class FeatureMap:
@@ -231,5 +244,5 @@ class FeatureMap:
 
     def of(self, rows: Pool | NewRows, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
         """Return the features (b, s) float32 of some rows of a pool or of new rows."""
-        representation = rows.representation(self.spec.representation)[index]
+        representation = rows.rows_of(self.spec.representation, index)
         return representation if self.kernel is None else self.kernel.of(representation)
