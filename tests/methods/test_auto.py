@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,22 @@ def test_the_explanation_is_kept_with_the_model(tmp_path):
     assert any("of the saved model" in note for note in model.notes_)
     assert any(note.startswith("the gate of the ensemble is") for note in model.notes_)
     assert explanation.size is None or explanation.size < 1.1 * size
+
+
+def test_a_smaller_model_can_be_asked_for(monkeypatch):
+    """The gate is held open: a closed one leaves nothing to thin."""
+    real = recipe.open_gate
+    monkeypatch.setattr(
+        recipe, "open_gate", lambda *given: replace(real(*given), share=np.ones(given[2].targets.shape[1]))
+    )
+    random = np.random.default_rng(0)
+    X = random.standard_normal((4000, 60)).astype(np.float32)
+    Y = np.where(np.arange(4000)[:, None] < 400, X[:, :8] > 0.5, -1).astype(np.int8)
+    whole, small = (fit(X, Y, hyperparameters=given) for given in (None, {"megabytes": 1}))
+    sizes = [model.network_.head.n_bytes for model in (whole, small)]
+    assert sizes[1] < 1.2e6 < sizes[0]
+    assert any("over the budget of 1 MB" in note for note in small.notes_)
+    assert not any("over the budget" in note for note in whole.notes_)
 
 
 def test_a_whole_network_stays_as_it_was():

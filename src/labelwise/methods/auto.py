@@ -11,7 +11,7 @@ from labelwise.ensemble import EnsembleHead, Explanation
 from labelwise.ensemble.explanation import size_in_words
 from labelwise.ensemble.recipe import Ensemble
 from labelwise.methods.base import Method, Pool, Stage
-from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
+from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
 class Auto(Method):
@@ -30,6 +30,15 @@ class Auto(Method):
         "out tell which",
         settings=frozenset(SETTINGS),
         passes=0,
+        hyperparameters={
+            "megabytes": Hyperparameter(
+                200,
+                "the most megabytes that the ensemble may take of a saved model; past it trees, then rows of the pool, "
+                "are left out",
+                low=1,
+                high=100_000,
+            ),
+        },
         ridge_start=False,
         reads_rows=True,
         reads_names=True,
@@ -61,7 +70,14 @@ class Auto(Method):
     def fit(self, pool: Pool) -> None:
         """Fit the ensemble to the pool's rows, with the tuned ridge solution beside it."""
         problem = self.problem
-        ensemble = Ensemble.fit(pool.inputs, problem.labels, pool.ridge(), problem.seed, names=problem.names)
+        ensemble = Ensemble.fit(
+            pool.inputs,
+            problem.labels,
+            pool.ridge(),
+            problem.seed,
+            names=problem.names,
+            budget=self.hp.megabytes * 1_000_000,
+        )
         self._named = bool(ensemble.named.any())
         constants = np.where(ensemble.named, np.float32(np.nan), self._constants())
         head = cast(EnsembleHead, pool.network.head)
