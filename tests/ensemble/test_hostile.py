@@ -1,13 +1,17 @@
 """Hostile features and labels: every part stays finite, and no library's warning comes through."""
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from labelwise.ensemble import KnownEntries, MemberSpec, Pool, RidgeMember, Trees
-from labelwise.models import FeatureBlocks
+from labelwise.ensemble import Ensemble, KnownEntries, MemberSpec, Pool, RidgeMember, Trees
+from labelwise.errors import UserError
+from labelwise.models import FeatureBlocks, solve_ridge
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(40, 12)).astype(np.float32)
@@ -73,3 +77,77 @@ def test_parts_stay_finite_without_a_warning(name, kind):
         for fold in (np.arange(len(pool)) % 3 == 0, np.zeros(len(pool), bool)):
             rest, out = pool.without(fold)
             assert len(rest) + len(out) == len(pool)
+
+
+@pytest.fixture(scope="module", params=["a matrix", "blocks"])
+def stored(request):
+    """Return the arrays of an ensemble whose gate is open, and rows that it scores."""
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(150, 12)).astype(np.float32)
+    Y = (rows[:, :3] + rows[:, 3:6] ** 2 + 0.3 * rng.normal(size=(150, 3)) > 1.2).astype(np.int8)
+    features = rows
+    if request.param == "blocks":
+        features = FeatureBlocks(("a", "b"), (rows[:, :6], sp.csr_array(rows[:, 6:])))
+    ensemble = Ensemble.fit(features, Y, solve_ridge(features, Y))
+    assert ensemble.scorer.smoothed is not None, "the gate is closed, so that nothing is tampered with"
+    return ensemble.state(), features[np.arange(3)]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_tampered_ensembles_are_refused_or_give_scores(stored, data):
+    arrays, rows = stored
+    state = {name: array.copy() for name, array in arrays.items()}
+    name = data.draw(st.sampled_from(sorted(state)))
+    array = state[name]
+    kind = data.draw(st.sampled_from(["entry", "bytes", "cut", "type", "shape", "lost", "exchanged"]))
+    if kind == "entry" and array.size:
+        values = {"u": [0, 7], "i": [0, -1, 7], "f": [0, -1, 7, np.nan, np.inf]}[array.dtype.kind]
+        array.reshape(-1)[data.draw(st.integers(0, array.size - 1))] = data.draw(st.sampled_from(values))
+    elif kind == "bytes" and array.size:
+        array.reshape(-1).view(np.uint8)[data.draw(st.integers(0, array.nbytes - 1))] = data.draw(
+            st.integers(0, 255)
+        )
+    elif kind == "cut" and len(array):
+        state[name] = array[: data.draw(st.integers(0, len(array) - 1))]
+    elif kind == "type":
+        state[name] = array.astype(
+            data.draw(st.sampled_from([np.float64, np.int8, np.uint64, complex, bool]))
+        )
+    elif kind == "shape":
+        state[name] = data.draw(st.sampled_from([array[None], array.reshape(-1), array.T, array[..., :0]]))
+    elif kind == "lost":
+        del state[name]
+    else:
+        state[name] = state[data.draw(st.sampled_from(sorted(state)))]
+    # what is finite but huge overflows, which harms nobody but its maker
+    with np.errstate(all="ignore"):
+        try:
+            ensemble = Ensemble.from_state(state)
+        except UserError:
+            return
+        assert ensemble.scores(rows).shape == (3, ensemble.n_labels)
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "lie"),
+    [
+        ("config", '"n_features": 12', '"n_features": 1099511627776'),
+        ("config", '"n_features": 12', '"n_features": Infinity'),
+        ("config", '"n_features": 12', '"n_features": 1e999'),
+        ("members.config", '"k": 20', '"k": 0'),
+        ("members.config", '"k": 20', '"k": NaN'),
+        ("members.config", '"ntk"', '"no kernel"'),
+        ("members.views.config", r'"shares": \[', '"shares": [1e300, '),
+        ("members.views.config", r'"shares": \[[^]]*\]', '"shares": []'),
+        ("members.views.config", '"c":', '"x":'),
+    ],
+)
+def test_lies_about_sizes_are_refused(stored, name, told, lie):
+    state = dict(stored[0])
+    text = state[name].tobytes().decode()
+    lied = re.sub(told, lie, text, count=1)
+    assert lied != text
+    state[name] = np.frombuffer(lied.encode(), np.uint8)
+    with pytest.raises(UserError):
+        Ensemble.from_state(state)

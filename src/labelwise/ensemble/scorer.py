@@ -306,11 +306,13 @@ class Scorer:
         Raises:
             UserError: For arrays that are missing or do not fit each other.
         """
+        _check_numbers(arrays)
         try:
             return cls._of_state(arrays)
         except UserError:
             raise
-        except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
+        # a size that is told but not stored can ask for more memory than there is
+        except (LookupError, TypeError, AttributeError, ValueError, OverflowError, MemoryError) as error:
             raise UserError(f"the stored ensemble is damaged: {error!r}; its files do not match") from None
 
     @classmethod
@@ -403,7 +405,11 @@ def _width(smoothed: Smoothed | None, name: str) -> int:
 
 
 def _floats(array: Array) -> Matrix:
-    values = np.ascontiguousarray(array, np.float32)
-    if not np.isfinite(values).all():
-        raise UserError("a stored array holds NaN or infinity; its file is damaged")
-    return values
+    return np.ascontiguousarray(array, np.float32)
+
+
+def _check_numbers(arrays: Mapping[str, Array]) -> None:
+    """Refuse arrays that hold anything but finite real numbers."""
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiub" or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+            raise UserError(f"the stored array {name!r} holds what is no finite number; its file is damaged")

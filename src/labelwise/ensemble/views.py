@@ -36,6 +36,7 @@ VIEWS = (*SCALED, "p", "w")
 _PRINCIPAL, _WHITENED, _POWER = 128, 256, -0.25
 _ROUNDING = 1e-6  # share of the largest variance below which float32 rows say nothing
 _BLOCK = 1 << 22
+_MOST_SHARE = 1e3  # rows are of about unit length
 _STEPS = {"c": ("standardise_l2",), "d": ("l2", "centre_l2"), "l": ("l2",)}
 
 
@@ -221,6 +222,7 @@ class Views:
         for name, scaled in self.scaled.items():
             blocks = len(scaled.shares) == len(scaled.steps) > 0 and all(scaled.steps)
             chained = blocks and all(len({step.n_features for step in steps}) == 1 for steps in scaled.steps)
+            chained = chained and all(0 <= share <= _MOST_SHARE for share in scaled.shares)
             if name not in SCALED or not chained or scaled.widths != widths:
                 raise UserError(f"the stored view {name!r} has steps of other sizes; its files do not match")
             turn = self.turns.get(name)
@@ -249,8 +251,18 @@ def as_bytes(config: Any) -> npt.NDArray[np.uint8]:
 
 
 def from_bytes(array: npt.NDArray[np.uint8]) -> Any:
-    """Return what ``as_bytes`` made an array of."""
-    return json.loads(np.asarray(array, np.uint8).tobytes())
+    """Return what ``as_bytes`` made an array of.
+
+    Raises:
+        ValueError: Where it is no JSON, or holds NaN or infinity, which JSON has not.
+    """
+    if array.dtype != np.uint8:
+        raise ValueError(f"a configuration is stored as {array.dtype}, not as bytes")
+    return json.loads(array.tobytes(), parse_constant=_refused)
+
+
+def _refused(constant: str) -> None:
+    raise ValueError(f"{constant} is no number of JSON")
 
 
 def _is_sparse(part: Any) -> bool:
