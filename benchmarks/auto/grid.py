@@ -1,24 +1,26 @@
 """The grid of `benchmarks.auto`: sets x settings x seeds x learners, as a list of runs.
 
 The sets are those of the local benchmark. GoEmotions has a keyed sample of 8,000 training comments and one of 3,000
-test comments here; `goemotions_words` are the same comments as texts, read by `minilm+words`.
+test comments here, as MiniLM's features. The same comments come as texts too: `goemotions_named` with the names of
+the emotions, read by `minilm`, and `goemotions_words` without them, read by `minilm+words`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from benchmarks.common import data_folder
 from benchmarks.local import sets
 from benchmarks.local.sets import Parts
 from labelwise._random import generator
 from labelwise.experiments import Job
 
 SETS = ("scene", "yeast", "voc12_animals", "ohsumed", "goemotions", "tmc2007-500", "bibtex")
-TEXTS = ("goemotions_words",)
+TEXTS = ("goemotions_named", "goemotions_words")
+BACKBONES = {"goemotions_named": "minilm", "goemotions_words": "minilm+words"}
 TITLES = {
     "scene": "scene",
     "yeast": "yeast",
@@ -27,6 +29,7 @@ TITLES = {
     "goemotions": "GoEmotions",
     "tmc2007-500": "tmc2007",
     "bibtex": "bibtex",
+    "goemotions_named": "GoEmotions, with names",
     "goemotions_words": "GoEmotions, `minilm+words`",
 }
 SETTINGS = ("5% labelled", "10% labelled", "20% labelled", "single positive", "half of the entries")
@@ -71,11 +74,11 @@ def setting_of(job: Job) -> str:
 
 
 def read(name: str, cache: Path) -> Parts:
-    """Return X and Y of train and test; `goemotions_words` has lists of texts as X."""
+    """Return X and Y of train and test; those of `TEXTS` have lists of texts as X."""
     if not name.startswith("goemotions"):
         return sets.load(name)
     (text, Y), (test, Y_test) = sample("train", ROWS), sample("test", TEST_ROWS)
-    if name == "goemotions_words":
+    if name in TEXTS:
         return text, Y, test, Y_test
     X = sets.embedded(text, cache / f"goemotions_train_{len(text)}.npy")
     return X, Y, sets.embedded(test, cache / f"goemotions_test_{len(test)}.npy"), Y_test
@@ -89,6 +92,8 @@ def sample(part: str, rows: int) -> tuple[list[str], np.ndarray]:
     return [text[i] for i in chosen], Y[chosen]
 
 
-def size(X: Any) -> int:
-    """Return the number of items of X, a matrix or a list."""
-    return len(X) if isinstance(X, list) else int(X.shape[0])
+def label_names(name: str) -> list[str] | None:
+    """Return the labels' names that a set gives to the learners, None where it gives none."""
+    if name != "goemotions_named":
+        return None
+    return (data_folder() / "goemotions" / "labels.txt").read_text(encoding="utf-8").split()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.auto import grid
 from benchmarks.auto.learners import LEARNERS
@@ -48,8 +49,7 @@ def fit(
     if job.method in LEARNERS:
         scorer = LEARNERS[job.method](X, seen)
     else:
-        given = {"backbone": ["minilm", "words"]} if job.dataset in grid.TEXTS else {}
-        model = local.fitted(job, X, Y, seen, **given)
+        model = local.fitted(job, X, Y, named(seen, job.dataset), **texts(job.dataset))
         scorer, rule = model.predict_proba, model.rule_
         facts |= {"rule_source": model.rule_source_, "prior": model.prior, "notes": list(model.notes_)}
         # What the default says of itself: which members carry weight, and what its gates decided.
@@ -58,6 +58,17 @@ def fit(
     facts["fit_seconds"] = round(time.perf_counter() - wall, 3)
     facts["fit_cpu_seconds"] = round(time.process_time() - cpu, 3)
     return scorer, rule, facts
+
+
+def texts(name: str) -> dict[str, str]:
+    """Return what a classifier has to be told to read a set's items."""
+    return {"backbone": grid.BACKBONES[name]} if name in grid.BACKBONES else {}
+
+
+def named(seen: np.ndarray, name: str) -> Any:
+    """Return the labels as a set's user has them: a frame of named columns where the set has names."""
+    columns = grid.label_names(name)
+    return seen if columns is None else pd.DataFrame(seen, columns=columns)
 
 
 def figures(Y: np.ndarray, scores: np.ndarray, rule: Any) -> list[Measurement]:

@@ -35,6 +35,19 @@ def figures_of(found, name, setting, method):
     }
 
 
+def test_labels_have_their_names_where_the_set_gives_them(monkeypatch, tmp_path):
+    (tmp_path / "goemotions").mkdir()
+    (tmp_path / "goemotions" / "labels.txt").write_text("joy\nfear\n")
+    monkeypatch.setenv("LABELWISE_DATA", str(tmp_path))
+    seen = np.array([[1, -1], [0, 1]], dtype=np.int8)
+    named = run.named(seen, "goemotions_named")
+    assert list(named.columns) == ["joy", "fear"]
+    assert (named.to_numpy() == seen).all()
+    assert run.named(seen, "goemotions_words") is seen
+    assert run.texts("goemotions_words") == {"backbone": "minilm+words"}
+    assert run.texts("scene") == {}
+
+
 def made_up(names=NAMES, settings=SETTINGS, seeds=3):
     """Return drawn runs of a grid, as `tables.runs` would."""
     random = np.random.default_rng(5)
