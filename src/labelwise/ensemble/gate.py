@@ -1,7 +1,8 @@
 """The gate: how much of a richer score each label gets, by rows that both scores have not seen.
 
-Labels of similar frequency share what they tell, and the richer score has to earn its share: of the mixtures with the
-simpler one, the one whose gain has the best lower confidence bound is taken, and none where no bound is above 0.
+A label's gain is estimated from its own rows, as far as its positives can tell, and from labels of similar frequency.
+The richer score has to earn its share: of the mixtures with the simpler one, the one whose gain has the best lower
+confidence bound above a margin is taken, and none where no bound is above it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,16 @@ Double: TypeAlias = npt.NDArray[np.float64]
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the richer score that are tried."""
 
-CAUTION, CAUTION_OF_POSITIVES = 1.0, 2.0
-"""Standard errors that a gain has to exceed: more where positives alone are known, since rows tell of shown labels."""
+CAUTION, CAUTION_OF_POSITIVES = 1.5, 2.0
+"""Standard errors that a gain has to exceed: more where only positives are known, since rows tell of shown labels."""
+
+MARGIN = 0.01
+"""Average precision that the richer score has to gain beyond that, times its share."""
 
 _WIDTH = 1.0  # in log(1 + positives): over which labels share their gains
 _HALF = 4.0  # positives at which a label's gain counts half
+_NOISE = 0.25  # deviation of a label's gain at one positive, of which n have it over the root of n
+_BETWEEN = 0.03  # deviation of the true gains of labels of one frequency
 
 
 @dataclass(frozen=True)
@@ -72,15 +78,33 @@ def open_gate(
     gains = {tried: np.mean([_gain(a, b, known, tried) for a, b in zip(simple, rich, strict=True)], axis=0)
              for tried in SHARES}  # fmt: skip
     told = np.isfinite(gains[1.0])
-    gain, error = local_gain(gains[1.0], known.positives, told)
+    gain, error = own_gain(gains[1.0], known.positives, told)
     overall = _weighted(gains[1.0][told], _information(known.positives)[told])
     for tried in SHARES:
-        mean, deviation = local_gain(gains[tried], known.positives, told)
-        bound = mean - caution * deviation
+        mean, deviation = own_gain(gains[tried], known.positives, told, tried)
+        bound = mean - caution * deviation - MARGIN * tried
         better = bound > best
         share[better], best[better] = tried, bound[better]
         gain[better], error[better] = mean[better], deviation[better]
     return Opening(share, gain, error, *overall)
+
+
+def own_gain(
+    gains: Double, positives: Double, told: npt.NDArray[np.bool_] | None = None, share: float = 1.0
+) -> tuple[Double, Double]:
+    """Return each label's expected gain and its standard error (K,), from its own rows and from similar labels.
+
+    With g and e the mean and error of ``local_gain``, d a label's own gain, n its positives,
+    ``s^2 = (.25 share)^2 / n`` its noise, ``t = .03 share`` the deviation between labels and
+    ``l = t^2 / (t^2 + s^2)``: the gain is
+    ``g + l (d - g)``, its variance ``(1 - l)^2 e^2 + l^2 s^2``.
+    """
+    mean, error = local_gain(gains, positives, told)
+    noise = np.square(_NOISE * share) / np.maximum(positives, 1)
+    own = np.square(_BETWEEN * share) / (np.square(_BETWEEN * share) + noise)
+    own = np.where(np.isfinite(gains), own, 0.0)
+    expected = mean + own * (np.where(np.isfinite(gains), gains, 0.0) - mean)
+    return expected, np.sqrt(np.square((1 - own) * error) + np.square(own) * noise)
 
 
 def local_gain(
