@@ -6,7 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from labelwise.errors import UserError
+from labelwise.errors import Notice, UserError
 from labelwise.models import FeatureBlocks, InputScaling, logits, probabilities, solve_ridge
 from labelwise.models.ridge import direct
 from labelwise.models.ridge import plan as plan_module
@@ -146,12 +146,13 @@ def test_conjugate_gradients_reach_the_masked_solution():
     assert bias[2] == 0
 
 
-@pytest.mark.parametrize("limit", ["_WORK", "_FACTOR"])
-def test_beyond_the_budget_the_answer_is_the_same(monkeypatch, limit):
+@pytest.mark.parametrize("shared", [False, True])
+def test_beyond_the_budget_the_answer_is_the_same(monkeypatch, shared):
     Z, Y, _ = problem(80, 6)
-    Y = masked(Y) if limit == "_WORK" else Y
+    Y = Y if shared else masked(Y)
     exact = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
-    monkeypatch.setattr(plan_module, limit, 1)
+    for limit, value in (("_WORK", 1), ("_FACTOR", 1), ("_SAMPLES", (60,))):
+        monkeypatch.setattr(plan_module, limit, value)
     solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5])
     assert exact.exact
     assert not solution.exact
@@ -220,7 +221,7 @@ def test_the_criterion_is_freed_of_the_intercept():
 
 def test_conjugate_gradients_say_when_they_stop_short():
     Z, Y, _ = problem(50, 6)
-    with pytest.warns(RuntimeWarning, match="no convergence"):
+    with pytest.warns(Notice, match="after 1 steps"):
         solve_masked(Rows(Z), Y.astype(float), (masked(Y) != -1).astype(float), 0.5, most=1)
 
 

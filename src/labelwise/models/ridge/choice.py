@@ -32,10 +32,17 @@ _TRIED = 5  # ratios of a climb, about
 
 @dataclass(frozen=True)
 class Choice:
-    """The trial that was chosen, and one record for each pair tried."""
+    """What was chosen.
+
+    Attributes:
+        best: The trial that was chosen.
+        table: One record for each pair tried.
+        contenders: The first scaling and the best of the others, between which all rows may decide anew.
+    """
 
     best: Trial
     table: list[Record]
+    contenders: tuple[Trial, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,14 +89,18 @@ def choose_scaling(X: FeatureMatrix, scalings: Sequence[Scaling], search: Search
     """Choose one of several fitted scalings of ``X`` (n, D), the first in preference."""
     best: Trial | None = None
     first: Trial | None = None
+    second: Trial | None = None
     table: list[Record] = []
     for scaling in scalings:
         trial = search.trial(X, scaling)
         table += records(trial)
         best = choose(best, first, trial)
+        if first is not None and (second is None or trial.value > second.value):
+            second = trial
         first = first or trial
     assert best is not None
-    return Choice(best, table)
+    assert first is not None
+    return Choice(best, table, (first,) if second is None else (first, second))
 
 
 def choose_blocks(X: FeatureBlocks, kinds: Sequence[str], search: Search) -> Choice:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve
 
+from labelwise.errors import Notice
 from labelwise.models.ridge.rows import Rows
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -77,8 +78,22 @@ def solve_masked(
         weight += step * direction
         residual -= step * image
         previous = np.where(product > 0, product, 1.0)
-    else:
-        warnings.warn(f"ridge: no convergence in {most} steps", RuntimeWarning, stacklevel=2)
+    size = np.linalg.norm(residual, axis=0)
+    tell_residual(
+        float(np.divide(size, goal, out=np.zeros_like(size), where=goal > 0).max(initial=0.0)) * tolerance,
+        tolerance,
+        most,
+    )
     F = dot(weight)
     bias = mean - (weights * F).sum(axis=0) / safe - centre @ weight
     return weight.T, np.where(live, bias, 0.0)
+
+
+def tell_residual(residual: float, tolerance: float, steps: int) -> None:
+    """Say so where conjugate gradients ended above their tolerance."""
+    if residual > tolerance:
+        note = (
+            f"ridge ended after {steps} steps with a relative residual of {residual:.1g} (meant: {tolerance:.0g}); its"
+            " lambda is small for these features"
+        )
+        warnings.warn(Notice(note), stacklevel=2)

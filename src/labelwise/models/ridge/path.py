@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise.models.ridge.direct import OneLambda, Solved
-from labelwise.models.ridge.tuning import Group, Judge, Search, Trial, climb, means
+from labelwise.models.ridge.tuning import Group, Judge, Search, Trial, choose, climb
+from labelwise.models.scaling import Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -19,40 +20,60 @@ class Path:
     """What a climb over lambdas found.
 
     Attributes:
+        scaling: The scaling of the features.
         solved: The solution, averaged over the best lambdas.
         lambdas: These, best first.
         values: The criterion of every lambda that was tried.
     """
 
+    scaling: Scaling
     solved: Solved
     lambdas: Array
     values: dict[float, float]
 
 
-def climb_lambdas(one: OneLambda, group: Group, trial: Trial, search: Search) -> Path:
-    """Climb the lambdas of a trial on a sample, by leave-one-out on all rows.
+class Lambdas:
+    """Solutions on all rows by lambda, each found when it is asked for.
 
-    It starts from the trial's best lambda and ends where neither neighbour does better.
+    The lambdas are those of a trial on a sample, in ascending order.
     """
-    judge = Judge.of(search.entries, search.criterion)
-    grid = np.sort(trial.lambdas)
-    solved: dict[int, Solved] = {}
 
-    def value(place: int) -> float:
-        found = one.at(float(grid[place]))
-        solved[place] = replace(found, scores=group.spread(found.scores))
-        each = judge.each(solved[place].scores)[None]
-        defined = search.defined(judge, each)
-        return float(means(each[:, defined], search.shares(judge, defined))[0])
+    def __init__(self, one: OneLambda, group: Group, trial: Trial, search: Search) -> None:
+        self._one, self._group, self._trial, self._search = one, group, trial, search
+        self._judge = Judge.of(search.entries, search.criterion)
+        self.grid = np.sort(trial.lambdas)
+        self.start = int(np.searchsorted(self.grid, trial.lambdas[trial.top[0]]))
+        self._solved: dict[int, Solved] = {}
 
-    start = int(np.searchsorted(grid, trial.lambdas[trial.top[0]]))
-    values = climb(value, start, len(grid), search.average)
-    best = sorted(values, key=lambda place: (-values[place], place))[: search.average]
-    return Path(
-        _mean([solved[place] for place in best]),
-        grid[best],
-        {float(grid[place]): found for place, found in values.items()},
-    )
+    def at(self, place: int) -> Solved:
+        """Return the solution for a lambda by its place."""
+        if place not in self._solved:
+            found = self._one.at(float(self.grid[place]))
+            self._solved[place] = replace(found, scores=self._group.spread(found.scores))
+        return self._solved[place]
+
+    def trial(self, place: int) -> Trial:
+        """Return the trial of one lambda on all rows."""
+        scores = self.at(place).scores
+        each = self._judge.each(scores)[None]
+        defined = self._search.defined(self._judge, each)
+        share = self._search.shares(self._judge, defined)
+        lambdas = self.grid[place : place + 1]
+        return Trial(self._trial.scaling, lambdas, each[:, defined], share, np.array([0]), scores)
+
+    def climb(self) -> Path:
+        """Climb from the sample's best lambda to where neither neighbour does better."""
+        average = self._search.average
+        values = climb(lambda place: self.trial(place).value, self.start, len(self.grid), average)
+        best = sorted(values, key=lambda place: (-values[place], place))[:average]
+        tried = {float(self.grid[place]): value for place, value in values.items()}
+        return Path(self._trial.scaling, _mean([self.at(place) for place in best]), self.grid[best], tried)
+
+
+def better(first: Lambdas, other: Lambdas) -> Lambdas:
+    """Return the other one where it is clearly better on all rows, else the first."""
+    ahead = first.trial(first.start)
+    return first if choose(ahead, ahead, other.trial(other.start)) is ahead else other
 
 
 def _mean(solved: list[Solved]) -> Solved:

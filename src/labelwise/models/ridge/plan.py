@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from labelwise.models.ridge.direct import ByCholesky, ByDecomposition
+from labelwise.models.ridge.iterative import ByIteration
 from labelwise.models.ridge.tuning import Entries, sample
 from labelwise.models.scaling import FeatureMatrix
 
@@ -13,6 +14,7 @@ _JUDGED = 2_000_000  # most entries whose leave-one-out scores are ranked for ev
 _SAMPLES = (10_000, 5_000, 2_500, 1_500)  # rows on which scaling and lambda are chosen beyond these
 _FEWER = 0.5  # share of the work that a sample may take
 _SMALL_SAMPLE = 1_000  # rows, where masks differ by label
+_COMPARED = 5_000  # two matrices of this order are kept at once: 400 MB
 _FACTOR, _PRODUCTS = 10_000, 2e12  # largest matrix that is factorised, and most work on leverages beside it
 
 
@@ -25,26 +27,35 @@ class Plan:
         shared: Whether all labels share rows and weights.
         solver: What solves all rows where labels share them.
         exact: Whether leave-one-out scores are exact.
+        compares: Whether all rows decide between two scalings, beyond the sample.
     """
 
     tried: Entries
     shared: bool
-    solver: type[ByDecomposition] | type[ByCholesky]
+    solver: type[ByDecomposition] | type[ByCholesky] | type[ByIteration]
     exact: bool
+    compares: bool
 
     @classmethod
     def of(cls, X: FeatureMatrix, entries: Entries, trials: int) -> Plan:
         """Return the plan for ``X`` (n, D) and a number of trials."""
         m, d, shared = len(entries.rows), int(X.shape[1]), len(entries.patterns) == 1
-        work = len(entries.patterns) * _work(m, d)
-        solver = ByDecomposition if work <= _WORK else ByCholesky
-        exact = min(m, d) <= _FACTOR if shared else work <= _WORK
+        order, work = min(m, d), len(entries.patterns) * _work(m, d)
+        solver: type[ByDecomposition] | type[ByCholesky] | type[ByIteration] = ByIteration
+        if work <= _WORK:
+            solver = ByDecomposition
+        elif order <= _FACTOR and (m <= d or 2.0 * m * d**2 <= _PRODUCTS):
+            solver = ByCholesky
+        exact = solver is not ByIteration if shared else work <= _WORK
+        compares = exact and shared and order <= _COMPARED
         if exact and work * trials <= _WORK and m * entries.targets.shape[1] <= _JUDGED:
-            return cls(entries, shared, solver, exact)
+            return cls(entries, shared, solver, exact, compares)
         rows = _SMALL_SAMPLE
         if shared:
             rows = next((r for r in _SAMPLES if _work(min(r, m), d) * trials <= _FEWER * _WORK), _SAMPLES[-1])
-        return cls(entries if m <= rows else sample(entries, rows), shared, solver, exact)
+            if m <= rows:
+                return cls(entries, shared, solver, exact=True, compares=False)
+        return cls(sample(entries, rows), shared, solver, exact, compares)
 
 
 def _work(rows: int, features: int) -> float:

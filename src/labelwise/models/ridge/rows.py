@@ -106,6 +106,27 @@ class Rows:
             return np.asarray(self.A[rows].toarray() - np.multiply.outer(self.u[rows], self.m))
         return np.asarray(self.A[rows], dtype=np.float64)
 
+    def quadratic(self, scale: Array, centre: Array) -> Array:
+        """Return ``sum_j scale_j (z_j - centre_j)^2`` of every row (n,); scale is (D,) >= 0."""
+        if self.u is not None and self.m is not None:
+            # z - centre = a - (m, centre) (u, 1)
+            means, factors = np.stack([self.m, centre], axis=1), np.stack([self.u, np.ones(self.n)], axis=1)
+            cross = ((self.A @ (scale[:, None] * means)) * factors).sum(axis=1)
+            square = ((factors @ (means.T @ (scale[:, None] * means))) * factors).sum(axis=1)
+            return np.asarray(self.A.multiply(self.A) @ scale - 2 * cross + square)
+        parts = [np.square(self.dense(rows) - centre) @ scale for rows in self.blocks()]
+        return np.concatenate(parts)
+
+    def diagonal(self, centre: Array, weights: Array) -> Array:
+        """Return the diagonal of ``covariance(centre, weights)``, (D,)."""
+        if self.u is not None and self.m is not None:
+            means, factors = np.stack([self.m, centre], axis=1), np.stack([self.u, np.ones(self.n)], axis=1)
+            cross = ((self.A.T @ (weights[:, None] * factors)) * means).sum(axis=1)
+            square = ((means @ (factors.T @ (weights[:, None] * factors))) * means).sum(axis=1)
+            return np.asarray(self.A.multiply(self.A).T @ weights - 2 * cross + square)
+        parts = [weights[rows] @ np.square(self.dense(rows) - centre) for rows in self.blocks()]
+        return np.asarray(np.sum(parts, axis=0))
+
     def covariance(self, centre: Array, weights: Array) -> Array:
         """Return ``sum_i weights_i (z_i - centre)(z_i - centre)^T`` (D, D)."""
         if self.u is not None and self.m is not None:
@@ -184,6 +205,16 @@ class BlockRows(Rows):
     def dense(self, rows: slice) -> Array:
         """Return ``Z[rows]``, float64."""
         return np.concatenate([part.dense(rows) for part in self.parts], axis=1)
+
+    def quadratic(self, scale: Array, centre: Array) -> Array:
+        """Return ``sum_j scale_j (z_j - centre_j)^2`` of every row (n,)."""
+        parts = zip(self.parts, self.slices, strict=True)
+        return np.asarray(np.sum([part.quadratic(scale[own], centre[own]) for part, own in parts], axis=0))
+
+    def diagonal(self, centre: Array, weights: Array) -> Array:
+        """Return the diagonal of ``covariance(centre, weights)``, (D,)."""
+        parts = zip(self.parts, self.slices, strict=True)
+        return np.concatenate([part.diagonal(centre[own], weights) for part, own in parts])
 
     def covariance(self, centre: Array, weights: Array) -> Array:
         """Return ``sum_i weights_i (z_i - centre)(z_i - centre)^T`` (D, D)."""

@@ -13,12 +13,13 @@ from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
 from labelwise.models.ridge.choice import Candidates, Choice, Record
 from labelwise.models.ridge.direct import Solved
-from labelwise.models.ridge.path import Path, climb_lambdas
+from labelwise.models.ridge.path import Lambdas, Path, better
 from labelwise.models.ridge.plan import Plan
 from labelwise.models.ridge.rows import rows_of
 from labelwise.models.ridge.tuning import (
     CRITERIA,
     Search,
+    Trial,
     count_thresholds,
     entries_of,
     groups_of,
@@ -50,7 +51,7 @@ class RidgeSolution:
             of a row that taught nothing, the model's own output.
         thresholds: (K,) float32, above which as many of a label's entries have their leave-one-out output as are
             relevant.
-        exact: Whether ``loo_scores`` are exact leave-one-out, else from 5 folds.
+        exact: Whether ``loo_scores`` are exact leave-one-out, else from approximate leverages or 5 folds.
         criterion: The criterion of the choice.
         table: One record (scaling, lambda, value) for each pair tried, higher is better.
     """
@@ -141,10 +142,12 @@ def solve_ridge(
     included. Equal rows are left out together.
 
     Sizes: where decompositions for every scaling would take long, scalings are chosen on a keyed sample of rows (1,500
-    to 10,000; 1,000 and 8 labels where masks differ) and lambda, from there, by leave-one-out on all rows, each from
-    one Cholesky factor; this is exact up to 10,000 rows or features. Beyond (many masks, or both n and D above
-    10,000) the solution comes from conjugate gradients to a relative residual of 1e-8 and the scores from 5 folds. A
-    label without a known entry gets zeros.
+    to 10,000; 1,000 and 8 labels where masks differ). All rows then decide between the first scaling and the best of
+    the others (up to an order of 5,000), and on lambda, from the sample's up or down the grid, by exact leave-one-out
+    from one Cholesky factor for each. Beyond 10,000 rows and features the solution comes from preconditioned conjugate
+    gradients, exact to a relative residual of 1e-6, and leave-one-out scores from approximate leverages (see
+    ``iterative``). With many masks it comes from conjugate gradients to 1e-8, and the scores from 5 folds. A label
+    without a known entry gets zeros.
 
     Blocks: each block's scaling is chosen by that block alone, then the blocks' weights by the joint model (see
     ``BlockScaling``); a block that only costs is left out.
@@ -184,7 +187,7 @@ def solve_ridge(
     # in rows: what starts from it rounds its sums by the layout
     weight32, bias32 = solved.weight.astype(np.float32, order="C"), solved.bias.astype(np.float32)
     all_used = len(entries.rows) == Y.shape[0]
-    scaling = choice.best.scaling
+    scaling = fit.scaling
     everywhere = np.empty(Y.shape, dtype=np.float32) if all_used else _predict(X, scaling, weight32, bias32)
     everywhere[entries.rows] = solved.scores
     return RidgeSolution(
@@ -206,24 +209,30 @@ def _fit(X: FeatureMatrix, search: Search, plan: Plan, choice: Choice) -> Path:
     best, entries = choice.best, search.entries
     used = best.lambdas[best.top]
     if plan.tried is entries and best.solution is not None:
-        return Path(Solved(*best.solution, best.scores), used, {})
+        return Path(best.scaling, Solved(*best.solution, best.scores), used, {})
+    if plan.shared:
+        contenders = choice.contenders if plan.compares and len(choice.contenders) == 2 else (best,)
+        on_all_rows = [_lambdas(X, search, plan, trial) for trial in contenders]
+        return (better(*on_all_rows) if len(on_all_rows) == 2 else on_all_rows[0]).climb()
     rows = rows_of(X[entries.rows], best.scaling)
-    if plan.shared and plan.exact:
-        group = next(groups_of(rows, entries))
-        one = plan.solver.of(group.rows, group.weights, group.targets)
-        return climb_lambdas(one, group, best, search)
     if plan.exact:
         weight, bias = solve_exact(rows, entries, used)
         loo = best.scores if plan.tried is entries else leave_one_out(rows, entries, used).scores.mean(axis=0)
     else:
         used = used[:1]
         weight, bias, loo = solve_large(rows, entries, float(used[0]))
-    return Path(Solved(weight, bias, loo), used, {})
+    return Path(best.scaling, Solved(weight, bias, loo), used, {})
+
+
+def _lambdas(X: FeatureMatrix, search: Search, plan: Plan, trial: Trial) -> Lambdas:
+    """Return the solutions on all rows of what was tried on a sample."""
+    group = next(groups_of(rows_of(X[search.entries.rows], trial.scaling), search.entries))
+    return Lambdas(plan.solver.of(group.rows, group.weights, group.targets), group, trial, search)
 
 
 def _table(choice: Choice, fit: Path) -> list[Record]:
     """Return what was tried, with the values on all rows where there are any."""
-    kind = choice.best.scaling.kind
+    kind = fit.scaling.kind
     return [
         {**record, "value": fit.values[float(record["lambda"])]}
         if record["scaling"] == kind and float(record["lambda"]) in fit.values
