@@ -13,7 +13,7 @@ import sys
 
 from benchmarks.common import plain_parser
 
-SPEED = ("losses", "selection", "epoch", "steps", "images", "commands")
+SPEED = ("losses", "selection", "epoch", "steps", "images", "commands", "closed_form")
 ON_DATA = ("refresh", "embedding", "cached_start")
 
 

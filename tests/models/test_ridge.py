@@ -160,6 +160,19 @@ def test_beyond_the_budget_the_answer_is_the_same(monkeypatch, shared):
     assert np.corrcoef(solution.loo_scores.ravel(), exact.loo_scores.ravel())[0, 1] > 0.98
 
 
+@pytest.mark.parametrize(("n", "d"), [(50, 6), (16, 30)])
+def test_masks_by_factors_give_what_decompositions_do(monkeypatch, n, d):
+    Z, Y, s = problem(n, d)
+    Y = masked(Y)
+    exact = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5, 2.0], average=2, weights=s)
+    monkeypatch.setattr(plan_module, "_JUDGED", 1)
+    solution = solve_ridge(Z, Y, scalings=["none"], lambdas=[0.5, 2.0], average=2, weights=s)
+    assert solution.exact
+    np.testing.assert_allclose(solution.weight, exact.weight, atol=1e-6)
+    np.testing.assert_allclose(solution.bias, exact.bias, atol=1e-6)
+    np.testing.assert_allclose(solution.loo_scores, exact.loo_scores, atol=1e-5)
+
+
 @pytest.mark.parametrize("unknown_weight", [1.0, 0.3])
 def test_without_known_negatives_unknown_is_weighted_absent(unknown_weight):
     Z, Y, s = problem(50, 6)

@@ -32,6 +32,14 @@ class Solved:
     scores: npt.NDArray[np.float32]
 
 
+def mean_of(solved: list[Solved]) -> Solved:
+    """Return the mean of solutions, which is one linear model."""
+    if len(solved) == 1:
+        return solved[0]
+    parts = zip(*((one.weight, one.bias, one.scores) for one in solved), strict=True)
+    return Solved(*(np.mean(part, axis=0) for part in parts))
+
+
 class OneLambda(Protocol):
     """A ridge on given rows and targets that is solved for one lambda at a time."""
 

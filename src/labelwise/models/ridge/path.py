@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.models.ridge.direct import OneLambda, Solved
+from labelwise.models.ridge.direct import OneLambda, Solved, mean_of
 from labelwise.models.ridge.tuning import Group, Judge, Search, Trial, choose, climb
 from labelwise.models.scaling import Scaling
 
@@ -67,17 +67,10 @@ class Lambdas:
         values = climb(lambda place: self.trial(place).value, self.start, len(self.grid), average)
         best = sorted(values, key=lambda place: (-values[place], place))[:average]
         tried = {float(self.grid[place]): value for place, value in values.items()}
-        return Path(self._trial.scaling, _mean([self.at(place) for place in best]), self.grid[best], tried)
+        return Path(self._trial.scaling, mean_of([self.at(place) for place in best]), self.grid[best], tried)
 
 
 def better(first: Lambdas, other: Lambdas) -> Lambdas:
     """Return the other one where it is clearly better on all rows, else the first."""
     ahead = first.trial(first.start)
     return first if choose(ahead, ahead, other.trial(other.start)) is ahead else other
-
-
-def _mean(solved: list[Solved]) -> Solved:
-    if len(solved) == 1:
-        return solved[0]
-    parts = zip(*((one.weight, one.bias, one.scores) for one in solved), strict=True)
-    return Solved(*(np.mean(part, axis=0) for part in parts))

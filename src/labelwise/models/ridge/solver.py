@@ -23,7 +23,7 @@ from labelwise.models.ridge.tuning import (
     count_thresholds,
     entries_of,
     groups_of,
-    leave_one_out,
+    solve_by_factors,
     solve_exact,
     solve_large,
 )
@@ -215,9 +215,11 @@ def _fit(X: FeatureMatrix, search: Search, plan: Plan, choice: Choice) -> Path:
         on_all_rows = [_lambdas(X, search, plan, trial) for trial in contenders]
         return (better(*on_all_rows) if len(on_all_rows) == 2 else on_all_rows[0]).climb()
     rows = rows_of(X[entries.rows], best.scaling)
-    if plan.exact:
+    if plan.tried is entries:
         weight, bias = solve_exact(rows, entries, used)
-        loo = best.scores if plan.tried is entries else leave_one_out(rows, entries, used).scores.mean(axis=0)
+        loo = best.scores
+    elif plan.exact:
+        weight, bias, loo = solve_by_factors(rows, entries, used)
     else:
         used = used[:1]
         weight, bias, loo = solve_large(rows, entries, float(used[0]))

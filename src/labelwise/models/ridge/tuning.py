@@ -12,6 +12,7 @@ import numpy.typing as npt
 from labelwise._random import generator
 from labelwise.errors import UserError
 from labelwise.models.ridge.decomposition import Decomposition, decompose
+from labelwise.models.ridge.direct import ByCholesky, mean_of
 from labelwise.models.ridge.masked import solve_masked
 from labelwise.models.ridge.rows import Rows, rows_of
 from labelwise.models.scaling import FeatureMatrix, Scaling
@@ -412,6 +413,24 @@ def solve_exact(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Ar
             group.targets, decomposition.shrink(lambdas)
         )
     return weight, bias
+
+
+def solve_by_factors(rows: Rows, entries: Entries, lambdas: Array) -> tuple[Array, Array, Array]:
+    """Return weights, biases and exact leave-one-out scores, averaged over ``lambdas``.
+
+    (K, D), (K,) and (m, K); each pattern takes one matrix and one Cholesky factor for each lambda. Unknown entries get
+    the label's own output; a label without entries gets zeros.
+    """
+    shape = entries.targets.shape
+    weight, bias, scores = np.zeros((shape[1], rows.d)), np.zeros(shape[1]), np.zeros(shape)
+    for group in groups_of(rows, entries):
+        one = ByCholesky.of(group.rows, group.weights, group.targets)
+        solved = mean_of([one.at(float(lambda_)) for lambda_ in lambdas])
+        weight[group.labels], bias[group.labels] = solved.weight, solved.bias
+        if len(group.index) < rows.n:
+            scores[:, group.labels] = rows.dot(solved.weight.T) + solved.bias
+        scores[np.ix_(group.index, group.labels)] = group.spread(solved.scores)
+    return weight, bias, scores
 
 
 def solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Array, Array]:
