@@ -55,6 +55,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "labels alone do not tell. `labelwise describe` says what the labels are, [the methods](methods.md)"
         " what each of them takes; without `--method` one that fits is chosen.",
     ),
+    "ensemble": (
+        "The ensemble of `auto`",
+        "Arrays of a model that do not fit each other: it was changed or cut short, so copy it again from where it was"
+        " made. Or, in code of your own, a part that was given another number of columns than it was fitted to.",
+    ),
     "engine": (
         "Training",
         "A run cannot start with these settings, was stopped, or went wrong in numbers. What was saved is "
