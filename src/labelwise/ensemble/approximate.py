@@ -23,10 +23,12 @@ def faiss_library() -> Any | None:
 def approximate_nearest(
     faiss: Any, queries: npt.NDArray[np.float32], pool: npt.NDArray[np.float32], k: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
-    """Return about the k nearest rows of a pool by inner product, and these, nearest first.
+    """Return about the k nearest rows of a pool by inner product.
 
-    The pool is parted into about ``4 sqrt(n)`` lists by k-means from a fixed start, and each query reads the 64 lists
-    of the nearest centres. A place without a row has index -1.
+    Their indices and products come nearest first.
+
+    The pool is parted into about ``4 sqrt(n)`` lists by k-means from a fixed start, and each query reads the
+    64 lists of the nearest centres. A place without a row has index -1.
     """
     n, r = pool.shape
     lists = max(1, min(int(_LISTS_PER_ROOT * np.sqrt(n)), n // 39))

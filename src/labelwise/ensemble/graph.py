@@ -1,7 +1,7 @@
-"""Graph of nearest neighbours in a pool, and smoothing of features over it.
+"""Graph of nearest neighbours in a pool, and smoothing over it.
 
-A row of the pool has other rows of the pool as neighbours; a new row is looked up among the pool's rows. So what is
-fitted on smoothed rows of the pool can be applied to rows that nobody had seen.
+A row of the pool has other rows of the pool as neighbours; a new row is looked up among the pool's rows. So
+what is fitted on smoothed rows of the pool can be applied to rows that nobody had seen.
 """
 
 from __future__ import annotations
@@ -80,8 +80,8 @@ def neighbours(
 ) -> Neighbours:
     """Look up each row's nearest rows of the pool by cosine.
 
-    The search is exact; that of 20,000 rows or more in a pool of more than 200,000 is approximate if ``faiss`` is
-    installed (``pip install labelwise[neighbours]``).
+    The search is exact; that of 20,000 rows or more in a pool of more than 200,000 is approximate if
+    ``faiss`` is installed (``pip install labelwise[neighbours]``).
 
     Args:
         queries: (n, r) float32 unit rows; a row of zeros has cosine 0 with all.
@@ -133,7 +133,7 @@ def _search(
 
 
 def _largest(values: Matrix, k: int) -> tuple[npt.NDArray[Any], Matrix]:
-    """Return the places and values of each row's k largest entries, largest first."""
+    """Return places and values of each row's k largest entries, falling."""
     n, columns = values.shape
     parts = columns // _GROUP
     if parts < 2 * k:
@@ -147,7 +147,10 @@ def _largest(values: Matrix, k: int) -> tuple[npt.NDArray[Any], Matrix]:
 
 
 def _among(values: Matrix, places: npt.NDArray[Any], k: int) -> tuple[npt.NDArray[Any], Matrix]:
-    """Return the k largest of some places of each row, (n, p) or (p,)."""
+    """Return the k largest of some places of each row.
+
+    ``places`` is (n, p), or (p,) for all rows.
+    """
     places = np.broadcast_to(places, (len(values), places.shape[-1]))
     found = np.take_along_axis(values, places, axis=1)
     best = np.argpartition(-found, k - 1, axis=1)[:, :k] if k < found.shape[1] else np.arange(k)[None, :]
@@ -180,7 +183,7 @@ class Graph:
         return cls(sp.csr_array(entries, shape=(len(index), n_pool)))
 
     def smooth(self, own: Matrix, pool: Matrix, keep: float = 0.5) -> Matrix:
-        """Return ``keep x own + (1 - keep) W pool`` (n, r), float32.
+        """Return ``keep own + (1 - keep) W pool`` (n, r), float32.
 
         A row without neighbours stays as it is.
         """
@@ -191,7 +194,10 @@ class Graph:
         return mixed
 
     def diffuse(self, pool: Matrix, hops: int, keep: float) -> Matrix:
-        """Return a pool's rows after ``hops`` of ``Z <- keep x pool + (1 - keep) W Z``, from Z = pool."""
+        """Return a pool's rows after several hops of smoothing.
+
+        A hop is ``Z <- keep pool + (1 - keep) W Z``, the first from Z = pool.
+        """
         smoothed = pool
         for _ in range(hops):
             smoothed = self.smooth(pool, smoothed, keep)

@@ -1,8 +1,8 @@
-"""Hat matrices of ridge on centred features: what a fit does to targets, without the matrix.
+"""Hat matrices of ridge on centred features, applied without being formed.
 
-With Z (m, r) centred, ``H = Z (Z^T Z + lambda)^-1 Z^T`` takes centred targets to their fitted values. ``Spectrum`` has
-it for every lambda after one eigendecomposition, ``Factor`` for one lambda after a Cholesky factorisation, at a tenth
-of the cost.
+With Z (m, r) centred, ``H = Z (Z^T Z + lambda)^-1 Z^T`` takes centred targets to their fitted values.
+``Spectrum`` has it for every lambda after one eigendecomposition, ``Factor`` for one lambda after a Cholesky
+factorisation, at a tenth of the cost.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ class Hat(Protocol):
 
 
 def centred(features: Floats) -> tuple[Floats, Double]:
-    """Return centred features (m, r), double where small, else float32, and their means (r,)."""
+    """Return centred features (m, r) and their means (r,).
+
+    Small ones are float64, others float32.
+    """
     mean = features.mean(axis=0, dtype=np.float64) if len(features) else np.zeros(features.shape[1])
     kind = np.float64 if features.size <= _SMALL else np.float32
     return features.astype(kind) - mean.astype(kind), mean
@@ -127,7 +130,7 @@ class SpectralHat:
 
 @dataclass(frozen=True)
 class Factor:
-    """Hat matrix at one lambda, by a Cholesky factor of the smaller matrix of products.
+    """Hat matrix at one lambda, by a Cholesky factor.
 
     Attributes:
         Z: (m, r) centred features.
@@ -178,7 +181,7 @@ class Factor:
         return self._solve(products(self.Z, R))
 
     def linear_map(self) -> Double:
-        """Return ``(Z^T Z + lambda)^-1 Z^T`` (r, m), from centred targets to weights."""
+        """Return the map ``(Z^T Z + lambda)^-1 Z^T`` (r, m) from targets to weights."""
         if self._dual:
             return np.asarray(self.Z.T @ self._solve(np.eye(len(self.Z))))
         return self._solve(self.Z.T)

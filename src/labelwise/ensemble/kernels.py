@@ -21,7 +21,7 @@ _BLOCK = 1 << 23
 
 
 def squared_distances(A: Matrix, B: Matrix) -> Matrix:
-    """Return ``|a_i - b_j|^2`` (n, m) of the rows of A (n, r) and B (m, r)."""
+    """Return ``|a_i - b_j|^2`` (n, m) of the rows of A and B."""
     distances = A @ B.T
     distances *= -2
     distances += np.einsum("ij,ij->i", A, A)[:, None]
@@ -38,10 +38,11 @@ def gaussian(A: Matrix, B: Matrix, scale: float) -> Matrix:
 
 
 def relu_tangent(A: Matrix, B: Matrix) -> Matrix:
-    """Return the tangent kernel of a wide network with two hidden ReLU layers (n, m), for unit rows.
+    """Return the tangent kernel of two hidden ReLU layers (n, m).
 
-    With ``c`` the cosine, ``t = arccos c``, ``k0 = (pi - t) / pi`` and ``k1 = (sin t + (pi - t) c) / pi``, a layer
-    takes the covariance c to ``k1(c)`` and the kernel k to ``k1(c) + k k0(c)``; the result is halved.
+    The rows have length 1. With ``c`` the cosine, ``t = arccos c``, ``k0 = (pi - t) / pi`` and
+    ``k1 = (sin t + (pi - t) c) / pi``, a layer takes the covariance c to ``k1(c)``
+    and the kernel k to ``k1(c) + k k0(c)``; the result is halved.
     """
     cosine = np.clip(A @ B.T, -1, 1)
     first, slope = _relu_moments(cosine)
@@ -75,9 +76,10 @@ class Kernel:
 
     @classmethod
     def fit(cls, name: str, rows: Matrix, seed: int = 0) -> Kernel:
-        """Set the width by ``rows`` (n, r): ``rbf3`` is 3 over their median squared distance.
+        """Set the width of a kernel by ``rows`` (n, r).
 
-        The median is over the pairs of a keyed sample of 500 rows.
+        ``rbf3`` is 3 over their median squared distance. The median is over the pairs of a keyed sample of
+        500 rows.
 
         Raises:
             UserError: For a kernel that does not exist.
@@ -98,7 +100,7 @@ class Kernel:
         return cls(name, factor / median if median > 1e-12 else 1.0)
 
     def __call__(self, A: Matrix, B: Matrix) -> Matrix:
-        """Return the values (n, m) float32 for the rows of A (n, r) and B (m, r)."""
+        """Return the values (n, m) float32 for the rows of A and B."""
         if self.name == "ntk":
             return relu_tangent(unit_rows(A), unit_rows(B))
         return gaussian(A, B, self.scale)
@@ -108,8 +110,8 @@ class Kernel:
 class KernelFeatures:
     """Features of a kernel: ``k(a, landmarks) @ projection`` (Nystroem).
 
-    Their products are the kernel's values among the landmarks exactly, elsewhere those of its projection onto the
-    landmarks. Where the landmarks are the rows that a ridge is fitted to, it is the kernel ridge itself.
+    Their products are the kernel's values among the landmarks exactly, elsewhere those of its projection onto
+    the landmarks. Where the landmarks are the rows that a ridge is fitted to, it is the kernel ridge itself.
 
     Attributes:
         kernel: The kernel.
@@ -123,7 +125,10 @@ class KernelFeatures:
 
     @classmethod
     def fit(cls, kernel: Kernel, landmarks: Matrix) -> KernelFeatures:
-        """Factor the kernel of ``landmarks`` (L, r): the projection is ``U s^(-1/2)`` of ``K = U s U^T``."""
+        """Factor the kernel of ``landmarks`` (L, r).
+
+        The projection is ``U s^(-1/2)`` of ``K = U s U^T``.
+        """
         values, vectors = eigh(kernel(landmarks, landmarks).astype(np.float64), check_finite=False)
         kept = values > _RANK * values[-1]
         projection = (vectors[:, kept] / np.sqrt(values[kept])).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Known entries of an annotation matrix, as the members of an ensemble are fitted to them."""
+"""Known entries of an annotation matrix, in the form that members need."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class KnownEntries:
     ) -> KnownEntries:
         """Read the known entries of ``labels`` (n, K) in {1, 0, -1}.
 
-        An unknown entry of a row with a known one counts as absent where ``assume_absent``, by default where no
-        negative is known anywhere; otherwise it does not count. Rows with the same number in ``twins`` (n,) have the
-        same features.
+        An unknown entry of a row with a known one counts as absent where ``assume_absent``, by default where
+        no negative is known anywhere; otherwise it does not count. Rows with the same number in ``twins``
+        (n,) have the same features.
         """
         labels = np.asarray(labels)
         rows = np.flatnonzero((labels != -1).any(axis=1))
@@ -81,13 +81,13 @@ class KnownEntries:
         return np.asarray(self.positives / np.maximum(self.counts, 1.0))
 
     def take(self, index: npt.NDArray[Any]) -> KnownEntries:
-        """Return these of the m rows; ``rows`` still count in the whole pool."""
+        """Return some of the m rows, numbered in the whole pool as before."""
         mask = None if self.mask is None else self.mask[index]
         twins = None if self.twins is None else self.twins[index]
         return self._of(self.rows[index], self.targets[index] > 0, mask, twins)
 
     def without(self, pool_rows: npt.NDArray[np.bool_]) -> KnownEntries:
-        """Return the entries of the pool that is left without ``pool_rows`` (n,), which counts its rows anew."""
+        """Return the entries that are left without ``pool_rows`` (n,), rows numbered anew."""
         kept = self.take(np.flatnonzero(~pool_rows[self.rows]))
         number = np.cumsum(~pool_rows) - 1
         return replace(kept, rows=number[kept.rows])

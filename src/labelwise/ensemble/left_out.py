@@ -1,4 +1,4 @@
-"""Scores of rows by the fit without them, from the fit with them."""
+"""Leave-one-out scores of linear fits, from one fit to all rows."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ Double: TypeAlias = npt.NDArray[np.float64]
 
 
 def left_out_scores(known: KnownEntries, fitted: npt.NDArray[Any], leverage: npt.NDArray[Any]) -> Matrix:
-    """Return leave-one-out scores (m, K) float32 of a linear fit; twins are left out together.
+    """Return leave-one-out scores (m, K) float32 of a linear fit.
 
-    With e the residual and h the leverage, the fit without g equal rows gives them ``f - h / (1 - g h) sum(e)``, sums
-    over these rows; g is 1 for a row without twins. To that ``sum(y - mean y) / (count - g)`` is added: leaving a
-    positive out lowers the intercept and leaving a negative out raises it, which says nothing about the row. Entries
-    that do not count keep the fit's own score, but for those of twins.
+    Twins, rows with the same features, are left out together.
+
+    With e the residual and h the leverage, the fit without g equal rows gives them ``f - h / (1 - g h)
+    sum(e)``, sums over these rows; g is 1 for a row without twins. To that ``sum(y - mean y) / (count - g)``
+    is added: leaving a positive out lowers the intercept and leaving a negative out raises it, which says
+    nothing about the row. Entries that do not count keep the fit's own score, but for those of twins.
 
     Args:
         known: The entries of the fit.
@@ -38,7 +40,10 @@ def left_out_scores(known: KnownEntries, fitted: npt.NDArray[Any], leverage: npt
 
 
 def intercept_shift(known: KnownEntries) -> npt.NDArray[Any]:
-    """Return what leaving a row out, with its twins, takes from the mean of the targets (m, K)."""
+    """Return how far leaving a row out lowers the targets' mean (m, K).
+
+    Twins are left out with it.
+    """
     deviation = known.targets - known.means.astype(np.float32)
     if known.mask is not None:
         deviation *= known.mask
@@ -46,7 +51,7 @@ def intercept_shift(known: KnownEntries) -> npt.NDArray[Any]:
 
 
 def over_twins(known: KnownEntries, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return the sum of ``values`` (m, c) over each row and its twins."""
+    """Return sums of ``values`` (m, c) over each row and its twins."""
     if known.twins is None:
         return values
     m = len(known)
@@ -55,7 +60,10 @@ def over_twins(known: KnownEntries, values: npt.NDArray[Any]) -> npt.NDArray[Any
 
 
 def _sizes(known: KnownEntries) -> npt.NDArray[Any]:
-    """Return the number of entries that count among a row and its twins, (m, K) or what broadcasts to it."""
+    """Return the number of entries that twins have together.
+
+    It is (m, K), or what broadcasts to that.
+    """
     if known.twins is None:
         return np.ones((1, 1))
     counts = np.ones((len(known), 1)) if known.mask is None else known.mask.astype(np.float64)
@@ -63,9 +71,10 @@ def _sizes(known: KnownEntries) -> npt.NDArray[Any]:
 
 
 def leave_one_out_r2(scores: Matrix, known: KnownEntries) -> Double:
-    """Return each label's ``1 - SSE / SST`` (K,) of left-out scores (m, K) over its entries.
+    """Return each label's R2 (K,) of left-out scores (m, K).
 
-    It is 0 for a label without a known positive or a known negative.
+    That is ``1 - SSE / SST`` over its entries, and 0 for a label without a known positive or a known
+    negative.
     """
     squares = np.square(known.targets - scores)
     if known.mask is not None:
@@ -76,6 +85,6 @@ def leave_one_out_r2(scores: Matrix, known: KnownEntries) -> Double:
 
 
 def macro(label_r2: Double) -> float:
-    """Return the mean over labels that have an R2, 0 where none has."""
+    """Return the mean over labels with an R2, 0 where none has."""
     scored = label_r2 != 0
     return float(label_r2[scored].mean()) if scored.any() else 0.0

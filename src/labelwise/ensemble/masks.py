@@ -1,9 +1,10 @@
-"""Ridge of labels whose known entries differ, with one decomposition for all of them.
+"""Ridge of labels with other known rows each, from one decomposition.
 
-A label's own ridge is fitted to its own known rows. Where a decomposition for each label would take long, all rows
-are decomposed once, and unknown entries take the values that the label's own ridge gives them: at the fixed point of
-``T <- known entries, else fit(T)`` the unknown entries have no residual, so that the fit to all rows satisfies the
-normal equations of the label's own rows. What is left to estimate is a row's leverage among those rows.
+A label's own ridge is fitted to its own known rows. Where a decomposition for each label would take long, all
+rows are decomposed once, and unknown entries take the values that the label's own ridge gives them: at the
+fixed point of ``T <- known entries, else fit(T)`` the unknown entries have no residual, so that the fit to
+all rows satisfies the normal equations of the label's own rows. What is left to estimate is a row's leverage
+among those rows.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ _BLOCK = 1 << 22
 def fill_in(
     hat: Hat, R: Floats, mask: npt.NDArray[np.bool_], start: Floats | None = None, tolerance: float = 3e-5
 ) -> Floats:
-    """Return R with its unknown entries at the values of each label's own ridge.
+    """Fill unknown entries of R with the values of each label's ridge.
 
-    With A the fit with intercept and u the unknown entries, ``u - A u = A R`` on the unknown entries. A is symmetric
-    with eigenvalues in [0, 1], so conjugate gradients solve it, all labels side by side.
+    With A the fit with intercept and u the unknown entries, ``u - A u = A R`` on the unknown entries. A is
+    symmetric with eigenvalues in [0, 1], so conjugate gradients solve it, all labels side by side.
 
     Args:
         hat: Ridge on all m rows.
@@ -74,17 +75,18 @@ def fill_in(
 class SampledRidge:
     """Ridge on a random sample of the rows, on average over samples.
 
-    Moments vary from sample to sample, most where rows are few beside the features or stand alone in theirs, and the
-    mean of the inverse is not the inverse of the mean. To second order it is ``D = (sum_i c_i z_i z_i^T + lambda)^-1``
-    with ``c_i = s / (1 + (1 - s) a_i)``, s the share of the sample and ``a_i`` the odds of row i's leverage among the
-    others, ``d / (1 - c_i d)`` of ``d = z_i^T D z_i``. For s = 1 it is the ridge on all rows.
+    Moments vary from sample to sample, most where rows are few beside the features or stand alone in theirs,
+    and the mean of the inverse is not the inverse of the mean. To second order it is ``D = (sum_i c_i z_i
+    z_i^T + lambda)^-1`` with ``c_i = s / (1 + (1 - s) a_i)``, s the share of the sample and ``a_i`` the odds
+    of row i's leverage among the others, ``d / (1 - c_i d)`` of ``d = z_i^T D z_i``. For s = 1 it is the
+    ridge on all rows.
 
     Attributes:
         odds: (m,) leverage odds, intercept included, of a row that is in the sample.
     """
 
     def __init__(self, Z: Floats, share: float) -> None:
-        """Set up a ridge on a ``share`` of the centred rows Z (m, r)."""
+        """Prepare for a ``share`` of the centred rows Z (m, r)."""
         self.rows = np.hstack([np.ones((len(Z), 1), Z.dtype), Z])
         self.share, self.odds = share, np.zeros(len(Z))
         self._factors = np.full(len(Z), share)
@@ -108,7 +110,10 @@ class SampledRidge:
         return self
 
     def linear_map(self) -> Floats:
-        """Return the weights (r + 1, m), that of the intercept first, to which a target of a sampled row adds."""
+        """Return what each row's target adds to the weights (r + 1, m).
+
+        The first one is that of the intercept.
+        """
         maps = [solve_triangular(self._root, half, lower=True, trans="T") for half in self._halves()]
         return np.asarray(np.hstack(maps) * (self._factors / self.share))
 
@@ -118,12 +123,16 @@ class SampledRidge:
 
 
 class OwnLeverage:
-    """Estimates of each row's leverage in the ridge on a label's own rows, as if these were a fair sample."""
+    """Estimates of each row's leverage in the ridge on a label's own rows.
+
+    They hold where these are a fair sample of all rows.
+    """
 
     def __init__(self, Z: Floats, counts: Double) -> None:
-        """Set up the estimates for labels with ``counts`` (K,) known entries among the centred rows Z (m, r).
+        """Prepare for labels with ``counts`` (K,) known entries.
 
-        Labels whose shares are within a tenth of each other are estimated at once, others by interpolation.
+        Z (m, r) are all centred rows. Labels whose shares are within a tenth of each other are estimated at
+        once, others by interpolation.
         """
         share = np.maximum(counts, 1.0) / max(len(Z), 1)
         low, high = float(share.min()), float(share.max())

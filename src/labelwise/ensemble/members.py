@@ -1,7 +1,7 @@
 """Ridge members: many labels at once, with exact leave-one-out scores.
 
-A member is linear in its features and, at a given lambda, in the targets: so scores of rows by the fit without them
-come from the fit with them (``left_out``).
+A member is linear in its features and, at a given lambda, in the targets: so scores of rows by the fit
+without them come from the fit with them (``left_out``).
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class RidgeMember:
     ) -> RidgeMember:
         """Fit to the rows with known entries.
 
-        Where masks differ by label, each label is fitted to its own entries. Leave-one-out is exact then too while the
-        labels' rows can be decomposed one by one in about a second; else a row's leverage is estimated.
+        Where masks differ by label, each label is fitted to its own entries. Leave-one-out is exact then too
+        while the labels' rows can be decomposed one by one in about a second; else a row's leverage is
+        estimated.
 
         Args:
             features: (m, r) float32, of the rows ``known.rows``; m at least 1.
@@ -90,16 +91,25 @@ class RidgeMember:
 
     @property
     def r2(self) -> float:
-        """Macro leave-one-out R2, the mean over labels with a known positive and negative; 0 without any."""
+        """Mean leave-one-out R2 of labels with known positives and negatives.
+
+        0 without any.
+        """
         return macro(self.label_r2)
 
     def scores(self, features: Matrix) -> Matrix:
-        """Return scores (n, K) float32 of features (n, r), from about 0 (absent) to 1 (relevant)."""
+        """Return scores (n, K) float32 of features (n, r).
+
+        They go from about 0 (absent) to 1 (relevant).
+        """
         return np.asarray(features @ self.weight + self.bias)
 
 
 class _Fit:
-    """Leave-one-out scores at one lambda, and the weights (r, K) and intercepts (K,) when asked for."""
+    """Leave-one-out scores at one lambda, and its weights when asked for.
+
+    ``solve`` gives weights (r, K) and the scores (K,) of the mean features.
+    """
 
     def __init__(self, loo: Matrix, known: KnownEntries, solve: Callable[[], tuple[Double, Double]]) -> None:
         self.loo, self.solve = loo, solve
@@ -192,7 +202,7 @@ class _FilledRows:
 
 
 def _patterns(mask: npt.NDArray[np.bool_]) -> _Patterns:
-    """Return the labels of each distinct column of ``mask``, and its rows (m,) bool."""
+    """Return each distinct column (m,) of a mask with its labels."""
     packed, group = np.unique(np.packbits(mask, axis=0), axis=1, return_inverse=True)
     rows = np.unpackbits(packed, axis=0, count=len(mask)).T.astype(bool)
     return [(np.flatnonzero(group.ravel() == place), row) for place, row in enumerate(rows)]

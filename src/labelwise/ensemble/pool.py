@@ -1,8 +1,8 @@
-"""A pool of rows with its views, neighbours and smoothed representations, made when asked for.
+"""A pool of rows with its views, neighbours and smoothed representations.
 
-A representation is a view, or a view smoothed over the pool's graph: ``c1`` is the mean of c and of the neighbours' c,
-``c8`` is c after six hops that keep a fifth of it. The graph of w comes from w, all others from p. A member is a ridge
-on a representation, or on a kernel of one: ``MemberSpec.parse("c8.rbf1")``.
+A representation is a view, or a view smoothed over the pool's graph: ``c1`` is the mean of c and of the
+neighbours' c, ``c8`` is c after six hops that keep a fifth of it. The graph of w comes from w, all others
+from p. A member is a ridge on a representation, or on a kernel of one: ``MemberSpec.parse("c8.rbf1")``.
 """
 
 from __future__ import annotations
@@ -74,9 +74,10 @@ class MemberSpec:
 
 @dataclass
 class Pool:
-    """Rows of a pool (n,), their views and neighbours; new rows are looked up among them.
+    """Rows of a pool with their views and neighbours.
 
-    It keeps the smoothed representation that was asked for last: ask for members with the same one after each other.
+    It keeps the smoothed representation that was asked for last: ask for members with the same one after each
+    other.
 
     Attributes:
         fitted: The views, as functions of a row.
@@ -130,7 +131,7 @@ class Pool:
         return np.unique(as_bytes.ravel(), return_inverse=True)[1].ravel().astype(np.int64)
 
     def representation(self, name: str) -> Matrix:
-        """Return a representation of the pool's rows (n, r) float32, as in ``c8``."""
+        """Return a representation of the rows (n, r) float32, as in ``c8``."""
         spec = MemberSpec.parse(name)
         if not spec.smoothing:
             return self.views[spec.view]
@@ -150,13 +151,13 @@ class Pool:
         return Graph.of(self.near[spec.graph].take(index), len(self)).smooth(view[index], view)
 
     def new(self, X: FeatureMatrix) -> NewRows:
-        """Return new rows ``X`` (n', D) beside the pool, with their views and neighbours."""
+        """Return new rows ``X`` (n', D) beside the pool, looked up in it."""
         views = self.fitted.of(X)
         near = {name: neighbours(views[name], self.views[name], NEIGHBOURS) for name in _GRAPHS}
         return NewRows(self, views, near)
 
     def without(self, rows: npt.NDArray[np.bool_]) -> tuple[Pool, NewRows]:
-        """Return the pool that is left without ``rows`` (n,), and these as new rows beside it.
+        """Return the pool without ``rows`` (n,), and these as new rows.
 
         Views stay as they were fitted, since they read no label; neighbours are those among the rest.
         """
@@ -173,9 +174,10 @@ class Pool:
         return rest, NewRows(rest, views, {name: found.take(rows) for name, found in near.items()})
 
     def feature_map(self, spec: MemberSpec, rows: npt.NDArray[Any]) -> FeatureMap:
-        """Return the features of a member that is fitted to ``rows`` (m,) of the pool.
+        """Return the features of a member fitted to ``rows`` (m,).
 
-        A kernel has these rows as landmarks where they are 1,000 at most, which is exact; else 800 of the pool.
+        A kernel has these rows as landmarks where they are 1,000 at most, which is exact; else 800 of the
+        pool.
         """
         if not spec.kernel:
             return FeatureMap(spec, None)
@@ -232,7 +234,7 @@ class NewRows:
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """Features of a member, of the pool's rows and of new ones alike.
+    """Features of a member, for the pool's rows and new ones.
 
     Attributes:
         spec: Which representation.
@@ -243,6 +245,6 @@ class FeatureMap:
     kernel: KernelFeatures | None
 
     def of(self, rows: Pool | NewRows, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
-        """Return the features (b, s) float32 of some rows of a pool or of new rows."""
+        """Return the features (b, s) float32 of some rows."""
         representation = rows.rows_of(self.spec.representation, index)
         return representation if self.kernel is None else self.kernel.of(representation)

@@ -1,10 +1,11 @@
-"""Students: ridge on all rows of a pool, whose unlabelled rows have the scores of a teacher as targets.
+"""Students: ridge on all rows of a pool, labelled by a teacher.
 
-The teacher is a weighted sum of members, and a ridge at given lambdas is linear in its targets. So is the student in
-the labels, and leaving a row out has a closed form: with ``y'`` a member's left-out score of row i and B its map from
-labels to scores of unlabelled rows, those move by ``B_ui (y'_i - y_i)``; the row's own target becomes the teacher's
-left-out score. With S the student's map from targets to scores, its left-out score is
-``fit_i + S_ii (f'_i - y_i) + sum over members of w sum_u S_iu B_ui (y'_i - y_i)``. Neither B nor S is ever formed.
+Unlabelled rows have the teacher's scores as targets. The teacher is a weighted sum of members, and a ridge at
+given lambdas is linear in its targets. So is the student in the labels, and leaving a row out has a closed
+form: with ``y'`` a member's left-out score of row i and B its map from labels to scores of unlabelled rows,
+those move by ``B_ui (y'_i - y_i)``; the row's own target becomes the teacher's left-out score. With S the
+student's map from targets to scores, its left-out score is ``fit_i + S_ii (f'_i - y_i) + sum over members of
+w sum_u S_iu B_ui (y'_i - y_i)``. Neither B nor S is ever formed.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class TeacherPart:
 
 @dataclass(frozen=True)
 class Teacher:
-    """Weighted sum of members about the mean, the same weights for all labels.
+    """Weighted sum of members, the same weights for all labels.
 
     Attributes:
         parts: Its members.
@@ -62,9 +63,9 @@ class Teacher:
 
     @classmethod
     def fit(cls, parts: Sequence[TeacherPart], known: KnownEntries) -> Teacher:
-        """Weigh the members by non-negative least squares of targets on left-out scores, all labels together.
+        """Weigh members by non-negative least squares on left-out scores.
 
-        It keeps the six members of the largest weights, none below .02.
+        All labels share the weights. It keeps the six members of the largest weights, none below .02.
         """
         weights = pooled_weights([part.member.loo for part in parts], known)
         best = sorted(np.argsort(-weights)[:_MOST_PARTS])
@@ -78,7 +79,7 @@ class Teacher:
         return 1.0 - sum(self.weights)
 
     def left_out(self) -> Double:
-        """Return scores (m, K) of the fitted rows by the teacher fitted without each, float64."""
+        """Return leave-one-out scores (m, K) of the fitted rows, float64."""
         shift = intercept_shift(self.known)
         total = self.rest * (self.known.means - shift)
         for weight, part in zip(self.weights, self.parts, strict=True):
@@ -94,9 +95,10 @@ class Teacher:
 
 
 def pooled_weights(scores: Sequence[Matrix], known: KnownEntries) -> Double:
-    """Return weights (V,) >= 0 of V left-out scores (m, K), by least squares over all labels of ``known.both``.
+    """Return weights (V,) >= 0 of V left-out scores, by least squares.
 
-    Each label is standardised by its targets; a ridge of a hundredth of the mean diagonal keeps weights apart.
+    They are the same for all labels of ``known.both``. Each label is standardised by its targets; a ridge of
+    a hundredth of the mean diagonal keeps weights apart.
     """
     if not len(scores):
         return np.zeros(0)
@@ -156,7 +158,10 @@ def fit_student(
 
 
 def _moved(spectrum: Spectrum, teacher: Teacher, lambdas: Double) -> list[npt.NDArray[Any]]:
-    """Return by how much leaving a row out moves its own score (m, K), for each lambda."""
+    """Return how far leaving a row out moves its score (m, K).
+
+    One matrix for each lambda.
+    """
     known, U = teacher.known, spectrum.basis
     shrink = (spectrum.values[:, None] / (spectrum.values[:, None] + lambdas)).astype(U.dtype)
     own = np.square(U[known.rows]) @ shrink + 1 / len(U)  # S_ii at each lambda
@@ -181,11 +186,11 @@ def _influence(
     known: KnownEntries,
     share: float,
 ) -> npt.NDArray[Any]:
-    """Return ``sum over unlabelled u of S_iu B_ui`` (m, lambdas) for one member of the teacher, or for the mean.
+    """Return ``sum over unlabelled u of S_iu B_ui`` (m, lambdas).
 
-    B is a member's map from labels to scores, ``B_ui = 1/m + e_u^T (Z^T Z + lambda)^-1 z_i``. A label that is known
-    for a share s of the rows has the map of a fair sample of them (``masks``), and its unknown entries among the rows
-    are unlabelled too.
+    That is for one member of the teacher, or for the mean (None). B is a member's map from labels to scores,
+    ``B_ui = 1/m + e_u^T (Z^T Z + lambda)^-1 z_i``. A label that is known for a share s of the rows has the
+    map of a fair sample of them (``masks``), and its unknown entries among the rows are unlabelled too.
     """
     n, m, hidden = len(U), len(known), 1 - share
     unlabelled = np.ones(n, bool)
@@ -208,7 +213,10 @@ def _influence(
 def _linear_map(
     part: TeacherPart | None, known: KnownEntries, share: float, n: int
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """Return centred features of all rows (n, r), and the map (r + 1, m) from labels to intercept and weights."""
+    """Return centred features (n, r) and the map from labels to weights.
+
+    The map is (r + 1, m), the intercept first.
+    """
     m = len(known)
     if part is None:
         return np.zeros((n, 0), np.float32), np.full((1, m), 1 / (share * m))
@@ -228,7 +236,7 @@ def _gap(known: KnownEntries, scores: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 def _levels(known: KnownEntries) -> list[tuple[npt.NDArray[np.int64], float]]:
-    """Return groups of labels with about the same share of known entries, and that share."""
+    """Return groups of labels by their share of known entries, with that."""
     if known.mask is None:
         return [(np.arange(known.targets.shape[1]), 1.0)]
     share = np.maximum(known.counts, 1.0) / len(known)
