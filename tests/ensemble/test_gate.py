@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from labelwise.ensemble import KnownEntries, open_gate
-from labelwise.ensemble.gate import CAUTION, SHARES, local_gain, own_gain
+from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, SHARES, local_gain, own_gain
 from tests.ensemble.test_stack import problem
 
 
@@ -23,7 +23,7 @@ def labels(n_labels=12, m=200, seed=0):
 
 def test_a_much_better_score_is_taken():
     known = labels()
-    opening = open_gate([scores(known, 2.0, 1)], [scores(known, 0.2, 2)], known, CAUTION)
+    opening = open_gate([scores(known, 2.0, 1)], [scores(known, 0.2, 2)], known, ENTRIES_KNOWN)
     assert (opening.share >= 0.75).all()
     assert opening.t > 5
     assert (opening.gain > 0.2).all()
@@ -31,7 +31,7 @@ def test_a_much_better_score_is_taken():
 
 def test_a_worse_score_is_refused_for_every_label():
     known = labels()
-    opening = open_gate([scores(known, 0.2, 1)], [scores(known, 2.0, 2)], known, CAUTION)
+    opening = open_gate([scores(known, 0.2, 1)], [scores(known, 2.0, 2)], known, ENTRIES_KNOWN)
     assert not opening.share.any()
     assert opening.mean_gain < 0
 
@@ -40,7 +40,7 @@ def test_noise_against_noise_rarely_opens_at_two_errors():
     opened = 0
     for seed in range(20):
         known = labels(seed=seed)
-        opening = open_gate([scores(known, 1, seed)], [scores(known, 1, 100 + seed)], known, 2.0)
+        opening = open_gate([scores(known, 1, seed)], [scores(known, 1, 100 + seed)], known, POSITIVES_KNOWN)
         # Mixtures of two independent scores are better than either, so whole shares alone are counted.
         opened += (opening.share == 1).any()
     assert opened <= 4
@@ -48,7 +48,7 @@ def test_noise_against_noise_rarely_opens_at_two_errors():
 
 def test_one_label_cannot_open_it():
     known = labels(n_labels=1)
-    opening = open_gate([scores(known, 2.0, 1)], [scores(known, 0.1, 2)], known, CAUTION)
+    opening = open_gate([scores(known, 2.0, 1)], [scores(known, 0.1, 2)], known, ENTRIES_KNOWN)
     assert not opening.share.any()
     assert opening.t == 0
 
@@ -60,14 +60,14 @@ def test_labels_of_one_kind_and_rows_that_nobody_scored_are_left_out():
     simple, rich = scores(known, 2.0, 1), scores(known, 0.2, 2)
     simple[::3] = np.nan
     rich[::3] = np.nan
-    opening = open_gate([simple], [rich], known, CAUTION)
+    opening = open_gate([simple], [rich], known, ENTRIES_KNOWN)
     assert np.isfinite([opening.mean_gain, opening.mean_error]).all()
     assert opening.share[known.both].all()
 
 
 def test_gains_are_of_average_precision_of_known_entries():
     known, members = problem(m=120, K=4, hidden=0.4)
-    opening = open_gate([members[2]], [members[0]], known, CAUTION)
+    opening = open_gate([members[2]], [members[0]], known, ENTRIES_KNOWN)
     gains, weights = [], []
     for k in range(4):
         on = known.mask[:, k]
@@ -111,7 +111,7 @@ def test_shares_end_at_one():
 )
 def test_own_gain_is_its_formula(pairs, share):
     gains, positives = (np.array(values, float) for values in zip(*pairs, strict=True))
-    mean, error = own_gain(gains, positives, None, share)
+    mean, error = own_gain(gains, positives, 0.03, None, share)
     around, around_error = by_loops(gains, positives)
     for k, n in enumerate(positives):
         noise, between = (0.25 * share) ** 2 / n, (0.03 * share) ** 2
@@ -125,8 +125,8 @@ def test_a_frequent_label_that_loses_is_refused_where_the_others_gain():
     known = labels(n_labels=12, m=800)
     simple, rich = scores(known, 1.0, 1), scores(known, 0.4, 2)
     most = int(known.positives.argmax())
-    rich[:, most] = scores(known, 1.0, 3)[:, most] - known.targets[:, most]
-    opening = open_gate([simple], [rich], known, CAUTION)
+    rich[:, most] = scores(known, 1.0, 3)[:, most] - 3 * known.targets[:, most]
+    opening = open_gate([simple], [rich], known, ENTRIES_KNOWN)
     others = np.delete(np.arange(12), most)
     assert opening.share[most] == 0
     assert opening.share[others].mean() > 0.5
@@ -136,4 +136,4 @@ def test_a_gain_below_the_margin_opens_nothing():
     known = labels(m=4000)
     simple = scores(known, 0.6, 1)
     rich = simple + 0.02 * (known.targets - simple)
-    assert not open_gate([simple], [rich], known, CAUTION).share.any()
+    assert not open_gate([simple], [rich], known, ENTRIES_KNOWN).share.any()

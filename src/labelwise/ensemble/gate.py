@@ -24,16 +24,31 @@ Double: TypeAlias = npt.NDArray[np.float64]
 SHARES = (0.25, 0.5, 0.75, 1.0)
 """Shares of the richer score that are tried."""
 
-CAUTION, CAUTION_OF_POSITIVES = 1.5, 2.0
-"""Standard errors that a gain has to exceed: more where only positives are known, since rows tell of shown labels."""
 
-MARGIN = 0.01
-"""Average precision that the richer score has to gain beyond that, times its share."""
+@dataclass(frozen=True)
+class Demand:
+    """What a richer score has to show before it gets a share.
+
+    Attributes:
+        caution: Standard errors by which its gain has to be above the margin.
+        margin: Average precision that it has to gain beyond that, times its share.
+        between: Deviation of the true gains of labels of one frequency; 0 takes such labels together.
+    """
+
+    caution: float
+    margin: float = 0.0
+    between: float = 0.0
+
+
+ENTRIES_KNOWN = Demand(caution=1.5, margin=0.01, between=0.03)
+"""The demand where negatives are known."""
+
+POSITIVES_KNOWN = Demand(caution=2.0)
+"""The demand where only positives are known: a label's figure is then of shown labels, on their scale."""
 
 _WIDTH = 1.0  # in log(1 + positives): over which labels share their gains
 _HALF = 4.0  # positives at which a label's gain counts half
 _NOISE = 0.25  # deviation of a label's gain at one positive, of which n have it over the root of n
-_BETWEEN = 0.03  # deviation of the true gains of labels of one frequency
 
 
 @dataclass(frozen=True)
@@ -62,7 +77,7 @@ class Opening:
 
 
 def open_gate(
-    simple: Sequence[Matrix], rich: Sequence[Matrix], known: KnownEntries, caution: float
+    simple: Sequence[Matrix], rich: Sequence[Matrix], known: KnownEntries, demand: Demand
 ) -> Opening:
     """Choose each label's share of the richer score.
 
@@ -71,18 +86,18 @@ def open_gate(
             none scored.
         rich: The same of the richer score.
         known: Their targets.
-        caution: Standard errors by which a gain has to be above 0.
+        demand: What a gain has to show.
     """
     K = known.targets.shape[1]
     share, best = np.zeros(K), np.zeros(K)
     gains = {tried: np.mean([_gain(a, b, known, tried) for a, b in zip(simple, rich, strict=True)], axis=0)
              for tried in SHARES}  # fmt: skip
     told = np.isfinite(gains[1.0])
-    gain, error = own_gain(gains[1.0], known.positives, told)
+    gain, error = own_gain(gains[1.0], known.positives, demand.between, told)
     overall = _weighted(gains[1.0][told], _information(known.positives)[told])
     for tried in SHARES:
-        mean, deviation = own_gain(gains[tried], known.positives, told, tried)
-        bound = mean - caution * deviation - MARGIN * tried
+        mean, deviation = own_gain(gains[tried], known.positives, demand.between, told, tried)
+        bound = mean - demand.caution * deviation - demand.margin * tried
         better = bound > best
         share[better], best[better] = tried, bound[better]
         gain[better], error[better] = mean[better], deviation[better]
@@ -90,18 +105,22 @@ def open_gate(
 
 
 def own_gain(
-    gains: Double, positives: Double, told: npt.NDArray[np.bool_] | None = None, share: float = 1.0
+    gains: Double,
+    positives: Double,
+    between: float,
+    told: npt.NDArray[np.bool_] | None = None,
+    share: float = 1.0,
 ) -> tuple[Double, Double]:
     """Return each label's expected gain and its standard error (K,), from its own rows and from similar labels.
 
     With g and e the mean and error of ``local_gain``, d a label's own gain, n its positives,
-    ``s^2 = (.25 share)^2 / n`` its noise, ``t = .03 share`` the deviation between labels and
+    ``s^2 = (.25 share)^2 / n`` its noise, ``t = between x share`` the deviation between labels and
     ``l = t^2 / (t^2 + s^2)``: the gain is
     ``g + l (d - g)``, its variance ``(1 - l)^2 e^2 + l^2 s^2``.
     """
     mean, error = local_gain(gains, positives, told)
     noise = np.square(_NOISE * share) / np.maximum(positives, 1)
-    own = np.square(_BETWEEN * share) / (np.square(_BETWEEN * share) + noise)
+    own = np.square(between * share) / (np.square(between * share) + noise)
     own = np.where(np.isfinite(gains), own, 0.0)
     expected = mean + own * (np.where(np.isfinite(gains), gains, 0.0) - mean)
     return expected, np.sqrt(np.square((1 - own) * error) + np.square(own) * noise)

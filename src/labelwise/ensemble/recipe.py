@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.ensemble.gate import CAUTION, CAUTION_OF_POSITIVES, Opening, open_gate
+from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Opening, open_gate
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
@@ -173,7 +173,7 @@ class _Fit:
             a, b = self._out_of_pool(repeat)
             simple.append(a)
             rich.append((1 - _TREES_SHARE) * b + _TREES_SHARE * trees)
-        opening = open_gate(simple, rich, self.known, self._caution)
+        opening = open_gate(simple, rich, self.known, self._demand)
         deviation = moments(self.simple, self.known)[1]
         self.out_of_pool = [
             ((1 - opening.share) * a + opening.share * deviation * b).astype(np.float32)
@@ -182,8 +182,8 @@ class _Fit:
         return opening
 
     @property
-    def _caution(self) -> float:
-        return CAUTION if (self.labels == 0).any() else CAUTION_OF_POSITIVES
+    def _demand(self) -> Demand:
+        return ENTRIES_KNOWN if (self.labels == 0).any() else POSITIVES_KNOWN
 
     def _with_names(self, scorer: Scorer, raw: Matrix) -> tuple[Scorer, Matrix]:
         """Return the scorer and left-out scores (m, K) with the evidence of names, as far as a gate opens."""
@@ -192,7 +192,7 @@ class _Fit:
         names = NameScores.fit(self.X, self.known, raw, self.vectors)
         by_name = names.scores(self.X[self.known.rows])
         named = [(one + names.weight * by_name).astype(np.float32) for one in self.out_of_pool]
-        self.names_opening = open_gate(self.out_of_pool, named, self.known, self._caution)
+        self.names_opening = open_gate(self.out_of_pool, named, self.known, self._demand)
         share = np.where(self.known.both, self.names_opening.share, 0.0)
         names = replace(
             names, weight=np.where(names.named, names.weight, share * names.weight).astype(np.float32)
