@@ -230,7 +230,9 @@ def test_a_whole_network_gets_a_method_that_trains(setting):
     assert not spec.needs
     assert setting in spec.settings
     assert advice.method not in [name for name, _ in advice.alternatives]
-    assert recommend(summary).method == "ridge"
+    frozen = recommend(summary)
+    assert frozen.method == "auto"
+    assert frozen.alternatives[0][0] == "ridge"
     backbone = Pooled()
     model = fit(PICTURES, LABELS[setting], backbone=backbone, tune="all", epochs=1, learning_rate=0.01)
     assert model.method_ == advice.method

@@ -146,7 +146,7 @@ def test_every_parameter_has_wrong_values():
 def test_a_wrong_value_is_refused_under_its_name(name, kind):
     method = {} if name == "method" else {"method": "an"}
     if name == "method" and kind == "none":
-        assert MultiLabelClassifier(None).fit(X, Y).method_ == "ridge"
+        assert MultiLabelClassifier(None).fit(X, Y).method_ == "auto"
         return
     options = {**method, "epochs": 1, "device": "cpu", name: ODD[kind]}
     with pytest.raises(UserError, match=name.removesuffix("s")):

@@ -27,7 +27,7 @@ def test_a_run_directory_holds_what_was_asked_and_what_came_out(trained, tables)
     ]
     asked = tomllib.loads((trained / "run.toml").read_text())
     assert asked["table"] == str(tables.semi)
-    assert asked["method"] == "ridge"
+    assert asked["method"] == "auto"
     state = json.loads((trained / "state.json").read_text())
     assert state["status"] == "finished"
     assert state["feature_names"] == [f"f{i}" for i in range(5)]
@@ -41,7 +41,7 @@ def test_the_summary_says_method_why_rule_and_what_to_do_next(lw, tables, tmp_pa
     assert result.exit_code == 0, result.stderr
     for said in (
         "setting semi_supervised",
-        "ridge: closed form",
+        "auto: closed forms and trees",
         "micro_f1",
         "learnt_thresholds",
         "report.html",

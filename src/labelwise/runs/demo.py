@@ -49,6 +49,7 @@ ENTRIES = (
     Entry("an", "missing = no", role="reference"),
     Entry("ridge", "no written in the table", "zeros"),
     Entry("ridge"),
+    Entry("auto"),
     Entry("em_apl"),
     Entry("hml"),
     Entry("bbam"),
