@@ -10,7 +10,7 @@ from benchmarks import pages
 from benchmarks.common import LOCAL, read_rows
 from benchmarks.local import baselines, page, sets
 from benchmarks.local.grid import GRIDS, SLOW
-from benchmarks.studies import end_to_end, raw_items
+from benchmarks.studies import end_to_end, raw_items, sources
 from labelwise.methods import names
 
 PAGE = page.PAGES[0]
@@ -61,7 +61,7 @@ def test_every_region_that_is_made_stands_on_a_page():
     assert {*marks} == {*page.regions(page.read(LOCAL))}
 
 
-@pytest.mark.parametrize("study", [end_to_end, raw_items])
+@pytest.mark.parametrize("study", [end_to_end, raw_items, sources])
 def test_the_pages_of_the_studies_hold_what_their_results_say(study):
     text, made = study.PAGE.read_text(encoding="utf-8"), study.regions(read_rows(study.TABLE))
     assert pages.fill(text, made) == text
