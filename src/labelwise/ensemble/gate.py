@@ -40,7 +40,7 @@ class Demand:
     between: float = 0.0
 
 
-ENTRIES_KNOWN = Demand(caution=1.5, margin=0.01, between=0.03)
+ENTRIES_KNOWN = Demand(caution=1.25, margin=0.01, between=0.03)
 """The demand where negatives are known."""
 
 POSITIVES_KNOWN = Demand(caution=2.0)
