@@ -79,7 +79,7 @@ class Ensemble:
             names: Vectors of the labels' names by the encoder that read the items.
             budget: Bytes that its arrays may take; above it trees and then rows of the pool are left out.
         """
-        return cls(*_Fit(X, labels, solution, seed, names, budget).result())
+        return cls(*EnsembleFit(X, labels, solution, seed, names, budget).result())
 
     @property
     def n_features(self) -> int:
@@ -116,17 +116,22 @@ class Ensemble:
         return cls(scorer, np.zeros((0, scorer.n_labels), np.float32))
 
 
-class _Fit:
-    """One fit: its data, and the steps in their order."""
+class EnsembleFit:
+    """One fit: its data, and the steps in their order.
+
+    Attributes:
+        known: The known entries of the labels.
+        notes: Sentences on what was assumed or left out.
+    """
 
     def __init__(
         self,
         X: Any,
         labels: npt.NDArray[Any],
         solution: RidgeSolution,
-        seed: int,
-        names: LabelVectors | None,
-        budget: int,
+        seed: int = 0,
+        names: LabelVectors | None = None,
+        budget: int = BUDGET,
     ) -> None:
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
         self.vectors, self.budget = names, budget
@@ -141,6 +146,26 @@ class _Fit:
                 "too few known entries to choose anything by: the scores are those of the tuned ridge alone"
             )
             return self._ridge_alone()
+        self._fit_parts()
+        self.opening = self._open()
+        return self._assembled()
+
+    def evidence(self) -> tuple[list[Matrix], list[Matrix]]:
+        """Return what the gate is asked by: scores (m, K) by ridge and by the ensemble, one of each for each way.
+
+        They are of rows whose fold had left the pool; NaN in folds that are not evaluated.
+        """
+        self._fit_parts()
+        return self._evidence()
+
+    def ungated(self, X: Any) -> Matrix:
+        """Return raw scores (n, K) of new rows by the ensemble alone, after ``evidence``; in ridge's units."""
+        everywhere = np.ones(self.known.targets.shape[1])
+        scorer = self._scorer(self._mixture(everywhere)[1], 1 - everywhere)
+        return scorer.raw(X)
+
+    def _fit_parts(self) -> None:
+        """Fit pool, members, trees and stack."""
         weights = getattr(self.solution.scaling, "weights", None)
         self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS)
         self.known = KnownEntries.of(self.labels, self.pool.twins())
@@ -148,8 +173,6 @@ class _Fit:
         self.forests = self._grow()
         self.combined = stack([part.member.loo for part in self.parts], self.known)
         self.simple = _free_of_intercept(self.solution.loo_scores[self.known.rows], self.known)
-        self.opening = self._open()
-        return self._assembled()
 
     def _ridge_alone(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
         left_out = logits(self.solution.loo_scores).astype(np.float32)
@@ -165,14 +188,19 @@ class _Fit:
             for name, features in places.items()
         }
 
-    def _open(self) -> Opening:
-        """Ask the gate by folds of rows that leave the pool altogether."""
+    def _evidence(self) -> tuple[list[Matrix], list[Matrix]]:
+        """Return scores by ridge and by the ensemble, of folds of rows that left the pool altogether."""
         trees = mean_of_standardised(self._bags, self.known).of(self._bags)
         simple, rich = [], []
         for repeat in range(_repeats(len(self.known))):
             a, b = self._out_of_pool(repeat)
             simple.append(a)
             rich.append((1 - _TREES_SHARE) * b + _TREES_SHARE * trees)
+        return simple, rich
+
+    def _open(self) -> Opening:
+        """Ask the gate how much of the ensemble each label gets."""
+        simple, rich = self._evidence()
         opening = open_gate(simple, rich, self.known, self._demand)
         deviation = moments(self.simple, self.known)[1]
         self.out_of_pool = [
@@ -245,21 +273,28 @@ class _Fit:
             self._scaled = self.solution.scaling.transform(self.X[self.known.rows])
         return self._scaled
 
-    def _assembled(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
-        """Return the mixture of ridge and ensemble that the gate chose, with its left-out scores."""
-        mean, deviation = moments(self.simple, self.known)
-        share = np.where(self.known.both, self.opening.share, 0.0)
+    def _mixture(self, share: Double) -> tuple[Combination, Combination]:
+        """Return the ensemble's score, standardised, and its share of a mixture in the units of ridge's scores."""
         bags = mean_of_standardised(self._bags, self.known)
         unit = Combination(
             np.vstack([self.combined.weight * (1 - _TREES_SHARE), bags.weight * _TREES_SHARE]),
             self.combined.offset * (1 - _TREES_SHARE) + bags.offset * _TREES_SHARE,
-        )
-        left_out = [part.member.loo for part in self.parts] + self._bags
-        unit = unit.standardised(left_out, self.known)
-        # in the units of ridge's own scores, so that a mixture of both is one too
-        mixed = Combination(
+        ).standardised(self._left_out, self.known)
+        mean, deviation = moments(self.simple, self.known)
+        return unit, Combination(
             unit.weight * (share * deviation), unit.offset * (share * deviation) + share * mean
         )
+
+    @property
+    def _left_out(self) -> list[Matrix]:
+        """Left-out scores (m, K) of every member and forest."""
+        return [part.member.loo for part in self.parts] + self._bags
+
+    def _assembled(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
+        """Return the mixture of ridge and ensemble that the gate chose, with its left-out scores."""
+        share = np.where(self.known.both, self.opening.share, 0.0)
+        unit, mixed = self._mixture(share)
+        left_out = self._left_out
         raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
         scorer, raw = self._with_names(self._scorer(mixed, 1 - share), raw)
         everywhere = scorer.scores_of_pool(self.X, self.pool)
@@ -301,7 +336,7 @@ class _Fit:
         """Return members, gains and gates for the explanation."""
         names = [str(part.spec) for part in self.parts] + [f"trees.{name}" for name in self.forests]
         values = [part.member.r2 for part in self.parts] + [None] * len(self.forests)
-        scores = [part.member.loo for part in self.parts] + self._bags
+        scores = self._left_out
         spread = np.stack([moments(score, self.known)[1] for score in scores])
         weight = np.abs(unit.weight * spread)[:, self.known.both].mean(axis=1)
         weight = weight / max(float(weight.sum()), 1e-12)

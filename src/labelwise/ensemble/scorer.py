@@ -250,11 +250,13 @@ class Scorer:
         out = np.empty((int(X.shape[0]), self.n_labels), np.float32)
         for start in range(0, len(out), _ROWS):
             rows = X[start : start + _ROWS]
-            raw = self._ridge(rows)
-            if self.smoothed is not None:
-                raw += self._members_of_new(self.smoothed, rows)
-            out[start : start + _ROWS] = self._logits(raw, rows)
+            out[start : start + _ROWS] = self._logits(self.raw(rows), rows)
         return out
+
+    def raw(self, X: Any) -> Matrix:
+        """Return scores (n, K) of new rows in the units of ridge's outputs, without the evidence of names."""
+        raw = self._ridge(X)
+        return raw if self.smoothed is None else raw + self._members_of_new(self.smoothed, X)
 
     def scores_of_pool(self, X: Any, pool: Pool) -> Matrix:
         """Return scores (n, K) float32 of the pool's own rows ``X``."""
