@@ -25,8 +25,11 @@ from labelwise.experiments.results import read_shards
 TOLERANCE = 0.003
 LEAST_GAP = 0.01
 FACTS = ("rule", "fit_seconds", "fit_cpu_seconds", "predict_seconds", "items", "test_items")
+CAPPED = "mean share of the gap, at most 1 a cell"
+CAPPED_NAMED = f"{CAPPED}, GoEmotions with names"
 GOALS = {
-    "mean share of the gap, at most 1 a cell": 0.46,
+    CAPPED: 0.46,
+    CAPPED_NAMED: 0.46,
     "largest calibration error, rows wholly known": 0.03,
     "worst micro-F1 against the floor's": -0.005,
 }
@@ -132,7 +135,8 @@ def verdict(table: pd.DataFrame) -> pd.DataFrame:
     has_gap = own[own["share"].notna()]
     f1 = own["auto_micro_f1"] - own["floor_micro_f1"]
     rows = [
-        ("mean share of the gap, at most 1 a cell", has_gap["share_capped"].mean(), None),
+        (CAPPED, has_gap["share_capped"].mean(), None),
+        (CAPPED_NAMED, with_names(table)["share_capped"].mean(), None),
         ("mean share of the gap", has_gap["share"].mean(), None),
         ("worst gain over the floor", own["gain"].min(), own["gain"]),
         ("cells below the floor", float(own["below_floor"].sum()), None),
@@ -156,6 +160,12 @@ def verdict(table: pd.DataFrame) -> pd.DataFrame:
             for name, value, at in rows
         ]
     )
+
+
+def with_names(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the grid's cells, GoEmotions as texts with the names of its labels in the place of bare features."""
+    names = [{"goemotions": "goemotions_named"}.get(name, name) for name in grid.SETS]
+    return table[table["set"].isin(names)]
 
 
 def asked(name: str) -> float | None:
