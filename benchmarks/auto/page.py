@@ -148,8 +148,16 @@ def summary(cells: pd.DataFrame) -> list[str]:
     for name, part in cells.groupby("set", sort=False):
         over = [points(part[column].mean()) for column in (f"over_{PIPELINE}", "gain") if column in part]
         values = [part[column].mean() for column in (*PLAIN, "floor", "auto") if column in part]
-        rows.append([TITLES[str(name)], *map(percent, values), *over, percent(part["ceiling"].mean())])
-    head = ["mAP, mean of the settings", "scikit-learn's pipeline", "unit rows", "`ridge`", "`auto`"]
+        shown = [*map(percent, values), *over, percent(part["ceiling"].mean())]
+        rows.append([TITLES[str(name)], str(len(part)), *shown])
+    head = [
+        "mAP, mean of the settings",
+        "settings",
+        "scikit-learn's pipeline",
+        "unit rows",
+        "`ridge`",
+        "`auto`",
+    ]
     head += ["over the pipeline", "over `ridge`", "all labels"]
     return table(head, rows)
 

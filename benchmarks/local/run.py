@@ -30,7 +30,8 @@ def compute(jobs: Sequence[Job], execute: str, out: Path, workers: int, cap: flo
 def show_progress(finished: int, of: int, shard: Mapping[str, Any]) -> None:
     """Print a line on a run that ended."""
     figures = {m["metric"]: m["value"] for m in shard["measurements"]}
-    told = f"mAP {figures['map']:.4f}" if figures else f"{shard['status']}: {shard['error']}"
+    done = f"mAP {figures['map']:.4f}" if "map" in figures else "done"
+    told = done if figures else f"{shard['status']}: {shard['error']}"
     print(f"{finished}/{of}  {shard['key'].rpartition('-')[0]}  {told}  {shard['seconds']} s", flush=True)
 
 
