@@ -24,6 +24,7 @@ def test_linked_files_exist():
         assert (README.parent / link).exists(), link
 
 
-def test_the_table_of_the_local_benchmark_is_the_one_that_was_made():
-    made = README.parent / "docs" / "results" / "local" / "summary.txt"
+@pytest.mark.parametrize("benchmark", ["local", "auto"])
+def test_the_table_of_a_benchmark_is_the_one_that_was_made(benchmark):
+    made = README.parent / "docs" / "results" / benchmark / "summary.txt"
     assert made.read_text(encoding="utf-8").strip() in README.read_text(encoding="utf-8")
