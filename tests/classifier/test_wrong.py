@@ -120,6 +120,7 @@ WRONG = {
     "minus_one": ["none", "text", "zero"],
     "empty": ["none", "text", "zero"],
     "label_weights": ["text", "nan", "dict", "two", "array", "odd", "list of text", "frame"],
+    "label_texts": ["text", "two", "true", "list", "array"],
     "strong_view": ["none", "nan", "minus one", "two", "true", "text", "array"],
     "patience": ["zero", "half", "true", "text"],
     "select": ["none", "text", "array"],

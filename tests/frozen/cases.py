@@ -174,7 +174,7 @@ def _specials():
         "macro_f1": of("bce", full, validation=(V, VY), rule="macro-f1", calibrate=False),
         "threshold": of("bce", full, rule=0.4),
         "recommended": lambda: (
-            _case("an", X, semi, full)[0] | {"method": None, "prior": PRIOR},
+            _case("an", X, semi, full)[0] | {"method": "ridge", "prior": PRIOR},
             X,
             semi,
             {},

@@ -15,10 +15,19 @@ def result(tmp_path_factory):
 
 
 def test_rows_stand_beside_the_reference_and_below_the_ceiling(result):
-    assert [row["method"] for row in result.rows] == ["an", "ridge", "ridge", "em_apl", "hml", "bbam", "bce"]
+    assert [row["method"] for row in result.rows] == [
+        "an",
+        "ridge",
+        "ridge",
+        "auto",
+        "em_apl",
+        "hml",
+        "bbam",
+        "bce",
+    ]
     reference = result.rows[0]
     assert [row["role"] == "reference" for row in result.rows] == [row is reference for row in result.rows]
-    assert [row["role"] == "ceiling" for row in result.rows] == [False] * 6 + [True]
+    assert [row["role"] == "ceiling" for row in result.rows] == [False] * 7 + [True]
     assert reference["map_gain"] is None
     for row in result.rows:
         if row is reference:

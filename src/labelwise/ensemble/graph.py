@@ -81,7 +81,7 @@ def neighbours(
     """Look up each row's nearest rows of the pool by cosine.
 
     The search is exact; that of 20,000 rows or more in a pool of more than 200,000 is approximate if
-    ``faiss`` is installed (``pip install labelwise[neighbours]``).
+    ``faiss`` is installed (the extra ``neighbours``).
 
     Args:
         queries: (n, r) float32 unit rows; a row of zeros has cosine 0 with all.
