@@ -90,7 +90,7 @@ def main() -> None:
     parser = script_parser(__doc__, TABLE)
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="seeds [default: 3]")
     given = parser.parse_args()
-    publish(rows(given.seeds), place(given, TABLE))
+    publish(place(given, TABLE), rows(given.seeds))
 
 
 if __name__ == "__main__":

@@ -373,11 +373,15 @@ class FitOptions:
     def identity(self) -> dict[str, Any]:
         """The options that a run is a function of."""
         # An option that came later is left out at its default, so that runs begun before it can be resumed.
-        return {
+        identity: dict[str, Any] = {
             name: value
             for name, value in self.values().items()
             if name not in _NOT_IN_FINGERPRINT and (name not in _ADDED_LATER or value != _ADDED_LATER[name])
         }
+        if self.method is None and self.tuning == "head":
+            # What no name means there has changed: a run of before must not go on as another method.
+            identity["default"] = 2
+        return identity
 
     def record(self) -> dict[str, Any]:
         """Return the options' entries for a model directory.

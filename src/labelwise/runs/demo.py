@@ -49,7 +49,7 @@ ENTRIES = (
     Entry("an", "missing = no", role="reference"),
     Entry("ridge", "no written in the table", "zeros"),
     Entry("ridge"),
-    Entry("auto"),
+    Entry("auto", "closed forms and trees"),
     Entry("em_apl"),
     Entry("hml"),
     Entry("bbam"),
