@@ -165,9 +165,7 @@ def _gain(simple: Matrix, rich: Matrix, known: KnownEntries, share: float) -> Do
     """Return each label's gain in average precision by a mixture (K,), NaN where it has none."""
     scored = np.isfinite(simple).all(axis=1) & np.isfinite(rich).all(axis=1)
     part = known.take(np.flatnonzero(scored))
-    labels = part.targets.astype(np.int8)
-    if part.mask is not None:
-        labels[~part.mask] = -1
+    labels = part.labels
     a, b = (_standardised(one[scored], part) for one in (simple, rich))
     mixed = (1 - share) * a + share * b
     gain = np.full(labels.shape[1], np.nan)

@@ -64,6 +64,14 @@ class KnownEntries:
         return len(self.rows)
 
     @property
+    def labels(self) -> npt.NDArray[np.int8]:
+        """The entries as labels (m, K) int8: 1, 0, and -1 for those that do not count."""
+        labels = self.targets.astype(np.int8)
+        if self.mask is not None:
+            labels[~self.mask] = -1
+        return labels
+
+    @property
     def counts(self) -> npt.NDArray[np.float64]:
         """Number of entries of each label that count (K,), float64."""
         if self.mask is None:

@@ -24,8 +24,7 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 
 NEIGHBOURS, SPARE = 20, 16
 _GRAPHS = ("p", "w")
-_SMOOTHINGS = ("", "1", "8")
-_HOPS, _KEEP = 6, 0.2
+_SMOOTHINGS = {"": (0, 1.0), "1": (1, 0.5), "8": (6, 0.2)}  # hops, and the share of a row's own in each
 _LANDMARKS, _ALL_ROWS = 800, 1000
 _WIDTH_ROWS = 500
 
@@ -65,6 +64,21 @@ class MemberSpec:
     def representation(self) -> str:
         """Name of the view with its smoothing, as in ``c8``."""
         return self.view + self.smoothing
+
+    @property
+    def hops(self) -> int:
+        """Steps over the graph."""
+        return _SMOOTHINGS[self.smoothing][0]
+
+    @property
+    def keep(self) -> float:
+        """Share of a row's own view in each step; its neighbours have the rest."""
+        return _SMOOTHINGS[self.smoothing][1]
+
+    @property
+    def given(self) -> str:
+        """Name of the representation that neighbours give in the last step."""
+        return self.view if self.hops == 1 else self.representation
 
     @property
     def graph(self) -> str:
@@ -137,18 +151,17 @@ class Pool:
             return self.views[spec.view]
         if name not in self._last:
             self._last.clear()
-            view = self.views[spec.view]
-            hops, keep = (1, 0.5) if spec.smoothing == "1" else (_HOPS, _KEEP)
-            self._last[name] = Graph.of(self.near[spec.graph], len(self)).diffuse(view, hops, keep)
+            graph = Graph.of(self.near[spec.graph], len(self))
+            self._last[name] = graph.diffuse(self.views[spec.view], spec.hops, spec.keep)
         return self._last[name]
 
     def rows_of(self, name: str, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:
         """Return some rows of a representation (b, r); one hop is made for these alone."""
         spec = MemberSpec.parse(name)
-        if spec.smoothing != "1" or name in self._last or isinstance(index, slice):
+        if spec.hops != 1 or name in self._last or isinstance(index, slice):
             return self.representation(name)[index]
         view = self.views[spec.view]
-        return Graph.of(self.near[spec.graph].take(index), len(self)).smooth(view[index], view)
+        return Graph.of(self.near[spec.graph].take(index), len(self)).smooth(view[index], view, spec.keep)
 
     def new(self, X: FeatureMatrix) -> NewRows:
         """Return new rows ``X`` (n', D) beside the pool, looked up in it."""
@@ -186,10 +199,6 @@ class Pool:
         kernel = Kernel.fit(spec.kernel, self.rows_of(spec.representation, sample), self.seed)
         return FeatureMap(spec, KernelFeatures.fit(kernel, self.rows_of(spec.representation, marks)))
 
-    def release(self) -> None:
-        """Forget the smoothed representation that it keeps."""
-        self._last.clear()
-
     def _landmarks(self) -> npt.NDArray[np.int64]:
         return np.sort(generator(self.seed, "landmarks").permutation(len(self))[:_LANDMARKS])
 
@@ -222,9 +231,7 @@ class NewRows:
             self._last.clear()
             graph = Graph.of(self.near[spec.graph], len(self.pool))
             # a row takes its last hop from neighbours that have gone all of theirs
-            once = spec.smoothing == "1"
-            source = self.pool.views[spec.view] if once else self.pool.representation(name)
-            self._last[name] = graph.smooth(view, source, 0.5 if once else _KEEP)
+            self._last[name] = graph.smooth(view, self.pool.representation(spec.given), spec.keep)
         return self._last[name]
 
     def rows_of(self, name: str, index: npt.NDArray[Any] | slice = slice(None)) -> Matrix:

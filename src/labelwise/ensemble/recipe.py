@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self, TypeAlias
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from labelwise._random import generator
 from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Opening, open_gate
+from labelwise.ensemble.hats import centred, mean_square
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
@@ -172,6 +174,7 @@ class EnsembleFit:
         self.parts = list(fit_members(self.pool, self.known))
         self.forests = self._grow()
         self.combined = stack([part.member.loo for part in self.parts], self.known)
+        self.bagged = mean_of_standardised(self._bags, self.known)
         self.simple = _free_of_intercept(self.solution.loo_scores[self.known.rows], self.known)
 
     def _ridge_alone(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
@@ -190,7 +193,7 @@ class EnsembleFit:
 
     def _evidence(self) -> tuple[list[Matrix], list[Matrix]]:
         """Return scores by ridge and by the ensemble, of folds of rows that left the pool altogether."""
-        trees = mean_of_standardised(self._bags, self.known).of(self._bags)
+        trees = self.bagged.of(self._bags)
         simple, rich = [], []
         for repeat in range(_repeats(len(self.known))):
             a, b = self._out_of_pool(repeat)
@@ -263,22 +266,20 @@ class EnsembleFit:
             solution = solve_ridge(self.X[rows[inside]], self.labels[rows[inside]])
             return solution.predict(self.X[rows[outside]]) - kept.means.astype(np.float32)
         Z = self._ridge_rows
-        member = RidgeMember.fit(Z[inside], kept, (self.solution.lambda_ / _mean_square(Z[inside]),), 0)
+        unit = mean_square(centred(Z[inside])[0])
+        member = RidgeMember.fit(Z[inside], kept, (self.solution.lambda_ / unit,), 0)
         return member.scores(Z[outside]) - kept.means.astype(np.float32)
 
-    @property
+    @cached_property
     def _ridge_rows(self) -> Matrix:
         """The rows with known entries, scaled as the tuned ridge scales them."""
-        if not hasattr(self, "_scaled"):
-            self._scaled = self.solution.scaling.transform(self.X[self.known.rows])
-        return self._scaled
+        return self.solution.scaling.transform(self.X[self.known.rows])
 
     def _mixture(self, share: Double) -> tuple[Combination, Combination]:
         """Return the ensemble's score, standardised, and its share of a mixture in the units of ridge's scores."""
-        bags = mean_of_standardised(self._bags, self.known)
         unit = Combination(
-            np.vstack([self.combined.weight * (1 - _TREES_SHARE), bags.weight * _TREES_SHARE]),
-            self.combined.offset * (1 - _TREES_SHARE) + bags.offset * _TREES_SHARE,
+            np.vstack([self.combined.weight * (1 - _TREES_SHARE), self.bagged.weight * _TREES_SHARE]),
+            self.combined.offset * (1 - _TREES_SHARE) + self.bagged.offset * _TREES_SHARE,
         ).standardised(self._left_out, self.known)
         mean, deviation = moments(self.simple, self.known)
         return unit, Combination(
@@ -349,9 +350,8 @@ class EnsembleFit:
     def _gains(self) -> list[dict[str, Any]]:
         """Return what smoothing, kernels and trees add to left-out average precision."""
         loo = {part.spec: part.member.loo for part in self.parts}
-        whole = stack(list(loo.values()), self.known).of(list(loo.values()))
-        trees = mean_of_standardised(self._bags, self.known).of(self._bags)
-        with_trees = (1 - _TREES_SHARE) * whole + _TREES_SHARE * trees
+        whole = self.combined.of(list(loo.values()))
+        with_trees = (1 - _TREES_SHARE) * whole + _TREES_SHARE * self.bagged.of(self._bags)
         without = {
             "smoothing": [one for spec, one in loo.items() if not spec.smoothing],
             "kernels": [one for spec, one in loo.items() if not spec.kernel],
@@ -402,10 +402,6 @@ def _repeats(m: int) -> int:
     return next((times for most, times in _REPEATS if m <= most), 1)
 
 
-def _mean_square(Z: Matrix) -> float:
-    return float(np.square(Z - Z.mean(axis=0)).sum() / max(len(Z), 1)) or 1.0
-
-
 def _free_of_intercept(loo: Matrix, known: KnownEntries) -> Matrix:
     """Return leave-one-out scores (m, K) without the shift that leaving a row out gives the intercept."""
     shift = known.targets - known.means.astype(np.float32)
@@ -415,10 +411,7 @@ def _free_of_intercept(loo: Matrix, known: KnownEntries) -> Matrix:
 
 
 def _gain(rich: Matrix, simple: Matrix, known: KnownEntries) -> dict[str, float | None]:
-    labels = known.targets.astype(np.int8)
-    if known.mask is not None:
-        labels[~known.mask] = -1
-    both = np.flatnonzero(known.both)
+    labels, both = known.labels, np.flatnonzero(known.both)
     a, b = (average_precision(labels[:, both], one[:, both]) for one in (rich, simple))
     gain = a - b
     error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None

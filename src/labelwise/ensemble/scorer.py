@@ -20,7 +20,7 @@ from labelwise.ensemble.graph import Graph, Neighbours, neighbours
 from labelwise.ensemble.kernels import Kernel
 from labelwise.ensemble.names import NameScores
 from labelwise.ensemble.parts import FittedPart
-from labelwise.ensemble.pool import MemberSpec, Pool
+from labelwise.ensemble.pool import Pool
 from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import Views, as_bytes, from_bytes
 from labelwise.errors import UserError
@@ -93,10 +93,9 @@ class Smoothed:
                     nystroem.kernel, nystroem.landmarks, nystroem.projection @ own
                 )
                 continue
-            keep, source = _last_hop(spec)
-            linear[spec.view] = linear.get(spec.view, 0) + np.float32(keep) * own
-            if keep < 1:
-                from_pool = np.float32(1 - keep) * (pool.representation(source) @ own)
+            linear[spec.view] = linear.get(spec.view, 0) + np.float32(spec.keep) * own
+            if spec.hops:
+                from_pool = np.float32(1 - spec.keep) * (pool.representation(spec.given) @ own)
                 given[spec.graph] = given.get(spec.graph, 0) + from_pool
         graphs = {*given, *(name[0] for name in kernels)}
         components = {name: pool.views[name] for name in GRAPHS if name in graphs}
@@ -376,11 +375,6 @@ class Scorer:
 
 _BLOCK = 1 << 23
 _MOST_NEIGHBOURS = 1000
-
-
-def _last_hop(spec: MemberSpec) -> tuple[float, str]:
-    """Return the share of a row's own view in a representation, and what its neighbours give."""
-    return {"": (1.0, ""), "1": (0.5, spec.view), "8": (0.2, spec.representation)}[spec.smoothing]
 
 
 def _blocks(rows: Any, views: Views) -> Any:

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import SimpleNamespace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from labelwise.ensemble import Explanation, LabelVectors
 from labelwise.errors import UserError
 from labelwise.losses import reduce
 from labelwise.methods.ranks import batch_mean, ranks
@@ -25,6 +24,9 @@ from labelwise.metrics import judgeable
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.summaries import AngleStatistics
 from labelwise.targets import ItemState, Slot
+
+if TYPE_CHECKING:
+    from labelwise.ensemble import Explanation, LabelVectors
 
 Group = Literal["all", "labelled", "unlabelled", "complete", "incomplete", "fair", "unfair"]
 """The groups of items that every problem has; it may have more (``Problem.more_groups``)."""

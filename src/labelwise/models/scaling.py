@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
+from labelwise._files import entries_under
 from labelwise.annotations import row_blocks
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.models.blocks import FeatureBlocks, is_blocks
@@ -331,11 +332,10 @@ class BlockScaling:
             UserError: Where they disagree.
         """
         blocks = config["blocks"]
-        parts = []
-        for number, block in enumerate(blocks):
-            prefix = f"{number}."
-            entries = {name[len(prefix) :]: value for name, value in state.items() if name.startswith(prefix)}
-            parts.append(InputScaling.from_state(block, entries))
+        parts = [
+            InputScaling.from_state(block, entries_under(state, f"{number}."))
+            for number, block in enumerate(blocks)
+        ]
         weights = tuple(float(block["weight"]) for block in blocks)
         if not all(np.isfinite(weight) and weight >= 0 for weight in weights):
             raise UserError(f"the stored scaling has the weights {listed(weights)}; its files do not match")
