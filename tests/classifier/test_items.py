@@ -11,7 +11,7 @@ from PIL import Image
 from torch import nn
 
 from labelwise import MultiLabelClassifier, engine, load
-from labelwise.classifier.options import with_image_size, with_max_length
+from labelwise.classifier.preprocessing import with_image_size, with_max_length
 from labelwise.data import digits_canvases
 from labelwise.embedding import FeatureCache
 from labelwise.errors import UserError

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from numbers import Integral, Real
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_origin, get_type_hints
 
@@ -18,14 +17,14 @@ from torch import nn
 from labelwise import engine
 from labelwise._random import seed_of
 from labelwise.annotations import Annotations, parse
+from labelwise.classifier.preprocessing import check_sources, kind_of, with_image_size, with_max_length
 from labelwise.classifier.record import Record, complete_rule, is_path
+from labelwise.classifier.values import integer, is_a, number, one_of, or_none
 from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.methods import Budget, Method, get
 from labelwise.models import (
     SOURCES,
-    ImagePreprocessing,
     Preprocessing,
-    TextPreprocessing,
     build_backbone,
     preprocessing_of,
     split_names,
@@ -48,42 +47,9 @@ _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_st
 resolved."""
 _NO_JSON: Any = object()
 
-Test = Callable[[Any], bool]
-
-
-def _is_a(*types: type) -> Test:
-    return lambda value: isinstance(value, types)
-
-
-def _one_of(*words: str) -> Test:
-    return lambda value: isinstance(value, str) and value in words
-
-
-def _integer(low: int, high: int = 2**31 - 1) -> Test:
-    return lambda value: (
-        isinstance(value, Integral) and not isinstance(value, bool) and low <= int(value) <= high
-    )
-
-
-def _number(low: float, high: float, *, ends: bool = True) -> Test:
-    def test(value: Any) -> bool:
-        if not isinstance(value, Real) or isinstance(value, bool):
-            return False
-        try:
-            number = float(value)
-        except OverflowError:
-            return False
-        return low <= number <= high if ends else low < number < high
-
-    return test
-
-
-def _or_none(test: Test) -> Test:
-    return lambda value: value is None or test(value)
-
 
 def _is_rule(value: Any) -> bool:
-    if isinstance(value, str) or (_number(-math.inf, math.inf, ends=False)(value)):
+    if isinstance(value, str) or (number(-math.inf, math.inf, ends=False)(value)):
         return True
     return not isinstance(value, type) and all(hasattr(value, name) for name in ("apply", "name", "to_dict"))
 
@@ -91,7 +57,7 @@ def _is_rule(value: Any) -> bool:
 def _is_validation(value: Any) -> bool:
     if isinstance(value, tuple | list):
         return len(value) == 2
-    return _one_of("auto")(value) or _number(0, 1, ends=False)(value)
+    return one_of("auto")(value) or number(0, 1, ends=False)(value)
 
 
 def _are_hyperparameters(value: Any) -> bool:
@@ -99,17 +65,17 @@ def _are_hyperparameters(value: Any) -> bool:
 
 
 _AboveZero = Annotated[
-    int | None, _or_none(_integer(1)), "give a whole number above 0, or None for the method's default"
+    int | None, or_none(integer(1)), "give a whole number above 0, or None for the method's default"
 ]
 _Rate = Annotated[
     float | None,
-    _or_none(_number(0, math.inf, ends=False)),
+    or_none(number(0, math.inf, ends=False)),
     "give a finite number above 0, or None for the method's default",
 ]
-_FromOne = Annotated[int, _integer(1), "give a whole number from 1"]
-_Flag = Annotated[bool, _is_a(bool, np.bool_), "give True or False"]
-_Code = Annotated[str, _one_of(*CODES), "give 'unknown' or 'absent'"]
-_Folder = Annotated[str | Path | None, _or_none(is_path), "give a path, or None"]
+_FromOne = Annotated[int, integer(1), "give a whole number from 1"]
+_Flag = Annotated[bool, is_a(bool, np.bool_), "give True or False"]
+_Code = Annotated[str, one_of(*CODES), "give 'unknown' or 'absent'"]
+_Folder = Annotated[str | Path | None, or_none(is_path), "give a path, or None"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,74 +87,74 @@ class FitOptions:
     them and the method, is a property or a method here.
     """
 
-    method: Annotated[str | None, _or_none(_is_a(str)), "give a method's id, or None"] = None
+    method: Annotated[str | None, or_none(is_a(str)), "give a method's id, or None"] = None
     backbone: Annotated[
         str | Sequence[str] | nn.Module,
-        _is_a(str, nn.Module),
+        is_a(str, nn.Module),
         "give a backbone's name, names side by side ('minilm+words', or a list), or a torch module",
     ] = "features"
     backbone_weights: Annotated[
-        str | Path | None, _or_none(is_path), "give the path of a file of weights, or None"
+        str | Path | None, or_none(is_path), "give the path of a file of weights, or None"
     ] = None
     image_size: Annotated[
-        int | None, _or_none(_integer(8, 16_384)), "give a whole number of pixels from 8 to 16384"
+        int | None, or_none(integer(8, 16_384)), "give a whole number of pixels from 8 to 16384"
     ] = None
     max_length: Annotated[
-        int | None, _or_none(_integer(3)), "give a whole number of tokens from 3, the special ones included"
+        int | None, or_none(integer(3)), "give a whole number of tokens from 3, the special ones included"
     ] = None
     hyperparameters: Annotated[
         Mapping[str, Any] | None,
-        _or_none(_are_hyperparameters),
+        or_none(_are_hyperparameters),
         "give a dict of the method's hyper-parameters by name, or None",
     ] = None
-    tune: Annotated[str | None, _or_none(_one_of("head", "all")), "give 'head', 'all' or None"] = None
+    tune: Annotated[str | None, or_none(one_of("head", "all")), "give 'head', 'all' or None"] = None
     head_start: Annotated[
-        str | None, _or_none(_one_of("ridge", "random")), "give 'ridge', 'random' or None"
+        str | None, or_none(one_of("ridge", "random")), "give 'ridge', 'random' or None"
     ] = None
     epochs: _AboveZero = None
     batch_size: _AboveZero = None
     learning_rate: _Rate = None
     backbone_learning_rate: _Rate = None
     validation: Annotated[
-        Any, _or_none(_is_validation), "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None"
+        Any, or_none(_is_validation), "give 'auto', a fraction between 0 and 1, a pair (X, Y) or None"
     ] = "auto"
     rule: Annotated[
         Any, _is_rule, f"give {listed(map(repr, GOALS))}, a threshold or a rule of labelwise.metrics"
     ] = "auto"
     calibrate: _Flag = True
     prior: Any = None
-    unlisted: Annotated[str | None, _or_none(_one_of(*CODES)), "give 'unknown' or 'absent', or None"] = None
+    unlisted: Annotated[str | None, or_none(one_of(*CODES)), "give 'unknown' or 'absent', or None"] = None
     minus_one: _Code = "unknown"
     empty: _Code = "unknown"
     label_weights: Any = None
     strong_view: Annotated[
-        float, _number(0, math.nextafter(1, 0)), "give a share of coordinates from 0 to below 1"
+        float, number(0, math.nextafter(1, 0)), "give a share of coordinates from 0 to below 1"
     ] = 0.2
-    patience: Annotated[int | None, _or_none(_integer(1)), "give a whole number from 1, or None"] = None
-    select: Annotated[str, _one_of("last", "best"), "give 'last' or 'best'"] = "last"
-    on_bad_item: Annotated[str, _one_of("stop", "skip"), "give 'stop' or 'skip'"] = "stop"
+    patience: Annotated[int | None, or_none(integer(1)), "give a whole number from 1, or None"] = None
+    select: Annotated[str, one_of("last", "best"), "give 'last' or 'best'"] = "last"
+    on_bad_item: Annotated[str, one_of("stop", "skip"), "give 'stop' or 'skip'"] = "stop"
     cache: _Flag = True
     picture_cache: _Folder = None
     accumulate: _FromOne = 1
-    device: Annotated[str, _is_a(str), "give 'auto', 'cpu', 'cuda' or 'mps'"] = "auto"
+    device: Annotated[str, is_a(str), "give 'auto', 'cpu', 'cuda' or 'mps'"] = "auto"
     devices: _FromOne = 1
     nodes: _FromOne = 1
-    precision: Annotated[str, _one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"] = "32"
+    precision: Annotated[str, one_of("32", "bf16", "16"), "give '32', 'bf16' or '16'"] = "32"
     random_state: Annotated[
         int | None,
-        _or_none(_integer(0, 2**32 - 1)),
+        or_none(integer(0, 2**32 - 1)),
         "give a whole number from 0 to 2**32 - 1, or None for 0; a generator of random numbers is none",
     ] = 0
     directory: _Folder = None
     memory: Annotated[
         float | None,
-        _or_none(_number(0, math.inf, ends=False)),
+        or_none(number(0, math.inf, ends=False)),
         "give a finite number of gigabytes above 0, or None for 4",
     ] = None
     progress: _Flag = False
     label_texts: Annotated[
         Mapping[str, Any] | None,
-        _or_none(_is_a(Mapping)),
+        or_none(is_a(Mapping)),
         "give a dict from label names to texts, or None for the names themselves",
     ] = None
 
@@ -246,32 +212,16 @@ class FitOptions:
 
     def _check_sources(self) -> None:
         """Refuse sources that cannot stand side by side, and options that go with one backbone."""
-        named, names = f"backbone {self.backbone!r}", self.sources
-        if doubles := repeated(names):
-            raise UserError(f"{named} names {doubles[0]!r} twice: name each source once")
-        if names == ("columns",):
-            raise UserError(
-                f"{named} reads columns beside texts or pictures: give 'features' for columns alone, or name a backbone"
-                " too, as in 'minilm+words+columns'"
-            )
-        networks = [name for name in names if name not in SOURCES]
-        kinds = {"words": "text", **{name: _kind_of(self.preprocessing_of(name)) for name in networks}}
-        kinds = {name: kinds[name] for name in names if name != "columns"}
-        if arrays := [name for name, kind in kinds.items() if kind is None]:
-            raise UserError(
-                f"{named}: {arrays[0]!r} reads arrays of numbers, and stands beside no other: leave it out"
-            )
-        if len(set(kinds.values())) > 1:
-            words = [f"{name!r} reads {kind}s" for name, kind in kinds.items()]
-            raise UserError(f"{named}: {listed(words)}: name sources of one kind of items")
+        named = f"backbone {self.backbone!r}"
+        networks = check_sources(str(self.backbone), self.sources, self.preprocessing_of)
         if self.tune == "all":
             raise UserError(
                 f"tune='all' trains one backbone, and {named} is several sources of fixed features: leave tune out, or"
                 " name one backbone"
             )
-        if self.backbone_weights is not None and len(networks) != 1:
+        if self.backbone_weights is not None and networks != 1:
             raise UserError(
-                f"backbone_weights is one file, and {named} has {len(networks)} backbones with weights: leave it out"
+                f"backbone_weights is one file, and {named} has {networks} backbones with weights: leave it out"
             )
         if not networks:
             with_image_size(None, self.image_size)
@@ -282,8 +232,8 @@ class FitOptions:
         """Kind of items that the backbone reads: "text", "image" or None for numbers."""
         networks = [name for name in self.sources if name not in SOURCES]
         if self.sources:
-            return _kind_of(self.preprocessing_of(networks[0])) if networks else "text"
-        return _kind_of(self.preprocessing)
+            return kind_of(self.preprocessing_of(networks[0])) if networks else "text"
+        return kind_of(self.preprocessing)
 
     @cached_property
     def preprocessing(self) -> Preprocessing | None:
@@ -420,10 +370,6 @@ class FitOptions:
         return cls(**{**seeds, **resolved, **values})
 
 
-def _kind_of(preprocessing: Preprocessing | None) -> str | None:
-    return None if preprocessing is None else preprocessing.kind
-
-
 _KINDS = get_type_hints(FitOptions, include_extras=True)
 
 
@@ -440,41 +386,6 @@ def check_functions(**calls: Any) -> None:
     for name, call in calls.items():
         if call is not None and not callable(call):
             raise UserError(f"{name}={shown(call)}: give a function, or None")
-
-
-def with_image_size(preprocessing: Preprocessing | None, side: int | None) -> Preprocessing | None:
-    """Return preprocessing for square pictures of ``side`` pixels.
-
-    The part that is cut out stays in proportion. None changes nothing.
-    """
-    if side is None:
-        return preprocessing
-    if not isinstance(preprocessing, ImagePreprocessing):
-        raise UserError(f"image_size={side}: it goes with a pretrained backbone for pictures; leave it out")
-    short = preprocessing.short_side
-    if short is not None:
-        short = max(int(side), round(int(side) * short / max(preprocessing.size)))
-    return replace(preprocessing, size=(int(side), int(side)), short_side=short)
-
-
-def with_max_length(
-    backbone: str | nn.Module, preprocessing: Preprocessing | None, length: int | None
-) -> Preprocessing | None:
-    """Return preprocessing for at most ``length`` tokens of a text.
-
-    None changes nothing. A module of one's own has places for what its own preprocessing lets through.
-    """
-    if length is None:
-        return preprocessing
-    if not isinstance(preprocessing, TextPreprocessing):
-        raise UserError(f"max_length={length}: it goes with a pretrained backbone for texts; leave it out")
-    if isinstance(backbone, str):
-        return preprocessing_of(backbone, max_length=int(length))
-    if length > preprocessing.max_length:
-        raise UserError(
-            f"max_length={length}: this backbone reads at most {preprocessing.max_length} tokens; give fewer"
-        )
-    return replace(preprocessing, max_length=int(length))
 
 
 def _same(value: Any, default: Any) -> bool:
