@@ -6,6 +6,8 @@ table holds for it.
 
 from __future__ import annotations
 
+from labelwise.completion.answers import Answer, Answers, Joined
 from labelwise.completion.left_out import LeftOutScores, left_out_scores
+from labelwise.completion.store import AnswerStore
 
-__all__ = ["LeftOutScores", "left_out_scores"]
+__all__ = ["Answer", "AnswerStore", "Answers", "Joined", "LeftOutScores", "left_out_scores"]

@@ -1,0 +1,227 @@
+"""The database of answers: every one on disk before ``append`` returns."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import RLock
+from typing import Any, Self
+
+from labelwise._files import is_link
+from labelwise.completion.answers import Answer, Answers, after, now
+from labelwise.errors import UserError
+
+FORMAT = 1
+_WAIT = 30.0
+_SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS answers (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL, label TEXT NOT NULL,
+        answer INTEGER NOT NULL CHECK (answer IN (-1, 0, 1)), reviewer TEXT NOT NULL, time TEXT NOT NULL,
+        source TEXT NOT NULL, draw TEXT NOT NULL, probability REAL)""",
+    """CREATE UNIQUE INDEX IF NOT EXISTS answers_once ON answers
+        (time, reviewer, item, label, source, answer, draw, COALESCE(probability, -1))""",
+    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+_FIELDS = ", ".join(Answer._fields)
+_INSERT = f"INSERT OR IGNORE INTO answers ({_FIELDS}) VALUES ({', '.join('?' * len(Answer._fields))})"
+
+
+class AnswerStore:
+    """An open SQLite database of answers; rows are only ever added.
+
+    Safe to use from several threads, and from several processes at once. WAL with ``synchronous=FULL``: what
+    ``append`` returned from outlasts a kill and a power cut.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        self.path = path
+        self._connection = connection
+        self._lock = RLock()
+
+    @classmethod
+    def open(cls, path: str | Path, run: str | None = None) -> Self:
+        """Open a database, made where there is none.
+
+        Args:
+            path: The file; that beside a run is ``answers.sqlite``.
+            run: What identifies the run that the answers are of. It is kept when the database is first opened with
+                it, and must be the same from then on.
+
+        Raises:
+            UserError: For a database of another run, of another program, a damaged file, a link, and where nothing
+                can be written.
+        """
+        path = Path(path)
+        if is_link(path):
+            raise UserError(f"{path} is a link: remove it, or give the file itself")
+        with _errors(path):
+            connection = sqlite3.connect(path, timeout=_WAIT, isolation_level=None, check_same_thread=False)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute("PRAGMA synchronous=FULL")
+                store = cls(path, connection)
+                store._prepare(run)
+            except BaseException:
+                connection.close()
+                raise
+        return store
+
+    def _prepare(self, run: str | None) -> None:
+        with self._writing() as connection:
+            tables = {
+                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
+            }
+            if tables - {"answers", "about", "sqlite_sequence"}:
+                raise UserError(
+                    f"{self.path} is a database of another program: move it away, or give another file"
+                )
+            for statement in _SCHEMA:
+                connection.execute(statement)
+            about = dict(connection.execute("SELECT name, value FROM about"))
+            _check_format(self.path, about)
+            if run is not None and about.setdefault("run", run) != run:
+                raise UserError(
+                    f"{self.path} holds the answers of another run: move it away, or give that run; 'labelwise train"
+                    f" --answers {self.path}' takes answers from any run"
+                )
+            about.setdefault("format", str(FORMAT))
+            connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
+
+    def append(self, rows: Iterable[Answer]) -> int:
+        """Add answers, all or none, and return how many were new.
+
+        They are on disk when this returns. One without a time gets the present one, later than every answer that is
+        there; a row that is there already is not added again, so that a request may be sent twice.
+
+        Raises:
+            UserError: For a row that is no answer, and where the disk refuses; nothing is added then.
+        """
+        checked = [row.checked() for row in rows]
+        with self._writing() as connection:
+            before = connection.total_changes
+            for row in checked:
+                connection.execute(
+                    _INSERT, _values(row if row.time else row._replace(time=self._next_time()))
+                )
+            return connection.total_changes - before
+
+    def undo(self, item: str, label: str, reviewer: str = "") -> bool:
+        """Take the reviewer's last answer of an entry back, by a row more.
+
+        Returns:
+            False where there is nothing left to take back.
+        """
+        with self._writing():
+            query = f"SELECT {_FIELDS} FROM answers WHERE item=? AND label=? AND reviewer=?"
+            rows = self._connection.execute(query, (item, label, reviewer)).fetchall()
+            left = Answers(tuple(map(_answer, rows))).latest(each_reviewer=True)
+            if not len(left):
+                return False
+            row = Answer(item, label, -1, reviewer, source="undo")
+            return bool(self.append([row]))
+
+    def answers(self) -> Answers:
+        """Return all answers with their history."""
+        with self._lock, _errors(self.path):
+            rows = self._connection.execute(f"SELECT {_FIELDS} FROM answers").fetchall()
+        return Answers._of(map(_answer, rows))
+
+    def version(self) -> int:
+        """Return a number that grows with every row, cheap to ask for."""
+        with self._lock, _errors(self.path):
+            return int(self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM answers").fetchone()[0])
+
+    def since(self, version: int) -> list[Answer]:
+        """Return the rows that were added after ``version``, as they came."""
+        query = f"SELECT {_FIELDS} FROM answers WHERE id > ? ORDER BY id"
+        with self._lock, _errors(self.path):
+            return [*map(_answer, self._connection.execute(query, (version,)))]
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._lock:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _next_time(self) -> str:
+        last = self._connection.execute("SELECT MAX(time) FROM answers").fetchone()[0]
+        return now() if last is None else max(now(), after(last))
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        """Yield the connection in a transaction that no other writer shares."""
+        with self._lock, _errors(self.path):
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+
+def read_database(path: Path) -> list[Answer]:
+    """Return the rows of a database that may be in use, without writing.
+
+    Raises:
+        UserError: For a file that is none of ours.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such file of answers")
+    # A folder that cannot be written to has no room for the shared index that a reader of WAL makes.
+    modes = ("mode=ro", "mode=ro&immutable=1")
+    for mode in modes:
+        with _errors(path):
+            connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_WAIT)
+            try:
+                _check_format(path, dict(connection.execute("SELECT name, value FROM about")))
+                return [*map(_answer, connection.execute(f"SELECT {_FIELDS} FROM answers"))]
+            except sqlite3.OperationalError as error:
+                if "unable to open" not in str(error) or mode == modes[-1]:
+                    raise
+            finally:
+                connection.close()
+    raise AssertionError  # pragma: no cover - the last mode returns or raises
+
+
+def _check_format(path: Path, about: dict[str, Any]) -> None:
+    if (found := about.get("format", str(FORMAT))) != str(FORMAT):
+        raise UserError(
+            f"{path} has format {found!r:.80}, this version of labelwise reads {FORMAT}: use the version that wrote it"
+        )
+
+
+def _values(row: Answer) -> tuple[Any, ...]:
+    return (*row[:-1], None if math.isnan(row.probability) else row.probability)
+
+
+def _answer(row: tuple[Any, ...]) -> Answer:
+    *values, probability = row
+    return Answer._make([*values, math.nan if probability is None else probability])
+
+
+@contextmanager
+def _errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite refuses into one line."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        words = str(error)
+        if "no such" in words:
+            raise UserError(f"{path} is no database of answers ({words}): give one") from None
+        mend = "free some space" if "full" in words else "mend that; no earlier answer was lost"
+        raise UserError(f"{path} cannot be used ({words}): {mend}") from None
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{path} is no database of answers ({error}): give one, or move it away") from None
