@@ -134,7 +134,7 @@ def test_other_files_are_refused_and_left_as_they_are(tmp_path) -> None:
 def test_a_later_format_is_refused(tmp_path) -> None:
     path = tmp_path / "answers.sqlite"
     with AnswerStore.open(path) as store:
-        store._connection.execute("UPDATE about SET value='2' WHERE name='format'")
+        store._connection.execute("UPDATE about SET value='2' WHERE key='format'")
     for use in (AnswerStore.open, Answers.read):
         with pytest.raises(UserError, match="has format '2', this version of labelwise reads 1"):
             use(path)
@@ -149,3 +149,21 @@ def test_a_database_in_use_is_read_from_a_folder_that_cannot_be_written(tmp_path
         assert len(Answers.read(folder)) == 1
     finally:
         folder.chmod(0o755)
+
+
+def test_a_request_without_a_time_is_known_again_by_its_id(tmp_path) -> None:
+    with AnswerStore.open(tmp_path / "answers.sqlite") as store:
+        assert [store.append([Answer("a", "x", 1)], ["k1"]) for _ in range(2)] == [1, 0]
+        assert store.append([Answer("a", "x", 1)], ["k2"]) == 1
+        assert len(store.answers()) == 2
+
+
+def test_a_clock_that_was_set_back_does_not_turn_an_undo_around(tmp_path) -> None:
+    answer = Answer("a", "x", 1, "Ann", "2026-01-01T00:00:05Z")
+    undo = answer._replace(answer=-1, source="undo", time="2026-01-01T00:00:03Z")
+    with AnswerStore.open(tmp_path / "answers.sqlite") as store:
+        store.append([answer, undo], ["k1", "k2"])
+        assert len(store.answers().latest()) == len(Answers.read(tmp_path).latest()) == 0
+        # Answers from a file may be of any time, and keep it.
+        store.append([answer._replace(time="2025-01-01T00:00:00Z", source="import")])
+        assert store.answers().rows[0].time == "2025-01-01T00:00:00.000000Z"

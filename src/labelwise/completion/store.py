@@ -18,15 +18,18 @@ FORMAT = 1
 _WAIT = 30.0
 _SCHEMA = (
     """CREATE TABLE IF NOT EXISTS answers (
-        id INTEGER PRIMARY KEY AUTOINCREMENT, item TEXT NOT NULL, label TEXT NOT NULL,
-        answer INTEGER NOT NULL CHECK (answer IN (-1, 0, 1)), reviewer TEXT NOT NULL, time TEXT NOT NULL,
-        source TEXT NOT NULL, draw TEXT NOT NULL, probability REAL)""",
-    """CREATE UNIQUE INDEX IF NOT EXISTS answers_once ON answers
-        (time, reviewer, item, label, source, answer, draw, COALESCE(probability, -1))""",
-    "CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        seq INTEGER PRIMARY KEY, id TEXT UNIQUE, item TEXT NOT NULL, label TEXT NOT NULL, answer INTEGER NOT NULL,
+        reviewer TEXT NOT NULL, time TEXT NOT NULL, source TEXT NOT NULL, draw TEXT NOT NULL, probability REAL,
+        undoes TEXT)""",
+    "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 _FIELDS = ", ".join(Answer._fields)
-_INSERT = f"INSERT OR IGNORE INTO answers ({_FIELDS}) VALUES ({', '.join('?' * len(Answer._fields))})"
+_MARKS = ", ".join("?" * len(Answer._fields))
+_SAME = " AND ".join(f"{name} IS ?" for name in Answer._fields)
+_INSERT = (
+    f"INSERT OR IGNORE INTO answers (id, {_FIELDS}) SELECT ?, {_MARKS}"
+    f" WHERE NOT EXISTS (SELECT 1 FROM answers WHERE {_SAME})"
+)
 
 
 class AnswerStore:
@@ -71,16 +74,15 @@ class AnswerStore:
 
     def _prepare(self, run: str | None) -> None:
         with self._writing() as connection:
-            tables = {
-                name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type='table'")
-            }
-            if tables - {"answers", "about", "sqlite_sequence"}:
+            query = "SELECT name FROM sqlite_master WHERE type='table'"
+            tables = {name for (name,) in connection.execute(query)}
+            if tables and "answers" not in tables:
                 raise UserError(
                     f"{self.path} is a database of another program: move it away, or give another file"
                 )
             for statement in _SCHEMA:
                 connection.execute(statement)
-            about = dict(connection.execute("SELECT name, value FROM about"))
+            about = dict(connection.execute("SELECT key, value FROM about"))
             _check_format(self.path, about)
             if run is not None and about.setdefault("run", run) != run:
                 raise UserError(
@@ -90,22 +92,27 @@ class AnswerStore:
             about.setdefault("format", str(FORMAT))
             connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
 
-    def append(self, rows: Iterable[Answer]) -> int:
+    def append(self, rows: Iterable[Answer], ids: Iterable[str] | None = None) -> int:
         """Add answers, all or none, and return how many were new.
 
         They are on disk when this returns. One without a time gets the present one, later than every answer that is
-        there; a row that is there already is not added again, so that a request may be sent twice.
+        there. A row that is there already is not added again.
+
+        Args:
+            rows: The answers.
+            ids: A text for each row, made by whoever asks: a request that is sent twice is then stored once, though
+                it gives no time.
 
         Raises:
             UserError: For a row that is no answer, and where the disk refuses; nothing is added then.
         """
         checked = [row.checked() for row in rows]
+        names: list[str | None] = [None] * len(checked) if ids is None else [*ids]
         with self._writing() as connection:
             before = connection.total_changes
-            for row in checked:
-                connection.execute(
-                    _INSERT, _values(row if row.time else row._replace(time=self._next_time()))
-                )
+            for name, row in zip(names, checked, strict=True):
+                values = _values(row if row.time else row._replace(time=self._next_time()))
+                connection.execute(_INSERT, (name, *values, *values))
             return connection.total_changes - before
 
     def undo(self, item: str, label: str, reviewer: str = "") -> bool:
@@ -126,17 +133,16 @@ class AnswerStore:
     def answers(self) -> Answers:
         """Return all answers with their history."""
         with self._lock, _errors(self.path):
-            rows = self._connection.execute(f"SELECT {_FIELDS} FROM answers").fetchall()
-        return Answers._of(map(_answer, rows))
+            return Answers._of(_in_order(self._connection))
 
     def version(self) -> int:
         """Return a number that grows with every row, cheap to ask for."""
         with self._lock, _errors(self.path):
-            return int(self._connection.execute("SELECT COALESCE(MAX(id), 0) FROM answers").fetchone()[0])
+            return int(self._connection.execute("SELECT COALESCE(MAX(seq), 0) FROM answers").fetchone()[0])
 
     def since(self, version: int) -> list[Answer]:
         """Return the rows that were added after ``version``, as they came."""
-        query = f"SELECT {_FIELDS} FROM answers WHERE id > ? ORDER BY id"
+        query = f"SELECT {_FIELDS} FROM answers WHERE seq > ? ORDER BY seq"
         with self._lock, _errors(self.path):
             return [*map(_answer, self._connection.execute(query, (version,)))]
 
@@ -186,8 +192,8 @@ def read_database(path: Path) -> list[Answer]:
         with _errors(path):
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_WAIT)
             try:
-                _check_format(path, dict(connection.execute("SELECT name, value FROM about")))
-                return [*map(_answer, connection.execute(f"SELECT {_FIELDS} FROM answers"))]
+                _check_format(path, dict(connection.execute("SELECT key, value FROM about")))
+                return _in_order(connection)
             except sqlite3.OperationalError as error:
                 if "unable to open" not in str(error) or mode == modes[-1]:
                     raise
@@ -201,6 +207,23 @@ def _check_format(path: Path, about: dict[str, Any]) -> None:
         raise UserError(
             f"{path} has format {found!r:.80}, this version of labelwise reads {FORMAT}: use the version that wrote it"
         )
+
+
+def _in_order(connection: sqlite3.Connection) -> list[Answer]:
+    """Return all rows, those of one reviewer and entry with times in the order in which they were given."""
+    rows: list[Answer] = []
+    last: dict[tuple[str, str, str], str] = {}
+    for given_live, *values in connection.execute(
+        f"SELECT id IS NOT NULL, {_FIELDS} FROM answers ORDER BY rowid"
+    ):
+        row = _answer(tuple(values)).checked()
+        entry = (row.item, row.label, row.reviewer)
+        # A clock that was set back must not turn an answer and its undo around.
+        if given_live and row.time <= last.get(entry, ""):
+            row = row._replace(time=after(last[entry]))
+        last[entry] = max(row.time, last.get(entry, ""))
+        rows.append(row)
+    return rows
 
 
 def _values(row: Answer) -> tuple[Any, ...]:
