@@ -20,6 +20,12 @@ ROOMS: dict[str, tuple[str, str]] = {
         "`--label-columns`, `--labels-column` or `--feature-columns` what the columns are. Labels are 1, 0 "
         "or empty; an empty cell is unknown, which is not a mistake.",
     ),
+    "exchange": (
+        "Other tools' files",
+        "A file is not as its tool writes it, or nothing says what its silence means. Most formats list the labels"
+        " that apply: say with `--unlisted` whether the others are unknown or absent. `labelwise convert --formats`"
+        " lists the formats, and what each cannot say.",
+    ),
     "datasets": (
         "The papers' data sets",
         "A tree of files is not laid out as its owners publish it, or a file in it was cut short. "

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from labelwise.cli.application import app
 from labelwise.cli.cache import cache
+from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
@@ -20,7 +21,19 @@ from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
 
-for _command in (demo, describe, train, evaluate, predict, report, methods, datasets, experiment, cache):
+for _command in (
+    demo,
+    describe,
+    train,
+    evaluate,
+    predict,
+    report,
+    methods,
+    datasets,
+    experiment,
+    cache,
+    convert,
+):
     app.command(cls=Command)(_command)
 
 

@@ -5,9 +5,20 @@ They are CSV, TSV, Parquet, JSONL, JSON and ARFF.
 
 from __future__ import annotations
 
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.delimited import has_delimiter
+from labelwise.data.tables.lines import read_bytes
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.preparation import Preparation
-from labelwise.data.tables.table import Table, read_table
+from labelwise.data.tables.table import Table, read_columns, read_table
 
-__all__ = ["Preparation", "Table", "TableOptions", "has_delimiter", "read_table"]
+__all__ = [
+    "Columns",
+    "Preparation",
+    "Table",
+    "TableOptions",
+    "has_delimiter",
+    "read_bytes",
+    "read_columns",
+    "read_table",
+]

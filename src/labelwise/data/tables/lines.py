@@ -57,6 +57,18 @@ def check_rows(path: Path, rows: int, max_rows: int | None) -> None:
         )
 
 
+def read_bytes(path: Path) -> bytes:
+    """Return the content of a UTF-8 file of any ending, unpacked.
+
+    Raises:
+        UserError: For a file that cannot be read, is damaged, unpacks to too much, or is not UTF-8.
+    """
+    ending = path.suffix.lower()
+    data = bytes_of(path, ending if ending in PACKED else None)
+    check_utf8(path, data)
+    return data
+
+
 def bytes_of(path: Path, packer: str | None) -> bytes:
     """Return a file's content, unpacked, without a byte order mark.
 

@@ -1,0 +1,60 @@
+"""Every format gives back the label states of a random table."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from labelwise.exchange import FORMATS, read_labels
+from tests.exchange.cases import NAME, by_name, labelled, scores_by_name
+
+TABLES = ("csv", "tsv", "parquet", "jsonl")
+SCORED = {"label-studio": None}
+OTHERS = [one for one in FORMATS if one.name not in TABLES]
+
+
+def through(form, items, **options):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"labels{form.endings[0]}"
+        form.write(path, items)
+        return read_labels(path, form.name, **options)[0]
+
+
+@pytest.mark.parametrize("form", OTHERS, ids=lambda form: form.name)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_format_gives_back_the_states(form, data):
+    items = data.draw(labelled())
+    again = through(form, items)
+    assert by_name(again) == by_name(items)
+
+
+@pytest.mark.parametrize("form", [one for one in FORMATS if one.name in SCORED], ids=lambda form: form.name)
+@settings(max_examples=15, deadline=None)
+@given(items=labelled(scores=True))
+def test_a_format_gives_back_the_scores(form, items):
+    again = through(form, items)
+    assert by_name(again) == by_name(items)
+    assert scores_by_name(again) == scores_by_name(items)
+
+
+@pytest.mark.parametrize("form", [one for one in FORMATS if one.name in TABLES], ids=lambda form: form.name)
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_a_table_gives_back_the_states(form, data):
+    unquoted = NAME.filter(lambda name: form.name not in ("csv", "tsv") or name[0] != '"')
+    items = data.draw(labelled(kinds=("image", "text", "features"), name=unquoted))
+    columns = {"label_columns": list(items.label_names)}
+    if items.kind == "text":
+        columns["text_column"] = "text" if "text" not in items.label_names else "text_of_item"
+    if items.kind != "image":
+        columns["item_column"] = next(
+            name for name in ("id", "item", "item_id") if name not in items.label_names
+        )
+    else:
+        columns["item_column"] = "image" if "image" not in items.label_names else "image_of_item"
+    assert by_name(through(form, items, **columns)) == by_name(items)
