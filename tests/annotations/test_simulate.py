@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn.model_selection import KFold, ShuffleSplit, StratifiedKFold, train_test_split
@@ -216,3 +216,104 @@ def test_a_seed_that_is_none_is_refused(seed):
 def test_a_sparse_matrix_is_refused_with_what_to_give(hide):
     with pytest.raises(UserError, match=r"give Y\.toarray\(\)"):
         hide(sp.csr_matrix(np.eye(4, dtype=np.int8)))
+
+
+@given(full, st.floats(0, 0.9), seeds)
+def test_random_partial_keeps_values_and_is_nested(Y, hidden, seed):
+    try:
+        kept = simulate.random_partial(Y, hidden, seed)
+    except UserError:
+        assume(False)
+    assert kept.dtype == np.int8
+    assert ((kept == Y) | (kept == -1)).all()
+    fewer = simulate.random_partial(Y, hidden / 2, seed)
+    assert (fewer[kept >= 0] == kept[kept >= 0]).all()
+    assert (simulate.random_partial(Y, 0, seed) == Y).all()
+
+
+def test_random_partial_hides_each_entry_alike_whatever_its_sign():
+    Y = (np.random.default_rng(0).random((4000, 10)) < 0.1).astype(np.int8)
+    hidden = simulate.random_partial(Y, 0.3, seed=5) == -1
+    deviation = (0.3 * 0.7) ** 0.5
+    for state in (0, 1):
+        chosen = hidden[state == Y]
+        assert abs(chosen.mean() - 0.3) < 4.5 * deviation / len(chosen) ** 0.5
+    assert len(set(hidden.sum(axis=1))) > 5, "rows differ in number"
+
+
+@given(full, st.integers(0, 5), st.integers(0, 5), seeds)
+def test_fixed_per_class_keeps_its_numbers_of_each_label(Y, m, n, seed):
+    if m == n == 0:
+        m = 1
+    kept = simulate.fixed_per_class(Y, m, n, seed)
+    assert kept.dtype == np.int8
+    assert ((kept == Y) | (kept == -1)).all()
+    for k in range(Y.shape[1]):
+        assert (kept[:, k] == 1).sum() == min(m, (Y[:, k] == 1).sum())
+        assert (kept[:, k] == 0).sum() == min(n, (Y[:, k] == 0).sum())
+    more = simulate.fixed_per_class(Y, m + 1, n + 2, seed)
+    assert (more[kept >= 0] == kept[kept >= 0]).all()
+
+
+def test_fixed_per_class_chooses_evenly_and_takes_one_number_for_both():
+    Y = np.repeat([[1, 0], [0, 1]], 50, axis=0)
+    drawn = sum(simulate.fixed_per_class(Y, 10, seed=seed) >= 0 for seed in range(400))
+    assert abs(drawn - 80).max() < 5 * (400 * 0.2 * 0.8) ** 0.5
+
+
+@given(full, st.integers(1, 3), seeds)
+def test_biased_positives_keep_positives_alone(Y, count, seed):
+    kept = simulate.biased_positives(Y, positives=count, seed=seed)
+    assert set(np.unique(kept)) <= {-1, 1}
+    assert (Y[kept == 1] == 1).all()
+    np.testing.assert_array_equal((kept == 1).sum(1), np.minimum(count, Y.sum(1)))
+
+
+def test_biased_positives_are_drawn_in_proportion_to_their_weights():
+    weights = np.array([1.0, 2.0, 5.0, 0.0])
+    kept = simulate.biased_positives(np.ones((20_000, 4)), weights, seed=1)
+    shares = (kept == 1).mean(axis=0)
+    np.testing.assert_allclose(shares, weights / 8, atol=4.5 * 0.5 / 20_000**0.5)
+    # The second of a draw without replacement: sum over the first of w_i/W * w_j/(W - w_i).
+    two = (simulate.biased_positives(np.ones((20_000, 4)), weights, positives=2, seed=2) == 1).mean(axis=0)
+    W = weights.sum()
+    expected = [
+        weights[j] / W + sum(weights[i] / W * weights[j] / (W - weights[i]) for i in range(3) if i != j)
+        for j in range(4)
+    ]
+    np.testing.assert_allclose(two, expected, atol=4.5 * 0.5 / 20_000**0.5)
+
+
+def test_biased_positives_take_a_weight_for_each_entry_and_frequency_by_default():
+    Y = np.ones((3, 3), dtype=np.int8)
+    np.testing.assert_array_equal(simulate.biased_positives(Y, np.eye(3)), np.where(np.eye(3), 1, -1))
+    frequent = np.repeat([[1, 1], [1, 0]], [1000, 3000], axis=0)
+    first = simulate.biased_positives(frequent, seed=3)[:1000]
+    assert abs((first[:, 0] == 1).mean() - 0.8) < 0.06
+    hidden = simulate.biased_positives([[1, 1]], [0, 0])
+    assert (hidden == -1).all(), "a weight of 0 says never"
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda Y: simulate.random_partial(Y, 1.0 - 1e-12), "leaves none of 2 entries known"),
+        (lambda Y: simulate.random_partial(Y, 1.2), "hidden must be above 0 and at most 1"),
+        (lambda Y: simulate.random_partial(Y, "a"), "hidden must be above 0"),
+        (lambda Y: simulate.fixed_per_class(Y, -1), "positives must be a whole number from 0, not -1"),
+        (lambda Y: simulate.fixed_per_class(Y, 1, 1.5), "negatives must be a whole number"),
+        (lambda Y: simulate.fixed_per_class(Y, 0), "leave no entry known"),
+        (lambda Y: simulate.biased_positives(Y, [1.0]), "one number for each of 2 labels"),
+        (lambda Y: simulate.biased_positives(Y, [1.0, -1.0]), "negative or not finite"),
+        (lambda Y: simulate.biased_positives(Y, [1.0, float("nan")]), "negative or not finite"),
+        (lambda Y: simulate.biased_positives(Y, "much"), "one number for each of 2 labels"),
+        (lambda Y: simulate.biased_positives(Y, positives=0), "leaves no entry known"),
+        (lambda Y: simulate.biased_positives(Y, positives=True), "positives must be a whole number"),
+        (lambda Y: simulate.random_partial([[1, -1]], 0.5), "simulate from wholly known labels"),
+        (lambda Y: simulate.fixed_per_class([[1, -1]], 1), "simulate from wholly known labels"),
+        (lambda Y: simulate.biased_positives([[1, -1]]), "simulate from wholly known labels"),
+    ],
+)
+def test_what_new_simulators_cannot_use_is_refused(call, message):
+    with pytest.raises(UserError, match=message):
+        call([[1, 0]])

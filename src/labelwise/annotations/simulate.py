@@ -7,17 +7,27 @@ rest is -1.
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labelwise._random import generator
 from labelwise.annotations.codes import check_seed, share_of
 from labelwise.annotations.matrix import as_matrix
 from labelwise.annotations.readers import Matrix, is_sparse
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 
-__all__ = ["partial", "partial_positives", "semi_supervised", "single_positive"]
+__all__ = [
+    "biased_positives",
+    "fixed_per_class",
+    "partial",
+    "partial_positives",
+    "random_partial",
+    "semi_supervised",
+    "single_positive",
+]
 
 _RULES = ("random", "cap")
 
@@ -131,6 +141,113 @@ def semi_supervised(Y: Any, labelled_fraction: float, seed: int = 1, rule: str =
     rows = random.permutation(n_items)[:n_labelled]
     hidden[rows] = known[rows]
     return hidden
+
+
+def random_partial(Y: Any, hidden: float, seed: int = 0) -> Matrix:
+    """Hide each entry with one probability, independently of all others.
+
+    It is the random partial setting of Ben-Baruch et al. (CVPR 2022), which ``partial`` draws with an exact number
+    of entries. With one seed, what stays known at a larger ``hidden`` stays known at a smaller one.
+
+    ``hidden`` in [0, 1); a UserError where not one entry would stay known.
+    """
+    known = _fully_known(Y)
+    probability = 0.0 if _is_zero(hidden) else share_of("hidden", hidden)
+    stays = generator(check_seed(seed), "random_partial").random(known.shape) >= probability
+    if not stays.any():
+        raise UserError(f"hidden={hidden!r} leaves none of {known.size} entries known: give a smaller one")
+    return np.where(stays, known, np.int8(-1))
+
+
+def fixed_per_class(Y: Any, positives: int, negatives: int | None = None, seed: int = 0) -> Matrix:
+    """Keep some positives and some negatives of each label.
+
+    They are min(positives, those there are) and min(negatives, those there are) of each column, drawn alike; all else
+    becomes unknown. It is the fixed per class setting of Ben-Baruch et al. (CVPR 2022). With one seed, larger numbers
+    keep the entries of smaller ones besides others.
+
+    ``positives`` and ``negatives`` are whole numbers from 0, not both 0; None stands for as many negatives as
+    positives.
+    """
+    known = _fully_known(Y)
+    kept = {1: _count_of("positives", positives)}
+    kept[0] = kept[1] if negatives is None else _count_of("negatives", negatives)
+    if not any(kept.values()):
+        raise UserError("positives=0 and negatives=0 leave no entry known: give one of them a number above 0")
+    # One order of all rows for each label serves both signs.
+    keys = generator(check_seed(seed), "fixed_per_class").random(known.shape)
+    hidden = np.full_like(known, -1)
+    for state, count in kept.items():
+        order = np.argsort(np.where(known == state, keys, np.inf), axis=0, kind="stable")[:count]
+        chosen = np.take_along_axis(known, order, axis=0) == state
+        rows, columns = np.nonzero(chosen)
+        hidden[order[rows, columns], columns] = state
+    return hidden
+
+
+def biased_positives(Y: Any, weights: Any = None, positives: int = 1, seed: int = 0) -> Matrix:
+    """Keep some positives of each row, those of large weight more often.
+
+    People note what is frequent, large or striking. The positives of a row are drawn one after the other without
+    replacement, each with a probability in proportion to its weight among those that are left.
+
+    Args:
+        Y: wholly known labels (n, K).
+        weights: (K,) a number for each label, or (n, K) one for each entry, such as an object's share of the picture;
+            finite and at least 0, where 0 says never. None: each label's share of the rows, so that frequent labels
+            are noted more often.
+        positives: the most that stay known in a row, from 1.
+        seed: of the draw.
+
+    Raises:
+        UserError: weights of another shape, or that are no finite numbers of at least 0.
+    """
+    known = _fully_known(Y)
+    weight = known.mean(axis=0) if weights is None else _weights_of(weights, known.shape)
+    count = _count_of("positives", positives)
+    if not count:
+        raise UserError("positives=0 leaves no entry known: give a whole number from 1")
+    random = generator(check_seed(seed), "biased_positives")
+    with np.errstate(divide="ignore"):
+        # The largest of log(u) / w are a draw without replacement by weight (Efraimidis and Spirakis, 2006).
+        keys = np.log(1 - random.random(known.shape)) / weight
+    keys[(known != 1) | np.broadcast_to(weight == 0, known.shape)] = -np.inf
+    order = np.argsort(-keys, axis=1, kind="stable")[:, :count]
+    rows, places = np.nonzero(np.take_along_axis(keys, order, axis=1) > -np.inf)
+    hidden = np.full_like(known, -1)
+    hidden[rows, order[rows, places]] = 1
+    return hidden
+
+
+def _is_zero(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
+
+
+def _count_of(argument: str, value: Any) -> int:
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise UserError(f"{argument} must be a whole number from 0, not {shown(value)}")
+    return count
+
+
+def _weights_of(weights: Any, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    try:
+        weight = np.asarray(weights, dtype=np.float64)
+    except Exception:  # an object's own __array__ may raise anything
+        weight = np.empty(0)
+    if weight.shape not in (shape, shape[1:]):
+        raise UserError(
+            f"weights={shown(weights)}: give one number for each of {shape[1]} labels, or an array {shape} with one"
+            " for each entry"
+        )
+    if not (np.isfinite(weight) & (weight >= 0)).all():
+        raise UserError(
+            "weights hold a number that is negative or not finite: give finite numbers of at least 0"
+        )
+    return weight
 
 
 def _fully_known(Y: Any) -> Matrix:

@@ -145,14 +145,25 @@ def hide(job: Job, truth: Labels, observed: Labels | None = None) -> Labels:
     """Return the training labels (n, K) as the job's setting shows them.
 
     Single positives are those of a released ``labels_obs`` file where there is one (``observed``), and else drawn
-    over the whole training file by its rule. Labelled rows, shares of entries and of positives follow the job's seed.
+    over the whole training file by its rule. All other draws follow the job's seed; ``fixed_per_class`` takes
+    ``options["per_class"]`` positives and negatives of each label.
     """
     if job.setting == "full":
         return truth
     if job.setting in ("single_positive", "single_positive_all_negatives"):
         return simulate.single_positive(truth, LABEL_SEED) if observed is None else observed
+    if job.setting == "biased_positives":
+        return simulate.biased_positives(truth, seed=job.seed)
+    if job.setting == "fixed_per_class":
+        if "per_class" not in job.options:
+            raise UserError(
+                "setting 'fixed_per_class' needs a number of entries a label: options={'per_class': m}"
+            )
+        return simulate.fixed_per_class(truth, job.options["per_class"], seed=job.seed)
     if job.fraction is None:
         raise UserError(f"setting {job.setting!r} needs a fraction in (0, 1]")
+    if job.setting == "random_partial":
+        return simulate.random_partial(truth, 1 - job.fraction, job.seed)
     if job.setting == "semi_supervised":
         return simulate.semi_supervised(truth, job.fraction, job.seed, rule="cap")
     if job.setting == "partial_positive":
@@ -177,7 +188,7 @@ def spml_split(
     return np.sort(order[:n_train]), np.sort(order[n_train:])
 
 
-_TWICE = {"full", "semi_supervised", "partial"}
+_TWICE = {"full", "semi_supervised", "partial", "random_partial", "fixed_per_class"}
 """Settings with known negatives: the honest protocol validates on held-out rows, then trains again on all."""
 
 
