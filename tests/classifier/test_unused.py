@@ -108,6 +108,7 @@ CASES = [
     ("minus_one", "absent", RIDGE, ROWS, "no entry of the labels is -1"),
     ("empty", "absent", RIDGE, ROWS, "no entry of the labels is empty"),
     ("label_texts", {"label_0": "a text"}, RIDGE, ROWS, "reads no names of labels"),
+    ("recall", 0.8, RIDGE, ROWS, "reads it not"),
     ("cache", False, RIDGE, ROWS, "nothing to keep"),
     ("cache", False, {**WHOLE, "head_start": "random"}, PHOTOS, "nothing to keep"),
     ("prior", [0.5, 0.4, 0.3], RIDGE, ROWS, "neither"),

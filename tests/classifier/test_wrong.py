@@ -121,6 +121,7 @@ WRONG = {
     "empty": ["none", "text", "zero"],
     "label_weights": ["text", "nan", "dict", "two", "array", "odd", "list of text", "frame"],
     "label_texts": ["text", "two", "true", "list", "array"],
+    "recall": ["none", "zero", "two", "nan", "true", "text", "array"],
     "strong_view": ["none", "nan", "minus one", "two", "true", "text", "array"],
     "patience": ["zero", "half", "true", "text"],
     "select": ["none", "text", "array"],

@@ -119,6 +119,7 @@ BY_THE_CLASSIFIER = {
         "label_texts",
         "true_labels",
         "precision",
+        "recall",
     ),
     "picture_cache",
     "memory",
@@ -172,6 +173,7 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "label_texts": str(tmp_path / "texts.json"),
         "true_labels": str(tmp_path / "table.csv"),
         "precision": "bf16",
+        "recall": 0.8,
         "picture_cache": str(tmp_path / "kept"),
         "memory": 2.0,
     }

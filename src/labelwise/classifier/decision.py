@@ -71,7 +71,13 @@ def check_rule(options: FitOptions, training_set: TrainingSet, plan: ValidationP
     That is a rule for other labels, and a goal that the rows of ``plan`` cannot measure.
     """
     rule, facts = options.rule, training_set.full_summary
-    if isinstance(rule, str):
+    if rule == "recall":
+        if plan.labels is None or not (plan.labels == 1).any():
+            raise UserError(
+                f"rule='recall': no row with a known positive is held out ({_why_none_held_out(options, plan)}); give"
+                " validation=0.2 (--validation 0.2), or validation items with known positives"
+            )
+    elif isinstance(rule, str):
         measurable = plan.labels is not None and metrics.judgeable(plan.labels).thresholds
         if rule in _MEASURED and not measurable:
             raise _unmeasurable(rule, _reason_unmeasurable(plan.source, facts, options.validation))
@@ -112,6 +118,12 @@ def learn_decision(
         learnt, source = metrics.Threshold(float(rule)), "the given threshold"
     elif not isinstance(rule, str):
         learnt, source = rule, "the given rule"
+    elif rule == "recall":
+        assert unseen is not None
+        assert rule_logits is not None
+        learnt = metrics.recall_thresholds(unseen.labels, rule_logits, options.recall, input="logit")
+        source = f"thresholds that keep {options.recall:.4g} of the known positives of {unseen.source}"
+        notes += _notes_on_recall(options, facts, unseen.labels)
     elif rule != "shares" and unseen is not None and measurable is not None and measurable.thresholds:
         thresholds = metrics.learn_thresholds(
             unseen.labels,
@@ -160,6 +172,35 @@ _AIMS = {
 
 def _calibrated(logits: np.ndarray, calibration: metrics.PlattCalibration | None) -> np.ndarray:
     return logits if calibration is None or not len(logits) else calibration.logits(logits)
+
+
+def _why_none_held_out(options: FitOptions, plan: ValidationPlan) -> str:
+    if options.validation is None:
+        return "validation=None"
+    return "those held out show none" if plan.labels is not None else "too few rows have one"
+
+
+def _notes_on_recall(options: FitOptions, summary: Summary, labels: np.ndarray) -> list[str]:
+    """Return what a recall rests on, and the labels with too few positives for a threshold."""
+    share = f"{options.recall:.4g}"
+    notes = [
+        f"the recall of {share} holds for positives drawn like the known ones: where striking ones are noted more,"
+        " more of the others are missed; it says nothing of precision"
+        + (
+            ""
+            if isinstance(options.validation, tuple | list)
+            else ", and is exact for the model that had not seen these rows (give validation items to keep that one)"
+        )
+    ]
+    few = metrics.too_few_positives(labels, options.recall)
+    if few.any():
+        names = [name for name, one in zip(summary.label_names, few, strict=True) if one]
+        least = metrics.positives_for(options.recall)
+        notes.append(
+            f"predicted for every item, since a recall of {share} takes {least} held-out positives of a label:"
+            f" {listed(names, 10)}"
+        )
+    return notes
 
 
 def _unmeasurable(rule: str, why: str) -> UserError:

@@ -123,9 +123,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             on. A fraction of the labelled rows is held out; once the choices are made the model is trained again on
             everything. ``"auto"`` is .2 where negatives are known on at least 50 rows; a head leaves 10 to 49 out
             in five turns. With a pair it is trained once, on all of X.
-        rule ({"auto", "micro-f1", "macro-f1", "shares"}, Rule or float): How scores become label sets: by name, by
-            a rule of ``labelwise.metrics``, or by one threshold. ``"auto"`` learns thresholds where negatives are
-            known, else matches ``prior`` or, as a lower bound, the observed shares; ``"shares"`` always matches.
+        rule ({"auto", "micro-f1", "macro-f1", "shares", "recall"}, Rule or float): How scores become label sets: by
+            name, by a rule of ``labelwise.metrics``, or by one threshold. ``"auto"`` learns thresholds where negatives
+            are known, else matches ``prior`` or, as a lower bound, the observed shares; ``"shares"`` always matches;
+            ``"recall"`` needs positives alone (``labelwise.metrics.recall_thresholds``).
             docs/guides/decisions.md has the details.
         calibrate (bool): Turn scores into calibrated probabilities where that is identified.
         prior ((K,) array, dict, float or None): The share of positives of each label, or the
@@ -163,6 +164,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             list of texts, by label name. They stand in the place of the name, which is best kept among them. None: the
             names themselves, as words. A frozen backbone of texts reads them, or the tower of texts beside one of
             pictures (``"hf/NAME"`` of a CLIP).
+        recall (float): With ``rule="recall"``: the share of each label's positives that its threshold keeps.
 
     Attributes:
         method_ (str): The method's id.
@@ -266,6 +268,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         memory: float | None = None,
         progress: bool = False,
         label_texts: Mapping[str, Any] | None = None,
+        recall: float = 0.9,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):
@@ -325,7 +328,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             options, training_set, method, part="final", held_out=plan.pair, after=result, on_epoch=show
         )
         # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
-        result = result if result.unseen is not None else result_of(model, plan.pair)
+        result = (
+            result
+            if result.unseen is not None
+            else result_of(model, plan.pair, positives=options.rule == "recall")
+        )
         decision = learn_decision(options, training_set, model, result.unseen)
         arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
         notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)

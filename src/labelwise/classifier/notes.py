@@ -140,6 +140,7 @@ def all_notes(
         add((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
     reads_prior = "prior" in spec.needs or decision.rule.name == "prior_matched"
     add(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not reads_prior)
+    add(("recall",), f"the rule ({decision.source}) reads it not", options.rule != "recall")
     add(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     known = (*training_set.labels.notes, *notes_on_features(training_set.X))
     return (*known, *unused, *notes_on(options, training_set, model), *decision.notes)

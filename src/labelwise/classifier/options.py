@@ -30,18 +30,24 @@ from labelwise.models import (
     split_names,
 )
 
-GOALS = ("auto", "micro-f1", "macro-f1", "shares")
+GOALS = ("auto", "micro-f1", "macro-f1", "shares", "recall")
 """Names of the rules that a fit learns."""
 CODES = ("unknown", "absent")
 """States that an entry which says nothing may have."""
 _PRETRAINED_RATE = 0.1
 _NOT_IN_FINGERPRINT = frozenset({"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item"})
 """Options that change how a run goes, and nothing of what it gives."""
-_ADDED_LATER = {"unlisted": None, "minus_one": "unknown", "empty": "unknown", "label_texts": None}
+_ADDED_LATER = {
+    "unlisted": None,
+    "minus_one": "unknown",
+    "empty": "unknown",
+    "label_texts": None,
+    "recall": 0.9,
+}
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
-_WHERE_GIVEN = frozenset({"label_texts"})
+_WHERE_GIVEN = frozenset({"label_texts", "recall"})
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
 """Options of one machine, those that a model directory holds where they were given, and those that it holds as
 resolved."""
@@ -157,6 +163,7 @@ class FitOptions:
         or_none(is_a(Mapping)),
         "give a dict from label names to texts, or None for the names themselves",
     ] = None
+    recall: Annotated[float, number(0, 1, ends=False), "give a share above 0 and below 1, such as 0.9"] = 0.9
 
     def __post_init__(self) -> None:
         names = self.backbone

@@ -49,10 +49,16 @@ class ValidationPlan:
         # Scores of rows left out one by one are had where the closed form is that of features that stay.
         closed = method.spec.passes == 0 and training_set.reader.fixed_features(options)
         if pair is not None:
-            if closed and not judgeable(pair.labels).thresholds:
+            if closed and not _tells(pair.labels, options.rule == "recall"):
                 return cls(pair, labels, _LEFT_OUT + _SAYS_NOTHING)
             return cls(pair, pair.labels, _unseen_rows(pair.labels))
-        rows = hold_out(labels, options.validation, closed_form=closed, seed=options.seed)
+        rows = hold_out(
+            labels,
+            options.validation,
+            closed_form=closed,
+            seed=options.seed,
+            positives=options.rule == "recall",
+        )
         if rows is not None:
             return cls(None, labels[rows[1]], _unseen_rows(rows[1]), (rows,))
         if closed:
@@ -79,7 +85,7 @@ def validate(
         held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
         part = training_set.rows(train_rows)
         model = train(options, part, method, part="selection", held_out=held_out)
-        return result_of(model, held_out)
+        return result_of(model, held_out, positives=options.rule == "recall")
     if not plan.parts or plan.labels is None:
         return ValidationResult()
     logits = []
@@ -89,14 +95,16 @@ def validate(
     return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
 
 
-def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationResult:
+def result_of(
+    model: FittedModel, held_out: ValidationSet | None, *, positives: bool = False
+) -> ValidationResult:
     """Return the validation result of a model.
 
     Without them, it is what a closed form says of its own rows, each left out in turn. So too where ``held_out``
-    shows no label in both classes, which says nothing of thresholds.
+    shows no label in both classes, which says nothing of thresholds; with ``positives`` a known positive is enough.
     """
     left_out = model.left_out_logits
-    if held_out is not None and (left_out is None or judgeable(held_out.labels).thresholds):
+    if held_out is not None and (left_out is None or _tells(held_out.labels, positives)):
         scaling = model.solution.scaling.kind if model.solution else None
         unseen = Unseen(model.logits(held_out.X), held_out.labels, _unseen_rows(held_out.labels))
         return ValidationResult(model.best_epoch, scaling, unseen, chooses=True)
@@ -104,6 +112,11 @@ def result_of(model: FittedModel, held_out: ValidationSet | None) -> ValidationR
         return ValidationResult()
     source = _LEFT_OUT if held_out is None else _LEFT_OUT + _SAYS_NOTHING
     return ValidationResult(unseen=Unseen(left_out, model.method.problem.labels, source))
+
+
+def _tells(labels: np.ndarray, positives: bool) -> bool:
+    """Return whether a rule can be learnt from these rows."""
+    return judgeable(labels).thresholds or (positives and bool((labels == 1).any()))
 
 
 def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet | None:
@@ -122,22 +135,27 @@ def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet
 
 
 def hold_out(
-    labels: np.ndarray, validation: Any, *, closed_form: bool, seed: int
+    labels: np.ndarray, validation: Any, *, closed_form: bool, seed: int, positives: bool = False
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return (train_rows, held_out_rows), or None for no validation.
 
     Held-out rows are taken from those that can be judged: complete rows where the others show positives only, rows
     with a known entry otherwise. ``"auto"`` holds out .2 of them where negatives are known on at least 50 rows; a
-    closed form needs none, since its leave-one-out scores serve.
+    closed form needs none, since its leave-one-out scores serve. With ``positives`` rows with a known positive are
+    enough where no other can be judged.
     """
     if validation is None or (isinstance(validation, str) and validation == "auto" and closed_form):
         return None
     measurable = judgeable(labels)
     rows = np.flatnonzero(measurable.rows)
+    judged = measurable.thresholds
+    if positives and not judged:
+        rows = np.flatnonzero((labels == 1).any(axis=1))
+        judged = True
     if isinstance(validation, str):
         if validation != "auto":
             raise UserError(f"validation={validation!r}: give 'auto', a fraction, a pair (X, Y) or None")
-        if not measurable.thresholds or len(rows) < ENOUGH_ROWS:
+        if not judged or len(rows) < ENOUGH_ROWS:
             return None
         validation = 0.2
     fraction = float(validation)

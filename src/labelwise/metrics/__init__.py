@@ -28,6 +28,7 @@ from labelwise.metrics.ranking import (
     observed_average_precision,
     ranking_score,
 )
+from labelwise.metrics.recall import positives_for, recall_thresholds, too_few_positives
 from labelwise.metrics.rules import (
     OracleCardinality,
     PerLabelThreshold,
@@ -70,9 +71,12 @@ __all__ = [
     "learn_thresholds",
     "mean_average_precision",
     "observed_average_precision",
+    "positives_for",
     "ranking_score",
+    "recall_thresholds",
     "reliability",
     "rule_from_dict",
+    "too_few_positives",
     "vca",
     "vdfd",
 ]

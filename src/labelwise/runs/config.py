@@ -43,8 +43,8 @@ class RunConfig(BaseModel):
         label_texts: A JSON or TOML file with a text, or a list of texts, by label.
         true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
         validation: ``"auto"``, ``"none"``, a share of the labelled rows, or another table.
-        rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, a threshold, or a rule as results name it:
-            ``threshold(0.5)``, ``top_k(3)``.
+        rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, ``"recall"``, a threshold, or a rule as results
+            name it: ``threshold(0.5)``, ``top_k(3)``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
@@ -131,7 +131,8 @@ class RunConfig(BaseModel):
     validation: float | str = _judging(
         "auto", "A share of the labelled rows, or a table.", "auto|none|SHARE|FILE"
     )
-    rule: str = _judging("auto", "auto, micro-f1, macro-f1, shares, 0.5 or 'top_k(3)'.")
+    rule: str = _judging("auto", "auto, micro-f1, macro-f1, shares, recall, 0.5 or 'top_k(3)'.")
+    recall: float = _judging(0.9, "With --rule recall: the share of positives to keep.", gt=0, lt=1)
     calibrate: bool = _judging(True, "Calibrate probabilities where that is identified.")
     device: str = _machine("auto", "auto, cpu, cuda or mps.")
     devices: int = _machine(1, "Devices a machine.", ge=1)
