@@ -24,6 +24,8 @@ LOSSES = {
             "focal",
             "asymmetric",
             "hill",
+            "generalized_robust",
+            "self_paced_correction",
             "soft_targets",
             "gradient_balance",
             "hyperspherical",

@@ -45,6 +45,26 @@ def hill(x: float, y: float, m: float, gamma: float, height: float, negatives: s
     return cross_entropy(x, 0) if y == 0 and negatives == "plain" else (height - p) * p**2
 
 
+def robust(x: float, y: float, w: float, b: float, mu: float, s: float, q2: float, q3: float) -> float:
+    if y >= 0:
+        return cross_entropy(x, y)
+    p = 1 / (1 + math.exp(-x))
+    k, v = 1 / (1 + math.exp(-w * p - b)), math.exp(-(((p - mu) / s) ** 2) / 2)
+    yes = (1 - p**q2) / q2 if q2 else -log_sigmoid(x)
+    no = (1 - (1 - p) ** q3) / q3 if q3 else -log_sigmoid(-x)
+    return v * (k * yes + (1 - k) * no)
+
+
+def self_paced(
+    x: float, y: float, tau: float, m: float, gamma: float, correct: bool = True, negatives: str = "plain"
+) -> float:
+    if y == 1 or (y == -1 and correct and 1 / (1 + math.exp(-x)) > tau):
+        x = x - m * (y == 1)
+        return -((1 / (1 + math.exp(x))) ** gamma) * log_sigmoid(x)
+    focal = -((1 / (1 + math.exp(-x))) ** gamma) * log_sigmoid(-x)
+    return cross_entropy(x, 0) if y == 0 and negatives == "plain" else focal
+
+
 Entry = Callable[[float, float, int], float]
 CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Entry]] = {
     "assume_negative": (losses.assume_negative, lambda x, y, _: cross_entropy(x, max(y, 0))),
@@ -77,6 +97,27 @@ CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Ent
     "hill, for known negatives too": (
         lambda x, y: losses.hill(x, y, 0.5, 0.5, 1.2, negatives="hill"),
         lambda x, y, _: hill(x, y, 0.5, 0.5, 1.2, "hill"),
+    ),
+    "generalized_robust": (
+        losses.generalized_robust,
+        lambda x, y, _: robust(x, y, 0, -2, 0.5, 2, 0.01, 1),
+    ),
+    "generalized_robust, late": (
+        lambda x, y: losses.generalized_robust(x, y, 9, -8, 0.8, 0.5, 0.5, 1.5),
+        lambda x, y, _: robust(x, y, 9, -8, 0.8, 0.5, 0.5, 1.5),
+    ),
+    "generalized_robust, cross-entropy": (
+        lambda x, y: losses.generalized_robust(x, y, width=1e4, positive_power=0, negative_power=0),
+        lambda x, y, _: robust(x, y, 0, -2, 0.5, 1e4, 0, 0),
+    ),
+    "self_paced_correction": (losses.self_paced_correction, lambda x, y, _: self_paced(x, y, 0.6, 1, 2)),
+    "self_paced_correction, before": (
+        lambda x, y: losses.self_paced_correction(x, y, correct=False),
+        lambda x, y, _: self_paced(x, y, 0.6, 1, 2, correct=False),
+    ),
+    "self_paced_correction, focal negatives": (
+        lambda x, y: losses.self_paced_correction(x, y, 0.3, 0.5, 1.5, negatives="focal"),
+        lambda x, y, _: self_paced(x, y, 0.3, 0.5, 1.5, negatives="focal"),
     ),
     "soft_targets": (losses.soft_targets, lambda x, y, _: cross_entropy(x, max(y, 0))),
 }
@@ -112,7 +153,11 @@ def test_soft_targets_may_be_fractions() -> None:
     torch.testing.assert_close(values, torch.tensor(slow, dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if name != "asymmetric"])
+DETACHED = {"asymmetric", "generalized_robust", "generalized_robust, late"}
+"""Losses whose weights are constants for the gradient: their gradients have tests of their own."""
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in DETACHED])
 def test_gradcheck(name: str) -> None:
     logits, labels = batch(3, 4)
     assert torch.autograd.gradcheck(lambda x: CASES[name][0](x, labels), logits.requires_grad_())
@@ -201,6 +246,29 @@ def test_hill_lets_go_of_unknown_entries_that_are_nearly_yes_or_no(dtype: torch.
     assert logits.grad[0].argmax() == 2
 
 
+@pytest.mark.parametrize("powers", [(0.01, 1.0), (0.7, 1.5), (0.0, 0.0), (2.0, 0.0)])
+def test_the_belief_and_weight_of_generalized_robust_have_no_gradient(powers: tuple[float, float]) -> None:
+    logits, labels = batch()
+    logits.requires_grad_()
+    p = logits.sigmoid()
+    k, v = torch.sigmoid(9 * p - 4).detach(), torch.exp(-(((p - 0.8) / 0.5) ** 2) / 2).detach()
+    yes, no = ((1 - part**q) / q if q else -part.log() for part, q in zip((p, 1 - p), powers, strict=True))
+    known = torch.where(labels == 1, -p.log(), -(1 - p).log())
+    expected = torch.where(labels == -1, v * (k * yes + (1 - k) * no), known)
+    (want,) = torch.autograd.grad(expected.sum(), logits)
+    (found,) = torch.autograd.grad(
+        losses.generalized_robust(logits, labels, 9, -4, 0.8, 0.5, *powers).sum(), logits
+    )
+    torch.testing.assert_close(found, want, rtol=1e-8, atol=1e-10)
+
+
+def test_self_paced_correction_turns_unknown_entries_alone() -> None:
+    logits = torch.tensor([[3.0, 3.0, 0.3, 3.0]], requires_grad=True)
+    losses.self_paced_correction(logits, torch.tensor([[-1, 0, -1, 1]])).sum().backward()
+    assert logits.grad is not None
+    assert (logits.grad[0] < 0).tolist() == [True, False, False, True]
+
+
 def test_one_label_weighs_an_unknown_entry_fully() -> None:
     logits = torch.tensor([[0.3]])
     labels = torch.tensor([[-1]])
@@ -272,6 +340,14 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         (lambda: losses.hill(logits, labels, gamma=-1), "gamma"),
         (lambda: losses.hill(logits, labels, hill_lambda=0.5), "hill_lambda"),
         (lambda: losses.hill(logits, labels, negatives="none"), "negatives='none'.*plain"),
+        (lambda: losses.generalized_robust(logits, labels, slope=math.inf), "slope"),
+        (lambda: losses.generalized_robust(logits, labels, width=0), "width"),
+        (lambda: losses.generalized_robust(logits, labels, positive_power=-1), "positive_power"),
+        (lambda: losses.generalized_robust(logits, labels, negative_power=math.nan), "negative_power"),
+        (lambda: losses.self_paced_correction(logits, labels, 1.5), r"threshold must be in \[0, 1\]"),
+        (lambda: losses.self_paced_correction(logits, labels, margin=-1), "margin"),
+        (lambda: losses.self_paced_correction(logits, labels, gamma=-1), "gamma"),
+        (lambda: losses.self_paced_correction(logits, labels, negatives="hill"), "negatives='hill'.*plain"),
         (lambda: losses.entropy_maximization(logits, labels, math.nan), "alpha"),
     ]
     for call, message in cases:

@@ -31,6 +31,7 @@ from labelwise.losses.cross_entropy import (
     soft_targets,
     weak_assume_negative,
 )
+from labelwise.losses.doubting import generalized_robust, self_paced_correction
 from labelwise.losses.focusing import asymmetric, focal, hill
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "expected_positives",
     "expected_positives_with_logits",
     "focal",
+    "generalized_robust",
     "gradient_balance",
     "hill",
     "hyperspherical",
@@ -56,6 +58,7 @@ __all__ = [
     "ignore_unknown",
     "label_smoothing",
     "reduce",
+    "self_paced_correction",
     "soft_targets",
     "weak_assume_negative",
 ]

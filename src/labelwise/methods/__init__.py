@@ -49,6 +49,8 @@ _CLASSES: dict[str, str | type[Method]] = {
     "focal": "Focal",
     "asl": "Asymmetric",
     "hill": "Hill",
+    "splc": "SelfPacedCorrection",
+    "gr": "GeneralizedRobust",
     "epr": "ExpectedPositiveRegularisation",
     "role": "OnlineLabelEstimation",
     "role_linear_init": "OnlineLabelEstimationLinearInit",

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.assumed_negative import NegativeByAssumption
+from labelwise.methods.families.assumed_negative import CONSTANT_RATE, NegativeByAssumption
 from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
@@ -57,11 +57,7 @@ class Hill(NegativeByAssumption):
                 "The hill doubts what nobody has looked at; a known negative leaves nothing to doubt.",
                 option='negatives="hill"',
             ),
-            Departure(
-                "A whole network trains at a constant rate on mirrored pictures; the released recipe has one cycle of "
-                "80 epochs, stopped at 30, decay, averaged weights, RandAugment and cutout.",
-                "It is the budget of all methods that assume negatives, so that losses compare.",
-            ),
+            CONSTANT_RATE,
         ),
     )
 

@@ -81,6 +81,39 @@ class TestLosses:
 
         self.check("hill", entry, weights, margin=0.5, gamma=3, hill_lambda=1.25, negatives=negatives)
 
+    @pytest.mark.parametrize("epoch", [1, 2, 3])
+    @pytest.mark.parametrize("negatives", ["plain", "focal"])
+    def test_splc(self, weights, negatives, epoch):
+        """With a warm-up of two epochs unknown entries turn in the third."""
+
+        def entry(p, y, *_):
+            if y == 1:
+                q = sigmoid(math.log(p / (1 - p)) - 0.5)
+                return -((1 - q) ** 3) * math.log(q)
+            if y == -1 and p > 0.7 and epoch == 3:
+                return -((1 - p) ** 3) * math.log(p)
+            return cross_entropy(p, 0) * (1 if y == 0 and negatives == "plain" else p**3)
+
+        options = {"margin": 0.5, "gamma": 3, "threshold": 0.7, "negatives": negatives, "warm_up_epochs": 2}
+        found = float(build("splc", **options).loss(batch(LOGITS, weights=weights, epoch=epoch)))
+        assert found == pytest.approx(mean(entry, LOGITS, weights=weights), rel=1e-9)
+
+    @pytest.mark.parametrize("epoch", [1, 4, 8])
+    def test_gr(self, weights, epoch):
+        """Of 8 epochs: w and b have gone (e - 1)/8 of their way, mu and s e/8."""
+        w, b = 0 + 10 * (epoch - 1) / 8, -2 - 6 * (epoch - 1) / 8
+        mu, s = 0.5 + 0.3 * epoch / 8, 2 - 1.5 * epoch / 8
+
+        def entry(p, y, *_):
+            if y >= 0:
+                return cross_entropy(p, y)
+            k, v = sigmoid(w * p + b), math.exp(-(((p - mu) / s) ** 2) / 2)
+            return v * (k * (1 - p**0.01) / 0.01 + (1 - k) * p)
+
+        method = build("gr", epochs=8, slope_end=10, offset_end=-8)
+        found = float(method.loss(batch(LOGITS, weights=weights, epoch=epoch)))
+        assert found == pytest.approx(mean(entry, LOGITS, weights=weights), rel=1e-9)
+
     def test_oracle_uses_true_negatives_and_leaves_unknown_positives_out(self, weights):
         def entry(p, y, i, k):
             return cross_entropy(p, y) if y >= 0 else cross_entropy(p, 0) * (TRUTH[i, k] == 0)
@@ -124,6 +157,30 @@ class TestLosses:
         assert found == pytest.approx(mean(entry, LOGITS, weights=weights), rel=1e-9)
         if name == "ll_cp" and epoch > 1:
             assert sorted(np.argwhere(made.written["flipped"]).tolist()) == sorted(worst)
+
+
+class TestSchedulesOfGr:
+    def test_the_schedules_stand_still_while_the_head_trains_alone(self):
+        method = build("gr", epochs=10, head_share=0.2)
+        first, second = method.plan()
+        assert (first.epochs, second.epochs) == (2, 8)
+        assert first.optimisers["main"].parameters == ("head",)
+        assert (first.ridge_start, second.ridge_start) == (True, False)
+        start = {"slope": 0, "offset": -2, "center": 0.5, "width": 2}
+        for epoch in (1, 2):
+            assert method.schedule(first.name, epoch) == pytest.approx(start)
+        assert method.schedule(second.name, 1) == pytest.approx(
+            {**start, "center": 0.5 + 0.3 / 8, "width": 2 - 1.5 / 8}
+        )
+        assert method.schedule(second.name, 8) == pytest.approx(
+            {"slope": 2 * 7 / 8, "offset": -2, "center": 0.8, "width": 0.5}
+        )
+
+    def test_all_epochs_may_be_the_heads(self):
+        method = build("gr", epochs=3, head_share=1)
+        (only,) = method.plan()
+        assert only.epochs == 3
+        assert method.schedule(only.name, 3)["width"] == 2
 
 
 class Walk:

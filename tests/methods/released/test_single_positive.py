@@ -23,6 +23,8 @@ MINE = [
     "focal",
     "asl",
     "hill",
+    "splc",
+    "gr",
     "epr",
     "role",
     "role_linear_init",

@@ -25,6 +25,14 @@ class NegativeByAssumption(Method):
         return self.problem.assumed_negative
 
 
+CONSTANT_RATE = Departure(
+    "A whole network trains at a constant rate on mirrored pictures; the released recipe has one cycle of 80 epochs, "
+    "stopped at 30, decay, averaged weights, RandAugment and cutout.",
+    "It is the budget of all methods that assume negatives, so that losses compare.",
+)
+"""A departure of the losses whose released recipe is a long one-cycle schedule."""
+
+
 DEPARTURES = (
     Departure(
         "The coefficient, and that the head's weights alone are penalised, are ours.",
