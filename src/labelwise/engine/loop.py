@@ -114,6 +114,7 @@ def train(
                         if on_step is not None:
                             on_step(run)
                         pause()
+                    run.read_losses()
                 validation = criterion(run.evaluated, method) if criterion is not None else None
                 # The angles are measured for the history alone: an epoch's seconds leave them out.
                 seconds = time.perf_counter() - began

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from labelwise._random import number, torch_seeded
-from labelwise.data import Source
+from labelwise.data import Source, views_of
 from labelwise.engine import checkpoint
+from labelwise.engine.accelerator import DeviceRows, PendingLosses, memory_format, to_device
 from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
@@ -58,6 +59,11 @@ class Run(RunState):
         )
         self.forward_network: nn.Module = self.network
         self._prefetcher = Prefetcher(source, settings.seed)
+        self._on_device = DeviceRows(self.labels, source, self.state, fabric.device)
+        self._losses = PendingLosses(fabric.device)
+        self._layout = memory_format(self.network, fabric.device)
+        if self._layout is torch.channels_last:
+            cast(Any, self.network).to(memory_format=self._layout)
         self._stepped: dict[str, Any] = {}
         named = {
             **self.network.state_dict(keep_vars=True),
@@ -180,6 +186,9 @@ class Run(RunState):
     def finish(self) -> None:
         """Restore which parameters are trainable, and drop the gradients."""
         self._prefetcher.close()
+        if self._layout is torch.channels_last:
+            for network in {self.network, self.evaluated}:
+                cast(Any, network).to(memory_format=torch.contiguous_format)
         for parameter in self._trainable.values():
             parameter.requires_grad_(True)
             parameter.grad = None
@@ -236,19 +245,27 @@ class Run(RunState):
         """Build a step's batch on the device, with inputs by view."""
         index, rows = self._rank_share(members)
         position, epoch = self.position, self.position.view_epoch
-        inputs = self._prefetcher.take(position, {view: index[span] for view, span in rows.items()}, epoch)
+        device_index = to_device(torch.from_numpy(index), self.fabric.device)
+        drawn = {view: index[span] for view, span in rows.items() if view not in self._on_device.views}
+        inputs = self._prefetcher.take(position, drawn, epoch) if drawn else {}
         # Begun before this batch trains: files are read while the device computes.
         if self._prefetcher.looks_ahead and self.step + 1 < len(self.batches()):
             following, spans = self._rank_share(self.batches()[self.step + 1])
             items = {view: following[span] for view, span in spans.items()}
             self._prefetcher.begin(position._replace(step=self.step + 1), items, epoch)
-        on_device = {view: aligned(x).to(self.fabric.device) for view, x in inputs.items()}
+        on_device = {
+            view: to_device(aligned(inputs[view]), self.fabric.device, self._layout)
+            if view in drawn
+            else self._on_device.inputs(device_index[span])
+            for view, span in rows.items()
+        }
         return self._batch(
             index,
             rows,
             on_device,
             self.epoch + 1,
             lambda name, values: self._write(name, index, values.cpu().numpy()),
+            device_index,
         )
 
     def _batch(
@@ -258,12 +275,14 @@ class Run(RunState):
         inputs: dict[str, Tensor],
         epoch: int,
         write: Callable[[str, Tensor], None],
+        device_index: Tensor | None = None,
     ) -> Batch:
-        device = self.fabric.device
+        if device_index is None:
+            device_index = to_device(torch.from_numpy(index), self.fabric.device)
         return Batch(
             index=torch.from_numpy(index),
-            labels=torch.from_numpy(self.labels[index]).to(device),
-            state={name: value.to(device) for name, value in self.state.take(index).items()},
+            labels=self._on_device.labels(device_index, self.labels, index),
+            state=self._on_device.state(device_index, index),
             inputs=inputs,
             rows=rows,
             stage=self.stage.name,
@@ -310,8 +329,11 @@ class Run(RunState):
                 ) from None
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradients of ``loss``; refuse one that is no number."""
-        if not torch.isfinite(loss):
+        """Add the gradients of ``loss``; refuse one that is no number.
+
+        An accelerator's are looked at when they are read, at most some steps later.
+        """
+        if loss.device.type == "cpu" and not torch.isfinite(loss):
             raise FloatingPointError("the loss is not a number")
         # Shares, not 1 / accumulate: the last batch may be smaller, and an item must weigh the same in each.
         share = self._share_of_update()
@@ -368,7 +390,6 @@ class Run(RunState):
                 value = self.method.step(batch, self)
             if self.fabric.world_size > 1:
                 value = cast(Tensor, self.fabric.all_reduce(value, reduce_op="mean"))
-            loss = float(value)
         except FloatingPointError:
             raise UserError(
                 self._not_finite("the loss is not a number", self.step + 1, batch.inputs)
@@ -377,11 +398,22 @@ class Run(RunState):
         if self._updated and self.averaged:
             self.averaged.update(self.network)
         self._updated = False
+        self._losses.add(self.step, sum(map(len, members.values())), value)
         self.step += 1
-        items = sum(map(len, members.values()))
-        self.loss_sum += loss * items
-        self.loss_items += items
-        self.progress.step(items, loss)
+        if self._losses.due:
+            self.read_losses()
+
+    def read_losses(self) -> None:
+        """Add the losses of the steps since the last time; refuse one that is no number."""
+        for step, items, loss in self._losses.read():
+            if not np.isfinite(loss) and self.fabric.device.type != "cpu":
+                self._rows, rows = self._rank_share(self.batches()[step])
+                views = {view: self._rows[span] for view, span in rows.items()}
+                inputs = views_of(self.source, views, seed=self.settings.seed, epoch=self.position.view_epoch)
+                raise UserError(self._not_finite("the loss is not a number", step + 1, inputs))
+            self.loss_sum += loss * items
+            self.loss_items += items
+            self.progress.step(items, loss)
 
     def _check_finite(self) -> None:
         """Refuse weights that are not numbers, before they are saved."""
@@ -437,6 +469,7 @@ class Run(RunState):
         """Write a checkpoint, if there is a directory and no gradient held."""
         if self.settings.directory is None or not (self.between_updates and self.fabric.is_global_zero):
             return
+        self.read_losses()
         self._check_finite()
         tensors, meta = self.snapshot(finished)
         # An item state that has not changed since the last checkpoint is not written again.

@@ -130,8 +130,10 @@ def expected_positives_with_logits(
 
 def excess_positives(
     probabilities: Tensor, expected: float, *, total: Total = torch.sum, processes: int = 1
-) -> float:
+) -> float | Tensor:
     """Return the mean number of predicted positives minus the expected one.
+
+    A number on the CPU; on an accelerator, where a number would have to be waited for, a scalar there.
 
     Args:
         probabilities: (B, K) in [0, 1], float32 or float64.
@@ -139,7 +141,10 @@ def excess_positives(
         total: the sum over the whole batch; over all processes where several share it.
         processes: how many share it.
     """
-    return float(total(probabilities)) / _rows(probabilities, total, processes) - expected
+    predicted, rows = total(probabilities), _rows(probabilities, total, processes)
+    if predicted.device.type == "cpu":
+        return float(predicted) / rows - expected
+    return predicted / rows - expected
 
 
 def gradient_balance(logits: Tensor, labels: Tensor, *, total: Total = torch.sum) -> Tensor:
@@ -186,7 +191,7 @@ class _ExpectedPositives(torch.autograd.Function):
             slope = torch.addcmul(p, p, p, value=-1).mul_(2 * over / (rows * labels**2))
             ctx.save_for_backward(slope)
             ctx.dtype = logits.dtype
-        return torch.tensor((over / labels) ** 2, dtype=p.dtype, device=p.device)
+        return torch.as_tensor((over / labels) ** 2, dtype=p.dtype, device=p.device)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:

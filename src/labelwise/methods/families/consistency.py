@@ -76,6 +76,7 @@ class Consistency(Method):
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
         super().__init__(problem, hyperparameters)
         self.register_buffer("updates", torch.zeros(()))
+        self._count: int | None = 0
 
     def plan(self) -> list[Stage]:
         """Return the one stage."""
@@ -110,13 +111,17 @@ class Consistency(Method):
             trainer.forward(rest_batch)
         return torch.cat([learnt.detach(), rest_batch.scores.to(learnt.dtype)])
 
-    @staticmethod
-    def labelled_part(batch: Batch, *views: str) -> Batch:
+    def _load_from_state_dict(self, *args: Any) -> None:
+        self._count = None
+        super()._load_from_state_dict(*args)
+
+    def labelled_part(self, batch: Batch, *views: str) -> Batch:
         """Return the batch with the weak view of its labelled rows alone.
 
         These stand first; ``views`` stay whole.
         """
-        labelled = int((batch.labels >= 0).any(1).sum())
+        # Counted on the CPU: an accelerator would have to be waited for.
+        labelled = int((self.problem.labels[batch.index.numpy()] >= 0).any(1).sum())
         inputs = {"weak": batch.inputs["weak"][:labelled]}
         return replace(batch, inputs=inputs | {v: batch.inputs[v] for v in views}, outputs={})
 
@@ -153,5 +158,7 @@ class Consistency(Method):
     def next_decay(self) -> float:
         """Count an update of the running statistics and return its decay."""
         self.updates += 1
-        t = float(self.updates)
+        # Counted on the CPU as well, so that no step waits for an accelerator to tell it.
+        self._count = int(self.updates) if self._count is None else self._count + 1
+        t = float(self._count)
         return min(float(self.hp.statistics_decay), (1 + t) / (10 + t))

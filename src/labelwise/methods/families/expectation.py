@@ -62,7 +62,7 @@ class ExpectedPositives(Method):
             logits, self.expected, total=batch_sum, processes=ranks()
         )
 
-    def excess(self, probabilities: Tensor) -> float:
+    def excess(self, probabilities: Tensor) -> float | Tensor:
         """Return the mean number of predicted positives minus kappa.
 
         Both are per item of the whole batch.

@@ -70,7 +70,10 @@ class LargeLoss(NegativeByAssumption):
         """
         if not share:
             return torch.zeros_like(among)
-        scores, among = whole_batch(scores), whole_batch(among)
+        scores, among = whole_batch(scores.detach()), whole_batch(among)
+        ranked = scores.masked_fill(~among, -torch.inf).flatten()
+        if ranked.device.type != "cpu":
+            return own_rows(self._ranked_first(ranked, among.sum(), share).view_as(among))
         chosen = torch.zeros_like(among)
         present = int(torch.count_nonzero(among))
         due = float(self.carried) + share * present
@@ -79,6 +82,15 @@ class LargeLoss(NegativeByAssumption):
         # At most one entry is carried on: what a batch had no entries for must not pile up.
         self.carried.fill_(min(due - count, 1.0))
         if count:
-            ranked = scores.detach().masked_fill(~among, -torch.inf).flatten()
             chosen.view(-1)[ranked.topk(count, sorted=False).indices] = True
         return own_rows(chosen)
+
+    def _ranked_first(self, ranked: Tensor, present: Tensor, share: float) -> Tensor:
+        """Mark as many of the highest as are due, counted on the device, which nothing waits for."""
+        exact = torch.float32 if ranked.device.type == "mps" else torch.float64
+        due = self.carried.to(exact) + share * present
+        count = torch.minimum((due + 1e-6).floor(), present.to(exact))
+        self.carried.copy_((due - count).clamp(max=1.0))
+        place = torch.arange(len(ranked), device=ranked.device)
+        chosen = torch.zeros(len(ranked), dtype=torch.bool, device=ranked.device)
+        return chosen.scatter_(0, ranked.argsort(descending=True, stable=True), place < count)
