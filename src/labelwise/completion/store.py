@@ -21,6 +21,9 @@ _SCHEMA = (
         seq INTEGER PRIMARY KEY, id TEXT UNIQUE, item TEXT NOT NULL, label TEXT NOT NULL, answer INTEGER NOT NULL,
         reviewer TEXT NOT NULL, time TEXT NOT NULL, source TEXT NOT NULL, draw TEXT NOT NULL, probability REAL,
         undoes TEXT)""",
+    # Each answer looks for its like and for the last time: among 100,000 rows neither may read them all.
+    "CREATE INDEX IF NOT EXISTS answers_of_entry ON answers (item, label)",
+    "CREATE INDEX IF NOT EXISTS answers_by_time ON answers (time)",
     "CREATE TABLE IF NOT EXISTS about (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
 _FIELDS = ", ".join(Answer._fields)
