@@ -7,6 +7,7 @@ from labelwise._version import __version__
 
 _ROOMS = (
     "annotations",
+    "completion",
     "data",
     "losses",
     "methods",
@@ -19,6 +20,7 @@ _NAMES = {
     "describe": "annotations",
     "simulate": "annotations",
     "split": "annotations",
+    "find_label_issues": "completion",
     "UserError": "errors",
     "MultiLabelClassifier": "classifier",
     "load": "classifier",
@@ -30,8 +32,10 @@ __all__ = [
     "UserError",
     "__version__",
     "annotations",
+    "completion",
     "data",
     "describe",
+    "find_label_issues",
     "load",
     "losses",
     "methods",
@@ -45,9 +49,10 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from labelwise import annotations, data, losses, methods, metrics, models, summaries, targets
+    from labelwise import annotations, completion, data, losses, methods, metrics, models, summaries, targets
     from labelwise.annotations import describe, simulate, split
     from labelwise.classifier import MultiLabelClassifier, load
+    from labelwise.completion import find_label_issues
     from labelwise.errors import UserError
     from labelwise.methods.recommendation import recommend
 

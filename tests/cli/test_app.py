@@ -59,6 +59,7 @@ COMMANDS = [
     "train",
     "evaluate",
     "predict",
+    "issues",
     "report",
     "methods",
     "datasets",

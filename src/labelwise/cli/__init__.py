@@ -13,6 +13,7 @@ from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
 from labelwise.cli.evaluate import evaluate
 from labelwise.cli.experiment import experiment
+from labelwise.cli.issues import issues
 from labelwise.cli.methods import methods
 from labelwise.cli.options import Command
 from labelwise.cli.predict import predict
@@ -27,6 +28,7 @@ for _command in (
     train,
     evaluate,
     predict,
+    issues,
     report,
     methods,
     datasets,

@@ -7,7 +7,17 @@ table holds for it.
 from __future__ import annotations
 
 from labelwise.completion.answers import Answer, Answers, Joined
+from labelwise.completion.label_issues import find_label_issues, label_quality_scores
 from labelwise.completion.left_out import LeftOutScores, left_out_scores
 from labelwise.completion.store import AnswerStore
 
-__all__ = ["Answer", "AnswerStore", "Answers", "Joined", "LeftOutScores", "left_out_scores"]
+__all__ = [
+    "Answer",
+    "AnswerStore",
+    "Answers",
+    "Joined",
+    "LeftOutScores",
+    "find_label_issues",
+    "label_quality_scores",
+    "left_out_scores",
+]

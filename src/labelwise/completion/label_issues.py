@@ -101,7 +101,9 @@ def find_label_issues(
     """
     kind = _SAME.get(filter_by, filter_by)
     if kind not in get_args(FilterBy):
-        raise UserError(f"there is no filter {shown(filter_by)}; {near(str(filter_by), (*get_args(FilterBy), *_SAME))}")
+        raise UserError(
+            f"there is no filter {shown(filter_by)}; {near(str(filter_by), (*get_args(FilterBy), *_SAME))}"
+        )
     if not 0 < frac_noise <= 1:
         raise UserError(f"frac_noise is {shown(frac_noise)}: give a share above 0 and at most 1")
     if return_indices_ranked_by not in (None, *get_args(RankBy)):
@@ -142,7 +144,9 @@ def _counted(labels: NDArray[Any], p: NDArray[Any]) -> NDArray[np.int8]:
     positive = p >= p[labels == 1].mean()
     negative = 1 - p >= (1 - p[labels == 0]).mean()
     likelier = np.where(p >= 0.5, 1, 0)
-    return np.where(positive & negative, likelier, np.where(positive, 1, np.where(negative, 0, -1))).astype(np.int8)
+    return np.where(positive & negative, likelier, np.where(positive, 1, np.where(negative, 0, -1))).astype(
+        np.int8
+    )
 
 
 def _issues(
@@ -166,10 +170,7 @@ def _issues(
         return _lowest(confidence, found, round(share * int(found.sum()))) if share < 1 else found
     joint = _joint(labels, counted)
     sums = joint.sum(axis=1)
-    wrong = [
-        (labels == i).sum() * joint[i, 1 - i] / sums[i] if sums[i] else 0.0
-        for i in (0, 1)
-    ]
+    wrong = [(labels == i).sum() * joint[i, 1 - i] / sums[i] if sums[i] else 0.0 for i in (0, 1)]
     numbers = [round(share * float(count)) for count in wrong] if wanted is None else [int(n) for n in wanted]
     if kind == "low_self_confidence":
         return _lowest(confidence, np.ones(len(labels), bool), sum(numbers))

@@ -15,6 +15,7 @@ from labelwise.runs.directory import RunDirectory
 if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
+    from labelwise.runs.label_issues import LabelIssues, issues
     from labelwise.runs.predicting import Predictions, predict
     from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.reporting import report
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 _NAMES = {
     "Description": "describing",
     "Judgement": "evaluating",
+    "LabelIssues": "label_issues",
     "Outcome": "training",
     "Predictions": "predicting",
     "Stopped": "training",
     "TableEvaluation": "evaluating",
     "describe": "describing",
     "evaluate": "evaluating",
+    "issues": "label_issues",
     "method_record": "registry",
     "method_records": "registry",
     "predict": "predicting",
@@ -40,6 +43,7 @@ _NAMES = {
 __all__ = [
     "Description",
     "Judgement",
+    "LabelIssues",
     "Outcome",
     "Predictions",
     "RunConfig",
@@ -48,6 +52,7 @@ __all__ = [
     "TableEvaluation",
     "describe",
     "evaluate",
+    "issues",
     "method_record",
     "method_records",
     "predict",
