@@ -24,7 +24,14 @@ from labelwise.data.sources import (
     select_rows,
     views_of,
 )
-from labelwise.data.tables import Preparation, Table, TableOptions, has_delimiter, read_table
+from labelwise.data.tables import (
+    Preparation,
+    Table,
+    TableOptions,
+    has_delimiter,
+    read_table,
+    write_filled,
+)
 from labelwise.data.texts import Texts, token_spans
 from labelwise.data.views import normal_numbers
 
@@ -58,4 +65,5 @@ __all__ = [
     "select_rows",
     "token_spans",
     "views_of",
+    "write_filled",
 ]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.delimited import has_delimiter
+from labelwise.data.tables.filling import write_filled
 from labelwise.data.tables.lines import read_bytes
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.preparation import Preparation
@@ -21,4 +22,5 @@ __all__ = [
     "read_bytes",
     "read_columns",
     "read_table",
+    "write_filled",
 ]

@@ -47,6 +47,7 @@ class Columns:
     Attributes:
         notes: Sentences on what was guessed of the file.
         line_of: Gives the line of the file on which a row begins; None where the format has no lines.
+        delimiter: What separates the fields of a text table.
     """
 
     path: Path
@@ -54,6 +55,7 @@ class Columns:
     rows: int
     notes: list[str] = field(default_factory=list)
     line_of: Callable[[int], int | None] | None = None
+    delimiter: str | None = None
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return a place such as "file: row 3 (line 4), column 'x'".

@@ -159,7 +159,7 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
         return next((line for index, (line, _, _) in enumerate(records) if index == row + 1), None)
 
     columns = [column.slice(1) for column in table.columns]
-    return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of)
+    return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of, delimiter)
 
 
 def has_delimiter(path: str | Path, delimiter: str) -> bool:

@@ -52,6 +52,7 @@ class Table:
         preparation: How columns of words and empty cells were made into features, where that was asked for.
         left_out: Rows without their picture or text, where such are left out.
         kept: Columns that were asked for as the file has them, each an Arrow array of n values.
+        item_column: The column of the item ids; None where they are the row numbers.
     """
 
     items: list[str]
@@ -68,6 +69,7 @@ class Table:
     preparation: Preparation | None = None
     left_out: tuple[BadItem, ...] = ()
     kept: Mapping[str, Any] = field(default_factory=dict)
+    item_column: str | None = None
 
     def __len__(self) -> int:
         return len(self.items)
@@ -201,6 +203,7 @@ def read_table(
         content_column=roles.content,
         preparation=preparation,
         kept=_selected_columns(columns, keep, groups),
+        item_column=roles.item,
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)
 
