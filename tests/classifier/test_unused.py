@@ -72,6 +72,7 @@ CASES = [
             "select": "best",
             "accumulate": 2,
             "precision": "bf16",
+            "coherent_loss": True,
         }.items()
     ],
     ("tune", "all", {"method": "ridge", "backbone": Pooled()}, PHOTOS, "the backbone stays as it was"),
@@ -108,6 +109,7 @@ CASES = [
     ("minus_one", "absent", RIDGE, ROWS, "no entry of the labels is -1"),
     ("empty", "absent", RIDGE, ROWS, "no entry of the labels is empty"),
     ("label_texts", {"label_0": "a text"}, RIDGE, ROWS, "reads no names of labels"),
+    ("coherent_loss", True, TRAINED, ROWS, "no hierarchy"),
     ("recall", 0.8, RIDGE, ROWS, "reads it not"),
     ("cache", False, RIDGE, ROWS, "nothing to keep"),
     ("cache", False, {**WHOLE, "head_start": "random"}, PHOTOS, "nothing to keep"),
@@ -130,6 +132,7 @@ REFUSED = [
     ),
 ]
 ALWAYS = {
+    "hierarchy": "no score is above that of a parent",
     "method": "what is trained",
     "backbone": "what reads the items",
     "validation": "what is held out",

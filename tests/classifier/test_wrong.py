@@ -122,6 +122,8 @@ WRONG = {
     "label_weights": ["text", "nan", "dict", "two", "array", "odd", "list of text", "frame"],
     "label_texts": ["text", "two", "true", "list", "array"],
     "recall": ["none", "zero", "two", "nan", "true", "text", "array"],
+    "hierarchy": ["text", "two", "true", "list", "array", "dict of numbers"],
+    "coherent_loss": ["none", "text", "zero"],
     "strong_view": ["none", "nan", "minus one", "two", "true", "text", "array"],
     "patience": ["zero", "half", "true", "text"],
     "select": ["none", "text", "array"],

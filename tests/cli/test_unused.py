@@ -104,6 +104,7 @@ REFUSED = [
     ("max_length", 64, "leave it out"),
 ]
 ALWAYS = {
+    "hierarchy",
     *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),
     *("cache", "device", "devices", "nodes", "seed"),
 }
@@ -120,6 +121,7 @@ BY_THE_CLASSIFIER = {
         "true_labels",
         "precision",
         "recall",
+        "coherent_loss",
     ),
     "picture_cache",
     "memory",
@@ -174,6 +176,7 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "true_labels": str(tmp_path / "table.csv"),
         "precision": "bf16",
         "recall": 0.8,
+        "coherent_loss": True,
         "picture_cache": str(tmp_path / "kept"),
         "memory": 2.0,
     }

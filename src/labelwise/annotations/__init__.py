@@ -55,6 +55,8 @@ names that differ in case, blanks or encoding alone.
 **Simulation** (``simulate``) hides entries of a wholly known matrix by published rules, to the bit where
 the rule is published in code. **Splits** (``split``) keep each label's known positives in proportion, and
 likewise the rows that are known to have none and the rows that nobody labelled.
+
+**Hierarchies** (``Hierarchy``) say which labels stand above which: ``close`` fills what follows from known entries.
 """
 
 from __future__ import annotations
@@ -62,6 +64,7 @@ from __future__ import annotations
 from labelwise.annotations import simulate
 from labelwise.annotations.codes import Codes, code_of, hint_of
 from labelwise.annotations.description import Summary, describe
+from labelwise.annotations.hierarchy import Closing, Hierarchy
 from labelwise.annotations.matrix import (
     Annotations,
     as_matrix,
@@ -75,7 +78,9 @@ from labelwise.annotations.splitting import split
 
 __all__ = [
     "Annotations",
+    "Closing",
     "Codes",
+    "Hierarchy",
     "Summary",
     "as_matrix",
     "both_signs_known",

@@ -4,8 +4,9 @@ A fit goes from options and labels by reader, training set and validation to a f
 part writes and reads its own entries of a model directory.
 """
 
+from labelwise.classifier.attributes import NotFitted
 from labelwise.classifier.decision import Decision
-from labelwise.classifier.estimator import MultiLabelClassifier, NotFitted, OnEpoch, load
+from labelwise.classifier.estimator import MultiLabelClassifier, OnEpoch, load
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems

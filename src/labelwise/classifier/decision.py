@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from labelwise import metrics
-from labelwise.annotations import Summary
+from labelwise.annotations import Hierarchy, Summary
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.record import Record, complete_rule
@@ -29,6 +29,7 @@ class Decision:
         calibration: Applied before it; None where probabilities are not identified.
         evaluation: The figures on rows that the model did not see, None without any.
         notes: Sentences on what was assumed.
+        hierarchy: Which labels stand above which: no logit is above one of a label above it. None without one.
     """
 
     rule: metrics.Rule
@@ -36,14 +37,18 @@ class Decision:
     calibration: metrics.PlattCalibration | None = None
     evaluation: metrics.Evaluation | None = None
     notes: tuple[str, ...] = ()
+    hierarchy: Hierarchy | None = None
 
     def logits(self, logits: np.ndarray) -> np.ndarray:
-        """Return calibrated logits (n, K) from those of the method's scores."""
-        return _calibrated(logits, self.calibration)
+        """Return calibrated, coherent logits (n, K) from those of the method's scores."""
+        return _coherent(_calibrated(logits, self.calibration), self.hierarchy)
 
     def sets(self, logits: np.ndarray) -> np.ndarray:
         """Return label sets (n, K) int8 by the logits of probabilities."""
-        return metrics.decide(self.rule, logits) if len(logits) else logits.astype(np.int8)
+        if not len(logits):
+            return logits.astype(np.int8)
+        # Coherent logits and thresholds need no more; other rules, such as the highest three, may stop half way up.
+        return _coherent(metrics.decide(self.rule, logits), self.hierarchy)
 
     def record(self) -> dict[str, Any]:
         """Return the decision's entries for a model directory."""
@@ -52,6 +57,7 @@ class Decision:
             "rule_source": self.source,
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
             "validation": None if self.evaluation is None else self.evaluation.to_dict(),
+            **({} if self.hierarchy is None else {"hierarchy": self.hierarchy.to_dict()}),
         }
 
     @classmethod
@@ -62,6 +68,11 @@ class Decision:
             record.config["rule_source"],
             record.read("calibration", metrics.calibration_from_dict),
             record.read("validation", metrics.Evaluation.from_dict),
+            hierarchy=record.read(
+                "hierarchy",
+                lambda given: Hierarchy.of(given, record.config["label_names"]),
+                {"hierarchy": record.config.get("hierarchy")},
+            ),
         )
 
 
@@ -97,7 +108,7 @@ def learn_decision(
     Where no such row shows a label in both classes, shares of positives are matched on the training items: the given
     ones, those of the known entries, or, as a lower bound, those of the observed positives.
     """
-    rule, facts = options.rule, training_set.full_summary
+    rule, facts, hierarchy = options.rule, training_set.full_summary, training_set.hierarchy
 
     def logits_of_all() -> np.ndarray:
         left_out = model.left_out_logits
@@ -112,7 +123,11 @@ def learn_decision(
         # The same line for scores: what callers apply it to.
         calibration = replace(platt, input="probability")
     notes: list[str] = []
-    rule_logits = None if unseen is None else _calibrated(unseen.logits, calibration)
+
+    def finished(logits: np.ndarray) -> np.ndarray:
+        return _coherent(_calibrated(logits, calibration), hierarchy)
+
+    rule_logits = None if unseen is None else finished(unseen.logits)
     learnt: metrics.Rule
     if isinstance(rule, Real):
         learnt, source = metrics.Threshold(float(rule)), "the given threshold"
@@ -127,17 +142,19 @@ def learn_decision(
     elif rule != "shares" and unseen is not None and measurable is not None and measurable.thresholds:
         thresholds = metrics.learn_thresholds(
             unseen.labels,
-            unseen.logits,
+            unseen.logits if hierarchy is None else finished(unseen.logits),
             goal=rule,  # type: ignore[arg-type]
             input="logit",
             label_names=facts.label_names,
         )
         cutoffs = np.array(thresholds.logits)
         if (one_class := ~measurable.labels & (facts.positives > 0)).any():
-            cutoffs, words = _thresholds_by_share(cutoffs, one_class, facts, logits_of_all)
+            every = logits_of_all if hierarchy is None else lambda: finished(logits_of_all())
+            cutoffs, words = _thresholds_by_share(cutoffs, one_class, facts, every)
             notes.append(words)
         # Learnt on uncalibrated logits: a rising line keeps the order, so it moves thresholds as it moves logits.
-        cutoffs = _calibrated(cutoffs[None], calibration)[0]
+        if hierarchy is None:
+            cutoffs = _calibrated(cutoffs[None], calibration)[0]
         learnt = metrics.PerLabelThreshold.at_logits(cutoffs, thresholds.name)
         source = f"thresholds of {_AIMS[rule]} on {unseen.source}; F1 and Hamming loss there flatter a little"
     else:
@@ -146,20 +163,30 @@ def learn_decision(
             raise _unmeasurable(rule, reason)
         prior = None if options.prior is None else training_set.prior
         shares, source = _shares(prior, facts, "" if rule == "shares" else f", since {reason}")
-        rule_logits = _calibrated(logits_of_all(), calibration)
+        rule_logits = finished(logits_of_all())
         learnt = metrics.PriorMatched.fit(rule_logits, list(shares), input="logit")
+    if hierarchy is not None and isinstance(rule, str):
+        assert isinstance(learnt, metrics.PerLabelThreshold)
+        learnt = coherent_rule(learnt, hierarchy)
     if rule_logits is not None and len(rule_logits):
         notes += _note_unpredicted(learnt, rule_logits, facts)
     evaluation = None
     if unseen is not None and measurable is not None and measurable.average_precision:
         evaluation = metrics.evaluate(
             unseen.labels[measurable.rows],
-            _calibrated(unseen.logits, calibration)[measurable.rows],
+            finished(unseen.logits)[measurable.rows],
             learnt,
             label_names=facts.label_names,
             input="logit",
         )
-    return Decision(learnt, source, calibration, evaluation, tuple(notes))
+    return Decision(learnt, source, calibration, evaluation, tuple(notes), hierarchy)
+
+
+def coherent_rule(rule: metrics.PerLabelThreshold, hierarchy: Hierarchy) -> metrics.PerLabelThreshold:
+    """Return thresholds by which coherent logits give label sets with all labels above theirs."""
+    assert rule.logits is not None
+    logits = hierarchy.coherent_thresholds(np.array(rule.logits))
+    return metrics.PerLabelThreshold.at_logits(logits, rule.name)
 
 
 _MEASURED = ("micro-f1", "macro-f1")
@@ -168,6 +195,10 @@ _AIMS = {
     "micro-f1": "the best micro-F1",
     "macro-f1": "the best macro-F1",
 }
+
+
+def _coherent(values: np.ndarray, hierarchy: Hierarchy | None) -> np.ndarray:
+    return values if hierarchy is None else hierarchy.coherent(values)
 
 
 def _calibrated(logits: np.ndarray, calibration: metrics.PlattCalibration | None) -> np.ndarray:

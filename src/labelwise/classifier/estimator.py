@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
-from operator import attrgetter
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
 import numpy as np
 from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import NotFittedError
 from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import metrics
 from labelwise.annotations import Summary
 from labelwise.classifier import artifact
+from labelwise.classifier.attributes import Fitted, NotFitted
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.label_names import vectors_of_labels
@@ -35,54 +34,6 @@ from labelwise.methods import Method
 from labelwise.models import Network, Preprocessing, RidgeSolution, Scaling
 
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
-T = TypeVar("T")
-
-
-class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
-    """The error of an estimator that is used before it was fitted."""
-
-
-class Fitted(Generic[T]):
-    """Attribute of a classifier that one of its fitted parts holds.
-
-    Before a fit it is missing, and free to be set, as an estimator's own attributes are.
-
-    Args:
-        path: Where it is, such as ``"fitted_.network"``.
-        replaceable: Whether a fitted classifier may be given another.
-        optional: Whether None says that this fit has no such attribute.
-    """
-
-    def __init__(self, path: str, *, replaceable: bool = False, optional: bool = False) -> None:
-        self._get = attrgetter(path)
-        self._holder, _, self._part = path.partition(".")
-        self._replaceable, self._optional = replaceable, optional
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, estimator: object, owner: type) -> T:
-        if hasattr(estimator, self._holder):
-            value: T = self._get(estimator)
-            if value is not None or not self._optional:
-                return value
-        elif self._name in getattr(estimator, "__dict__", {}):
-            value = vars(estimator)[self._name]
-            return value
-        raise AttributeError(
-            f"{owner.__name__!r} object has no attribute {self._name!r}", name=self._name, obj=estimator
-        )
-
-    def __set__(self, estimator: object, value: T) -> None:
-        if not hasattr(estimator, self._holder):
-            vars(estimator)[self._name] = value
-            return
-        if not self._replaceable:
-            raise AttributeError(
-                f"{self._name} ({self._holder}.{self._part}) is a result of fit, and read-only"
-            )
-        changed = replace(getattr(estimator, self._holder), **{self._part: value})
-        setattr(estimator, self._holder, changed)
 
 
 class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -165,6 +116,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             names themselves, as words. A frozen backbone of texts reads them, or the tower of texts beside one of
             pictures (``"hf/NAME"`` of a CLIP).
         recall (float): With ``rule="recall"``: the share of each label's positives that its threshold keeps.
+        hierarchy (dict or None): Which labels stand above which: a parent, or a list of parents, by child. A relevant
+            label makes those above it relevant, an irrelevant one those below it irrelevant, wherever labels are given;
+            no score is above that of a parent, and label sets hold all labels above theirs.
+        coherent_loss (bool): With ``hierarchy``: train by the loss of C-HMCNN, in which a label's score is the maximum
+            over those below it, for methods whose loss takes entries one by one.
 
     Attributes:
         method_ (str): The method's id.
@@ -269,6 +225,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         progress: bool = False,
         label_texts: Mapping[str, Any] | None = None,
         recall: float = 0.9,
+        hierarchy: Mapping[str, Any] | None = None,
+        coherent_loss: bool = False,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):
@@ -320,7 +278,11 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
         def show(model: FittedModel, epoch: int) -> None:
             if on_epoch is not None:
-                half = Decision(metrics.Threshold(0.5), "one half, until the training ends")
+                half = Decision(
+                    metrics.Threshold(0.5),
+                    "one half, until the training ends",
+                    hierarchy=training_set.hierarchy,
+                )
                 fitted._fill(model, half, ValidationResult(), notes_on(options, training_set, model), began)
                 on_epoch(fitted, epoch)
 

@@ -19,7 +19,7 @@ from labelwise.models import FeatureScaling
 
 _STEPS = (
     *("epochs", "batch_size", "learning_rate", "backbone_learning_rate", "head_start", "label_weights"),
-    *("strong_view", "patience", "select", "accumulate", "precision", "on_epoch"),
+    *("strong_view", "patience", "select", "accumulate", "precision", "on_epoch", "coherent_loss"),
 )
 """Options and arguments that training steps alone read."""
 _MEANINGS = {
@@ -140,6 +140,7 @@ def all_notes(
         add((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
     reads_prior = "prior" in spec.needs or decision.rule.name == "prior_matched"
     add(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not reads_prior)
+    add(("coherent_loss",), "there is no hierarchy", training_set.hierarchy is None)
     add(("recall",), f"the rule ({decision.source}) reads it not", options.rule != "recall")
     add(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)
     known = (*training_set.labels.notes, *notes_on_features(training_set.X))
@@ -149,7 +150,7 @@ def all_notes(
 def _matters(options: FitOptions, Y: Any, option: str) -> bool:
     """Return whether the other value of ``option`` would change what ``Y`` means."""
     read = [
-        FitOptions(**{**options.values(), option: word}).annotations(Y, None).matrix
+        FitOptions(**{**options.values(), "hierarchy": None, option: word}).annotations(Y, None).matrix
         for word in ("unknown", "absent")
     ]
     return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())

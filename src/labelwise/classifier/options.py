@@ -16,7 +16,7 @@ from torch import nn
 
 from labelwise import engine
 from labelwise._random import seed_of
-from labelwise.annotations import Annotations, parse
+from labelwise.annotations import Annotations, Hierarchy, parse
 from labelwise.classifier.preprocessing import check_sources, kind_of, with_image_size, with_max_length
 from labelwise.classifier.record import Record, complete_rule, is_path
 from labelwise.classifier.values import integer, is_a, number, one_of, or_none
@@ -37,17 +37,19 @@ CODES = ("unknown", "absent")
 _PRETRAINED_RATE = 0.1
 _NOT_IN_FINGERPRINT = frozenset({"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item"})
 """Options that change how a run goes, and nothing of what it gives."""
-_ADDED_LATER = {
+_ADDED_LATER: dict[str, Any] = {
     "unlisted": None,
     "minus_one": "unknown",
     "empty": "unknown",
     "label_texts": None,
     "recall": 0.9,
+    "hierarchy": None,
+    "coherent_loss": False,
 }
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
-_WHERE_GIVEN = frozenset({"label_texts", "recall"})
+_WHERE_GIVEN = frozenset({"label_texts", "recall", "hierarchy", "coherent_loss"})
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
 """Options of one machine, those that a model directory holds where they were given, and those that it holds as
 resolved."""
@@ -164,6 +166,12 @@ class FitOptions:
         "give a dict from label names to texts, or None for the names themselves",
     ] = None
     recall: Annotated[float, number(0, 1, ends=False), "give a share above 0 and below 1, such as 0.9"] = 0.9
+    hierarchy: Annotated[
+        Mapping[str, Any] | None,
+        or_none(is_a(Mapping)),
+        "give a dict from each child to its parent, or to a list of parents, or None",
+    ] = None
+    coherent_loss: _Flag = False
 
     def __post_init__(self) -> None:
         names = self.backbone
@@ -299,10 +307,19 @@ class FitOptions:
         return build_backbone(str(self.backbone), shape, weights=self.backbone_weights, **rebuilt)
 
     def annotations(self, Y: Any, label_names: Sequence[str] | None) -> Annotations:
-        """Return ``Y`` as annotations of these labels, matched by name."""
-        return parse(
+        """Return ``Y`` as annotations of these labels, matched by name.
+
+        A hierarchy fills what follows from the known entries.
+        """
+        labels = parse(
             Y, label_names=label_names, unlisted=self.unlisted, minus_one=self.minus_one, empty=self.empty
         )
+        hierarchy = self.hierarchy_of(labels.label_names)
+        return labels if hierarchy is None else hierarchy.closed(labels)
+
+    def hierarchy_of(self, label_names: Sequence[str]) -> Hierarchy | None:
+        """Return the hierarchy over these labels, None without one."""
+        return Hierarchy.of(self.hierarchy, label_names) if self.hierarchy else None
 
     def settings(self, part: str, *, chooses: bool) -> engine.Settings:
         """Return the engine's settings for the run named ``part``.

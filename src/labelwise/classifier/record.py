@@ -191,6 +191,7 @@ class _Model(_Record):
     labels: _Summary
     validation: _Evaluation | None
     explanation: dict[str, Any] | None = None
+    hierarchy: dict[str, Names] | None = None
 
     @property
     def hub_networks(self) -> list[_Model | _Network]:

@@ -14,7 +14,7 @@ from scipy.special import expit
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise.annotations import Annotations, Summary, describe
+from labelwise.annotations import Annotations, Hierarchy, Summary, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
 from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
@@ -98,6 +98,7 @@ class TrainingSet:
         truth: (n, K) true labels for an oracle, or None.
         names: Vectors of the labels' names, or None.
         skipped: The items that could not be read, each with the reason.
+        hierarchy: Which labels stand above which, or None.
     """
 
     reader: ItemReader
@@ -109,6 +110,7 @@ class TrainingSet:
     truth: np.ndarray | None = None
     names: LabelVectors | None = None
     skipped: tuple[BadItem, ...] = ()
+    hierarchy: Hierarchy | None = None
 
     @classmethod
     def of(
@@ -130,7 +132,8 @@ class TrainingSet:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
         facts = describe(labels)
         prior = resolve_prior(options.prior, facts)
-        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad)
+        hierarchy = options.hierarchy_of(labels.label_names)
+        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy)
 
     def rows(self, index: NDArray[np.int64]) -> Self:
         """Return these rows alone; ``full_summary`` and ``prior`` stay those of all."""
@@ -152,6 +155,7 @@ class TrainingSet:
             self.truth,
             options.start,
             names=self.names,
+            hierarchy=self.hierarchy if options.coherent_loss else None,
         )
 
 
@@ -180,7 +184,21 @@ def choose_method(options: FitOptions, labels: Annotations) -> type[Method]:
     check_positive(facts)
     method = get(options.method or recommend(facts, options.tuning).method)
     method.spec.accept(facts.setting, fitting(facts.setting))
+    if options.coherent_loss and options.hierarchy:
+        check_pointwise(method, "coherent_loss", facts.setting)
     return method
+
+
+def check_pointwise(method: type[Method], option: str, setting: str) -> None:
+    """Refuse an option that needs a loss of entries one by one."""
+    spec = method.spec
+    if spec.pointwise or not spec.passes:
+        return
+    others = [name for name in fitting(setting) if get(name).spec.pointwise]
+    raise UserError(
+        f"{option}: the loss of method {spec.id!r} does not take entries one by one; leave it out, or take one of"
+        f" {', '.join(others)}"
+    )
 
 
 def train(

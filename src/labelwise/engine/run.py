@@ -289,6 +289,7 @@ class Run(RunState):
             epoch=epoch,
             label_weights=self.label_weights,
             write=write,
+            hierarchy=self.method.problem.hierarchy,
         )
 
     def _rank_share(self, members: Mapping[str, np.ndarray]) -> tuple[np.ndarray, dict[str, slice]]:

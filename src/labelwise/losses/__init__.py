@@ -22,6 +22,7 @@ from labelwise.losses.batch import (
     gradient_balance,
     reduce,
 )
+from labelwise.losses.coherent import coherent
 from labelwise.losses.cross_entropy import (
     assume_negative,
     entropy_maximization,
@@ -44,6 +45,7 @@ __all__ = [
     "balanced_cosine",
     "balancing_lines",
     "binary_angular_margin",
+    "coherent",
     "entropy_maximization",
     "entropy_minimization",
     "excess_positives",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 
 from labelwise.errors import UserError, near
-from labelwise.methods.base import Batch, Group, Method, Optimiser, Pool, Problem, Stage, Trainer, head_rate
+from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage, Trainer, head_rate
+from labelwise.methods.problem import Group, Problem
 from labelwise.methods.ranks import batch_mean, batch_sum, own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 

@@ -20,6 +20,7 @@ class AssumeNegative(Method):
         assumption="nearly every unknown entry is irrelevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         departures=(),
     )
 

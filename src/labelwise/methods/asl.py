@@ -28,6 +28,7 @@ class Asymmetric(NegativeByAssumption):
         assumption="nearly every unknown entry of a labelled row is irrelevant; the likeliest may be mislabelled",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "gamma_negative": Hyperparameter(
                 4.0, "focusing of negatives", low=0.0, high=10.0, source="released code: 4"

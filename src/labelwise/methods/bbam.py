@@ -16,8 +16,9 @@ from torch import Tensor
 from labelwise import losses, targets
 from labelwise.errors import UserError
 from labelwise.methods.bam import ANGULAR_DEPARTURES, ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
-from labelwise.methods.base import Batch, Pool, Problem, Stage
+from labelwise.methods.base import Batch, Pool, Stage
 from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
+from labelwise.methods.problem import Problem
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
 from labelwise.summaries import AngleStatistics

@@ -22,6 +22,7 @@ class BinaryCrossEntropy(Method):
         assumption="every entry of a labelled row is known",
         settings=frozenset({"full", "semi_supervised"}),
         passes=3,
+        pointwise=True,
         departures=(),
     )
 

@@ -46,6 +46,7 @@ class EntropyMaximization(Method):
         assumption="positives observed at random given the label; nothing is said of unknown entries",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={"alpha": ALPHA},
         departures=DEPARTURES,
     )

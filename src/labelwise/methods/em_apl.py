@@ -32,6 +32,7 @@ class EntropyMaximizationWithNegatives(Method):
         assumption="positives observed at random given the label; most unknown entries are irrelevant",
         settings=frozenset(SETTINGS) - {"full"},
         passes=4,
+        pointwise=True,
         hyperparameters={
             "alpha": ALPHA,
             "beta": Hyperparameter(

@@ -28,6 +28,7 @@ class EntropyMinimization(Method):
         assumption="the classes are well separated, and the known entries show both signs",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "alpha": Hyperparameter(0.1, "weight of the entropy of unknown entries", low=0.0, high=10.0)
         },

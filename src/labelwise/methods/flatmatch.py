@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from labelwise.methods.base import Batch, Problem, Trainer
+from labelwise.methods.base import Batch, Trainer
 from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consistency
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 

@@ -25,6 +25,7 @@ class Focal(NegativeByAssumption):
         assumption="nearly every unknown entry of a labelled row is irrelevant, and most entries are easy",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "gamma": Hyperparameter(
                 2.0, "focusing exponent; 0 is binary cross-entropy", low=0.0, high=10.0, source="paper: 2"

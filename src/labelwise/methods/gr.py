@@ -39,6 +39,7 @@ class GeneralizedRobust(NegativeByAssumption):
         assumption="most unknown entries are irrelevant, and one of high score is likely relevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "slope_start": _end(0.0, "how fast the belief rises with the score,", "at first", _BELIEF),
             "slope_end": _end(2.0, "how fast the belief rises with the score,", "at the end", _BELIEF),

@@ -27,6 +27,7 @@ class Hill(NegativeByAssumption):
         assumption="nearly every unknown entry of a labelled row is irrelevant; one of high score may be relevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "margin": Hyperparameter(
                 1.0,

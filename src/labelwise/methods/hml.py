@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Optimiser, Problem
+from labelwise.methods.base import Batch, Optimiser
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
 from labelwise.methods.hml_fixed import MARGIN, MEAN_OVER_LABELS, SCALE
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_entries, batch_sum
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import Outputs

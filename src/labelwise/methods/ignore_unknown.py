@@ -22,6 +22,7 @@ class IgnoreUnknown(Method):
         assumption="known positives and known negatives, hidden without regard to their sign",
         settings=frozenset({"full", "partial", "semi_supervised"}),
         passes=3,
+        pointwise=True,
         departures=(
             Departure(
                 "The mean is over the known entries of a batch; the released code divides by all its "

@@ -33,6 +33,7 @@ class LabelSmoothing(NegativeByAssumption):
         assumption="nearly every unknown entry is irrelevant, and any label may be wrong",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={"epsilon": EPSILON},
         departures=(),
     )

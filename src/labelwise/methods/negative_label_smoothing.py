@@ -28,6 +28,7 @@ class NegativeLabelSmoothing(NegativeByAssumption):
         assumption="a share epsilon of the unknown entries is relevant; known labels are right",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={"epsilon": EPSILON},
         departures=(
             Departure(

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise._random import generator
-from labelwise.methods.base import Batch, Pool, Problem, Trainer, head_rate
+from labelwise.methods.base import Batch, Pool, Trainer, head_rate
 from labelwise.methods.families.expectation import DEPARTURES, ExpectedPositives
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_mean
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Batch, Problem, Trainer
+from labelwise.methods.base import Batch, Trainer
 from labelwise.methods.families.consistency import DEPARTURES, SHARED, Consistency
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_sum
 from labelwise.methods.spec import Budget, Departure, Hyperparameter, MethodSpec
 

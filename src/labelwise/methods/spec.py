@@ -150,6 +150,8 @@ class MethodSpec:
         reads_rows: whether its head reads rows of features as they were given, unscaled and sparse where they are
             (``labelwise.models.ReadsRows``).
         reads_names: whether it takes the labels' names for evidence (``Problem.names``).
+        pointwise: whether its loss is ``Method.mean`` of values that each come from one logit of ``Batch.scores``, so
+            that hints and a coherent loss can take part in it.
     """
 
     id: str
@@ -169,6 +171,7 @@ class MethodSpec:
     departures: tuple[Departure, ...] | None = None
     reads_rows: bool = False
     reads_names: bool = False
+    pointwise: bool = False
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return every hyper-parameter's value.

@@ -27,6 +27,7 @@ class SelfPacedCorrection(NegativeByAssumption):
         "relevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         hyperparameters={
             "threshold": Hyperparameter(
                 0.6,

@@ -29,6 +29,7 @@ class WeakAssumeNegative(NegativeByAssumption):
         assumption="an unknown entry is more often irrelevant than relevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        pointwise=True,
         departures=(
             Departure(
                 "A known negative has weight 1, and so has an assumed one where there is one label; "

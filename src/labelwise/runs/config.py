@@ -41,6 +41,7 @@ class RunConfig(BaseModel):
         prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
         label_weights: ``"balanced"``, or such a file with the weight of each label.
         label_texts: A JSON or TOML file with a text, or a list of texts, by label.
+        hierarchy: A JSON file with a parent, or a list of parents, by child, or a CSV file of pairs child, parent.
         true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
         validation: ``"auto"``, ``"none"``, a share of the labelled rows, or another table.
         rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, ``"recall"``, a threshold, or a rule as results
@@ -91,6 +92,9 @@ class RunConfig(BaseModel):
     label_texts: str | None = _labels(
         None, "A JSON or TOML file of what labels mean, by name: methods that read names take it.", "FILE"
     )
+    hierarchy: str | None = _labels(
+        None, "A JSON or CSV file of which labels stand above which: child, parent.", "FILE"
+    )
     true_labels: str | None = _labels(
         None, "A table with every label of the items: oracle methods alone read it.", "FILE"
     )
@@ -126,6 +130,7 @@ class RunConfig(BaseModel):
         None, "Stop after so many epochs without a better validation score.", ge=1
     )
     select: Literal["last", "best"] = _training("last", "Which epoch to use where there is validation.")
+    coherent_loss: bool = _training(False, "With --hierarchy: train by the loss of C-HMCNN.")
     strong_view: float = _training(0.2, "Share of coordinates dropped in the strong view.", ge=0, lt=1)
     seed: int = _training(0, "The seed of every random choice.", ge=0, lt=2**32)
     validation: float | str = _judging(
@@ -260,7 +265,16 @@ class RunConfig(BaseModel):
         ]
 
 
-_FILES = ("table", "prior", "label_weights", "label_texts", "true_labels", "validation", "backbone_weights")
+_FILES = (
+    "table",
+    "prior",
+    "label_weights",
+    "label_texts",
+    "hierarchy",
+    "true_labels",
+    "validation",
+    "backbone_weights",
+)
 _FOLDERS = ("images", "picture_cache")
 
 

@@ -6,16 +6,17 @@ They are the table, priors, label weights and texts, validation rows, true label
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from labelwise.annotations import Annotations
 from labelwise.data import Table, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.config import RunConfig
-from labelwise.runs.named_values import read_named_texts, read_named_values
+from labelwise.runs.named_values import read_hierarchy, read_named_texts, read_named_values
 from labelwise.runs.tables import ModelColumns, items_of, notes_on, read_for_model
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ class Inputs:
         label_weights: None, "balanced", or a number by label.
         notes: Sentences on what was guessed of the tables.
         label_texts: None, or texts by label.
+        hierarchy: None, or parents by child.
     """
 
     table: Table
@@ -50,13 +52,14 @@ class Inputs:
     rule: Rule | str
     notes: tuple[str, ...] = ()
     label_texts: dict[str, Any] | None = None
+    hierarchy: dict[str, Any] | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
 
         They replace those of the configuration, which only name files and rules.
         """
-        names = ("validation", "prior", "label_weights", "label_texts", "rule")
+        names = ("validation", "prior", "label_weights", "label_texts", "rule", "hierarchy")
         return {name: getattr(self, name) for name in names}
 
 
@@ -84,6 +87,11 @@ def read_inputs(config: RunConfig) -> Inputs:
     meanings: Any = config.label_texts
     if meanings is not None:
         meanings = read_named_texts(meanings, columns.label_names, setting="label_texts (--label-texts)")
+    parents: Any = config.hierarchy
+    if parents is not None:
+        parents = read_hierarchy(parents, columns.label_names, setting="hierarchy (--hierarchy)")
+        table, told = closed_table(table, parents)
+        notes += told
     validation: Any = None if config.validation == "none" else config.validation
     if isinstance(validation, str) and validation != "auto":
         held_out = read_for_model(validation, config, columns)
@@ -95,7 +103,17 @@ def read_inputs(config: RunConfig) -> Inputs:
         true_labels = _matched(full, table, config.true_labels)
         notes += notes_on(full, "true labels")
     rule = parse_rule(config.rule)
-    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings)
+    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents)
+
+
+def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str]]:
+    """Return a table whose gaps are filled by a hierarchy, and a sentence on how many were."""
+    from labelwise.annotations import Hierarchy
+
+    hierarchy, labels = Hierarchy.of(parents, table.annotations.label_names), table.annotations
+    closed = hierarchy.closed(labels, table.path.name)
+    words = hierarchy.close(labels).words
+    return replace(table, labels=Annotations(closed.matrix, labels.label_names, labels.notes)), [words]
 
 
 def default_backbone(table: Table, tune: str | None = None) -> str:

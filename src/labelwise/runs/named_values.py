@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise._files import read_text
+from labelwise.annotations import Hierarchy
 from labelwise.embedding import checked_label_texts
 from labelwise.errors import UserError, listed, near, repeated, shown
 from labelwise.runs import toml
@@ -74,6 +75,30 @@ def read_named_texts(path: str | Path, label_names: Sequence[str], *, setting: s
     return values
 
 
+def read_hierarchy(path: str | Path, label_names: Sequence[str], *, setting: str) -> dict[str, list[str]]:
+    """Return {child: [parents]} of a JSON or CSV file.
+
+    The file is a JSON object with a parent, or a list of parents, by child, or a CSV of two columns (child, parent; a
+    first row of these words is its header), a row for each pair.
+
+    Raises:
+        UserError: For a file that cannot be read, a name that is no label, and a cycle.
+    """
+    path = Path(path)
+    text = _text_of(path, setting, "a JSON or CSV file")
+    if path.suffix.lower() == ".json":
+        given: dict[str, Any] = _from_json(path, text, setting, "parent")
+    else:
+        given = {}
+        for number, (child, parent) in enumerate(_pairs(path, text, setting, "child,parent")):
+            if number or (child.lower(), parent.lower()) != ("child", "parent"):
+                given.setdefault(child, []).append(parent)
+    try:
+        return Hierarchy.of(given, label_names).to_dict()
+    except UserError as error:
+        raise UserError(f"{setting}: {path}: {error}") from None
+
+
 def _text_of(path: Path, setting: str, form: str) -> str:
     try:
         return read_text(path)
@@ -104,15 +129,7 @@ def _once(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
-    try:
-        rows = [row for row in csv.reader(text.splitlines(), strict=True) if row]
-    except csv.Error as error:
-        raise UserError(
-            f"{setting}: {path} is not CSV: {error}; write two fields a row: label,number"
-        ) from None
-    wrong = next((row for row in rows if len(row) != 2), None)
-    if wrong is not None:
-        raise UserError(f"{setting}: {path} has a row of {len(wrong)} fields; write two: label,number")
+    rows = _pairs(path, text, setting, "label,number")
     # A header is a first row without a number.
     if rows and _number(rows[0][1]) is None:
         rows = rows[1:]
@@ -122,6 +139,18 @@ def _from_csv(path: Path, text: str, setting: str) -> dict[str, Any]:
             raise UserError(f"{setting}: {path} names label {name.strip()!r} twice; keep one")
         values[name.strip()] = value
     return values
+
+
+def _pairs(path: Path, text: str, setting: str, form: str) -> list[list[str]]:
+    """Return the rows of a CSV of two fields, blanks around them taken off."""
+    try:
+        rows = [row for row in csv.reader(text.splitlines(), strict=True) if row]
+    except csv.Error as error:
+        raise UserError(f"{setting}: {path} is not CSV: {error}; write two fields a row: {form}") from None
+    wrong = next((row for row in rows if len(row) != 2), None)
+    if wrong is not None:
+        raise UserError(f"{setting}: {path} has a row of {len(wrong)} fields; write two: {form}")
+    return [[field.strip() for field in row] for row in rows]
 
 
 def _number(value: Any) -> float | None:

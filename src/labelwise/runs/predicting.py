@@ -78,8 +78,6 @@ def predict(
     """
     from scipy.special import expit
 
-    from labelwise.metrics import decide
-
     target = check_output(out, [table], tuple(_WRITERS))
     finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
     model, labels = finished.model, finished.model.label_names_
@@ -91,7 +89,7 @@ def predict(
     check_some_read(read.bad, len(data), data)
     # One pass serves both, and the rule sees what float32 probabilities near 1 no longer tell apart.
     logits = model.decision_function(read)
-    predicted = decide(model.rule_, logits)
+    predicted = model.decision_.sets(logits)
     _check_writable(data, target)
     header, renamed = _header(labels, list(data.kept))
     rows = _Rows(

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Method, Problem, Stage, Trainer
+from labelwise.methods.base import Batch, Method, Stage, Trainer
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Departure, Hyperparameter
 

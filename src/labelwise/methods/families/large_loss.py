@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labelwise.methods.base import Problem
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
+from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter
 
