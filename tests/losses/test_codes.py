@@ -26,12 +26,17 @@ LOSSES = {
             "hill",
             "generalized_robust",
             "self_paced_correction",
+            "partial_asymmetric",
+            "pairwise",
             "soft_targets",
             "gradient_balance",
             "hyperspherical",
             "binary_angular_margin",
         )
-    }
+    },
+    "pairwise, over labels": lambda x, y: losses.pairwise(x, y, "labels"),
+    "variational_pu": losses.variational_pu,
+    "selective_weights": lambda x, y: losses.selective_weights(x, y, torch.zeros(3, device=x.device)),
 }
 GOOD = torch.tensor([[1, 0, -1], [0, 0, 1]])
 WRONG = [

@@ -93,6 +93,18 @@ CASES: dict[str, tuple[Callable[[torch.Tensor, torch.Tensor], torch.Tensor], Ent
         lambda x, y: losses.asymmetric(x, y, 1.5, 1, 0.1, detach_focus=False),
         lambda x, y, _: asymmetric(x, y, 1.5, 1, 0.1),
     ),
+    "partial_asymmetric": (
+        losses.partial_asymmetric,
+        lambda x, y, _: asymmetric(x, y, {1: 0, 0: 1, -1: 4}[int(y)], 0, 0),
+    ),
+    "partial_asymmetric, without detaching": (
+        lambda x, y: losses.partial_asymmetric(x, y, 1.5, 1, 2.5, 0.1, detach_focus=False),
+        lambda x, y, _: asymmetric(x, y, {1: 0, 0: 1.5, -1: 2.5}[int(y)], 1, 0.1),
+    ),
+    "partial_asymmetric, unknown unfocused": (
+        lambda x, y: losses.partial_asymmetric(x, y, 2, 1, 0, 0.1, detach_focus=False),
+        lambda x, y, _: asymmetric(x, y, {1: 0, 0: 2, -1: 0}[int(y)], 1, 0.1),
+    ),
     "hill": (losses.hill, lambda x, y, _: hill(x, y, 1, 2, 1.5)),
     "hill, for known negatives too": (
         lambda x, y: losses.hill(x, y, 0.5, 0.5, 1.2, negatives="hill"),
@@ -153,7 +165,7 @@ def test_soft_targets_may_be_fractions() -> None:
     torch.testing.assert_close(values, torch.tensor(slow, dtype=torch.float64), rtol=1e-9, atol=1e-9)
 
 
-DETACHED = {"asymmetric", "generalized_robust", "generalized_robust, late"}
+DETACHED = {"asymmetric", "partial_asymmetric", "generalized_robust", "generalized_robust, late"}
 """Losses whose weights are constants for the gradient: their gradients have tests of their own."""
 
 
@@ -226,6 +238,18 @@ def test_focal_is_asymmetric_with_equal_exponents_and_no_clip() -> None:
     both = losses.asymmetric(logits, labels, 2, 2, clip=0, detach_focus=False)
     assert torch.equal(losses.focal(logits, labels), both)
     torch.testing.assert_close(losses.focal(logits, labels, 0), losses.assume_negative(logits, labels))
+
+
+def test_partial_asymmetric_is_asymmetric_with_each_states_exponent() -> None:
+    logits, labels = batch()
+    unknown = labels == -1
+    for clip in (0.0, 0.1):
+        found = losses.partial_asymmetric(logits.requires_grad_(), labels, 2, 1, 3, clip)
+        of_known, of_unknown = (losses.asymmetric(logits, labels, gamma, 1, clip) for gamma in (2, 3))
+        want = torch.where(unknown, of_unknown, of_known)
+        torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-12)
+        slopes = [torch.autograd.grad(values.sum(), logits)[0] for values in (found, want)]
+        torch.testing.assert_close(*slopes, rtol=1e-12, atol=1e-12)
 
 
 def test_hill_is_assume_negative_on_known_entries_without_margin_and_focus() -> None:
@@ -336,6 +360,7 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         (lambda: losses.label_smoothing(logits, labels, unknown=1.5), r"unknown must be in \[0, 1\]"),
         (lambda: losses.focal(logits, labels, -1), "gamma"),
         (lambda: losses.asymmetric(logits, labels, clip=1), "clip"),
+        (lambda: losses.partial_asymmetric(logits, labels, gamma_unknown=-1), "gamma_unknown"),
         (lambda: losses.hill(logits, labels, margin=-1), "margin"),
         (lambda: losses.hill(logits, labels, gamma=-1), "gamma"),
         (lambda: losses.hill(logits, labels, hill_lambda=0.5), "hill_lambda"),

@@ -105,8 +105,11 @@ def test_an_epoch_costs_what_the_registry_says(name):
     asked = groups[pacer]
     spec = method.spec
     np.testing.assert_array_equal(seen[-1][asked], spec.passes)
+    # A stage of zero epochs between others takes one pass more, once.
+    once = sum(not stage.epochs for stage in method.plan())
+    assert sum((epoch[asked] > spec.passes).any() for epoch in seen) <= once
     for epoch in seen:
-        assert (epoch[asked] <= spec.passes).all()
+        assert (epoch[asked] <= spec.passes + once).all()
     others = np.setdiff1d(np.arange(N), np.concatenate([groups[group] for group in last.mixture]))
     assert (seen[-1][others] <= (1 if last.refresh else 0)).all()
     assert spec.passes == 3 or name in HEAVIER

@@ -2,8 +2,8 @@
 
 Entries of ``labels`` are 1 (relevant), 0 (irrelevant) or -1 (unknown), and each loss says what an unknown one
 counts as. ``reduce`` makes a number of the values. The scalars ``expected_positives`` and
-``gradient_balance`` look at the batch as a whole. All are differentiable once, in at least float32 whatever
-the dtype of the input or autocast.
+``gradient_balance`` look at the batch as a whole, ``pairwise`` and ``variational_pu`` at its rows and columns.
+All are differentiable once, in at least float32 whatever the dtype of the input or autocast.
 """
 
 from labelwise.losses.angular import binary_angular_margin, hyperspherical, hyperspherical_logits
@@ -33,7 +33,10 @@ from labelwise.losses.cross_entropy import (
     weak_assume_negative,
 )
 from labelwise.losses.doubting import generalized_robust, self_paced_correction
-from labelwise.losses.focusing import asymmetric, focal, hill
+from labelwise.losses.focusing import asymmetric, focal, hill, partial_asymmetric
+from labelwise.losses.pairs import compared_lines, pairwise
+from labelwise.losses.selecting import selective_weights
+from labelwise.losses.variational import variational_pu
 
 __all__ = [
     "AngleMoments",
@@ -46,6 +49,7 @@ __all__ = [
     "balancing_lines",
     "binary_angular_margin",
     "coherent",
+    "compared_lines",
     "entropy_maximization",
     "entropy_minimization",
     "excess_positives",
@@ -59,8 +63,12 @@ __all__ = [
     "hyperspherical_logits",
     "ignore_unknown",
     "label_smoothing",
+    "pairwise",
+    "partial_asymmetric",
     "reduce",
+    "selective_weights",
     "self_paced_correction",
     "soft_targets",
+    "variational_pu",
     "weak_assume_negative",
 ]

@@ -60,6 +60,14 @@ def mark_codes(value: Tensor, y: Tensor | None) -> None:
         value.masked_fill_(_no_code(y), torch.nan)
 
 
+def line_of_no_code(y: Tensor, dim: int) -> Tensor | None:
+    """Mark the lines along ``dim`` that hold an entry without a valid code.
+
+    None where ``check_pair`` has looked already.
+    """
+    return None if y.device.type == "cpu" or y.dtype == torch.bool else _no_code(y).any(dim)
+
+
 def _no_code(y: Tensor) -> Tensor:
     """Mark entries of ``y`` that are neither -1 nor in [0, 1].
 

@@ -64,8 +64,57 @@ def asymmetric(
     Raises:
         UserError: shapes that differ, logits that are not floating-point, or an argument outside its range.
     """
+    return _asymmetric(logits, labels, gamma_negative, gamma_positive, gamma_negative, clip, detach_focus)
+
+
+def partial_asymmetric(
+    logits: Tensor,
+    labels: Tensor,
+    gamma_negative: float = 1.0,
+    gamma_positive: float = 0.0,
+    gamma_unknown: float = 4.0,
+    clip: float = 0.0,
+    detach_focus: bool = True,
+) -> Tensor:
+    """Partial asymmetric loss (P-ASL): unknown entries have an exponent of their own.
+
+    -(1 - p)^gamma_positive log p on relevant entries, -m^gamma log(1 - m) with m = max(p - clip, 0) on all others,
+    gamma = gamma_negative on known negatives and gamma_unknown on unknown entries (-1), p = sigmoid(logits). What
+    unknown entries weigh beside this, none or a chosen part of them (``selective_weights``), belongs in ``reduce``.
+    (Ben-Baruch et al., Multi-label Classification with Partial Annotations using Class-aware Selective Loss, CVPR 2022,
+    whose code sums over entries.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+        gamma_negative: exponent of known negatives, at least 0.
+        gamma_positive: exponent of relevant entries, at least 0.
+        gamma_unknown: exponent of unknown entries, at least 0.
+        clip: probability under which a negative costs nothing, in [0, 1).
+        detach_focus: whether the focusing weights get no gradient, as in the released code.
+
+    Returns:
+        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: shapes that differ, logits that are not floating-point, or an argument outside its range.
+    """
+    return _asymmetric(logits, labels, gamma_negative, gamma_positive, gamma_unknown, clip, detach_focus)
+
+
+def _asymmetric(
+    logits: Tensor,
+    labels: Tensor,
+    gamma_negative: float,
+    gamma_positive: float,
+    gamma_unknown: float,
+    clip: float,
+    detach_focus: bool,
+) -> Tensor:
+    """Return the focused cross-entropy with an exponent for each state of a label."""
     check_range("gamma_negative", gamma_negative, 0)
     check_range("gamma_positive", gamma_positive, 0)
+    check_range("gamma_unknown", gamma_unknown, 0)
     check_range("clip", clip, 0, 0.999)
 
     def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
@@ -82,6 +131,9 @@ def asymmetric(
             m, bound, loss = torch.sub(q, other, alpha=clip).relu_(), other.add_(right), loss.mul_(y)
         loss.sub_(torch.minimum(m, bound).neg_().log1p_())
         weight = _power(m, gamma_negative)
+        if gamma_unknown != gamma_negative:
+            unknown = unknowns(labels, x.dtype)
+            weight = weight.lerp_(_power(m, gamma_unknown), unknown)
         if gamma_positive != gamma_negative:
             weight = weight.lerp_(_power(m, gamma_positive), y)
         value = weight * loss
@@ -91,10 +143,12 @@ def asymmetric(
         slope = weight.mul_(q)
         if clip:
             slope.mul_((right + tiny).div_((1 - m).add_(tiny)))
-            if gamma_negative == 0:
+            if gamma_negative == 0 or gamma_unknown == 0:
                 slope.mul_(m.sign())
         if not detach_focus:
             gamma = gamma_negative + y * (gamma_positive - gamma_negative)
+            if gamma_unknown != gamma_negative:
+                gamma.add_(unknown, alpha=gamma_unknown - gamma_negative)
             slope.addcmul_(q * right, gamma.mul_(value).div_(m.clamp(min=tiny)))
         return value, slope.mul_(side)
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from labelwise.errors import UserError, near
 from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage, Trainer, head_rate
 from labelwise.methods.problem import Group, Problem
-from labelwise.methods.ranks import batch_mean, batch_sum, own_rows, whole_batch
+from labelwise.methods.ranks import batch_mean, batch_sum, joined_rows, own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "fitting",
     "get",
     "head_rate",
+    "joined_rows",
     "names",
     "own_rows",
     "register",
@@ -52,6 +53,9 @@ _CLASSES: dict[str, str | type[Method]] = {
     "hill": "Hill",
     "splc": "SelfPacedCorrection",
     "gr": "GeneralizedRobust",
+    "csl": "ClassAwareSelective",
+    "pairwise": "Pairwise",
+    "vpu": "VariationalPositiveUnlabelled",
     "epr": "ExpectedPositiveRegularisation",
     "role": "OnlineLabelEstimation",
     "role_linear_init": "OnlineLabelEstimationLinearInit",

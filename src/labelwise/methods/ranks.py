@@ -82,6 +82,18 @@ def whole_batch(rows: Tensor) -> Tensor:
     return whole
 
 
+def joined_rows(rows: Tensor) -> Tensor:
+    """Return the rows of the undivided batch, with the gradient of those here.
+
+    As ``whole_batch``, for losses that no sum over rows makes: every process computes the loss of the whole batch. Each
+    process's gradient is W times that in its own rows, so that their average is the gradient on the undivided batch.
+    """
+    if ranks() == 1:
+        return rows
+    joined: Tensor = _JoinRows.apply(rows)  # type: ignore[no-untyped-call]
+    return joined
+
+
 def own_rows(whole: Tensor) -> Tensor:
     """Return this process's rows of a batch that ``whole_batch`` put together."""
     world = ranks()
@@ -104,3 +116,19 @@ class _SumOverRanks(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         # Data-parallel training divides the sum of gradients by W.
         return grad * ranks()
+
+
+class _JoinRows(torch.autograd.Function):
+    """Join the rows of all processes.
+
+    The gradient is W times that of the rows here.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        return whole_batch(rows)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        # Data-parallel training divides the sum of gradients by W.
+        return own_rows(grad) * ranks()

@@ -25,6 +25,8 @@ MINE = [
     "hill",
     "splc",
     "gr",
+    "pairwise",
+    "vpu",
     "epr",
     "role",
     "role_linear_init",
