@@ -95,10 +95,9 @@ class DeviceRows:
             self._slots = {}
             if not _fits(self._device, sum(array.nbytes for array in arrays.values())):
                 return False
-            # A copy on every device: `meta` and `mps` may else share what the method writes.
-            self._slots = {
-                name: torch.from_numpy(np.array(array)).to(self._device) for name, array in arrays.items()
-            }
+            # Copies: some devices would else share what the method writes.
+            copies = {name: torch.from_numpy(np.array(array)) for name, array in arrays.items()}
+            self._slots = {name: to_device(copy, self._device) for name, copy in copies.items()}
             self._slots_version = self._version
         return True
 

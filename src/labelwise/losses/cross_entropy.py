@@ -161,9 +161,10 @@ def label_smoothing(
         check_range(name, mass, 0, 1)
 
     def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
-        smoothed = x.new_tensor([1 - positive, negative, unknown])
-        targets = smoothed[1].lerp(smoothed[2], unknowns(labels, x.dtype))
-        targets = targets.lerp_(smoothed[0], positives(labels, x.dtype))
+        # Filled in place: numbers that are copied to an accelerator would wait for it.
+        relevant, irrelevant, missing = (x.new_full((), mass) for mass in (1 - positive, negative, unknown))
+        targets = irrelevant.lerp(missing, unknowns(labels, x.dtype))
+        targets = targets.lerp_(relevant, positives(labels, x.dtype))
         return cross_entropy(x, targets, needs[0])
 
     return pointwise(rule, logits, labels)

@@ -110,4 +110,11 @@ class _Pointwise(torch.autograd.Function):
 
 def _scalars(x: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
     """Return the parameters in the dtype and place of the rules."""
-    return [parameter.to(device=x.device, dtype=working_dtype(x)) for parameter in parameters]
+    dtype = working_dtype(x)
+    # A number that is copied to an accelerator would wait for it; one that is filled in does not.
+    return [
+        torch.full((), float(value.detach()), device=x.device, dtype=dtype)
+        if value.device.type == "cpu" and x.device.type != "cpu"
+        else value.to(device=x.device, dtype=dtype)
+        for value in parameters
+    ]
