@@ -204,8 +204,10 @@ def test_a_step_on_cuda_waits_for_nothing(name, cuda):
     run.begin_stage()
     if run.stage.refresh:
         run.refresh()
-    first, *others = run.batches()
+    first, second, *others = run.batches()
+    # Item state goes to the device in the second step after it changed, once an epoch.
     run.take_step(first)
+    run.take_step(second)
     torch.cuda.synchronize()
     torch.cuda.set_sync_debug_mode("error")
     try:

@@ -43,8 +43,8 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
     }
     # One kernel instead of ten: a step of a small head costs what its kernels cost to start.
     on_cuda = all(p.device.type == "cuda" for group in members for p in group["params"])
-    fused = {"fused": True} if on_cuda and spec.name != "adamax" else {}
-    return kinds[spec.name](members, **fused)  # type: ignore[call-arg]
+    fused: dict[str, Any] = {"fused": True} if on_cuda and spec.name != "adamax" else {}
+    return kinds[spec.name](members, **fused)
 
 
 def build_schedule(

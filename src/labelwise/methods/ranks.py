@@ -40,7 +40,7 @@ def batch_entries(values: Tensor) -> Tensor:
 
     It is a scalar of the dtype of ``values`` (B, K).
     """
-    return batch_sum(values.new_tensor(float(values.numel())))
+    return batch_sum(values.new_full((), float(values.numel())))
 
 
 def batch_mean(values: Tensor, weights: Tensor | None = None) -> Tensor:
