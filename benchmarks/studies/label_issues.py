@@ -2,9 +2,9 @@
 
 `python -m benchmarks.studies.label_issues`: the training rows of scene, yeast and VOC12-animals from LABELWISE_DATA,
 labels with 5 positives or more. 5% of the labels are made wrong in two ways: `flip` turns each entry with probability
-.05, so that a rare label gets far more wrong positives than it has right ones; `swap` takes 5% of each label's
-positives and as many of its negatives, so that each label keeps its frequency. In a third of the runs half of the
-entries are hidden. Every ranking reads the same scores: ridge, each row left out in turn. cleanlab (any version with
+.05, so that a rare label gets far more wrong positives than right ones; `swap` takes 5% of each label's positives and
+as many of its negatives, so that each label keeps its frequency. In a third of the runs half of the entries are hidden.
+Every ranking reads the same scores: ridge, each row left out in turn. cleanlab (any version that has
 `find_multilabel_issues_per_class`) is asked label by label, over the label's known entries, and its lists are merged by
 its own quality score. Seeds 0 to 2.
 """
