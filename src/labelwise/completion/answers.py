@@ -32,6 +32,8 @@ _LONGEST = 10_000
 _DATABASES = (".sqlite", ".sqlite3", ".db")
 FILE_NAME = "answers.sqlite"
 """The name of the database beside a run."""
+JOINED_NAME = "answers_joined.csv"
+"""The name of the answers, beside a run, that joined its labels when it was trained."""
 
 
 class Answer(NamedTuple):
@@ -180,19 +182,22 @@ class Answers:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """Read a CSV file, a SQLite database, or the database beside a run.
+        """Read a CSV file, a SQLite database, or all answers beside a run.
+
+        Beside a run are those that joined its labels when it was trained, and those that were given since.
 
         Raises:
             UserError: For what cannot be read, and for a run without answers.
         """
         path = Path(path)
         if path.is_dir():
-            if not (path / FILE_NAME).is_file():
+            parts = [path / name for name in (JOINED_NAME, FILE_NAME) if (path / name).is_file()]
+            if not parts:
                 raise UserError(
                     f"{path} holds no {FILE_NAME}: answer some entries first ('labelwise review {path}'), or give a"
                     " CSV file of answers"
                 )
-            path = path / FILE_NAME
+            return cls(tuple(row for part in parts for row in cls.read(part).rows))
         if path.suffix.lower() in _DATABASES:
             from labelwise.completion.store import read_database
 
@@ -228,13 +233,17 @@ class Answers:
             raise UserError(
                 f"{path}: answers are written to .csv, {', '.join(_DATABASES)}: give one of these endings"
             )
+        write(path, self.to_csv())
+
+    def to_csv(self) -> str:
+        """Return the history as the text of a CSV file."""
         text = io.StringIO(newline="")
         # Of its line ends alone does the writer know that they must be quoted: a lone CR ends a line for readers too.
         writer = csv.writer(text, lineterminator="\r\n")
         writer.writerow(COLUMNS)
         for row in self.rows:
             writer.writerow([*row[:-1], "" if math.isnan(row.probability) else repr(row.probability)])
-        write(path, text.getvalue())
+        return text.getvalue()
 
     @property
     def frame(self) -> pd.DataFrame:

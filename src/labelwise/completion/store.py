@@ -11,6 +11,7 @@ from threading import RLock
 from typing import Any, Self
 
 from labelwise._files import is_link
+from labelwise.annotations import check_label_names
 from labelwise.completion.answers import Answer, Answers, after, now
 from labelwise.errors import UserError
 
@@ -210,6 +211,18 @@ def _check_format(path: Path, about: dict[str, Any]) -> None:
         raise UserError(
             f"{path} has format {found!r:.80}, this version of labelwise reads {FORMAT}: use the version that wrote it"
         )
+
+
+def read_added_labels(path: Path) -> tuple[str, ...]:
+    """Return the labels that reviewers added, which a page keeps in a table ``labels`` of the database."""
+    with _errors(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT)
+        try:
+            if connection.execute("SELECT 1 FROM sqlite_master WHERE name='labels'").fetchone() is None:
+                return ()
+            return check_label_names(name for (name,) in connection.execute("SELECT name FROM labels"))
+        finally:
+            connection.close()
 
 
 def _in_order(connection: sqlite3.Connection) -> list[Answer]:

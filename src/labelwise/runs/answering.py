@@ -1,18 +1,38 @@
-"""Answers beside a run, and answers that join a run's table."""
+"""Answers beside a run, and answers that join the labels of a run's table."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from labelwise.annotations import Annotations
+from labelwise.data import Table
+from labelwise.errors import UserError, listed
+from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
+from labelwise.runs.tables import FinishedRun, with_labels
 
 if TYPE_CHECKING:
-    from labelwise.completion import AnswerStore
+    from labelwise.completion import Answers, AnswerStore
 
-ANSWERS = "answers.sqlite"
+ANSWERS, JOINED = "answers.sqlite", "answers_joined.csv"
+
+
+@dataclass(frozen=True)
+class TrainingAnswers:
+    """Answers that join a table's labels.
+
+    Attributes:
+        answers: With their history.
+        added_labels: Labels that reviewers added: the table gets a column of unknown entries for each.
+    """
+
+    answers: Answers
+    added_labels: tuple[str, ...] = ()
 
 
 def run_identity(state: Mapping[str, Any]) -> str:
@@ -30,3 +50,73 @@ def open_answers(directory: RunDirectory) -> AnswerStore:
     from labelwise.completion import AnswerStore
 
     return AnswerStore.open(directory.path / ANSWERS, run_identity(directory.finished()))
+
+
+def read_answers(path: str | Path) -> TrainingAnswers:
+    """Read a file of answers, or all that stand beside a run, with the labels that reviewers added.
+
+    Raises:
+        UserError: For what cannot be read, and for a run without answers.
+    """
+    from labelwise.completion import Answers
+    from labelwise.completion.store import read_added_labels
+
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"answers (--answers) {path}: there is no such file or run")
+    answers, added = Answers.read(path), []
+    database = path / ANSWERS if path.is_dir() else path
+    if path.is_dir() and RunDirectory(path).exists():
+        added += RunDirectory(path).state().get("added_labels", [])
+    if database.suffix.lower() != ".csv" and database.is_file():
+        added += read_added_labels(database)
+    return TrainingAnswers(answers, tuple(dict.fromkeys(added)))
+
+
+def joined_answers(directory: RunDirectory, state: Mapping[str, Any]) -> TrainingAnswers | None:
+    """Return the answers that joined a run's labels when it began, or None."""
+    from labelwise.completion import Answers
+
+    path = directory.path / JOINED
+    if not path.is_file():
+        if directory.config().answers is not None:
+            raise UserError(f"{path}, the answers that {directory.path} was begun with, is gone: put it back")
+        return None
+    return TrainingAnswers(Answers.read(path), tuple(state.get("added_labels", ())))
+
+
+def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tuple[Table, list[str]]:
+    """Return the table with answers in its unknown entries, and what became of them in words.
+
+    A given entry that an answer contradicts stays, unless ``config`` lets answers win.
+
+    Raises:
+        UserError: Where no answer is of an item of the table.
+    """
+    names = table.annotations.label_names
+    table = with_labels(table, tuple(dict.fromkeys((*names, *found.added_labels))))
+    labels = table.annotations
+    overwrite = config.conflicts == "answer"
+    joined = found.answers.join(labels.matrix, table.items, labels.label_names, overwrite=overwrite)
+    if len(found.answers) and len(joined.unknown_items) == len(
+        {row.item for row in found.answers.latest().rows}
+    ):
+        raise UserError(
+            f"answers (--answers) {config.answers}: {table.path.name} has none of their items"
+            f" ({listed(joined.unknown_items, 3)}): name the column of ids that they speak of (--item-column)"
+        )
+    notes = [f"answers: {note}" for note in joined.notes]
+    if found.added_labels:
+        notes.append(f"answers: labels that reviewers added: {listed(found.added_labels)}")
+    return replace(table, labels=Annotations(joined.Y, labels.label_names, labels.notes)), notes
+
+
+def training_table(run: FinishedRun) -> Table:
+    """Return the table of a finished run with the labels that the model was trained on, answers among them.
+
+    Raises:
+        UserError: For a table that is gone, or is no longer the run's.
+    """
+    table = run.read_table(str(run.config.table))
+    joined = joined_answers(run.directory, run.directory.state())
+    return table if joined is None else join_answers(table, joined, run.config)[0]

@@ -38,6 +38,7 @@ class RunConfig(BaseModel):
 
     Attributes:
         backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm+words``.
+        answers: Joins the labels; the run keeps what it read, so that answers that come later change nothing in it.
         prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
         label_weights: ``"balanced"``, or such a file with the weight of each label.
         label_texts: A JSON or TOML file with a text, or a list of texts, by label.
@@ -97,6 +98,14 @@ class RunConfig(BaseModel):
     )
     true_labels: str | None = _labels(
         None, "A table with every label of the items: oracle methods alone read it.", "FILE"
+    )
+    answers: str | None = _labels(
+        None,
+        "Answers of reviewers that join the labels: a CSV or SQLite file, or a reviewed run.",
+        "FILE|RUN",
+    )
+    conflicts: Literal["given", "answer"] = _labels(
+        "given", "Which wins where an answer contradicts a given entry."
     )
     method: str | None = _method(None, "See 'labelwise methods' [default: chosen from the labels].")
     backbone: str | None = _method(
@@ -275,7 +284,8 @@ _FILES = (
     "validation",
     "backbone_weights",
 )
-_FOLDERS = ("images", "picture_cache")
+_FOLDERS = ("images", "picture_cache", "answers")
+"""Settings that are made absolute. Answers may be a file that grows: the run keeps what it read of them."""
 
 
 def _located(backbone: str) -> str:

@@ -107,13 +107,20 @@ class RunDirectory:
                 f"{self.path} is not empty ({listed(inside)}): give --out a new or an empty folder"
             )
 
-    def create(self, config: RunConfig, state: dict[str, Any]) -> None:
-        """Make the folder with its first files, whole or not at all."""
+    def create(
+        self, config: RunConfig, state: dict[str, Any], files: Mapping[str, str] | None = None
+    ) -> None:
+        """Make the folder with its first files, whole or not at all.
+
+        ``files`` are further texts by name.
+        """
         self.check_free()
         try:
             with replacing_folder(self.path) as draft:
                 write(draft / _CONFIG, config.to_toml())
                 write_json(draft / _STATE, {"format": FORMAT, **state})
+                for name, text in (files or {}).items():
+                    write(draft / name, text)
         except CannotWrite:
             # Another process may have made it since the check: then the message is about that.
             self.check_free()

@@ -15,6 +15,7 @@ import numpy as np
 from labelwise.annotations import Annotations
 from labelwise.data import Table, read_table
 from labelwise.errors import UserError, listed, near
+from labelwise.runs.answering import TrainingAnswers, join_answers, read_answers
 from labelwise.runs.config import RunConfig
 from labelwise.runs.named_values import read_hierarchy, read_named_texts, read_named_values
 from labelwise.runs.tables import ModelColumns, items_of, notes_on, read_for_model
@@ -42,6 +43,7 @@ class Inputs:
         notes: Sentences on what was guessed of the tables.
         label_texts: None, or texts by label.
         hierarchy: None, or parents by child.
+        answers: None, or the answers that joined the table's labels.
     """
 
     table: Table
@@ -53,6 +55,7 @@ class Inputs:
     notes: tuple[str, ...] = ()
     label_texts: dict[str, Any] | None = None
     hierarchy: dict[str, Any] | None = None
+    answers: TrainingAnswers | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
@@ -63,8 +66,10 @@ class Inputs:
         return {name: getattr(self, name) for name in names}
 
 
-def read_inputs(config: RunConfig) -> Inputs:
+def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> Inputs:
     """Read everything that ``config`` names.
+
+    ``answers`` are those that the run kept when it began; None reads them where ``config`` says.
 
     Raises:
         UserError: For whatever is wrong with it; nothing has been written then.
@@ -79,7 +84,15 @@ def read_inputs(config: RunConfig) -> Inputs:
         beside=config.reads("columns"),
     )
     _check_features(config, table)
-    columns, notes = ModelColumns.of(table), list(table.notes)
+    notes = list(table.notes)
+    if answers is None and config.answers is not None:
+        answers = read_answers(config.answers)
+    if answers is not None:
+        table, told = join_answers(table, answers, config)
+        notes += told
+    elif config.conflicts != "given":
+        notes.append("not used: conflicts, since no answers join the labels")
+    columns = ModelColumns.of(table, answers.added_labels if answers else ())
     prior = _prior(config.prior, columns.label_names)
     weights: Any = config.label_weights
     if weights is not None and weights != "balanced":
@@ -103,7 +116,7 @@ def read_inputs(config: RunConfig) -> Inputs:
         true_labels = _matched(full, table, config.true_labels)
         notes += notes_on(full, "true labels")
     rule = parse_rule(config.rule)
-    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents)
+    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents, answers)
 
 
 def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise.errors import UserError
+from labelwise.runs.answering import training_table
 from labelwise.runs.directory import check_output
 from labelwise.runs.tables import FinishedRun, items_of
 
@@ -82,7 +83,7 @@ def issues(
     path = str(opened.config.table)
     if out is not None:
         out = check_output(out, [path], _ENDINGS)
-    table = opened.read_table(path)
+    table = training_table(opened)
     labels = table.annotations.matrix
     result = left_out_scores(opened.model, items_of(table), labels)
     scores = result.scores.astype(np.float64)

@@ -68,6 +68,7 @@ class _State(_Record):
     roles: list[str] = []
     files: dict[str, str] = {}
     memory: int | None = None
+    added_labels: list[str] = []
     result: _Result | None = None
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from labelwise._files import file_digest
 from labelwise.errors import UserError
+from labelwise.runs.answering import joined_answers
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import Inputs, read_inputs
@@ -48,7 +49,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
         raise UserError(
             f"{table}, the table of {directory.path}, has changed: put it back to report on the run"
         )
-    inputs = read_inputs(config)
+    inputs = read_inputs(config, joined_answers(directory, state))
     data = inputs.table
     why = read_evaluation(directory.evaluation)["why_no_figures"]
     model, _ = read_model(directory, state)

@@ -8,12 +8,14 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise.annotations import Annotations
 from labelwise.data import Preparation, Table, has_delimiter, list_pictures, read_table
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
@@ -37,12 +39,16 @@ class ModelColumns:
     label_names: tuple[str, ...]
     content_column: str | None = None
     preparation: Preparation | None = None
+    added_labels: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, table: Table) -> Self:
-        """Return the columns of a training table."""
-        labels = table.annotations.label_names
-        return cls(table.kind, table.feature_names, labels, table.content_column, table.preparation)
+    def of(cls, table: Table, added_labels: Sequence[str] = ()) -> Self:
+        """Return the columns of a training table.
+
+        ``added_labels`` are those of its labels that came with answers, and are no columns of the file.
+        """
+        labels, added = table.annotations.label_names, tuple(added_labels)
+        return cls(table.kind, table.feature_names, labels, table.content_column, table.preparation, added)
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> Self:
@@ -50,7 +56,8 @@ class ModelColumns:
         features, labels = tuple(state["feature_names"]), tuple(state["label_names"])
         record = state.get("preparation")
         preparation = None if record is None else Preparation.from_dict(record)
-        return cls(state["kind"], features, labels, state.get("content_column"), preparation)
+        added = tuple(state.get("added_labels", ()))
+        return cls(state["kind"], features, labels, state.get("content_column"), preparation, added)
 
     def to_state(self) -> dict[str, Any]:
         """Return what ``from_state`` reads."""
@@ -145,11 +152,11 @@ def read_for_model(
         options = replace(options, text_column=columns.content_column)
     if options.item_column is None and columns.kind == "image":
         options = replace(options, item_column=columns.content_column)
-    return read_table(
+    read = partial(
+        read_table,
         path,
         options,
         require_labels=labels,
-        expect=(columns.feature_names, columns.label_names if labels else ()),
         preparation=columns.preparation,
         images=config.images,
         kind=columns.kind,
@@ -158,6 +165,30 @@ def read_for_model(
         beside=columns.kind != "features" and bool(columns.feature_names),
         **(given or {}),
     )
+    names = columns.label_names if labels else ()
+    try:
+        return read(expect=(columns.feature_names, names))
+    except UserError:
+        # A label that reviewers added is no column of the training table, and need be none of another.
+        if not (labels and columns.added_labels):
+            raise
+        own = tuple(name for name in names if name not in columns.added_labels)
+        return with_labels(read(expect=(columns.feature_names, own)), names)
+
+
+def with_labels(table: Table, names: Sequence[str]) -> Table:
+    """Return the table with a column of unknown entries for each label that it lacks.
+
+    Labels in ``names`` stand in that order, before the others.
+    """
+    labels = table.annotations
+    order = (*names, *(name for name in labels.label_names if name not in names))
+    places = {name: place for place, name in enumerate(labels.label_names)}
+    matrix = np.full((len(labels.matrix), len(order)), -1, np.int8)
+    for column, name in enumerate(order):
+        if name in places:
+            matrix[:, column] = labels.matrix[:, places[name]]
+    return replace(table, labels=Annotations(matrix, order, labels.notes))
 
 
 def read_folder(folder: Path) -> Table:

@@ -18,6 +18,7 @@ import numpy as np
 
 from labelwise._files import CannotWrite, file_digest
 from labelwise.errors import UserError, listed
+from labelwise.runs.answering import JOINED, joined_answers
 from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
@@ -100,7 +101,8 @@ def train(
         run.check_free()
     config, inputs, reason = _choose(config)
     if is_first_process():
-        run.create(config, _initial_state(config, inputs, reason))
+        files = {} if inputs.answers is None else {JOINED: inputs.answers.answers.to_csv()}
+        run.create(config, _initial_state(config, inputs, reason), files)
     with _locked(run):
         try:
             return _train(run, config, inputs, progress)
@@ -160,7 +162,7 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | No
         if (state := run.state())["status"] == "finished":
             return _outcome(run, state, already_finished=True)
         _check_files(run, config, state)
-        return _train(run, config, read_inputs(config), progress)
+        return _train(run, config, read_inputs(config, joined_answers(run, state)), progress)
 
 
 def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any]) -> None:
@@ -216,7 +218,7 @@ def _initial_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dic
         "labelwise": __version__,
         "status": "training",
         "reason": reason,
-        **ModelColumns.of(inputs.table).to_state(),
+        **ModelColumns.of(inputs.table, inputs.answers.added_labels if inputs.answers else ()).to_state(),
         "roles": list(inputs.table.roles),
         "files": {name: file_digest(Path(path)) for name, path in config.files().items()},
     }
