@@ -116,7 +116,9 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         true_labels = _matched(full, table, config.true_labels)
         notes += notes_on(full, "true labels")
     rule = parse_rule(config.rule)
-    return Inputs(table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents, answers)
+    return Inputs(
+        table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents, answers
+    )
 
 
 def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str]]:
