@@ -32,6 +32,9 @@ def test_there_and_back_needs_no_word_on_what_is_not_listed(lw, answer, table, t
 
 
 def test_mistakes_are_one_line(refused, table, tmp_path):
+    assert "name it by --to: label-studio, label-studio-min, argilla" in refused(
+        "convert", table, tmp_path / "out.json"
+    )
     assert "no format ends in '.doc'" in refused("convert", table, tmp_path / "out.doc")
     assert "did you mean 'label-studio'" in refused(
         "convert", table, tmp_path / "o.json", "--to", "label_studio"
@@ -68,3 +71,12 @@ def test_a_converted_table_trains(lw, tmp_path):
     assert lw("convert", tmp_path / "tasks.json", tmp_path / "t.parquet").exit_code == 0
     described = lw("describe", tmp_path / "t.parquet").output
     assert "40 items, 1 labels" in described or "40 items, 1 label" in described
+
+
+def test_a_table_that_went_through_another_format_trains(lw, answer, tables, tmp_path):
+    assert lw("convert", tables.semi, tmp_path / "semi.arff").exit_code == 0
+    assert lw("convert", tmp_path / "semi.arff", tmp_path / "again.csv").exit_code == 0
+    run = ("--method", "ridge", "--out")
+    first = answer("train", tables.semi, *run, tmp_path / "first")
+    second = answer("train", tmp_path / "again.csv", *run, tmp_path / "second")
+    assert second["figures"]["metrics"] == first["figures"]["metrics"]

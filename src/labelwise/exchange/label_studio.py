@@ -17,17 +17,17 @@ import numpy as np
 from labelwise._files import replacing
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, listed, near, shown
+from labelwise.exchange.fields import content_key, field_of, id_number, score_of, text_of, texts_of
 from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
-from labelwise.exchange.items import Kind, LabelledItems
+from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.listing import Entry, agreed, note_on_differences, to_items
 from labelwise.exchange.silence import FIELD, Beside, Silence, count_open
-from labelwise.exchange.source import Source, field_of, text_of, texts_of
+from labelwise.exchange.source import Source
 
 TITLE = "Label Studio JSON"
 CONTROL = "labels"
 """The name of the control that holds the choices in files that are written here."""
 _TO = {"image": "image", "text": "text", "features": "text"}
-IMAGE_KEYS, TEXT_KEYS = ("image", "image_url", "img", "url"), ("text", "title", "body", "sentence")
 
 
 def recognises(source: Source) -> bool:
@@ -46,7 +46,7 @@ def read(source: Source, options: TableOptions) -> LabelledItems:
     """Read tasks: their choices, and the scores of their last prediction."""
     tasks = source.records()
     control = _control(source, tasks, options.labels_column)
-    kind, key = content_key(source, [task.get("data") for task in tasks], options)
+    kind, key = content_key(source.name, [task.get("data") for task in tasks], options)
     entries, labels, others = [], [], Counter[str]()
     for number, task in enumerate(tasks, 1):
         place = f"{source.name}: task {number}"
@@ -142,13 +142,6 @@ def _scores(task: Mapping[str, Any], control: str | None, place: str) -> dict[st
     return scores
 
 
-def score_of(value: Any, place: str) -> float:
-    """Return a score in [0, 1]."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise UserError(f"{place}: a score is {shown(value)}; it is a number from 0 to 1")
-    return float(value)
-
-
 def _control(source: Source, tasks: Sequence[Mapping[str, Any]], asked: str | None) -> str | None:
     """Return the name of the control that holds the labels."""
     names: Counter[str | None] = Counter()
@@ -173,23 +166,6 @@ def _control(source: Source, tasks: Sequence[Mapping[str, Any]], asked: str | No
     return next(iter(names), None)
 
 
-def content_key(source: Source, rows: Sequence[Any], options: TableOptions) -> tuple[Kind, str | None]:
-    """Return the kind of the items, and the field of their texts or pictures."""
-    fields = Counter(key for row in rows if isinstance(row, dict) for key in row)
-    if options.text_column is not None:
-        if options.text_column not in fields:
-            raise UserError(
-                f"{source.name}: there is no field {options.text_column!r}, which --text-column names;"
-                f" {near(options.text_column, fields)}"
-            )
-        return "text", options.text_column
-    for kind, keys in (("image", IMAGE_KEYS), ("text", TEXT_KEYS)):
-        for key in keys:
-            if key in fields:
-                return "image" if kind == "image" else "text", key
-    return "features", None
-
-
 def write(path: Path, items: LabelledItems) -> Written:
     """Write tasks, one a line of the array."""
     refuse_bytes(items, TITLE)
@@ -206,11 +182,11 @@ def write(path: Path, items: LabelledItems) -> Written:
 
 def _task(items: LabelledItems, row: int) -> dict[str, Any]:
     item, states = items.items[row], items.matrix[row]
-    digits = item.isascii() and item.isdigit() and len(item) < 16 and str(int(item)) == item
-    record = Silence.of(items, row, item=None if digits else item).to_dict()
+    number = id_number(item)
+    record = Silence.of(items, row, item=None if number is not None else item).to_dict()
     if row == 0:
         record["labels"] = list(items.label_names)
-    task: dict[str, Any] = {"id": int(item) if digits else row + 1, "data": data_of(items, row)}
+    task: dict[str, Any] = {"id": row + 1 if number is None else number, "data": data_of(items, row)}
     names = items.names_in(row, 1)
     known = bool((states >= 0).any())
     task["annotations"] = [{"result": [_result(items, names)] if names else []}] if known else []

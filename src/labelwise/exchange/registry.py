@@ -5,13 +5,39 @@ from __future__ import annotations
 from pathlib import Path
 
 from labelwise.errors import UserError, listed, near, shown
-from labelwise.exchange import label_studio, open_images, tables
+from labelwise.exchange import (
+    argilla,
+    coco,
+    cvat,
+    doccano,
+    fiftyone,
+    hugging_face,
+    hugging_face_multihot,
+    label_studio,
+    label_studio_min,
+    libsvm,
+    lvis,
+    meka,
+    open_images,
+    tables,
+)
 from labelwise.exchange.format import Format
 from labelwise.exchange.source import Source
 
 FORMATS: tuple[Format, ...] = (
     label_studio.FORMAT,
+    label_studio_min.FORMAT,
+    argilla.FORMAT,
+    lvis.FORMAT,
+    coco.FORMAT,
     open_images.FORMAT,
+    cvat.FORMAT,
+    fiftyone.FORMAT,
+    hugging_face.FORMAT,
+    hugging_face_multihot.FORMAT,
+    doccano.FORMAT,
+    libsvm.FORMAT,
+    meka.FORMAT,
     *tables.FORMATS,
 )
 """All formats; a file is of the first that recognises it, so that tables come last."""

@@ -108,35 +108,3 @@ class Source:
             raise UserError(
                 f"{self.name}{place} is JSON that nests too deep or holds a number too long; mend it"
             ) from None
-
-
-def text_of(value: Any, place: str) -> str:
-    """Return an id or name as text: a text that is not blank, or a whole number."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        try:
-            return str(value)
-        except ValueError:  # more digits than Python writes
-            raise UserError(f"{place} is a number of thousands of digits; give a text") from None
-    if not isinstance(value, str) or not value.strip():
-        raise UserError(f"{place} is {shown(value)}; give a text or a whole number")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise UserError(f"{place} holds half a character (a lone surrogate); mend the text") from None
-    return value
-
-
-def texts_of(value: Any, place: str) -> list[str]:
-    """Return a list of names."""
-    if not isinstance(value, list):
-        raise UserError(f"{place} is {shown(value)}, not a list of names")
-    return [text_of(one, place) for one in value]
-
-
-def field_of(record: Any, key: str, kind: type, place: str) -> Any:
-    """Return a field of an object, which must be of a kind."""
-    value = record.get(key) if isinstance(record, dict) else None
-    if not isinstance(value, kind):
-        words = {list: "a list", dict: "an object", str: "a text", int: "a whole number"}
-        raise UserError(f"{place}: {key!r} is {shown(value)}, not {words[kind]}; give the tool's own file")
-    return value

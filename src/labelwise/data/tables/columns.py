@@ -48,6 +48,7 @@ class Columns:
         notes: Sentences on what was guessed of the file.
         line_of: Gives the line of the file on which a row begins; None where the format has no lines.
         delimiter: What separates the fields of a text table.
+        declared: The names of all classes that a column may hold, of columns whose file declares them.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Columns:
     notes: list[str] = field(default_factory=list)
     line_of: Callable[[int], int | None] | None = None
     delimiter: str | None = None
+    declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def where(self, row: int, name: str | None = None) -> str:
         """Return a place such as "file: row 3 (line 4), column 'x'".
@@ -81,11 +83,14 @@ class Columns:
         name_of_form = {form: name for form, name in name_of_form.items() if formed[form] == 1}
         if not name_of_form:
             return self
-        data = {
-            name_of_form.get(unicodedata.normalize("NFC", name), name): column
-            for name, column in self.data.items()
-        }
-        return replace(self, data=data)
+
+        def renamed(columns: dict[str, Any]) -> dict[str, Any]:
+            return {
+                name_of_form.get(unicodedata.normalize("NFC", name), name): column
+                for name, column in columns.items()
+            }
+
+        return replace(self, data=renamed(self.data), declared=renamed(self.declared))
 
     def strings(self, name: str) -> list[str | None]:
         """Return a column as stripped strings.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from labelwise.data.tables.class_labels import declared_names, named
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.lines import check_names, check_rows, most_bytes
 from labelwise.errors import UserError, shown
@@ -210,7 +211,10 @@ def read_parquet(path: Path, max_rows: int | None) -> Columns:
             data[name] = column.cast(_VIEWS[str(column.type)])
         elif _holds_times(column.type):
             _check_times(path, name, column)
-    return Columns(path, data, table.num_rows)
+    declared = {name: names for name, names in declared_names(table.schema.metadata).items() if name in data}
+    for name, classes in declared.items():
+        data[name] = named(path, name, data[name], classes)
+    return Columns(path, data, table.num_rows, declared=declared)
 
 
 def _holds_times(kind: Any) -> bool:

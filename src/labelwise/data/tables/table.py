@@ -177,7 +177,7 @@ def read_table(
         options,
         roles.labels,
         groups,
-        label_names=label_names,
+        label_names=label_names or columns.declared.get(options.labels_column or ""),
         known=None if expect is None else tuple(expect[1]),
         require=require_labels,
     )
