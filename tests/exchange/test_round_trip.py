@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labelwise.exchange import FORMATS, read_labels
@@ -24,6 +24,9 @@ SCORED = ("label-studio", "argilla", "fiftyone")
 OTHERS = [one for one in FORMATS if one.name not in TABLES]
 
 
+SETTINGS = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
 def through(form, items, **options):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"labels{form.endings[0]}"
@@ -32,7 +35,7 @@ def through(form, items, **options):
 
 
 @pytest.mark.parametrize("form", OTHERS, ids=lambda form: form.name)
-@settings(max_examples=25, deadline=None)
+@SETTINGS
 @given(data=st.data())
 def test_a_format_gives_back_the_states(form, data):
     items = data.draw(labelled(kinds=KINDS.get(form.name, ("image", "text"))))
@@ -41,7 +44,7 @@ def test_a_format_gives_back_the_states(form, data):
 
 
 @pytest.mark.parametrize("form", [one for one in FORMATS if one.name in SCORED], ids=lambda form: form.name)
-@settings(max_examples=15, deadline=None)
+@SETTINGS
 @given(data=st.data())
 def test_a_format_gives_back_the_scores(form, data):
     items = data.draw(labelled(kinds=KINDS.get(form.name, ("image", "text")), scores=True))
@@ -51,7 +54,7 @@ def test_a_format_gives_back_the_scores(form, data):
 
 
 @pytest.mark.parametrize("form", [one for one in FORMATS if one.name in TABLES], ids=lambda form: form.name)
-@settings(max_examples=25, deadline=None)
+@SETTINGS
 @given(data=st.data())
 def test_a_table_gives_back_the_states(form, data):
     unquoted = NAME.filter(lambda name: form.name not in ("csv", "tsv") or name[0] != '"')
