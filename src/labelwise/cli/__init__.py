@@ -18,6 +18,7 @@ from labelwise.cli.methods import methods
 from labelwise.cli.options import Command
 from labelwise.cli.predict import predict
 from labelwise.cli.report import report
+from labelwise.cli.review import review
 from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
@@ -30,6 +31,7 @@ for _command in (
     predict,
     issues,
     report,
+    review,
     methods,
     datasets,
     experiment,

@@ -1,0 +1,119 @@
+"""Start and stop the server of a review."""
+
+from __future__ import annotations
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from labelwise.errors import UserError
+from labelwise.runs.reviewing import open_for_review
+from labelwise.web.app import create_app
+from labelwise.web.review import Review
+from labelwise.web.security import LOOPBACK
+from labelwise.web.storage import ReviewStore
+
+PORT = 8765
+DATABASE = "answers.sqlite"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a page is to be had."""
+
+    host: str
+    port: int
+    token: str | None
+
+    @property
+    def url(self) -> str:
+        """The address for a browser, with the token."""
+        host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(self.host, self.host)
+        name = f"[{host}]" if ":" in host else host
+        return f"http://{name}:{self.port}/" + (f"?token={quote(self.token)}" if self.token else "")
+
+
+def serve(
+    run: str | Path,
+    table: str | Path | None = None,
+    *,
+    images: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = PORT,
+    token: str | None = None,
+    reviewer: str = "",
+    browser: bool = False,
+    progress: bool = False,
+    on_start: Callable[[Address, Review], None] | None = None,
+) -> None:
+    """Serve the review of a run until it is interrupted.
+
+    Args:
+        host: The interface; any but loopback needs a token, which is made where none is given.
+        port: 0 takes a free one.
+        on_start: Called once it can be reached.
+
+    Raises:
+        UserError: For a run that cannot be reviewed, and a port that is in use.
+    """
+    import uvicorn
+
+    local = is_loopback(host)
+    if token is not None and len(token) < 8:
+        raise UserError("--token: give at least 8 characters, or leave it out and one is made")
+    token = token or (None if local else secrets.token_urlsafe(16))
+    listener = _listener(host, port)
+    try:
+        data = open_for_review(run, table, images=images, progress=progress)
+        store = ReviewStore.of_run(data.run / DATABASE, data.items)
+        review = Review(data, store)
+        address = Address(host, listener.getsockname()[1], token)
+        app = create_app(review, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer)
+        config = uvicorn.Config(
+            app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+        )
+        server = uvicorn.Server(config)
+        if on_start is not None:
+            on_start(address, review)
+        if browser:
+            threading.Timer(0.5, webbrowser.open, [address.url]).start()
+        try:
+            server.run(sockets=[listener])
+        finally:
+            store.close()
+    finally:
+        listener.close()
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only this machine reaches an interface."""
+    try:
+        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """Return a socket that is bound, before anything takes its time."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        # Without this, two servers could both be bound, and the second would only fail once it listens.
+        listener.listen(128)
+    except OverflowError:
+        raise UserError(f"--port {port}: a port is 0 to 65535") from None
+    except OSError as error:
+        listener.close()
+        raise UserError(
+            f"--host {host} --port {port} cannot be had ({error.strerror or error}): give another --port, or --port 0"
+            " for a free one"
+        ) from None
+    return listener
