@@ -208,7 +208,9 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
             | {"map_gain": 0.125, "map_gain_low": 0.0, "map_gain_high": 0.25}
             | {"micro_f1": 0.5, "hidden_found": 0.875, "seconds": 2.0},
         ]
-        return SimpleNamespace(report=out / "report.html", rows=rows, to_dict=lambda: {"rows": rows})
+        return SimpleNamespace(
+            report=out / "report.html", review=out / "run", rows=rows, to_dict=lambda: {"rows": rows}
+        )
 
     monkeypatch.setattr("labelwise.runs.demo.run", run)
     result = lw("demo", "--out", tmp_path, "--quick", "--seed", 3)
@@ -216,6 +218,7 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
     for said in ("missing = no", "0.625", "+0.125 (+0.000 to +0.250)", "88%"):
         assert said in result.stdout
     assert str(tmp_path / "report.html") in result.stdout
+    assert f"labelwise review {tmp_path / 'run'}" in result.stdout
     assert called == {"out": tmp_path, "quick": True, "open_report": False, "seed": 3, "progress": False}
     assert answer("demo", "--out", tmp_path)["rows"][0]["map"] == 0.5
 

@@ -108,3 +108,17 @@ def test_label_table_sorts_by_a_column_and_back(result, browser):
     assert table.locator("thead th").nth(3).get_attribute("aria-sort") == "ascending"
     assert len(np.unique(values)) > 1
     page.close()
+
+
+def test_the_run_to_review_opens_with_its_pictures_and_is_left_alone_the_next_time(result):
+    from labelwise.runs.reviewing import open_for_review
+
+    data = open_for_review(result.review)
+    assert data.kind == "image"
+    assert len(data.items) == 300
+    assert ((data.given == 1).sum(axis=1) == 1).all()
+    assert not (data.given == 0).any()
+    assert np.isfinite(data.scores).all()
+    before = (result.review / "state.json").read_bytes()
+    assert demo._run_to_review(result.review.parent, True, 7) == result.review
+    assert (result.review / "state.json").read_bytes() == before

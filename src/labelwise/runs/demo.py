@@ -29,6 +29,7 @@ LABELLED, TAGGED = 0.1, 0.3
 The rest keep none.
 """
 _EXAMPLES = 9
+_PATHS = ("report", "results", "review")
 _Step = Callable[[str], None]
 """Names the step that begins."""
 
@@ -72,10 +73,13 @@ class DemoResult:
     relevant); ``seconds``. None where undefined."""
     facts: dict[str, Any]
     """The seed, counts of hidden labels, the seconds of the whole demo."""
+    review: Path | None = None
+    """A run on digits with one tag each, to review."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""
-        return {"report": str(self.report), "results": str(self.results), **self.facts, "rows": self.rows}
+        paths = {name: None if (path := getattr(self, name)) is None else str(path) for name in _PATHS}
+        return {**paths, **self.facts, "rows": self.rows}
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +129,8 @@ def run(
     carries, and no network is used.
 
     Args:
-        out: Directory for ``report.html`` and ``results.json``; made where it is missing.
+        out: Directory for ``report.html``, ``results.json`` and, to review, ``digits/`` and ``run/``; made where it is
+            missing.
         quick: Far fewer canvases and features, for a try in seconds; the figures then mean little.
         open_report: Show the report in the browser.
         seed: Of the canvases, of what is hidden and of training.
@@ -135,7 +140,7 @@ def run(
     out = Path(out)
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file: give a directory for the demo's report")
-    with _one_thread(), _progress(len(ENTRIES) + 3, progress) as step:
+    with _one_thread(), _progress(len(ENTRIES) + 4, progress) as step:
         step("composing canvases of digits")
         data = _compose(quick, seed, step)
         trained = [_train(entry, data, step) for entry in ENTRIES]
@@ -145,15 +150,36 @@ def run(
         rows = [_row(one, trained[0], data) for one in trained]
         facts = _facts(data)
         report = write_report(_content(data, trained, rows, facts), out / "report.html")
+        step("a run to review")
+        review = _run_to_review(out, quick, seed)
     facts["seconds"] = round(time.perf_counter() - began, 2)
     # The time covers the report: it is part of what a user waits for.
-    result = DemoResult(report, out / "results.json", rows, facts)
+    result = DemoResult(report, out / "results.json", rows, facts, review)
     write(result.results, json.dumps(result.to_dict(), indent=2) + "\n")
     if open_report:
         import webbrowser
 
         webbrowser.open(report.resolve().as_uri())
     return result
+
+
+def _run_to_review(out: Path, quick: bool, seed: int) -> Path:
+    """Return a run on digits with one tag each, made with its table and pictures where there is none.
+
+    One that is there is left alone: it may hold somebody's answers.
+    """
+    from labelwise.runs.config import RunConfig
+    from labelwise.runs.digits import write_digits
+    from labelwise.runs.directory import RunDirectory
+    from labelwise.runs.training import train
+
+    run = RunDirectory(out / "run")
+    if not run.exists():
+        table = write_digits(
+            out / "digits", n=300 if quick else 1000, filters=64 if quick else 256, seed=seed
+        )
+        train(RunConfig.build({"table": str(table), "method": "ridge", "seed": seed}), run.path)
+    return run.path
 
 
 def _compose(quick: bool, seed: int, step: _Step) -> _Data:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import file_digest, is_link, replacing
 from labelwise.errors import UserError, listed
+from labelwise.runs.answering import run_identity
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.tables import ModelColumns, items_of, read_for_model, read_model
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from labelwise.data import Table
 
 _MOST_COLUMNS, _MOST_FEATURES = 12, 12
+_SCORES = "review_scores.npz"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,8 @@ class ReviewData:
 
     Attributes:
         run: The run directory.
+        model_run: The run whose model the scores are of: the run itself, or one that learnt from the answers.
+        identity: What tells the run's answers from those of another.
         table: The file of its items.
         kind: What an item is shown as: its picture, its text or its row.
         items: The n item ids.
@@ -46,6 +54,8 @@ class ReviewData:
     """
 
     run: Path
+    model_run: Path
+    identity: str
     table: Path
     kind: Literal["image", "text", "row"]
     items: list[str]
@@ -72,6 +82,7 @@ def open_for_review(
     run: str | Path,
     table: str | Path | None = None,
     *,
+    learnt: str | Path | None = None,
     images: str | None = None,
     progress: bool = False,
 ) -> ReviewData:
@@ -79,6 +90,7 @@ def open_for_review(
 
     Args:
         table: Where the table is now, by default where it was trained; it must hold the same items.
+        learnt: A run that learnt from the answers to this one, whose scores are taken.
         images: Where its pictures are now.
 
     Raises:
@@ -95,27 +107,34 @@ def open_for_review(
             f"{path}, the table of {directory.path}, is gone: put it back, or say where it is, as in"
             f" 'labelwise review {directory.path} TABLE'"
         )
-    model, columns = read_model(directory, state)
+    source = directory if learnt is None else RunDirectory(Path(learnt))
+    model, _ = read_model(source, source.finished())
     model.set_params(on_bad_item="skip", cache=config.cache, progress=progress)
+    columns = ModelColumns.from_state(state)
     data = _table(path, config, columns)
-    _check_items(directory, state, data)
+    _check_items(directory, config, state, data)
     kind, contents = _contents(data, config, path)
-    scores, suggested, unreadable = _scored(model, data)
+    labels = (*columns.label_names, *(name for name in model.label_names_ if name not in columns.label_names))
+    given = np.full((len(data), len(labels)), -1, dtype=np.int8)
+    given[:, : len(columns.label_names)] = data.annotations.matrix
+    scores, suggested, made_by, unreadable = _scored(model, source, data, given, labels)
     return ReviewData(
         run=directory.path,
+        model_run=source.path,
+        identity=run_identity(state),
         table=path,
         kind=kind,
         items=data.items,
         contents=contents,
-        columns=_shown_columns(data, columns, kind),
-        labels=columns.label_names,
-        given=data.annotations.matrix.astype(np.int8),
+        columns=_shown_columns(data, config, columns, kind),
+        labels=labels,
+        given=given,
         scores=scores,
         suggested=suggested,
         calibrated=model.calibration_ is not None,
-        made_by=f"{model.method_}, trained on these labels",
+        made_by=made_by,
         unreadable=unreadable,
-        seconds=float(state["result"]["seconds"]),
+        seconds=float(source.state()["result"]["seconds"]),
         notes=tuple(data.notes),
     )
 
@@ -127,8 +146,14 @@ def _table(path: Path, config: RunConfig, columns: ModelColumns) -> Table:
     return read_for_model(path, config, columns, keep=("*",))
 
 
-def _check_items(directory: RunDirectory, state: Any, data: Table) -> None:
-    """Refuse a table whose number of items is not the run's."""
+def _check_items(directory: RunDirectory, config: RunConfig, state: Mapping[str, Any], data: Table) -> None:
+    """Refuse a table whose items are not the run's; those that differ are counted and named."""
+    own = Path(config.table or "")
+    if own.is_file() and own != data.path and file_digest(own) == state["files"].get("table"):
+        columns = ModelColumns.from_state(state)
+        if clause := differing_items(_table(own, config, columns).items, data.items):
+            raise UserError(f"{data.path} is not the table of {directory.path}: {clause}")
+        return
     expected = int(state["result"]["n_items"]) + len(state["result"]["skipped"])
     found = len(data) + len(data.left_out)
     if expected != found:
@@ -166,33 +191,94 @@ def _pictures_of(items: Sequence[str], folder: Path) -> list[str] | None:
         return None
 
 
-def _shown_columns(data: Table, columns: ModelColumns, kind: str) -> dict[str, Any]:
-    """Return the columns of a row that a card shows: few, and no labels."""
+def _shown_columns(data: Table, config: RunConfig, columns: ModelColumns, kind: str) -> dict[str, Any]:
+    """Return the columns of a row that a card shows: few, and neither labels nor what names the item."""
     features = set(columns.feature_names)
-    hidden = {*columns.label_names, columns.content_column}
+    hidden = {*columns.label_names, columns.content_column, config.labels_column, config.label_value}
     if len(features) > _MOST_FEATURES or kind == "image":
         hidden |= features
-    shown = [name for name in data.kept if name not in hidden][:_MOST_COLUMNS]
-    return {name: data.kept[name] for name in shown}
+    shown = [name for name in data.kept if name not in hidden]
+    names = [name for name in shown if data.kept[name][:5].to_pylist() != data.items[:5]]
+    return {name: data.kept[name] for name in names[:_MOST_COLUMNS]}
 
 
 def _scored(
-    model: MultiLabelClassifier, data: Table
-) -> tuple[NDArray[np.float32], NDArray[np.bool_], dict[int, str]]:
-    """Return scores and label sets (n, K), and the rows that could not be read."""
+    model: MultiLabelClassifier,
+    source: RunDirectory,
+    data: Table,
+    given: NDArray[np.int8],
+    labels: Sequence[str],
+) -> tuple[NDArray[np.float32], NDArray[np.bool_], str, dict[int, str]]:
+    """Return scores and label sets (n, K), how they were made, and the rows that could not be read.
+
+    Of a closed form they are those of models that did not see the row. Its own answer would else speak for itself.
+    """
     from scipy.special import expit
 
     from labelwise.metrics import decide
 
-    n_labels = len(model.label_names_)
-    scores = np.full((len(data), n_labels), np.nan, dtype=np.float32)
-    suggested = np.zeros((len(data), n_labels), dtype=np.bool_)
+    place = {name: k for k, name in enumerate(labels)}
+    chosen = np.array([place[name] for name in model.label_names_])
+    logits, made_by, unreadable = _logits(model, source, data, given[:, chosen])
+    scores = np.full(given.shape, np.nan, dtype=np.float32)
+    suggested = np.zeros(given.shape, dtype=np.bool_)
+    rows = np.flatnonzero(~np.isnan(logits).any(axis=1))
+    places = np.ix_(rows, chosen)
+    scores[places] = expit(logits[rows])
+    suggested[places] = decide(model.rule_, logits[rows]) == 1
+    return scores, suggested, made_by, unreadable
+
+
+def _logits(
+    model: MultiLabelClassifier, source: RunDirectory, data: Table, given: NDArray[np.int8]
+) -> tuple[NDArray[np.float64], str, dict[int, str]]:
+    """Return calibrated logits (n, K), NaN where an item cannot be read; kept in the run for the next time."""
+    path = source.path / _SCORES
+    kept = _kept(path, given.shape)
+    if kept is not None:
+        return kept
+    closed = model.fitted_.method.spec.passes == 0
     read = model.read(items_of(data), items=data.items)
-    logits = model.decision_function(read)
-    kept = np.asarray(read.kept, dtype=np.int64)
-    scores[kept] = expit(logits)
-    suggested[kept] = decide(model.rule_, logits) == 1
-    return scores, suggested, {bad.row: bad.reason for bad in read.bad}
+    unreadable = {bad.row: bad.reason for bad in read.bad}
+    if closed and not unreadable:
+        from labelwise.completion import left_out_scores
+
+        found = left_out_scores(model, items_of(data), _trained_on(source, data, given))
+        logits, made_by = found.logits, f"{model.method_}; {found.how}"
+    else:
+        logits = np.full(given.shape, np.nan)
+        logits[np.asarray(read.kept, dtype=np.int64)] = model.decision_function(read)
+        made_by = f"{model.method_}, which saw these rows in training"
+    with suppress(OSError), replacing(path) as draft, draft.open("wb") as file:
+        words = json.dumps({"made_by": made_by, "unreadable": unreadable})
+        np.savez(file, logits=logits, words=np.array(words))
+    return logits, made_by, unreadable
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], str, dict[int, str]] | None:
+    """Return what ``_logits`` kept, or None where there is nothing of this shape."""
+    if not path.is_file() or is_link(path):
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            logits, words = file["logits"], json.loads(str(file["words"]))
+        if logits.shape != shape or logits.dtype != np.float64:
+            return None
+        return logits, str(words["made_by"]), {int(row): str(why) for row, why in words["unreadable"].items()}
+    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _trained_on(source: RunDirectory, data: Table, given: NDArray[np.int8]) -> NDArray[np.int8]:
+    """Return the labels that a run learnt from: the table's, with its answers."""
+    answers = getattr(source.config(), "answers", None)
+    if answers is None:
+        return given
+    from labelwise.completion import Answers
+
+    names = ModelColumns.from_state(source.state()).label_names
+    joined = Answers.read(answers).join(given, data.items, names)
+    return joined.Y
 
 
 def differing_items(ours: Sequence[str], others: Sequence[str]) -> str:
@@ -205,3 +291,12 @@ def differing_items(ours: Sequence[str], others: Sequence[str]) -> str:
     if extra:
         parts.append(f"{len(extra):,} are not the run's ({listed(extra, 3)})")
     return "; ".join(parts)
+
+
+def table_with_answers(data: ReviewData, matrix: NDArray[np.int8], labels: Sequence[str], out: Path) -> None:
+    """Write the run's table in its own format, with states entered.
+
+    Args:
+        matrix: (n, K) int8, the states of ``labels``.
+    """
+    raise NotImplementedError

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import FastAPI, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,6 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from labelwise.completion import Answer
 from labelwise.data.images.decode import Unusable
 from labelwise.errors import UserError
+from labelwise.web.files import answers_csv, bring_in, table_file
+from labelwise.web.learning import Learning
 from labelwise.web.pictures import Pictures
 from labelwise.web.review import Filters, Review
 from labelwise.web.security import Guard
@@ -67,11 +71,17 @@ class LabelIn(_Body):
 
 
 def create_app(
-    review: Review, *, token: str | None = None, hosts: tuple[str, ...] = (), reviewer: str = ""
+    review: Review,
+    learning: Learning | None = None,
+    *,
+    token: str | None = None,
+    hosts: tuple[str, ...] = (),
+    reviewer: str = "",
 ) -> Guard:
     """Return the application that reviews a run.
 
     Args:
+        learning: Trains again; None leaves that out.
         token: What each request must bring; None: nothing.
         hosts: The names by which it may be asked for; empty for any.
         reviewer: The name under which answers are kept until the page gives another.
@@ -81,6 +91,8 @@ def create_app(
     _add_pages(app)
     _add_questions(app, review, reviewer)
     _add_answers(app, review)
+    _add_learning(app, learning)
+    _add_files(app, review)
     return Guard(app, token, hosts)
 
 
@@ -227,3 +239,40 @@ def _add_answers(app: FastAPI, review: Review) -> None:
     def add_label(body: LabelIn) -> dict[str, Any]:
         review.add_label(body.name, body.reviewer)
         return {"labels": review.all_label_counts()}
+
+
+def _add_learning(app: FastAPI, learning: Learning | None) -> None:
+    """Serve how the training stands, and begin one."""
+
+    @app.get("/api/learn")
+    def state() -> dict[str, Any]:
+        return {"state": "off"} if learning is None else learning.state()
+
+    @app.post("/api/learn")
+    def start() -> dict[str, Any]:
+        if learning is None:
+            raise UserError("this page cannot learn again: start it by 'labelwise review'")
+        return learning.start()
+
+
+def _add_files(app: FastAPI, review: Review) -> None:
+    """Serve files out, and take answers in."""
+
+    def attached(name: str, content: bytes) -> Response:
+        disposition = f"attachment; filename*=UTF-8''{quote(name)}"
+        return Response(
+            content, media_type="application/octet-stream", headers={"content-disposition": disposition}
+        )
+
+    @app.get("/api/export/answers")
+    def export_answers() -> Response:
+        return attached(f"{review.data.run.name}-answers.csv", answers_csv(review))
+
+    @app.get("/api/export/table")
+    def export_table() -> Response:
+        return attached(*table_file(review))
+
+    @app.post("/api/import")
+    async def import_answers(request: Request) -> dict[str, Any]:
+        content = await request.body()
+        return await run_in_threadpool(bring_in, review, content)

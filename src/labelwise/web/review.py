@@ -149,17 +149,25 @@ class Review:
             The rows that were stored; empty where there was nothing to take back.
         """
         with self.lock:
-            entries = [entry for one in answers if (entry := self.store.entry_of(one)) is not None]
             mine = self._given_by.get(reviewer, [])
-            if not answers and mine:
-                row, column = mine[-1]
-                entries = [(self.data.items[row], self.labels[column])]
-            theirs = dict.fromkeys(mine, 0)
-            entries = [entry for entry in entries if self._locate(*entry) in theirs]
+            if answers:
+                found = (self.store.entry_of(one, reviewer) for one in answers)
+                entries = [entry for entry in found if entry is not None and self._locate(*entry) in mine]
+            else:
+                entries = [(self.data.items[row], self.labels[column]) for row, column in mine[-1:]]
             stored = self.store.undo_once(request, entries, reviewer)
             for one in stored:
                 self._apply(one)
             return stored
+
+    def bring_in(self, rows: Sequence[Answer]) -> int:
+        """Store answers of a file, and return how many are new."""
+        with self.lock:
+            new = self.store.bring_in(rows)
+            if new:
+                # Their times lie anywhere among those that are here.
+                self.replace(self.data)
+            return new
 
     def add_label(self, name: str, reviewer: str) -> None:
         """Add a label that the run does not have; all its entries are unknown.
@@ -253,24 +261,26 @@ class Review:
     def _rows_in_state(self, column: int | None, filters: Filters) -> NDArray[np.bool_]:
         """Return which rows have an entry (of a label, or any) in the state asked for."""
         state = filters.state
+        mask: NDArray[np.bool_]
         if state == "all":
             mask = np.ones(len(self.data.items), dtype=np.bool_)
         elif column is None and state == "open":
-            mask = self.tally.open_in_row > 0
+            mask = np.greater(self.tally.open_in_row, 0)
         elif state in ("second", "disputed"):
             mask = self._rows_of(
                 column, self._second(filters.asker) if state == "second" else self._differing()
             )
         else:
             part = slice(None) if column is None else slice(column, column + 1)
-            mask = _entries_in(state, self.given[:, part], self.answers[:, part]).any(axis=1)
+            entries = _entries_in(state, self.given[:, part], self.answers[:, part])
+            mask = np.any(entries, axis=1)
         if filters.reviewer:
             latest = (
                 place
                 for place, entry in self._entries.items()
                 if (latest := entry.latest) is not None and latest.reviewer == filters.reviewer
             )
-            mask = mask & self._rows_of(column, latest)
+            mask = np.logical_and(mask, self._rows_of(column, latest))
         return mask
 
     def _second(self, asker: str) -> Iterable[tuple[int, int]]:
@@ -288,11 +298,11 @@ class Review:
         mask[[row for row, k in places if column in (None, k)]] = True
         return mask
 
-    def _found(self, filters: Filters) -> NDArray[np.bool_] | np.bool_:
+    def _found(self, filters: Filters) -> NDArray[np.bool_]:
         """Return which items hold the text that is searched for."""
         words = " ".join(filters.search.casefold().split())[:200]
         if not words:
-            return np.True_
+            return np.ones(len(self.data.items), dtype=np.bool_)
         if words not in self._masks:
             texts = self._searchable()
             self._masks[words] = np.fromiter((words in text for text in texts), np.bool_, len(texts))
@@ -433,7 +443,7 @@ class Review:
 
 def _entries_in(state: str, given: NDArray[np.int8], answers: NDArray[np.int8]) -> NDArray[np.bool_]:
     if state == "open":
-        return (given == -1) & (answers == NONE)
+        return np.equal(given, -1) & np.equal(answers, NONE)
     values = {"skipped": SKIPPED, "yes": 1, "no": 0}
     if state in values:
         return np.equal(answers, values[state])

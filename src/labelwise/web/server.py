@@ -10,17 +10,19 @@ import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from labelwise.errors import UserError
-from labelwise.runs.reviewing import open_for_review
+from labelwise.runs.answering import ANSWERS
+from labelwise.runs.reviewing import ReviewData, open_for_review
 from labelwise.web.app import create_app
+from labelwise.web.learning import Learning
 from labelwise.web.review import Review
 from labelwise.web.security import LOOPBACK
-from labelwise.web.storage import ReviewStore
+from labelwise.web.storage import ReviewStore, last_learnt
 
 PORT = 8765
-DATABASE = "answers.sqlite"
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,17 @@ def serve(
     token = token or (None if local else secrets.token_urlsafe(16))
     listener = _listener(host, port)
     try:
-        data = open_for_review(run, table, images=images, progress=progress)
-        store = ReviewStore.of_run(data.run / DATABASE, data.items)
+        data, store = _opened(run, table, images=images, progress=progress)
         review = Review(data, store)
+        learning = Learning(
+            data.run,
+            data.seconds,
+            command=lambda out: _training(data, out, moved=table is not None, images=images),
+            opened=lambda out: open_for_review(data.run, table, learnt=out, images=images),
+            taken=lambda learnt: _take(review, learnt),
+        )
         address = Address(host, listener.getsockname()[1], token)
-        app = create_app(review, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer)
+        app = create_app(review, learning, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer)
         config = uvicorn.Config(
             app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=5
         )
@@ -86,9 +94,45 @@ def serve(
         try:
             server.run(sockets=[listener])
         finally:
+            learning.stop()
             store.close()
     finally:
         listener.close()
+
+
+def _opened(run: str | Path, table: str | Path | None, **options: Any) -> tuple[ReviewData, ReviewStore]:
+    """Return a run with the scores of the run that learnt last from its answers, and these."""
+    path = Path(run) / ANSWERS
+    learnt = last_learnt(path)
+    if learnt is not None:
+        try:
+            data = open_for_review(run, table, learnt=learnt, **options)
+        except UserError:
+            # It was moved or is not whole: the run itself still has a model.
+            data = open_for_review(run, table, **options)
+    else:
+        data = open_for_review(run, table, **options)
+    return data, ReviewStore.of_run(path, data.items, data.identity)
+
+
+def _training(data: ReviewData, out: Path, *, moved: bool, images: str | None) -> list[str]:
+    """Return the arguments that train a run's settings on its answers."""
+    return [
+        "train",
+        *([str(data.table)] if moved else []),
+        *("--config", str(data.run / "run.toml")),
+        *(("--images", images) if images else ()),
+        *("--answers", str(data.run)),
+        *("--out", str(out)),
+    ]
+
+
+def _take(review: Review, learnt: ReviewData) -> str:
+    """Let a review take a newer run's scores, and return the words on that."""
+    counts = review.tally.totals()
+    review.replace(learnt)
+    review.store.set_about("learnt", str(learnt.model_run.absolute()))
+    return f"Learnt from {counts['yes'] + counts['no']:,} answers. What is left is in a new order."
 
 
 def is_loopback(host: str) -> bool:

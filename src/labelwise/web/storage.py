@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from labelwise._files import is_link
 from labelwise.completion import Answer
 from labelwise.completion.store import AnswerStore
 from labelwise.errors import UserError, listed
@@ -82,8 +84,8 @@ class ReviewStore(AnswerStore):
         parts = [f"{len(extra):,} of its items are not in this table ({listed(extra, 3)})"] if extra else []
         parts += [f"{len(missing):,} of this table are not in it ({listed(missing, 3)})"] if missing else []
         return UserError(
-            f"{self.path} holds answers to another table: {'; '.join(parts)}: give the table that it belongs to, or move"
-            " it away"
+            f"{self.path} holds answers to another table: {'; '.join(parts)}: give the table that it belongs to, or"
+            " move it away"
         )
 
     def answer(self, requests: Iterable[Request]) -> list[tuple[str, Answer]]:
@@ -103,7 +105,7 @@ class ReviewStore(AnswerStore):
         return [row for _, row in self._once(rows)]
 
     def _once(self, rows: Sequence[tuple[str, Answer]]) -> list[tuple[str, Answer]]:
-        fresh = []
+        fresh: list[tuple[str, Answer]] = []
         try:
             with self._writing():
                 for identity, row in rows:
@@ -114,12 +116,18 @@ class ReviewStore(AnswerStore):
             raise CannotStore(str(error)) from None
         return fresh
 
-    def entry_of(self, identity: str) -> tuple[str, str] | None:
-        """Return item and label of the answer with an id, or None."""
+    def bring_in(self, rows: Iterable[Answer]) -> int:
+        """Store answers of a file, those that are not here already, and return how many they are."""
+        try:
+            return self.append(rows)
+        except UserError as error:
+            raise CannotStore(str(error)) from None
+
+    def entry_of(self, identity: str, reviewer: str) -> tuple[str, str] | None:
+        """Return item and label of a reviewer's answer with an id, or None."""
+        query = "SELECT item, label FROM answers WHERE id=? AND reviewer=?"
         with self._lock:
-            row = self._connection.execute(
-                "SELECT item, label FROM answers WHERE id=?", (identity,)
-            ).fetchone()
+            row = self._connection.execute(query, (identity, reviewer)).fetchone()
         return None if row is None else (str(row[0]), str(row[1]))
 
     def add_label(self, name: str, reviewer: str) -> None:
@@ -152,6 +160,19 @@ class ReviewStore(AnswerStore):
             with suppress(Exception):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             super().close()
+
+
+def last_learnt(path: Path) -> str | None:
+    """Return the run that learnt last from the answers in a file, or None."""
+    if not path.is_file() or is_link(path):
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            row = connection.execute("SELECT value FROM about WHERE key='learnt'").fetchone()
+    except sqlite3.Error:
+        # Whatever is wrong with the file is said when it is opened to write.
+        return None
+    return None if row is None or not Path(row[0]).is_dir() else str(row[0])
 
 
 def _digest(items: Sequence[str]) -> str:

@@ -56,8 +56,8 @@ function fill(box, entry, index) {
   const button = (answer, name, key) => h("button", { type: "button", class: name, tabindex: "-1", "aria-pressed": String(entry.answer === answer), "aria-label": `${name}: ${entry.item}`, onclick: press(answer) }, key);
   const head = h("div", { class: "card-head" }, chance(entry.score), votes(entry), h("button", { type: "button", class: "more", tabindex: "-1", "aria-label": `All labels of ${entry.item}`, title: "All labels (D)", onclick: (event) => { event.stopPropagation(); mark(index, false); app.open(entry.row); } }, "⋯"));
   const old = box.querySelector(".content");
-  const state_ = h("p", { class: "state" }, entry.pending ? "saving…" : status(entry));
-  box.replaceChildren(old || content(entry), head, h("p", { class: "name", title: entry.item }, entry.item), state_, h("div", { class: "buttons" }, button(0, "no", "No"), button(-1, "skip", "Skip"), button(1, "yes", "Yes")));
+  const line = h("p", { class: "name", title: entry.item }, h("span", {}, entry.kind === "image" ? entry.item.split("/").pop() : entry.item), h("b", { class: "state" }, entry.pending ? "saving" : status(entry)));
+  box.replaceChildren(old || content(entry), head, line, h("div", { class: "buttons" }, button(0, "no", "No"), button(-1, "skip", "Skip"), button(1, "yes", "Yes")));
 }
 
 export function mark(index, focus = true) {
@@ -71,7 +71,7 @@ export function mark(index, focus = true) {
   });
   if (focus) cards[state.at].focus({ preventScroll: true });
   const place = cards[state.at].getBoundingClientRect();
-  if (focus && (place.top < 70 || place.bottom > innerHeight - 90)) cards[state.at].scrollIntoView({ block: "center", behavior: "auto" });
+  if (focus && (place.top < 70 || place.bottom > innerHeight - 90)) cards[state.at].scrollIntoView({ block: "nearest" });
 }
 
 export function move(step) {
