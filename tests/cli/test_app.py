@@ -61,6 +61,7 @@ COMMANDS = [
     "predict",
     "issues",
     "report",
+    "review",
     "methods",
     "datasets",
     "experiment",

@@ -19,7 +19,7 @@ from labelwise.errors import UserError, listed
 from labelwise.runs.answering import run_identity
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
-from labelwise.runs.tables import ModelColumns, items_of, read_for_model, read_model
+from labelwise.runs.tables import FinishedRun, ModelColumns, items_of, read_for_model, read_model
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -50,6 +50,7 @@ class ReviewData:
         made_by: How the scores were made, as a clause.
         unreadable: The reason for each row whose item could not be read.
         seconds: The training time of the run.
+        images: The folder of the pictures, where it was given.
         notes: Sentences on what was assumed.
     """
 
@@ -69,6 +70,7 @@ class ReviewData:
     made_by: str = ""
     unreadable: dict[int, str] = field(default_factory=dict)
     seconds: float = 0.0
+    images: str | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -134,6 +136,7 @@ def open_for_review(
         calibrated=model.calibration_ is not None,
         made_by=made_by,
         unreadable=unreadable,
+        images=images,
         seconds=float(source.state()["result"]["seconds"]),
         notes=tuple(data.notes),
     )
@@ -293,10 +296,41 @@ def differing_items(ours: Sequence[str], others: Sequence[str]) -> str:
     return "; ".join(parts)
 
 
-def table_with_answers(data: ReviewData, matrix: NDArray[np.int8], labels: Sequence[str], out: Path) -> None:
-    """Write the run's table in its own format, with states entered.
+def table_with_answers(
+    data: ReviewData, matrix: NDArray[np.int8], labels: Sequence[str], out: Path
+) -> tuple[str, ...]:
+    """Write the run's table in its own format, with answers entered.
+
+    Where an answer changes a given entry it is the answer that is written: somebody said so on the page.
 
     Args:
-        matrix: (n, K) int8, the states of ``labels``.
+        matrix: (n, K) int8, the states of ``labels`` with the answers.
+        out: A file with the table's ending.
+
+    Returns:
+        Sentences on what that form cannot hold.
     """
-    raise NotImplementedError
+    from dataclasses import replace
+
+    from labelwise.annotations import Annotations
+    from labelwise.runs.filling import write_filled
+
+    options = {"images": data.images, "on_bad_item": "skip"}
+    finished = FinishedRun.open(data.run, progress=False, **options)
+    table = finished.read_table(data.table)
+    names, given = table.annotations.label_names, table.annotations.matrix
+    place = {name: k for k, name in enumerate(labels)}
+    states = matrix[:, [place[name] for name in names]]
+    changed = (given != -1) & (states != given)
+    notes = []
+    if finished.config.labels_column is not None and finished.config.label_value is None:
+        # A cell of names has no word for no.
+        if struck := int((changed & (states == 0)).sum()):
+            notes.append(f"{struck:,} given entries were answered no: a cell of names cannot say so")
+        changed &= states == 1
+    left_out = [name for k, name in enumerate(labels) if name not in names and (matrix[:, k] != -1).any()]
+    if left_out:
+        notes.append(f"new labels ({listed(left_out)}) are in the file of answers only")
+    known = np.where(changed, -1, given).astype(np.int8)
+    table = replace(table, labels=Annotations(known, names))
+    return (*notes, *write_filled(finished, table, states, out))

@@ -258,11 +258,11 @@ def _add_learning(app: FastAPI, learning: Learning | None) -> None:
 def _add_files(app: FastAPI, review: Review) -> None:
     """Serve files out, and take answers in."""
 
-    def attached(name: str, content: bytes) -> Response:
-        disposition = f"attachment; filename*=UTF-8''{quote(name)}"
-        return Response(
-            content, media_type="application/octet-stream", headers={"content-disposition": disposition}
-        )
+    def attached(name: str, content: bytes, notes: tuple[str, ...] = ()) -> Response:
+        headers = {"content-disposition": f"attachment; filename*=UTF-8''{quote(name)}"}
+        if notes:
+            headers["x-labelwise-notes"] = quote("; ".join(notes))
+        return Response(content, media_type="application/octet-stream", headers=headers)
 
     @app.get("/api/export/answers")
     def export_answers() -> Response:

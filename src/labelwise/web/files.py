@@ -53,12 +53,12 @@ def bring_in(review: Review, content: bytes) -> dict[str, Any]:
     }
 
 
-def table_file(review: Review) -> tuple[str, bytes]:
-    """Return the name and the content of the run's table, in its own format, with the answers entered."""
+def table_file(review: Review) -> tuple[str, bytes, tuple[str, ...]]:
+    """Return the run's table in its own format with the answers entered: its name, its content, and notes."""
     from labelwise.runs.reviewing import table_with_answers
 
     matrix, _ = review.matrix()
     with tempfile.TemporaryDirectory(prefix="labelwise-") as folder:
         path = Path(folder) / review.data.table.name
-        table_with_answers(review.data, matrix, review.labels, path)
-        return path.name, path.read_bytes()
+        notes = table_with_answers(review.data, matrix, review.labels, path)
+        return path.name, path.read_bytes(), notes

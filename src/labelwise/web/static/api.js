@@ -47,6 +47,7 @@ export async function post(path, body, type = "application/json") {
 const waiting = [];
 const listeners = { stored: () => {}, refused: () => {} };
 let sending = false;
+let trouble = "";
 const boxName = () => `labelwise-outbox-${run.key}`;
 
 export function onStored(stored, refused) {
@@ -81,6 +82,7 @@ function keep() {
   } catch { /* as above */ }
   const n = unsent();
   document.body.classList.toggle("saving", n > 0);
+  if (trouble && n) banner(`Not saved yet: ${n} answer${n === 1 ? "" : "s"} (${trouble}). They are kept here and sent again.`);
 }
 
 async function flush() {
@@ -94,6 +96,7 @@ async function flush() {
       waiting.shift();
       keep();
       banner("");
+      trouble = "";
       pause = 500;
       listeners.stored(first.answers, answer);
     } catch (error) {
@@ -104,8 +107,8 @@ async function flush() {
         listeners.refused(first.answers, error.message);
         continue;
       }
-      const why = error.status ? error.message : "the server does not answer";
-      banner(`Not saved yet: ${unsent()} answer${unsent() === 1 ? "" : "s"} (${why}). They are kept here and sent again.`);
+      trouble = error.status ? error.message : "the server does not answer";
+      keep();
       await new Promise((wake) => setTimeout(wake, pause));
       pause = Math.min(2 * pause, 8000);
     }

@@ -121,10 +121,25 @@ function files() {
   const input = h("input", { type: "file", accept: ".csv,text/csv", id: "import", "aria-label": "A CSV file of answers", class: "spoken", tabindex: "-1", onchange: () => bring(input) });
   return box("Files",
     h("div", { class: "file-buttons" },
-      h("a", { class: "button", href: "/api/export/table", download: "", id: "export-table" }, "Table with answers", h("small", {}, run.table)),
-      h("a", { class: "button", href: "/api/export/answers", download: "", id: "export-answers" }, "Answers", h("small", {}, "CSV with history")),
-      h("button", { type: "button", onclick: () => input.click() }, "Bring answers in", h("small", {}, "CSV"))),
+      h("button", { type: "button", id: "export-table", onclick: () => fetchFile("/api/export/table") }, "Export table", h("small", {}, run.table)),
+      h("button", { type: "button", id: "export-answers", onclick: () => fetchFile("/api/export/answers") }, "Export answers", h("small", {}, "CSV, all history")),
+      h("button", { type: "button", onclick: () => input.click() }, "Import answers", h("small", {}, "CSV"))),
     input);
+}
+
+async function fetchFile(path) {
+  try {
+    const answer = await fetch(path, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error((await answer.json()).error);
+    const name = decodeURIComponent((answer.headers.get("content-disposition") || "").split("''")[1] || "file");
+    const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: name });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    const notes = decodeURIComponent(answer.headers.get("x-labelwise-notes") || "");
+    toast(notes ? `${name}: ${notes}` : `${name} is written`, Boolean(notes));
+  } catch (error) {
+    banner(error.message);
+  }
 }
 
 async function bring(input) {
