@@ -21,7 +21,7 @@ from labelwise.models import Network
 N, D, K, EPOCHS = 48, 5, 3, 6
 FULL = (np.random.default_rng(2).random((N, K)) < 0.4).astype(np.int8)
 FULL[:4] = [[1, 0, 0], [0, 1, 1], [1, 1, 0], [0, 0, 1]]
-HEAVIER = {"softmatch", "flatmatch", "mime", "drml", "em_apl", "cap", "bbam"}
+HEAVIER = {"softmatch", "flatmatch", "mime", "drml", "em_apl", "cap", "bbam", "mat"}
 
 
 class Passes(Counter):

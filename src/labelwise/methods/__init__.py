@@ -67,6 +67,7 @@ _CLASSES: dict[str, str | type[Method]] = {
     "bam": "BinaryAngularMargin",
     "bbam": "BalancedAngularMargin",
     "cap": "ClassAwarePseudoLabels",
+    "mat": "MetricAdaptiveThresholds",
     "softmatch": "SoftMatch",
     "flatmatch": "FlatMatch",
     "mime": "MutualLabelEnhancement",

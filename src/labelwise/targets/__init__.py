@@ -1,5 +1,6 @@
 """From annotations to targets: pseudo-labels, negatives, soft labels, priors, item state."""
 
+from labelwise.targets.adaptive import metric_adaptive_thresholds
 from labelwise.targets.balanced import BalancedTargets, balanced_refresh
 from labelwise.targets.negatives import hard_negatives, hard_negatives_from_chunks, self_paced_negatives
 from labelwise.targets.pseudo_labels import (
@@ -18,6 +19,7 @@ __all__ = [
     "expected_prior",
     "hard_negatives",
     "hard_negatives_from_chunks",
+    "metric_adaptive_thresholds",
     "pseudo_labels_from_chunks",
     "self_paced_negatives",
 ]
