@@ -41,7 +41,7 @@ from labelwise.errors import UserError
 from labelwise.models import build_backbone
 
 TABLE = RESULTS / "whole_networks.csv"
-METHODS = ("bce", "hml", "em_apl", "bbam")
+METHODS = ("auto", "an", "hml", "em_apl", "bbam")
 SETTINGS = ("single_positive", "10%")
 STARTS = ("pretrained", "random", "frozen")
 RATES = (1e-3, 3e-4)

@@ -163,7 +163,7 @@ class Backbone(nn.Module):
 
 def check_a_whole_network_starts_at_the_closed_form_on_its_features(method, setting, folder):
     X, Y, full = problem(setting)
-    closed = get(method).spec.ridge_start
+    closed = get(method).spec.can_start_from_ridge("all")
     options = {
         "backbone": Backbone(),
         "tune": "all",

@@ -163,7 +163,7 @@ def test_a_whole_network_stays_as_it_was():
     model = fit(X, seen, tune="all")
     assert model.tune_ == "head"
     assert any("closed form" in note and "tune" in note for note in model.notes_)
-    refused(lambda: fit(X, seen, tune="all", head_start="ridge"), "auto", "head_start")
+    refused(lambda: fit(X, seen, head_start="ridge"), "auto", "head_start")
 
 
 def test_it_learns_nothing_from_the_order_of_rows_alone():

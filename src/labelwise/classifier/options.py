@@ -188,10 +188,18 @@ class FitOptions:
         check_goal(self.rule)
         if self.sources:
             self._check_sources()
-        if self.head_start == "ridge" and self.method is not None and not get(self.method).spec.ridge_start:
+        spec = None if self.method is None else get(self.method).spec
+        if self.head_start == "ridge" and spec and not spec.can_start_from_ridge(self.tuning):
             raise UserError(
                 f"head_start='ridge': method {self.method!r} has a head of its own, which starts at random:"
                 " leave it out"
+            )
+        blank = self.tuning == "all" and self.preprocessing is None and self.head_start != "ridge"
+        if spec and spec.teaches and blank:
+            raise UserError(
+                f"tune='all' with method {self.method!r} learns from the features of a pretrained backbone first, and"
+                f" {self.backbone_name!r} starts at random: name a pretrained one, say head_start='ridge' of a network"
+                " that you trained before, or leave tune out"
             )
         return self
 
@@ -268,13 +276,15 @@ class FitOptions:
         """Part that is trained: the head alone, or all.
 
         As given, else the head alone where the features are fixed or pretrained. The head alone too where the method
-        is a closed form, which moves no backbone, unless the start of a whole network is what was asked for.
+        is a closed form, which moves no backbone, unless the start of a whole network is what was asked for, or the
+        closed form teaches networks.
         """
         if self.sources:
             return "head"
-        started = self.tune == "all" and self.head_start == "ridge"
-        if self.method is not None and not get(self.method).spec.passes and not started:
-            return "head"
+        if self.method is not None and not (spec := get(self.method).spec).passes:
+            teaches = spec.teaches and self.backbone != "features"
+            if not (self.tune == "all" and (self.head_start == "ridge" or teaches)):
+                return "head"
         if self.tune is not None:
             return "all" if self.tune == "all" else "head"
         return "head" if self.backbone == "features" or self.preprocessing else "all"

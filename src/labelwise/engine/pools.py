@@ -147,6 +147,20 @@ class StoredPool:
             name=self._name,
         )
 
+    @cached_property
+    def backbone_features(self) -> np.ndarray:
+        """The features (n, D) float32 as the backbone gives them, before a neck changes them."""
+        if isinstance(self.network.neck, nn.Identity):
+            return self.features
+        return embed(
+            Network(self.network.backbone, nn.Identity()),
+            self._source,
+            self.device,
+            budget=self._budget,
+            directory=self._directory,
+            name=f"{self._name}-backbone",
+        )
+
     @property
     def inputs(self) -> Any:
         """The rows (n, D) that a head reads: as they were given, else the features."""

@@ -17,6 +17,7 @@ from labelwise.ensemble.members import GRID, RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
 from labelwise.ensemble.recipe import Ensemble
+from labelwise.ensemble.soft_labels import SoftLabels
 from labelwise.ensemble.stack import Combination, stack
 from labelwise.ensemble.students import Teacher, TeacherPart, fit_student, pooled_weights
 from labelwise.ensemble.trees import Trees
@@ -47,6 +48,7 @@ __all__ = [
     "Pool",
     "RidgeMember",
     "RowScorer",
+    "SoftLabels",
     "Teacher",
     "TeacherPart",
     "Trees",

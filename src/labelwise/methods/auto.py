@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import cast
+import json
+from collections.abc import Mapping
+from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from labelwise.ensemble import EnsembleHead, Explanation
+from labelwise import losses
+from labelwise.ensemble import EnsembleHead, Explanation, SoftLabels
 from labelwise.ensemble.explanation import size_in_words
 from labelwise.ensemble.recipe import Ensemble
-from labelwise.methods.base import Method, Pool, Stage
+from labelwise.methods.base import Batch, Method, Pool, Stage
+from labelwise.methods.problem import Problem
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
+from labelwise.models import solve_ridge
+from labelwise.targets import Slot
 
 
 class Auto(Method):
@@ -20,6 +28,9 @@ class Auto(Method):
     Its members read the rows as they were given, smoothed over neighbours among all items, and every choice is made by
     exact leave-one-out or on rows left out, from known entries alone. Where those show no gain it is the tuned ridge
     solution.
+
+    A whole network starts as the tuned ridge solution on the features before training, of which the ensemble is made
+    too. Unknown entries have its left-out scores, calibrated, as soft labels, weighted by what it knows of them.
     """
 
     spec = MethodSpec(
@@ -42,6 +53,7 @@ class Auto(Method):
         ridge_start=False,
         reads_rows=True,
         reads_names=True,
+        teaches=True,
         departures=(
             Departure(
                 "Labels of similar frequency share the statistics that their weights are fitted to; stacked "
@@ -58,26 +70,44 @@ class Auto(Method):
 
     _bytes = 0
     _named = False
+    _explanation: Explanation | None = None
 
-    def head(self, n_features: int) -> EnsembleHead:
-        """Return a head of whatever arrays the ensemble has."""
+    def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
+        super().__init__(problem, hyperparameters)
+        if self._whole:
+            self.findings = Findings()
+
+    @property
+    def _whole(self) -> bool:
+        """Whether a whole network is trained, by this closed form as its teacher."""
+        return self.problem.tune == "all"
+
+    def head(self, n_features: int) -> nn.Module:
+        """Return a head of whatever arrays the ensemble has; of a whole network, a linear one."""
+        if self._whole:
+            return super().head(n_features)
         return EnsembleHead(n_features, self.problem.n_labels, Ensemble.from_state)
 
     def plan(self) -> list[Stage]:
-        """A stage of zero epochs."""
-        return [self.stage("closed form", 0)]
+        """A stage of zero epochs, which a whole network's training on all items follows."""
+        if not self._whole:
+            return [self.stage("closed form", 0)]
+        everything = {"all": self.budget.batch_size}
+        return [
+            self.stage("teacher", 0, ridge_start=False),
+            self.stage("train", self.budget.epochs, mixture=everything),
+        ]
+
+    def slots(self) -> dict[str, Slot]:
+        """Targets and weights of all entries, of a whole network."""
+        return {"target": Slot("float32"), "weight": Slot("float32")} if self._whole else {}
 
     def fit(self, pool: Pool) -> None:
         """Fit the ensemble to the pool's rows, with the tuned ridge solution beside it."""
-        problem = self.problem
-        ensemble = Ensemble.fit(
-            pool.inputs,
-            problem.labels,
-            pool.ridge(),
-            problem.seed,
-            names=problem.names,
-            budget=self.hp.megabytes * 1_000_000,
-        )
+        if self._whole:
+            self._teach(pool)
+            return
+        ensemble = self._ensemble(pool.inputs, pool)
         self._named = bool(ensemble.named.any())
         constants = np.where(ensemble.named, np.float32(np.nan), self._constants())
         head = cast(EnsembleHead, pool.network.head)
@@ -86,18 +116,59 @@ class Auto(Method):
         self.left_out = np.where(np.isnan(constants), ensemble.left_out, constants)
         self.explanation = Explanation.from_dict(ensemble.explanation)
 
+    def loss(self, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy w (-t log p - (1 - t) log(1 - p)), with w = 1 of a known label t."""
+        values = losses.soft_targets(batch.scores, batch.state["target"])
+        return self.mean(values, batch, batch.state["weight"])
+
+    def _ensemble(self, rows: Any, pool: Pool) -> Ensemble:
+        problem = self.problem
+        # A head that starts at random has no solution that was tuned on these features.
+        tuned = not self._whole or self.starts_from_ridge
+        solution = pool.ridge() if tuned else solve_ridge(rows, self.start_labels())
+        budget = self.hp.megabytes * 1_000_000
+        return Ensemble.fit(rows, problem.labels, solution, problem.seed, names=problem.names, budget=budget)
+
+    def _teach(self, pool: Pool) -> None:
+        """Give unknown entries the ensemble's left-out scores as soft labels."""
+        problem, ensemble = self.problem, self._ensemble(pool.backbone_features, pool)
+        constants = self._constants()
+        left_out = np.where(np.isnan(constants), ensemble.left_out, constants)
+        share = None if problem.prior is None else problem.unknown_prior(self.spec.id)
+        soft = SoftLabels.of(left_out, problem.labels, share)
+        pool.state.write("target", soft.target)
+        pool.state.write("weight", soft.weight)
+        self.findings.explanation = Explanation.from_dict(ensemble.explanation)
+
+    @property
+    def explanation(self) -> Explanation | None:
+        """What the ensemble found, and what it chose by."""
+        return self.findings.explanation if self._whole else self._explanation
+
+    @explanation.setter
+    def explanation(self, found: Explanation | None) -> None:
+        if self._whole:
+            self.findings.explanation = found
+        else:
+            self._explanation = found
+
     @property
     def notes(self) -> tuple[str, ...]:
         """What the gates decided, what was assumed, and the size of it."""
-        if self.explanation is None or not self._bytes:
+        if self.explanation is None or not (self._bytes or self._whole):
             return ()
         gates = (f"the gate of the {gate.name} is {gate.words}" for gate in self.explanation.gates)
-        size = f"the ensemble takes {size_in_words(self._bytes)} of the saved model"
-        return (*gates, *self.explanation.notes, size)
+        if self._whole:
+            use = "unknown entries were trained on as soft labels, given by an ensemble on the features before training"
+        else:
+            use = f"the ensemble takes {size_in_words(self._bytes)} of the saved model"
+        return (*gates, *self.explanation.notes, use)
 
     @property
     def unshown_labels(self) -> str:
         """In words, the scores of labels that no item is known to have."""
+        if self._whole:
+            return "each is taught to be as rare as its expected share"
         if self._named:
             return "each is scored by its name alone"
         return "each has the logit of its expected share for every item"
@@ -115,3 +186,26 @@ class Auto(Method):
             share = np.where(prior > 0, prior, share)
         share = np.clip(share, 1e-6, 1 - 1e-6)
         return np.where(shown, np.nan, np.log(share / (1 - share))).astype(np.float32)
+
+
+class Findings(nn.Module):
+    """An explanation that checkpoints hold: a run that goes on does not fit its teacher again."""
+
+    explanation: Explanation | None = None
+
+    def get_extra_state(self) -> Tensor:
+        """Return the explanation as the bytes of JSON."""
+        told = None if self.explanation is None else self.explanation.to_dict()
+        return torch.tensor(list(json.dumps(told).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Any) -> None:
+        """Take the explanation of these bytes.
+
+        Raises:
+            RuntimeError: For bytes that are none.
+        """
+        try:
+            told = json.loads(bytes(state.cpu().tolist()))
+            self.explanation = None if told is None else Explanation.from_dict(told)
+        except (ValueError, TypeError, AttributeError, LookupError) as error:
+            raise RuntimeError(f"what the training found cannot be read: {error}") from None

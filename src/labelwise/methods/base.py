@@ -177,6 +177,10 @@ class Pool(Protocol):
         features otherwise.
         """
 
+    @property
+    def backbone_features(self) -> np.ndarray:
+        """The features (n, D) float32 as the backbone gives them, before a neck changes them."""
+
     def outputs(self) -> Iterator[tuple[slice, Outputs]]:
         """Yield (rows, outputs) in chunks over all items, on the network's device."""
 
@@ -229,7 +233,7 @@ class Method(nn.Module):
     def starts_from_ridge(self) -> bool:
         """Whether the head starts as the closed-form solution on scaled features."""
         start = self.problem.head_start or ("ridge" if self.problem.tune == "head" else "random")
-        return self.spec.ridge_start and start == "ridge"
+        return self.spec.can_start_from_ridge(self.problem.tune) and start == "ridge"
 
     # The name of earlier versions, which methods of users may read.
     starts_closed = starts_from_ridge

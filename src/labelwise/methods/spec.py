@@ -152,6 +152,8 @@ class MethodSpec:
         reads_names: whether it takes the labels' names for evidence (``Problem.names``).
         pointwise: whether its loss is ``Method.mean`` of values that each come from one logit of ``Batch.scores``, so
             that hints and a coherent loss can take part in it.
+        teaches: whether it trains a whole network too, though it is a closed form: fitted to the features of the
+            backbone before training, it gives unknown entries their targets.
     """
 
     id: str
@@ -172,6 +174,11 @@ class MethodSpec:
     reads_rows: bool = False
     reads_names: bool = False
     pointwise: bool = False
+    teaches: bool = False
+
+    def can_start_from_ridge(self, tune: str) -> bool:
+        """Return whether the head can start from the closed form, where ``tune`` is ``"head"`` or ``"all"``."""
+        return self.ridge_start or (self.teaches and tune == "all")
 
     def resolve(self, given: Mapping[str, Any] | None) -> dict[str, Any]:
         """Return every hyper-parameter's value.

@@ -56,7 +56,7 @@ def gather(subject: Subject) -> dict[str, Any]:
     settings: dict[str, Any] = {
         "backbone": model.backbone if isinstance(model.backbone, str) else type(model.backbone).__name__,
         "trained": _trained_weights(model.fitted_, model.tune_),
-        **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes},
+        **{name.replace("_", " "): model.budget_[name] for name in _BUDGET if spec.passes or model.history_},
         "input scaling": _scaling(model.fitted_.scaling),
         "calibration": "none" if model.calibration_ is None else "Platt, per label",
         "seed": seed_of(model.random_state),
@@ -89,7 +89,7 @@ def _scaling(scaling: Scaling | None) -> str | None:
 
 def _trained_weights(fitted: FittedModel, tune: str) -> str:
     """Return in words which weights the training moved."""
-    if not fitted.method.spec.passes:
+    if not (fitted.method.spec.passes or fitted.history):
         return "the head alone, solved in closed form on features that stay as they were"
     if tune == "all" and next(fitted.network.backbone.parameters(), None) is not None:
         return "the whole network"
