@@ -22,8 +22,11 @@ TEMPERATURE = 10.0
 """Factor of the cosines in the softmax that weighs a row's neighbours."""
 
 _BLOCK = 1 << 25  # cosines held at a time: 128 MB of float32
-_GROUP = 32  # columns of which one maximum is taken
-_EXACT_POOL, _MANY, _RECALL_ROWS = 200_000, 20_000, 1_000
+_GROUPS = (8, 64)  # least and most columns of which one maximum is taken
+_EXACT_POOL, _MANY = 200_000, 20_000
+
+RECALL_ROWS = 1_000
+"""Rows whose neighbours are looked up exactly too, where the search is approximate."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _approximate(
     gone, found = np.take_along_axis(gone, order, axis=1), np.take_along_axis(found, order, axis=1)
     cosine = np.where(gone, -np.inf, np.take_along_axis(cosine, order, axis=1)).astype(np.float32)
     index = np.where(gone, -1, found).astype(np.int32)
-    rows = generator(0, "recall of neighbours").permutation(len(queries))[:_RECALL_ROWS]
+    rows = generator(0, "recall of neighbours").permutation(len(queries))[:RECALL_ROWS]
     exact, _ = _search(queries[rows], pool, k, None if own is None else own[rows])
     hits = (index[rows, :k, None] == exact[:, None, :]).any(axis=1)
     return Neighbours(index, cosine, k, float(hits.mean()) if hits.size else 1.0)
@@ -135,14 +138,16 @@ def _search(
 def _largest(values: Matrix, k: int) -> tuple[npt.NDArray[Any], Matrix]:
     """Return places and values of each row's k largest entries, falling."""
     n, columns = values.shape
-    parts = columns // _GROUP
+    # groups and the columns within k of them are then about as many
+    size = int(np.clip(2.0 ** np.round(np.log2(max(columns / k, 1.0)) / 2), *_GROUPS))
+    parts = columns // size
     if parts < 2 * k:
         return _among(values, np.arange(columns), k)
     # The k largest lie in the k groups of the largest maxima: an entry outside has k others that are no smaller. So a
     # row is read once, where a partition would move all of it about.
-    grouped = values[:, : parts * _GROUP].reshape(n, _GROUP, parts)
-    groups = np.argpartition(-grouped.max(axis=1), k - 1, axis=1)[:, :k, None] + np.arange(_GROUP) * parts
-    rest = np.broadcast_to(np.arange(parts * _GROUP, columns), (n, columns - parts * _GROUP))
+    maxima = values[:, : parts * size].reshape(n, size, parts).max(axis=1)
+    groups = np.argpartition(maxima, parts - k, axis=1)[:, parts - k :, None] + np.arange(size) * parts
+    rest = np.broadcast_to(np.arange(parts * size, columns), (n, columns - parts * size))
     return _among(values, np.hstack([groups.reshape(n, -1), rest]), k)
 
 
@@ -152,12 +157,19 @@ def _among(values: Matrix, places: npt.NDArray[Any], k: int) -> tuple[npt.NDArra
     ``places`` is (n, p), or (p,) for all rows.
     """
     places = np.broadcast_to(places, (len(values), places.shape[-1]))
-    found = np.take_along_axis(values, places, axis=1)
-    best = np.argpartition(-found, k - 1, axis=1)[:, :k] if k < found.shape[1] else np.arange(k)[None, :]
+    found = _along(values, places)
+    p = found.shape[1]
+    best = np.argpartition(found, p - k, axis=1)[:, p - k :] if k < p else np.arange(k)[None, :]
     best = np.broadcast_to(best, (len(values), k))
-    order = np.argsort(-np.take_along_axis(found, best, axis=1), axis=1, kind="stable")
-    best = np.take_along_axis(best, order, axis=1)
-    return np.take_along_axis(places, best, axis=1), np.take_along_axis(found, best, axis=1)
+    order = np.argsort(-_along(found, best), axis=1, kind="stable")
+    best = _along(best, order)
+    return _along(places, best), _along(found, best)
+
+
+def _along(values: npt.NDArray[Any], places: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return ``np.take_along_axis(values, places, axis=1)``, by flat places, in half the time."""
+    flat = places + (np.arange(len(values)) * values.shape[1])[:, None]
+    return np.asarray(np.ascontiguousarray(values).take(flat, mode="clip"))
 
 
 @dataclass(frozen=True)

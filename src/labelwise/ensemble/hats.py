@@ -39,14 +39,16 @@ class Hat(Protocol):
         ...
 
 
-def centred(features: Floats) -> tuple[Floats, Double]:
+def centred(features: Floats, *, overwrite: bool = False) -> tuple[Floats, Double]:
     """Return centred features (m, r) and their means (r,).
 
-    Small ones are float64, others float32.
+    Small ones are float64, others float32, and the same array where they may be overwritten.
     """
     mean = features.mean(axis=0, dtype=np.float64) if len(features) else np.zeros(features.shape[1])
     kind = np.float64 if features.size <= _SMALL else np.float32
-    return features.astype(kind) - mean.astype(kind), mean
+    Z = features.astype(kind, copy=not overwrite)
+    np.subtract(Z, mean.astype(kind), out=Z)
+    return Z, mean
 
 
 def mean_square(Z: Floats) -> float:

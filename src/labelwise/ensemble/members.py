@@ -60,6 +60,8 @@ class RidgeMember:
         known: KnownEntries,
         grid: Sequence[float] = GRID,
         lambda_index: int | None = None,
+        *,
+        overwrite: bool = False,
     ) -> RidgeMember:
         """Fit to the rows with known entries.
 
@@ -74,11 +76,12 @@ class RidgeMember:
             lambda_index: Place in the grid of the lambda to take, at a tenth of the cost. By default it is that of the
                 best macro leave-one-out R2 over the labels of ``known.both``, on a keyed sample of 10,000 rows where
                 masks differ.
+            overwrite: Whether the features may be overwritten, which spares a copy of large ones.
         """
         if lambda_index is None and known.mask is not None and len(known) > _SAMPLE:
             sample = np.sort(generator(0, "member sample").permutation(len(known))[:_SAMPLE])
             lambda_index = cls.fit(features[sample], known.take(sample), grid).lambda_index
-        Z, centre = centred(features)
+        Z, centre = centred(features, overwrite=overwrite)
         lambdas = np.asarray(grid, dtype=np.float64) * mean_square(Z)
         places = range(len(lambdas)) if lambda_index is None else [lambda_index]
         problem = _problem(Z, known, single=lambda_index is not None)

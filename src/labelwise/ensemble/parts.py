@@ -35,7 +35,9 @@ def fit_members(pool: Pool, known: KnownEntries) -> Iterator[FittedPart]:
     """Fit the members to the rows with known entries, each with its own lambda."""
     for spec in MEMBERS:
         features = pool.feature_map(spec, known.rows)
-        yield FittedPart(spec, features, RidgeMember.fit(features.of(pool, known.rows), known))
+        yield FittedPart(
+            spec, features, RidgeMember.fit(features.of(pool, known.rows), known, overwrite=True)
+        )
 
 
 def fit_trees(features: Any, known: KnownEntries, seed: int, n_trees: int = N_TREES) -> Trees:
@@ -74,7 +76,10 @@ def refitted_stack(
     for part in parts:
         features = rest.feature_map(part.spec, known.rows)
         member = RidgeMember.fit(
-            features.of(rest, known.rows), known, lambda_index=None if tuned else part.member.lambda_index
+            features.of(rest, known.rows),
+            known,
+            lambda_index=None if tuned else part.member.lambda_index,
+            overwrite=True,
         )
         left_out.append(member.loo)
         scores.append(member.scores(features.of(new)))

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
-from labelwise.ensemble.graph import Graph, Neighbours, neighbours
+from labelwise.ensemble.graph import RECALL_ROWS, Graph, Neighbours, neighbours
 from labelwise.ensemble.kernels import Kernel, KernelFeatures
 from labelwise.ensemble.views import SCALED, VIEWS, FeatureMatrix, Views
 from labelwise.errors import UserError, near
@@ -132,6 +132,18 @@ class Pool:
 
     def __len__(self) -> int:
         return len(self.views["c"])
+
+    @property
+    def words(self) -> list[str]:
+        """A sentence on neighbours that were looked up approximately, none where all are exact."""
+        recalls = {name: found.recall for name, found in self.near.items() if found.recall is not None}
+        if not recalls:
+            return []
+        told = " and ".join(f"{recall:.1%} by {name}" for name, recall in recalls.items())
+        queries = min(RECALL_ROWS, len(self))
+        return [
+            f"neighbours among {len(self)} rows come from faiss; of those of {queries} rows it finds {told}"
+        ]
 
     def twins(self) -> npt.NDArray[np.int64]:
         """Return a number for each row (n,), the same for rows that are equal in half precision.

@@ -7,18 +7,21 @@ of which a new row takes its neighbours'.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
+from labelwise.ensemble.compression import MOST_COLUMNS
 from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Opening, open_gate
 from labelwise.ensemble.hats import centred, mean_square
 from labelwise.ensemble.known import KnownEntries
+from labelwise.ensemble.landmarks import Landmarks
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.parts import fit_members, fit_trees, refitted_stack
@@ -26,8 +29,9 @@ from labelwise.ensemble.pool import Pool
 from labelwise.ensemble.scorer import LINEAR_VIEWS, Scorer, Smoothed
 from labelwise.ensemble.stack import Combination, mean_of_standardised, moments, stack
 from labelwise.ensemble.trees import Trees
+from labelwise.errors import Notice
 from labelwise.metrics import average_precision
-from labelwise.models import RidgeSolution, logits, solve_ridge
+from labelwise.models import FoldedRidge, RidgeSolution, logits, solve_ridge
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -81,7 +85,16 @@ class Ensemble:
             names: Vectors of the labels' names by the encoder that read the items.
             budget: Bytes that its arrays may take; above it trees and then rows of the pool are left out.
         """
-        return cls(*EnsembleFit(X, labels, solution, seed, names, budget).result())
+        chosen = Landmarks.of(labels, min(int(X.shape[1]), MOST_COLUMNS), seed)
+        if chosen is None:
+            return cls(*EnsembleFit(X, labels, solution, seed, names, budget).result())
+        warnings.warn(Notice(chosen.words), stacklevel=2)
+        part = replace(solution, loo_scores=solution.loo_scores[chosen.rows])
+        fit = EnsembleFit(X[chosen.rows], chosen.labels(labels), part, seed, names, budget, whole=False)
+        fit.notes.append(chosen.words)
+        scorer, near, explanation = fit.result()
+        elsewhere = partial(_left_out_elsewhere, scorer, solution, fit.ridge_share)
+        return cls(scorer, chosen.spread(near, X, elsewhere), explanation)
 
     @property
     def n_features(self) -> int:
@@ -134,9 +147,13 @@ class EnsembleFit:
         seed: int = 0,
         names: LabelVectors | None = None,
         budget: int = BUDGET,
+        *,
+        whole: bool = True,
     ) -> None:
+        """``whole`` is whether these are all rows that the ridge was fitted to."""
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
-        self.vectors, self.budget = names, budget
+        self.vectors, self.budget, self.whole = names, budget, whole
+        self.ridge_share = np.ones(self.labels.shape[1])
         self.notes: list[str] = []
         self.names_opening: Opening | None = None
         self.known = KnownEntries.of(self.labels)
@@ -170,6 +187,7 @@ class EnsembleFit:
         """Fit pool, members, trees and stack."""
         weights = getattr(self.solution.scaling, "weights", None)
         self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS)
+        self.notes += self.pool.words
         self.known = KnownEntries.of(self.labels, self.pool.twins())
         self.parts = list(fit_members(self.pool, self.known))
         self.forests = self._grow()
@@ -252,28 +270,34 @@ class EnsembleFit:
             rest, new = self.pool.without(gone)
             kept = known.without(gone)
             rich[out] = refitted_stack(self.parts, rest, new, kept, tuned=m <= _MOST_TUNED)
-            simple[out] = self._refitted_ridge(np.flatnonzero(~out), np.flatnonzero(out))
+            simple[out] = self._refitted_ridge(out)
         return simple, rich
 
-    def _refitted_ridge(self, inside: npt.NDArray[Any], outside: npt.NDArray[Any]) -> Matrix:
-        """Return the tuned ridge's scores of some rows by a fit to others, free of the intercept.
+    def _refitted_ridge(self, out: npt.NDArray[np.bool_]) -> Matrix:
+        """Return the tuned ridge's scores of rows ``out`` (m,) by a fit to the others, free of the intercept.
 
-        Where rows are few it is tuned anew: a choice among dozens that had seen the rows would flatter it.
+        Where rows are few it is tuned anew: a choice among dozens that had seen the rows would flatter it. Where the
+        ridge has rows beyond these, or a fold would take minutes, they are its leave-one-out scores.
         """
-        kept = self.known.take(inside)
-        if len(self.known) <= _MOST_TUNED and kept.both.any():
-            rows = self.known.rows
-            solution = solve_ridge(self.X[rows[inside]], self.labels[rows[inside]])
-            return solution.predict(self.X[rows[outside]]) - kept.means.astype(np.float32)
-        Z = self._ridge_rows
-        unit = mean_square(centred(Z[inside])[0])
-        member = RidgeMember.fit(Z[inside], kept, (self.solution.lambda_ / unit,), 0)
-        return member.scores(Z[outside]) - kept.means.astype(np.float32)
+        known, rows = self.known, self.known.rows
+        kept = known.take(np.flatnonzero(~out))
+        if len(known) <= _MOST_TUNED and kept.both.any():
+            solution = solve_ridge(self.X[rows[~out]], self.labels[rows[~out]])
+            return solution.predict(self.X[rows[out]]) - kept.means.astype(np.float32)
+        if not self.whole or self._folded.order > FoldedRidge.MOST:
+            return self.simple[out]
+        if known.mask is None:
+            scores = self._folded.outputs(known.targets, self.solution.lambda_, out)
+        else:
+            Z = self._folded.roots
+            unit = mean_square(centred(Z[~out])[0])
+            scores = RidgeMember.fit(Z[~out], kept, (self.solution.lambda_ / unit,), 0).scores(Z[out])
+        return scores - kept.means.astype(np.float32)
 
     @cached_property
-    def _ridge_rows(self) -> Matrix:
+    def _folded(self) -> FoldedRidge:
         """The rows with known entries, scaled as the tuned ridge scales them."""
-        return self.solution.scaling.transform(self.X[self.known.rows])
+        return FoldedRidge.of(self.X[self.known.rows], self.solution.scaling)
 
     def _mixture(self, share: Double) -> tuple[Combination, Combination]:
         """Return the ensemble's score, standardised, and its share of a mixture in the units of ridge's scores."""
@@ -294,11 +318,13 @@ class EnsembleFit:
     def _assembled(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
         """Return the mixture of ridge and ensemble that the gate chose, with its left-out scores."""
         share = np.where(self.known.both, self.opening.share, 0.0)
+        self.ridge_share = 1 - share
         unit, mixed = self._mixture(share)
         left_out = self._left_out
         raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
         scorer, raw = self._with_names(self._scorer(mixed, 1 - share), raw)
-        everywhere = scorer.scores_of_pool(self.X, self.pool)
+        moved = None if self.whole else _left_out_moves(self.X, self.solution, self.ridge_share)
+        everywhere = scorer.scores_of_pool(self.X, self.pool, moved)
         everywhere[self.known.rows] = logits(raw)
         explanation = self._explanation(*self._account(unit, share))
         return self._within_budget(scorer), everywhere, explanation
@@ -408,6 +434,22 @@ def _free_of_intercept(loo: Matrix, known: KnownEntries) -> Matrix:
     if known.mask is not None:
         shift = shift * known.mask
     return np.asarray(loo + shift / np.maximum(known.counts - 1, 1).astype(np.float32))
+
+
+def _left_out_moves(X: Any, solution: RidgeSolution, share: Double) -> Matrix:
+    """Return how far leaving each row out moves the ridge's share (n, K) of an output."""
+    return np.asarray((solution.loo_scores - solution.predict(X)) * share.astype(np.float32))
+
+
+def _left_out_elsewhere(
+    scorer: Scorer, solution: RidgeSolution, share: Double, X: Any, rows: npt.NDArray[Any]
+) -> Matrix:
+    """Return scores (b, K) of rows ``X`` (b, D) outside the pool: by the ensemble, which has not seen their labels.
+
+    Ridge has: of it they take the leave-one-out scores.
+    """
+    own = replace(solution, loo_scores=solution.loo_scores[rows])
+    return scorer.in_logits(scorer.raw(X) + _left_out_moves(X, own, share), X)
 
 
 def _gain(rich: Matrix, simple: Matrix, known: KnownEntries) -> dict[str, float | None]:

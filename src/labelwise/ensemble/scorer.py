@@ -24,7 +24,7 @@ from labelwise.ensemble.pool import Pool
 from labelwise.ensemble.trees import Trees
 from labelwise.ensemble.views import Views, as_bytes, from_bytes
 from labelwise.errors import UserError
-from labelwise.models import FeatureBlocks, RidgeSolution, Scaling, logits, scaling_from_state
+from labelwise.models import FeatureBlocks, RidgeSolution, Scaling, logits, ridge_outputs, scaling_from_state
 
 Array: TypeAlias = npt.NDArray[Any]
 Matrix: TypeAlias = npt.NDArray[np.float32]
@@ -249,7 +249,7 @@ class Scorer:
         out = np.empty((int(X.shape[0]), self.n_labels), np.float32)
         for start in range(0, len(out), _ROWS):
             rows = X[start : start + _ROWS]
-            out[start : start + _ROWS] = self._logits(self.raw(rows), rows)
+            out[start : start + _ROWS] = self.in_logits(self.raw(rows), rows)
         return out
 
     def raw(self, X: Any) -> Matrix:
@@ -257,16 +257,19 @@ class Scorer:
         raw = self._ridge(X)
         return raw if self.smoothed is None else raw + self._members_of_new(self.smoothed, X)
 
-    def scores_of_pool(self, X: Any, pool: Pool) -> Matrix:
-        """Return scores (n, K) float32 of the pool's own rows ``X``."""
-        raw = self._ridge(X)
+    def scores_of_pool(self, X: Any, pool: Pool, moved: Matrix | None = None) -> Matrix:
+        """Return scores (n, K) float32 of the pool's own rows ``X``.
+
+        ``moved`` (n, K) is added to the ridge's share of the outputs.
+        """
+        raw = self._ridge(X) if moved is None else self._ridge(X) + moved
         if self.smoothed is not None:
             raw += self.smoothed.of_pool(pool)
             for name, (trees, weight) in self.forests.items():
                 raw += weight * trees.scores(X if name == "x" else pool.representation(name))
-        return self._logits(raw, X)
+        return self.in_logits(raw, X)
 
-    def _logits(self, raw: Matrix, X: Any) -> Matrix:
+    def in_logits(self, raw: Matrix, X: Any) -> Matrix:
         """Return raw scores with the evidence of names, as logits."""
         if self.names is not None:
             raw = self.names.added(raw, self.names.scores(X))
@@ -275,7 +278,7 @@ class Scorer:
     def _ridge(self, X: Any) -> Matrix:
         if not self.weight.any():
             return np.tile(self.bias, (int(X.shape[0]), 1))
-        return np.asarray(self.scaling.transform(X) @ self.weight.T + self.bias, np.float32)
+        return ridge_outputs(X, self.scaling, self.weight, self.bias)
 
     def _members_of_new(self, smoothed: Smoothed, rows: Any) -> Matrix:
         rows = _blocks(rows, smoothed.views)

@@ -65,9 +65,14 @@ def stack(left_out: Sequence[Matrix], known: KnownEntries) -> Combination:
     means = known.means
     deviation = np.sqrt(np.maximum(means * (1 - means), 1e-9))
     targets = _within((known.targets - means) / deviation, known)
-    a = np.stack([_within((score - means) / deviation, known) for score in left_out]).transpose(2, 0, 1)
-    products = np.matmul(a, a.transpose(0, 2, 1)).astype(np.float64)
-    moment = np.matmul(a, targets.T[:, :, None])[:, :, 0].astype(np.float64)
+    a = np.empty((len(left_out), *targets.T.shape), np.float32)  # a label's scores lie side by side
+    for own, score in zip(a, left_out, strict=True):
+        own[:] = _within((score - means) / deviation, known).T
+    a = a.transpose(1, 0, 2)
+    products = np.stack([one @ one.T for one in a]).astype(np.float64)
+    moment = np.stack([one @ t for one, t in zip(a, np.ascontiguousarray(targets.T), strict=True)]).astype(
+        float
+    )
     total = np.maximum(np.square(targets).sum(axis=0, dtype=np.float64), 1e-9)[:, None]
     r2 = 1 - (total - 2 * moment + np.einsum("kvv->kv", products)) / total
     alike = similarity(known.positives, BANDWIDTH) * known.both

@@ -28,7 +28,7 @@ from labelwise.models.backbones import (
     split_names,
 )
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
-from labelwise.models.compute import device_of, one_thread, peak_memory, step_threads
+from labelwise.models.compute import device_of, free_memory, one_thread, peak_memory, step_threads
 from labelwise.models.heads import (
     CosineHead,
     DualRelation,
@@ -44,7 +44,15 @@ from labelwise.models.heads import (
     start_from_ridge,
 )
 from labelwise.models.network import Network, Outputs
-from labelwise.models.ridge import LAMBDA_GRID, RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge import (
+    LAMBDA_GRID,
+    FoldedRidge,
+    RidgeSolution,
+    logits,
+    probabilities,
+    ridge_outputs,
+    solve_ridge,
+)
 from labelwise.models.scaling import (
     SCALINGS,
     BlockScaling,
@@ -70,6 +78,7 @@ __all__ = [
     "FeatureBlocks",
     "FeatureScaling",
     "Features",
+    "FoldedRidge",
     "ImageBackbone",
     "ImagePreprocessing",
     "InputScaling",
@@ -94,6 +103,7 @@ __all__ = [
     "build_tokenizer",
     "device_of",
     "fit_scaling",
+    "free_memory",
     "is_blocks",
     "label_weights",
     "load_weights",
@@ -105,6 +115,7 @@ __all__ = [
     "preprocessing_of",
     "probabilities",
     "read_weights",
+    "ridge_outputs",
     "scaling_from_state",
     "scores_of_start",
     "side_by_side",

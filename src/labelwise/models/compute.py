@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from itertools import chain
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -70,3 +71,31 @@ def peak_memory() -> int | None:
     # macOS counts in bytes, Linux in kibibytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak) if sys.platform == "darwin" else int(peak) * 1024
+
+
+def free_memory() -> int | None:
+    """Return the bytes of memory that this process can still take.
+
+    None where the system does not tell. A limit of its control group counts where it is lower.
+    """
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable:"))
+    except (OSError, StopIteration, ValueError, IndexError):
+        return None
+    limit, used = _numbers_of_group("memory.max").get(""), _numbers_of_group("memory.current").get("")
+    if limit is None or used is None:
+        return free
+    # files that were read count as used, but give way
+    files = _numbers_of_group("memory.stat").get("inactive_file", 0)
+    return max(min(free, limit - used + files), 0)
+
+
+def _numbers_of_group(name: str) -> dict[str, int]:
+    """Return the numbers of a file of this control group by their names, none where it has no such file."""
+    try:
+        lines = (Path("/sys/fs/cgroup") / name).read_text(encoding="ascii").splitlines()
+    except OSError:
+        return {}
+    pairs = [line.rpartition(" ") for line in lines]
+    return {key: int(value) for key, _, value in pairs if value.isdigit()}

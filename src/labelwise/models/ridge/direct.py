@@ -46,6 +46,9 @@ class OneLambda(Protocol):
     def at(self, lambda_: float) -> Solved:
         """Return the solution for ``lambda_``."""
 
+    def near(self, lambda_: float) -> Solved | None:
+        """Return a solution that tells which lambda is best, None where the solution itself is as cheap."""
+
 
 @dataclass(frozen=True)
 class ByDecomposition:
@@ -58,6 +61,9 @@ class ByDecomposition:
     def of(cls, rows: Rows, weights: Array, targets: Array) -> ByDecomposition:
         """Decompose rows (n, D) under positive weights (n,)."""
         return cls(decompose(rows, weights), targets)
+
+    def near(self, lambda_: float) -> None:
+        """Return None: the solution itself is as cheap."""
 
     def at(self, lambda_: float) -> Solved:
         """Return the solution for ``lambda_``."""
@@ -84,6 +90,9 @@ class ByCholesky:
         dual = rows.n < rows.d
         matrix = rows.gram(centre, weights) if dual else rows.covariance(centre, weights)
         return cls(rows, weights, targets, centre, matrix, dual)
+
+    def near(self, lambda_: float) -> None:
+        """Return None: the solution itself is as cheap."""
 
     def at(self, lambda_: float) -> Solved:
         """Return the solution for ``lambda_``.

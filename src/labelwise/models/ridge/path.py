@@ -44,17 +44,27 @@ class Lambdas:
         self.grid = np.sort(trial.lambdas)
         self.start = int(np.searchsorted(self.grid, trial.lambdas[trial.top[0]]))
         self._solved: dict[int, Solved] = {}
+        self._scores: dict[int, npt.NDArray[np.float32]] = {}
 
     def at(self, place: int) -> Solved:
         """Return the solution for a lambda by its place."""
         if place not in self._solved:
-            found = self._one.at(float(self.grid[place]))
-            self._solved[place] = replace(found, scores=self._group.spread(found.scores))
+            self._solved[place] = self._spread(self._one.at(float(self.grid[place])))
         return self._solved[place]
+
+    def scores(self, place: int) -> npt.NDArray[np.float32]:
+        """Return the leave-one-out scores (m, K) by which a lambda is judged."""
+        if place not in self._scores:
+            near = self._one.near(float(self.grid[place]))
+            self._scores[place] = (self.at(place) if near is None else self._spread(near)).scores
+        return self._scores[place]
+
+    def _spread(self, solved: Solved) -> Solved:
+        return replace(solved, scores=self._group.spread(solved.scores))
 
     def trial(self, place: int) -> Trial:
         """Return the trial of one lambda on all rows."""
-        scores = self.at(place).scores
+        scores = self.scores(place)
         each = self._judge.each(scores)[None]
         defined = self._search.defined(self._judge, each)
         share = self._search.shares(self._judge, defined)

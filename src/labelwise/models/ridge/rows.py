@@ -10,9 +10,11 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 
 from labelwise.annotations import row_blocks
+from labelwise.models.blocks import is_blocks
 from labelwise.models.scaling import BlockScaling, FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
+
 
 _BLOCK = 1 << 22
 _SMALL = 1 << 26  # a sparse matrix with fewer entries than this (256 MB of float32) is densified
@@ -40,25 +42,34 @@ class Rows:
             return Rows(self.A * self.A.dtype.type(weight))
         return Rows(self.A * weight, self.u * weight, self.m)
 
+    def single(self) -> Rows:
+        """Return the rows in single precision, for products with float32."""
+        if self.u is None or self.m is None:
+            return Rows(self.A.astype(np.float32, copy=False))
+        return Rows(self.A.astype(np.float32), self.u.astype(np.float32), self.m.astype(np.float32))
+
     def blocks(self) -> list[slice]:
         """Return slices of rows whose float64 copies stay small."""
         return list(row_blocks(self.n, self.d, _BLOCK))
 
     def dot(self, V: Array, rows: slice = slice(None)) -> Array:
-        """Return ``Z[rows] V``, float64; V is (D, c)."""
+        """Return ``Z[rows] V`` in the precision of V (D, c)."""
         if self.u is not None and self.m is not None:
-            return np.asarray(self.A[rows] @ V - np.multiply.outer(self.u[rows], self.m @ V))
+            A = self.A if rows == slice(None) else self.A[rows]  # a slice of all would be a copy
+            product = np.asarray(A @ V)
+            product -= np.multiply.outer(self.u[rows], self.m @ V)
+            return product
         if rows != slice(None):
-            return np.asarray(self.A[rows].astype(np.float64, copy=False) @ V)
+            return np.asarray(self.A[rows].astype(V.dtype, copy=False) @ V)
         return np.concatenate([self.dot(V, block) for block in self.blocks()])
 
     def sum(self, weights: Array) -> Array:
-        """Return ``Z^T weights``, float64; weights is (n,) or (n, c)."""
+        """Return ``Z^T weights`` in the precision of ``weights`` (n,) or (n, c)."""
         if self.u is not None and self.m is not None:
             return np.asarray(self.A.T @ weights - np.multiply.outer(self.m, self.u @ weights))
-        total = np.zeros((self.d, *weights.shape[1:]))
+        total = np.zeros((self.d, *weights.shape[1:]), weights.dtype)
         for block in self.blocks():
-            total += self.A[block].astype(np.float64, copy=False).T @ weights[block]
+            total += self.A[block].astype(weights.dtype, copy=False).T @ weights[block]
         return total
 
     def rounding(self, weights: Array, *, by_row: bool) -> Array:
@@ -184,13 +195,17 @@ class BlockRows(Rows):
         """Return the rows times a number."""
         return BlockRows([part.times(weight) for part in self.parts])
 
+    def single(self) -> BlockRows:
+        """Return the rows in single precision."""
+        return BlockRows([part.single() for part in self.parts])
+
     def dot(self, V: Array, rows: slice = slice(None)) -> Array:
-        """Return ``Z[rows] V``, float64; V is (D, c)."""
+        """Return ``Z[rows] V`` in the precision of V (D, c)."""
         products = [part.dot(V[own], rows) for part, own in zip(self.parts, self.slices, strict=True)]
         return np.asarray(np.sum(products, axis=0))
 
     def sum(self, weights: Array) -> Array:
-        """Return ``Z^T weights``, float64; weights is (n,) or (n, c)."""
+        """Return ``Z^T weights`` in the precision of ``weights`` (n,) or (n, c)."""
         return np.concatenate([part.sum(weights) for part in self.parts])
 
     def rounding(self, weights: Array, *, by_row: bool) -> Array:
@@ -256,11 +271,32 @@ def rows_of(X: FeatureMatrix, scaling: Scaling) -> Rows:
     if isinstance(scaling, BlockScaling):
         parts = zip(scaling.split(X), scaling.parts, scaling.weights, strict=True)
         return BlockRows([rows_of(block, part).times(weight) for block, part, weight in parts])
-    if issparse(X) and _stays_sparse(X):
+    if stays_sparse(X):
         return Rows(*scaling.sparse_parts(X))
     return Rows(scaling.transform(X))
 
 
-def _stays_sparse(X: FeatureMatrix) -> bool:
-    size = int(X.shape[0]) * int(X.shape[1])
-    return size > (_THIN if X.nnz < _DENSITY * size else _SMALL)
+def stays_sparse(X: FeatureMatrix) -> bool:
+    """Return whether rows of ``X``, or of one of its blocks, are sparse and too large to densify."""
+    if is_blocks(X):
+        return any(map(stays_sparse, X.parts))
+    if not issparse(X):
+        return False
+    rows: Any = X
+    size, stored = int(rows.shape[0]) * int(rows.shape[1]), int(rows.nnz)
+    return size > (_THIN if stored < _DENSITY * size else _SMALL)
+
+
+def ridge_outputs(X: FeatureMatrix, scaling: Scaling, weight: Array, bias: Array) -> npt.NDArray[np.float32]:
+    """Return ``scaling.transform(X) @ weight.T + bias`` (n, K), without making large sparse rows dense.
+
+    ``weight`` is (K, D) float32, ``bias`` (K,).
+    """
+    if stays_sparse(X):
+        across = np.ascontiguousarray(weight.T, np.float32)
+        return np.asarray(rows_of(X, scaling).single().dot(across) + bias, np.float32)
+    n, step = int(X.shape[0]), max(1, (1 << 23) // max(1, scaling.n_features))
+    out = np.empty((n, len(bias)), dtype=np.float32)
+    for start in range(0, n, step):
+        out[start : start + step] = scaling.transform(X[start : start + step]) @ weight.T + bias
+    return out

@@ -15,7 +15,7 @@ from labelwise.models.ridge.choice import Candidates, Choice, Record
 from labelwise.models.ridge.direct import Solved
 from labelwise.models.ridge.path import Lambdas, Path, better
 from labelwise.models.ridge.plan import Plan
-from labelwise.models.ridge.rows import rows_of
+from labelwise.models.ridge.rows import ridge_outputs, rows_of
 from labelwise.models.ridge.tuning import (
     CRITERIA,
     Search,
@@ -72,7 +72,7 @@ class RidgeSolution:
 
         They go from about 0 (absent) to 1 (relevant).
         """
-        return _predict(X, self.scaling, self.weight, self.bias)
+        return ridge_outputs(X, self.scaling, self.weight, self.bias)
 
     def predict_proba(self, X: FeatureMatrix) -> npt.NDArray[np.float64]:
         """Return ``probabilities(self.predict(X))``, (n, K) in (0, 1)."""
@@ -188,7 +188,9 @@ def solve_ridge(
     weight32, bias32 = solved.weight.astype(np.float32, order="C"), solved.bias.astype(np.float32)
     all_used = len(entries.rows) == Y.shape[0]
     scaling = fit.scaling
-    everywhere = np.empty(Y.shape, dtype=np.float32) if all_used else _predict(X, scaling, weight32, bias32)
+    everywhere = (
+        np.empty(Y.shape, dtype=np.float32) if all_used else ridge_outputs(X, scaling, weight32, bias32)
+    )
     everywhere[entries.rows] = solved.scores
     return RidgeSolution(
         weight=weight32,
@@ -241,14 +243,6 @@ def _table(choice: Choice, fit: Path) -> list[Record]:
         else record
         for record in choice.table
     ]
-
-
-def _predict(X: FeatureMatrix, scaling: Scaling, weight: Array, bias: Array) -> npt.NDArray[np.float32]:
-    n, step = int(X.shape[0]), max(1, (1 << 23) // max(1, scaling.n_features))
-    out = np.empty((n, len(bias)), dtype=np.float32)
-    for start in range(0, n, step):
-        out[start : start + step] = scaling.transform(X[start : start + step]) @ weight.T + bias
-    return out
 
 
 def _check(
