@@ -74,6 +74,7 @@ def make_fabric(settings: Settings) -> Fabric:
         UserError: For a device or a precision that this machine does not have.
     """
     from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     if settings.precision == "16" and (settings.device == "cpu" or not torch.cuda.is_available()):
         raise UserError("precision='16' needs a GPU: take 'bf16' or '32' on the CPU")
@@ -86,6 +87,8 @@ def make_fabric(settings: Settings) -> Fabric:
             devices=settings.devices,
             num_nodes=settings.nodes,
             precision=_PRECISIONS[settings.precision],
+            # One process asks no cluster: to look for one imports mpi4py where it is installed, which takes seconds.
+            plugins=LightningEnvironment() if settings.devices == settings.nodes == 1 else None,
         )
     except (ValueError, TypeError, RuntimeError) as error:
         raise UserError(f"device={settings.device!r}, devices={settings.devices}: {error}") from None
