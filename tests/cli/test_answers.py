@@ -14,13 +14,15 @@ from labelwise.runs.answering import open_answers
 from tests.cli.conftest import LABELS
 
 
-def options(tables, **more):
-    return RunConfig(table=str(tables.single), item_column="id", label_columns=LABELS, method="ridge", **more)
+def options(tables, table="semi", **more):
+    return RunConfig(
+        table=str(getattr(tables, table)), item_column="id", label_columns=LABELS, method="ridge", **more
+    )
 
 
 @pytest.fixture(scope="module")
 def run(tables, tmp_path_factory):
-    """A run on single positives, to copy."""
+    """A run on a table half of whose rows are labelled, to copy."""
     folder = tmp_path_factory.mktemp("reviewed") / "run"
     train(options(tables), folder)
     return folder
@@ -33,7 +35,7 @@ def reviewed(run, tmp_path):
 
 def some_answers(tables, rows=60):
     """Return right answers to unknown entries."""
-    known = pd.read_csv(tables.single).set_index("id")[LABELS].notna()
+    known = pd.read_csv(tables.semi).set_index("id")[LABELS].notna()
     return [
         Answer(f"i{i}", LABELS[k], int(tables.Y[i, k]), "Ann")
         for i in range(rows)
@@ -46,12 +48,12 @@ def test_answers_join_the_table_and_are_counted(answer, tables, reviewed, tmp_pa
     rows = some_answers(tables)
     with open_answers(RunDirectory(reviewed)) as store:
         store.append(rows)
-        store.append([Answer("nobody", "cat", 1), Answer("i3", "whale", 1), Answer("i4", "cat", -1)])
-        given = pd.read_csv(tables.single).set_index("id")[LABELS].stack().dropna()
+        store.append([Answer("nobody", "cat", 1), Answer("i3", "whale", 1), Answer("i101", "cat", -1)])
+        given = pd.read_csv(tables.semi).set_index("id")[LABELS].stack().dropna()
         (item, label), state = next(iter(given.items()))
         store.append([Answer(item, label, 1 - int(state))])
     found = answer(
-        *("train", tables.single, "--item-column", "id", "--method", "ridge", "--answers", reviewed),
+        *("train", tables.semi, "--item-column", "id", "--method", "ridge", "--answers", reviewed),
         *(word for name in LABELS for word in ("--label-columns", name)),
         *("--out", tmp_path / "again"),
     )
@@ -60,9 +62,8 @@ def test_answers_join_the_table_and_are_counted(answer, tables, reviewed, tmp_pa
     assert f"1 answers contradict a given entry ({item} / {label}): the given ones were kept" in notes
     assert "answers on 1 items that the table lacks were left out (nobody)" in notes
     assert "answers on 1 labels that the table lacks were left out (whale)" in notes
-    assert found["setting"] == "partial"
     # The same labels in the table itself give the same model to the bit.
-    frame = pd.read_csv(tables.single)
+    frame = pd.read_csv(tables.semi)
     for row in rows:
         frame.loc[frame["id"] == row.item, row.label] = row.answer
     frame.to_csv(tmp_path / "whole.csv", index=False)
@@ -73,13 +74,15 @@ def test_answers_join_the_table_and_are_counted(answer, tables, reviewed, tmp_pa
 
 
 def test_an_answer_can_win_over_a_given_entry(answer, tables, reviewed, tmp_path):
-    given = pd.read_csv(tables.single).set_index("id")[LABELS].stack().dropna()
-    (item, label), _ = next(iter(given.items()))
-    Answers((Answer(item, label, 0), *some_answers(tables))).write(tmp_path / "a.csv")
+    given = pd.read_csv(tables.semi).set_index("id")[LABELS].stack().dropna()
+    (item, label), state = next(iter(given.items()))
+    Answers((Answer(item, label, 1 - int(state)), *some_answers(tables))).write(tmp_path / "a.csv")
     done = train(options(tables, answers=str(tmp_path / "a.csv"), conflicts="answer"), tmp_path / "again")
     assert any("the answers won" in note for note in done.notes)
     entries = answer("issues", tmp_path / "again", "--limit", 10_000)["entries"]
-    assert [entry["given"] for entry in entries if (entry["item"], entry["label"]) == (item, label)] == [0]
+    assert [entry["given"] for entry in entries if (entry["item"], entry["label"]) == (item, label)] == [
+        1 - int(state)
+    ]
     assert len(entries) == len(given) + len(some_answers(tables))
 
 
@@ -141,7 +144,7 @@ def test_labels_that_reviewers_added_become_labels_of_the_model(answer, tables, 
 
 
 def test_answers_that_cannot_be_used_are_refused(refused, tables, reviewed, tmp_path):
-    command = ("train", tables.single, "--item-column", "id", "--out", tmp_path / "new", "--answers")
+    command = ("train", tables.semi, "--item-column", "id", "--out", tmp_path / "new", "--answers")
     assert "there is no such file or run" in refused(*command, tmp_path / "none.csv")
     assert "holds no answers.sqlite" in refused(*command, reviewed)
     Answers((Answer("else", "cat", 1),)).write(tmp_path / "other.csv")
@@ -158,3 +161,14 @@ def test_answers_that_cannot_be_used_are_refused(refused, tables, reviewed, tmp_
 def test_a_setting_without_answers_is_said_to_be_unused(tables, tmp_path):
     done = train(options(tables, conflicts="answer"), tmp_path / "run")
     assert "not used: conflicts, since no answers join the labels" in done.notes
+
+
+def test_no_stays_out_where_the_table_itself_knows_no_negative(tables, tmp_path):
+    first = train(options(tables, "single"), tmp_path / "one")
+    refusals = [Answer(f"i{i}", LABELS[k], 0) for i in range(60) for k in range(3) if not tables.Y[i, k]]
+    confirmed = [Answer(f"i{i}", LABELS[k], 1) for i in range(60) for k in (1, 2) if tables.Y[i, k]]
+    Answers((*refusals, *confirmed)).write(tmp_path / "a.csv")
+    done = train(options(tables, "single", answers=str(tmp_path / "a.csv")), tmp_path / "two")
+    assert any(f"{len(refusals)} answers of no stay unknown in training" in note for note in done.notes)
+    assert first.setting == "single_positive"
+    assert done.setting == "partial_positive"

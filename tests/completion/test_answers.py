@@ -287,3 +287,10 @@ def test_a_frame_with_missing_values_reads_as_defaults() -> None:
     row = Answers.from_frame(frame).rows[0]
     assert (row.item, row.answer, row.reviewer) == ("3", 1, "")
     assert math.isnan(row.probability)
+
+
+def test_no_can_be_kept_out() -> None:
+    history = Answers((at(1, 0), at(2, 1, item="b"), at(3, 0, item="c")))
+    joined = history.join([[-1], [-1], [1]], ["a", "b", "c"], ["x"], negatives=False)
+    assert joined.Y.tolist() == [[-1], [1], [1]]
+    assert (joined.joined, joined.kept_out, joined.conflicts) == (1, 1, (("c", "x"),))

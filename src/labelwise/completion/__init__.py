@@ -7,6 +7,7 @@ table holds for it.
 from __future__ import annotations
 
 from labelwise.completion.answers import Answer, Answers, Joined
+from labelwise.completion.asking import next_entries
 from labelwise.completion.label_issues import find_label_issues, label_quality_scores
 from labelwise.completion.left_out import LeftOutScores, left_out_scores
 from labelwise.completion.store import AnswerStore
@@ -20,4 +21,5 @@ __all__ = [
     "find_label_issues",
     "label_quality_scores",
     "left_out_scores",
+    "next_entries",
 ]

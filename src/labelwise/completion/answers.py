@@ -102,6 +102,7 @@ class Joined(NamedTuple):
         unknown_labels: Label names of answers that the table lacks.
         skipped: The entries that were skipped and stay as they were.
         overwritten: Whether conflicts were decided for the answer.
+        kept_out: The unknown entries that stay unknown though they were answered with no (``negatives=False``).
     """
 
     Y: NDArray[np.int8]
@@ -113,6 +114,7 @@ class Joined(NamedTuple):
     unknown_labels: tuple[str, ...]
     skipped: int
     overwritten: bool = False
+    kept_out: int = 0
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -120,6 +122,11 @@ class Joined(NamedTuple):
         notes = [f"{self.joined:,} answers joined the labels; {self.agreeing:,} repeat a given entry"]
         if self.skipped:
             notes.append(f"{self.skipped:,} entries were skipped by reviewers and stay as they were")
+        if self.kept_out:
+            notes.append(
+                f"{self.kept_out:,} answers of no stay unknown in training, since the table itself knows no negative:"
+                " unknown entries count as absent, and a few chosen negatives would be taken for all there are"
+            )
         if self.conflicts:
             names = listed(f"{item} / {label}" for item, label in self.conflicts)
             fate = "the answers won" if self.overwritten else "the given ones were kept"
@@ -303,7 +310,15 @@ class Answers:
             if draw in (None, row.draw) and (row.item, row.label) in counts
         )
 
-    def join(self, Y: Any, items: Sequence[Any], labels: Sequence[Any], *, overwrite: bool = False) -> Joined:
+    def join(
+        self,
+        Y: Any,
+        items: Sequence[Any],
+        labels: Sequence[Any],
+        *,
+        overwrite: bool = False,
+        negatives: bool = True,
+    ) -> Joined:
         """Return labels with the last answers in their unknown entries.
 
         Args:
@@ -311,6 +326,9 @@ class Answers:
             items: n item ids. An id of several rows stands for all of them.
             labels: K label names.
             overwrite: Whether an answer wins over a given entry that it contradicts.
+            negatives: False leaves unknown entries unknown that were answered with no. Where ``Y`` has no negative,
+                methods count what is unknown as absent; with some negatives they would learn from known entries
+                alone, and answers are not chosen at random: the ranking of the rest falls apart.
         """
         matrix = as_matrix(Y)
         names, ids = check_label_names(labels), [str(item) for item in items]
@@ -325,7 +343,7 @@ class Answers:
         for place, item in enumerate(ids):
             rows.setdefault(item, []).append(place)
         columns = {name: place for place, name in enumerate(names)}
-        joined = agreeing = skipped = 0
+        joined = agreeing = skipped = kept_out = 0
         conflicts: list[tuple[str, str]] = []
         no_items: dict[str, None] = {}
         no_labels: dict[str, None] = {}
@@ -341,13 +359,15 @@ class Answers:
                     skipped += 1
                 elif before == answer.answer:
                     agreeing += 1
+                elif before < 0 and answer.answer == 0 and not negatives:
+                    kept_out += 1
                 elif before < 0 or overwrite:
                     out[row, column], source[row, column] = answer.answer, "confirmed"
                     joined += before < 0
                 if answer.answer != SKIPPED and before >= 0 and before != answer.answer:
                     conflicts.append((answer.item, answer.label))
         found = (int(joined), agreeing, tuple(conflicts), tuple(no_items), tuple(no_labels), skipped)
-        return Joined(out, source, *found, overwritten=overwrite)
+        return Joined(out, source, *found, overwritten=overwrite, kept_out=kept_out)
 
     def apply(
         self, Y: Any, items: Sequence[Any], labels: Sequence[Any], *, overwrite: bool = False

@@ -88,7 +88,8 @@ def joined_answers(directory: RunDirectory, state: Mapping[str, Any]) -> Trainin
 def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tuple[Table, list[str]]:
     """Return the table with answers in its unknown entries, and what became of them in words.
 
-    A given entry that an answer contradicts stays, unless ``config`` lets answers win.
+    A given entry that an answer contradicts stays, unless ``config`` lets answers win. Where the table knows no
+    negative, those of answers stay out too: see ``Answers.join``.
 
     Raises:
         UserError: Where no answer is of an item of the table.
@@ -97,7 +98,13 @@ def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tup
     table = with_labels(table, tuple(dict.fromkeys((*names, *found.added_labels))))
     labels = table.annotations
     overwrite = config.conflicts == "answer"
-    joined = found.answers.join(labels.matrix, table.items, labels.label_names, overwrite=overwrite)
+    joined = found.answers.join(
+        labels.matrix,
+        table.items,
+        labels.label_names,
+        overwrite=overwrite,
+        negatives=bool((labels.matrix == 0).any()),
+    )
     if len(found.answers) and len(joined.unknown_items) == len(
         {row.item for row in found.answers.latest().rows}
     ):
