@@ -5,10 +5,10 @@ comments of GoEmotions (MiniLM) from LABELWISE_DATA, labels with 5 positives or 
 positive an item) and `20% known` (each entry known with probability .2). The truth answers up to 400 times, 100 entries
 at a time, each time after ridge was trained anew on the table with the answers so far; where the table knows no
 negative, an answer of no stays unknown in training, as `labelwise train --answers` has it. `items` asks whole items.
-For each number of answers: mAP on the test rows; the positives that were found by asking; and `recovered`, the share of
-the missing positives, of labels with AP above .8 on the table's unknown entries at the start, that stand above the depth
-at which the precision of the ranking falls below .9, confirmed ones among them. That depth and those labels are known by
-the truth: a certificate from answers alone has to stop earlier. Seeds 0 to 2.
+For each number of answers: mAP on the test rows; the positives that were found by asking; and `recovered`, the share
+of the missing positives, of labels with AP above .8 on the table's unknown entries at the start, that stand above the
+depth at which the precision of the ranking falls below .9, confirmed ones among them. That depth and those labels are
+known by the truth: a certificate from answers alone has to stop earlier. Seeds 0 to 2.
 """
 
 from __future__ import annotations
