@@ -64,6 +64,7 @@ from __future__ import annotations
 from labelwise.annotations import simulate
 from labelwise.annotations.codes import Codes, code_of, hint_of
 from labelwise.annotations.description import Summary, describe
+from labelwise.annotations.groups import as_groups
 from labelwise.annotations.hierarchy import Closing, Hierarchy
 from labelwise.annotations.matrix import (
     Annotations,
@@ -82,6 +83,7 @@ __all__ = [
     "Codes",
     "Hierarchy",
     "Summary",
+    "as_groups",
     "as_matrix",
     "both_signs_known",
     "check_label_names",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from labelwise._random import generator
 from labelwise.annotations.codes import check_seed
+from labelwise.annotations.groups import as_groups, deal_groups
 from labelwise.annotations.matrix import as_matrix
 from labelwise.errors import UserError
 
@@ -19,7 +20,7 @@ _WIDE = 1_000_000_000
 """Rows x labels x labels beyond which the library, which scans all rows for each label, takes seconds."""
 
 
-def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
+def split(Y: Any, fractions: Sequence[float], seed: int = 0, *, groups: Any = None) -> list[Indices]:
     """Split the rows of ``Y`` (n, K) into parts, stratified over labels.
 
     The part sizes are n x fractions, rounded by largest remainder, and so, nested in them, are the shares of three
@@ -32,15 +33,22 @@ def split(Y: Any, fractions: Sequence[float], seed: int = 0) -> list[Indices]:
         Y: labels that ``labelwise.annotations.as_matrix`` reads.
         fractions: a share in (0, 1] for each part, summing to 1.
         seed: from 0 to 2**32 - 1.
+        groups: n names or numbers; rows of one group (frames of a video, pictures of a patient) stay in one part. None,
+            NaN or an empty text belongs to no group. The parts' sizes are then near their shares, and each label's
+            known positives in proportion as far as whole groups allow.
 
     Returns:
         One sorted int64 array of row indices a part; they are disjoint and cover all rows.
 
     Raises:
-        UserError: ``fractions`` are no shares of 1, or a part would be empty (it says how many rows it takes).
+        UserError: ``fractions`` are no shares of 1, a part would be empty (it says how many rows it takes), or there
+            are fewer groups than parts.
     """
     matrix = as_matrix(Y)
     shares = _shares(fractions)
+    if groups is not None:
+        part = deal_groups(matrix, shares, check_seed(seed), as_groups(groups, len(matrix)))
+        return [np.flatnonzero(part == index) for index in range(len(shares))]
     sizes = _apportion(shares * len(matrix), len(matrix))
     if (sizes == 0).any():
         enough = math.ceil(1 / shares.min() - 1e-9)

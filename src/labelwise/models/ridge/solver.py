@@ -13,6 +13,7 @@ from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
 from labelwise.models.ridge.choice import Candidates, Choice, Record
 from labelwise.models.ridge.direct import Solved
+from labelwise.models.ridge.grouped import folds_of_groups, leave_groups_out, solve_grouped
 from labelwise.models.ridge.path import Lambdas, Path, better
 from labelwise.models.ridge.plan import Plan
 from labelwise.models.ridge.rows import ridge_outputs, rows_of
@@ -131,6 +132,7 @@ def solve_ridge(
     unknown_weight: float = 1.0,
     average: int = 1,
     criterion: str = "average_precision",
+    groups: Array | None = None,
 ) -> RidgeSolution:
     """Fit ridge regression to annotations.
 
@@ -167,6 +169,8 @@ def solve_ridge(
         unknown_weight: Weight of an unknown entry that counts as absent.
         average: Number of the best lambdas of the chosen scaling whose solutions are averaged.
         criterion: ``average_precision`` (mean over labels) or ``squared_error``.
+        groups: (n,) a number for each row, the same for rows of one group, such as frames of one video: everything is
+            then chosen, and ``loo_scores`` are made, by leaving whole groups out in 5 folds.
 
     Raises:
         UserError: For no known positive, a bad scaling, criterion, lambda or weight.
@@ -177,8 +181,12 @@ def solve_ridge(
         Y, None if weights is None else np.asarray(weights, dtype=np.float64), unknown_weight
     )
     entries = replace(entries, twin=twins_of(X[entries.rows]))
+    if groups is not None:
+        rows = entries.rows
+        entries = replace(entries, fold=folds_of_groups(Y[rows], np.asarray(groups)[rows], entries.twin))
     importance = np.ones(Y.shape[1]) if label_weights is None else np.asarray(label_weights, dtype=np.float64)
-    search = Search(entries, lambdas, importance, criterion, average)
+    leave_out = None if entries.fold is None else leave_groups_out
+    search = Search(entries, lambdas, importance, criterion, average, leave_out)
     candidates = Candidates.of(X, scalings)
     plan = Plan.of(X, entries, candidates.count)
     choice = candidates.choose(X, replace(search, entries=plan.tried))
@@ -200,7 +208,7 @@ def solve_ridge(
         lambdas_averaged=tuple(fit.lambdas.tolist()),
         loo_scores=everywhere,
         thresholds=count_thresholds(solved.scores, entries).astype(np.float32),
-        exact=plan.exact,
+        exact=plan.exact and entries.fold is None,
         criterion=criterion,
         table=tuple(_table(choice, fit)),
     )
@@ -212,6 +220,10 @@ def _fit(X: FeatureMatrix, search: Search, plan: Plan, choice: Choice) -> Path:
     used = best.lambdas[best.top]
     if plan.tried is entries and best.solution is not None:
         return Path(best.scaling, Solved(*best.solution, best.scores), used, {})
+    if entries.fold is not None:
+        rows = rows_of(X[entries.rows], best.scaling)
+        weight, bias, scores = solve_grouped(rows, entries, used, exact=plan.exact)
+        return Path(best.scaling, Solved(weight, bias, scores), used if plan.exact else used[:1], {})
     if plan.shared:
         contenders = choice.contenders if plan.compares and len(choice.contenders) == 2 else (best,)
         on_all_rows = [_lambdas(X, search, plan, trial) for trial in contenders]

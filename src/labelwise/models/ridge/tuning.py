@@ -24,6 +24,8 @@ CRITERIA = ("average_precision", "squared_error")
 LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 13))
 """The default lambdas, in units of the mean squared norm of the centred, scaled rows."""
 
+LeaveOut: TypeAlias = "Callable[[Rows, Entries, Sequence[float] | Array | None], LeftOut]"
+
 _FOLDS = 5
 _SAMPLE_LABELS = 8
 
@@ -38,6 +40,7 @@ class Entries:
         patterns: (G, m) distinct columns of weights.
         group: (K,) the pattern of each label.
         twin: (m,) a number for each row, the same for equal ones; None where all differ.
+        fold: (m,) a number for each row, the same for rows that are left out together; None where each is left out alone.
     """
 
     rows: Array
@@ -45,6 +48,7 @@ class Entries:
     patterns: Array
     group: Array
     twin: Array | None = None
+    fold: Array | None = None
 
     def weights(self, labels: Array) -> Array:
         """Return the entry weights (m, len(labels))."""
@@ -147,8 +151,9 @@ class Judge:
         total = S.sum(axis=0)
         mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
         left, moved = S, S * (T - mean)
-        if entries.twin is not None:
-            left, moved = (_sums(values, entries.twin)[entries.twin] for values in (left, moved))
+        together = entries.twin if entries.fold is None else entries.fold
+        if together is not None:
+            left, moved = (_sums(values, together)[together] for values in (left, moved))
         rest = total - left
         shift = np.divide(moved, rest, out=np.zeros_like(T), where=rest > 0)
         return cls(criterion, labels, T, S, mean, shift)
@@ -199,6 +204,7 @@ class Search:
         importance: (K,) weights of the labels.
         criterion: One of ``CRITERIA``.
         average: Number of the best lambdas whose solutions are averaged.
+        leave_out: Scores rows that were left out over lambdas; None for ``leave_one_out``.
     """
 
     entries: Entries
@@ -206,6 +212,7 @@ class Search:
     importance: Array
     criterion: str
     average: int
+    leave_out: LeaveOut | None = None
 
     def trial(self, X: FeatureMatrix, scaling: Scaling) -> Trial:
         """Try a fitted scaling of ``X`` (n, D) over the lambdas or the default grid."""
@@ -226,7 +233,7 @@ def try_scaling(scaling: Scaling, rows: Rows, search: Search) -> Trial:
 
     ``rows`` are scaled already.
     """
-    left_out = leave_one_out(rows, search.entries, search.lambdas)
+    left_out = (search.leave_out or leave_one_out)(rows, search.entries, search.lambdas)
     grid, scores = left_out.lambdas, left_out.scores
     judge = Judge.of(search.entries, search.criterion)
     each = np.stack([judge.each(loo) for loo in scores])
@@ -442,6 +449,7 @@ def solve_large(rows: Rows, entries: Entries, lambda_: float) -> tuple[Array, Ar
     S = entries.weights(labels)
     fold = generator(0, "ridge folds").permutation(rows.n) % _FOLDS
     fold = fold if entries.twin is None else fold[entries.twin]
+    fold = fold if entries.fold is None else entries.fold
     scores = np.zeros(entries.targets.shape)
     for number in range(_FOLDS):
         # A fold's solution only makes scores, which need fewer digits than the one that is kept.
@@ -467,4 +475,5 @@ def sample(entries: Entries, most: int) -> Entries:
         keep = np.argsort(-positives, kind="stable")[:_SAMPLE_LABELS]
         group = np.where(np.isin(np.arange(len(group)), keep), group, -1)
     twin = None if entries.twin is None else entries.twin[index]
-    return Entries(entries.rows[index], targets, patterns, group, twin)
+    fold = None if entries.fold is None else entries.fold[index]
+    return Entries(entries.rows[index], targets, patterns, group, twin, fold)

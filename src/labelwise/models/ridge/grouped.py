@@ -1,0 +1,114 @@
+"""Ridge's choices where rows belong to groups: whole groups are left out, in folds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from labelwise.annotations import split
+from labelwise.models.ridge.decomposition import decompose
+from labelwise.models.ridge.rows import Rows
+from labelwise.models.ridge.tuning import (
+    LAMBDA_GRID,
+    Entries,
+    Group,
+    LeftOut,
+    groups_of,
+    solve_by_factors,
+    solve_large,
+)
+
+Array: TypeAlias = npt.NDArray[Any]
+
+FOLDS = 5
+
+
+def folds_of_groups(labels: Array, groups: Array, twin: Array | None) -> Array | None:
+    """Return a fold (m,) for each row, the same for all rows of a group.
+
+    Equal rows of two groups bring these together. None where everything is one group.
+
+    Args:
+        labels: (m, K) in {1, 0, -1}; each label's positives are spread over the folds.
+        groups: (m,) numbers.
+        twin: (m,) a number for each row, the same for equal ones, or None.
+    """
+    if twin is not None:
+        g, t = (np.unique(one, return_inverse=True)[1] for one in (groups, twin))
+        size = int(g.max() + t.max()) + 2
+        edges = coo_array((np.ones(len(g)), (g, t + int(g.max()) + 1)), shape=(size, size))
+        groups = connected_components(edges, directed=False)[1][g]
+    count = min(FOLDS, len(np.unique(groups)))
+    if count < 2:
+        return None
+    fold = np.empty(len(groups), dtype=np.int64)
+    for number, rows in enumerate(split(labels, [1 / count] * count, groups=groups)):
+        fold[rows] = number
+    return fold
+
+
+def leave_groups_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None) -> LeftOut:
+    """Return scores over lambdas or the default grid, each row by the model of the other folds.
+
+    The decomposition of all rows comes with them where all labels share their entries.
+    """
+    grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
+    out: Array | None = None
+    for group in groups_of(rows, entries):
+        decomposition = decompose(group.rows, group.weights)
+        if grid is None:
+            grid = np.asarray(LAMBDA_GRID) * (decomposition.mean_square or rows.mean_square() or 1.0)
+        scores = group.spread(_left_out(group, _fold_of(group, entries), grid))
+        if len(group.labels) == len(entries.group) and len(group.index) == rows.n:
+            return LeftOut(grid, scores, decomposition, group.targets)
+        if out is None:
+            out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
+        if len(group.index) < rows.n:
+            for number, lambda_ in enumerate(grid):
+                weight, bias = decomposition.solve(group.targets, 1 / (decomposition.eigenvalues + lambda_))
+                out[number][:, group.labels] = rows.dot(weight.T) + bias
+        out[np.ix_(np.arange(len(grid)), group.index, group.labels)] = scores
+    assert grid is not None
+    assert out is not None
+    return LeftOut(grid, out)
+
+
+def solve_grouped(rows: Rows, entries: Entries, lambdas: Array, *, exact: bool) -> tuple[Array, Array, Array]:
+    """Return weights (K, D), biases (K,) and scores (m, K) of rows whose fold was left out."""
+    if not exact:
+        return solve_large(rows, entries, float(lambdas[0]))
+    weight, bias, scores = solve_by_factors(rows, entries, lambdas)
+    for group in groups_of(rows, entries):
+        left_out = _left_out(group, _fold_of(group, entries), lambdas).mean(axis=0)
+        scores[np.ix_(group.index, group.labels)] = group.spread(left_out)
+    return weight, bias, scores
+
+
+def _fold_of(group: Group, entries: Entries) -> Array:
+    """Return the fold of each of a group's different rows."""
+    assert entries.fold is not None
+    fold = entries.fold[group.index]
+    if group.place is None:
+        return fold
+    merged = np.empty(group.rows.n, dtype=np.int64)
+    merged[group.place] = fold
+    return merged
+
+
+def _left_out(group: Group, fold: Array, grid: Array) -> npt.NDArray[np.float32]:
+    """Return scores (L, g, k) of a group's rows, by models without their fold."""
+    scores = np.zeros((len(grid), group.rows.n, len(group.labels)), dtype=np.float32)
+    for number in np.unique(fold):
+        train, out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        if not len(train):
+            continue
+        part, held_out = decompose(group.rows.take(train), group.weights[train]), group.rows.take(out)
+        for place, lambda_ in enumerate(grid):
+            weight, bias = part.solve(group.targets[train], 1 / (part.eigenvalues + lambda_))
+            scores[place, out] = held_out.dot(weight.T) + bias
+    return scores
