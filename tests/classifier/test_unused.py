@@ -73,6 +73,7 @@ CASES = [
             "accumulate": 2,
             "precision": "bf16",
             "coherent_loss": True,
+            "group_consistency": 1.0,
         }.items()
     ],
     ("tune", "all", {"method": "ridge", "backbone": Pooled()}, PHOTOS, "the backbone stays as it was"),
@@ -109,6 +110,7 @@ CASES = [
     ("minus_one", "absent", RIDGE, ROWS, "no entry of the labels is -1"),
     ("empty", "absent", RIDGE, ROWS, "no entry of the labels is empty"),
     ("label_texts", {"label_0": "a text"}, RIDGE, ROWS, "reads no names of labels"),
+    ("group_consistency", 1.0, TRAINED, ROWS, "no groups"),
     ("coherent_loss", True, TRAINED, ROWS, "no hierarchy"),
     ("recall", 0.8, RIDGE, ROWS, "reads it not"),
     ("cache", False, RIDGE, ROWS, "nothing to keep"),

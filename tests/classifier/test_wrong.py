@@ -123,6 +123,7 @@ WRONG = {
     "label_texts": ["text", "two", "true", "list", "array"],
     "recall": ["none", "zero", "two", "nan", "true", "text", "array"],
     "hierarchy": ["text", "two", "true", "list", "array", "dict of numbers"],
+    "group_consistency": ["none", "nan", "minus one", "true", "text", "array"],
     "coherent_loss": ["none", "text", "zero"],
     "strong_view": ["none", "nan", "minus one", "two", "true", "text", "array"],
     "patience": ["zero", "half", "true", "text"],
@@ -176,7 +177,7 @@ def test_hyper_parameters_may_be_anything_without_a_foreign_error(method):
             only_ours(lambda n=name, v=value: spec.resolve({n: v}))
 
 
-ARGUMENTS = ["X", "Y", "label_names", "items", "true_labels", "on_epoch", "on_read"]
+ARGUMENTS = ["X", "Y", "label_names", "items", "true_labels", "on_epoch", "on_read", "groups"]
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -105,6 +105,7 @@ REFUSED = [
 ]
 ALWAYS = {
     "hierarchy",
+    "group_column",
     *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),
     *("cache", "device", "devices", "nodes", "seed"),
 }
@@ -122,6 +123,7 @@ BY_THE_CLASSIFIER = {
         "precision",
         "recall",
         "coherent_loss",
+        "group_consistency",
     ),
     "picture_cache",
     "memory",
@@ -177,6 +179,7 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "precision": "bf16",
         "recall": 0.8,
         "coherent_loss": True,
+        "group_consistency": 1.0,
         "picture_cache": str(tmp_path / "kept"),
         "memory": 2.0,
     }

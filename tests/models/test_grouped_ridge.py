@@ -22,8 +22,10 @@ PARTIAL = np.where(RANDOM.random(Y.shape) < 0.7, Y, -1).astype(np.int8)
 def test_scores_are_those_of_fits_without_the_fold(labels):
     solution = solve_ridge(X, labels, scalings=("standardise",), groups=GROUPS)
     assert not solution.exact
-    fold = folds_of_groups(labels, GROUPS, None)
-    assert all(len(set(fold[g == GROUPS])) == 1 for g in range(60))
+    used = (labels >= 0).any(axis=1)
+    fold = np.full(len(labels), -1)
+    fold[used] = folds_of_groups(labels[used], GROUPS[used], None)
+    assert all(len(set(fold[used & (g == GROUPS)])) == 1 for g in range(60))
     Z = solution.scaling.transform(X).astype(np.float64)
     for k in range(4):
         known = labels[:, k] >= 0
@@ -42,9 +44,7 @@ def test_single_rows_flatter_where_groups_tell_the_truth():
     def error(solution):
         return float(np.square(solution.loo_scores - Y).mean())
 
-    new = np.random.default_rng(1)
     assert error(together) > error(alone) + 0.01
-    assert new is not None
 
 
 def test_equal_rows_bring_groups_together_and_one_group_is_none():
@@ -62,7 +62,7 @@ def test_sparse_rows_many_masks_and_doubles():
 
     doubled = np.vstack([X, X[:30]])
     labels, groups = np.vstack([PARTIAL, Y[:30]]), np.concatenate([GROUPS, GROUPS[:30]])
-    dense = solve_ridge(doubled, labels, scalings=("centre",), groups=groups)
-    sparse = solve_ridge(sp.csr_array(doubled), labels, scalings=("centre",), groups=groups)
+    dense = solve_ridge(doubled, labels, scalings=("standardise",), groups=groups)
+    sparse = solve_ridge(sp.csr_array(doubled), labels, scalings=("standardise",), groups=groups)
     np.testing.assert_allclose(dense.loo_scores, sparse.loo_scores, atol=1e-4)
     assert np.isfinite(dense.loo_scores).all()

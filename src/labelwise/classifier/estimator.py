@@ -25,7 +25,14 @@ from labelwise.classifier.notes import all_notes, notes_on
 from labelwise.classifier.options import FitOptions, check_functions
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path, read_record
-from labelwise.classifier.training import TrainingSet, ValidationResult, choose_method, read_labels, train
+from labelwise.classifier.training import (
+    TrainingSet,
+    ValidationResult,
+    choose_method,
+    read_groups,
+    read_labels,
+    train,
+)
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.data import BadItem, check_lengths
 from labelwise.ensemble import Explanation
@@ -121,6 +128,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             no score is above that of a parent, and label sets hold all labels above theirs.
         coherent_loss (bool): With ``hierarchy``: train by the loss of C-HMCNN, in which a label's score is the maximum
             over those below it, for methods whose loss takes entries one by one.
+        group_consistency (float): With ``groups`` in ``fit``: weight of a term that keeps the scores of a group's items
+            near the group's running mean (``labelwise.methods.GroupConsistency``). 0 leaves it out.
 
     Attributes:
         method_ (str): The method's id.
@@ -227,6 +236,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         recall: float = 0.9,
         hierarchy: Mapping[str, Any] | None = None,
         coherent_loss: bool = False,
+        group_consistency: float = 0.0,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):
@@ -242,6 +252,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         true_labels: Any = None,
         on_epoch: OnEpoch | None = None,
         on_read: Callable[[ReadItems], object] | None = None,
+        groups: Any = None,
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
@@ -258,6 +269,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 and saved like any (its rule is one half), and the number of epochs so far.
             on_read: Called before any training with the items as they were read, which can be scored in the place
                 of ``X``.
+            groups: n names or numbers of groups, such as the video of a frame; None, NaN or an empty text is none.
+                Rows of a group stay together wherever rows are held out, left out or dealt into folds.
 
         Raises:
             UserError: For input that cannot be used; it is a ``ValueError``.
@@ -266,11 +279,12 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         options = self._options().checked()
         check_functions(on_epoch=on_epoch, on_read=on_read)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
-        method = choose_method(options, labels)
+        codes = read_groups(groups, labels)
+        method = choose_method(options, labels, grouped=codes is not None)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
         reads_names = method.spec.reads_names
         names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
-        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read, names)
+        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read, names, codes)
         plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
         result = validate(options, training_set, method, plan)
@@ -296,7 +310,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             else result_of(model, plan.pair, positives=options.rule == "recall")
         )
         decision = learn_decision(options, training_set, model, result.unseen)
-        arguments = {"true_labels": true_labels, "on_epoch": on_epoch}
+        arguments = {"true_labels": true_labels, "on_epoch": on_epoch, "groups": groups}
         notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
         fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.

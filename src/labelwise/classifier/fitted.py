@@ -108,6 +108,8 @@ class FittedModel:
     def record(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return the model's entries and weights for a model directory."""
         arrays = weights_of(self.network, "network.") | weights_of(self.method, "method.")
+        # What a group has shown in training says nothing of new items.
+        arrays = {name: value for name, value in arrays.items() if not name.startswith("method.group_term.")}
         if self.scaling is not None:
             arrays |= {f"scaling.{name}": value for name, value in self.scaling.state().items()}
         return {

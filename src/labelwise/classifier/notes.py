@@ -20,6 +20,7 @@ from labelwise.models import FeatureScaling
 _STEPS = (
     *("epochs", "batch_size", "learning_rate", "backbone_learning_rate", "head_start", "label_weights"),
     *("strong_view", "patience", "select", "accumulate", "precision", "on_epoch", "coherent_loss"),
+    "group_consistency",
 )
 """Options and arguments that training steps alone read."""
 _MEANINGS = {
@@ -140,6 +141,11 @@ def all_notes(
         add((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
     reads_prior = "prior" in spec.needs or decision.rule.name == "prior_matched"
     add(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not reads_prior)
+    grouped = training_set.groups is not None
+    add(("groups",), "no two items share one", not grouped)
+    held_out = isinstance(options.validation, str | float) or method.starts_from_ridge or not spec.passes
+    add(("groups",), "no rows are held out or left out", not held_out and not options.group_consistency)
+    add(("group_consistency",), "there are no groups", not grouped)
     add(("coherent_loss",), "there is no hierarchy", training_set.hierarchy is None)
     add(("recall",), f"the rule ({decision.source}) reads it not", options.rule != "recall")
     add(("true_labels",), f"method {spec.id!r} is no oracle", not method.reads_truth)

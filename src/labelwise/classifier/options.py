@@ -45,11 +45,12 @@ _ADDED_LATER: dict[str, Any] = {
     "recall": 0.9,
     "hierarchy": None,
     "coherent_loss": False,
+    "group_consistency": 0.0,
 }
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
-_WHERE_GIVEN = frozenset({"label_texts", "recall", "hierarchy", "coherent_loss"})
+_WHERE_GIVEN = frozenset({"label_texts", "recall", "hierarchy", "coherent_loss", "group_consistency"})
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
 """Options of one machine, those that a model directory holds where they were given, and those that it holds as
 resolved."""
@@ -172,6 +173,7 @@ class FitOptions:
         "give a dict from each child to its parent, or to a list of parents, or None",
     ] = None
     coherent_loss: _Flag = False
+    group_consistency: Annotated[float, number(0, 1e6), "give a number of at least 0; 0 leaves it out"] = 0.0
 
     def __post_init__(self) -> None:
         names = self.backbone

@@ -14,7 +14,7 @@ from scipy.special import expit
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise.annotations import Annotations, Hierarchy, Summary, describe
+from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
 from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
@@ -99,6 +99,7 @@ class TrainingSet:
         names: Vectors of the labels' names, or None.
         skipped: The items that could not be read, each with the reason.
         hierarchy: Which labels stand above which, or None.
+        groups: (n,) the number of each item's group, or None.
     """
 
     reader: ItemReader
@@ -111,6 +112,7 @@ class TrainingSet:
     names: LabelVectors | None = None
     skipped: tuple[BadItem, ...] = ()
     hierarchy: Hierarchy | None = None
+    groups: NDArray[np.int64] | None = None
 
     @classmethod
     def of(
@@ -123,6 +125,7 @@ class TrainingSet:
         truth: np.ndarray | None,
         on_read: Callable[[ReadItems], object] | None,
         names: LabelVectors | None = None,
+        groups: NDArray[np.int64] | None = None,
     ) -> Self:
         """Read the items, and keep those that can be read."""
         read = reader.read_all(X, options, scan=True)
@@ -130,15 +133,17 @@ class TrainingSet:
             on_read(read)
         if read.bad:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
+            groups = None if groups is None else groups[read.kept]
         facts = describe(labels)
         prior = resolve_prior(options.prior, facts)
         hierarchy = options.hierarchy_of(labels.label_names)
-        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy)
+        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy, groups)
 
     def rows(self, index: NDArray[np.int64]) -> Self:
         """Return these rows alone; ``full_summary`` and ``prior`` stay those of all."""
         labels, items, truth = _rows_of(self.labels, self.items, self.truth, index)
-        return replace(self, X=take(self.X, index), labels=labels, items=items, truth=truth)
+        groups = None if self.groups is None else self.groups[index]
+        return replace(self, X=take(self.X, index), labels=labels, items=items, truth=truth, groups=groups)
 
     def problem(self, options: FitOptions, method: type[Method]) -> Problem:
         """Return these labels as the problem that a method may know."""
@@ -156,6 +161,8 @@ class TrainingSet:
             options.start,
             names=self.names,
             hierarchy=self.hierarchy if options.coherent_loss else None,
+            item_groups=self.groups,
+            group_consistency=float(options.group_consistency),
         )
 
 
@@ -178,12 +185,27 @@ def read_labels(
     return labels, None if items is None else as_ids(items, len(labels.matrix)), truth
 
 
-def choose_method(options: FitOptions, labels: Annotations) -> type[Method]:
-    """Return the method asked for or recommended, if it accepts the labels."""
+def read_groups(groups: Any, labels: Annotations) -> NDArray[np.int64] | None:
+    """Return the number of each item's group, None where no two items share one."""
+    if groups is None:
+        return None
+    codes = as_groups(groups, len(labels.matrix))
+    if not codes.any() and len(codes) > 1:
+        raise UserError("groups: all items are of one group, so none can be left out; leave groups out")
+    return None if len(np.unique(codes)) == len(codes) else codes
+
+
+def choose_method(options: FitOptions, labels: Annotations, *, grouped: bool = False) -> type[Method]:
+    """Return the method asked for or recommended, if it accepts the labels and their groups."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
-    method = get(options.method or recommend(facts, options.tuning).method)
+    method = get(options.method or recommend(facts, options.tuning, grouped=grouped).method)
     method.spec.accept(facts.setting, fitting(facts.setting))
+    if grouped and method.spec.leaves_rows_out:
+        raise UserError(
+            f"groups: method {method.spec.id!r} chooses by leaving single rows out, which rows of their group flatter;"
+            " take 'ridge', which leaves whole groups out, or a method that trains"
+        )
     if options.coherent_loss and options.hierarchy:
         check_pointwise(method, "coherent_loss", facts.setting)
     return method
@@ -227,14 +249,16 @@ def train(
     if not is_source(X) and X.ndim == 2:
         fixed = reader.fixed_features(options)
         if fixed:
-            solution = _solve(X, method, after.scaling)
+            solution = _solve(X, method, after.scaling, training_set.groups)
         if not (fixed and method.spec.reads_rows):
             input_scaling = solution.scaling if solution else fit_scaling(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
     network = new_network(options, reader, source.shape, method, seed=options.seed)
     if isinstance(network.neck, FeatureScaling):
         # No name for the features: they would lie in memory until the training ends.
-        solution = _solve(embedded(options, network.backbone, source).features, method, after.scaling)
+        solution = _solve(
+            embedded(options, network.backbone, source).features, method, after.scaling, training_set.groups
+        )
         assert isinstance(solution.scaling, InputScaling)
         network.neck.take(solution.scaling)
 
@@ -254,6 +278,8 @@ def train(
             history = run.history.records
             on_epoch(model_of(network=run.evaluated, history=history), len(history))
 
+    # What came later counts where it is given, so that runs begun before it can be resumed.
+    later = [] if training_set.groups is None else ["groups", training_set.groups]
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
             network,
@@ -263,7 +289,7 @@ def train(
             criterion=_criterion(options, held_out, input_scaling),
             solution=solution,
             label_weights=label_weights(options.label_weights, training_set.full_summary),
-            fingerprint=fingerprint(options.identity, X, problem.labels, problem.true_labels, part),
+            fingerprint=fingerprint(options.identity, X, problem.labels, problem.true_labels, part, *later),
             progress=bar,
             stop_after=after.epochs,
             items=training_set.items,
@@ -283,7 +309,9 @@ def _rows_of(
     return Annotations(matrix, labels.label_names, labels.notes), items, truth
 
 
-def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
+def _solve(
+    features: Any, method: Method, chosen: str | None, groups: NDArray[np.int64] | None
+) -> RidgeSolution:
     """Return the closed form on features (n, D), by start labels.
 
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
@@ -294,7 +322,7 @@ def _solve(features: Any, method: Method, chosen: str | None) -> RidgeSolution:
     # Blocks are brought to one unit whatever their scaling.
     in_unit = not is_blocks(features)
     scalings = [InputScaling.in_unit(features) if kind == "none" and in_unit else kind for kind in kinds]
-    return solve_ridge(features, method.start_labels(), scalings=scalings)
+    return solve_ridge(features, method.start_labels(), scalings=scalings, groups=groups)
 
 
 def _criterion(

@@ -50,7 +50,7 @@ class ValidationPlan:
         closed = method.spec.passes == 0 and training_set.reader.fixed_features(options)
         if pair is not None:
             if closed and not _tells(pair.labels, options.rule == "recall"):
-                return cls(pair, labels, _LEFT_OUT + _SAYS_NOTHING)
+                return cls(pair, labels, left_out_words(training_set.groups) + _SAYS_NOTHING)
             return cls(pair, pair.labels, _unseen_rows(pair.labels))
         rows = hold_out(
             labels,
@@ -58,14 +58,15 @@ class ValidationPlan:
             closed_form=closed,
             seed=options.seed,
             positives=options.rule == "recall",
+            groups=training_set.groups,
         )
         if rows is not None:
             return cls(None, labels[rows[1]], _unseen_rows(rows[1]), (rows,))
         if closed:
-            return cls(None, labels, _LEFT_OUT)
+            return cls(None, labels, left_out_words(training_set.groups))
         # A whole network would be trained six times instead of once.
         affordable = options.tuning == "head" and isinstance(options.validation, str)
-        parts = tuple(folds(labels, seed=options.seed)) if affordable else ()
+        parts = tuple(folds(labels, seed=options.seed, groups=training_set.groups)) if affordable else ()
         if not parts:
             return cls()
         held_out = np.concatenate([rows for _, rows in parts])
@@ -95,6 +96,11 @@ def validate(
     return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
 
 
+def left_out_words(groups: np.ndarray | None) -> str:
+    """Say which rows a closed form's own scores are of."""
+    return _LEFT_OUT if groups is None else f"{_LEFT_OUT}, nor any row of its group"
+
+
 def result_of(
     model: FittedModel, held_out: ValidationSet | None, *, positives: bool = False
 ) -> ValidationResult:
@@ -110,7 +116,8 @@ def result_of(
         return ValidationResult(model.best_epoch, scaling, unseen, chooses=True)
     if left_out is None:
         return ValidationResult()
-    source = _LEFT_OUT if held_out is None else _LEFT_OUT + _SAYS_NOTHING
+    words = left_out_words(model.method.problem.item_groups)
+    source = words if held_out is None else words + _SAYS_NOTHING
     return ValidationResult(unseen=Unseen(left_out, model.method.problem.labels, source))
 
 
@@ -135,14 +142,20 @@ def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet
 
 
 def hold_out(
-    labels: np.ndarray, validation: Any, *, closed_form: bool, seed: int, positives: bool = False
+    labels: np.ndarray,
+    validation: Any,
+    *,
+    closed_form: bool,
+    seed: int,
+    positives: bool = False,
+    groups: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return (train_rows, held_out_rows), or None for no validation.
 
     Held-out rows are taken from those that can be judged: complete rows where the others show positives only, rows
     with a known entry otherwise. ``"auto"`` holds out .2 of them where negatives are known on at least 50 rows; a
     closed form needs none, since its leave-one-out scores serve. With ``positives`` rows with a known positive are
-    enough where no other can be judged.
+    enough where no other can be judged. Rows of one of ``groups`` (n,) stay together.
     """
     if validation is None or (isinstance(validation, str) and validation == "auto" and closed_form):
         return None
@@ -161,16 +174,25 @@ def hold_out(
     fraction = float(validation)
     if not 0 < fraction < 1:
         raise UserError(f"validation={validation}: give a fraction between 0 and 1, a pair (X, Y) or None")
-    _, held_out = split(labels[rows], [1 - fraction, fraction], seed=seed)
+    _, held_out = split(
+        labels[rows], [1 - fraction, fraction], seed=seed, groups=None if groups is None else groups[rows]
+    )
     held_out = rows[held_out]
-    # Rows that cannot be judged stay in the training.
-    train_rows = np.setdiff1d(np.arange(len(labels)), held_out)
+    train_rows = _other_rows(len(labels), held_out, groups)
     if not (labels[train_rows] == 1).any():
         raise UserError(f"validation={validation} holds out every known positive: give a smaller fraction")
     return train_rows, held_out
 
 
-def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _other_rows(n_items: int, held_out: np.ndarray, groups: np.ndarray | None) -> np.ndarray:
+    """Return the rows to train on: those that cannot be judged too, but for those of a held-out group."""
+    rows = np.setdiff1d(np.arange(n_items), held_out)
+    return rows if groups is None else rows[~np.isin(groups[rows], groups[held_out])]
+
+
+def folds(
+    labels: np.ndarray, *, seed: int, groups: np.ndarray | None = None
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return five pairs (train_rows, held_out_rows) where judgeable rows are few.
 
     Together they leave every judgeable row out once. Nothing where they are enough to hold some out, fewer than ten,
@@ -180,8 +202,11 @@ def folds(labels: np.ndarray, *, seed: int) -> list[tuple[np.ndarray, np.ndarray
     rows = np.flatnonzero(measurable.rows)
     if not measurable.thresholds or not _FEWEST_ROWS <= len(rows) < ENOUGH_ROWS:
         return []
-    parts = [rows[part] for part in split(labels[rows], [1 / _FOLDS] * _FOLDS, seed=seed)]
-    pairs = [(np.setdiff1d(np.arange(len(labels)), part), part) for part in parts]
+    of_rows = None if groups is None else groups[rows]
+    if of_rows is not None and len(np.unique(of_rows)) < _FOLDS:
+        return []
+    parts = [rows[part] for part in split(labels[rows], [1 / _FOLDS] * _FOLDS, seed=seed, groups=of_rows)]
+    pairs = [(_other_rows(len(labels), part, groups), part) for part in parts]
     return [(train, part) for train, part in pairs if judgeable(labels[train]).thresholds]
 
 

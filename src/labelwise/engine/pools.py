@@ -129,11 +129,12 @@ class StoredPool:
         budget: int = 4 << 30,
         directory: Path | None = None,
         solution: RidgeSolution | None = None,
+        groups: np.ndarray | None = None,
     ) -> None:
         self.network, self.labels = network, labels
         self.state, self.epoch, self.device = state, epoch, device
         self._source, self._name, self._budget, self._directory = source, name, budget, directory
-        self._solution = solution
+        self._solution, self._groups = solution, groups
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -191,5 +192,7 @@ class StoredPool:
     def ridge(self) -> RidgeSolution:
         """Return the closed-form solution on these features and ``labels()``, solved once."""
         if self._solution is None:
-            self._solution = solve_ridge(self.features, self.labels(), scalings=("none",))
+            self._solution = solve_ridge(
+                self.features, self.labels(), scalings=("none",), groups=self._groups
+            )
         return self._solution

@@ -91,6 +91,15 @@ class Run(RunState):
     def _check(self) -> None:
         """Refuse, before any work, what the method cannot do."""
         method, accumulate = self.method, self.settings.accumulate
+        if method.group_term is not None and not method.takes_terms and self.plan[-1].epochs:
+            raise UserError(
+                f"group_consistency: method {method.spec.id!r} takes steps of its own, without further terms; leave it"
+                " out, or take another method"
+            )
+        if method.group_term is not None and self.fabric.world_size > 1:
+            raise UserError(
+                "group_consistency: its memory is that of one process; leave out devices and nodes"
+            )
         if "prior" in method.spec.needs:
             method.problem.unknown_prior(method.spec.id)
         if method.reads_truth:
@@ -239,6 +248,7 @@ class Run(RunState):
             budget=self.settings.memory,
             directory=self.settings.directory,
             solution=self.solution,
+            groups=self.method.problem.item_groups,
         )
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:

@@ -6,6 +6,7 @@ from importlib import import_module
 
 from labelwise.errors import UserError, near
 from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage, Trainer, head_rate
+from labelwise.methods.group_term import GroupConsistency
 from labelwise.methods.problem import Group, Problem
 from labelwise.methods.ranks import batch_mean, batch_sum, joined_rows, own_rows, whole_batch
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
@@ -16,6 +17,7 @@ __all__ = [
     "Budget",
     "Departure",
     "Group",
+    "GroupConsistency",
     "Hyperparameter",
     "Method",
     "MethodSpec",

@@ -54,6 +54,7 @@ class Auto(Method):
         reads_rows=True,
         reads_names=True,
         teaches=True,
+        leaves_rows_out=True,
         departures=(
             Departure(
                 "Labels of similar frequency share the statistics that their weights are fitted to; stacked "

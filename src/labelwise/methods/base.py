@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from labelwise.annotations import Hierarchy
 from labelwise.losses import coherent, reduce
+from labelwise.methods.group_term import GroupConsistency
 from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Budget, MethodSpec
@@ -213,6 +214,9 @@ class Method(nn.Module):
         self.problem = problem
         self.hyperparameters = self.spec.resolve(hyperparameters)
         self.hp = SimpleNamespace(**self.hyperparameters)
+        self.group_term: GroupConsistency | None = None
+        if problem.item_groups is not None and problem.group_consistency:
+            self.group_term = GroupConsistency(problem.item_groups, problem.labels, problem.seed)
 
     @property
     def reads_truth(self) -> bool:
@@ -329,10 +333,25 @@ class Method(nn.Module):
         """Return the scalar loss of a batch whose outputs are filled."""
         raise NotImplementedError
 
+    @property
+    def takes_terms(self) -> bool:
+        """Whether its step adds further terms to its loss."""
+        return type(self).step is Method.step
+
+    def with_terms(self, loss: Tensor, batch: Batch) -> Tensor:
+        """Return the loss with the terms that stand beside any loss."""
+        if self.group_term is None:
+            return loss
+        terms = [
+            self.group_term(self.logits(outputs), batch.index[batch.rows[view]])
+            for view, outputs in batch.outputs.items()
+        ]
+        return loss + self.problem.group_consistency * torch.stack(terms).mean()
+
     def step(self, batch: Batch, trainer: Trainer) -> Tensor:
         """Take one optimisation step and return the loss, detached."""
         trainer.forward(batch)
-        loss = self.loss(batch)
+        loss = self.with_terms(self.loss(batch), batch)
         trainer.backward(loss)
         trainer.update()
         return loss.detach()

@@ -39,6 +39,8 @@ class Problem:
         more_groups: row indices that a method's stages name besides the groups of every problem.
         names: vectors of the labels' names by the encoder that read the items, or None; for ``spec.reads_names``.
         hierarchy: of the labels, where the loss is to be coherent; for ``spec.pointwise``.
+        item_groups: (n,) the number of each item's group, from 0, or None.
+        group_consistency: weight of the term that keeps items of a group alike.
     """
 
     labels: np.ndarray
@@ -52,6 +54,8 @@ class Problem:
     more_groups: Mapping[str, np.ndarray] = field(default_factory=dict)
     names: LabelVectors | None = None
     hierarchy: Hierarchy | None = None
+    item_groups: np.ndarray | None = None
+    group_consistency: float = 0.0
 
     @property
     def n_items(self) -> int:

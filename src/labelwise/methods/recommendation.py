@@ -41,20 +41,25 @@ def check_positive(summary: Summary) -> None:
     raise UserError("no entry is known to be relevant, so there is nothing to learn: label some items first")
 
 
-def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recommendation:
+def recommend(
+    summary: Summary, tune: Literal["head", "all"] = "head", *, grouped: bool = False
+) -> Recommendation:
     """Return the method to begin with, for described labels.
 
     They are as ``describe`` found them.
 
     ``auto`` is the answer on fixed features in every setting: no published loss beats the tuned closed form there by
     more than it risks, and ``auto`` leaves that only where rows left out show a gain. The alternatives are what to
-    compare it with. With ``tune="all"`` it is a method that trains, by steps that move the whole network.
+    compare it with. Where items belong to groups (``grouped``) it is ``ridge``, which can leave whole groups out. With
+    ``tune="all"`` it is a method that trains, by steps that move the whole network.
 
     Raises:
         UserError: Where no positive is known, since nothing can be learnt then.
     """
     check_positive(summary)
     others = _ALTERNATIVES[summary.setting]
+    if tune == "head" and grouped:
+        return Recommendation("ridge", _WHOLE_GROUPS, others)
     if tune == "head":
         return Recommendation("auto", _STACK, (("ridge", _CLOSED_FORM), *others))
     method, reason = _WHOLE_NETWORK[summary.setting]
@@ -64,6 +69,7 @@ def recommend(summary: Summary, tune: Literal["head", "all"] = "head") -> Recomm
 _STACK = (
     "closed forms and trees over all items, where rows left out show a gain; otherwise the tuned ridge alone"
 )
+_WHOLE_GROUPS = "one linear model, tuned by leaving whole groups out; auto would leave out single rows"
 _CLOSED_FORM = "the reserve of auto: one linear model in seconds, and hard to beat on features"
 _POSITIVES = (
     "trains the whole network, which a closed form cannot, and says nothing of unknown entries at first: it gained "

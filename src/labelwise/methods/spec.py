@@ -154,6 +154,7 @@ class MethodSpec:
             that hints and a coherent loss can take part in it.
         teaches: whether it trains a whole network too, though it is a closed form: fitted to the features of the
             backbone before training, it gives unknown entries their targets.
+        leaves_rows_out: whether it chooses by leaving single rows out, which rows of one group would flatter.
     """
 
     id: str
@@ -175,6 +176,7 @@ class MethodSpec:
     reads_names: bool = False
     pointwise: bool = False
     teaches: bool = False
+    leaves_rows_out: bool = False
 
     def can_start_from_ridge(self, tune: str) -> bool:
         """Return whether the head can start from the closed form, where ``tune`` is ``"head"`` or ``"all"``."""

@@ -68,6 +68,9 @@ class RunConfig(BaseModel):
         None, "Fill empty cells of features by this of their column."
     )
     encode: Literal["onehot"] | None = _items(None, "Make columns of words into features.")
+    group_column: str | None = _items(
+        None, "The column of what items belong to, such as a video: it is never split.", "NAME"
+    )
     delimiter: str | None = _items(
         None, "What separates the fields of a text table [default: found].", "CHARACTER"
     )
@@ -140,6 +143,9 @@ class RunConfig(BaseModel):
     )
     select: Literal["last", "best"] = _training("last", "Which epoch to use where there is validation.")
     coherent_loss: bool = _training(False, "With --hierarchy: train by the loss of C-HMCNN.")
+    group_consistency: float = _training(
+        0.0, "With --group-column: weight of a term that keeps a group's scores alike.", ge=0, le=1e6
+    )
     strong_view: float = _training(0.2, "Share of coordinates dropped in the strong view.", ge=0, lt=1)
     seed: int = _training(0, "The seed of every random choice.", ge=0, lt=2**32)
     validation: float | str = _judging(

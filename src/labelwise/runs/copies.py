@@ -83,7 +83,8 @@ class Sketch:
             count,
             len(compared),
             "near copies of other rows, as frames of one video are: figures on rows held out of this table flatter;"
-            " judge on whole groups that training has not seen (--validation FILE, or 'labelwise evaluate')",
+            " name the column of what they belong to (--group-column), or judge on whole groups that training has not"
+            " seen (--validation FILE, or 'labelwise evaluate')",
         )
 
     def among(self, X: Any, what: str = "rows that the model was trained on") -> str | None:

@@ -44,6 +44,7 @@ class Inputs:
         label_texts: None, or texts by label.
         hierarchy: None, or parents by child.
         answers: None, or the answers that joined the table's labels.
+        groups: The group of each item, or None.
     """
 
     table: Table
@@ -56,6 +57,7 @@ class Inputs:
     label_texts: dict[str, Any] | None = None
     hierarchy: dict[str, Any] | None = None
     answers: TrainingAnswers | None = None
+    groups: list[Any] | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
@@ -82,6 +84,7 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         images=config.images,
         on_bad_item=config.on_bad_item,
         beside=config.reads("columns"),
+        group_column=config.group_column,
     )
     _check_features(config, table)
     notes = list(table.notes)
@@ -117,8 +120,27 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         notes += notes_on(full, "true labels")
     rule = parse_rule(config.rule)
     return Inputs(
-        table, validation, true_labels, prior, weights, rule, tuple(notes), meanings, parents, answers
+        table,
+        validation,
+        true_labels,
+        prior,
+        weights,
+        rule,
+        tuple(notes),
+        meanings,
+        parents,
+        answers,
+        _groups(config, table),
     )
+
+
+def _groups(config: RunConfig, table: Table) -> list[Any] | None:
+    """Return what the group column holds of each item, None without one."""
+    if config.group_column is None:
+        return None
+    values = table.kept[config.group_column].to_pylist()
+    # One form: a table may hold numbers as text.
+    return [None if value is None else str(value) for value in values]
 
 
 def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str]]:

@@ -202,7 +202,11 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     summary = describe(inputs.table.annotations)
     backbone = config.backbone or default_backbone(inputs.table, config.tune)
     inputs = replace(inputs, notes=(*inputs.notes, *notes_on_backbone(config, backbone)))
-    advice = recommend(summary, FitOptions(backbone=backbone, tune=config.tune).tuning)
+    advice = recommend(
+        summary,
+        FitOptions(backbone=backbone, tune=config.tune).tuning,
+        grouped=config.group_column is not None,
+    )
     method = config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))
@@ -241,6 +245,7 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
             items=table.items,
             true_labels=inputs.true_labels,
             on_read=on_read,
+            groups=inputs.groups,
         )
         return _finish(run, config, model, inputs, read[0]) if is_first_process() else None
     except KeyboardInterrupt as stop:
@@ -353,7 +358,8 @@ def _save_sketch(
     if sketch is None:
         return []
     sketch.save(run.path)
-    if model.validation_ is None:
+    # With groups named, near copies are left out together.
+    if model.validation_ is None or (inputs.groups is not None and not isinstance(inputs.validation, tuple)):
         return []
     if isinstance(inputs.validation, tuple):
         note = sketch.among(inputs.validation[0], "training rows, among those of the validation table")

@@ -101,6 +101,7 @@ def read_table(
     on_bad_item: str = "stop",
     keep: Sequence[str] = (),
     beside: bool = False,
+    group_column: str | None = None,
     **given: Any,
 ) -> Table:
     """Read a table of items, features and labels from a file.
@@ -140,6 +141,7 @@ def read_table(
         keep: Names and patterns of columns that the table hands on as they are.
         beside: Read columns of features beside that of pictures or texts. So they are, too, where both
             ``text_column`` and ``feature_columns`` are given.
+        group_column: The column of what items belong to; it is no feature and no label, and handed on as ``keep`` is.
 
     Raises:
         UserError: One line that names the file, the row, its line and the column, and how to mend it.
@@ -152,6 +154,14 @@ def read_table(
     columns, options, notes = _open(
         path, options or TableOptions(), given, expect, preparation, require_labels
     )
+    whole, aside = columns, () if group_column is None else (group_column,)
+    if group_column is not None:
+        if group_column not in columns.data:
+            raise UserError(
+                f"{path.name}: group_column (--group-column) {group_column!r} is no column;"
+                f" {near(group_column, columns.data)}"
+            )
+        columns = replace(columns, data={n: c for n, c in columns.data.items() if n != group_column})
     folder = path.parent if images is None else Path(images)
     roles = _roles(
         columns,
@@ -198,11 +208,11 @@ def read_table(
         contents=contents,
         path=path,
         extra_labels=labels.extra,
-        roles=roles.reasons,
+        roles=(*roles.reasons, *(f"groups: {name}, by --group-column" for name in aside)),
         notes=(*notes, *(() if labels.annotations is None else labels.annotations.notes)),
         content_column=roles.content,
         preparation=preparation,
-        kept=_selected_columns(columns, keep, groups),
+        kept=_selected_columns(whole, (*keep, *aside), groups),
         item_column=roles.item,
     )
     return table if contents is None else _with_contents(columns, table, groups, on_bad_item)

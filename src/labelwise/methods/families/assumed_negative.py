@@ -49,6 +49,8 @@ class PenalisedHead(NegativeByAssumption):
     ``weight`` times a norm of the head's weights (K, D); biases are free.
     """
 
+    takes_terms = True
+
     @abstractmethod
     def norm(self, weight: Tensor) -> Tensor:
         """Return the norm (a scalar) of the head's weights."""
@@ -61,7 +63,7 @@ class PenalisedHead(NegativeByAssumption):
         """Take a step on the loss and the penalty."""
         trainer.forward(batch)
         weight: Tensor = trainer.network.head.weight  # type: ignore[assignment]
-        loss: Tensor = self.loss(batch) + self.hp.weight * self.norm(weight)
+        loss: Tensor = self.with_terms(self.loss(batch), batch) + self.hp.weight * self.norm(weight)
         trainer.backward(loss)
         trainer.update()
         return loss.detach()

@@ -40,7 +40,7 @@ class Entries:
         patterns: (G, m) distinct columns of weights.
         group: (K,) the pattern of each label.
         twin: (m,) a number for each row, the same for equal ones; None where all differ.
-        fold: (m,) a number for each row, the same for rows that are left out together; None where each is left out alone.
+        fold: (m,) a number for each row, the same for rows left out together; None where each is alone.
     """
 
     rows: Array
