@@ -14,7 +14,7 @@ import sys
 
 from benchmarks.common import plain_parser
 
-SPEED = ("losses", "selection", "epoch", "steps", "images", "commands", "closed_form")
+SPEED = ("losses", "selection", "epoch", "steps", "images", "commands", "closed_form", "review")
 ON_DATA = ("refresh", "embedding", "cached_start")
 BY_NAME = ("auto",)
 

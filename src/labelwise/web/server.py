@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import secrets
+import signal
 import socket
 import threading
 import webbrowser
@@ -15,7 +16,7 @@ from urllib.parse import quote
 
 from labelwise.errors import UserError
 from labelwise.runs.answering import ANSWERS
-from labelwise.runs.reviewing import ReviewData, open_for_review
+from labelwise.runs.reviewing import ReviewData, open_for_review, training_arguments
 from labelwise.web.app import create_app
 from labelwise.web.learning import Learning
 from labelwise.web.review import Review
@@ -77,14 +78,14 @@ def serve(
         learning = Learning(
             data.run,
             data.seconds,
-            command=lambda out: _training(data, out, moved=table is not None, images=images),
+            command=lambda out: training_arguments(data, out, moved=table is not None),
             opened=lambda out: open_for_review(data.run, table, learnt=out, images=images),
             taken=lambda learnt: _take(review, learnt),
         )
         address = Address(host, listener.getsockname()[1], token)
         app = create_app(review, learning, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer)
         config = uvicorn.Config(
-            app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=5
+            app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
         server = uvicorn.Server(config)
         if on_start is not None:
@@ -92,6 +93,8 @@ def serve(
         if browser:
             threading.Timer(0.5, webbrowser.open, [address.url]).start()
         try:
+            # The server raises its signal once more at its end, and SIGTERM would end the process before it cleans up.
+            signal.signal(signal.SIGTERM, _interrupt)
             server.run(sockets=[listener])
         finally:
             learning.stop()
@@ -115,24 +118,16 @@ def _opened(run: str | Path, table: str | Path | None, **options: Any) -> tuple[
     return data, ReviewStore.of_run(path, data.items, data.identity)
 
 
-def _training(data: ReviewData, out: Path, *, moved: bool, images: str | None) -> list[str]:
-    """Return the arguments that train a run's settings on its answers."""
-    return [
-        "train",
-        *([str(data.table)] if moved else []),
-        *("--config", str(data.run / "run.toml")),
-        *(("--images", images) if images else ()),
-        *("--answers", str(data.run)),
-        *("--out", str(out)),
-    ]
-
-
 def _take(review: Review, learnt: ReviewData) -> str:
     """Let a review take a newer run's scores, and return the words on that."""
     counts = review.tally.totals()
     review.replace(learnt)
     review.store.set_about("learnt", str(learnt.model_run.absolute()))
     return f"Learnt from {counts['yes'] + counts['no']:,} answers. What is left is in a new order."
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt("stopped; every answer is kept")
 
 
 def is_loopback(host: str) -> bool:
@@ -146,7 +141,8 @@ def is_loopback(host: str) -> bool:
 def _listener(host: str, port: int) -> socket.socket:
     """Return a socket that is bound, before anything takes its time."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With the protocol named, asyncio turns off Nagle's algorithm: else each reply waits 40 ms for an acknowledgement.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))

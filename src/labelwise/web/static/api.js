@@ -47,6 +47,7 @@ export async function post(path, body, type = "application/json") {
 const waiting = [];
 const listeners = { stored: () => {}, refused: () => {} };
 let sending = false;
+let made = 0;
 let trouble = "";
 const boxName = () => `labelwise-outbox-${run.key}`;
 
@@ -55,11 +56,12 @@ export function onStored(stored, refused) {
 }
 
 export function send(reviewer, answers) {
-  const made = answers.map((one) => ({ id: newId(), ...one }));
-  waiting.push({ reviewer, answers: made });
+  const named = answers.map((one) => ({ id: newId(), ...one }));
+  made += named.length;
+  waiting.push({ reviewer, answers: named });
   keep();
   flush();
-  return made;
+  return named;
 }
 
 export function restoreOutbox() {
@@ -71,9 +73,18 @@ export function restoreOutbox() {
 
 export const unsent = () => waiting.reduce((sum, one) => sum + one.answers.length, 0);
 
-// An undo must not overtake the answer that it takes back.
 export async function settled() {
   while (waiting.length) await new Promise((wake) => setTimeout(wake, 20));
+}
+
+// What is on its way is still open to the server, and would come again: asked until nothing was answered meanwhile.
+export async function getSettled(path, query) {
+  while (true) {
+    await settled();
+    const before = made;
+    const found = await get(path, query);
+    if (made === before) return found;
+  }
 }
 
 function keep() {

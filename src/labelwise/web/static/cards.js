@@ -49,13 +49,9 @@ export function chance(score) {
     h("i", { style: { "--share": score } }), percent(score));
 }
 
-export function status(card) {
-  if (card.answer !== null) {
-    const by = card.by ? ` by ${card.by}` : "";
-    return `${ANSWERS[card.answer]}${by}`;
-  }
-  if (card.given !== -1) return `given: ${ANSWERS[card.given]}`;
-  return "";
+export function status(card, me) {
+  if (card.answer !== null) return `${ANSWERS[card.answer]}${card.by && card.by !== me ? ` by ${card.by}` : ""}`;
+  return card.given === -1 ? "" : `given: ${ANSWERS[card.given]}`;
 }
 
 export function votes(card) {

@@ -1,7 +1,7 @@
 // One label at a time: a grid of cards, one of them marked.
 
 import { $, h, say, count, plural, percent, ANSWERS } from "./dom.js";
-import { get, send } from "./api.js";
+import { getSettled, send } from "./api.js";
 import { chance, content, status, votes } from "./cards.js";
 
 const SIZE = 24;
@@ -14,17 +14,21 @@ export const marked = () => state.entries[state.at] || null;
 export async function load(label, filters, { again = false } = {}) {
   if (!again) state.passed = 0;
   state.label = label;
-  const found = await get("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
+  const found = await getSettled("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
   if (label !== app.label) return;
-  Object.assign(state, { entries: found.entries, total: found.total, at: 0 });
+  // A second opinion is given without seeing the first, so that it is one.
+  const blind = filters.state === "second";
+  const entries = found.entries.map((one) => ({ ...one, done: false, ...(blind ? { answer: null, by: null, votes: {} } : {}) }));
+  Object.assign(state, { entries, total: found.total, at: 0 });
   show(filters);
 }
 
 export async function next() {
   // What was left open is passed over until the filters change.
-  const open = app.filters.state === "open";
-  state.passed += open ? state.entries.filter((one) => one.answer === null).length : state.entries.length;
-  if (state.passed >= state.total - (open ? state.entries.filter((one) => one.answer !== null).length : 0)) state.passed = 0;
+  // Entries leave these views as they are answered.
+  const open = ["open", "second"].includes(app.filters.state);
+  state.passed += open ? state.entries.filter((one) => !one.done).length : state.entries.length;
+  if (state.passed >= state.total - (open ? state.entries.filter((one) => one.done).length : 0)) state.passed = 0;
   await load(state.label, app.filters, { again: true });
   scrollTo({ top: 0 });
 }
@@ -56,7 +60,7 @@ function fill(box, entry, index) {
   const button = (answer, name, key) => h("button", { type: "button", class: name, tabindex: "-1", "aria-pressed": String(entry.answer === answer), "aria-label": `${name}: ${entry.item}`, onclick: press(answer) }, key);
   const head = h("div", { class: "card-head" }, chance(entry.score), votes(entry), h("button", { type: "button", class: "more", tabindex: "-1", "aria-label": `All labels of ${entry.item}`, title: "All labels (D)", onclick: (event) => { event.stopPropagation(); mark(index, false); app.open(entry.row); } }, "⋯"));
   const old = box.querySelector(".content");
-  const line = h("p", { class: "name", title: entry.item }, h("span", {}, entry.kind === "image" ? entry.item.split("/").pop() : entry.item), h("b", { class: "state" }, entry.pending ? "saving" : status(entry)));
+  const line = h("p", { class: "name", title: entry.item }, h("span", {}, entry.kind === "image" ? entry.item.split("/").pop() : entry.item), h("b", { class: "state" }, entry.pending ? "saving" : status(entry, app.reviewer())));
   box.replaceChildren(old || content(entry), head, line, h("div", { class: "buttons" }, button(0, "no", "No"), button(-1, "skip", "Skip"), button(1, "yes", "Yes")));
 }
 
@@ -71,7 +75,7 @@ export function mark(index, focus = true) {
   });
   if (focus) cards[state.at].focus({ preventScroll: true });
   const place = cards[state.at].getBoundingClientRect();
-  if (focus && (place.top < 70 || place.bottom > innerHeight - 90)) cards[state.at].scrollIntoView({ block: "nearest" });
+  if (focus && (place.top < 70 || place.bottom > innerHeight - (innerWidth > 700 ? 8 : 90))) cards[state.at].scrollIntoView({ block: "nearest" });
 }
 
 export function move(step) {
@@ -86,8 +90,8 @@ export function give(answer) {
   if (!entry) return;
   put([state.at], answer);
   say(`${ANSWERS[answer]}: ${entry.item}`);
-  const left = state.entries.findIndex((one, index) => index > state.at && one.answer === null);
-  const first = left >= 0 ? left : state.entries.findIndex((one) => one.answer === null);
+  const left = state.entries.findIndex((one, index) => index > state.at && !one.done);
+  const first = left >= 0 ? left : state.entries.findIndex((one) => !one.done);
   if (first >= 0) mark(first);
   else {
     mark(state.at);
@@ -96,7 +100,7 @@ export function give(answer) {
 }
 
 export function giveRest(answer) {
-  const places = state.entries.map((one, index) => one.answer === null ? index : -1).filter((index) => index >= 0);
+  const places = state.entries.map((one, index) => one.done ? -1 : index).filter((index) => index >= 0);
   if (!places.length) return;
   put(places, answer);
   say(`${plural(places.length, "card", "cards")}: ${ANSWERS[answer]}`);
@@ -108,7 +112,7 @@ function put(places, answer) {
   places.forEach((index, number) => {
     const entry = state.entries[index];
     const vote = { ...(entry.votes || {}), [app.reviewer()]: answer };
-    Object.assign(entry, { answer, by: app.reviewer(), votes: vote, pending: made[number].id });
+    Object.assign(entry, { answer, by: app.reviewer(), votes: vote, done: true, pending: made[number].id });
     fill(cards[index], entry, index);
   });
   app.did({ kind: "answers", ids: made.map((one) => one.id) });
@@ -130,7 +134,7 @@ export function undone(changes) {
   for (const change of changes) {
     const index = state.entries.findIndex((one) => one.item === change.item && one.label === change.label);
     if (index < 0) continue;
-    Object.assign(state.entries[index], change, { pending: null });
+    Object.assign(state.entries[index], change, { done: false, pending: null });
     fill($("cards").querySelectorAll(".card")[index], state.entries[index], index);
     place = place < 0 ? index : Math.min(place, index);
   }
@@ -140,9 +144,9 @@ export function undone(changes) {
 }
 
 function footer() {
-  const open = state.entries.filter((one) => one.answer === null).length;
+  const open = state.entries.filter((one) => !one.done).length;
   const done = state.entries.length - open;
-  const yes = state.entries.filter((one) => one.answer === 1).length;
+  const yes = state.entries.filter((one) => one.done && one.answer === 1).length;
   if (!state.entries.length) {
     $("foot").replaceChildren();
     return;

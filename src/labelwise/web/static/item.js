@@ -1,8 +1,8 @@
 // One item at a time, or in a sheet over the grid: the item and all its labels.
 
 import { $, h, say, count, ANSWERS } from "./dom.js";
-import { get, send } from "./api.js";
-import { chance, content, status, votes } from "./cards.js";
+import { get, getSettled, send } from "./api.js";
+import { chance, content, votes } from "./cards.js";
 
 const FEW = 12;
 const state = { items: [], at: 0, total: 0, skip: 0, line: 0, all: false };
@@ -13,7 +13,7 @@ export const current = () => state.items[state.at] || null;
 
 export async function load(filters, { again = false } = {}) {
   if (!again) state.skip = 0;
-  const found = await get("/api/items", { ...filters, size: 6, skip: state.skip });
+  const found = await getSettled("/api/items", { ...filters, size: 6, skip: state.skip });
   Object.assign(state, { items: found.items, total: found.total, at: 0, line: 0 });
   show();
 }
@@ -71,10 +71,13 @@ function fill(box, item, card) {
   box.className = `line ${answer === null ? "" : ANSWERS[answer]} ${card.answer === null && card.given !== -1 ? "given" : ""} ${card.pending ? "pending" : ""} ${box.classList.contains("marked") ? "marked" : ""}`;
   const button = (value, name, text) => h("button", { type: "button", class: name, "aria-pressed": String(answer === value), "aria-label": `${card.label}: ${text}`, onclick: () => put(box, item, card, value) }, text);
   box.replaceChildren(
-    h("div", { class: "line-name" }, h("strong", {}, card.label), h("span", { class: "state" }, card.pending ? "saving…" : status(card)), votes(card)),
+    h("div", { class: "line-name" }, h("strong", {}, card.label), h("span", { class: "state" }, card.pending ? "saving" : shown(card)), votes(card)),
     chance(card.score),
     h("div", { class: "three", role: "group", "aria-label": card.label }, button(0, "no", "No"), button(-1, "skip", "Skip"), button(1, "yes", "Yes")));
 }
+
+// The buttons show the answer; words are for what they cannot show.
+const shown = (card) => card.answer === null ? (card.given === -1 ? "" : "given") : card.by && card.by !== app.reviewer() ? `by ${card.by}` : "";
 
 function put(box, item, card, answer) {
   const [made] = send(app.reviewer(), [{ item: item.item, label: card.label, answer }]);

@@ -122,7 +122,7 @@ function files() {
   return box("Files",
     h("div", { class: "file-buttons" },
       h("button", { type: "button", id: "export-table", onclick: () => fetchFile("/api/export/table") }, "Export table", h("small", {}, run.table)),
-      h("button", { type: "button", id: "export-answers", onclick: () => fetchFile("/api/export/answers") }, "Export answers", h("small", {}, "CSV, all history")),
+      h("button", { type: "button", id: "export-answers", onclick: () => fetchFile("/api/export/answers") }, "Export answers", h("small", {}, "CSV")),
       h("button", { type: "button", onclick: () => input.click() }, "Import answers", h("small", {}, "CSV"))),
     input);
 }

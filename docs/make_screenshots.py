@@ -1,0 +1,146 @@
+"""Takes the pictures of the review page in ``docs/assets``: ``python docs/make_screenshots.py [FOLDER]``.
+
+It writes the digits, trains on them, serves the page and answers as two reviewers would, in headless Chromium. Nothing
+is fetched. The pictures are WebP of at most 200 kB.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ASSETS = Path(__file__).with_name("assets")
+PROGRAM = "from labelwise.cli import main; main()"
+MOST_BYTES = 200_000
+
+
+def main() -> None:
+    """Take all pictures."""
+    from playwright.sync_api import sync_playwright
+
+    from labelwise.runs import RunConfig, train
+    from labelwise.runs.digits import write_digits
+
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
+        table = write_digits(Path(folder, "digits"), n=1000, filters=256)
+        run = Path(folder, "runs", "digits")
+        train(RunConfig.build({"table": str(table), "method": "ridge", "device": "cpu"}), run)
+        with (table.parent / "truth.csv").open(newline="") as file:
+            truth = {row["item"]: row for row in csv.DictReader(file)}
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        with served(run) as url:
+            take(browser, url, truth, out)
+        browser.close()
+
+
+def take(browser: Any, url: str, truth: dict[str, dict[str, str]], out: Path) -> None:
+    """Answer as two reviewers, and take the pictures on the way."""
+    page = opened(browser, url, 1280, 860, "light", "Ann")
+    answer(page, truth, 24)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".card:not(.yes):not(.no)")
+    answer(page, truth, 7)
+    shoot(page, out / "review-grid.webp")
+    page.context.close()
+
+    page = opened(browser, url, 1280, 860, "dark", "Ben")
+    page.select_option("#state", "second")
+    page.wait_for_timeout(800)
+    answer(page, truth, 11, wrong=(2, 7))
+    page.select_option("#state", "all")
+    page.select_option("#by", "Ben")
+    page.wait_for_selector(".votes")
+    page.evaluate("scrollTo(0, 0)")
+    shoot(page, out / "review-two.webp")
+    page.select_option("#by", "")
+    page.select_option("#state", "open")
+    page.keyboard.press("Escape")
+    page.click("#mode-item")
+    page.wait_for_selector("#cards .line.marked")
+    for key in ("y", "n", "y"):
+        page.keyboard.press(key)
+    shoot(page, out / "review-item.webp")
+    page.context.close()
+
+    page = opened(browser, url, 390, 844, "light", "Ann", scale=2)
+    answer(page, truth, 3)
+    page.evaluate("scrollTo(0, 0)")
+    shoot(page, out / "review-phone.webp")
+    page.context.close()
+
+
+def opened(
+    browser: Any, url: str, width: int, height: int, scheme: str, reviewer: str, scale: float = 1.5
+) -> Any:
+    """Return a page as a reviewer opens it."""
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme=scheme, device_scale_factor=scale
+    )
+    page = context.new_page()
+    page.goto(url)
+    page.wait_for_selector(".card.marked")
+    page.fill("#reviewer", reviewer)
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    page.evaluate("document.querySelectorAll('.label')[3].click()")
+    page.wait_for_selector("#question b:text-is('3')")
+    page.wait_for_timeout(400)
+    return page
+
+
+def answer(page: Any, truth: dict[str, dict[str, str]], n: int, wrong: tuple[int, ...] = ()) -> None:
+    """Answer the marked card n times by what the picture was made of."""
+    label = page.inner_text("#question b")
+    for number in range(n):
+        item = page.get_attribute(".card.marked .name", "title")
+        is_there = truth[item][label] == "1"
+        page.keyboard.press("y" if is_there != (number in wrong) else "n")
+    page.wait_for_selector("body:not(.saving)")
+    page.wait_for_timeout(300)
+
+
+def shoot(page: Any, path: Path) -> None:
+    """Write what the page shows, small enough for a repository."""
+    from PIL import Image
+
+    page.wait_for_selector("body:not(.saving)")
+    page.wait_for_timeout(400)
+    page.evaluate("document.querySelector('.toast')?.remove()")
+    image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    for quality in (88, 80, 70, 60):
+        image.save(path, format="WEBP", quality=quality, method=6)
+        if path.stat().st_size <= MOST_BYTES:
+            break
+    print(f"{path.name}: {path.stat().st_size:,} bytes")
+
+
+@contextlib.contextmanager
+def served(run: Path) -> Iterator[str]:
+    """Serve a run, and yield the page's address."""
+    command = [sys.executable, "-c", PROGRAM, "review", str(run), "--json", "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        lines = ""
+        while not lines.endswith("}\n"):
+            lines += process.stdout.readline()
+        yield json.loads(lines)["url"]
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+
+
+if __name__ == "__main__":
+    main()

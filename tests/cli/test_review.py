@@ -1,0 +1,138 @@
+"""``labelwise review``: what cannot be reviewed is refused in one line, and no answer is touched."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+
+import pytest
+
+pytest.importorskip("fastapi")
+pytest.importorskip("uvicorn")
+
+from labelwise.completion import Answer, Answers, AnswerStore
+from labelwise.runs import RunDirectory
+from labelwise.runs.reviewing import open_for_review, training_arguments
+
+
+@pytest.fixture
+def run(trained, tmp_path):
+    return shutil.copytree(trained, tmp_path / "run")
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """The server's own part, which would wait for requests, left out; what it was given is kept."""
+    import uvicorn
+
+    monkeypatch.setattr(uvicorn.Server, "run", lambda self, sockets: None)
+
+
+def test_it_says_where_the_page_is(lw, run, served):
+    result = lw("review", run, "--port", 0, "--no-browser")
+    assert result.exit_code == 0, result.output
+    assert "140 items, 3 labels; 0 answers so far" in result.stdout
+    assert "http://127.0.0.1:" in result.stdout
+
+
+def test_others_need_a_token(lw, answer, run, served):
+    said = answer("review", run, "--port", 0, "--host", "0.0.0.0")
+    assert len(said["token"]) > 16
+    assert said["token"] in said["url"]
+    assert answer("review", run, "--port", 0)["token"] is None
+    assert answer("review", run, "--port", 0, "--token", "my-own-token")["url"].endswith(
+        "?token=my-own-token"
+    )
+
+
+def test_a_port_in_use(refused, run):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        said = refused("review", run, "--port", taken.getsockname()[1])
+    assert "cannot be had (Address already in use)" in said
+    assert "--port 0" in said
+
+
+def test_a_short_token_and_a_wrong_host(refused, run):
+    assert "at least 8 characters" in refused("review", run, "--port", 0, "--token", "short")
+    assert "cannot be had" in refused("review", run, "--port", 0, "--host", "999.1.1.1")
+
+
+def test_no_run_and_one_that_is_not_finished(refused, run, tmp_path):
+    assert "there is no such run" in refused("review", tmp_path / "nothing", "--port", 0)
+    state = json.loads((run / "state.json").read_text())
+    (run / "state.json").write_text(json.dumps({**state, "status": "training"}))
+    assert "is not finished" in refused("review", run, "--port", 0)
+
+
+def test_a_run_whose_model_is_gone_or_is_another_one(refused, run, tables, tmp_path):
+    (run / "model" / "model.json").unlink()
+    assert str(run / "model") in refused("review", run, "--port", 0)
+
+
+def test_a_table_that_is_gone(refused, run, tables, tmp_path):
+    gone = tmp_path / "gone.csv"
+    config = RunDirectory(run).config()
+    RunDirectory(run).change_config(config.model_copy(update={"table": str(gone)}))
+    said = refused("review", run, "--port", 0)
+    assert f"{gone}, the table of {run}, is gone" in said
+    assert open_for_review(run, tables.semi).items[0] == "i0"
+
+
+def test_a_table_with_other_items_is_counted_and_named(refused, run, tables, tmp_path):
+    text = tables.semi.read_text().replace("\ni7,", "\nother,").replace("\ni9,", "\nelse,")
+    (tmp_path / "changed.csv").write_text(text)
+    said = refused("review", run, tmp_path / "changed.csv", "--port", 0)
+    assert "2 of its items are missing (i7, i9)" in said
+    assert "2 are not the run's (other, else)" in said
+    lines = tables.semi.read_text().splitlines()
+    (tmp_path / "shorter.csv").write_text("\n".join(lines[:-3]) + "\n")
+    assert "3 of its items are missing" in refused("review", run, tmp_path / "shorter.csv", "--port", 0)
+
+
+def test_the_answers_of_another_run_stay_as_they_are(refused, run):
+    with AnswerStore.open(run / "answers.sqlite", "another run") as store:
+        store.append([Answer("elsewhere", "cat", 1)])
+    before = Answers.read(run)
+    assert "answers of another run" in refused("review", run, "--port", 0)
+    assert Answers.read(run) == before
+
+
+def test_answers_to_another_table_are_counted_and_named(refused, run):
+    with AnswerStore.open(run / "answers.sqlite") as store:
+        store.append([Answer("elsewhere", "cat", 1), Answer("i1", "cat", 1)])
+    said = refused("review", run, "--port", 0)
+    assert "1 of its items are not in this table (elsewhere)" in said
+    assert len(Answers.read(run)) == 2
+
+
+def test_a_file_that_is_no_database(refused, run):
+    (run / "answers.sqlite").write_text("not a database, but somebody's file of some length")
+    assert "answers.sqlite" in refused("review", run, "--port", 0)
+    assert (run / "answers.sqlite").read_text().startswith("not a database")
+
+
+def test_scores_are_kept_and_damaged_ones_made_anew(run):
+    first = open_for_review(run)
+    kept = run / "review_scores.npz"
+    assert kept.is_file()
+    assert (open_for_review(run).scores == first.scores).all()
+    kept.write_bytes(b"damaged")
+    assert (open_for_review(run).scores == first.scores).all()
+
+
+def test_learning_again_reads_silence_as_no_where_the_table_did(run, trained, tables, tmp_path, lw):
+    semi = training_arguments(open_for_review(run), tmp_path / "out")
+    assert "--method" not in semi
+    single = tmp_path / "single"
+    given = ("--method", "ridge", "--device", "cpu", "--out", single)
+    assert lw("train", tables.single, *given).exit_code == 0
+    arguments = training_arguments(open_for_review(single), tmp_path / "out")
+    assert arguments[arguments.index("--method") + 1] == "an"
+    with AnswerStore.open(single / "answers.sqlite") as store:
+        store.append([Answer(f"i{i}", "cat", int(tables.Y[i, 0])) for i in range(20)])
+    result = lw(*arguments)
+    assert result.exit_code == 0, result.output
+    again = open_for_review(single, learnt=tmp_path / "out")
+    assert again.model_run == tmp_path / "out"
+    assert (again.given == open_for_review(single).given).all()
