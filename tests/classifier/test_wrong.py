@@ -177,7 +177,7 @@ def test_hyper_parameters_may_be_anything_without_a_foreign_error(method):
             only_ours(lambda n=name, v=value: spec.resolve({n: v}))
 
 
-ARGUMENTS = ["X", "Y", "label_names", "items", "true_labels", "on_epoch", "on_read", "groups"]
+ARGUMENTS = ["X", "Y", "label_names", "items", "true_labels", "on_epoch", "on_read", "groups", "hints"]
 
 
 @pytest.mark.parametrize("name", ARGUMENTS)

@@ -106,6 +106,7 @@ REFUSED = [
 ALWAYS = {
     "hierarchy",
     "group_column",
+    "hints",
     *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),
     *("cache", "device", "devices", "nodes", "seed"),
 }
@@ -124,6 +125,9 @@ BY_THE_CLASSIFIER = {
         "recall",
         "coherent_loss",
         "group_consistency",
+        "hints_yes_above",
+        "hints_no_below",
+        "hints_at_most",
     ),
     "picture_cache",
     "memory",
@@ -180,6 +184,9 @@ def test_every_other_setting_is_named_in_the_outcome(tmp_path):
         "recall": 0.8,
         "coherent_loss": True,
         "group_consistency": 1.0,
+        "hints_yes_above": 0.6,
+        "hints_no_below": 0.1,
+        "hints_at_most": 2,
         "picture_cache": str(tmp_path / "kept"),
         "memory": 2.0,
     }

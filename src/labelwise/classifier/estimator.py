@@ -30,6 +30,7 @@ from labelwise.classifier.training import (
     ValidationResult,
     choose_method,
     read_groups,
+    read_hints,
     read_labels,
     train,
 )
@@ -253,6 +254,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         on_epoch: OnEpoch | None = None,
         on_read: Callable[[ReadItems], object] | None = None,
         groups: Any = None,
+        hints: Any = None,
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
@@ -271,6 +273,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 of ``X``.
             groups: n names or numbers of groups, such as the video of a frame; None, NaN or an empty text is none.
                 Rows of a group stay together wherever rows are held out, left out or dealt into folds.
+            hints: (n, K) scores in [0, 1] or NaN, from another model, or ``labelwise.targets.Hints``, which says how
+                far they are believed: unknown entries become soft targets of a method that has such.
 
         Raises:
             UserError: For input that cannot be used; it is a ``ValueError``.
@@ -280,11 +284,14 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_functions(on_epoch=on_epoch, on_read=on_read)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         codes = read_groups(groups, labels)
-        method = choose_method(options, labels, grouped=codes is not None)
+        targets = read_hints(hints, labels)
+        method = choose_method(options, labels, grouped=codes is not None, hinted=targets is not None)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
         reads_names = method.spec.reads_names
         names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
-        training_set = TrainingSet.of(options, reader, X, labels, items, truth, on_read, names, codes)
+        training_set = TrainingSet.of(
+            options, reader, X, labels, items, truth, on_read, names, codes, targets
+        )
         plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
         result = validate(options, training_set, method, plan)

@@ -38,6 +38,8 @@ def notes_on(options: FitOptions, training_set: TrainingSet, model: FittedModel)
         names = listed(model.labels.labels_without_positive)
         notes.append(f"no positive is known of {names}: {model.method.unshown_labels}")
     notes += model.method.notes
+    if training_set.hints is not None:
+        notes.append(training_set.hints.words)
     if skipped := len(training_set.skipped):
         notes.append(f"{skipped} items could not be read and were left out")
     if model.method.reads_truth:

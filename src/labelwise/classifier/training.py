@@ -35,7 +35,7 @@ from labelwise.models import (
     is_blocks,
     solve_ridge,
 )
-from labelwise.targets import expected_prior
+from labelwise.targets import Hints, HintTargets, expected_prior
 
 _CENTRED = ("standardise_l2", "centre_l2")
 _TITLES = {"selection": "choosing on held-out rows"}
@@ -100,6 +100,7 @@ class TrainingSet:
         skipped: The items that could not be read, each with the reason.
         hierarchy: Which labels stand above which, or None.
         groups: (n,) the number of each item's group, or None.
+        hints: Soft targets (n, K) of unknown entries, or None.
     """
 
     reader: ItemReader
@@ -113,6 +114,7 @@ class TrainingSet:
     skipped: tuple[BadItem, ...] = ()
     hierarchy: Hierarchy | None = None
     groups: NDArray[np.int64] | None = None
+    hints: HintTargets | None = None
 
     @classmethod
     def of(
@@ -126,6 +128,7 @@ class TrainingSet:
         on_read: Callable[[ReadItems], object] | None,
         names: LabelVectors | None = None,
         groups: NDArray[np.int64] | None = None,
+        hints: HintTargets | None = None,
     ) -> Self:
         """Read the items, and keep those that can be read."""
         read = reader.read_all(X, options, scan=True)
@@ -134,16 +137,22 @@ class TrainingSet:
         if read.bad:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
             groups = None if groups is None else groups[read.kept]
+            hints = None if hints is None else hints.take(read.kept)
         facts = describe(labels)
         prior = resolve_prior(options.prior, facts)
         hierarchy = options.hierarchy_of(labels.label_names)
-        return cls(reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy, groups)
+        return cls(
+            reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy, groups, hints
+        )
 
     def rows(self, index: NDArray[np.int64]) -> Self:
         """Return these rows alone; ``full_summary`` and ``prior`` stay those of all."""
         labels, items, truth = _rows_of(self.labels, self.items, self.truth, index)
         groups = None if self.groups is None else self.groups[index]
-        return replace(self, X=take(self.X, index), labels=labels, items=items, truth=truth, groups=groups)
+        hints = None if self.hints is None else self.hints.take(index)
+        return replace(
+            self, X=take(self.X, index), labels=labels, items=items, truth=truth, groups=groups, hints=hints
+        )
 
     def problem(self, options: FitOptions, method: type[Method]) -> Problem:
         """Return these labels as the problem that a method may know."""
@@ -163,6 +172,7 @@ class TrainingSet:
             hierarchy=self.hierarchy if options.coherent_loss else None,
             item_groups=self.groups,
             group_consistency=float(options.group_consistency),
+            hints=self.hints,
         )
 
 
@@ -185,6 +195,11 @@ def read_labels(
     return labels, None if items is None else as_ids(items, len(labels.matrix)), truth
 
 
+def read_hints(hints: Any, labels: Annotations) -> HintTargets | None:
+    """Return the soft targets that hints give unknown entries, or None."""
+    return None if hints is None else Hints.of(hints).targets(labels.matrix)
+
+
 def read_groups(groups: Any, labels: Annotations) -> NDArray[np.int64] | None:
     """Return the number of each item's group, None where no two items share one."""
     if groups is None:
@@ -195,7 +210,9 @@ def read_groups(groups: Any, labels: Annotations) -> NDArray[np.int64] | None:
     return None if len(np.unique(codes)) == len(codes) else codes
 
 
-def choose_method(options: FitOptions, labels: Annotations, *, grouped: bool = False) -> type[Method]:
+def choose_method(
+    options: FitOptions, labels: Annotations, *, grouped: bool = False, hinted: bool = False
+) -> type[Method]:
     """Return the method asked for or recommended, if it accepts the labels and their groups."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
@@ -205,6 +222,11 @@ def choose_method(options: FitOptions, labels: Annotations, *, grouped: bool = F
         raise UserError(
             f"groups: method {method.spec.id!r} chooses by leaving single rows out, which rows of their group flatter;"
             " take 'ridge', which leaves whole groups out, or a method that trains"
+        )
+    if hinted and not method.spec.pointwise:
+        others = [name for name in fitting(facts.setting) if get(name).spec.pointwise]
+        raise UserError(
+            f"hints: method {method.spec.id!r} has no soft targets; take one of {', '.join(others)}"
         )
     if options.coherent_loss and options.hierarchy:
         check_pointwise(method, "coherent_loss", facts.setting)
@@ -279,7 +301,8 @@ def train(
             on_epoch(model_of(network=run.evaluated, history=history), len(history))
 
     # What came later counts where it is given, so that runs begun before it can be resumed.
-    later = [] if training_set.groups is None else ["groups", training_set.groups]
+    later: list[Any] = [] if training_set.groups is None else ["groups", training_set.groups]
+    later += [] if training_set.hints is None else ["hints", training_set.hints]
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
             network,
@@ -322,7 +345,7 @@ def _solve(
     # Blocks are brought to one unit whatever their scaling.
     in_unit = not is_blocks(features)
     scalings = [InputScaling.in_unit(features) if kind == "none" and in_unit else kind for kind in kinds]
-    return solve_ridge(features, method.start_labels(), scalings=scalings, groups=groups)
+    return solve_ridge(features, method.first_labels(), scalings=scalings, groups=groups)
 
 
 def _criterion(

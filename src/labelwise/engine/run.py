@@ -240,7 +240,7 @@ class Run(RunState):
         return StoredPool(
             self.evaluated if which == "averaged" else self.network,
             self.source,
-            self.method.start_labels,
+            self.method.first_labels,
             self.state,
             self.epoch + 1,
             self.fabric.device,

@@ -41,7 +41,7 @@ def start_head(
     if method.problem.tune == "head":
         head.start_from_ridge(solution, middle=middle)
         return
-    slope, calibration = torch.full_like(middle, 4.0), solution.calibration(method.start_labels())
+    slope, calibration = torch.full_like(middle, 4.0), solution.calibration(method.first_labels())
     if calibration is not None:
         slope, offset = torch.tensor(calibration.slope), torch.tensor(calibration.offset)
         middle = -offset / slope

@@ -16,14 +16,14 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.annotations import Hierarchy
-from labelwise.losses import coherent, reduce
+from labelwise.losses import coherent, reduce, soft_targets
 from labelwise.methods.group_term import GroupConsistency
 from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_mean, ranks
 from labelwise.methods.spec import Budget, MethodSpec
 from labelwise.models import CosineHead, LinearHead, Network, Outputs, RidgeSolution
 from labelwise.summaries import AngleStatistics
-from labelwise.targets import ItemState, Slot
+from labelwise.targets import HintTargets, ItemState, Slot
 
 if TYPE_CHECKING:
     from labelwise.ensemble import Explanation
@@ -316,6 +316,11 @@ class Method(nn.Module):
         """
         return self.problem.labels
 
+    def first_labels(self) -> np.ndarray:
+        """Return the start labels (n, K), with unknown entries as hints have them."""
+        labels, hints = self.start_labels(), self.problem.hints
+        return labels if hints is None else hints.filled(labels)
+
     def slots(self) -> dict[str, Slot]:
         """Declare the item state."""
         return {}
@@ -387,6 +392,8 @@ class Method(nn.Module):
         ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives. The batch
         is the undivided one: over several processes every one of them has to call this.
         """
+        if self.problem.hints is not None:
+            values, weights = self._with_hints(self.problem.hints, values, weights, batch)
         if batch.label_weights is not None:
             by_label = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
             weights = by_label if weights is None else weights * by_label
@@ -396,3 +403,14 @@ class Method(nn.Module):
         if over == "weights":
             return batch_mean(values, weights)
         return batch_mean(values if weights is None else values * weights)
+
+    @staticmethod
+    def _with_hints(
+        hints: HintTargets, values: Tensor, weights: Tensor | None, batch: Batch
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return losses and weights (B, K), those of hinted entries in the place of the method's own."""
+        targets = torch.from_numpy(hints.values[batch.index.cpu().numpy()]).to(values.device)
+        hinted = ~torch.isnan(targets)
+        soft = hints.weight * soft_targets(batch.scores, torch.nan_to_num(targets))
+        values = torch.where(hinted, soft.to(values.dtype), values)
+        return values, weights if weights is None else weights.masked_fill(hinted, 1.0)

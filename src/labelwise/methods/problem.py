@@ -13,6 +13,7 @@ from labelwise.annotations import Hierarchy
 from labelwise.errors import UserError
 from labelwise.methods.spec import Budget
 from labelwise.metrics import judgeable
+from labelwise.targets import HintTargets
 
 if TYPE_CHECKING:
     from labelwise.ensemble import LabelVectors
@@ -41,6 +42,7 @@ class Problem:
         hierarchy: of the labels, where the loss is to be coherent; for ``spec.pointwise``.
         item_groups: (n,) the number of each item's group, from 0, or None.
         group_consistency: weight of the term that keeps items of a group alike.
+        hints: soft targets of unknown entries, or None; for ``spec.pointwise``.
     """
 
     labels: np.ndarray
@@ -56,6 +58,7 @@ class Problem:
     hierarchy: Hierarchy | None = None
     item_groups: np.ndarray | None = None
     group_consistency: float = 0.0
+    hints: HintTargets | None = None
 
     @property
     def n_items(self) -> int:

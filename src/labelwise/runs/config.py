@@ -142,6 +142,16 @@ class RunConfig(BaseModel):
         None, "Stop after so many epochs without a better validation score.", ge=1
     )
     select: Literal["last", "best"] = _training("last", "Which epoch to use where there is validation.")
+    hints: str | None = _training(
+        None, "A table of another model's scores by item and label: what 'predict' writes, for one.", "FILE"
+    )
+    hints_yes_above: float = _training(
+        0.5, "Unknown entries of a higher hint are soft positives.", ge=0, le=1
+    )
+    hints_no_below: float | None = _training(
+        None, "Unknown entries of a lower hint are negatives [default: none].", ge=0, le=1
+    )
+    hints_at_most: int | None = _training(None, "The most soft positives an item [default: all].", ge=1)
     coherent_loss: bool = _training(False, "With --hierarchy: train by the loss of C-HMCNN.")
     group_consistency: float = _training(
         0.0, "With --group-column: weight of a term that keeps a group's scores alike.", ge=0, le=1e6
@@ -286,6 +296,7 @@ _FILES = (
     "label_weights",
     "label_texts",
     "hierarchy",
+    "hints",
     "true_labels",
     "validation",
     "backbone_weights",

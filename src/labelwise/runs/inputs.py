@@ -17,11 +17,13 @@ from labelwise.data import Table, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.answering import TrainingAnswers, join_answers, read_answers
 from labelwise.runs.config import RunConfig
+from labelwise.runs.hints import read_hints
 from labelwise.runs.named_values import read_hierarchy, read_named_texts, read_named_values
 from labelwise.runs.tables import ModelColumns, items_of, notes_on, read_for_model
 
 if TYPE_CHECKING:
     from labelwise.metrics import Rule
+    from labelwise.targets import Hints
 
 _FOR_FEATURES = ("features", "mlp")
 _WORDS_ALONE = (
@@ -45,6 +47,7 @@ class Inputs:
         hierarchy: None, or parents by child.
         answers: None, or the answers that joined the table's labels.
         groups: The group of each item, or None.
+        hints: Another model's scores, and how far they are believed, or None.
     """
 
     table: Table
@@ -58,6 +61,7 @@ class Inputs:
     hierarchy: dict[str, Any] | None = None
     answers: TrainingAnswers | None = None
     groups: list[Any] | None = None
+    hints: Hints | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
@@ -119,6 +123,8 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         true_labels = _matched(full, table, config.true_labels)
         notes += notes_on(full, "true labels")
     rule = parse_rule(config.rule)
+    hints, told = _hints(config, table)
+    notes += told
     return Inputs(
         table,
         validation,
@@ -131,7 +137,21 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         parents,
         answers,
         _groups(config, table),
+        hints,
     )
+
+
+def _hints(config: RunConfig, table: Table) -> tuple[Hints | None, list[str]]:
+    """Return the hints that are named, and notes on them or on settings without them."""
+    given = {"hints_yes_above": 0.5, "hints_no_below": None, "hints_at_most": None}
+    if config.hints is None:
+        unused = [name for name, default in given.items() if getattr(config, name) != default]
+        return None, [f"not used: {', '.join(unused)}, since there are no hints"] if unused else []
+    from labelwise.targets import Hints
+
+    scores, notes = read_hints(config.hints, table)
+    values = {name.removeprefix("hints_"): getattr(config, name) for name in given}
+    return Hints(scores, **values), notes
 
 
 def _groups(config: RunConfig, table: Table) -> list[Any] | None:

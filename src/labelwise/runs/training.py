@@ -246,6 +246,7 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
             true_labels=inputs.true_labels,
             on_read=on_read,
             groups=inputs.groups,
+            hints=inputs.hints,
         )
         return _finish(run, config, model, inputs, read[0]) if is_first_process() else None
     except KeyboardInterrupt as stop:

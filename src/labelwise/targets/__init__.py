@@ -2,6 +2,7 @@
 
 from labelwise.targets.adaptive import metric_adaptive_thresholds
 from labelwise.targets.balanced import BalancedTargets, balanced_refresh
+from labelwise.targets.hints import Hints, HintTargets
 from labelwise.targets.negatives import hard_negatives, hard_negatives_from_chunks, self_paced_negatives
 from labelwise.targets.pseudo_labels import (
     class_aware_pseudo_labels,
@@ -12,6 +13,8 @@ from labelwise.targets.state import ItemState, Slot
 
 __all__ = [
     "BalancedTargets",
+    "HintTargets",
+    "Hints",
     "ItemState",
     "Slot",
     "balanced_refresh",
