@@ -7,6 +7,7 @@ import shutil
 import socket
 
 import pytest
+from sklearn.metrics import average_precision_score
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
@@ -121,18 +122,36 @@ def test_scores_are_kept_and_damaged_ones_made_anew(run):
     assert (open_for_review(run).scores == first.scores).all()
 
 
-def test_learning_again_reads_silence_as_no_where_the_table_did(run, trained, tables, tmp_path, lw):
-    semi = training_arguments(open_for_review(run), tmp_path / "out")
-    assert "--method" not in semi
-    single = tmp_path / "single"
+def test_learning_again_ranks_what_is_left_no_worse_where_the_table_knows_no_negative(tables, tmp_path, lw):
+    """A closed form that read the answers of no alone would forget all it knew."""
+    single, out = tmp_path / "single", tmp_path / "out"
     given = ("--method", "ridge", "--device", "cpu", "--out", single)
     assert lw("train", tables.single, *given).exit_code == 0
-    arguments = training_arguments(open_for_review(single), tmp_path / "out")
-    assert arguments[arguments.index("--method") + 1] == "an"
+    before = open_for_review(single)
+    rows = [Answer(f"i{i}", "cat", int(tables.Y[i, 0])) for i in range(40)]
     with AnswerStore.open(single / "answers.sqlite") as store:
-        store.append([Answer(f"i{i}", "cat", int(tables.Y[i, 0])) for i in range(20)])
+        store.append(rows)
+    arguments = training_arguments(before, out)
+    assert "--method" not in arguments
     result = lw(*arguments)
     assert result.exit_code == 0, result.output
-    again = open_for_review(single, learnt=tmp_path / "out")
-    assert again.model_run == tmp_path / "out"
-    assert (again.given == open_for_review(single).given).all()
+    after = open_for_review(single, learnt=out)
+    assert after.model_run == out
+    assert (after.given == before.given).all()
+    left = before.given == -1
+    left[:40, 0] = False
+    truth = tables.Y[:140]
+
+    def ranked(data):
+        return average_precision_score(truth[left], data.scores[left])
+
+    assert ranked(after) > ranked(before) - 0.02
+
+
+def test_a_method_that_does_not_take_what_answers_make_gives_way(run, tmp_path):
+    config = RunDirectory(run).config()
+    RunDirectory(run).change_config(config.model_copy(update={"method": "bce"}))
+    data = open_for_review(run)
+    arguments = training_arguments(data, tmp_path / "out", moved=True)
+    assert arguments[arguments.index("--method") + 1] == "auto"
+    assert arguments[1] == str(data.table)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _MOST_COLUMNS, _MOST_FEATURES = 12, 12
 _SCORES = "review_scores.npz"
-_UNKNOWN_AS_NO = "an"
 
 
 @dataclass(frozen=True, eq=False)
@@ -291,9 +290,7 @@ def _with_answers(run: RunDirectory, data: Table) -> Table:
 def training_arguments(data: ReviewData, out: Path, *, moved: bool = False) -> list[str]:
     """Return the arguments of ``labelwise`` that train a run's settings anew, with the answers to it.
 
-    A closed form reads known entries alone. Where a table names positives only, a few answers would make it forget all
-    others (mAP .61 before 100 answers on digits with one tag each, .20 after them): there what nobody answered is read
-    as no, as before the answers, and an answer of yes or no stays one.
+    The method is the run's own where it takes the labels that the answers make, else the library's choice.
 
     Args:
         moved: Whether the table lies elsewhere than the run says.
@@ -301,14 +298,14 @@ def training_arguments(data: ReviewData, out: Path, *, moved: bool = False) -> l
     from labelwise.methods import get
 
     config = RunDirectory(data.run).config()
-    spec = get(str(config.method)).spec
-    positives_only = not (data.given == 0).any()
-    keeps = "partial" in spec.settings and not (positives_only and spec.passes == 0)
+    # Where a table knows no negative, answers of no are kept out of training, and it stays one of positives.
+    setting = "partial" if (data.given == 0).any() else "partial_positive"
+    keeps = setting in get(str(config.method)).spec.settings
     return [
         "train",
         *([str(data.table)] if moved else []),
         *("--config", str(data.run / "run.toml")),
-        *(() if keeps else ("--method", _UNKNOWN_AS_NO if positives_only else "auto")),
+        *(() if keeps else ("--method", "auto")),
         *(("--images", data.images) if data.images else ()),
         # Who changed a given entry on the page meant it.
         *("--answers", str(data.run), "--conflicts", "answer"),
