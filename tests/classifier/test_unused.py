@@ -125,6 +125,7 @@ REFUSED = [
     ("backbone_weights", "weights.pt", RIDGE, ROWS, "weights"),
     ("hyperparameters", {"scale": 3.0}, RIDGE, ROWS, "no hyperparameter"),
     ("head_start", "ridge", {"method": "drml"}, ROWS, "leave it out"),
+    ("positive_boost", 5, RIDGE, ROWS, "feature maps"),
     (
         "accumulate",
         2,

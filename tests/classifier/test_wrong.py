@@ -125,6 +125,7 @@ WRONG = {
     "hierarchy": ["text", "two", "true", "list", "array", "dict of numbers"],
     "group_consistency": ["none", "nan", "minus one", "true", "text", "array"],
     "coherent_loss": ["none", "text", "zero"],
+    "positive_boost": ["zero", "nan", "inf", "true", "text", "array"],
     "strong_view": ["none", "nan", "minus one", "two", "true", "text", "array"],
     "patience": ["zero", "half", "true", "text"],
     "select": ["none", "text", "array"],

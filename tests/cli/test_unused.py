@@ -102,6 +102,7 @@ REFUSED = [
     ("backbone_weights", "weights.pt", "weights"),
     ("image_size", 64, "leave it out"),
     ("max_length", 64, "leave it out"),
+    ("positive_boost", 5.0, "feature maps"),
 ]
 ALWAYS = {
     "hierarchy",

@@ -131,6 +131,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             over those below it, for methods whose loss takes entries one by one.
         group_consistency (float): With ``groups`` in ``fit``: weight of a term that keeps the scores of a group's items
             near the group's running mean (``labelwise.methods.GroupConsistency``). 0 leaves it out.
+        positive_boost (float or None): For a whole network on pictures: each place of the backbone's last map is
+            scored, positive scores are multiplied by this, and their mean is the logit, in training and at prediction
+            (BoostLU, there 5). For methods with a linear head, which then starts at random. None: the head reads the
+            pooled features.
 
     Attributes:
         method_ (str): The method's id.
@@ -238,6 +242,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         hierarchy: Mapping[str, Any] | None = None,
         coherent_loss: bool = False,
         group_consistency: float = 0.0,
+        positive_boost: float | None = None,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):

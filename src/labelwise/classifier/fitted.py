@@ -13,6 +13,7 @@ from labelwise import engine
 from labelwise._files import entries_under
 from labelwise._random import torch_seeded
 from labelwise.annotations import Summary
+from labelwise.classifier.boost import boosted
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
 from labelwise.classifier.record import Record, weights_of
@@ -182,7 +183,10 @@ def new_network(
             backbone = options.new_backbone(shape, **rebuilt)
         width = int(backbone.n_features)  # type: ignore[arg-type]
         neck = _neck(width, method)
-        head = method.head(width if neck is None else neck.n_features)
+        if options.positive_boost is None:
+            head = method.head(width if neck is None else neck.n_features)
+        else:
+            head = boosted(backbone, method.problem.n_labels, options)
         # Inside: a head that reads maps draws weights for them when the network tells it so.
         network = Network(backbone, head, neck)
     if reader.tune == "head":

@@ -46,11 +46,14 @@ _ADDED_LATER: dict[str, Any] = {
     "hierarchy": None,
     "coherent_loss": False,
     "group_consistency": 0.0,
+    "positive_boost": None,
 }
 _LOCAL = frozenset(
     {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
 )
-_WHERE_GIVEN = frozenset({"label_texts", "recall", "hierarchy", "coherent_loss", "group_consistency"})
+_WHERE_GIVEN = frozenset(
+    {"label_texts", "recall", "hierarchy", "coherent_loss", "group_consistency", "positive_boost"}
+)
 _RESOLVED = frozenset({"method", "backbone", "hyperparameters", "tune", "head_start"})
 """Options of one machine, those that a model directory holds where they were given, and those that it holds as
 resolved."""
@@ -174,6 +177,9 @@ class FitOptions:
     ] = None
     coherent_loss: _Flag = False
     group_consistency: Annotated[float, number(0, 1e6), "give a number of at least 0; 0 leaves it out"] = 0.0
+    positive_boost: Annotated[
+        float | None, or_none(number(1, 1e6)), "give a number from 1, such as 5, or None for no boost"
+    ] = None
 
     def __post_init__(self) -> None:
         names = self.backbone
@@ -294,7 +300,8 @@ class FitOptions:
     @property
     def start(self) -> Literal["ridge", "random"]:
         """Start of the head where the method leaves the choice."""
-        closed = self.tuning == "head" or self.preprocessing is not None
+        # A start on pooled features is none for a head that boosts at the places of a map.
+        closed = self.tuning == "head" or (self.preprocessing is not None and self.positive_boost is None)
         return "ridge" if self.head_start == "ridge" or (self.head_start is None and closed) else "random"
 
     def budget(self, method: type[Method]) -> Budget:

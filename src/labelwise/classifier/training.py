@@ -15,6 +15,7 @@ from torch import nn
 
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe
+from labelwise.classifier.boost import check_boost
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
 from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
@@ -230,6 +231,8 @@ def choose_method(
         )
     if options.coherent_loss and options.hierarchy:
         check_pointwise(method, "coherent_loss", facts.setting)
+    if options.positive_boost is not None:
+        check_boost(options, method)
     return method
 
 

@@ -30,6 +30,7 @@ from labelwise.models.backbones import (
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
 from labelwise.models.compute import device_of, free_memory, one_thread, peak_memory, step_threads
 from labelwise.models.heads import (
+    BoostedHead,
     CosineHead,
     DualRelation,
     FeatureScaling,
@@ -73,6 +74,7 @@ __all__ = [
     "Allowance",
     "BackboneCapabilities",
     "BlockScaling",
+    "BoostedHead",
     "CosineHead",
     "DualRelation",
     "FeatureBlocks",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from labelwise.errors import UserError
+from labelwise.models.backbones.base import masked_mean
 from labelwise.models.ridge import RidgeSolution
 from labelwise.models.scaling import InputScaling
 
@@ -102,6 +103,37 @@ class LinearHead(nn.Linear):
     ) -> tuple[Tensor, Tensor]:
         """Begin at ``middle``, with steps of a logit's size."""
         return middle, _LOGITS / slope
+
+
+class BoostedHead(LinearHead):
+    """Logits at each place of a map, boosted where positive, then their mean.
+
+    From places (B, T, D) to logits (B, K): the mean over t of z where z <= 0 and ``boost`` z where z > 0, with z = W
+    f_t + b, in training and at prediction alike. With a boost of 1 it is a ``LinearHead`` on the mean of the places.
+    (BoostLU: Kim et al., Bridging the Gap between Model Explanations in Partially Annotated Multi-label Classification,
+    CVPR 2023, boost 5.)
+
+    Places where ``mask`` (B, T) is False are left out.
+    """
+
+    def __init__(self, features: int, labels: int, boost: float = 5.0) -> None:
+        super().__init__(features, labels)
+        if not boost >= 1:
+            raise UserError(f"boost is {boost}: give a number of at least 1")
+        self.boost = float(boost)
+
+    def read_maps(self) -> None:
+        """Expect places (B, T, D): what stands in a mean of features cannot be boosted."""
+
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return logits (B, K) of places (B, T, D)."""
+        z = super().forward(features)
+        # In place of a product with a mask, which would make NaN of infinity at 0.
+        return masked_mean(torch.where(z > 0, self.boost * z, z), mask)
+
+    def extra_repr(self) -> str:
+        """Return the sizes shown when the module is printed."""
+        return f"{super().extra_repr()}, boost={self.boost:g}"
 
 
 class CosineHead(nn.Module):

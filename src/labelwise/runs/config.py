@@ -131,6 +131,9 @@ class RunConfig(BaseModel):
     head_start: Literal["ridge", "random"] | None = _method(
         None, "What the head starts from [default: ridge on features and pretrained backbones, else random]."
     )
+    positive_boost: float | None = _method(
+        None, "With --tune all on pictures: multiply positive scores at each place of a map, as 5.", ge=1
+    )
     epochs: int | None = _training(None, "Passes over the data [default: the method's].", ge=1)
     batch_size: int | None = _training(None, "Items a step [default: the method's].", ge=1)
     learning_rate: float | None = _training(None, "The (peak) learning rate [default: the method's].", gt=0)
