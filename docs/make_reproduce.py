@@ -53,10 +53,10 @@ def page() -> str:
             "",
             "| what | command | sets | runs | hours, honest (longest run) | hours, published | GPU memory |",
             "|---|---|---|---|---|---|---|",
-            *(row(spec) for spec in chosen if spec.theory is None),
+            *(row(spec) for spec in chosen if spec.rests_on_runs),
         ]
     for spec in specs:
-        if spec.theory is not None:
+        if not spec.rests_on_runs:
             lines += [
                 "",
                 f"{spec.title}: `labelwise experiment {spec.name}`, which needs no data and takes seconds.",

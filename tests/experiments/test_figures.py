@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from labelwise.analysis import theory
+from labelwise.analysis import REGIMES, theory
 from labelwise.experiments import Tally, collect, load_spec, run_experiment, spec_names
 from labelwise.experiments.experiment import write_tables
 from labelwise.experiments.figures import KINDS, draw_figure, keep_columns, model_columns
@@ -14,7 +14,8 @@ from labelwise.experiments.results import write_shard
 from labelwise.experiments.spec import Figure
 
 OF_RESULTS = {
-    *("margin_sweep", "scale_margin", "fraction_curves", "sensitivity", "epoch_seconds", "theory_curves")
+    *("margin_sweep", "scale_margin", "fraction_curves", "sensitivity", "epoch_seconds", "theory_curves"),
+    "gradient_regimes",
 }
 FIGURES = [name for name in spec_names() if load_spec(name).figure and load_spec(name).rows]
 rng = np.random.default_rng(0)
@@ -122,6 +123,13 @@ def test_the_theorys_figure_needs_no_data(tmp_path):
     np.testing.assert_allclose(exact.vca, expected.vca)
     drawn = load_spec("bbam-theory").theory
     assert len(data) - len(exact) == len(drawn.points) * len(drawn.noise) * len(drawn.label_shares)
+
+
+def test_the_losses_figure_needs_no_data(tmp_path):
+    found = run_experiment("loss-regimes", out=tmp_path)
+    assert [path.name for path in found.files] == ["figure.png", "figure.svg", "figure.csv"]
+    data = pd.read_csv(tmp_path / "figure.csv")
+    assert len(data) == len(REGIMES) * 3 * load_spec("loss-regimes").figure.regimes.points
 
 
 def test_a_sweep_has_a_row_for_every_value(done):
@@ -241,4 +249,7 @@ def test_a_trained_model_leaves_the_columns_of_each_figure():
 def test_every_kind_of_figure_has_its_columns():
     assert set(KINDS) == set(get_args(Figure.model_fields["kind"].annotation))
     assert {name for name, kind in KINDS.items() if kind.of_model is None} == OF_RESULTS
-    assert {name for name, kind in KINDS.items() if kind.of_results} == OF_RESULTS - {"theory_curves"}
+    assert {name for name, kind in KINDS.items() if kind.of_results} == OF_RESULTS - {
+        "theory_curves",
+        "gradient_regimes",
+    }

@@ -14,7 +14,7 @@ from tests.refusals import refused
 FIGURES = {
     "hml-figure2", "hml-figure3", "hml-figure4", "hml-figure5", "hml-figure6", "em-apl-wasserstein", "em-apl-densities",
     "em-apl-mlml", "em-apl-landscapes", "bbam-vdfd-supervision", "bbam-vdfd-methods", "bbam-sensitivity", "bbam-time",
-    "bbam-theory",
+    "bbam-theory", "loss-regimes",
 }  # fmt: skip
 
 PLAIN = """
@@ -241,6 +241,9 @@ def test_rows_are_chosen_by_name_or_method_and_a_search_is_asked_for():
         (('[rows.em]', '[figure]\nkind = "theory_curves"\n[rows.em]'), "[figure.theory] goes with figure.kind"),
         (('[rows.em]', THEORY + '[rows.em]'),
          "code: a figure of theory rests on no runs"),
+        (('[rows.em]', '[figure]\nkind = "gradient_regimes"\n[rows.em]'), "[figure.regimes] goes with figure.kind"),
+        (('[rows.em]', '[figure]\nkind = "gradient_regimes"\nregimes.points = 9\n[rows.em]'),
+         "code: a figure of losses rests on no runs"),
         (('seeds = [0]', 'seeds = [0]\ntables = ["hml-table"]'), "there is no table 'hml-table': did you mean"),
     ],
 )  # fmt: skip

@@ -209,6 +209,25 @@ def test_theory_curves_draw_theory_and_simulation_by_label_share():
     assert figure.axes[4].lines[0].get_xydata().tolist() == [[0.5, 0.6]]
 
 
+def test_gradient_regimes_have_a_panel_a_loss_with_gradients_and_values():
+    p = np.array([0.25, 0.75])
+    entries = ("relevant", "unknown", "irrelevant")
+    data = {
+        "loss": np.repeat(["a", "b"], 6),
+        "entry": np.tile(np.repeat(entries, 2), 2),
+        "p": np.tile(p, 6),
+        "value": np.arange(12.0),
+        "gradient": -np.arange(12.0),
+    }
+    figure = plots.gradient_regimes(data)
+    first, second = figure.axes[:2]
+    assert [axes.get_title(loc="left") for axes in (first, second)] == ["a", "b"]
+    # A line at 0, then value and gradient of relevant, irrelevant and unknown entries.
+    assert len(second.lines) == 7
+    assert second.lines[5].get_xydata().tolist() == [[0.25, 8], [0.75, 9]]
+    assert second.lines[6].get_xydata().tolist() == [[0.25, -8], [0.75, -9]]
+
+
 def test_a_few_shares_are_the_ticks_of_their_axis():
     data = {"fraction": [0.1, 0.3, 0.9], "method": ["an"] * 3, "map": [0.1, 0.2, 0.3]}
     axes = plots.fraction_curves(data, label="share of labels known").axes[0]

@@ -1,4 +1,4 @@
-"""Data on a trained model: angles, label correlations, missing labels, loss landscapes."""
+"""Data on trained models and on losses: angles, correlations, landscapes, gradient regimes."""
 
 from labelwise.analysis import theory
 from labelwise.analysis.angles import AngleDistributions, angle_distributions
@@ -19,9 +19,11 @@ from labelwise.analysis.predictions import (
     wasserstein_distances,
 )
 from labelwise.analysis.ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
+from labelwise.analysis.regimes import REGIMES, gradient_regimes
 from labelwise.analysis.training import epoch_seconds, loss_landscape, vdfd_by_epoch
 
 __all__ = [
+    "REGIMES",
     "AngleDistributions",
     "Columns",
     "Difference",
@@ -36,6 +38,7 @@ __all__ = [
     "epoch_seconds",
     "gap_share",
     "gradient_difference",
+    "gradient_regimes",
     "known_correlation",
     "loss_landscape",
     "mean_difference",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from labelwise.errors import UserError
 from labelwise.experiments.comparison import Compared, compare, protocol_of, to_html, to_markdown
-from labelwise.experiments.figures import draw_figure, draw_theory
+from labelwise.experiments.figures import draw_figure, draw_without_runs
 from labelwise.experiments.jobs import Job, part_of
 from labelwise.experiments.loading import load_spec
 from labelwise.experiments.results import collect, locked, merge_results, write_text
@@ -70,8 +70,8 @@ def run_experiment(
 
     ``out`` gets ``shards/``, ``results.parquet``, ``table.md`` and ``table.html``, and for a figure ``figure.png``,
     ``figure.svg`` and its data as ``figure.csv``; the same call goes on where one was stopped, and tables tell "not
-    run" where nothing is yet. A figure of theory needs no ``data`` and gets its three files alone. Several machines or
-    devices share an experiment by ``shard``, and ``merge`` puts their results together.
+    run" where nothing is yet. A figure of theory or of losses needs no ``data`` and gets its three files
+    alone. Several machines or devices share an experiment by ``shard``, and ``merge`` puts their results together.
 
     Args:
         name: One of ``spec_names()``, a TOML file, or an experiment.
@@ -101,14 +101,14 @@ def run_experiment(
         raise UserError("leak_truth reads the labels of unlabelled items: it needs --protocol published")
     extra = _LEAK if leak_truth else None
     jobs = spec.jobs(protocol, rows=rows, datasets=datasets, seeds=seeds, search=search, extra=extra)  # type: ignore[arg-type]
-    if spec.figure is not None and spec.theory is not None:
+    if spec.figure is not None and not spec.rests_on_runs:
         if shard is not None or merge:
             raise UserError(
                 f"{spec.name} is drawn without any run: leave shard and merge (--shard, --merge) out"
             )
         target = _target(spec, out)
         with locked(target):
-            return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_theory(spec.figure, target))
+            return Outcome(spec, Tally(0, 0, 0, 0, 0), [], draw_without_runs(spec.figure, target))
     if not jobs:
         raise UserError(f"nothing of {spec.name} is left by this choice of rows, datasets and seeds")
     if leak_truth and not any("leak_truth" in job.hyperparameters for job in jobs):

@@ -139,13 +139,19 @@ def draw_figure(spec: Spec, jobs: Sequence[Job], results: pd.DataFrame, out: Pat
     return _draw(spec.figure, data, out, _caption(jobs))
 
 
-def draw_theory(figure: Figure, out: Path) -> list[Path]:
-    """Write the same three files for the closed form, without runs."""
+def draw_without_runs(figure: Figure, out: Path) -> list[Path]:
+    """Write the same three files of what needs no run: the closed form, or the losses."""
     import pandas as pd
 
     from labelwise.analysis.theory import curves
 
-    theory = figure.theory
+    theory, regimes = figure.theory, figure.regimes
+    if regimes is not None:
+        from labelwise.analysis import gradient_regimes
+
+        return _draw(
+            figure, pd.DataFrame(gradient_regimes(regimes.losses or None, points=regimes.points)), out
+        )
     assert theory is not None
     columns = curves(
         noise=[(positive, negative) for positive, negative in theory.noise],
@@ -340,4 +346,5 @@ KINDS: dict[str, Kind] = {
     "sensitivity": Kind(of_results=_sensitivity, reword=_name_metrics, lacks=_lacks_single_sweeps),
     "epoch_seconds": Kind(of_results=_epoch_seconds),
     "theory_curves": Kind(),
+    "gradient_regimes": Kind(),
 }

@@ -18,6 +18,7 @@ from labelwise.experiments.spec import (
     Figure,
     Override,
     Published,
+    Regimes,
     Row,
     Search,
     Setting,
@@ -109,6 +110,7 @@ def _fields(place: Sequence[int | str]) -> list[str]:
         "search": Search,
         "figure": Figure,
         "theory": Theory,
+        "regimes": Regimes,
         "rows": Row,
         "on": Override,
         "published": Published,
@@ -171,14 +173,18 @@ def _check_row(where: str, spec: Spec, row: Row) -> None:
 
 
 def _check_parts(where: str, spec: Spec) -> None:
-    """Refuse an experiment without its parts, or a theory figure with them."""
-    is_theory = spec.figure is not None and spec.figure.kind == "theory_curves"
+    """Refuse an experiment without its parts, or a figure that needs no runs with them."""
+    figure = spec.figure
+    is_theory = figure is not None and figure.kind == "theory_curves"
     if is_theory != (spec.theory is not None):
         raise UserError(f"{where}[figure.theory] goes with figure.kind = 'theory_curves', which needs it")
+    if (figure is not None and figure.kind == "gradient_regimes") != bool(figure and figure.regimes):
+        raise UserError(f"{where}[figure.regimes] goes with figure.kind = 'gradient_regimes', which needs it")
     for name in ("code", "datasets", "settings", "seeds", "metrics", "rows"):
-        if is_theory and getattr(spec, name):
-            raise UserError(f"{where}{name}: a figure of theory rests on no runs; leave it out")
-        if not is_theory and not getattr(spec, name):
+        if not spec.rests_on_runs and getattr(spec, name):
+            about = "theory" if is_theory else "losses"
+            raise UserError(f"{where}{name}: a figure of {about} rests on no runs; leave it out")
+        if spec.rests_on_runs and not getattr(spec, name):
             raise UserError(f"{where}{name} is missing")
 
 

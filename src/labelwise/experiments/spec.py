@@ -120,12 +120,20 @@ class Theory(_Strict):
     points: list[Annotated[float, Field(gt=0)]] = Field(default_factory=list)
 
 
+class Regimes(_Strict):
+    """The arguments of ``analysis.gradient_regimes``; all losses where none is named."""
+
+    losses: list[str] = Field(default_factory=list)
+    points: int = Field(199, ge=1, le=9999)
+
+
 class Figure(_Strict):
     """A figure, drawn by the function of ``labelwise.plots`` of its kind's name.
 
     Attributes:
         kind: The kind, and the name of the function.
         theory: Arguments of "theory_curves", which rests on no run.
+        regimes: Arguments of "gradient_regimes", which rests on no run either.
         labels: Labels with a panel each in "vdfd_by_epoch", which draws the mean over all labels without them.
     """
 
@@ -142,8 +150,10 @@ class Figure(_Strict):
         "sensitivity",
         "epoch_seconds",
         "theory_curves",
+        "gradient_regimes",
     ]
     theory: Theory | None = None
+    regimes: Regimes | None = None
     labels: list[str] = Field(default_factory=list)
 
 
@@ -154,8 +164,8 @@ class Spec(_Strict):
     that they print percent; ``code`` is the code base whose protocol ``published`` follows: ``spml`` (20% clean
     validation, best epoch) or ``cap`` (best epoch by the test set). ``cardinality`` is the mean number of labels of
     an item, given to methods that need it where labels do not identify it. ``search`` lists values of learning rate
-    and batch size, tried where that is asked for; the best by validation is kept. A figure of theory has no code,
-    data sets, settings, seeds, metrics and rows; all else needs them.
+    and batch size, tried where that is asked for; the best by validation is kept. A figure of theory, or of
+    losses, has no code, data sets, settings, seeds, metrics and rows; all else needs them.
     """
 
     name: str = ""
@@ -175,6 +185,11 @@ class Spec(_Strict):
     cardinality: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
     figure: Figure | None = None
     rows: dict[str, Row] = Field(default_factory=dict)
+
+    @property
+    def rests_on_runs(self) -> bool:
+        """Whether there is anything to run; the figures of theory and of losses need nothing."""
+        return self.figure is None or (self.figure.theory is None and self.figure.regimes is None)
 
     @property
     def theory(self) -> Theory | None:

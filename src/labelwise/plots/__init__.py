@@ -17,6 +17,7 @@ from labelwise.plots.models import (
     wasserstein_distances,
 )
 from labelwise.plots.ranks import critical_difference, paired_gains
+from labelwise.plots.regimes import gradient_regimes
 from labelwise.plots.style import PALETTE, stylesheet
 from labelwise.plots.sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity, theory_curves
 
@@ -30,6 +31,7 @@ __all__ = [
     "critical_difference",
     "epoch_seconds",
     "fraction_curves",
+    "gradient_regimes",
     "item_grid",
     "label_bars",
     "label_counts",
