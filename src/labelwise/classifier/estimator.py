@@ -458,6 +458,14 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             path, {**record, **self.decision_.record(), **self._options().record()}, weights | frozen
         )
 
+    def export_onnx(self, path: str | Path) -> None:
+        """Write one file of ONNX: backbone, scaling, head, calibration and rule, names and preprocessing with them."""
+        if not hasattr(self, "fitted_"):
+            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before export_onnx")
+        from labelwise.classifier.exporting import export_onnx
+
+        export_onnx(self.reader_, self.fitted_, self.decision_, path)
+
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
     """Return the fitted classifier of a model directory.

@@ -13,6 +13,7 @@ from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
 from labelwise.cli.evaluate import evaluate
 from labelwise.cli.experiment import experiment
+from labelwise.cli.export import export
 from labelwise.cli.issues import issues
 from labelwise.cli.methods import methods
 from labelwise.cli.options import Command
@@ -37,6 +38,7 @@ for _command in (
     experiment,
     cache,
     convert,
+    export,
 ):
     app.command(cls=Command)(_command)
 

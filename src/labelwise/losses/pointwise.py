@@ -49,6 +49,9 @@ def pointwise(
     in place. ``y`` is constant: it gets no gradient.
     """
     check_pair(x, y)
+    if torch.compiler.is_exporting():
+        # A traced graph takes batches of any size, and no blocks and derivatives of its own.
+        return rule(x.to(working_dtype(x)), y, *_scalars(x, parameters), (False,) * (1 + len(parameters)))[0]
     value: Tensor = _Pointwise.apply(rule, pull, y, x, *parameters)  # type: ignore[no-untyped-call]
     return value
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from labelwise.methods.base import Method, Pool, Stage
 from labelwise.methods.spec import SETTINGS, Departure, MethodSpec
-from labelwise.models import Outputs, logits, probabilities, start_from_ridge
+from labelwise.models import Outputs, logits, probabilities, start_from_ridge, traced_logits
 
 # A sigmoid has slope 1/4 at 0: with 4, a score near one half is the regression's output.
 _SLOPE = 4.0
@@ -56,6 +56,8 @@ class Ridge(Method):
         It is squeezed into (0, 1) without changing its order.
         """
         raw = outputs.scores.double() / _SLOPE + 0.5
+        if torch.compiler.is_exporting():
+            return traced_logits(raw)
         return torch.from_numpy(logits(raw.cpu().numpy())).to(outputs.scores.device)
 
     def score(self, outputs: Outputs) -> Tensor:

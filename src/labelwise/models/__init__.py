@@ -53,6 +53,7 @@ from labelwise.models.ridge import (
     probabilities,
     ridge_outputs,
     solve_ridge,
+    traced_logits,
 )
 from labelwise.models.scaling import (
     SCALINGS,
@@ -125,4 +126,5 @@ __all__ = [
     "split_names",
     "start_from_ridge",
     "step_threads",
+    "traced_logits",
 ]

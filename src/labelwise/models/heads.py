@@ -300,7 +300,7 @@ class LabelQueries(nn.Module):
                 empty = ~mask & mask.any(1, keepdim=True)
                 features = features.masked_fill(~mask[..., None], 0)
             memory = cast(nn.Linear, self.embed)(features)
-        queries = self.queries.expand(len(features), -1, -1).to(memory.dtype)
+        queries = self.queries.expand(features.shape[0], -1, -1).to(memory.dtype)
         h = self.decoder(queries, memory, memory_key_padding_mask=empty)
         mu = self.mean(h).float()
         log_variance = self.log_deviation(h).float().clamp(-12.0, 12.0)  # log sigma in [-6, 6]

@@ -109,7 +109,9 @@ class AngleStatistics:
             shape = tensor.shape if shape is None else shape
             if tensor.ndim != 1 or tensor.shape != shape:
                 raise UserError(f"{field.name} has shape {tuple(tensor.shape)}: give one number per label.")
-            if field.name.startswith("variance") and not bool((tensor > 0).all()):
+            # A tracer cannot branch on values, and those of a fitted method were checked when it got them.
+            checked = field.name.startswith("variance") and not torch.compiler.is_exporting()
+            if checked and not bool((tensor > 0).all()):
                 label = int((~(tensor > 0)).nonzero()[0])
                 raise UserError(
                     f"{field.name} is {float(tensor[label])} for label {label}: give a variance above 0."

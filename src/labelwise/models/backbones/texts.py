@@ -84,7 +84,12 @@ class TextBackbone(nn.Module):
         embeddings = getattr(self.model, "get_input_embeddings", lambda: None)()
         known = getattr(embeddings, "num_embeddings", None)
         # On other devices the question would make every step wait for its answer.
-        if known is None or tokens.device.type != "cpu" or not tokens.numel():
+        if (
+            torch.compiler.is_exporting()
+            or known is None
+            or tokens.device.type != "cpu"
+            or not tokens.numel()
+        ):
             return
         least, most = int(tokens.min()), int(tokens.max())
         if least < 0 or most >= known:

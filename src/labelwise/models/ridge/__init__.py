@@ -3,6 +3,7 @@
 from labelwise.models.ridge.folds import FoldedRidge
 from labelwise.models.ridge.rows import ridge_outputs
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge.traced import traced_logits
 from labelwise.models.ridge.tuning import LAMBDA_GRID
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "probabilities",
     "ridge_outputs",
     "solve_ridge",
+    "traced_logits",
 ]

@@ -33,7 +33,7 @@ from labelwise.models.scaling import SCALINGS, FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
 
-_TAIL = 0.1
+TAIL = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def probabilities(raw: Array) -> npt.NDArray[np.float64]:
     ties.
     """
     r = np.asarray(raw, dtype=np.float64)
-    low = _TAIL * np.exp((np.minimum(r, _TAIL) - _TAIL) / _TAIL)
-    high = _TAIL * np.exp((np.minimum(1.0 - r, _TAIL) - _TAIL) / _TAIL)
-    return np.where(r < _TAIL, low, np.where(r > 1.0 - _TAIL, 1.0 - high, r))
+    low = TAIL * np.exp((np.minimum(r, TAIL) - TAIL) / TAIL)
+    high = TAIL * np.exp((np.minimum(1.0 - r, TAIL) - TAIL) / TAIL)
+    return np.where(r < TAIL, low, np.where(r > 1.0 - TAIL, 1.0 - high, r))
 
 
 def logits(raw: Array) -> npt.NDArray[np.float64]:
@@ -116,7 +116,7 @@ def logits(raw: Array) -> npt.NDArray[np.float64]:
     r = np.asarray(raw, dtype=np.float64)
     # By symmetry: the nearer tail's log is known exactly, and its complement is no smaller than 1/2.
     near = np.minimum(r, 1.0 - r)
-    log_near = np.where(near < _TAIL, np.log(_TAIL) + (near - _TAIL) / _TAIL, np.log(np.maximum(near, _TAIL)))
+    log_near = np.where(near < TAIL, np.log(TAIL) + (near - TAIL) / TAIL, np.log(np.maximum(near, TAIL)))
     size = np.log1p(-np.exp(log_near)) - log_near
     return np.where(r < 0.5, -size, size)
 
