@@ -1,0 +1,139 @@
+"""The bars of speed and memory, each with the committed table that it is read from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import ge, le
+
+from benchmarks.common import RESULTS, read_rows
+
+Row = Mapping[str, str]
+Test = Callable[[float, float], bool]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A bar beside what was measured.
+
+    Attributes:
+        what: What is measured.
+        measured: The figure.
+        bar: What it may be at most, or must be at least.
+        holds: Whether it is.
+        command: What measures it.
+    """
+
+    what: str
+    measured: str
+    bar: str
+    holds: bool
+    command: str
+
+
+def verdict(what: str, figure: float, test: Test, bar: float, unit: str, command: str) -> Verdict:
+    """Return a bar's line."""
+    side = "at most" if test is le else "at least"
+    return Verdict(what, f"{figure:,g}{unit}", f"{side} {bar:,g}{unit}", test(figure, bar), command)
+
+
+def bars() -> list[Verdict]:
+    """Return every bar that a committed table holds the figure of."""
+    return [*_training(), *_pages(), *_accelerator(), *_default()]
+
+
+def _rows(name: str) -> list[Row]:
+    path = RESULTS / f"{name}.csv"
+    return list(read_rows(path)) if path.exists() else []
+
+
+def _training() -> Iterator[Verdict]:
+    for row in _rows("epoch"):
+        command = "python -m benchmarks.speed epoch"
+        yield verdict(
+            "an epoch of `bbam` beside `an`, 5,717 x 1,280",
+            float(row["ratio"]),
+            le,
+            float(row["bound"]),
+            "",
+            command,
+        )
+    steps = _rows("steps")
+    bounds = {
+        bound: [row for row in steps if row["bound"] == bound]
+        for bound in sorted({r["bound"] for r in steps})
+    }
+    for bound, rows in bounds.items():
+        worst = max(rows, key=lambda row: float(row["network_ratio"]))
+        named = (
+            f"`{worst['method']}`"
+            if len(rows) == 1
+            else f"the slowest of {len(rows)} methods, `{worst['method']}`"
+        )
+        yield verdict(
+            f"a step of a network beside `an`: {named}",
+            float(worst["network_ratio"]),
+            le,
+            float(bound),
+            "",
+            "python -m benchmarks.speed steps",
+        )
+    for name, what in (
+        ("embedding", "reading items once, beside the network alone"),
+        ("images", "weak views"),
+    ):
+        for row in _rows(name):
+            if row["bound"]:
+                which = row.get("backbone") or row["pipeline"]
+                command = f"python -m benchmarks.speed {name}"
+                yield verdict(f"{what}: {which}", float(row["ratio"]), ge, float(row["bound"]), "", command)
+    for row in _rows("losses"):
+        if row["limit"]:
+            yield verdict(
+                f"loss `{row['loss']}` on {row['machine']}, beside cross-entropy",
+                float(row["ratio"]),
+                le,
+                float(row["limit"]),
+                "",
+                "python -m benchmarks.speed losses",
+            )
+    for row in _rows("commands"):
+        command = "python -m benchmarks.speed commands"
+        yield verdict(f"`{row['command']}`", float(row["seconds"]), le, float(row["limit"]), " s", command)
+
+
+def _pages() -> Iterator[Verdict]:
+    for row in _rows("review"):
+        what = f"the review page, {int(row['items']):,} items: {row['request']}"
+        command = "python -m benchmarks.speed review"
+        yield verdict(f"{what}, median", float(row["median_ms"]), le, 100, " ms", command)
+        yield verdict(f"{what}, 99 of 100", float(row["p99_ms"]), le, 300, " ms", command)
+    for row in _rows("review_parallel"):
+        lost = float(row["lost"]) + float(row["changed"]) + float(row["doubled"])
+        what = f"answers lost, changed or doubled of {int(row['confirmed']):,}, {row['kills']} kills"
+        yield verdict(what, lost, le, 0, "", "python -m benchmarks.speed review")
+
+
+def _accelerator() -> Iterator[Verdict]:
+    command = "python -m benchmarks.speed.accelerator"
+    for row in _rows("accelerator"):
+        what = f"`{row['method']}`, {row['what']} ({row['card']})"
+        if row["epochs_per_second"]:
+            yield verdict(what, float(row["epochs_per_second"]), ge, 20, " epochs/s", command)
+        elif row["method"] == "an":
+            yield verdict(what, float(row["pictures_per_second"]), ge, 2500, " pictures/s", command)
+        else:
+            yield verdict(f"{what}, beside `an`", float(row["share_of_an"]), ge, 0.95, "", command)
+
+
+def _default() -> Iterator[Verdict]:
+    command = "python -m benchmarks.speed.auto"
+    for row in _rows("auto"):
+        if row.get("bar") and row.get("seconds"):
+            what = f"`auto`: {row['case']}, {row['setting']}"
+            yield verdict(what, float(row["seconds"]), le, float(row["bar"]), " s", command)
+
+
+def lines(found: Iterable[Verdict]) -> list[list[str]]:
+    """Return table rows: what, measured, bar, verdict."""
+    return [[one.what, one.measured, one.bar, "holds" if one.holds else "**fails**"] for one in found]
