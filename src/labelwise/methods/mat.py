@@ -28,6 +28,8 @@ class MetricAdaptiveThresholds(SelfTraining):
     taken for relevant from there up and for irrelevant below. The held-out rows, ``held_share`` of the fair ones, train
     nothing: scores of rows that were trained on are over-confident. A label without a positive among them takes its
     threshold from all fair rows, and without any gets no pseudo-positive. Loss: asymmetric, on strong views.
+
+    For whole networks (``--tune all``): published gains are theirs.
     """
 
     spec = MethodSpec(
