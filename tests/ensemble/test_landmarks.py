@@ -21,6 +21,7 @@ from tests.ensemble.test_recipe import clusters, few
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     monkeypatch.setattr(landmarks, "MOST_ROWS", 200)
+    monkeypatch.setattr(landmarks, "_LANDMARKS", 200)
     monkeypatch.setattr(landmarks, "_FITTED", 60)
     monkeypatch.setattr(landmarks, "_FEWEST", 50)
     monkeypatch.setattr(landmarks, "faiss_library", lambda: None)
@@ -66,8 +67,16 @@ def test_memory_that_would_not_suffice_takes_fewer_rows_and_says_so(monkeypatch)
 
 
 def test_faiss_allows_more_rows(monkeypatch):
+    labels = np.full((1000, 3), -1, np.int8)
+    labels[:50] = 0
+    assert Landmarks.of(labels, 10) is not None
     monkeypatch.setattr(landmarks, "faiss_library", object)
-    assert Landmarks.of(np.zeros((1000, 3), np.int8), 10) is None
+    assert Landmarks.of(labels, 10) is None
+    chosen = Landmarks.of(np.zeros((1000, 3), np.int8), 10)
+    assert (len(chosen.rows), chosen.fitted.sum()) == (1000, 60)
+    assert "1000 of 1000 rows have known entries" in chosen.words
+    monkeypatch.setattr(landmarks, "MOST_WITH_FAISS", 500)
+    assert len(Landmarks.of(labels, 10).rows) == 200
 
 
 @pytest.mark.parametrize("kind", ["dense", "sparse"])

@@ -5,9 +5,9 @@ import pytest
 import scipy.sparse as sp
 
 from labelwise.ensemble import Ensemble, KnownEntries
-from labelwise.ensemble.parts import fit_trees
 from labelwise.ensemble.recipe import FOLDS, evaluated_folds, folds_of
 from labelwise.ensemble.scorer import Scorer
+from labelwise.ensemble.trees import Trees
 from labelwise.errors import UserError
 from labelwise.metrics import average_precision
 from labelwise.models import FeatureBlocks, logits, solve_ridge
@@ -169,8 +169,8 @@ def test_trees_of_twins_do_not_know_a_row_out_of_their_bag():
     rng = np.random.default_rng(0)
     X, targets = rng.normal(size=(60, 5)).astype(np.float32), (rng.random((60, 2)) < 0.5).astype(np.int8)
     doubled = KnownEntries.of(np.repeat(targets, 3, axis=0), np.repeat(np.arange(60), 3))
-    bag = fit_trees(np.repeat(X, 3, axis=0), doubled, 0, 50).out_of_bag
-    single = fit_trees(X, KnownEntries.of(targets), 0, 50).out_of_bag
+    thrice = Trees.fit(np.repeat(X, 3, axis=0), doubled.targets, 50, twins=doubled.twins)
+    bag, single = thrice.out_of_bag, Trees.fit(X, targets, 50).out_of_bag
     np.testing.assert_allclose(bag[::3], single, atol=1e-6)
     assert (bag[::3] == bag[1::3]).all()
 

@@ -17,7 +17,7 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 
 _SAMPLE = 500  # rows whose distances set the width of a kernel
 _RANK = 1e-7  # share of the largest eigenvalue below which float32 kernels hold rounding
-_BLOCK = 1 << 23
+_BLOCK = 1 << 21  # a tangent kernel holds six of them
 
 
 def squared_distances(A: Matrix, B: Matrix) -> Matrix:

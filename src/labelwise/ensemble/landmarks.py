@@ -1,7 +1,8 @@
 """Landmarks: some of very many rows, which an ensemble is fitted to in the place of all.
 
-Looking up the neighbours of n rows among n takes minutes beyond 100,000 of them, and memory grows with them. The ridge
-is fitted to all rows even so; rows that are no landmarks are scored in blocks, as new rows are.
+Looking up the neighbours of n rows among n takes minutes beyond 100,000 of them, and memory grows with them. Past that
+50,000 stand for all; with faiss all rows up to 400,000 stay, and 50,000 of them at most are fitted. The ridge is fitted
+to all rows even so; rows that are no landmarks are scored in blocks, as new rows are.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 MOST_ROWS, MOST_WITH_FAISS = 100_000, 400_000
 """Rows of a pool whose neighbours are looked up in minutes, without and with faiss."""
 
+_LANDMARKS = 50_000  # that stand for more rows than that
 _FEWEST = 2_000  # rows that an ensemble is fitted to however little memory is left
 _FITTED = 50_000  # rows of landmarks whose known entries are fitted
 _MEMORY = 0.8  # share of the free memory that the fit may take
@@ -37,6 +39,10 @@ def bytes_of_fit(rows: int, labelled: int, columns: int, labels: int) -> int:
     """
     pool = rows * (4 * (5 * columns + 800) + 1_800)
     return 300_000_000 + pool + labelled * (140 * labels + 3_200)
+
+
+def _fits(rows: int, labelled: int, columns: int, labels: int, free: int | None) -> bool:
+    return free is None or bytes_of_fit(rows, min(labelled, rows), columns, labels) <= _MEMORY * free
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,20 +72,22 @@ class Landmarks:
         """
         n, K = labels.shape
         known = np.flatnonzero((labels != -1).any(axis=1))
-        most, why = (MOST_ROWS if faiss_library() is None else MOST_WITH_FAISS), ""
-        free = free_memory()
-        while free is not None and most > _FEWEST:
-            taken = bytes_of_fit(min(n, most), min(len(known), most), columns, K)
-            if n <= most and taken <= _MEMORY * free:
-                return None
-            if bytes_of_fit(min(n, most), min(len(known), most, _FITTED), columns, K) <= _MEMORY * free:
-                break
-            why = f"{free / 1e9:.1f} GB of free memory do not hold an ensemble of {min(n, most)} rows"
-            most = max(min(n, most) // 2, _FEWEST)
-        if n <= most and not why:
+        most = MOST_ROWS if faiss_library() is None else MOST_WITH_FAISS
+        free, rows, why = free_memory(), n, ""
+        if n > most:
+            rows, why = (
+                _LANDMARKS,
+                f"{n} rows are more than the {most} whose neighbours are looked up in minutes",
+            )
+        elif n <= MOST_ROWS and _fits(n, len(known), columns, K, free):
             return None
-        why = why or f"{n} rows are more than the {most} whose neighbours are looked up in minutes"
-        return cls._choose(n, known, min(most, n), seed, why)
+        while rows > _FEWEST and not _fits(rows, min(len(known), _FITTED), columns, K, free):
+            why = f"{(free or 0) / 1e9:.1f} GB of free memory do not hold an ensemble of {rows} rows"
+            rows = max(rows // 2, _FEWEST)
+        if rows == n and len(known) <= _FITTED:
+            return None
+        why = why or f"{len(known)} of {n} rows have known entries"
+        return cls._choose(n, known, min(rows, n), seed, why)
 
     @classmethod
     def _choose(cls, n: int, known: npt.NDArray[Any], most: int, seed: int, why: str) -> Landmarks:

@@ -22,16 +22,17 @@ from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Open
 from labelwise.ensemble.hats import centred, mean_square
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.landmarks import Landmarks
+from labelwise.ensemble.left_out import intercept_shift
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
-from labelwise.ensemble.parts import fit_members, fit_trees, refitted_stack
+from labelwise.ensemble.parts import fit_members, refitted_stack
 from labelwise.ensemble.pool import Pool
 from labelwise.ensemble.scorer import LINEAR_VIEWS, Scorer, Smoothed
 from labelwise.ensemble.stack import Combination, mean_of_standardised, moments, stack
 from labelwise.ensemble.trees import Trees
 from labelwise.errors import Notice
 from labelwise.metrics import average_precision
-from labelwise.models import FoldedRidge, RidgeSolution, logits, solve_ridge
+from labelwise.models import FoldedRidge, RidgeSolution, give_back_memory, logits, solve_ridge
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -190,10 +191,13 @@ class EnsembleFit:
         self.notes += self.pool.words
         self.known = KnownEntries.of(self.labels, self.pool.twins())
         self.parts = list(fit_members(self.pool, self.known))
+        give_back_memory()
         self.forests = self._grow()
+        give_back_memory()
         self.combined = stack([part.member.loo for part in self.parts], self.known)
         self.bagged = mean_of_standardised(self._bags, self.known)
-        self.simple = _free_of_intercept(self.solution.loo_scores[self.known.rows], self.known)
+        loo = self.solution.loo_scores[self.known.rows]
+        self.simple = np.asarray(loo + intercept_shift(self.known), np.float32)
 
     def _ridge_alone(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
         left_out = logits(self.solution.loo_scores).astype(np.float32)
@@ -205,7 +209,13 @@ class EnsembleFit:
         places = {"p": self.pool.representation("p")} if wide else {"x": self.X}
         places["p1"] = self.pool.representation("p1")
         return {
-            name: fit_trees(features[self.known.rows], self.known, self.seed)
+            name: Trees.fit(
+                features[self.known.rows],
+                self.known.targets,
+                seed=self.seed,
+                mask=self.known.mask,
+                twins=self.known.twins,
+            )
             for name, features in places.items()
         }
 
@@ -269,6 +279,7 @@ class EnsembleFit:
                 continue
             rest, new = self.pool.without(gone)
             kept = known.without(gone)
+            give_back_memory()
             rich[out] = refitted_stack(self.parts, rest, new, kept, tuned=m <= _MOST_TUNED)
             simple[out] = self._refitted_ridge(out)
         return simple, rich
@@ -426,14 +437,6 @@ def evaluated_folds(m: int) -> int:
 
 def _repeats(m: int) -> int:
     return next((times for most, times in _REPEATS if m <= most), 1)
-
-
-def _free_of_intercept(loo: Matrix, known: KnownEntries) -> Matrix:
-    """Return leave-one-out scores (m, K) without the shift that leaving a row out gives the intercept."""
-    shift = known.targets - known.means.astype(np.float32)
-    if known.mask is not None:
-        shift = shift * known.mask
-    return np.asarray(loo + shift / np.maximum(known.counts - 1, 1).astype(np.float32))
 
 
 def _left_out_moves(X: Any, solution: RidgeSolution, share: Double) -> Matrix:

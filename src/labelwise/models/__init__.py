@@ -28,7 +28,14 @@ from labelwise.models.backbones import (
     split_names,
 )
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
-from labelwise.models.compute import device_of, free_memory, one_thread, peak_memory, step_threads
+from labelwise.models.compute import (
+    device_of,
+    free_memory,
+    give_back_memory,
+    one_thread,
+    peak_memory,
+    step_threads,
+)
 from labelwise.models.heads import (
     BoostedHead,
     CosineHead,
@@ -107,6 +114,7 @@ __all__ = [
     "device_of",
     "fit_scaling",
     "free_memory",
+    "give_back_memory",
     "is_blocks",
     "label_weights",
     "load_weights",
