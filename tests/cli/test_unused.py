@@ -107,6 +107,7 @@ REFUSED = [
 ALWAYS = {
     "hierarchy",
     "group_column",
+    *("answers", "conflicts"),
     "hints",
     *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),
     *("cache", "device", "devices", "nodes", "seed"),

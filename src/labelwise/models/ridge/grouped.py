@@ -101,14 +101,20 @@ def _fold_of(group: Group, entries: Entries) -> Array:
 
 
 def _left_out(group: Group, fold: Array, grid: Array) -> npt.NDArray[np.float32]:
-    """Return scores (L, g, k) of a group's rows, by models without their fold."""
+    """Return scores (L, g, k) of a group's rows, by models without their fold.
+
+    They have the mean of all rows: a fold with many positives lowers the mean of the others, by which its own would
+    rank below those of other folds.
+    """
+    mean = group.weights @ group.targets / group.weights.sum()
     scores = np.zeros((len(grid), group.rows.n, len(group.labels)), dtype=np.float32)
     for number in np.unique(fold):
         train, out = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
         if not len(train):
             continue
         part, held_out = decompose(group.rows.take(train), group.weights[train]), group.rows.take(out)
+        part_mean = group.weights[train] @ group.targets[train] / group.weights[train].sum()
         for place, lambda_ in enumerate(grid):
             weight, bias = part.solve(group.targets[train], 1 / (part.eigenvalues + lambda_))
-            scores[place, out] = held_out.dot(weight.T) + bias
+            scores[place, out] = held_out.dot(weight.T) + bias + (mean - part_mean)
     return scores

@@ -151,11 +151,12 @@ class Judge:
         total = S.sum(axis=0)
         mean = (S * T).sum(axis=0) / np.where(total > 0, total, 1.0)
         left, moved = S, S * (T - mean)
-        together = entries.twin if entries.fold is None else entries.fold
-        if together is not None:
-            left, moved = (_sums(values, together)[together] for values in (left, moved))
+        if entries.twin is not None:
+            left, moved = (_sums(values, entries.twin)[entries.twin] for values in (left, moved))
         rest = total - left
-        shift = np.divide(moved, rest, out=np.zeros_like(T), where=rest > 0)
+        # Scores of folds are free of it already.
+        tells = (rest > 0) & (entries.fold is None)
+        shift = np.divide(moved, rest, out=np.zeros_like(T), where=tells)
         return cls(criterion, labels, T, S, mean, shift)
 
     def each(self, scores: Array) -> Array:
