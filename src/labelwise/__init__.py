@@ -17,6 +17,8 @@ _ROOMS = (
     "targets",
 )
 _NAMES = {
+    "audit": "completion",
+    "complete": "completion",
     "describe": "annotations",
     "simulate": "annotations",
     "split": "annotations",
@@ -32,6 +34,8 @@ __all__ = [
     "UserError",
     "__version__",
     "annotations",
+    "audit",
+    "complete",
     "completion",
     "data",
     "describe",
@@ -52,7 +56,7 @@ if TYPE_CHECKING:
     from labelwise import annotations, completion, data, losses, methods, metrics, models, summaries, targets
     from labelwise.annotations import describe, simulate, split
     from labelwise.classifier import MultiLabelClassifier, load
-    from labelwise.completion import find_label_issues
+    from labelwise.completion import audit, complete, find_label_issues
     from labelwise.errors import UserError
     from labelwise.methods.recommendation import recommend
 

@@ -6,7 +6,9 @@ Nothing heavy is imported before a command runs.
 from __future__ import annotations
 
 from labelwise.cli.application import app
+from labelwise.cli.audit import audit
 from labelwise.cli.cache import cache
+from labelwise.cli.complete import complete
 from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
@@ -30,6 +32,8 @@ for _command in (
     train,
     evaluate,
     predict,
+    complete,
+    audit,
     issues,
     report,
     review,
