@@ -135,21 +135,25 @@ def test_nothing_given_is_overwritten(seed, size, pilot):
 
 def test_the_pilot_comes_first_calibrates_and_is_no_evidence():
     scores, Y, truth = table(n=300, sharp=1.0)
-    nothing = certify(scores, Y, pilot=20)
+    nothing = certify(scores, Y, pilot=30)
     rows, columns = next_to_certify(nothing.plan, 500)
+    # The last third waits for the answers to the others.
     assert len(rows) == 20
     assert nothing.plan.calibration is None
-    assert nothing.missing > 20 + 20
-    answers = answers_to(rows, columns, truth)
-    plan = certify(scores, Y, answers, pilot=20).plan
-    assert plan.calibration is not None
-    pilot = set(zip(rows.tolist(), columns.tolist(), strict=True))
-    assert not pilot & set(zip(plan.rows.tolist(), plan.columns.tolist(), strict=True))
-    # Two that are not answered yet hold everything back.
+    assert nothing.missing > 30 + 20
     part = answers_to(rows[:18], columns[:18], truth)
-    assert certify(scores, Y, part, pilot=20).plan.calibration is None
-    left, _ = next_to_certify(certify(scores, Y, part, pilot=20).plan, 50)
+    assert certify(scores, Y, part, pilot=30).plan.calibration is None
+    left, _ = next_to_certify(certify(scores, Y, part, pilot=30).plan, 50)
     assert len(left) == 2
+    first = answers_to(rows, columns, truth)
+    more_rows, more_columns = next_to_certify(certify(scores, Y, first, pilot=30).plan, 500)
+    assert len(more_rows) == 10
+    plan = certify(scores, Y, first.merge(answers_to(more_rows, more_columns, truth)), pilot=30).plan
+    assert plan.calibration is not None
+    pilot = {*zip(rows.tolist(), columns.tolist(), strict=True)}
+    pilot |= {*zip(more_rows.tolist(), more_columns.tolist(), strict=True)}
+    assert len(pilot) == 30
+    assert not pilot & {*zip(plan.rows.tolist(), plan.columns.tolist(), strict=True)}
 
 
 def test_the_answers_that_are_missing_do_certify():

@@ -44,7 +44,7 @@ PILOT = 60
 """Answers that calibrate a ranking before the first one counts as evidence."""
 CLAIMS = ("filled", "unasked")
 _LEAST = {"filled": 50, "unasked": 100}
-_GROWTH, _RESERVE, _PILOT_DEPTH = 1.12, 100, 0.5
+_GROWTH, _RESERVE, _PILOT_DEPTH, _PILOT_TOP = 1.12, 100, 0.5, 150
 
 
 def share(name: str, value: float) -> float:
@@ -64,6 +64,7 @@ class Plan:
         confidence: Of the certificate.
         claim: What the precision is of: ``"filled"``, all that is filled of a set, or ``"unasked"``.
         pilot: (rows, columns) of the entries that calibrate, in the order in which they are asked.
+        ahead: Entries of the pilot that its first part must be answered to choose.
         calibration: What the pilot's answers say; None before they are complete, and where nothing was to be learnt.
         rows: (m,) of the ranked entries, the best first.
         columns: (m,) likewise.
@@ -76,6 +77,7 @@ class Plan:
     confidence: float
     claim: str
     pilot: tuple[NDArray[np.int64], NDArray[np.int64]]
+    ahead: int
     calibration: PlattCalibration | None
     rows: NDArray[np.int64]
     columns: NDArray[np.int64]
@@ -97,12 +99,10 @@ class Plan:
         share("precision", precision), share("confidence", confidence)
         if claim not in CLAIMS:
             raise UserError(f"claim is {claim!r}: {near(str(claim), CLAIMS)}")
-        logits, pilot_places = entries.logits, _pilot(entries, pilot, seed)
+        pilot_places, ahead = _pilot(entries, pilot, seed)
         asked = entries.rows[pilot_places], entries.columns[pilot_places]
         calibration = _calibration(entries, pilot_places)
-        if calibration is not None:
-            slope, offset = np.array(calibration.slope), np.array(calibration.offset)
-            logits = slope[entries.columns] * logits + offset[entries.columns]
+        logits = calibrated_logits(entries, calibration)
         kept = np.setdiff1d(np.arange(len(logits)), pilot_places)
         # Equal scores in the order of the table, so that the ranking is one.
         order = kept[np.argsort(-logits[kept], kind="stable")]
@@ -114,6 +114,7 @@ class Plan:
             confidence,
             claim,
             asked,
+            ahead,
             calibration,
             rows,
             columns,
@@ -300,7 +301,7 @@ def certificate_of(plan: Plan) -> Certificate:
     """Return what a plan's answers certify."""
     answers, all_answers = plan.answers, plan.entries.answered.values
     depth, bound, reached, most_unasked = 0, 0, -1, 0
-    if not len(plan.pilot_left):
+    if not (len(plan.pilot_left) or plan.ahead):
         for place, (m, _, most) in enumerate(plan.ladder):
             if not plan.rejected(place, answers):
                 break
@@ -328,7 +329,7 @@ def next_to_certify(plan: Plan, size: int) -> tuple[NDArray[np.int64], NDArray[n
     """
     pilot = plan.pilot_left[:size]
     rows, columns = plan.pilot[0][pilot], plan.pilot[1][pilot]
-    if len(pilot) == size or len(pilot):
+    if len(pilot):
         return rows, columns
     answers, places = plan.answers.copy(), list[int]()
     for place, (m, reserve, _) in enumerate(plan.ladder):
@@ -348,14 +349,27 @@ def next_to_certify(plan: Plan, size: int) -> tuple[NDArray[np.int64], NDArray[n
     return plan.rows[index], plan.columns[index]
 
 
-def _pilot(entries: Entries, size: int, seed: int) -> NDArray[np.int64]:
-    """Return the places of the pilot's entries, drawn one after the other with probability proportional to the score.
+def _pilot(entries: Entries, size: int, seed: int) -> tuple[NDArray[np.int64], int]:
+    """Return the places of the pilot's entries, and how many more there will be.
 
-    They are among each label's best, half as many as it has known positives: how far down a label's own scores can be
-    trusted is what nothing but answers tells, and what costs most where labels are ranked together.
+    Two thirds are drawn with probability proportional to the score, among each label's best, half as many as it has
+    known positives: how far down a label's own scores can be trusted is what nothing but answers tells, and what costs
+    most where labels are ranked together. The last third is drawn from the top of the ranking that these give.
     """
+    size = min(max(size, 0), len(entries.rows))
+    first = _by_label(entries, size - size // 3, seed)
+    if (entries.answered.at(entries.rows[first], entries.columns[first]) == UNANSWERED).any():
+        return first, size - len(first)
+    logits = calibrated_logits(entries, _calibration(entries, first))
+    logits[first] = -np.inf
+    top = np.argsort(-logits, kind="stable")[: min(_PILOT_TOP, len(logits) - len(first))]
+    numbers = _numbers(entries, entries.rows[top], entries.columns[top], f"{seed} pilot's top")
+    return np.concatenate([first, top[np.argsort(numbers, kind="stable")[: size - len(first)]]]), 0
+
+
+def _by_label(entries: Entries, size: int, seed: int) -> NDArray[np.int64]:
     rows, columns = entries.rows, entries.columns
-    if size <= 0 or not len(rows):
+    if not size:
         return np.zeros(0, np.int64)
     p = expit(entries.logits)
     order = np.lexsort((-p, columns))
@@ -366,6 +380,14 @@ def _pilot(entries: Entries, size: int, seed: int) -> NDArray[np.int64]:
     weight = np.maximum(p, 1e-12) * np.where(rank < _PILOT_DEPTH * known[columns], 1.0, 1e-9)
     keys = -np.log(_numbers(entries, rows, columns, f"{seed} pilot")) / weight
     return np.argsort(keys, kind="stable")[:size]
+
+
+def calibrated_logits(entries: Entries, calibration: PlattCalibration | None) -> NDArray[np.float64]:
+    """Return a copy of the logits, calibrated where there is a calibration."""
+    if calibration is None:
+        return entries.logits.copy()
+    slope, offset = np.array(calibration.slope), np.array(calibration.offset)
+    return np.asarray(slope[entries.columns] * entries.logits + offset[entries.columns])
 
 
 def _calibration(entries: Entries, pilot: NDArray[np.int64]) -> PlattCalibration | None:
@@ -382,7 +404,7 @@ def _calibration(entries: Entries, pilot: NDArray[np.int64]) -> PlattCalibration
     labels[at, columns] = answers
     logits[at, columns] = entries.logits[known]
     try:
-        return PlattCalibration.fit(labels, logits, input="logit")
+        return PlattCalibration.fit(labels, logits, input="logit", shrinkage=1.0)
     except UserError:
         return None
 
@@ -410,4 +432,4 @@ def _missing(plan: Plan, place: int) -> int | None:
     further = int((ordered[: crossed[0] + 1] == UNANSWERED).sum())
     if int((plan.answers[:m] != UNANSWERED).sum()) + further > reserve:
         return None
-    return len(plan.pilot_left) + further
+    return len(plan.pilot_left) + plan.ahead + further

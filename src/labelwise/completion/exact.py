@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,12 +63,12 @@ def hypergeometric_bounds(
 
 def _probability(k: NDArray[np.int64], N: int, T: int, n: int) -> float:
     """Return the hypergeometric probability of some numbers of positives in a sample."""
-    k = k[(k <= T) & (n - k <= N - T)].astype(np.float64)
+    inside = k[(k <= T) & (n - k <= N - T)].astype(np.float64)
 
-    def choose(a: float, b: Floats) -> Floats:
-        return np.asarray(gammaln(a + 1) - gammaln(b + 1) - gammaln(a - b + 1))
+    def choose(a: float, b: Any) -> Any:
+        return gammaln(a + 1) - gammaln(b + 1) - gammaln(a - b + 1)
 
-    logs = choose(T, k) + choose(N - T, n - k) - choose(N, np.float64(n))
+    logs = choose(T, inside) + choose(N - T, n - inside) - choose(N, n)
     return float(np.exp(logs).sum())
 
 

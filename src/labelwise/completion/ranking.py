@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from labelwise.completion.certificate import PILOT, Certificate, Plan, certificate_of
+from labelwise.completion.certificate import PILOT, Certificate, Plan, calibrated_logits, certificate_of
 from labelwise.completion.entries import Entries
 from labelwise.completion.exact import hypergeometric_bounds
 from labelwise.completion.left_out import left_out_scores, rows_of
@@ -131,10 +131,7 @@ class Completion:
         """Rows, columns, probabilities and answers of the ``top`` entries, the pilot's among them."""
         plan = self.plan
         entries = plan.entries
-        logits = entries.logits
-        if plan.calibration is not None:
-            slope, offset = np.array(plan.calibration.slope), np.array(plan.calibration.offset)
-            logits = slope[entries.columns] * logits + offset[entries.columns]
+        logits = calibrated_logits(entries, plan.calibration)
         order = np.argsort(-logits, kind="stable")[: self.top]
         rows, columns = entries.rows[order], entries.columns[order]
         return rows, columns, expit(logits[order]), entries.answered.at(rows, columns)
@@ -147,7 +144,7 @@ class Completion:
         plan = self.plan
         lower, upper = np.full(n, np.nan), np.full(n, np.nan)
         most = min(n, len(plan.rows))
-        if not most or not len(plan.entries.answered.values) or len(plan.pilot_left):
+        if not most or not len(plan.entries.answered.values) or len(plan.pilot_left) or plan.ahead:
             return lower, upper
         depths = np.unique(np.geomspace(1, most, _DEPTHS).round().astype(int))
         for depth, after in zip(depths, [*depths[1:], n + 1], strict=True):
