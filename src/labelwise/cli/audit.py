@@ -59,7 +59,7 @@ def audit(
     json: Json = False,
 ) -> None:
     """Ask for some unknown labels, and say by the answers how good the table is, with intervals."""
-    from labelwise.runs.auditing import audit as audit_run
+    from labelwise.runs import audit as audit_run
 
     done = audit_run(
         run,
@@ -80,7 +80,7 @@ def audit(
         return
     if done.n_read:
         say(f"{done.n_read:,} answers read, and kept in {run}")
-    if done.estimate is not None:
+    if done.estimate is not None and done.certificate is None:
         _show(done.estimate)
     elif done.certificate is None:
         say("no answers to this draw yet: nothing is estimated")

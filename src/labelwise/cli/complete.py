@@ -49,7 +49,7 @@ def complete(
     json: Json = False,
 ) -> None:
     """Rank the unknown labels of a table, and fill those whose precision is certified."""
-    from labelwise.runs.completing import complete as complete_table
+    from labelwise.runs import complete as complete_table
 
     done = complete_table(
         run,

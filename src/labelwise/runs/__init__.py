@@ -13,6 +13,8 @@ from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
+    from labelwise.runs.auditing import Audit, audit
+    from labelwise.runs.completing import Completed, complete
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
     from labelwise.runs.label_issues import LabelIssues, issues
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from labelwise.runs.training import Outcome, Stopped, resume, train
 
 _NAMES = {
+    "Audit": "auditing",
+    "Completed": "completing",
     "Description": "describing",
     "Judgement": "evaluating",
     "LabelIssues": "label_issues",
@@ -29,6 +33,8 @@ _NAMES = {
     "Predictions": "predicting",
     "Stopped": "training",
     "TableEvaluation": "evaluating",
+    "audit": "auditing",
+    "complete": "completing",
     "describe": "describing",
     "evaluate": "evaluating",
     "issues": "label_issues",
@@ -41,6 +47,8 @@ _NAMES = {
 }
 
 __all__ = [
+    "Audit",
+    "Completed",
     "Description",
     "Judgement",
     "LabelIssues",
@@ -50,6 +58,8 @@ __all__ = [
     "RunDirectory",
     "Stopped",
     "TableEvaluation",
+    "audit",
+    "complete",
     "describe",
     "evaluate",
     "issues",

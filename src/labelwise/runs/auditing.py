@@ -106,15 +106,19 @@ def audit(
             store.append(rows)
         read = len(rows)
     labels, names = scored.table.annotations.matrix, scored.table.annotations.label_names
-    all_answers, known = scored.answers(), {"items": scored.table.items, "label_names": names}
-    answered = Answered.of(all_answers, labels, scored.table.items, names)
-    strata = Strata.of(scored.scores, labels, predicted=scored.predicted(), by=by, **known)
+    all_answers, items = scored.answers(), scored.table.items
+    answered = Answered.of(all_answers, labels, items, names)
+    strata = Strata.of(
+        scored.scores, labels, predicted=scored.predicted(), by=by, items=items, label_names=names
+    )
     estimate = None
     if len(answered.places):
         estimate = _estimate(strata, answered, seed, confidence)
     certificate, asked = None, None
     if aim == "fill":
-        entries = Entries.streamed(iter([scored.logits.astype(np.float64)]), labels, all_answers, **known)
+        entries = Entries.streamed(
+            iter([scored.logits.astype(np.float64)]), labels, all_answers, items=items, label_names=names
+        )
         completion = completion_of(
             entries,
             calibrated=scored.calibrated,

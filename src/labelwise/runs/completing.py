@@ -91,8 +91,8 @@ def complete(
         given: Fields of ``TableOptions``, ``images`` and ``on_bad_item``, that differ from what the run was asked.
 
     Raises:
-        UserError: For a run that is not finished, a table that is not the model's, and ``fill`` without a certificate or
-            an answer.
+        UserError: For a run that is not finished, a table that is not the model's, and ``fill`` where nothing is
+            certified and nothing was answered.
     """
     from labelwise.completion.entries import Entries
     from labelwise.completion.ranking import completion_of

@@ -1,0 +1,159 @@
+"""From a run to a filled table: audit, answers, certificate, file."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from labelwise.cli import app
+from labelwise.completion import Answers
+from labelwise.runs.auditing import audit
+from labelwise.runs.completing import complete
+from labelwise.runs.scoring import ScoredTable
+from tests.refusals import refused, refused_command
+
+NAMES = ["red", "green", "blue"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run, its table, and the truth of all entries."""
+    folder = tmp_path_factory.mktemp("completing")
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 6)).round(3)
+    truth = (X @ random.normal(size=(6, 3)) * 3 + random.normal(size=(300, 3)) > 0).astype(int)
+    labels = np.where(random.random((300, 3)) < 0.3, truth.astype(object), "")
+    labels = np.where(labels == 1, "yes", np.where(labels == 0, "no", labels))
+    frame = pd.DataFrame(X, columns=[f"x_{i}" for i in range(6)])
+    frame.insert(0, "id", [f"item{i}" for i in range(300)])
+    table = pd.concat([frame, pd.DataFrame(labels, columns=NAMES)], axis=1)
+    table.to_csv(folder / "table.csv", index=False)
+    command("train", folder / "table.csv", "--out", folder / "run", "--method", "ridge")
+    return folder, truth
+
+
+def command(*words):
+    result = CliRunner().invoke(app, [str(word) for word in words])
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stdout
+
+
+def answer(path, truth):
+    """Fill the column answer from the truth."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    rows = [int(item.removeprefix("item")) for item in frame["item"]]
+    frame["answer"] = [
+        str(truth[row, NAMES.index(label)]) for row, label in zip(rows, frame["label"], strict=True)
+    ]
+    frame.to_csv(path, index=False)
+    return frame
+
+
+def test_audit_asks_reads_and_estimates(made, tmp_path):
+    folder, truth = made
+    run, ask = folder / "run", tmp_path / "ask.csv"
+    text = command("audit", run, "--out", ask, "--size", 40)
+    assert "no answers to this draw yet" in text
+    frame = answer(ask, truth)
+    assert len(frame) == 40
+    assert (frame["probability"].astype(float) > 0).all()
+    result = json.loads(command("audit", run, "--answers", ask, "--json"))
+    assert result["read"] == 40
+    assert result["estimate"]["answers"] == 40
+    for bounds in (result["estimate"]["cardinality"], *result["estimate"]["prevalence"].values()):
+        assert bounds["lower"] <= bounds["value"] <= bounds["upper"]
+    again = tmp_path / "more.csv"
+    command("audit", run, "--out", again, "--size", 30)
+    more = pd.read_csv(again)
+    assert len(more) == 30
+    asked = set(zip(frame["item"], frame["label"], strict=True))
+    assert not asked & set(zip(more["item"], more["label"], strict=True))
+    # A file that is read twice is there once.
+    command("audit", run, "--answers", ask)
+    assert len(Answers.read(run).latest()) == 40
+    # Rows without an answer say nothing.
+    assert json.loads(command("audit", run, "--answers", again, "--json"))["read"] == 0
+
+
+def test_complete_ranks_certifies_and_fills(made, tmp_path):
+    folder, truth = made
+    run, ask, ranked = folder / "run", tmp_path / "ask.csv", tmp_path / "ranked.csv"
+    command("complete", run, "--out", ranked)
+    table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False)
+    frame = pd.read_csv(ranked)
+    assert len(frame) == int((table[NAMES] == "").sum().sum())
+    assert frame["probability"].is_monotonic_decreasing
+    answers = tmp_path / "all.csv"
+    parts = []
+    for _ in range(3):
+        done = audit(run, ask, size=40, aim="fill", seed=5)
+        if not len(done.asked):
+            break
+        parts.append(answer(ask, truth))
+        audit(run, answers=ask, aim="fill", seed=5)
+    pd.concat(parts).to_csv(answers, index=False)
+    out = tmp_path / "filled.csv"
+    done = complete(run, out=out, fill=0.9, seed=5)
+    assert done.completion.certificate.inferred > 0
+    filled = pd.read_csv(out, dtype=str, keep_default_na=False)
+    pd.testing.assert_frame_equal(filled.drop(columns=NAMES), table.drop(columns=NAMES))
+    before, after = table[NAMES].to_numpy(), filled[NAMES].to_numpy()
+    assert (after[before != ""] == before[before != ""]).all()
+    new = (before == "") & (after == "yes")
+    assert new.sum() == done.filled
+    assert truth[new].mean() >= 0.9
+    # The table as another file, which the model is taken not to have seen: answers count by item and label.
+    (tmp_path / "other.csv").write_bytes((folder / "table.csv").read_bytes())
+    other = complete(run, tmp_path / "other.csv", answers=answers)
+    assert "has not seen" in " ".join(other.notes)
+    assert len(other.completion.plan.entries.answered.places) >= 40
+
+
+def test_scores_are_kept_beside_the_run(made):
+    folder, _ = made
+    first = ScoredTable.open(folder / "run", None, progress=False, given={})
+    path = folder / "run" / "left_out_scores.npz"
+    assert path.is_file()
+    second = ScoredTable.open(folder / "run", None, progress=False, given={})
+    np.testing.assert_array_equal(first.logits, second.logits)
+    path.write_bytes(b"damaged")
+    third = ScoredTable.open(folder / "run", None, progress=False, given={})
+    np.testing.assert_array_equal(first.logits, third.logits)
+
+
+def test_what_is_not_certified_is_not_filled(tmp_path):
+    random = np.random.default_rng(1)
+    X = random.normal(size=(120, 3))
+    Y = np.where(random.random((120, 2)) < 0.3, "1", "")
+    table = pd.concat(
+        [pd.DataFrame(X, columns=["x_0", "x_1", "x_2"]), pd.DataFrame(Y, columns=["a", "b"])], axis=1
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    command("train", tmp_path / "t.csv", "--out", tmp_path / "run", "--method", "ridge")
+    out = tmp_path / "filled.csv"
+    message = refused(
+        lambda: complete(tmp_path / "run", out=out, fill=0.9), "more answers are needed", "audit"
+    )
+    assert "\n" not in message
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "say"),
+    [
+        (["complete", "RUN", "--fill", "0.9"], "--out"),
+        (["complete", "RUN", "--fill", "1.5", "--out", "f.csv"], "precision"),
+        (["complete", "RUN", "--fill", "0.9", "--out", "f.parquet"], ".csv"),
+        (["complete", "RUN", "--answers", "nothing.csv"], "no such file"),
+        (["audit", "RUN", "--aim", "guess"], "estimate"),
+        (["audit", "RUN", "--by", "place"], "label"),
+        (["audit", "RUN", "--out", "ask.txt"], ".csv"),
+    ],
+)
+def test_mistakes_are_told_in_one_line(made, monkeypatch, tmp_path, words, say):
+    folder, _ = made
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(app, [str(folder / "run") if word == "RUN" else word for word in words])
+    assert say in refused_command(result)
