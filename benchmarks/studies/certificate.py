@@ -2,10 +2,12 @@
 
 Two tables of which the whole truth is known: VOC12-animals with one tag a picture, and 8,000 comments of GoEmotions
 with half of the tags hidden, each by a coin. Scores are `ridge`'s leave-one-out ones (`features`; `minilm+words`).
-Answers are those of the truth, asked in the default order (`completion.next_to_certify`, 20 at a time). 20 repetitions:
-hidden labels and random orders of asking. Figures: entries filled (confirmed and unasked), true precision of all
-that is filled and of the unasked alone, the share of the missing positives that are filled, and the same for labels with an
-average precision above .8 (of the scores, on all rows), and above .8 among the entries that were unknown.
+Answers are those of the truth, asked in the default order (`completion.next_to_certify`, 20 at a time).
+
+There are 20 repetitions: hidden labels and random orders of asking. Figures: entries filled (confirmed and unasked),
+true precision of all that is filled and of the unasked alone, the share of the missing positives that are filled, and
+the same for labels with an average precision above .8 (of the scores, on all rows), and above .8 among the entries
+that were unknown.
 
     python -m benchmarks.studies.certificate --write
 """
