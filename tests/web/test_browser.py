@@ -228,3 +228,23 @@ def test_a_thumb_answers_on_a_phone(browser, server, digits_run):
     page.wait_for_selector(".toast")
     assert len(Answers.read(digits_run).latest()) == 2
     context.close()
+
+
+@pytest.mark.slow
+def test_the_certificate_asks_and_says_what_ten_more_would_bring(tab, digits):
+    truth = pd.read_csv(digits / "truth.csv").set_index("item")
+    tab.click("#mode-certify", timeout=60_000)
+    tab.wait_for_selector(".card-label")
+    tab.wait_for_selector("#left:has-text('answers calibrate the ranking first')")
+    words = tab.inner_text(".box:has(h2:text-is('Certified'))")
+    assert "at least" in words
+    assert "Ten more" in words
+    for _ in range(5):
+        card = tab.locator(".card.marked")
+        label = card.locator(".card-label").inner_text().rstrip("?")
+        item = card.locator(".name").get_attribute("title")
+        tab.keyboard.press("y" if truth.loc[item, label] else "n")
+    saved(tab)
+    tab.keyboard.press("u")
+    tab.wait_for_selector(".toast:has-text('Undone')")
+    assert tab.errors == []

@@ -186,6 +186,9 @@ def test_counts_are_those_of_the_matrix_and_of_the_store(tmp_path_factory, steps
         assert counts["no"] == (review.answers[:, column] == 0).sum()
         assert counts["skipped"] == (review.answers[:, column] == -1).sum()
         assert counts["open"] == is_open[:, column].sum()
+        judged = review.answers[review.given[:, column] == -1, column]
+        n = int(((judged == 1) | (judged == 0)).sum())
+        assert (counts["precision"] or {"n": 0})["n"] == n
         assert counts["suggested"] == (is_open & review.suggested)[:, column].sum()
     np.testing.assert_array_equal(review.tally.open_in_row, is_open.sum(axis=1))
     review.store.close()

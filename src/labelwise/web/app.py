@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from labelwise.completion import Answer
 from labelwise.data.images.decode import Unusable
 from labelwise.errors import UserError
+from labelwise.web.certifying import Certifier
 from labelwise.web.files import answers_csv, bring_in, table_file
 from labelwise.web.learning import Learning
 from labelwise.web.pictures import Pictures
@@ -73,6 +74,7 @@ class LabelIn(_Body):
 def create_app(
     review: Review,
     learning: Learning | None = None,
+    certifier: Certifier | None = None,
     *,
     token: str | None = None,
     hosts: tuple[str, ...] = (),
@@ -82,6 +84,7 @@ def create_app(
 
     Args:
         learning: Trains again; None leaves that out.
+        certifier: Says what the answers certify; None leaves that out.
         token: What each request must bring; None: nothing.
         hosts: The names by which it may be asked for; empty for any.
         reviewer: The name under which answers are kept until the page gives another.
@@ -90,6 +93,7 @@ def create_app(
     _add_errors(app)
     _add_pages(app)
     _add_questions(app, review, reviewer)
+    _add_certificate(app, review, certifier)
     _add_answers(app, review)
     _add_learning(app, learning)
     _add_files(app, review)
@@ -211,6 +215,17 @@ def _add_questions(app: FastAPI, review: Review, reviewer: str) -> None:
         except Unusable as error:
             return JSONResponse({"error": f"the picture {error}"}, status_code=404)
         return Response(content, media_type=kind, headers={"cache-control": "private, max-age=86400"})
+
+
+def _add_certificate(app: FastAPI, review: Review, certifier: Certifier | None) -> None:
+    """Serve the entries that the certificate asks next."""
+
+    @app.get("/api/certify")
+    def certify(size: Annotated[int, Query(ge=1, le=200)] = 24) -> dict[str, Any]:
+        if certifier is None:
+            raise UserError("this page has no certificate: start it by 'labelwise review'")
+        places = certifier.next(size)
+        return {"total": len(places), "skip": 0, "entries": review.cards(places)}
 
 
 def _add_answers(app: FastAPI, review: Review) -> None:

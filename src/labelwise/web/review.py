@@ -93,6 +93,7 @@ class Review:
     def __init__(self, data: ReviewData, store: ReviewStore) -> None:
         self.store = store
         self.lock = threading.RLock()
+        self.certificate: dict[str, Any] | None = None
         self.replace(data)
 
     def _load(self, data: ReviewData) -> None:
@@ -220,6 +221,21 @@ class Review:
             mask = self._rows_in_state(column, filters) & self._found(filters)
             rows = order[mask[order]]
             return len(rows), self._leased(rows, column, filters, size, skip)
+
+    def unanswered(self, entries: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
+        """Return the places of those entries, by item and label, that nobody answered."""
+        with self.lock:
+            places = [
+                (self._row[item], self._column[label])
+                for item, label in entries
+                if item in self._row and label in self._column
+            ]
+            return [place for place in places if self.answers[place] == NONE]
+
+    def cards(self, places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+        """Return the cards of entries of any labels."""
+        with self.lock:
+            return [{**self.item(row), **self.card(row, column)} for row, column in places]
 
     def items(self, filters: Filters, size: int = 4, skip: int = 0) -> tuple[int, list[int]]:
         """Return the number of items that ``filters`` let through, and the next of them."""
@@ -411,6 +427,7 @@ class Review:
                 "version": self.version,
                 **self.tally.totals(),
                 "reviewers": [{"name": name, "answers": n} for name, n in reviewers.most_common()],
+                "certificate": self.certificate,
                 "agreement": {"entries": shared, "same": shared - sum(self._several.values())},
                 "precision": precision_of(*self.tally.judged_of(None)),
             }

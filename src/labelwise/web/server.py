@@ -18,6 +18,7 @@ from labelwise.errors import UserError
 from labelwise.runs.answering import ANSWERS
 from labelwise.runs.reviewing import ReviewData, open_for_review, training_arguments
 from labelwise.web.app import create_app
+from labelwise.web.certifying import Certifier
 from labelwise.web.learning import Learning
 from labelwise.web.review import Review
 from labelwise.web.security import LOOPBACK
@@ -83,7 +84,10 @@ def serve(
             taken=lambda learnt: _take(review, learnt),
         )
         address = Address(host, listener.getsockname()[1], token)
-        app = create_app(review, learning, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer)
+        certifier = Certifier(review) if table is None else None
+        app = create_app(
+            review, learning, certifier, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer
+        )
         config = uvicorn.Config(
             app, log_level="error", access_log=False, lifespan="off", timeout_graceful_shutdown=2
         )
@@ -92,12 +96,16 @@ def serve(
             on_start(address, review)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address.url]).start()
+        if certifier is not None:
+            certifier.start()
         try:
             # The server raises its signal once more at its end, and SIGTERM would end the process before it cleans up.
             signal.signal(signal.SIGTERM, _interrupt)
             server.run(sockets=[listener])
         finally:
             learning.stop()
+            if certifier is not None:
+                certifier.stop()
             store.close()
     finally:
         listener.close()

@@ -25,7 +25,7 @@ class Tally:
         open_in_column: (K,) the same by label.
         suggested_open: (K,) those of them that the rule suggests.
         counts: {1, 0, -1} -> (K,) entries with this answer.
-        judged: {1, 0} -> (K,) answers to suggested entries that the table does not know.
+        judged: {1, 0} -> (K,) answers to entries that the table does not know.
     """
 
     def __init__(self, given: NDArray[np.int8], suggested: NDArray[np.bool_]) -> None:
@@ -58,9 +58,9 @@ class Tally:
         self.open_in_column[column] -= closed
         if self.suggested[place]:
             self.suggested_open[column] -= closed
-            for state, change in ((before, -1), (answer, 1)):
-                if state in self.judged:
-                    self.judged[state][column] += change
+        for state, change in ((before, -1), (answer, 1)):
+            if state in self.judged:
+                self.judged[state][column] += change
 
     def of_label(self, column: int) -> dict[str, int]:
         """Return the counts of one label."""
@@ -85,7 +85,7 @@ class Tally:
         }
 
     def judged_of(self, column: int | None) -> tuple[int, int]:
-        """Return how many suggestions were confirmed and refused, of a label or of all."""
+        """Return how many unknown entries were answered yes and no, of a label or of all."""
         yes, no = (
             self.judged[answer] if column is None else self.judged[answer][column] for answer in (1, 0)
         )

@@ -14,8 +14,9 @@ export const marked = () => state.entries[state.at] || null;
 export async function load(label, filters, { again = false } = {}) {
   if (!again) state.passed = 0;
   state.label = label;
-  const found = await getSettled("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
-  if (label !== app.label) return;
+  const certify = app.mode === "certify";
+  const found = certify ? await getSettled("/api/certify", { size: SIZE }) : await getSettled("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
+  if (label !== app.label || certify !== (app.mode === "certify")) return;
   // A second opinion is given without seeing the first, so that it is one.
   const blind = filters.state === "second";
   const entries = found.entries.map((one) => ({ ...one, done: false, ...(blind ? { answer: null, by: null, votes: {} } : {}) }));
@@ -42,6 +43,7 @@ function show(filters) {
 }
 
 function empty(filters) {
+  if (app.mode === "certify") return h("div", { class: "empty" }, h("strong", {}, "The certificate asks nothing more"), h("p", {}, "Fill the table, or wait a moment if it is being made."));
   const narrowed = filters.search || filters.reviewer || filters.state !== "open";
   return h("div", { class: "empty" }, h("strong", {}, narrowed ? "Nothing matches" : "Nothing is left to answer here"),
     h("p", {}, narrowed ? "Change the search or the filters." : "Choose another label, or learn again from your answers."));
@@ -58,7 +60,7 @@ function fill(box, entry, index) {
   box.className = `card ${answered} ${entry.pending ? "pending" : ""} ${index === state.at ? "marked" : ""}`;
   const press = (answer) => (event) => { event.stopPropagation(); mark(index, false); give(answer); };
   const button = (answer, name, key) => h("button", { type: "button", class: name, tabindex: "-1", "aria-pressed": String(entry.answer === answer), "aria-label": `${name}: ${entry.item}`, onclick: press(answer) }, key);
-  const head = h("div", { class: "card-head" }, chance(entry.score), votes(entry), h("button", { type: "button", class: "more", tabindex: "-1", "aria-label": `All labels of ${entry.item}`, title: "All labels (D)", onclick: (event) => { event.stopPropagation(); mark(index, false); app.open(entry.row); } }, "⋯"));
+  const head = h("div", { class: "card-head" }, app.mode === "certify" ? h("b", { class: "card-label" }, `${entry.label}?`) : null, chance(entry.score), votes(entry), h("button", { type: "button", class: "more", tabindex: "-1", "aria-label": `All labels of ${entry.item}`, title: "All labels (D)", onclick: (event) => { event.stopPropagation(); mark(index, false); app.open(entry.row); } }, "⋯"));
   const old = box.querySelector(".content");
   const line = h("p", { class: "name", title: entry.item }, h("span", {}, entry.kind === "image" ? entry.item.split("/").pop() : entry.item), h("b", { class: "state" }, entry.pending ? "saving" : status(entry, app.reviewer())));
   box.replaceChildren(old || content(entry), head, line, h("div", { class: "buttons" }, button(0, "no", "No"), button(-1, "skip", "Skip"), button(1, "yes", "Yes")));
@@ -108,7 +110,7 @@ export function giveRest(answer) {
 
 function put(places, answer) {
   const cards = $("cards").querySelectorAll(".card");
-  const made = send(app.reviewer(), places.map((index) => ({ item: state.entries[index].item, label: state.label, answer })));
+  const made = send(app.reviewer(), places.map((index) => ({ item: state.entries[index].item, label: state.entries[index].label, answer })));
   places.forEach((index, number) => {
     const entry = state.entries[index];
     const vote = { ...(entry.votes || {}), [app.reviewer()]: answer };

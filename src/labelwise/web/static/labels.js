@@ -44,7 +44,7 @@ function draw() {
 function item(one) {
   const known = one.given_yes + one.given_no + one.yes + one.no;
   const share = known / Math.max(1, known + one.open + one.skipped);
-  return h("li", {}, h("button", { type: "button", class: "label", "aria-current": String(one.name === app.label), onclick: () => { toggle(false); app.choose(one.name); } },
+  return h("li", {}, h("button", { type: "button", class: "label", "aria-current": String(app.mode === "label" && one.name === app.label), onclick: () => { toggle(false); app.choose(one.name); } },
     h("span", { class: "label-name" }, one.name, one.new ? h("em", {}, "new") : null),
     h("span", { class: "label-count" }, h("b", {}, count(one.given_yes + one.yes)), one.yes ? h("span", { class: "plus" }, `+${count(one.yes)}`) : null),
     h("span", { class: "thin" }, h("i", { style: { width: `${100 * share}%` } })),

@@ -29,8 +29,8 @@ const app = {
 async function reload() {
   app.filters.asker = app.reviewer();
   try {
-    if (app.mode === "label") await grid.load(app.label, app.filters);
-    else await items.load(app.filters);
+    if (app.mode === "item") await items.load(app.filters);
+    else await grid.load(app.label, app.filters);
     await refresh();
   } catch (error) {
     banner(error.message);
@@ -47,11 +47,16 @@ async function refresh() {
 
 function headline(now) {
   const one = labels.of(app.label);
+  $("mode-certify").hidden = !now.certificate?.precision;
   if (app.mode === "label" && one) {
     const image = run.kind === "image";
     $("question").replaceChildren(image ? "Is there " : "Is this ", h("b", {}, one.name), "?");
     $("left").textContent = `${count(one.open)} open · ${count(one.given_yes + one.yes)} known yes · ${count(one.given_no + one.no)} known no`;
     document.title = `${one.name} · ${run.name}`;
+  } else if (app.mode === "certify") {
+    $("question").textContent = "Right or wrong?";
+    $("left").textContent = now.certificate?.pilot_left ? `${now.certificate.pilot_left} answers calibrate the ranking first` : "Answers in this order count as evidence";
+    document.title = `Certify · ${run.name}`;
   } else {
     $("question").textContent = "What applies?";
     $("left").textContent = `${plural(run.n_items, "item", "items")}, ${count(now.open)} open entries`;
@@ -70,6 +75,7 @@ function setMode(mode) {
   document.body.dataset.mode = mode;
   $("mode-label").setAttribute("aria-pressed", String(mode === "label"));
   $("mode-item").setAttribute("aria-pressed", String(mode === "item"));
+  $("mode-certify").setAttribute("aria-pressed", String(mode === "certify"));
   remember();
   return reload();
 }
@@ -83,7 +89,7 @@ async function undo() {
       toast("Nothing to undo");
       return;
     }
-    const here = items.undone(found.undone) || (app.mode === "label" && grid.undone(found.undone));
+    const here = items.undone(found.undone) || (app.mode !== "item" && grid.undone(found.undone));
     say(`Undone: ${found.undone.map((one) => one.item).join(", ")}`);
     toast(`Undone: ${found.undone.length === 1 ? `${found.undone[0].label}, ${found.undone[0].item}` : plural(found.undone.length, "answer", "answers")}`);
     here ? await refresh() : await reload();
@@ -167,6 +173,7 @@ function listen() {
   let typing = 0;
   $("mode-label").addEventListener("click", () => setMode("label"));
   $("mode-item").addEventListener("click", () => setMode("item"));
+  $("mode-certify").addEventListener("click", () => setMode("certify"));
   $("search").addEventListener("input", () => {
     clearTimeout(typing);
     typing = setTimeout(() => { app.filters.search = $("search").value; reload(); }, 200);
@@ -178,7 +185,7 @@ function listen() {
   $("reviewer").addEventListener("change", () => { remember(); reload(); });
   $("theme").addEventListener("click", () => theme());
   $("help").addEventListener("click", keys);
-  $("sheet").addEventListener("close", () => { if (app.mode === "label") reload(); });
+  $("sheet").addEventListener("close", () => { if (app.mode !== "item") reload(); });
   $("sheet").addEventListener("click", (event) => { if (event.target === $("sheet")) $("sheet").close(); });
   document.addEventListener("keydown", onKey);
   onStored((answers, found) => {
@@ -204,8 +211,10 @@ async function begin() {
   listen();
   dock();
   restoreOutbox();
-  await setMode(view.mode || "label");
+  await setMode(view.mode === "item" ? "item" : "label");
   panel.watch();
+  // The certificate is made beside the page, and follows the answers.
+  setInterval(() => { if (!document.hidden) get("/api/progress", { label: app.mode === "label" ? app.label : "" }).then((now) => { headline(now); panel.show(now); }).catch(() => {}); }, 4000);
 }
 
 begin().catch((error) => banner(error.message));

@@ -52,9 +52,17 @@ export function range(low, high, value, aim = null) {
 function certificate(now) {
   const found = now.certificate;
   if (!found) return "";
-  return box("Certified",
-    h("p", { class: "big" }, count(found.filled), h("small", {}, ` entries at precision ${percent(found.precision)}`)),
-    h("p", { class: "muted" }, found.words));
+  if (!found.precision) return box("Certified", h("p", { class: "muted" }, found.words));
+  const aim = percent(found.precision);
+  const parts = found.inferred
+    ? [h("p", { class: "big" }, count(found.filled), h("small", {}, " entries can be filled")),
+      range(found.lower, 1, found.lower, found.precision),
+      h("p", { class: "muted" }, `At least ${percent(found.lower)} of them are right, with ${percent(found.confidence)} confidence: ${count(found.confirmed)} confirmed, ${count(found.inferred)} unasked.`)]
+    : [h("p", { class: "muted" }, found.missing === null ? `No number of answers certifies a precision of ${aim} here.` : `Nothing is certified at precision ${aim} yet: ${plural(found.missing, "more answer", "more answers")} at least.`)];
+  if (found.more && found.more_filled > found.filled + found.more) parts.push(h("p", { class: "muted" }, `Ten more, if all are yes: ${count(found.more_filled)} entries.`));
+  else if (found.more && found.missing) parts.push(h("p", { class: "muted" }, found.pilot_left ? `Ten more: ${count(Math.max(0, found.pilot_left - found.more))} of the first answers are left then.` : `Ten more leave ${count(Math.max(0, found.missing - found.more))} to go, if all are yes.`));
+  if (app.mode !== "certify" && found.missing) parts.push(h("button", { type: "button", class: "plain", onclick: () => $("mode-certify").click() }, "Answer what it asks"));
+  return box("Certified", ...parts);
 }
 
 function people(now) {
