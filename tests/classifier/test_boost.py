@@ -146,3 +146,16 @@ class Pooled(nn.Module):
 def test_what_has_no_maps_to_boost_is_refused_in_one_line(method, options, words):
     X, Y = pictures()
     refused(lambda: model(method, **options).fit(X, Y), "positive_boost=5", *words)
+
+
+def test_an_exported_network_boosts_too(tmp_path):
+    runtime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    X, Y = pictures()
+    fitted = model().fit(X, Y)
+    fitted.export_onnx(tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx")
+    scores = session.run(None, {session.get_inputs()[0].name: X})
+    assert any(
+        part.shape == (N, K) and np.allclose(part, fitted.decision_scores(X), atol=1e-5) for part in scores
+    )

@@ -159,7 +159,7 @@ class TestVpu:
             if np.allclose(share * LOGITS[order] + (1 - share) * LOGITS[3:], x, atol=1e-6)
         )
         wanted = np.log(share * target[order] + (1 - share) * target[3:])
-        assert float(loss) == pytest.approx(((np.log(1 / (1 + np.exp(-x))) - wanted) ** 2).mean(), rel=1e-5)
+        assert loss.item() == pytest.approx(((np.log(1 / (1 + np.exp(-x))) - wanted) ** 2).mean(), rel=1e-5)
 
     def test_mixing_trains_and_repeats(self):
         random = np.random.default_rng(0)
