@@ -8,7 +8,8 @@ negative, an answer of no stays unknown in training, as `labelwise train --answe
 For each number of answers: mAP on the test rows; the positives that were found by asking; and `recovered`, the share
 of the missing positives, of labels with AP above .8 on the table's unknown entries at the start, that stand above the
 depth at which the precision of the ranking falls below .9, confirmed ones among them. That depth and those labels are
-known by the truth: a certificate from answers alone has to stop earlier. Seeds 0 to 2.
+known by the truth: a certificate from answers alone has to stop earlier. VOC12-animals' 1,280 features are brought to
+their 128 principal components, for speed. Seeds 0 to 2.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ TABLES = ("one tag", "20% known")
 STRATEGIES = ("random", "missing", "uncertain", "gain", "missing, items", "random, items")
 SEEDS = (0, 1, 2)
 STEP, ANSWERS = 100, (0, 100, 200, 400)
-COMMENTS = 2000
+COMMENTS, WIDE, NARROW = 2000, 500, 128
 PRECISION, GOOD_AP = 0.9, 0.8
 TABLE = RESULTS / "asking.csv"
 
@@ -39,6 +40,8 @@ def problem(name: str, table: str, seed: int, cache: Path) -> tuple[Any, ...]:
     X, Y, X_test, Y_test = sets.read(name, cache)
     if name == "goemotions":
         X, Y = X[:COMMENTS], Y[:COMMENTS]
+    if X.shape[1] > WIDE:
+        X, X_test = narrow(X, X_test)
     kept = Y.sum(axis=0) >= 5
     Y, Y_test = np.ascontiguousarray(Y[:, kept]), Y_test[:, kept]
     if table == "one tag":
@@ -46,6 +49,14 @@ def problem(name: str, table: str, seed: int, cache: Path) -> tuple[Any, ...]:
     else:
         shown = np.where(np.random.default_rng(seed).random(Y.shape) < 0.2, Y, -1).astype(np.int8)
     return X, Y, shown, X_test, Y_test
+
+
+def narrow(X: np.ndarray, X_test: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first principal components of the training rows."""
+    from sklearn.decomposition import PCA
+
+    fitted = PCA(NARROW, random_state=0).fit(X)
+    return fitted.transform(X).astype(np.float32), fitted.transform(X_test).astype(np.float32)
 
 
 def model_of(X: Any, labels: np.ndarray) -> Any:

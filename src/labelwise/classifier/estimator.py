@@ -35,6 +35,7 @@ from labelwise.classifier.training import (
     train,
 )
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
+from labelwise.classifier.warm import WarmStart
 from labelwise.data import BadItem, check_lengths
 from labelwise.ensemble import Explanation
 from labelwise.errors import UserError, shown
@@ -256,6 +257,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         label_names: Sequence[str] | None = None,
         items: Sequence[str] | None = None,
         true_labels: Any = None,
+        warm_start: MultiLabelClassifier | None = None,
         on_epoch: OnEpoch | None = None,
         on_read: Callable[[ReadItems], object] | None = None,
         groups: Any = None,
@@ -272,6 +274,10 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             label_names: Names of the columns of Y.
             items: n ids, which name the items in messages.
             true_labels: (n, K), read by oracle methods alone.
+            warm_start: A fitted classifier to go on from where rows, labels or new labels were added: the network and
+                the head's weights of the labels in common, by name, and the scaling of features are its own; new labels
+                start as always. Closed forms are solved anew. What is held out of this fit is judged by models
+                without it, which may have seen those rows.
             on_epoch: Called after every epoch of the final run with a classifier as it is then, which can be asked
                 and saved like any (its rule is one half), and the number of epochs so far.
             on_read: Called before any training with the items as they were read, which can be scored in the place
@@ -293,6 +299,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         method = choose_method(options, labels, grouped=codes is not None, hinted=targets is not None)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
         reads_names = method.spec.reads_names
+        warm = self._warm_start(warm_start, options, reader, method, labels.label_names)
         names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
         training_set = TrainingSet.of(
             options, reader, X, labels, items, truth, on_read, names, codes, targets
@@ -313,7 +320,14 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 on_epoch(fitted, epoch)
 
         model = train(
-            options, training_set, method, part="final", held_out=plan.pair, after=result, on_epoch=show
+            options,
+            training_set,
+            method,
+            part="final",
+            held_out=plan.pair,
+            after=result,
+            on_epoch=show,
+            warm=warm,
         )
         # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
         result = (
@@ -322,12 +336,41 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             else result_of(model, plan.pair, positives=options.rule == "recall")
         )
         decision = learn_decision(options, training_set, model, result.unseen)
-        arguments = {"true_labels": true_labels, "on_epoch": on_epoch, "groups": groups}
+        arguments = {
+            "true_labels": true_labels,
+            "warm_start": warm_start,
+            "on_epoch": on_epoch,
+            "groups": groups,
+        }
         notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
+        if warm is not None:
+            notes += warm.words(judged_without=plan.pair is None and result.unseen is not None)
         fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
         self.__dict__ = fitted.__dict__
         return self
+
+    @staticmethod
+    def _warm_start(
+        given: MultiLabelClassifier | None,
+        options: FitOptions,
+        reader: ItemReader,
+        method: type[Method],
+        label_names: Sequence[str],
+    ) -> WarmStart | None:
+        """Return the checked start from a fitted classifier; None without one, and for a closed form."""
+        if given is None:
+            return None
+        if not isinstance(given, MultiLabelClassifier):
+            raise UserError(
+                f"warm_start={shown(given)}: give a fitted MultiLabelClassifier, as labelwise.load returns it"
+            )
+        if not hasattr(given, "fitted_"):
+            raise NotFitted("warm_start is not fitted: call fit(X, Y) on it first, or load one")
+        if not method.spec.passes:
+            return None
+        earlier = (given._options(), given.reader_)
+        return WarmStart.of(given.fitted_, earlier, (options, reader), method, label_names)
 
     def _fill(
         self,

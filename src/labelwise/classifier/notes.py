@@ -21,6 +21,7 @@ _STEPS = (
     *("epochs", "batch_size", "learning_rate", "backbone_learning_rate", "head_start", "label_weights"),
     *("strong_view", "patience", "select", "accumulate", "precision", "on_epoch", "coherent_loss"),
     "group_consistency",
+    "warm_start",
 )
 """Options and arguments that training steps alone read."""
 _MEANINGS = {

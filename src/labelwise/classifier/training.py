@@ -21,6 +21,7 @@ from labelwise.classifier.items import as_ids, take
 from labelwise.classifier.options import FitOptions, series_as_dict
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.sources import embedded
+from labelwise.classifier.warm import WarmStart
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.ensemble import LabelVectors
 from labelwise.errors import UserError, listed, near, shown
@@ -257,6 +258,7 @@ def train(
     held_out: ValidationSet | None = None,
     after: ValidationResult | None = None,
     on_epoch: Callable[[FittedModel, int], None] | None = None,
+    warm: WarmStart | None = None,
 ) -> FittedModel:
     """Train once and return the model.
 
@@ -265,6 +267,7 @@ def train(
         held_out: Is judged after every epoch.
         after: What rows held out from an earlier run say: where to end, how to scale.
         on_epoch: Is told the model as it is and the number of epochs so far.
+        warm: The earlier model whose weights the training starts from.
     """
     X, reader, after = training_set.X, training_set.reader, after or ValidationResult()
     problem = training_set.problem(options, method_class)
@@ -273,16 +276,20 @@ def train(
     solution: RidgeSolution | None = None
     if not is_source(X) and X.ndim == 2:
         fixed = reader.fixed_features(options)
+        # Weights go with the scaling that they were trained in.
+        earlier = None if warm is None else warm.scaling
         if fixed:
-            solution = _solve(X, method, after.scaling, training_set.groups)
+            solution = _solve(X, method, after.scaling if earlier is None else earlier, training_set.groups)
         if not (fixed and method.spec.reads_rows):
-            input_scaling = solution.scaling if solution else fit_scaling(X, "standardise")
+            input_scaling = solution.scaling if solution else earlier or fit_scaling(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
     network = new_network(options, reader, source.shape, method, seed=options.seed)
+    between = None if warm is None else warm.take_body(network)
     if isinstance(network.neck, FeatureScaling):
         # No name for the features: they would lie in memory until the training ends.
+        chosen = after.scaling if between is None else between
         solution = _solve(
-            embedded(options, network.backbone, source).features, method, after.scaling, training_set.groups
+            embedded(options, network.backbone, source).features, method, chosen, training_set.groups
         )
         assert isinstance(solution.scaling, InputScaling)
         network.neck.take(solution.scaling)
@@ -315,10 +322,14 @@ def train(
             criterion=_criterion(options, held_out, input_scaling),
             solution=solution,
             label_weights=label_weights(options.label_weights, training_set.full_summary),
-            fingerprint=fingerprint(options.identity, X, problem.labels, problem.true_labels, part, *later),
+            fingerprint=fingerprint(
+                *(options.identity, X, problem.labels, problem.true_labels, part, *later),
+                *(() if warm is None else warm.identity),
+            ),
             progress=bar,
             stop_after=after.epochs,
             items=training_set.items,
+            on_start=None if warm is None else warm.take_head,
             on_epoch=report_epoch,
         )
     return model_of(network=result.network, history=result.history, best_epoch=result.best_epoch)
@@ -336,11 +347,12 @@ def _rows_of(
 
 
 def _solve(
-    features: Any, method: Method, chosen: str | None, groups: NDArray[np.int64] | None
+    features: Any, method: Method, chosen: str | Scaling | None, groups: NDArray[np.int64] | None
 ) -> RidgeSolution:
     """Return the closed form on features (n, D), by start labels.
 
-    ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on. Cosines
+    ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on, or a fitted one
+    in which earlier weights were trained. Cosines
     take centred features: those of features that share a direction differ too little for a margin.
     """
     choices = _CENTRED if method.spec.head == "cosine" else SCALINGS

@@ -55,6 +55,7 @@ def train(
     progress: Progress | None = None,
     stop_after: int | None = None,
     items: Sequence[str] | None = None,
+    on_start: Callable[[Network], object] | None = None,
     on_step: Callable[[Run], None] | None = None,
     on_epoch: Callable[[Run], None] | None = None,
 ) -> Result:
@@ -69,6 +70,8 @@ def train(
         solution: The closed-form start where the features are fixed.
         stop_after: Number of epochs, over all stages, to end at.
         items: The items' names for messages.
+        on_start: Called with the network before the first step, and after every start of the head from ridge; a resumed
+            run, which goes on with its own weights, calls it no more.
         on_step: Called after every step.
         on_epoch: Called once an epoch is in the history.
     """
@@ -79,6 +82,7 @@ def train(
         settings,
         make_fabric(settings),
         solution=solution,
+        on_start=on_start,
         label_weights=label_weights,
         fingerprint=fingerprint,
         progress=progress,

@@ -44,13 +44,14 @@ class Run(RunState):
         fabric: Fabric,
         *,
         solution: RidgeSolution | None = None,
+        on_start: Callable[[Network], object] | None = None,
         label_weights: np.ndarray | None = None,
         fingerprint: str = "",
         progress: Progress | None = None,
         items: Sequence[str] | None = None,
     ) -> None:
         super().__init__(network, method, settings, fabric, fingerprint)
-        self.source, self.solution = source, solution
+        self.source, self.solution, self.on_start = source, solution, on_start
         self.progress, self.items = progress or Silent(), items
         self.label_weights = (
             None
@@ -129,6 +130,8 @@ class Run(RunState):
         if stage.ridge_start and restored is None:
             with self.torch_seeded("start"):
                 self._start_head()
+        if restored is None and self.on_start is not None and (stage.ridge_start or self.stage_index == 0):
+            self.on_start(self.network)
         # After the head's start, which is then the first value of the average.
         self.averaged = Averaged(self.network, stage.ema) if stage.ema is not None else None
         specs = stage.optimisers if stage.epochs else {}

@@ -233,6 +233,13 @@ class FeatureScaling(nn.Module):
         self.inverse_scale.copy_(torch.from_numpy(scaling.inverse_scale))
         self.power.fill_(float(scaling.normed))
 
+    @property
+    def scaling(self) -> InputScaling:
+        """The scaling that it was given."""
+        mean, inverse = (values.double().cpu().numpy() for values in (self.mean, self.inverse_scale))
+        kind = "standardise_l2" if bool(self.power) else "standardise"
+        return InputScaling(kind, self.n_features, mean, inverse)
+
     def forward(self, features: Tensor) -> Tensor:
         """Return scaled rows (B, D), float32 (float64 for float64 features)."""
         with torch.autocast(features.device.type, enabled=False):

@@ -44,6 +44,7 @@ class RunConfig(BaseModel):
         label_texts: A JSON or TOML file with a text, or a list of texts, by label.
         hierarchy: A JSON file with a parent, or a list of parents, by child, or a CSV file of pairs child, parent.
         true_labels: For oracle methods alone: a table like ``table`` with every label of its items.
+        warm_start: A finished run: its weights go on, those of the labels in common.
         validation: ``"auto"``, ``"none"``, a share of the labelled rows, or another table.
         rule: ``"auto"``, ``"micro-f1"``, ``"macro-f1"``, ``"shares"``, ``"recall"``, a threshold, or a rule as results
             name it: ``threshold(0.5)``, ``top_k(3)``.
@@ -133,6 +134,9 @@ class RunConfig(BaseModel):
     )
     positive_boost: float | None = _method(
         None, "With --tune all on pictures: multiply positive scores at each place of a map, as 5.", ge=1
+    )
+    warm_start: str | None = _training(
+        None, "A finished run to go on from where rows, labels or new labels were added.", "RUN"
     )
     epochs: int | None = _training(None, "Passes over the data [default: the method's].", ge=1)
     batch_size: int | None = _training(None, "Items a step [default: the method's].", ge=1)
@@ -304,7 +308,7 @@ _FILES = (
     "validation",
     "backbone_weights",
 )
-_FOLDERS = ("images", "picture_cache", "answers")
+_FOLDERS = ("images", "picture_cache", "answers", "warm_start")
 """Settings that are made absolute. Answers may be a file that grows: the run keeps what it read of them."""
 
 

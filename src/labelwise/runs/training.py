@@ -24,7 +24,7 @@ from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
 from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on_backbone, read_inputs
 from labelwise.runs.records import require
-from labelwise.runs.tables import ModelColumns, items_of
+from labelwise.runs.tables import ModelColumns, items_of, read_model
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier, ReadItems
@@ -232,6 +232,7 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
     """Fit the classifier, from the last checkpoint, and finish the run."""
     table = inputs.table
     model = _classifier(run, config, inputs, progress)
+    warm = None if config.warm_start is None else _earlier_model(config.warm_start, table)
     read: list[ReadItems] = []
 
     def on_read(items: ReadItems) -> None:
@@ -244,6 +245,7 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
             table.annotations,
             items=table.items,
             true_labels=inputs.true_labels,
+            warm_start=warm,
             on_read=on_read,
             groups=inputs.groups,
             hints=inputs.hints,
@@ -254,6 +256,18 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
         moved = config.images is not None and config.images != run.config().images
         images = f" --images {shlex.quote(str(config.images))}" if moved else ""
         raise Stopped(f"{where}; 'labelwise train {run.path} --resume{images}' goes on") from None
+
+
+def _earlier_model(path: str, table: Table) -> MultiLabelClassifier:
+    """Return the model of a finished run on the same columns of features."""
+    model, columns = read_model(directory := RunDirectory(Path(path)), directory.finished())
+    if columns.feature_names != table.feature_names:
+        different = sorted(set(columns.feature_names) ^ set(table.feature_names)) or ["their order"]
+        raise UserError(
+            f"warm_start (--warm-start) {path}: its features are not those of {table.path.name} ({listed(different)}):"
+            " give a run on the same columns, or leave it out"
+        )
+    return model
 
 
 def _classifier(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> MultiLabelClassifier:
