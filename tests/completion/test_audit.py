@@ -133,6 +133,18 @@ def test_intervals_cover(by):
     assert min(inside.values()) / rounds >= 0.94 - 2 * np.sqrt(0.95 * 0.05 / rounds), inside
 
 
+def test_strata_without_an_answer_add_their_whole_range():
+    scores, Y, truth = table(n=60, k=2)
+    frame = lw.audit.draw(scores, Y, 12)
+    for_one = frame[frame["stratum"] == frame["stratum"].iloc[0]]
+    result = lw.audit.estimate(scores, Y, answers_of(for_one, truth))
+    inside = [row for row in result.reliability if row["answers"]]
+    others = sum(row["entries"] for row in result.reliability if not row["answers"])
+    (only,) = inside
+    assert result.missing.lower == pytest.approx(only["lower"] * only["entries"])
+    assert result.missing.upper == pytest.approx(only["upper"] * only["entries"] + others)
+
+
 def test_answers_from_elsewhere_do_not_bias():
     scores, Y, truth = table()
     frame = lw.audit.draw(scores, Y, 100)

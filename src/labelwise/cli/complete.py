@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -70,7 +71,7 @@ def complete(
     columns = ("item", "label", "probability", "expected_precision", "lower", "upper", "decision", "source")
     entries = done.to_dict(limit)["entries"]
     table([name.replace("_", " ") for name in columns], [[row[name] for name in columns] for row in entries])
-    say(f"{done.n_unknown:,} unknown entries in {done.table}")
+    say(f"{done.n_unknown:,} unknown entries in {Path(done.table).name}")
     say(f"certified: {done.completion.certificate}")
     show_notes(done.notes)
     if done.out is None:

@@ -219,15 +219,20 @@ def _total(
     confidence: float,
 ) -> Bounds:
     """Return the relevant entries of some strata, or of a domain of these of ``sizes`` (S,)."""
-    parts = []
+    parts, unasked = [], Bounds(0.0, 0.0, 0.0)
     for h in np.flatnonzero(kept & (sizes > 0)).tolist():
         yes, skipped, asked = (int(count[h]) for count in counts)
         N = int(sizes[h])
+        if not asked:
+            # No sampling error that could cancel: what was not asked adds all of its range.
+            unasked = Bounds(unasked.value + float(shares[h]) * N, 0.0, unasked.upper + N)
+            continue
         lower, _ = hypergeometric_bounds(yes, asked, N, confidence)
         _, upper = hypergeometric_bounds(yes + skipped, asked, N, confidence)
         share = yes / (asked - skipped) if asked > skipped else float(shares[h])
         parts.append(Bounds(min(max(share * N, lower), upper), lower, upper))
-    return sum_of(parts) if parts else Bounds(0.0, 0.0, 0.0)
+    total = sum_of(parts)
+    return Bounds(*(float(one + other) for one, other in zip(total, unasked, strict=True)))
 
 
 def _prevalences(strata: Strata, sample: Sample, confidence: float) -> list[Bounds]:
