@@ -85,8 +85,8 @@ def _check(reader: ItemReader, fitted: FittedModel, decision: Decision) -> None:
     if fitted.network.reads_rows:
         raise UserError(
             f"method {fitted.method.spec.id!r} on fixed features is an ensemble of closed forms and trees, which is no"
-            " single network that ONNX could hold: train one with method='ridge' (--method ridge) or another, or with"
-            " tune='all' (--tune all)"
+            " single network that ONNX could hold: make a small one of it, model.distil(X), or train one with"
+            " method='ridge' (--method ridge) or another, or with tune='all' (--tune all)"
         )
     if reader.sources:
         names = "+".join(source.name for source in reader.sources)

@@ -17,6 +17,7 @@ from labelwise.ensemble.members import GRID, RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.pool import FeatureMap, MemberSpec, NewRows, Pool
 from labelwise.ensemble.recipe import Ensemble
+from labelwise.ensemble.small import SmallNetwork, fit_small
 from labelwise.ensemble.soft_labels import SoftLabels
 from labelwise.ensemble.stack import Combination, stack
 from labelwise.ensemble.students import Teacher, TeacherPart, fit_student, pooled_weights
@@ -48,11 +49,13 @@ __all__ = [
     "Pool",
     "RidgeMember",
     "RowScorer",
+    "SmallNetwork",
     "SoftLabels",
     "Teacher",
     "TeacherPart",
     "Trees",
     "Views",
+    "fit_small",
     "fit_student",
     "leave_one_out_r2",
     "left_out_scores",

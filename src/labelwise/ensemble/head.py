@@ -86,6 +86,11 @@ class EnsembleHead(nn.Module):
         return scores
 
     @property
+    def scaling(self) -> Any:
+        """Scaling by which the tuned ridge in the ensemble reads rows; None of an ensemble without one."""
+        return getattr(self._ensemble, "scaling", None)
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of all arrays."""
         return sum(array.numel() * array.element_size() for array in self._arrays.values())

@@ -32,7 +32,7 @@ from labelwise.ensemble.stack import Combination, mean_of_standardised, moments,
 from labelwise.ensemble.trees import Trees
 from labelwise.errors import Notice
 from labelwise.metrics import average_precision
-from labelwise.models import FoldedRidge, RidgeSolution, give_back_memory, logits, solve_ridge
+from labelwise.models import FoldedRidge, RidgeSolution, Scaling, give_back_memory, logits, solve_ridge
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -106,6 +106,11 @@ class Ensemble:
     def n_labels(self) -> int:
         """Number K of labels."""
         return self.scorer.n_labels
+
+    @property
+    def scaling(self) -> Scaling:
+        """Scaling by which the tuned ridge reads rows."""
+        return self.scorer.scaling
 
     @property
     def named(self) -> npt.NDArray[np.bool_]:

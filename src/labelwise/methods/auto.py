@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.ensemble import EnsembleHead, Explanation, SoftLabels
+from labelwise.ensemble import EnsembleHead, Explanation, SmallNetwork, SoftLabels
 from labelwise.ensemble.explanation import size_in_words
 from labelwise.ensemble.recipe import Ensemble
+from labelwise.errors import UserError
 from labelwise.methods.base import Batch, Method, Pool, Stage
 from labelwise.methods.problem import Problem
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
@@ -48,6 +49,13 @@ class Auto(Method):
                 "are left out",
                 low=1,
                 high=100_000,
+            ),
+            "network": Hyperparameter(
+                -1,
+                "hidden units of the small network that scores in the ensemble's place, as distil makes one of a fitted"
+                " model; 0: a linear one, -1: the ensemble itself",
+                low=-1,
+                high=4096,
             ),
         },
         ridge_start=False,
@@ -84,9 +92,11 @@ class Auto(Method):
         return self.problem.tune == "all"
 
     def head(self, n_features: int) -> nn.Module:
-        """Return a head of whatever arrays the ensemble has; of a whole network, a linear one."""
+        """Return a head of whatever arrays the ensemble has, a small network, or of a whole one its linear head."""
         if self._whole:
             return super().head(n_features)
+        if self.hp.network >= 0:
+            return SmallNetwork(n_features, self.problem.n_labels, self.hp.network)
         return EnsembleHead(n_features, self.problem.n_labels, Ensemble.from_state)
 
     def plan(self) -> list[Stage]:
@@ -104,7 +114,16 @@ class Auto(Method):
         return {"target": Slot("float32"), "weight": Slot("float32")} if self._whole else {}
 
     def fit(self, pool: Pool) -> None:
-        """Fit the ensemble to the pool's rows, with the tuned ridge solution beside it."""
+        """Fit the ensemble to the pool's rows, with the tuned ridge solution beside it.
+
+        Raises:
+            UserError: Where a small network is asked for, which learns from a fitted ensemble.
+        """
+        if self.hp.network >= 0:
+            raise UserError(
+                f"network={self.hp.network} of method {self.spec.id!r} is what a fitted model's distil(X) makes: fit"
+                " without it, then call distil"
+            )
         if self._whole:
             self._teach(pool)
             return
