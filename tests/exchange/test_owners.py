@@ -10,7 +10,7 @@ import pytest
 from pyarrow import parquet
 
 from labelwise.errors import UserError
-from labelwise.exchange import names, read_labels
+from labelwise.exchange import convert, names, read_labels
 from tests.exchange.cases import by_name
 
 COCO = {
@@ -255,7 +255,11 @@ def test_pictures_within_parquet_keep_their_bytes(tmp_path):
     items, _ = read_labels(path, unlisted="absent")
     assert items.kind == "image"
     assert items.contents == [b"\x89PNG", "b.png"]
-    assert by_name(items) == {("1", "cat"): 1, ("2", "cat"): 0}
+    assert by_name(items) == {("a.png", "cat"): 1, ("b.png", "cat"): 0}
+    done = convert(path, tmp_path / "names.csv", unlisted="absent")
+    assert done.left_out == ("the pictures within the file (each is named by its item)",)
+    assert (tmp_path / "names.csv").read_text() == "image,cat\na.png,1\nb.png,0\n"
+    assert convert(path, tmp_path / "pictures.parquet", unlisted="absent").left_out == ()
 
 
 BOMB = """<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;&b;">]>\n<annotations>&c;</annotations>"""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.registry import get, of_ending, of_file
 from labelwise.exchange.silence import path_beside
 from labelwise.exchange.source import Source
+
+_WITHIN = "the pictures within the file (each is named by its item)"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,18 @@ def read_labels(path: str | Path, format: str | None = None, **given: Any) -> tu
     return LabelledItems(**(vars(items) | {"notes": tuple(notes)})), found
 
 
+def _named_pictures(items: LabelledItems, to: Format) -> LabelledItems:
+    """Return the items with their ids in the place of pictures' bytes, for a format that names files."""
+    contents = items.contents or ()
+    if to.holds_bytes or not any(isinstance(content, bytes) for content in contents):
+        return items
+    names = [
+        item if isinstance(content, bytes) else content
+        for item, content in zip(items.items, contents, strict=True)
+    ]
+    return replace(items, contents=names)
+
+
 def convert(
     source: str | Path,
     target: str | Path,
@@ -102,7 +116,8 @@ def convert(
     if place.exists() and Path(source).exists() and place.samefile(source):
         raise UserError(f"{place.name} is the file to read: give another name to write to")
     items, found = read_labels(source, from_format, **given)
-    written = to.write(place, items)
+    named = _named_pictures(items, to)
+    written = to.write(place, named)
     relevant, irrelevant, unknown = items.counts()
     return Conversion(
         source=(str(source), found.title),
@@ -114,6 +129,6 @@ def convert(
         irrelevant=irrelevant,
         unknown=unknown,
         second=written.second,
-        left_out=written.left_out,
+        left_out=(*written.left_out, *(() if named is items else (_WITHIN,))),
         notes=(*items.notes, *written.notes),
     )

@@ -55,7 +55,17 @@ def read(source: Source, options: TableOptions) -> LabelledItems:
                 silence=None if own is None else Silence.from_dict(own, place),
             )
         )
-    return to_items(source.name, TITLE, entries, kind="text", labels=labels, unlisted=options.unlisted)
+    bare = sum(entry.annotated and not entry.relevant and entry.silence is None for entry in entries)
+    note = f"{bare:,} texts have an empty list, which doccano writes whether or not anybody looked"
+    return to_items(
+        source.name,
+        TITLE,
+        entries,
+        kind="text",
+        labels=labels,
+        unlisted=options.unlisted,
+        notes=[note] if bare and options.unlisted == "absent" else [],
+    )
 
 
 def write(path: Path, items: LabelledItems) -> Written:

@@ -42,6 +42,7 @@ class Format:
         write: Writes items to a path.
         options: The fields of ``TableOptions`` that reading uses.
         owns_ending: Whether its usual ending alone says that a file to write is of it.
+        holds_bytes: Whether it holds pictures within the file.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Format:
     write: Callable[[Path, LabelledItems], Written]
     options: tuple[str, ...] = ("unlisted",)
     owns_ending: bool = False
+    holds_bytes: bool = False
 
 
 def left_out(items: LabelledItems, *holds: str) -> tuple[str, ...]:

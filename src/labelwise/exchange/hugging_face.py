@@ -6,7 +6,7 @@ Pictures are ``{bytes, path}``, as the feature ``Image`` has them. ``hugging_fac
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +91,25 @@ def _labels_column(columns: Columns, asked: str | None) -> str:
 
 
 def ids_of(columns: Columns, options: TableOptions) -> list[str]:
-    """Return the items' ids: of ``item_column`` or a column ``id``, else the rows' numbers."""
+    """Return the items' ids: of ``item_column`` or a column ``id``, else pictures' paths, else the rows' numbers."""
     name = options.item_column or "id"
     if name not in columns.data:
+        if options.item_column is None and (paths := _paths(columns)):
+            return paths
         if options.item_column is not None:
             raise UserError(f"{columns.path.name}: there is no column {name!r}; {near(name, columns.data)}")
         return [str(row) for row in range(1, columns.rows + 1)]
     return [
         text_of(value, columns.where(row, name)) for row, value in enumerate(columns.data[name].to_pylist())
     ]
+
+
+def _paths(columns: Columns) -> list[str]:
+    """Return the paths of pictures, none where one lacks its own."""
+    cells = columns.data["image"].to_pylist() if "image" in columns.data else []
+    paths = [cell.get("path") if isinstance(cell, dict) else None for cell in cells]
+    named = [path for path in paths if isinstance(path, str) and path]
+    return named if len(set(named)) == len(cells) else []
 
 
 def contents_of(columns: Columns, options: TableOptions, labels: str) -> tuple[Kind, list[Any] | None, Any]:
@@ -200,11 +210,6 @@ def _picture(content: Any, folder: Path) -> dict[str, Any]:
     return {"bytes": data, "path": str(content)}
 
 
-def embedded(contents: Sequence[Any] | None) -> int:
-    """Return how many contents are pictures' bytes."""
-    return sum(isinstance(content, bytes) for content in contents or ())
-
-
 FORMAT = Format(
     name="huggingface",
     title=TITLE,
@@ -214,5 +219,6 @@ FORMAT = Format(
     recognises=recognises,
     read=read,
     write=write,
+    holds_bytes=True,
     options=("unlisted", "labels_column", "item_column", "text_column", "max_rows"),
 )

@@ -104,5 +104,6 @@ FORMAT = Format(
     recognises=recognises,
     read=read,
     write=write,
+    holds_bytes=True,
     options=("labels_column", "item_column", "text_column", "max_rows"),
 )

@@ -202,6 +202,7 @@ def _format(kind: str) -> Format:
         write=partial(write, kind),
         options=TableOptions.names(),
         owns_ending=True,
+        holds_bytes=kind == "parquet",
     )
 
 
