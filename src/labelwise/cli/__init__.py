@@ -8,6 +8,7 @@ from __future__ import annotations
 from labelwise.cli.application import app
 from labelwise.cli.audit import audit
 from labelwise.cli.cache import cache
+from labelwise.cli.card import card
 from labelwise.cli.complete import complete
 from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
@@ -43,6 +44,7 @@ for _command in (
     cache,
     convert,
     export,
+    card,
 ):
     app.command(cls=Command)(_command)
 
