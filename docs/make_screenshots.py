@@ -74,6 +74,20 @@ def take(browser: Any, url: str, truth: dict[str, dict[str, str]], out: Path) ->
     shoot(page, out / "review-item.webp")
     page.context.close()
 
+    page = opened(browser, url, 1280, 860, "light", "Ann")
+    page.click("#mode-certify")
+    page.wait_for_selector(".card-label")
+    for _ in range(4):
+        answer(page, truth, 24)
+        page.wait_for_timeout(6000)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(1500)
+    answer(page, truth, 3)
+    page.wait_for_timeout(6000)
+    page.evaluate("scrollTo(0, 0)")
+    shoot(page, out / "review-certify.webp")
+    page.context.close()
+
     page = opened(browser, url, 390, 844, "light", "Ann", scale=2)
     answer(page, truth, 3)
     page.evaluate("scrollTo(0, 0)")
@@ -102,8 +116,10 @@ def opened(
 
 def answer(page: Any, truth: dict[str, dict[str, str]], n: int, wrong: tuple[int, ...] = ()) -> None:
     """Answer the marked card n times by what the picture was made of."""
-    label = page.inner_text("#question b")
+    one_label = page.locator("#question b").count()
     for number in range(n):
+        question = "#question b" if one_label else ".card.marked .card-label"
+        label = page.inner_text(question).rstrip("?")
         item = page.get_attribute(".card.marked .name", "title")
         is_there = truth[item][label] == "1"
         page.keyboard.press("y" if is_there != (number in wrong) else "n")
