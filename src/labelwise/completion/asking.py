@@ -22,7 +22,7 @@ def next_entries(
     scores: Any,
     Y: Any,
     size: int,
-    by: By | Literal["audit"] = "missing",
+    by: By | Literal["audit"] = "uncertain",
     *,
     items: bool = False,
     seed: int = 0,
@@ -36,7 +36,8 @@ def next_entries(
     - ``missing``: p, the expected number of positives that the answer brings (greedy active search, Garnett et al.
       2012 with a horizon of one);
     - ``uncertain``: 1 - |2 p - 1| (uncertainty sampling, Lewis and Gale 1994; for two states least confidence, margin
-      and entropy give one order). Where no negative is known scores are not calibrated, and one half means nothing;
+      and entropy give one order). Where no negative is known scores are not calibrated, and one half is but a high
+      score; it was the best there too;
     - ``gain``: the expected change of the label's average precision, 2 p (1 - p) |dAP/dp|, with AP of the label's
       scores as expected positives: ``average_precision_slopes``;
     - ``random``: by chance, each unknown entry alike;
