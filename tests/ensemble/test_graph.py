@@ -144,7 +144,7 @@ class ExactIndex:
 
 
 def approximate(monkeypatch, library):
-    monkeypatch.setattr(graph, "_EXACT_POOL", 50)
+    monkeypatch.setattr(graph, "EXACT_POOL", 50)
     monkeypatch.setattr(graph, "_MANY", 1)
     monkeypatch.setattr(graph, "faiss_library", lambda: library)
 

@@ -71,6 +71,8 @@ def test_faiss_allows_more_rows(monkeypatch):
     labels[:50] = 0
     assert Landmarks.of(labels, 10) is not None
     monkeypatch.setattr(landmarks, "faiss_library", object)
+    assert len(Landmarks.of(labels, 10).rows) == 200  # exact search still
+    monkeypatch.setattr(landmarks, "EXACT_POOL", 999)
     assert Landmarks.of(labels, 10) is None
     chosen = Landmarks.of(np.zeros((1000, 3), np.int8), 10)
     assert (len(chosen.rows), chosen.fitted.sum()) == (1000, 60)

@@ -23,7 +23,10 @@ TEMPERATURE = 10.0
 
 _BLOCK = 1 << 25  # cosines held at a time: 128 MB of float32
 _GROUPS = (8, 64)  # least and most columns of which one maximum is taken
-_EXACT_POOL, _MANY = 200_000, 20_000
+EXACT_POOL = 200_000
+"""The most rows of a pool that is always searched exactly."""
+
+_MANY = 20_000  # rows to look up, below which exact search is no slower
 
 RECALL_ROWS = 1_000
 """Rows whose neighbours are looked up exactly too, where the search is approximate."""
@@ -96,7 +99,7 @@ def neighbours(
     own = np.arange(len(queries)) if exclude_self else None
     most = min(k + spare, len(pool) - int(exclude_self))
     most = max(most, 0)
-    faiss = faiss_library() if len(pool) > _EXACT_POOL and len(queries) >= _MANY else None
+    faiss = faiss_library() if len(pool) > EXACT_POOL and len(queries) >= _MANY else None
     if faiss is not None:
         return _approximate(faiss, queries, pool, min(k, most), most, own)
     index, cosine = _search(queries, pool, most, own)

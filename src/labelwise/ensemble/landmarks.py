@@ -1,8 +1,8 @@
 """Landmarks: some of very many rows, which an ensemble is fitted to in the place of all.
 
 Looking up the neighbours of n rows among n takes minutes beyond 100,000 of them, and memory grows with them. Past that
-50,000 stand for all; with faiss all rows up to 400,000 stay, and 50,000 of them at most are fitted. The ridge is fitted
-to all rows even so; rows that are no landmarks are scored in blocks, as new rows are.
+50,000 stand for all; with faiss 200,000 to 400,000 rows all stay, and 50,000 of them at most are fitted. The ridge is
+fitted to all rows even so; rows that are no landmarks are scored in blocks, as new rows are.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ import numpy.typing as npt
 from labelwise._random import generator
 from labelwise.annotations import row_blocks
 from labelwise.ensemble.approximate import faiss_library
+from labelwise.ensemble.graph import EXACT_POOL
 from labelwise.models import free_memory
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 
 MOST_ROWS, MOST_WITH_FAISS = 100_000, 400_000
-"""Rows of a pool whose neighbours are looked up in minutes, without and with faiss."""
+"""Rows of a pool whose neighbours are looked up in minutes: exactly, and by faiss."""
 
 _LANDMARKS = 50_000  # that stand for more rows than that
 _FEWEST = 2_000  # rows that an ensemble is fitted to however little memory is left
@@ -72,15 +73,14 @@ class Landmarks:
         """
         n, K = labels.shape
         known = np.flatnonzero((labels != -1).any(axis=1))
-        most = MOST_ROWS if faiss_library() is None else MOST_WITH_FAISS
         free, rows, why = free_memory(), n, ""
-        if n > most:
-            rows, why = (
-                _LANDMARKS,
-                f"{n} rows are more than the {most} whose neighbours are looked up in minutes",
-            )
-        elif n <= MOST_ROWS and _fits(n, len(known), columns, K, free):
+        if n <= MOST_ROWS and _fits(n, len(known), columns, K, free):
             return None
+        # exact search of 100,000 to 200,000 rows would take minutes, with faiss or without
+        by_faiss = EXACT_POOL < n <= MOST_WITH_FAISS and faiss_library() is not None
+        if n > MOST_ROWS and not by_faiss:
+            rows = _LANDMARKS
+            why = f"{n} rows are more than the {MOST_ROWS} whose neighbours are looked up exactly in minutes"
         while rows > _FEWEST and not _fits(rows, min(len(known), _FITTED), columns, K, free):
             why = f"{(free or 0) / 1e9:.1f} GB of free memory do not hold an ensemble of {rows} rows"
             rows = max(rows // 2, _FEWEST)
