@@ -7,6 +7,15 @@ ROOMS: dict[str, tuple[str, str]] = {
         " misspelt options and commands are answered with the nearest ones. Nothing was read or written "
         "yet.",
     ),
+    "web": (
+        "The review page",
+        "Whatever is said here, answers that were stored stay stored; those on their way are kept by the page and sent"
+        " again.",
+    ),
+    "completion": (
+        "Answers, audits and certificates",
+        "Answers have an item, a label and 1 (yes), 0 (no) or -1 (skipped); each message says where another is.",
+    ),
     "runs": (
         "Run directories",
         "A run directory belongs to one table and one set of settings, so that resuming it gives what an "
@@ -131,10 +140,6 @@ FILES: dict[str, str] = {
     ),
     "data/tables/lines.py": (
         "Most often the file was saved by a spreadsheet in another encoding: export it as *CSV UTF-8*."
-    ),
-    "methods/base.py": (
-        "Where only positives are known, nothing in the labels tells how frequent a label is. An estimate "
-        "from elsewhere will do: the mean number of labels an item has (`--prior 1.5`)."
     ),
     "engine/checkpoint.py": ("Most often the disk is full. The checkpoint before is whole."),
     "engine/run.py": (

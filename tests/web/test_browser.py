@@ -178,10 +178,11 @@ def test_mouse_sheet_item_mode_search_and_a_new_label(tab):
     tab.fill("#search", "0017.png")
     tab.wait_for_selector("#cards .item-name:has-text('0017.png')")
     tab.fill("#search", "")
+    tab.wait_for_timeout(600)
     tab.fill("#label-name", "smudged")
     tab.keyboard.press("Enter")
     tab.wait_for_selector("#question b:text-is('smudged')")
-    assert tab.locator(".chance.none").count() == 24
+    tab.wait_for_selector(".card:nth-child(24) .chance.none")
     assert tab.errors == []
 
 
