@@ -95,8 +95,9 @@ class Learning:
         try:
             if process.returncode:
                 lines = [line for line in errors.splitlines() if line.strip()]
-                why = lines[-1].removeprefix("error: ") if lines else f"it ended with {process.returncode}"
-                raise UserError(f"the training failed: {why}")
+                if not lines:
+                    raise UserError(f"the training ended with {process.returncode} and said nothing")
+                raise UserError(lines[-1].removeprefix("error: "))
             with self._lock:
                 self._state["words"] = "Reading the new scores."
             words = self._taken(self._opened(out))
@@ -106,6 +107,6 @@ class Learning:
             what = (
                 str(error) if isinstance(error, UserError) else f"unexpected {type(error).__name__}: {error}"
             )
-            new = {"state": "failed", "words": what[:1].upper() + what[1:]}
+            new = {"state": "failed", "words": f"Learning again failed: {what}"}
         with self._lock:
             self._state = new
