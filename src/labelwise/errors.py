@@ -50,18 +50,18 @@ def escaped(text: str) -> str:
     return CONTROLS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 
-def near(name: str, options: Iterable[object]) -> str:
+def near(name: str, options: Iterable[object], most: int = 5) -> str:
     """Return a clause with the options nearest to a misspelt name.
 
     It stands at the end of a message.
 
-    ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; else all of them.
+    ``near("bbma", ["bam", "bbam"])`` gives ``"did you mean 'bbam' or 'bam'?"``; else the first ``most`` of them.
     """
     names = [_short(option) for option in options]
     close = get_close_matches(_short(name), names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(repr(option) for option in close) + "?"
-    return "there are: " + listed(names) if names else "there are none"
+    return "there are: " + listed(names, most) if names else "there are none"
 
 
 def listed(values: Iterable[object], most: int = 5, longest: int = 100) -> str:

@@ -132,4 +132,4 @@ def test_the_speed_command_answers_help_and_starts_what_is_named(monkeypatch):
 def test_the_speed_command_knows_every_script_of_its_folder():
     module = module_of(FOLDER / "speed" / "__main__.py")
     names = {path.stem for path in SCRIPTS if path.parent.name == "speed"} - {"__main__"}
-    assert {*module.SPEED, *module.ON_DATA} == names
+    assert {*module.SPEED, *module.ON_DATA, *module.BY_NAME} == names

@@ -51,7 +51,8 @@ def test_every_setting_of_a_run_shows_its_default(lw):
             continue
         default = field.default
         if isinstance(default, bool):
-            default = name if default else f"no-{name}"
+            flag = name.replace("_", "-")
+            default = flag if default else f"no-{flag}"
         assert f"[default: {default}]" in " ".join(parameter.help.split()), name
         assert f"[default: {default}]" in text, name
 

@@ -107,5 +107,5 @@ def _show(estimate: AuditEstimate) -> None:
         [(row["predicted"], *(row[name] for name in columns)) for row in estimate.reliability],
     )
     say(
-        f"{estimate.n_answers:,} answers of a random sample; each interval covers with {estimate.confidence:.0%}"
+        f"{estimate.n_answers:,} answers of a random sample; each interval covers with about {estimate.confidence:.0%}"
     )

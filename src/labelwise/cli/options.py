@@ -151,7 +151,9 @@ def _option(name: str, field: Any) -> Any:
     """
     flag, more = name.replace("_", "-"), field.json_schema_extra
     kind, choices = _type(field.annotation)
-    default = flag if field.default is True else field.default
+    default = field.default
+    if isinstance(default, bool):
+        default = flag if default else f"no-{flag}"
     option = typer.Option(
         f"--{flag}/--no-{flag}" if kind is bool else f"--{flag}",
         help=field.description if default is None else f"{field.description[:-1]} [default: {default}].",

@@ -26,8 +26,8 @@ def review(
         str | None, typer.Option(metavar="DIR", help="Where its pictures are now.", show_default=False)
     ] = None,
     reviewer: Annotated[
-        str, typer.Option(metavar="NAME", help="Your name beside your answers.", show_default=False)
-    ] = "",
+        str | None, typer.Option(metavar="NAME", help="Your name beside your answers.", show_default=False)
+    ] = None,
     host: Annotated[
         str, typer.Option(metavar="ADDRESS", help="Who reaches the page: 0.0.0.0 is everybody, with a token.")
     ] = "127.0.0.1",
@@ -69,7 +69,7 @@ def review(
         host=host,
         port=port,
         token=token,
-        reviewer=reviewer,
+        reviewer=reviewer or "",
         browser=not no_browser and not json and sys.stdout.isatty(),
         progress=progress(),
         on_start=show,

@@ -294,4 +294,5 @@ def parse_rule(text: str) -> Rule | str:
         raise
     except ValueError:
         pass
-    raise UserError(f"rule (--rule) {text!r} is none that can be chosen; {near(text, (*GOALS, 'top_k(3)'))}")
+    rules = (*GOALS, "top_k(3)")
+    raise UserError(f"rule (--rule) {text!r} is none that can be chosen; {near(text, rules, len(rules))}")

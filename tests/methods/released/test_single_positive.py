@@ -86,7 +86,7 @@ class TestTraps:
             p.stem for p in folder.glob("*.py") if "truth(" in p.read_text() or "true_labels" in p.read_text()
         }
         # bbam reads them for the published protocol's options alone: see released/test_bbam.py.
-        assert readers == {"base", "spec", "bce_single_positive_all_negatives", "bbam"}
+        assert readers == {"base", "problem", "spec", "bce_single_positive_all_negatives", "bbam"}
         (X, Y, truth), _ = world(0, n=60, test=2)
         options = {"validation": None, "device": "cpu", "epochs": 2}
         fits = [
