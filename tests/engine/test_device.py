@@ -135,7 +135,7 @@ def test_rows_are_drawn_as_before_on_the_cpu():
     rows = DeviceRows(labels, ArraySource(np.zeros((4, 2), np.float32)), state, torch.device("cpu"))
     index = np.array([2, 0])
     assert rows.views == ()
-    assert np.array_equal(rows.labels(torch.from_numpy(index), labels, index), labels[index])
+    assert np.array_equal(rows.labels(torch.from_numpy(index), index), labels[index])
     for _ in range(3):
         assert (rows.state(torch.from_numpy(index), index)["target"] == 3).all()
 

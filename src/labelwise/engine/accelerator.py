@@ -56,7 +56,7 @@ class DeviceRows:
     """
 
     def __init__(self, labels: np.ndarray, source: Source, state: ItemState, device: torch.device) -> None:
-        self._device, self._state = device, state
+        self._device, self._given, self._state = device, labels, state
         self._labels = self._features = None
         self._slots: dict[str, Tensor] = {}
         self._version, self._slots_version = state.version, -1
@@ -70,11 +70,11 @@ class DeviceRows:
             self._features = torch.from_numpy(np.ascontiguousarray(matrix)).to(device)
         self.views = () if self._features is None else ("weak", "plain")
 
-    def labels(self, index: Tensor, labels: np.ndarray, rows: np.ndarray) -> Tensor:
-        """Return the rows of ``labels`` (b, K); their numbers stand in ``index`` on the device."""
+    def labels(self, index: Tensor, rows: np.ndarray) -> Tensor:
+        """Return the labels (b, K) of rows, whose numbers stand in ``index`` on the device too."""
         if self._labels is not None:
             return self._labels[index]
-        return to_device(torch.from_numpy(labels[rows]), self._device)
+        return to_device(torch.from_numpy(self._given[rows]), self._device)
 
     def inputs(self, index: Tensor) -> Tensor:
         """Return the features (b, D) of rows; only where ``views`` has the view."""

@@ -294,7 +294,7 @@ class Run(RunState):
             device_index = to_device(torch.from_numpy(index), self.fabric.device)
         return Batch(
             index=torch.from_numpy(index),
-            labels=self._on_device.labels(device_index, self.labels, index),
+            labels=self._on_device.labels(device_index, index),
             state=self._on_device.state(device_index, index),
             inputs=inputs,
             rows=rows,
