@@ -11,14 +11,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from labelwise.annotations import split
-from labelwise.models.ridge.decomposition import decompose
+from labelwise.models.ridge.decomposition import Decomposition, decompose
 from labelwise.models.ridge.rows import Rows
 from labelwise.models.ridge.tuning import (
-    LAMBDA_GRID,
     Entries,
     Group,
     LeftOut,
     groups_of,
+    leave_out,
     solve_by_factors,
     solve_large,
 )
@@ -53,29 +53,12 @@ def folds_of_groups(labels: Array, groups: Array, twin: Array | None) -> Array |
 
 
 def leave_groups_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None) -> LeftOut:
-    """Return scores over lambdas or the default grid, each row by the model of the other folds.
+    """Return scores over lambdas or the default grid, each row by the model of the other folds."""
 
-    The decomposition of all rows comes with them where all labels share their entries.
-    """
-    grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
-    out: Array | None = None
-    for group in groups_of(rows, entries):
-        decomposition = decompose(group.rows, group.weights)
-        if grid is None:
-            grid = np.asarray(LAMBDA_GRID) * (decomposition.mean_square or rows.mean_square() or 1.0)
-        scores = group.spread(_left_out(group, _fold_of(group, entries), grid))
-        if len(group.labels) == len(entries.group) and len(group.index) == rows.n:
-            return LeftOut(grid, scores, decomposition, group.targets)
-        if out is None:
-            out = np.zeros((len(grid), rows.n, len(entries.group)), dtype=np.float32)
-        if len(group.index) < rows.n:
-            for number, lambda_ in enumerate(grid):
-                weight, bias = decomposition.solve(group.targets, 1 / (decomposition.eigenvalues + lambda_))
-                out[number][:, group.labels] = rows.dot(weight.T) + bias
-        out[np.ix_(np.arange(len(grid)), group.index, group.labels)] = scores
-    assert grid is not None
-    assert out is not None
-    return LeftOut(grid, out)
+    def scores_of(group: Group, _: Decomposition, grid: Array) -> Array:
+        return _left_out(group, _fold_of(group, entries), grid)
+
+    return leave_out(rows, entries, lambdas, scores_of)
 
 
 def solve_grouped(rows: Rows, entries: Entries, lambdas: Array, *, exact: bool) -> tuple[Array, Array, Array]:

@@ -383,9 +383,26 @@ class LeftOut:
 
 
 def leave_one_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None) -> LeftOut:
-    """Return leave-one-out scores over lambdas or the default grid.
+    """Return leave-one-out scores over lambdas or the default grid; equal rows are left out together."""
 
-    Equal rows are left out together. The decomposition comes with them where all labels share their entries.
+    def scores_of(group: Group, decomposition: Decomposition, grid: Array) -> Array:
+        return decomposition.leave_one_out(group.targets, grid, np.float32)
+
+    return leave_out(rows, entries, lambdas, scores_of)
+
+
+def leave_out(
+    rows: Rows,
+    entries: Entries,
+    lambdas: Sequence[float] | Array | None,
+    scores_of: Callable[[Group, Decomposition, Array], Array],
+) -> LeftOut:
+    """Return scores over lambdas or the default grid, of models that did not see the row.
+
+    The decomposition of all rows comes with them where all labels share their entries.
+
+    Args:
+        scores_of: Gives scores (L, g, k) of a group's different rows, by its decomposition and the lambdas.
     """
     grid = None if lambdas is None else np.asarray(lambdas, dtype=np.float64)
     out: Array | None = None
@@ -393,7 +410,7 @@ def leave_one_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array
         decomposition = decompose(group.rows, group.weights)
         if grid is None:
             grid = np.asarray(LAMBDA_GRID) * (decomposition.mean_square or rows.mean_square() or 1.0)
-        scores = group.spread(decomposition.leave_one_out(group.targets, grid, np.float32))
+        scores = group.spread(scores_of(group, decomposition, grid))
         if len(group.labels) == len(entries.group) and len(group.index) == rows.n:
             return LeftOut(grid, scores, decomposition, group.targets)
         if out is None:
