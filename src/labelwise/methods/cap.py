@@ -9,7 +9,6 @@ from collections.abc import Callable
 
 from torch import Tensor
 
-from labelwise import losses
 from labelwise.methods.base import Batch, Pool
 from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
 from labelwise.methods.spec import SETTINGS, Budget, Hyperparameter, MethodSpec
@@ -61,11 +60,4 @@ class ClassAwarePseudoLabels(SelfTraining):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean asymmetric loss, masked entries counted as 0."""
-        values = losses.asymmetric(
-            batch.scores,
-            self.target(batch),
-            gamma_negative=self.hp.gamma_negative,
-            gamma_positive=self.hp.gamma_positive,
-            clip=self.hp.clip,
-        )
-        return self.masked_mean(values, batch)
+        return self.asymmetric_loss(batch)

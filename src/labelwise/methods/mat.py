@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 from torch import Tensor
 
-from labelwise import losses, targets
+from labelwise import targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Stage
 from labelwise.methods.families.semi_supervised import SHARED, SelfTraining
@@ -146,14 +146,7 @@ class MetricAdaptiveThresholds(SelfTraining):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean asymmetric loss; only in the warm-up are entries without a target."""
-        values = losses.asymmetric(
-            batch.scores,
-            self.target(batch),
-            gamma_negative=self.hp.gamma_negative,
-            gamma_positive=self.hp.gamma_positive,
-            clip=self.hp.clip,
-        )
-        return self.masked_mean(values, batch)
+        return self.asymmetric_loss(batch)
 
 
 def _without_held(by_group: Mapping[str, _Value]) -> dict[str, _Value]:

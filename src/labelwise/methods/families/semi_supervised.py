@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from labelwise import targets
+from labelwise import losses, targets
 from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage
 from labelwise.methods.spec import MEAN_OF_ENTRIES, Departure, Hyperparameter
 
@@ -213,3 +213,17 @@ class SelfTraining(Method):
             incomplete = (batch.labels == -1).any(1, keepdim=True)
             weights = torch.where(incomplete, weights * self.hp.unlabelled_weight, weights)
         return self.mean(values, batch, weights=weights)
+
+    def asymmetric_loss(self, batch: Batch) -> Tensor:
+        """Return the mean asymmetric loss of the targets, masked entries counted as 0.
+
+        Of methods with ``gamma_negative``, ``gamma_positive`` and ``clip``.
+        """
+        values = losses.asymmetric(
+            batch.scores,
+            self.target(batch),
+            gamma_negative=self.hp.gamma_negative,
+            gamma_positive=self.hp.gamma_positive,
+            clip=self.hp.clip,
+        )
+        return self.masked_mean(values, batch)
