@@ -13,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from labelwise._files import replacing
 from labelwise.data import TableOptions
-from labelwise.errors import UserError, listed, near, shown
-from labelwise.exchange.fields import content_key, field_of, score_of, text_of, texts_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.errors import UserError, shown
+from labelwise.exchange.fields import content_key, field_of, score_of, text_of, texts_of, the_one
+from labelwise.exchange.format import Format, Written, left_out, refuse_bytes, write_array
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.label_studio import data_of
 from labelwise.exchange.listing import Entry, agreed, note_on_differences, to_items
@@ -130,28 +129,14 @@ def _question(source: Source, records: Sequence[Mapping[str, Any]], asked: str |
             if not isinstance(given, dict):
                 raise UserError(f"{source.name}: record {number}: {part!r} is {shown(given)}, not an object")
             names.update(given.keys())
-    if asked is not None:
-        if names and asked not in names:
-            raise UserError(
-                f"{source.name}: --labels-column names the question {asked!r}; {near(asked, names)}"
-            )
-        return asked
-    if len(names) > 1:
-        raise UserError(
-            f"{source.name} has answers to several questions: {listed(map(shown, names))}; name the one of the labels"
-            " by --labels-column"
-        )
-    return next(iter(names), QUESTION)
+    found = the_one(source.name, names, asked, "question", "answers to several questions")
+    return QUESTION if found is None else found
 
 
 def write(path: Path, items: LabelledItems) -> Written:
     """Write records as ``Dataset.records.from_json`` takes them."""
     refuse_bytes(items, TITLE)
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        for row in range(len(items)):
-            file.write("[\n" if row == 0 else ",\n")
-            file.write(json.dumps(_record(items, row), ensure_ascii=False, allow_nan=False))
-        file.write("\n]\n")
+    write_array(path, (_record(items, row) for row in range(len(items))))
     return Written(
         second=f"metadata.{FIELD} of each record: {count_open(items, (1,))}",
         left_out=left_out(items, "text", "image", "scores"),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from labelwise.data import TableOptions
-from labelwise.errors import UserError, near, shown
+from labelwise.errors import UserError, listed, near, shown
 from labelwise.exchange.items import Kind
 
 _IMAGE_KEYS, _TEXT_KEYS = ("image", "image_url", "img", "url"), ("text", "title", "body", "sentence")
@@ -73,3 +73,25 @@ def id_number(item: str) -> int | None:
     """Return an id as the whole number that it spells, None where it spells none of at most 15 digits."""
     plain = item.isascii() and item.isdigit() and len(item) < 16 and str(int(item)) == item
     return int(item) if plain else None
+
+
+def the_one(file: str, names: Iterable[str | None], asked: str | None, what: str, several: str) -> str | None:
+    """Return the name of what holds the labels: the one that is asked for, else the only one, or None.
+
+    Args:
+        file: Name of the file, for messages.
+        names: Of all that could hold them; None for one without a name.
+        asked: What the user says.
+        what: What such a thing is called.
+        several: What a file has that has more than one.
+    """
+    found = list(dict.fromkeys(names))
+    if asked is not None:
+        if found and asked not in found:
+            raise UserError(f"{file}: --labels-column names the {what} {asked!r}; {near(asked, found)}")
+        return asked
+    if len(found) > 1:
+        raise UserError(
+            f"{file} has {several}: {listed(map(shown, found))}; name the one of the labels by --labels-column"
+        )
+    return next(iter(found), None)

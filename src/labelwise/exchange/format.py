@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from labelwise._files import replacing
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, shown
 from labelwise.exchange.items import LabelledItems
@@ -83,3 +86,12 @@ def refuse_bytes(items: LabelledItems, title: str) -> None:
                 f"item {shown(item)} is a picture's bytes, which {title} cannot hold; convert to Hugging Face Parquet"
                 " (--to huggingface), or write the pictures to files and name them"
             )
+
+
+def write_array(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write the objects of a JSON array, of which there is one at least, one a line."""
+    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
+        for number, record in enumerate(records):
+            file.write("[\n" if number == 0 else ",\n")
+            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False))
+        file.write("\n]\n")

@@ -6,7 +6,6 @@ unknown; an annotation marked as ground truth counts alone.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -14,11 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from labelwise._files import replacing
 from labelwise.data import TableOptions
-from labelwise.errors import UserError, listed, near, shown
-from labelwise.exchange.fields import content_key, field_of, id_number, score_of, text_of, texts_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.errors import UserError, shown
+from labelwise.exchange.fields import content_key, field_of, id_number, score_of, text_of, texts_of, the_one
+from labelwise.exchange.format import Format, Written, left_out, refuse_bytes, write_array
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.listing import Entry, agreed, note_on_differences, to_items
 from labelwise.exchange.silence import FIELD, Beside, Silence, count_open
@@ -152,28 +150,13 @@ def _control(source: Source, tasks: Sequence[Mapping[str, Any]], asked: str | No
                 if result.get("type") == "choices":
                     name = result.get("from_name")
                     names[name if isinstance(name, str) else None] += 1
-    if asked is not None:
-        if names and asked not in names:
-            raise UserError(
-                f"{source.name}: --labels-column names the control {asked!r}; {near(asked, names)}"
-            )
-        return asked
-    if len(names) > 1:
-        raise UserError(
-            f"{source.name} has choices of several controls: {listed(map(shown, names))}; name the one of the labels by"
-            " --labels-column"
-        )
-    return next(iter(names), None)
+    return the_one(source.name, names, asked, "control", "choices of several controls")
 
 
 def write(path: Path, items: LabelledItems) -> Written:
     """Write tasks, one a line of the array."""
     refuse_bytes(items, TITLE)
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        for row in range(len(items)):
-            file.write("[\n" if row == 0 else ",\n")
-            file.write(json.dumps(_task(items, row), ensure_ascii=False, allow_nan=False))
-        file.write("\n]\n")
+    write_array(path, (_task(items, row) for row in range(len(items))))
     return Written(
         second=f"meta.{FIELD} of each task: {count_open(items, (1,))}",
         left_out=left_out(items, "text", "image", "scores"),

@@ -6,17 +6,15 @@ annotations of one task: a label on which they differ is unknown.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from labelwise._files import replacing
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.exchange.fields import content_key, text_of, texts_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.exchange.format import Format, Written, left_out, refuse_bytes, write_array
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.label_studio import data_of
 from labelwise.exchange.listing import Entry, agreed, note_on_differences, to_items
@@ -116,11 +114,7 @@ def write(path: Path, items: LabelledItems) -> Written:
     refuse_bytes(items, TITLE)
     if CONTROL in data_of(items, 0):
         raise UserError(f"the field {CONTROL!r} is that of the choices")
-    with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
-        for row in range(len(items)):
-            file.write("[\n" if row == 0 else ",\n")
-            file.write(json.dumps(_record(items, row), ensure_ascii=False, allow_nan=False))
-        file.write("\n]\n")
+    write_array(path, (_record(items, row) for row in range(len(items))))
     return Written(
         second=f"{FIELD} of each record: {count_open(items, (1,))}", left_out=left_out(items, "text", "image")
     )
