@@ -54,18 +54,20 @@ class Distillation:
         )
 
 
-def distilled(model: Classifier, X: Any, Y: Any = None, *, hidden: int = 512, folds: int = 5) -> Classifier:
-    """Return a small network that scores as the model does, fitted; ``distillation_`` says what it loses.
+def distil(self: Classifier, X: Any, Y: Any = None, *, hidden: int = 512, folds: int = 5) -> Classifier:
+    """Return a small network that scores in the place of the ensemble of ``auto``, without its pool.
+
+    Rule and calibration stay. Its ``distillation_``, and a note, say what it loses on rows left out of its fit.
 
     Args:
-        model: Fitted, with an ensemble for a head.
-        X: N items like those of the fit; their labels need not be known.
-        Y: (n, K) annotations, to measure average precision and micro-F1 by. Then the ensemble is fitted ``folds``
-            times more.
+        self: A fitted classifier with an ensemble for a head.
+        X: N items like those of the fit; no label is needed.
+        Y: (n, K) annotations, to measure mAP and micro-F1 too, by ensembles that are fitted anew for each part.
         hidden: Units of the hidden layer; 0 for a linear network.
         folds: Parts to leave out in turn, from 2.
     """
-    read, labels = model.read(X), None
+    model, labels = self, None
+    read = model.read(X)
     rows = Capabilities(read.X).rows if is_source(read.X) else read.X
     _check(model, hidden, folds, rows)
     n = int(rows.shape[0])

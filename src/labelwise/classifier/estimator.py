@@ -19,7 +19,8 @@ from labelwise.annotations import Summary
 from labelwise.classifier import artifact
 from labelwise.classifier.attributes import Fitted, NotFitted
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
-from labelwise.classifier.distilling import Distillation, distilled
+from labelwise.classifier.distilling import Distillation, distil
+from labelwise.classifier.exporting import export_onnx
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.label_names import vectors_of_labels
 from labelwise.classifier.notes import all_notes, notes_on
@@ -481,20 +482,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         check_lengths(X.X, labels)
         return labels, self.decision_function(X)
 
-    def distil(self, X: Any, Y: Any = None, *, hidden: int = 512, folds: int = 5) -> Self:
-        """Return a small network that scores in the place of the ensemble of ``auto``, without its pool.
-
-        Rule and calibration stay. Its ``distillation_``, and a note, say what it loses on rows left out of its fit.
-
-        Args:
-            X: Items like those of the fit; no label is needed.
-            Y: (n, K) annotations, to measure mAP and micro-F1 too, by ensembles that are fitted anew for each part.
-            hidden: Units of the hidden layer; 0 for a linear network.
-            folds: Parts to leave out in turn, from 2.
-        """
-        small: Self = distilled(self, X, Y, hidden=hidden, folds=folds)
-        return small
-
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
@@ -517,13 +504,8 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             path, {**record, **self.decision_.record(), **self._options().record()}, weights | frozen
         )
 
-    def export_onnx(self, path: str | Path) -> None:
-        """Write one file of ONNX: backbone, scaling, head, calibration and rule, names and preprocessing with them."""
-        if not hasattr(self, "fitted_"):
-            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before export_onnx")
-        from labelwise.classifier.exporting import export_onnx
-
-        export_onnx(self.reader_, self.fitted_, self.decision_, path)
+    distil = distil
+    export_onnx = export_onnx
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from labelwise import metrics
 from labelwise._files import replacing
 from labelwise._version import __version__
 from labelwise.annotations import Hierarchy
+from labelwise.classifier.attributes import NotFitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.reader import ItemReader
@@ -32,19 +33,23 @@ from labelwise.errors import UserError, shown
 from labelwise.metrics import PerLabelThreshold, Threshold, TopK
 from labelwise.models import BlockScaling, InputScaling, Scaling
 
+Classifier: TypeAlias = Any
 OUTPUTS = ("probabilities", "logits", "labels")
 """The graph's outputs: float32 (B, K) in [0, 1], their logits float32 (B, K), and label sets int8 (B, K)."""
 _LARGEST = 2**31 - 2**20
 """Most bytes of weights: a file of ONNX holds less than 2 GiB."""
 
 
-def export_onnx(reader: ItemReader, fitted: FittedModel, decision: Decision, path: str | Path) -> None:
-    """Write a fitted classifier to one file of ONNX.
+def export_onnx(self: Classifier, path: str | Path) -> None:
+    """Write one file of ONNX: backbone, scaling, head, calibration and rule, names and preprocessing with them.
 
     Raises:
         UserError: For a model that is no single network, a rule that decides over all items together, a missing extra,
             or weights beyond 2 GiB.
     """
+    if not hasattr(self, "fitted_"):
+        raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before export_onnx")
+    reader, fitted, decision = self.reader_, self.fitted_, self.decision_
     _check(reader, fitted, decision)
     onnx = _library()
     graph = Graph(reader, fitted, decision).eval()
