@@ -23,6 +23,7 @@ from labelwise.cli.options import Command
 from labelwise.cli.predict import predict
 from labelwise.cli.report import report
 from labelwise.cli.review import review
+from labelwise.cli.serve import serve
 from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
@@ -38,6 +39,7 @@ for _command in (
     issues,
     report,
     review,
+    serve,
     methods,
     datasets,
     experiment,

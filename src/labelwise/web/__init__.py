@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from labelwise.http import Address
 from labelwise.web.app import create_app
 from labelwise.web.review import Filters, Review
-from labelwise.web.server import PORT, Address, serve
+from labelwise.web.server import PORT, serve
 from labelwise.web.storage import CannotStore, Request, ReviewStore
 
 __all__ = [

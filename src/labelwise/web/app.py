@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -15,22 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from labelwise.completion import Answer
 from labelwise.data.images.decode import Unusable
 from labelwise.errors import UserError
+from labelwise.http import Guard, Pages
 from labelwise.web.certifying import Certifier
 from labelwise.web.files import answers_csv, bring_in, table_file
 from labelwise.web.learning import Learning
 from labelwise.web.pictures import Pictures
 from labelwise.web.review import Filters, Review
-from labelwise.web.security import Guard
 from labelwise.web.storage import CannotStore
 from labelwise.web.storage import Request as Asked
 
-_TYPES = {
-    "html": "text/html",
-    "css": "text/css",
-    "js": "text/javascript",
-    "svg": "image/svg+xml",
-    "webmanifest": "application/manifest+json",
-}
 _MOST_ANSWERS = 500
 Reviewer = Annotated[str, Field(max_length=80)]
 Identity = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{8,64}$")]
@@ -125,26 +117,15 @@ def _add_errors(app: FastAPI) -> None:
 
 def _add_pages(app: FastAPI) -> None:
     """Serve the package's own files, by names that are known beforehand."""
-    static = {
-        entry.name: entry.read_bytes()
-        for entry in (files("labelwise.web") / "static").iterdir()
-        if entry.name.rpartition(".")[2] in _TYPES
-    }
-
-    def serve(name: str) -> Response:
-        if name not in static:
-            return JSONResponse({"error": "there is no such page"}, status_code=404)
-        return Response(
-            static[name], media_type=_TYPES[name.rpartition(".")[2]], headers={"cache-control": "no-cache"}
-        )
+    pages = Pages("labelwise.web")
 
     @app.get("/")
     def index() -> Response:
-        return serve("index.html")
+        return pages.get("index.html")
 
     @app.get("/static/{name}")
     def asset(name: str) -> Response:
-        return serve(name)
+        return pages.get(name)
 
 
 def _add_questions(app: FastAPI, review: Review, reviewer: str) -> None:

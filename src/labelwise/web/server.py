@@ -2,45 +2,24 @@
 
 from __future__ import annotations
 
-import ipaddress
-import secrets
 import signal
-import socket
 import threading
 import webbrowser
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from labelwise.errors import UserError
+from labelwise.http import LOOPBACK, Address, checked_token, is_loopback, listen
 from labelwise.runs.answering import ANSWERS
 from labelwise.runs.reviewing import ReviewData, open_for_review, training_arguments
 from labelwise.web.app import create_app
 from labelwise.web.certifying import Certifier
 from labelwise.web.learning import Learning
 from labelwise.web.review import Review
-from labelwise.web.security import LOOPBACK
 from labelwise.web.storage import ReviewStore, last_learnt
 
 PORT = 8765
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where a page is to be had."""
-
-    host: str
-    port: int
-    token: str | None
-
-    @property
-    def url(self) -> str:
-        """The address for a browser, with the token."""
-        host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(self.host, self.host)
-        name = f"[{host}]" if ":" in host else host
-        return f"http://{name}:{self.port}/" + (f"?token={quote(self.token)}" if self.token else "")
 
 
 def serve(
@@ -69,10 +48,8 @@ def serve(
     import uvicorn
 
     local = is_loopback(host)
-    if token is not None and len(token) < 8:
-        raise UserError("--token: give at least 8 characters, or leave it out and one is made")
-    token = token or (None if local else secrets.token_urlsafe(16))
-    listener = _listener(host, port)
+    token = checked_token(token, local=local)
+    listener = listen(host, port)
     try:
         data, store = _opened(run, table, images=images, progress=progress)
         review = Review(data, store)
@@ -136,32 +113,3 @@ def _take(review: Review, learnt: ReviewData) -> str:
 
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt("stopped; every answer is kept")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only this machine reaches an interface."""
-    try:
-        return host in LOOPBACK or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """Return a socket that is bound, before anything takes its time."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # With the protocol named, asyncio turns off Nagle's algorithm: else each reply waits 40 ms for an acknowledgement.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        # Without this, two servers could both be bound, and the second would only fail once it listens.
-        listener.listen(128)
-    except OverflowError:
-        raise UserError(f"--port {port}: a port is 0 to 65535") from None
-    except OSError as error:
-        listener.close()
-        raise UserError(
-            f"--host {host} --port {port} cannot be had ({error.strerror or error}): give another --port, or --port 0"
-            " for a free one"
-        ) from None
-    return listener

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hmac
 import secrets
 from collections.abc import Iterable
@@ -42,10 +43,23 @@ class Guard:
     Args:
         token: None where whoever reaches the port may answer.
         hosts: The names by which the page may be asked for; empty for any.
+        command: The command that printed the address with the token.
+        programs: Whether programs ask too, which bring no proof; what another site's page sends stays out.
+        open_paths: Paths that need no token.
     """
 
-    def __init__(self, app: ASGIApp, token: str | None = None, hosts: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        token: str | None = None,
+        hosts: Iterable[str] = (),
+        *,
+        command: str = "labelwise review",
+        programs: bool = False,
+        open_paths: Iterable[str] = (),
+    ) -> None:
         self.app, self.token, self.hosts = app, token, frozenset(hosts)
+        self.command, self.programs, self.open_paths = command, programs, frozenset(open_paths)
         self.proof = secrets.token_urlsafe(24)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -74,13 +88,16 @@ class Guard:
         host = headers.get("host", "")
         if self.hosts and (urlsplit(f"//{host}").hostname or "") not in self.hosts:
             return _refused(403, f"this page is not to be had as {host!r:.80}")
-        if self.token is not None and not self._knows_token(headers):
+        is_open = scope["path"] in self.open_paths and scope["method"] in _SAFE
+        if self.token is not None and not is_open and not self._knows_token(headers):
             return self._at_the_door(scope)
         if scope["method"] in _SAFE:
             return None
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != host:
             return _refused(403, "another site asked for this")
+        if self.programs:
+            return None
         if not hmac.compare_digest(headers.get(HEADER, "").encode(), self.proof.encode()):
             return _refused(403, "the page is of an earlier start: load it again")
         if not headers.get("content-length", "").isdigit() or int(headers["content-length"]) > _MOST_BYTES:
@@ -96,8 +113,7 @@ class Guard:
         except Exception:  # a cookie that is none
             return False
         value = cookie[COOKIE].value if COOKIE in cookie else ""
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        return self._is_token(value) or self._is_token(bearer)
+        return self._is_token(value) or self._is_token(_credential(headers.get("authorization", "")))
 
     def _is_token(self, value: str) -> bool:
         return hmac.compare_digest(value.encode(), (self.token or "").encode())
@@ -107,11 +123,22 @@ class Guard:
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
         given = query.pop("token", [""])[0]
         if not given or not self._is_token(given) or scope["method"] not in _SAFE:
-            return _refused(401, "open the address that 'labelwise review' printed: it holds the token")
+            return _refused(401, f"open the address that {self.command!r} printed: it holds the token")
         rest = urlencode(query, doseq=True)
         answer = RedirectResponse(scope["path"] + (f"?{rest}" if rest else ""), status_code=303)
         answer.set_cookie(COOKIE, given, httponly=True, samesite="strict", path="/")
         return answer
+
+
+def _credential(value: str) -> str:
+    """Return the token of a header: a bearer's, or the password beside a name, which Label Studio sends."""
+    kind, _, rest = value.partition(" ")
+    if kind.lower() != "basic":
+        return rest if kind.lower() == "bearer" else value
+    try:
+        return base64.b64decode(rest, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
 
 
 def _refused(status: int, why: str) -> Response:

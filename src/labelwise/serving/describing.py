@@ -1,0 +1,47 @@
+"""Parts of the description of the routes: bodies with their examples, and what is answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from labelwise.serving.bodies import Bodies, Failure, Predictions, Results
+
+_WHY = {
+    400: "The body is not what its content type says.",
+    401: "The token is missing.",
+    408: "The body did not arrive in time.",
+    413: "The body, a picture or the number of items is too large.",
+    415: "The content type is none that the model takes.",
+    422: "An item is none that the model takes.",
+    503: "Too much is asked at once, or the answer took too long.",
+}
+PREDICTING: dict[int | str, dict[str, Any]] = {
+    200: {"model": Predictions | Results, "description": "The labels of every item."},
+    **{status: {"model": Failure, "description": why} for status, why in _WHY.items()},
+}
+
+
+def body_of(bodies: Bodies) -> dict[str, Any]:
+    """Return the description of a prediction's body, with real examples."""
+    examples = {
+        title.replace(" ", "_"): {"summary": title, "value": value}
+        for title, value in bodies.examples.items()
+    }
+    content: dict[str, Any] = {"application/json": {"schema": inlined(bodies.schema()), "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def inlined(schema: Any, known: dict[str, Any] | None = None) -> Any:
+    """Return a JSON Schema without references: each is replaced by what it leads to."""
+    if isinstance(schema, list):
+        return [inlined(one, known) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    known = schema.get("$defs", known or {})
+    if "$ref" in schema:
+        return inlined(known[schema["$ref"].rpartition("/")[2]], known)
+    return {
+        name: inlined(value, known)
+        for name, value in schema.items()
+        if name not in ("$defs", "discriminator")
+    }
