@@ -115,7 +115,7 @@ class FittedModel:
             arrays |= {f"scaling.{name}": value for name, value in self.scaling.state().items()}
         return {
             "method": self.method.spec.id,
-            "hyperparameters": self.method.hyperparameters,
+            "hyperparameters": self.method.spec.record(self.method.hyperparameters),
             "tune": self.method.problem.tune,
             "head_start": self.head_start,
             "budget": self.budget,

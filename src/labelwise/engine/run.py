@@ -127,6 +127,8 @@ class Run(RunState):
         The head starts from ridge where the stage says so; a restored run goes on with its own.
         """
         stage = self.stage
+        if stage.start == "averaged" and self.averaged is not None and restored is None:
+            self.network.load_state_dict(self.averaged.network.state_dict())
         if stage.ridge_start and restored is None:
             with self.torch_seeded("start"):
                 self._start_head()
@@ -139,9 +141,12 @@ class Run(RunState):
         for name, parameter in self._trainable.items():
             parameter.requires_grad_(any(has_parameter(spec, name) for spec in specs.values()))
             parameter.grad = None
-        updates = -(-self.steps_per_epoch() // self.settings.accumulate) * stage.epochs
+        updates = -(-self.steps_per_epoch() // self.settings.accumulate)
         self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
-        schedules = {k: build_schedule(spec, self.optimisers[k], updates) for k, spec in specs.items()}
+        schedules = {
+            k: build_schedule(spec, self.optimisers[k], updates * (spec.cycle or stage.epochs))
+            for k, spec in specs.items()
+        }
         self.schedules = {k: schedule for k, schedule in schedules.items() if schedule is not None}
         self._wrap()
         if restored is None:

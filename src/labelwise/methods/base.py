@@ -39,6 +39,7 @@ class Optimiser:
         weight_decay: of weights, not of biases and gains.
         schedule: ``"constant"``, or ``"one_cycle"``, whose peak is reached after ``warm_up`` of the steps.
         warm_up: share of the steps.
+        cycle: the epochs that one cycle is made for, at least those of the stage; None: those of the stage.
         rates: multiples of the learning rate for the parameters whose name begins with a key (``{"backbone": .1}``).
         parameters: beginnings of the names of the parameters; all of them when empty.
     """
@@ -50,6 +51,7 @@ class Optimiser:
     warm_up: float = 0.2
     rates: Mapping[str, float] = field(default_factory=dict)
     parameters: tuple[str, ...] = ()
+    cycle: int | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,7 @@ class Stage:
         ridge_start: whether the head is set to the closed-form solution first.
         refresh: whether the method's ``refresh`` is called before every epoch.
         ema: the decay of the averaged weights kept beside the raw ones, or None.
+        start: which weights of the stage before this one starts from, where averaged ones were kept.
     """
 
     name: str
@@ -79,6 +82,7 @@ class Stage:
     ridge_start: bool = False
     refresh: bool = False
     ema: float | None = None
+    start: Literal["raw", "averaged"] = "raw"
 
 
 @dataclass

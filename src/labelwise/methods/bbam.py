@@ -75,6 +75,20 @@ class BalancedAngularMargin(SelfTraining):
                 "the released two-model form, with a second pass",
                 choices=("averaged", "raw"),
             ),
+            "labelled_negatives": Hyperparameter(
+                "renewed",
+                "negatives of complete rows that are trained on: the nearest, chosen anew before every epoch; those of "
+                "the second stage's first epoch; or all of them",
+                choices=("renewed", "frozen", "all"),
+                source="released code: frozen for pictures, all for texts",
+                later=True,
+            ),
+            "from_zero": Hyperparameter(
+                False,
+                "mix the first angle statistics with zeros, as if they were the old ones",
+                source="released code: true",
+                later=True,
+            ),
             "leak_truth": Hyperparameter(
                 False,
                 "let the true labels of unlabelled items choose their transform when they are pseudo-labelled, to "
@@ -123,11 +137,13 @@ class BalancedAngularMargin(SelfTraining):
                 "The negatives of labelled rows are chosen anew before every epoch; the released mask "
                 "of theirs is frozen at the first epoch of the second stage.",
                 "The nearest negatives change as the features do.",
+                option='labelled_negatives="frozen"',
             ),
             Departure(
                 "Labelled negatives of texts are sampled like all others; the released text code "
                 "trains on all of them.",
                 "One rule for pictures and texts.",
+                option='labelled_negatives="all"',
             ),
             Departure(
                 "N_k counts positives; the released code sums a matrix in which masked entries are -1.",
@@ -137,6 +153,7 @@ class BalancedAngularMargin(SelfTraining):
                 "The first statistics are taken as measured; the released code mixes them with zeros, "
                 "1% too small.",
                 "There is nothing old to mix with.",
+                option="from_zero=True",
             ),
             Departure(
                 "The variance of an angle is at least 1e-3, and a label with fewer than two positives "
@@ -191,14 +208,28 @@ class BalancedAngularMargin(SelfTraining):
             previous=self.angles if self.refreshed else None,
             momentum=self.hp.momentum,
             variance_floor=self.hp.variance_floor,
+            from_zero=self.hp.from_zero and not self.refreshed,
         )
         used = result.keep if self.hp.negative_ratio else pseudo >= 0
-        scored.state.write("target", np.where(used, pseudo, np.int8(-1)))
+        target = np.where(used, pseudo, np.int8(-1))
+        self._keep_labelled_negatives(target, scored)
+        scored.state.write("target", target)
         if self.hp.balance:
             new = result.angles.tensors()
             for name, values in self._statistics.items():
                 values.copy_(new[name])
             self.refreshed.fill_(True)
+
+    def _keep_labelled_negatives(self, target: np.ndarray, pool: Pool) -> None:
+        """Set the targets of complete rows as ``labelled_negatives`` says, in place."""
+        if self.hp.labelled_negatives == "renewed":
+            return
+        complete = self.problem.groups["complete"]
+        if self.hp.labelled_negatives == "all":
+            target[complete] = self.problem.labels[complete]
+        elif pool.epoch > 1:
+            # The choice of the first epoch stands in the item state, and with it in every checkpoint.
+            target[complete] = pool.state["target"][complete]
 
     def loss(self, batch: Batch) -> Tensor:
         """Return mean CE(sigmoid(s (cos psi - m y)), y).

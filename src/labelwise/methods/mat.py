@@ -60,7 +60,7 @@ class MetricAdaptiveThresholds(SelfTraining):
             "clip": Hyperparameter(
                 0.05, "probability margin of negatives", low=0.0, high=0.5, source="as cap"
             ),
-            "ema_decay": SHARED["ema_decay"],
+            **{name: SHARED[name] for name in ("ema_decay", "cycle_epochs", "warm_up_batch", "second_start")},
         },
         head_budget=Budget(20, 64, 1e-4),
         full_budget=Budget(40, 64, 1e-3),

@@ -24,7 +24,7 @@ from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, 
 
 _BETAS, _EPS = (0.9, 0.999), 1e-8
 """Adam's, as released."""
-_CHUNK = 4096
+CHUNK = 4096
 """Rows that are drawn by one generator; a part of what the first estimates are, and so never to change."""
 _LONG = 1 << 15
 """Steps after which the bias corrections of Adam are 1 to 1e-14."""
@@ -125,9 +125,9 @@ class OnlineLabelEstimation(ExpectedPositives):
             return
         y, bound = self.problem.labels, float(torch.logit(torch.tensor(0.5 + self.hp.spread)))
         known = float(torch.logit(torch.tensor(0.995)))
-        for start in range(0, len(y), _CHUNK):
-            rows = slice(start, min(start + _CHUNK, len(y)))
-            random = generator(self.problem.seed, "label estimates", start // _CHUNK)
+        for start in range(0, len(y), CHUNK):
+            rows = slice(start, min(start + CHUNK, len(y)))
+            random = generator(self.problem.seed, "label estimates", start // CHUNK)
             drawn = random.uniform(-bound, bound, y[rows].shape)
             theta = np.where(y[rows] == -1, drawn, np.where(y[rows] == 1, known, -known))
             pool.state.write("theta", theta.astype(np.float32), rows)

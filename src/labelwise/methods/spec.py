@@ -24,6 +24,7 @@ class Hyperparameter:
         choices: the words that it may be.
         optional: whether None is allowed, which means "chosen from the problem" as ``help`` says.
         source: where the default comes from.
+        later: whether models were saved before it was there: a model directory holds it where it is not the default.
     """
 
     default: float | int | bool | str | None
@@ -33,6 +34,7 @@ class Hyperparameter:
     choices: tuple[str, ...] = ()
     optional: bool = False
     source: str = "ours"
+    later: bool = False
 
     def check(self, method: str, name: str, value: Any) -> Any:
         """Return ``value`` in the default's type, or refuse it.
@@ -196,6 +198,14 @@ class MethodSpec:
         return {
             name: h.check(self.id, name, given[name]) if name in given else h.default
             for name, h in self.hyperparameters.items()
+        }
+
+    def record(self, resolved: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the resolved values that a model directory holds."""
+        return {
+            name: value
+            for name, value in resolved.items()
+            if not self.hyperparameters[name].later or value != self.hyperparameters[name].default
         }
 
     def accept(self, setting: str, alternatives: Iterable[str]) -> None:

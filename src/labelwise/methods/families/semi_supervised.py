@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from labelwise import losses, targets
+from labelwise.errors import UserError
 from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage
 from labelwise.methods.spec import MEAN_OF_ENTRIES, Departure, Hyperparameter
 
@@ -50,6 +51,32 @@ SHARED = {
     "ema_decay": Hyperparameter(
         0.9997, "decay of the averaged weights", low=0.0, high=0.99999, source="released code"
     ),
+    "cycle_epochs": Hyperparameter(
+        None,
+        "epochs that the one-cycle schedule of a whole network's second stage is made for; None: those of the stage. "
+        "More leave it unfinished",
+        low=1,
+        high=100000,
+        optional=True,
+        source="released codes: 40, of which 28 run",
+        later=True,
+    ),
+    "warm_up_batch": Hyperparameter(
+        None,
+        "items of a batch in the warm-up; None: those of other batches, at most 32",
+        low=1,
+        high=100000,
+        optional=True,
+        source="released codes: BBAM 16; CAP 16, 32, 48 and 64 at 5 to 20% labelled",
+        later=True,
+    ),
+    "second_start": Hyperparameter(
+        "raw",
+        "weights that the second stage starts from: the warm-up's last ones, or their average",
+        choices=("raw", "averaged"),
+        source="released codes: averaged on AwA2 and NUS-WIDE",
+        later=True,
+    ),
 }
 """The hyper-parameters of the family."""
 
@@ -60,6 +87,7 @@ DEPARTURES = (
         "A whole network's one-cycle schedule ends with its stage; the released codes make it "
         "for 40 epochs and run 28, so that it ends at 31% of its peak.",
         "A schedule should end where training ends.",
+        option="cycle_epochs=40",
     ),
     Departure(
         "Biases and gains are not decayed; the released codes decay all parameters.",
@@ -73,6 +101,7 @@ DEPARTURES = (
         "The second stage starts from the raw weights; on AwA2 and NUS-WIDE the released "
         "codes start it from the averaged ones.",
         "One rule for all sets.",
+        option='second_start="averaged"',
     ),
     Departure(
         "Pseudo-positives are counted as prior x rows - known positives where incomplete rows "
@@ -92,6 +121,7 @@ DEPARTURES = (
         "The warm-up's batches hold at most 32 items; CAP's 16, 32, 48 and 64 at 5 to 20% "
         "labelled, BBAM's 16.",
         "One default for all shares.",
+        option="warm_up_batch=16",
     ),
     Departure(
         "Where no negative is known, the warm-up takes unknown entries of all rows for negatives; the papers' "
@@ -128,20 +158,40 @@ class SelfTraining(Method):
         # The warm-up reads known entries alone, and so rows that show both signs where there are some.
         first = "fair" if self._has_judgeable_rows else problem.assumed_negative_group
         strong = ("strong",)
+        from_average = self.hp.second_start == "averaged"
         stages = [
-            self.stage("warm-up", warm, mixture={first: min(size, 32)}, views={first: strong}),
+            self.stage(
+                "warm-up",
+                warm,
+                mixture={first: int(self.hp.warm_up_batch or min(size, 32))},
+                views={first: strong},
+                ema=self.hp.ema_decay if from_average else None,
+            ),
             self.stage(
                 "pseudo-labels",
                 self.budget.epochs - warm,
                 mixture={"fair": labelled, "unfair": max(1, size - labelled)},
                 views={"fair": strong, "unfair": strong},
                 refresh=True,
+                optimisers={"main": self.optimiser(cycle=self._cycle(self.budget.epochs - warm))},
                 ema=self.hp.ema_decay,
+                start="averaged" if from_average and warm else "raw",
                 # The head of the warm-up goes on.
                 **({"ridge_start": False} if warm else {}),
             ),
         ]
         return [stage for stage in stages if stage.epochs]
+
+    def _cycle(self, epochs: int) -> int | None:
+        cycle = self.hp.cycle_epochs
+        if cycle is None:
+            return None
+        if cycle < epochs:
+            raise UserError(
+                f"cycle_epochs is {cycle:g}, and the second stage of method {self.spec.id!r} has {epochs} epochs: give "
+                "as many or more, or None"
+            )
+        return int(cycle)
 
     def optimiser(self, **changes: Any) -> Optimiser:
         """Return AdamW.
