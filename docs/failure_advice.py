@@ -16,6 +16,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "Answers, audits and certificates",
         "Answers have an item, a label and 1 (yes), 0 (no) or -1 (skipped); each message says where another is.",
     ),
+    "comparison": (
+        "Comparing methods",
+        "A comparison holds rows out in turn, so that it needs enough rows with known labels for every fold; it trains"
+        " nothing before it knows that. A method that cannot take the labels is left out and named, no error.",
+    ),
     "runs": (
         "Run directories",
         "A run directory belongs to one table and one set of settings, so that resuming it gives what an "

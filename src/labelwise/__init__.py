@@ -7,6 +7,7 @@ from labelwise._version import __version__
 
 _ROOMS = (
     "annotations",
+    "comparison",
     "completion",
     "data",
     "losses",
@@ -18,6 +19,7 @@ _ROOMS = (
 )
 _NAMES = {
     "audit": "completion",
+    "compare": "comparison",
     "complete": "completion",
     "describe": "annotations",
     "simulate": "annotations",
@@ -35,6 +37,8 @@ __all__ = [
     "__version__",
     "annotations",
     "audit",
+    "compare",
+    "comparison",
     "complete",
     "completion",
     "data",
@@ -53,9 +57,21 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from labelwise import annotations, completion, data, losses, methods, metrics, models, summaries, targets
+    from labelwise import (
+        annotations,
+        comparison,
+        completion,
+        data,
+        losses,
+        methods,
+        metrics,
+        models,
+        summaries,
+        targets,
+    )
     from labelwise.annotations import describe, simulate, split
     from labelwise.classifier import MultiLabelClassifier, load
+    from labelwise.comparison import compare
     from labelwise.completion import audit, complete, find_label_issues
     from labelwise.errors import UserError
     from labelwise.methods.recommendation import recommend

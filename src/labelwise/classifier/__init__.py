@@ -10,6 +10,7 @@ from labelwise.classifier.estimator import MultiLabelClassifier, OnEpoch, load
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems
+from labelwise.classifier.training import fingerprint
 
 __all__ = [
     "Decision",
@@ -20,5 +21,6 @@ __all__ = [
     "NotFitted",
     "OnEpoch",
     "ReadItems",
+    "fingerprint",
     "load",
 ]

@@ -9,6 +9,7 @@ from labelwise.cli.application import app
 from labelwise.cli.audit import audit
 from labelwise.cli.cache import cache
 from labelwise.cli.card import card
+from labelwise.cli.compare import compare
 from labelwise.cli.complete import complete
 from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
@@ -32,6 +33,7 @@ for _command in (
     demo,
     describe,
     train,
+    compare,
     evaluate,
     predict,
     complete,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from labelwise.cli.options import Json
-from labelwise.cli.output import print_json, progress, say, table
+from labelwise.cli.output import print_json, runs_progress, say, table
 
 if TYPE_CHECKING:
     from labelwise.experiments import Outcome, Spec
@@ -111,7 +109,7 @@ def experiment(
         return
     if name is None:
         raise UserError("give an experiment's name; 'labelwise experiment --list' shows them")
-    with _progress(name) as on_progress:
+    with runs_progress(name) as on_progress:
         outcome = run_experiment(
             name,
             data,
@@ -184,31 +182,3 @@ def _record(outcome: Outcome) -> dict[str, Any]:
         "rows": [{**vars(row), "difference": row.difference} for row in outcome.rows],
         "files": [str(path) for path in outcome.files],
     }
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Any]:
-    """Show runs done, their rate and the time left, where somebody watches."""
-    if not progress():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda finished, of, _shard: bar.update(task, completed=finished, total=of)

@@ -47,11 +47,12 @@ _META_KEY = "labelwise.settings"
 _Function = TypeVar("_Function", bound=Callable[..., None])
 
 
-def takes(*settings: str) -> Callable[[_Function], _Function]:
-    """Give a command options for settings of ``RunConfig``, by name."""
+def takes(*settings: str, without: tuple[str, ...] = ()) -> Callable[[_Function], _Function]:
+    """Give a command options for settings of ``RunConfig``, by name, ``without`` some of them."""
 
     def mark(command: _Function) -> _Function:
         command.settings = settings  # type: ignore[attr-defined]
+        command.without = without  # type: ignore[attr-defined]
         return command
 
     return mark
@@ -77,7 +78,9 @@ class Command(TyperCommand):
         """The parameters of the function's signature, then those made from settings."""
         if self._settings is None:
             # Not before somebody asks: "labelwise --help" need not load pydantic.
-            options = _options_of(getattr(self.callback, "settings", None))
+            options = _options_of(
+                getattr(self.callback, "settings", None), getattr(self.callback, "without", ())
+            )
             self._settings = [option.name for option in options]
             # The same list each time: to make the option --help, click appends it there and takes it off again.
             self._params += options
@@ -122,7 +125,7 @@ def in_groups(parameters: Iterable[Any]) -> dict[str, list[Any]]:
     return {title: members for title, members in groups.items() if members}
 
 
-def _options_of(settings: tuple[str, ...] | None) -> list[Any]:
+def _options_of(settings: tuple[str, ...] | None, without: tuple[str, ...]) -> list[Any]:
     """Return options for settings of ``RunConfig``, in its order."""
     if settings is None:
         return []
@@ -131,7 +134,7 @@ def _options_of(settings: tuple[str, ...] | None) -> list[Any]:
     parameters = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_option(name, field))
         for name, field in RunConfig.model_fields.items()
-        if field.description is not None and (settings == ALL or name in settings)
+        if field.description is not None and (settings == ALL or name in settings) and name not in without
     ]
 
     def command(**_: Any) -> None: ...

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -29,6 +30,34 @@ def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:
     Names, ids and paths may come from anybody.
     """
     typer.echo(printable(str(text)) + end, err=err, nl=False)
+
+
+@contextmanager
+def runs_progress(title: str) -> Iterator[Any]:
+    """Yield what shows runs done, of how many, and the time left; None where nobody watches."""
+    if not progress():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda finished, of, _shard: bar.update(task, completed=finished, total=of)
 
 
 def progress() -> bool:

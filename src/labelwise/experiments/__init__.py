@@ -15,8 +15,8 @@ from labelwise.experiments.jobs import (
 )
 from labelwise.experiments.loading import load_spec, parse_spec, spec_names
 from labelwise.experiments.publications import DATASETS, Published, published, tables
-from labelwise.experiments.results import collect, merge_results, read_results
-from labelwise.experiments.runner import Execute, Tally, run_jobs
+from labelwise.experiments.results import collect, merge_results, read_results, read_shards
+from labelwise.experiments.runner import Execute, Progress, Tally, run_jobs
 from labelwise.experiments.spec import Spec
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Measured",
     "Measurement",
     "Outcome",
+    "Progress",
     "Published",
     "Spec",
     "Tally",
@@ -42,6 +43,7 @@ __all__ = [
     "part_of",
     "published",
     "read_results",
+    "read_shards",
     "run_experiment",
     "run_jobs",
     "spec_names",

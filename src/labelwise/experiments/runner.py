@@ -88,7 +88,8 @@ def run_jobs(
             "package.module:name".
         out: The folder of results.
         data: Handed to ``execute`` as it is; it must be picklable.
-        workers: Number of processes, started afresh (spawn), of one thread each; 2, or one for each of ``devices``.
+        workers: Number of processes, started afresh (spawn), of one thread each; 2, or one for each of ``devices``. 0
+            runs the jobs in this process, one after the other, where no time cap can end them.
         devices: The devices of the workers by turns, one each: "cpu", "cuda:0", ...
         limit: Run at most so many jobs.
         time_cap: Seconds that a job may take.
@@ -99,13 +100,17 @@ def run_jobs(
     """
     visible = [visible_devices(device) for device in devices]
     workers = (len(visible) or 2) if workers is None else workers
-    if workers < 1:
-        raise UserError(f"workers={workers}: give a whole number from 1")
+    if workers < 0 or (workers == 0 and (visible or time_cap is not None)):
+        least = (
+            "1, since devices and a time cap need processes" if workers == 0 else "1, or 0 for this process"
+        )
+        raise UserError(f"workers={workers}: give a whole number from {least}")
     if limit is not None and limit < 0:
         raise UserError(f"limit={limit}: give a number of jobs from 0")
     if time_cap is not None and not time_cap > 0:
         raise UserError(f"time_cap={time_cap}: give a number of seconds above 0")
-    _check_portable(execute, data)
+    if workers:
+        _check_portable(execute, data)
     out = Path(out)
     unique = list({job.key: job for job in jobs}.values())
     with locked(out):
@@ -116,7 +121,11 @@ def run_jobs(
         before = len(unique) - len(missing)
         counts = {"done": 0, "capped": 0, "failed": 0}
         try:
-            shards = _run(chosen, execute, data, workers, time_cap, visible)
+            shards = (
+                _run(chosen, execute, data, workers, time_cap, visible)
+                if workers
+                else _run_here(chosen, execute, data)
+            )
             for finished, shard in enumerate(shards, start=1):
                 write_shard(out, shard)
                 counts[shard["status"]] += 1
@@ -140,6 +149,16 @@ def _is_settled(out: Path, job: Job, time_cap: float | None) -> bool:
         return False
     capped = shard["status"] == "capped"
     return not capped or (time_cap is not None and time_cap <= (shard.get("time_cap") or 0))
+
+
+def _run_here(jobs: list[Job], execute: Execute | str, data: Any) -> Iterator[dict[str, Any]]:
+    """Yield the shard of every job, run in this process."""
+    from labelwise._version import __version__
+
+    function = resolve(execute)
+    for job in jobs:
+        shard = {"key": job.key, "job": job.to_dict(), "version": __version__, "time_cap": None}
+        yield shard | run_one(function, job, data)
 
 
 def _run(

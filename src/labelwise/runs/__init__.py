@@ -14,6 +14,7 @@ from labelwise.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from labelwise.runs.auditing import Audit, audit
+    from labelwise.runs.comparing import TableComparison, compare
     from labelwise.runs.completing import Completed, complete
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
@@ -32,8 +33,10 @@ _NAMES = {
     "Outcome": "training",
     "Predictions": "predicting",
     "Stopped": "training",
+    "TableComparison": "comparing",
     "TableEvaluation": "evaluating",
     "audit": "auditing",
+    "compare": "comparing",
     "complete": "completing",
     "describe": "describing",
     "evaluate": "evaluating",
@@ -57,8 +60,10 @@ __all__ = [
     "RunConfig",
     "RunDirectory",
     "Stopped",
+    "TableComparison",
     "TableEvaluation",
     "audit",
+    "compare",
     "complete",
     "describe",
     "evaluate",
