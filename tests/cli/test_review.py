@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+import time
 
+import numpy as np
+import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from labelwise.completion import Answer, Answers, AnswerStore
-from labelwise.runs import RunDirectory
-from labelwise.runs.reviewing import open_for_review, training_arguments
+from labelwise.completion import Answer, Answers, AnswerStore, left_out_scores
+from labelwise.runs import RunConfig, RunDirectory, train
+from labelwise.runs.reviewing import SAW_ROWS, open_for_review, training_arguments
+from labelwise.web import Review, ReviewStore
+from labelwise.web.certifying import Certifier
+from tests.cli.conftest import LABELS
 
 
 @pytest.fixture
@@ -115,11 +121,68 @@ def test_a_file_that_is_no_database(refused, run):
 
 def test_scores_are_kept_and_damaged_ones_made_anew(run):
     first = open_for_review(run)
-    kept = run / "review_scores.npz"
+    kept = run / "left_out_scores.npz"
     assert kept.is_file()
     assert (open_for_review(run).scores == first.scores).all()
     kept.write_bytes(b"damaged")
     assert (open_for_review(run).scores == first.scores).all()
+
+
+def test_a_table_that_was_edited_in_place_is_scored_anew(run, tables, tmp_path):
+    """Of the same shape and with the same labels: its features alone have changed."""
+    table = shutil.copy(tables.semi, tmp_path / "t.csv")
+    before = open_for_review(run, table)
+    frame = pd.read_csv(table, dtype=str, keep_default_na=False)
+    feature = next(name for name in frame.columns if name not in ("id", *LABELS))
+    frame[feature] = frame[feature].to_numpy()[::-1]
+    frame.to_csv(table, index=False)
+    after = open_for_review(run, table)
+    assert after.scores.shape == before.scores.shape
+    assert np.abs(after.scores - before.scores).max() > 0.01
+    fresh = shutil.copytree(run, tmp_path / "fresh")
+    (fresh / "left_out_scores.npz").unlink()
+    assert np.array_equal(after.scores, open_for_review(fresh, table).scores, equal_nan=True)
+
+
+def test_one_file_of_scores_serves_the_page_and_the_commands(run, monkeypatch):
+    from labelwise.runs import audit, complete, issues, scoring
+
+    made = []
+
+    def counted(*given):
+        made.append(given)
+        return left_out_scores(*given)
+
+    monkeypatch.setattr(scoring, "left_out_scores", counted)
+    shown = open_for_review(run)
+    found = complete(run).completion.plan.entries
+    audit(run)
+    issues(run)
+    assert len(made) == 1
+    logits = np.log(shown.scores) - np.log1p(-shown.scores)
+    np.testing.assert_allclose(logits[found.rows, found.columns], found.logits, atol=0.01)
+
+
+def test_a_page_says_that_a_trained_model_saw_its_rows_until_other_scores_are_there(tables, tmp_path):
+    settings = RunConfig(
+        table=str(tables.semi), item_column="id", label_columns=LABELS, method="an", epochs=2, device="cpu"
+    )
+    train(settings, tmp_path / "run")
+    first = open_for_review(tmp_path / "run")
+    assert first.made_by.endswith(SAW_ROWS)
+    review = Review(
+        first, ReviewStore.of_run(tmp_path / "run" / "answers.sqlite", first.items, first.identity)
+    )
+    certifier = Certifier(review, opened=lambda: open_for_review(tmp_path / "run"))
+    certifier.start()
+    deadline = time.monotonic() + 60
+    while review.certificate is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    certifier.stop()
+    review.store.close()
+    assert "a model trained on the other 4 of 5 parts" in review.data.made_by
+    assert not np.array_equal(review.data.scores, first.scores)
+    assert np.array_equal(review.data.scores, open_for_review(tmp_path / "run").scores)
 
 
 def test_learning_again_ranks_what_is_left_no_worse_where_the_table_knows_no_negative(tables, tmp_path, lw):

@@ -1,6 +1,7 @@
 """From a run to a filled table: audit, answers, certificate, file."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -121,6 +122,34 @@ def test_scores_are_kept_beside_the_run(made):
     path.write_bytes(b"damaged")
     third = ScoredTable.open(folder / "run", None, progress=False, given={})
     np.testing.assert_array_equal(first.logits, third.logits)
+
+
+def test_answers_that_the_model_learnt_from_are_given_and_no_evidence(made, tmp_path):
+    """Its scores depend on them: counted as a sample they would certify what they have chosen."""
+    folder, truth = made
+    run, ask = tmp_path / "run", tmp_path / "ask.csv"
+    shutil.copytree(folder / "run", run, ignore=shutil.ignore_patterns("answers.sqlite*"))
+    audit(run, ask, aim="fill", size=30, seed=7)
+    asked = answer(ask, truth)
+    audit(run, answers=ask, aim="fill", seed=7)
+    before = complete(run, seed=7).completion
+    assert len(before.plan.entries.answered.places) == 30
+    # The order is that of the seed as long as no answer chose the scores.
+    assert ScoredTable.open(run, None, progress=False, given={}).seed(7) == 7
+    command("train", folder / "table.csv", "--method", "ridge", "--answers", run, "--out", tmp_path / "again")
+    out = tmp_path / "filled.csv"
+    audit(tmp_path / "again", ask, aim="fill", size=5)
+    answer(ask, truth)
+    done = complete(tmp_path / "again", answers=ask, fill=0.9, out=out, seed=7)
+    places = done.completion.plan.entries.answered.places
+    assert len(places) == 5
+    assert not np.isin(places, before.plan.entries.answered.places).any()
+    assert "30 answers joined this run's labels" in " ".join(done.notes)
+    assert ScoredTable.open(tmp_path / "again", None, progress=False, given={}).seed(7) != 7
+    # They are in the table all the same.
+    filled = pd.read_csv(out, dtype=str, keep_default_na=False).set_index("id")
+    for row in asked.itertuples():
+        assert filled.loc[row.item, row.label] == ("yes" if row.answer == "1" else "no")
 
 
 def test_what_is_not_certified_is_not_filled(tmp_path):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -26,11 +27,13 @@ class LeftOutScores:
         logits: (n, K) float64, through the model's calibration; NaN in rows whose item could not be read.
         how: How they were made, in words.
         calibrated: Whether ``scores`` are calibrated probabilities.
+        unreadable: The reason for each row whose item could not be read.
     """
 
     logits: NDArray[np.float64]
     how: str
     calibrated: bool
+    unreadable: Mapping[int, str] = field(default_factory=dict)
 
     @property
     def scores(self) -> NDArray[np.float32]:
@@ -68,20 +71,22 @@ def left_out_scores(
         raise UserError(f"X has {len(X)} items but Y has {len(labels)} rows: give one row of labels an item")
     fitted = model.fitted_
     if fitted.method.spec.passes == 0 and model.reader_.fixed_features(options):
-        logits, how = _leave_one_out(model, X, labels), LEAVE_ONE_OUT
+        (logits, unreadable), how = _leave_one_out(model, X, labels), LEAVE_ONE_OUT
     else:
         if folds < 2:
             raise UserError(f"folds is {folds}: give at least 2")
-        logits = _of_folds(model, X, labels, folds, seed)
+        logits, unreadable = _of_folds(model, X, labels, folds, seed)
         how = f"each row scored by a model trained on the other {folds - 1} of {folds} parts"
     read = ~np.isnan(logits).any(axis=1)
     calibrated = np.full(logits.shape, np.nan)
     calibrated[read] = model.decision_.logits(logits[read])
-    return LeftOutScores(calibrated, how, model.calibration_ is not None)
+    return LeftOutScores(calibrated, how, model.calibration_ is not None, unreadable)
 
 
-def _leave_one_out(model: MultiLabelClassifier, X: Any, labels: NDArray[np.int8]) -> NDArray[np.float64]:
-    """Return leave-one-out logits (n, K), NaN where an item was left out."""
+def _leave_one_out(
+    model: MultiLabelClassifier, X: Any, labels: NDArray[np.int8]
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Return leave-one-out logits (n, K), NaN where an item was left out, and the reasons."""
     left_out, seen = model.fitted_.left_out_logits, model.fitted_.method.problem.labels
     if left_out is None or model.skipped_ or not np.array_equal(seen, labels):
         model = _clone(model).fit(X, labels, label_names=model.label_names_)
@@ -89,20 +94,21 @@ def _leave_one_out(model: MultiLabelClassifier, X: Any, labels: NDArray[np.int8]
     assert left_out is not None
     logits = np.full(labels.shape, np.nan)
     logits[np.setdiff1d(np.arange(len(labels)), [item.row for item in model.skipped_])] = left_out
-    return logits
+    return logits, {item.row: item.reason for item in model.skipped_}
 
 
 def _of_folds(
     model: MultiLabelClassifier, X: Any, labels: NDArray[np.int8], folds: int, seed: int
-) -> NDArray[np.float64]:
-    """Return logits (n, K) of clones trained without the row's part."""
-    logits = np.full(labels.shape, np.nan)
+) -> tuple[NDArray[np.float64], dict[int, str]]:
+    """Return logits (n, K) of clones trained without the row's part, and why some are NaN."""
+    logits, unreadable = np.full(labels.shape, np.nan), dict[int, str]()
     for rows in split(labels, [1 / folds] * folds, seed=seed):
         train_rows = np.setdiff1d(np.arange(len(labels)), rows)
         clone = _clone(model).fit(rows_of(X, train_rows), labels[train_rows], label_names=model.label_names_)
         read = clone.read(rows_of(X, rows))
         logits[rows[read.kept]] = clone.fitted_.logits(read.X)
-    return logits
+        unreadable |= {int(rows[bad.row]): bad.reason for bad in read.bad}
+    return logits, unreadable
 
 
 def _clone(model: MultiLabelClassifier) -> MultiLabelClassifier:

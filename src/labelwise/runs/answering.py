@@ -14,7 +14,7 @@ from labelwise.data import Table
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
-from labelwise.runs.tables import FinishedRun, with_labels
+from labelwise.runs.tables import with_labels
 
 if TYPE_CHECKING:
     from labelwise.completion import Answers, AnswerStore
@@ -85,11 +85,15 @@ def joined_answers(directory: RunDirectory, state: Mapping[str, Any]) -> Trainin
     return TrainingAnswers(Answers.read(path), tuple(state.get("added_labels", ())))
 
 
-def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tuple[Table, list[str]]:
+def join_answers(
+    table: Table, found: TrainingAnswers, config: RunConfig, *, negatives: bool | None = None
+) -> tuple[Table, list[str]]:
     """Return the table with answers in its unknown entries, and what became of them in words.
 
-    A given entry that an answer contradicts stays, unless ``config`` lets answers win. Where the table knows no
-    negative, those of answers stay out too: see ``Answers.join``.
+    A given entry that an answer contradicts stays, unless ``config`` lets answers win.
+
+    Args:
+        negatives: Whether answers of no join; None: where the table itself knows a negative (see ``Answers.join``).
 
     Raises:
         UserError: Where no answer is of an item of the table.
@@ -103,7 +107,7 @@ def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tup
         table.items,
         labels.label_names,
         overwrite=overwrite,
-        negatives=bool((labels.matrix == 0).any()),
+        negatives=bool((labels.matrix == 0).any()) if negatives is None else negatives,
     )
     if len(found.answers) and len(joined.unknown_items) == len(
         {row.item for row in found.answers.latest().rows}
@@ -118,12 +122,13 @@ def join_answers(table: Table, found: TrainingAnswers, config: RunConfig) -> tup
     return replace(table, labels=Annotations(joined.Y, labels.label_names, labels.notes)), notes
 
 
-def training_table(run: FinishedRun) -> Table:
-    """Return the table of a finished run with the labels that the model was trained on, answers among them.
+def trained_table(directory: RunDirectory, table: Table) -> Table:
+    """Return a run's table, as its file has it, with the labels that the model was trained on."""
+    joined = joined_answers(directory, directory.state())
+    return table if joined is None else join_answers(table, joined, directory.config())[0]
 
-    Raises:
-        UserError: For a table that is gone, or is no longer the run's.
-    """
-    table = run.read_table(str(run.config.table))
-    joined = joined_answers(run.directory, run.directory.state())
-    return table if joined is None else join_answers(table, joined, run.config)[0]
+
+def known_table(directory: RunDirectory, table: Table) -> Table:
+    """Return a run's table with all answers that it was begun with, those of no that training left out included."""
+    joined = joined_answers(directory, directory.state())
+    return table if joined is None else join_answers(table, joined, directory.config(), negatives=True)[0]

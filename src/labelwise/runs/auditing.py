@@ -99,7 +99,7 @@ def audit(
     if out is not None:
         check_output(out, [] if answers is None else [answers], (".csv",))
     scored = ScoredTable.open(run, None, progress=progress, given=dict(given))
-    read = 0
+    read, order = 0, scored.seed(seed)
     if answers is not None:
         rows = read_answered(answers).rows
         with open_answers(scored.finished.directory) as store:
@@ -113,7 +113,7 @@ def audit(
     )
     estimate = None
     if len(answered.places):
-        estimate = _estimate(strata, answered, seed, confidence)
+        estimate = _estimate(strata, answered, order, confidence)
     certificate, asked = None, None
     if aim == "fill":
         entries = Entries.streamed(
@@ -127,7 +127,7 @@ def audit(
             precision=precision,
             confidence=confidence,
             claim="unasked" if unasked else "filled",
-            seed=seed,
+            seed=order,
         )
         certificate = completion.certificate
     if out is not None:
@@ -135,7 +135,7 @@ def audit(
         asked.to_csv(out, index=False, lineterminator="\n")
     shown = estimate if estimate is not None and estimate.n_answers else None
     notes = answered.notes if estimate is None else estimate.notes
-    return Audit(str(run), shown, certificate, asked, None if out is None else str(out), read, notes)
+    return Audit(str(run), shown, certificate, asked, _text(out), read, (*notes, *scored.notes))
 
 
 def _estimate(strata: Any, answered: Any, seed: int, confidence: float) -> AuditEstimate:
@@ -166,7 +166,7 @@ def _next(
         name = f"fill-{seed}"
     else:
         done = 0 if estimate is None else estimate.n_answers
-        frame = drawn(strata, strata.allocation(done + size), seed)
+        frame = drawn(strata, strata.allocation(done + size), scored.seed(seed))
         left = frame[answered.at(frame["row"], frame["column"]) == UNANSWERED].head(size)
         rows, columns = left["row"].to_numpy(), left["column"].to_numpy()
         probability, name = left["probability"].to_numpy(), f"{strata.by}-{seed}"
@@ -185,6 +185,10 @@ def _next(
     if contents is not None and all(isinstance(content, str) for content in contents):
         asked["content"] = contents
     return asked
+
+
+def _text(out: str | Path | None) -> str | None:
+    return None if out is None else str(out)
 
 
 def _texts(names: Any, index: NDArray[np.int64]) -> NDArray[np.object_]:

@@ -123,15 +123,16 @@ def complete(
         precision=0.9 if fill is None else fill,
         confidence=confidence,
         claim="unasked" if unasked else "filled",
-        seed=seed,
+        seed=scored.seed(seed),
     )
-    notes, filled = [*completion.notes], None
+    notes, filled = [*completion.notes, *scored.notes], None
     certificate = completion.certificate
     if fill is not None and out is not None:
         if not certificate.inferred and not certificate.confirmed + certificate.refused:
             raise UserError(f"{certificate}; 'labelwise audit {run} --aim fill --out ask.csv' draws them")
-        notes += write_filled(scored.finished, data, completion.filled(), out, options)
-        filled = certificate.inferred + certificate.confirmed
+        states = completion.filled()
+        notes += write_filled(scored.finished, scored.file, states, out, options)
+        filled = int(((scored.file.annotations.matrix == -1) & (states == 1)).sum())
     elif out is not None:
         _write(completion, Path(out))
     return Completed(

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise.errors import UserError
-from labelwise.runs.answering import training_table
+from labelwise.runs.answering import trained_table
 from labelwise.runs.directory import check_output
-from labelwise.runs.tables import FinishedRun, items_of
+from labelwise.runs.scoring import row_scores
+from labelwise.runs.tables import FinishedRun
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,8 +75,9 @@ def issues(
         UserError: For a run that is not finished, or whose table is gone.
     """
     import pandas as pd
+    from scipy.special import expit
 
-    from labelwise.completion import find_label_issues, label_quality_scores, left_out_scores
+    from labelwise.completion import find_label_issues, label_quality_scores
 
     if given not in SIGNS:
         raise UserError(f"given (--given) is {given!r}: give one of {', '.join(SIGNS)}")
@@ -83,10 +85,10 @@ def issues(
     path = str(opened.config.table)
     if out is not None:
         out = check_output(out, [path], _ENDINGS)
-    table = training_table(opened)
+    table = trained_table(opened.directory, opened.read_table(path))
     labels = table.annotations.matrix
-    result = left_out_scores(opened.model, items_of(table), labels)
-    scores = result.scores.astype(np.float64)
+    result = row_scores(opened.directory, opened.model, table)
+    scores = expit(result.logits.astype(np.float64))
     flags = find_label_issues(labels, scores, filter_by=filter_by)  # type: ignore[arg-type]
     quality = label_quality_scores(labels, scores, method=rank_by)  # type: ignore[arg-type]
     rows, columns = np.nonzero(np.isin(labels, SIGNS[given]) & ~np.isnan(quality))

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zipfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -14,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise._files import file_digest, is_link, replacing
+from labelwise._files import file_digest
 from labelwise.errors import UserError, listed
-from labelwise.runs.answering import join_answers, joined_answers, run_identity
+from labelwise.runs.answering import run_identity, trained_table
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
+from labelwise.runs.scoring import RowScores, kept_row_scores, row_scores
 from labelwise.runs.tables import (
     FinishedRun,
     ModelColumns,
@@ -33,7 +31,8 @@ if TYPE_CHECKING:
     from labelwise.data import Table
 
 _MOST_COLUMNS, _MOST_FEATURES = 12, 12
-_SCORES = "review_scores.npz"
+SAW_ROWS = "scores of a model that saw these rows in training"
+"""How scores were made that are shown until those of models are there that did not see the row."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +124,7 @@ def open_for_review(
     kind, contents = _contents(data, config, path)
     labels = (*columns.label_names, *(name for name in model.label_names_ if name not in columns.label_names))
     # What a run was begun with is given, be it in its table or in answers to an earlier run.
-    given = with_labels(_with_answers(directory, data), labels).annotations.matrix
+    given = with_labels(trained_table(directory, data), labels).annotations.matrix
     scores, suggested, made_by, unreadable = _scored(model, source, data, given, labels)
     return ReviewData(
         run=directory.path,
@@ -219,72 +218,38 @@ def _scored(
     given: NDArray[np.int8],
     labels: Sequence[str],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_], str, dict[int, str]]:
-    """Return scores and label sets (n, K), how they were made, and the rows that could not be read.
-
-    Of a closed form they are those of models that did not see the row. Its own answer would else speak for itself.
-    """
+    """Return scores and label sets (n, K), how they were made, and the rows that could not be read."""
     from scipy.special import expit
 
     from labelwise.metrics import decide
 
     place = {name: k for k, name in enumerate(labels)}
     chosen = np.array([place[name] for name in model.label_names_])
-    logits, made_by, unreadable = _logits(model, source, data)
+    found = _row_scores(model, source, data)
+    logits = found.logits.astype(np.float64)
     scores = np.full(given.shape, np.nan, dtype=np.float32)
     suggested = np.zeros(given.shape, dtype=np.bool_)
     rows = np.flatnonzero(~np.isnan(logits).any(axis=1))
     places = np.ix_(rows, chosen)
     scores[places] = expit(logits[rows])
     suggested[places] = decide(model.rule_, logits[rows]) == 1
-    return scores, suggested, made_by, unreadable
+    return scores, suggested, f"{model.method_}; {found.how}", dict(found.unreadable)
 
 
-def _logits(
-    model: MultiLabelClassifier, source: RunDirectory, data: Table
-) -> tuple[NDArray[np.float64], str, dict[int, str]]:
-    """Return calibrated logits (n, K), NaN where an item cannot be read; kept in the run for the next time."""
-    path = source.path / _SCORES
-    shape = len(data), len(model.label_names_)
-    kept = _kept(path, shape)
-    if kept is not None:
-        return kept
-    closed = model.fitted_.method.spec.passes == 0
+def _row_scores(model: MultiLabelClassifier, source: RunDirectory, data: Table) -> RowScores:
+    """Return scores of models that did not see the row, whose own answer would else speak for itself.
+
+    A page does not wait for a method that has to be trained for them once more: until its certificate has had that
+    done, its own scores are shown.
+    """
+    trained_on = with_labels(trained_table(source, data), model.label_names_)
+    kept = kept_row_scores(source, trained_on)
+    if kept is not None or model.fitted_.method.spec.passes == 0:
+        return kept or row_scores(source, model, trained_on)
     read = model.read(items_of(data), items=data.items)
-    unreadable = {bad.row: bad.reason for bad in read.bad}
-    if closed and not unreadable:
-        from labelwise.completion import left_out_scores
-
-        trained_on = with_labels(_with_answers(source, data), model.label_names_)
-        found = left_out_scores(model, items_of(data), trained_on.annotations.matrix)
-        logits, made_by = found.logits, f"{model.method_}; {found.how}"
-    else:
-        logits = np.full(shape, np.nan)
-        logits[np.asarray(read.kept, dtype=np.int64)] = model.decision_function(read)
-        made_by = f"{model.method_}, which saw these rows in training"
-    with suppress(OSError), replacing(path) as draft, draft.open("wb") as file:
-        words = json.dumps({"made_by": made_by, "unreadable": unreadable})
-        np.savez(file, logits=logits, words=np.array(words))
-    return logits, made_by, unreadable
-
-
-def _kept(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], str, dict[int, str]] | None:
-    """Return what ``_logits`` kept, or None where there is nothing of this shape."""
-    if not path.is_file() or is_link(path):
-        return None
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            logits, words = file["logits"], json.loads(str(file["words"]))
-        if logits.shape != shape or logits.dtype != np.float64:
-            return None
-        return logits, str(words["made_by"]), {int(row): str(why) for row, why in words["unreadable"].items()}
-    except (OSError, ValueError, LookupError, TypeError, zipfile.BadZipFile):
-        return None
-
-
-def _with_answers(run: RunDirectory, data: Table) -> Table:
-    """Return a table with the labels that a run was trained on: its answers joined it."""
-    joined = joined_answers(run, run.state())
-    return data if joined is None else join_answers(data, joined, run.config())[0]
+    logits = np.full((len(data), len(model.label_names_)), np.nan, np.float32)
+    logits[np.asarray(read.kept, dtype=np.int64)] = model.decision_function(read)
+    return RowScores(logits, SAW_ROWS, {bad.row: bad.reason for bad in read.bad})
 
 
 def training_arguments(data: ReviewData, out: Path, *, moved: bool = False) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from labelwise.errors import UserError
+from labelwise.runs.reviewing import SAW_ROWS, ReviewData
 from labelwise.runs.scoring import ScoredTable
 from labelwise.web.review import Review
 
@@ -28,10 +30,14 @@ class Certifier:
 
     Args:
         precision: The wanted precision of what is filled.
+        opened: Reads the run again: where the page shows scores of a model that saw these rows, those of models that
+            did not take their place as soon as the certificate has had them made. None leaves the page as it is.
     """
 
-    def __init__(self, review: Review, precision: float = 0.9) -> None:
-        self._review, self._precision = review, precision
+    def __init__(
+        self, review: Review, precision: float = 0.9, opened: Callable[[], ReviewData] | None = None
+    ) -> None:
+        self._review, self._precision, self._opened = review, precision, opened
         self._stop = threading.Event()
         self._asked: list[tuple[str, str]] = []
         self._entries: Entries | None = None
@@ -52,10 +58,13 @@ class Certifier:
         return self._review.unanswered(self._asked)[:size]
 
     def _work(self) -> None:
+        shown = self._review.data
         try:
             scored = ScoredTable.open(
-                self._review.data.run, None, progress=False, given={"images": self._review.data.images}
+                shown.run, shown.table, moved=True, progress=False, given={"images": shown.images}
             )
+            if shown.made_by.endswith(SAW_ROWS) and shown.model_run == shown.run and self._opened is not None:
+                self._review.replace(self._opened(), instead_of=shown)
         except UserError as error:
             self._review.certificate = {"words": f"no certificate: {error}"}
             return
@@ -103,7 +112,12 @@ class Certifier:
         from labelwise.completion.ranking import completion_of
 
         return completion_of(
-            entries, calibrated=scored.calibrated, how=scored.how, top=1, precision=self._precision
+            entries,
+            calibrated=scored.calibrated,
+            how=scored.how,
+            top=1,
+            precision=self._precision,
+            seed=scored.seed(0),
         ).certificate
 
 

@@ -117,9 +117,15 @@ class Review:
         self._leases: dict[tuple[int, int | None], tuple[str, float]] = {}
         self.version = getattr(self, "version", 0) + 1
 
-    def replace(self, data: ReviewData) -> None:
-        """Take the scores of a run that learnt from the answers; what is left is ordered anew."""
+    def replace(self, data: ReviewData, *, instead_of: ReviewData | None = None) -> None:
+        """Take other scores, such as those of a run that learnt from the answers; what is left is ordered anew.
+
+        Args:
+            instead_of: Only where these are the data that are shown.
+        """
         with self.lock:
+            if instead_of is not None and self.data is not instead_of:
+                return
             self._load(data)
             for one in self.store.answers().rows:
                 self._apply(one)

@@ -61,7 +61,7 @@ def serve(
             taken=lambda learnt: _take(review, learnt),
         )
         address = Address(host, listener.getsockname()[1], token)
-        certifier = Certifier(review) if table is None else None
+        certifier = Certifier(review, opened=lambda: open_for_review(data.run, table, images=images))
         app = create_app(
             review, learning, certifier, token=token, hosts=LOOPBACK if local else (), reviewer=reviewer
         )
@@ -73,16 +73,14 @@ def serve(
             on_start(address, review)
         if browser:
             threading.Timer(0.5, webbrowser.open, [address.url]).start()
-        if certifier is not None:
-            certifier.start()
+        certifier.start()
         try:
             # The server raises its signal once more at its end, and SIGTERM would end the process before it cleans up.
             signal.signal(signal.SIGTERM, _interrupt)
             server.run(sockets=[listener])
         finally:
             learning.stop()
-            if certifier is not None:
-                certifier.stop()
+            certifier.stop()
             store.close()
     finally:
         listener.close()
