@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from labelwise._html import columns_table, facts_table
 from labelwise.annotations.parsing import parse
 from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, listed, shown
@@ -122,6 +123,28 @@ class Summary:
                 " labels anew"
             ) from None
         return cls(**facts, _priors=priors)
+
+    def _repr_html_(self) -> str:
+        """Return the facts and each label's counts as tables, for notebooks."""
+        facts = [
+            ("items", f"{self.n_items:,}"),
+            ("labels", f"{self.n_labels:,}"),
+            ("setting", self.setting),
+            ("unknown entries", f"{self.share_unknown:.1%}"),
+            ("known positives per row", f"{self.positives_per_row:.2f}"),
+        ]
+        order = np.argsort(-self.positives, kind="stable")
+        rows = [
+            (
+                self.label_names[k],
+                *(f"{counts[k]:,}" for counts in (self.positives, self.negatives, self.unknown)),
+            )
+            for k in order
+        ]
+        head = ("label", "known positive", "known negative", "unknown")
+        return facts_table("Annotations", facts) + columns_table(
+            "Labels", head, rows, (*self.not_identified, *self.notes)
+        )
 
     def __str__(self) -> str:
         total = self.n_items * self.n_labels

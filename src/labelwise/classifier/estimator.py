@@ -6,25 +6,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
-from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import Tags
 from torch import nn
 
 from labelwise import metrics
-from labelwise.annotations import Summary
 from labelwise.classifier import artifact
-from labelwise.classifier.attributes import Fitted, NotFitted
+from labelwise.classifier.attributes import NotFitted
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
-from labelwise.classifier.distilling import Distillation, distil
+from labelwise.classifier.distilling import distil
 from labelwise.classifier.exporting import export_onnx
 from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.given import read_sample_weight
 from labelwise.classifier.label_names import vectors_of_labels
 from labelwise.classifier.notes import all_notes, notes_on
 from labelwise.classifier.options import FitOptions, check_functions
+from labelwise.classifier.predicting import Predictor
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path, read_record
 from labelwise.classifier.training import (
@@ -38,16 +36,13 @@ from labelwise.classifier.training import (
 )
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.classifier.warm import WarmStart
-from labelwise.data import BadItem, check_lengths
-from labelwise.ensemble import Explanation
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
-from labelwise.models import Network, Preprocessing, RidgeSolution, Scaling
 
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
 
 
-class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+class MultiLabelClassifier(Predictor):
     """A multi-label classifier that learns from the labels you have.
 
     Every entry of ``Y`` is relevant (1), irrelevant (0) or unknown (-1, NaN or NA). Which entries are known decides
@@ -165,44 +160,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
             be replaced.
     """
 
-    distillation_: Distillation
-    reader_: ItemReader
-    fitted_: FittedModel
-    decision_: Decision
-    classes_: np.ndarray
-    held_out_: tuple[np.ndarray, np.ndarray] | None
-    best_epoch_: int | None
-    notes_: tuple[str, ...]
-    seconds_: float
-    skipped_: tuple[BadItem, ...]
-
-    tune_ = Fitted[Literal["head", "all"]]("reader_.tune")
-    n_features_in_ = Fitted[int]("reader_.n_features", replaceable=True, optional=True)
-    feature_names_in_ = Fitted[np.ndarray]("reader_.columns", replaceable=True, optional=True)
-    item_shape_ = Fitted[tuple[int, ...]]("reader_.item_shape")
-    preprocessing_ = Fitted[Preprocessing | None]("reader_.preprocessing")
-    embedder_ = Fitted[nn.Module | None]("reader_.embedder")
-
-    method_ = Fitted[str]("fitted_.method.spec.id")
-    hyperparameters_ = Fitted[dict[str, Any]]("fitted_.method.hyperparameters")
-    label_names_ = Fitted[tuple[str, ...]]("fitted_.labels.label_names")
-    summary_ = Fitted[Summary]("fitted_.labels")
-    prior_ = Fitted[np.ndarray | None]("fitted_.prior")
-    network_ = Fitted[Network]("fitted_.network")
-    trained_method_ = Fitted[Method]("fitted_.method")
-    input_shape_ = Fitted[tuple[int, ...]]("fitted_.input_shape")
-    scaling_ = Fitted[Scaling | None]("fitted_.scaling")
-    solution_ = Fitted[RidgeSolution | None]("fitted_.solution")
-    head_start_ = Fitted[str]("fitted_.head_start")
-    budget_ = Fitted[dict[str, Any]]("fitted_.budget")
-    history_ = Fitted[list[dict[str, Any]]]("fitted_.history")
-    explanation_ = Fitted[Explanation]("fitted_.explanation", optional=True)
-
-    rule_ = Fitted[metrics.Rule]("decision_.rule", replaceable=True)
-    rule_source_ = Fitted[str]("decision_.source", replaceable=True)
-    calibration_ = Fitted[metrics.PlattCalibration | None]("decision_.calibration", replaceable=True)
-    validation_ = Fitted[metrics.Evaluation | None]("decision_.evaluation", replaceable=True)
-
     def __init__(
         self,
         method: str | None = None,
@@ -265,6 +222,7 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         on_read: Callable[[ReadItems], object] | None = None,
         groups: Any = None,
         hints: Any = None,
+        sample_weight: Any = None,
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
@@ -289,6 +247,9 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
                 Rows of a group stay together wherever rows are held out, left out or dealt into folds.
             hints: (n, K) scores in [0, 1] or NaN, from another model, or ``labelwise.targets.Hints``, which says how
                 far they are believed: unknown entries become soft targets of a method that has such.
+            sample_weight: (n,) numbers of at least 0 that multiply the loss of each row's entries, scaled to a mean of
+                1 over the rows that train, so that only their ratios matter; equal ones are none. In the closed form
+                they multiply the squared errors. Scaling, decision rule, calibration and figures count rows once.
 
         Raises:
             UserError: For input that cannot be used; it is a ``ValueError``.
@@ -299,13 +260,20 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         codes = read_groups(groups, labels)
         targets = read_hints(hints, labels)
-        method = choose_method(options, labels, grouped=codes is not None, hinted=targets is not None)
+        weights = read_sample_weight(sample_weight, len(labels.matrix))
+        method = choose_method(
+            options,
+            labels,
+            grouped=codes is not None,
+            hinted=targets is not None,
+            weighted=weights is not None,
+        )
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
         reads_names = method.spec.reads_names
         warm = self._warm_start(warm_start, options, reader, method, labels.label_names)
         names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
         training_set = TrainingSet.of(
-            options, reader, X, labels, items, truth, on_read, names, codes, targets
+            options, reader, X, labels, items, truth, on_read, names, codes, targets, weights
         )
         plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
@@ -403,91 +371,6 @@ class MultiLabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         twin.reader_, twin.skipped_ = training_set.reader, training_set.skipped
         twin.classes_ = np.arange(len(training_set.labels.label_names))
         return twin
-
-    def read(self, X: Any, *, items: Sequence[str] | None = None) -> ReadItems:
-        """Read items once, so that they can be scored again and again.
-
-        ``predict``, ``predict_proba``, ``decision_function`` and ``evaluate`` take the result in the place of ``X``,
-        with one row for each item of ``result.kept``. ``items`` names the items in messages.
-        """
-        if isinstance(X, ReadItems):
-            return X
-        if not hasattr(self, "fitted_"):
-            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
-        return self.reader_.read(X, self._options(), items)
-
-    def decision_scores(self, X: Any) -> np.ndarray:
-        """Return the method's scores (n, K) float32 in [0, 1], before calibration."""
-        read = self.read(X)
-        return self.fitted_.scores(read.X)
-
-    def decision_function(self, X: Any) -> np.ndarray:
-        """Return the logits (n, K) float64 of ``predict_proba``.
-
-        They rank items where probabilities near 1 are tied. A float32 probability is 1 from a logit of 16.6 on.
-        Everything here that ranks or decides does it by these.
-        """
-        read = self.read(X)
-        return self.decision_.logits(self.fitted_.logits(read.X).astype(np.float64))
-
-    def predict_proba(self, X: Any) -> np.ndarray:
-        """Return scores (n, K) in [0, 1].
-
-        They are probabilities where ``calibration_`` is not None.
-        """
-        return np.asarray(expit(self.decision_function(X)), dtype=np.float32)
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return label sets (n, K) int8 of 0 and 1 by ``rule_``."""
-        logits = self.decision_function(X)
-        return self.decision_.sets(logits)
-
-    def predict_names(self, X: Any) -> list[list[str]]:
-        """Return the names of each item's predicted labels, ordered as ``label_names_``."""
-        names = self.label_names_
-        return [[names[int(k)] for k in np.flatnonzero(row)] for row in self.predict(X)]
-
-    def evaluate(self, X: Any, Y: Any, rule: metrics.Rule | None = None) -> metrics.Evaluation:
-        """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``.
-
-        Rows that hold nothing but positives beside fully known ones are not judged (``labelwise.metrics.judgeable``);
-        its notes say so.
-        """
-        labels, logits = self._labels_and_logits(X, Y)
-        return metrics.evaluate(
-            labels,
-            logits,
-            self.rule_ if rule is None else rule,
-            label_names=self.label_names_,
-            input="logit",
-            fair_rows=True,
-        )
-
-    def score(self, X: Any, Y: Any, sample_weight: None = None) -> float:
-        """Return the mean average precision, in [0, 1].
-
-        It is the mean over the labels of which both classes are known. Where none is, every score would look perfect:
-        the mean of observed average precision, with unknown entries counted as absent, takes its place, so that
-        models can be compared, and ``labelwise.metrics.ObservedAveragePrecisionWarning`` says so once.
-
-        Raises:
-            UserError: Where no entry of ``Y`` is known to be relevant.
-        """
-        return metrics.ranking_score(*self._labels_and_logits(X, Y))
-
-    def _labels_and_logits(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels (n, K) and calibrated logits (n, K) of items."""
-        labels = self._options().annotations(Y, self.label_names_).matrix
-        X = self.read(X)
-        check_lengths(X.X, labels)
-        return labels, self.decision_function(X)
-
-    def __sklearn_tags__(self) -> Tags:
-        tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_label = True
-        tags.input_tags.sparse = True
-        tags.target_tags.two_d_labels = True
-        return tags
 
     def save(self, path: str | Path) -> None:
         """Write a model directory: weights as safetensors, everything else as JSON."""

@@ -17,14 +17,15 @@ from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe
 from labelwise.classifier.boost import check_boost
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
+from labelwise.classifier.given import label_weights, resolve_prior
 from labelwise.classifier.items import as_ids, take
-from labelwise.classifier.options import FitOptions, series_as_dict
+from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.sources import embedded
 from labelwise.classifier.warm import WarmStart
 from labelwise.data import BadItem, Capabilities, is_source
 from labelwise.ensemble import LabelVectors
-from labelwise.errors import UserError, listed, near, shown
+from labelwise.errors import UserError
 from labelwise.methods import Method, Problem, fitting, get
 from labelwise.methods.recommendation import check_positive, recommend
 from labelwise.models import (
@@ -37,7 +38,7 @@ from labelwise.models import (
     is_blocks,
     solve_ridge,
 )
-from labelwise.targets import Hints, HintTargets, expected_prior
+from labelwise.targets import Hints, HintTargets
 
 _CENTRED = ("standardise_l2", "centre_l2")
 _TITLES = {"selection": "choosing on held-out rows"}
@@ -103,6 +104,7 @@ class TrainingSet:
         hierarchy: Which labels stand above which, or None.
         groups: (n,) the number of each item's group, or None.
         hints: Soft targets (n, K) of unknown entries, or None.
+        weights: (n,) the rows' weights in the loss, or None.
     """
 
     reader: ItemReader
@@ -117,6 +119,7 @@ class TrainingSet:
     hierarchy: Hierarchy | None = None
     groups: NDArray[np.int64] | None = None
     hints: HintTargets | None = None
+    weights: NDArray[np.float64] | None = None
 
     @classmethod
     def of(
@@ -131,6 +134,7 @@ class TrainingSet:
         names: LabelVectors | None = None,
         groups: NDArray[np.int64] | None = None,
         hints: HintTargets | None = None,
+        weights: NDArray[np.float64] | None = None,
     ) -> Self:
         """Read the items, and keep those that can be read."""
         read = reader.read_all(X, options, scan=True)
@@ -140,11 +144,24 @@ class TrainingSet:
             labels, items, truth = _rows_of(labels, items, truth, read.kept)
             groups = None if groups is None else groups[read.kept]
             hints = None if hints is None else hints.take(read.kept)
+            weights = None if weights is None else weights[read.kept]
         facts = describe(labels)
         prior = resolve_prior(options.prior, facts)
         hierarchy = options.hierarchy_of(labels.label_names)
         return cls(
-            reader, read.X, labels, facts, prior, items, truth, names, read.bad, hierarchy, groups, hints
+            reader,
+            read.X,
+            labels,
+            facts,
+            prior,
+            items,
+            truth,
+            names,
+            read.bad,
+            hierarchy,
+            groups,
+            hints,
+            weights,
         )
 
     def rows(self, index: NDArray[np.int64]) -> Self:
@@ -152,8 +169,16 @@ class TrainingSet:
         labels, items, truth = _rows_of(self.labels, self.items, self.truth, index)
         groups = None if self.groups is None else self.groups[index]
         hints = None if self.hints is None else self.hints.take(index)
+        weights = None if self.weights is None else self.weights[index]
         return replace(
-            self, X=take(self.X, index), labels=labels, items=items, truth=truth, groups=groups, hints=hints
+            self,
+            X=take(self.X, index),
+            labels=labels,
+            items=items,
+            truth=truth,
+            groups=groups,
+            hints=hints,
+            weights=weights,
         )
 
     def problem(self, options: FitOptions, method: type[Method]) -> Problem:
@@ -175,6 +200,7 @@ class TrainingSet:
             item_groups=self.groups,
             group_consistency=float(options.group_consistency),
             hints=self.hints,
+            sample_weight=self.weights,
         )
 
 
@@ -213,12 +239,18 @@ def read_groups(groups: Any, labels: Annotations) -> NDArray[np.int64] | None:
 
 
 def choose_method(
-    options: FitOptions, labels: Annotations, *, grouped: bool = False, hinted: bool = False
+    options: FitOptions,
+    labels: Annotations,
+    *,
+    grouped: bool = False,
+    hinted: bool = False,
+    weighted: bool = False,
 ) -> type[Method]:
-    """Return the method asked for or recommended, if it accepts the labels and their groups."""
+    """Return the method asked for or recommended, if it accepts the labels, their groups and weights."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
-    method = get(options.method or recommend(facts, options.tuning, grouped=grouped).method)
+    advice = recommend(facts, options.tuning, grouped=grouped, weighted=weighted)
+    method = get(options.method or advice.method)
     method.spec.accept(facts.setting, fitting(facts.setting))
     if grouped and method.spec.leaves_rows_out:
         raise UserError(
@@ -229,6 +261,11 @@ def choose_method(
         others = [name for name in fitting(facts.setting) if get(name).spec.pointwise]
         raise UserError(
             f"hints: method {method.spec.id!r} has no soft targets; take one of {', '.join(others)}"
+        )
+    if weighted and not method.spec.takes_sample_weight:
+        others = [name for name in fitting(facts.setting) if get(name).spec.takes_sample_weight]
+        raise UserError(
+            f"sample_weight: method {method.spec.id!r} cannot weigh rows; take one of {', '.join(others)}"
         )
     if options.coherent_loss and options.hierarchy:
         check_pointwise(method, "coherent_loss", facts.setting)
@@ -279,7 +316,7 @@ def train(
         # Weights go with the scaling that they were trained in.
         earlier = None if warm is None else warm.scaling
         if fixed:
-            solution = _solve(X, method, after.scaling if earlier is None else earlier, training_set.groups)
+            solution = _solve(X, method, after.scaling if earlier is None else earlier)
         if not (fixed and method.spec.reads_rows):
             input_scaling = solution.scaling if solution else earlier or fit_scaling(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
@@ -288,9 +325,7 @@ def train(
     if isinstance(network.neck, FeatureScaling):
         # No name for the features: they would lie in memory until the training ends.
         chosen = after.scaling if between is None else between
-        solution = _solve(
-            embedded(options, network.backbone, source).features, method, chosen, training_set.groups
-        )
+        solution = _solve(embedded(options, network.backbone, source).features, method, chosen)
         assert isinstance(solution.scaling, InputScaling)
         network.neck.take(solution.scaling)
 
@@ -313,6 +348,7 @@ def train(
     # What came later counts where it is given, so that runs begun before it can be resumed.
     later: list[Any] = [] if training_set.groups is None else ["groups", training_set.groups]
     later += [] if training_set.hints is None else ["hints", training_set.hints]
+    later += [] if training_set.weights is None else ["sample_weight", training_set.weights]
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
             network,
@@ -346,9 +382,7 @@ def _rows_of(
     return Annotations(matrix, labels.label_names, labels.notes), items, truth
 
 
-def _solve(
-    features: Any, method: Method, chosen: str | Scaling | None, groups: NDArray[np.int64] | None
-) -> RidgeSolution:
+def _solve(features: Any, method: Method, chosen: str | Scaling | None) -> RidgeSolution:
     """Return the closed form on features (n, D), by start labels.
 
     ``chosen`` is the scaling that the run on fewer rows took, which thresholds and calibration rest on, or a fitted one
@@ -360,7 +394,14 @@ def _solve(
     # Blocks are brought to one unit whatever their scaling.
     in_unit = not is_blocks(features)
     scalings = [InputScaling.in_unit(features) if kind == "none" and in_unit else kind for kind in kinds]
-    return solve_ridge(features, method.first_labels(), scalings=scalings, groups=groups)
+    problem = method.problem
+    return solve_ridge(
+        features,
+        method.first_labels(),
+        scalings=scalings,
+        groups=problem.item_groups,
+        weights=problem.row_weights,
+    )
 
 
 def _criterion(
@@ -427,89 +468,3 @@ def _feed(digest: Any, value: Any) -> None:
         _feed(digest, np.asarray(value).tolist())
     else:
         digest.update(f"{type(value).__name__}:{value!r};".encode())
-
-
-def resolve_prior(prior: Any, summary: Summary) -> np.ndarray | None:
-    """Return each label's share of positives (K,): given, identified, or None.
-
-    Shares with names, in a mapping or a Series, are matched by them. One number is a cardinality, spread over the
-    labels as their known positives are.
-    """
-    identified = summary.priors()
-    prior = _by_name("prior", prior, summary.label_names)
-    if isinstance(prior, str | bytes | bool | set | frozenset):
-        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality")
-    if prior is None:
-        return None if identified is None else np.nan_to_num(identified, nan=0.0)
-    try:
-        values: np.ndarray = np.asarray(prior, dtype=np.float64)
-    except Exception:  # an object's own __array__ may raise anything
-        raise UserError(f"prior={shown(prior)}: give {summary.n_labels} shares, or one cardinality") from None
-    if values.ndim == 0:
-        if not 0 < values <= summary.n_labels:
-            raise UserError(
-                f"prior={shown(prior)} labels an item: give a number above 0 and at most {summary.n_labels}, the labels"
-                " there are"
-            )
-        if identified is None:
-            return expected_prior(summary.positives, float(values), summary.n_items)
-        shares = np.nan_to_num(identified, nan=0.0)
-        # No share may be above 1, so the sum can stay below the cardinality.
-        return np.asarray(np.clip(shares * float(values) / max(shares.sum(), 1e-12), 0.0, 1.0))
-    if values.shape != (summary.n_labels,):
-        raise UserError(f"prior has shape {values.shape}: give {summary.n_labels} shares, or one cardinality")
-    bad = np.flatnonzero(~((values >= 0) & (values <= 1)))
-    if bad.size:
-        name = summary.label_names[bad[0]]
-        raise UserError(f"prior of label {name!r} is {values[bad[0]]}: give a share in [0, 1]")
-    return values
-
-
-def _by_name(parameter: str, given: Any, label_names: Sequence[str], unnamed: float | None = None) -> Any:
-    """Return named values as a list in the order of the labels.
-
-    Values without names are returned as they are.
-
-    Args:
-        unnamed: The value of a label that is not named; None refuses it.
-    """
-    given = series_as_dict(given)
-    if not isinstance(given, Mapping):
-        return given
-    for name in given:
-        if name not in label_names:
-            raise UserError(f"{parameter} names no label {shown(name)}: {near(str(name), label_names)}")
-    missing = [name for name in label_names if name not in given]
-    if missing and unnamed is None:
-        raise UserError(
-            f"{parameter} has no number for {listed(map(repr, missing))}: give one for every label"
-        )
-    return [given.get(name, unnamed) for name in label_names]
-
-
-def label_weights(given: Any, summary: Summary) -> np.ndarray | None:
-    """Return the weights (K,) of the labels' known positives.
-
-    A label that is not named has 1. "balanced" is the number of a label's other entries (known negatives, or where
-    none is known, all others) over that of its known positives, between 1 and 100.
-    """
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if given != "balanced":
-            raise UserError(
-                f"label_weights={shown(given)}: {near(given, ['balanced'])} Or give one weight a label"
-            )
-        others = summary.negatives if summary.negatives_known else summary.n_items - summary.positives
-        weights = np.clip(others / np.maximum(summary.positives, 1), 1.0, 100.0)
-    if not isinstance(given, str):
-        given = _by_name("label_weights", given, summary.label_names, unnamed=1.0)
-        try:
-            weights = np.array(given, dtype=np.float64)
-        except Exception:  # an object's own __array__ may raise anything
-            raise UserError(
-                f"label_weights={shown(given)}: give 'balanced', {summary.n_labels} numbers, or numbers by label"
-            ) from None
-    if weights.shape != (summary.n_labels,) or not (np.isfinite(weights) & (weights >= 0)).all():
-        raise UserError(f"label_weights must be {summary.n_labels} finite numbers of at least 0")
-    return np.asarray(weights)

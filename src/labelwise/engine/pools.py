@@ -130,11 +130,12 @@ class StoredPool:
         directory: Path | None = None,
         solution: RidgeSolution | None = None,
         groups: np.ndarray | None = None,
+        weights: np.ndarray | None = None,
     ) -> None:
         self.network, self.labels = network, labels
         self.state, self.epoch, self.device = state, epoch, device
         self._source, self._name, self._budget, self._directory = source, name, budget, directory
-        self._solution, self._groups = solution, groups
+        self._solution, self._groups, self._weights = solution, groups, weights
 
     @cached_property
     def features(self) -> np.ndarray:
@@ -193,6 +194,10 @@ class StoredPool:
         """Return the closed-form solution on these features and ``labels()``, solved once."""
         if self._solution is None:
             self._solution = solve_ridge(
-                self.features, self.labels(), scalings=("none",), groups=self._groups
+                self.features,
+                self.labels(),
+                scalings=("none",),
+                groups=self._groups,
+                weights=self._weights,
             )
         return self._solution

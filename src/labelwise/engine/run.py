@@ -257,6 +257,7 @@ class Run(RunState):
             directory=self.settings.directory,
             solution=self.solution,
             groups=self.method.problem.item_groups,
+            weights=self.method.problem.row_weights,
         )
 
     def batch(self, members: Mapping[str, np.ndarray]) -> Batch:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.annotations import Hierarchy
+from labelwise.errors import UserError
 from labelwise.losses import coherent, reduce, soft_targets
 from labelwise.methods.group_term import GroupConsistency
 from labelwise.methods.problem import Problem
@@ -216,6 +217,8 @@ class Method(nn.Module):
     def __init__(self, problem: Problem, hyperparameters: Mapping[str, Any] | None = None) -> None:
         super().__init__()
         self.problem = problem
+        if problem.sample_weight is not None and not self.spec.takes_sample_weight:
+            raise UserError(f"sample_weight: method {self.spec.id!r} cannot weigh rows; leave it out")
         self.hyperparameters = self.spec.resolve(hyperparameters)
         self.hp = SimpleNamespace(**self.hyperparameters)
         self.group_term: GroupConsistency | None = None
@@ -393,14 +396,19 @@ class Method(nn.Module):
 
         The mean is over all entries of the batch, or over the sum of the weights.
 
-        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives. The batch
-        is the undivided one: over several processes every one of them has to call this.
+        ``weights`` (B, K) mask or weigh entries; the user's label weights multiply those of known positives, and those
+        of rows (``Problem.row_weights``) all of a row's. The batch is the undivided one: over several processes every
+        one of them has to call this.
         """
         if self.problem.hints is not None:
             values, weights = self._with_hints(self.problem.hints, values, weights, batch)
         if batch.label_weights is not None:
             by_label = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)
             weights = by_label if weights is None else weights * by_label
+        if self.problem.row_weights is not None:
+            by_row = torch.from_numpy(self.problem.row_weights[batch.index.cpu().numpy()])
+            by_row = by_row.to(values.device, values.dtype).unsqueeze(1)
+            weights = by_row.expand_as(values) if weights is None else weights * by_row
         if ranks() == 1:
             # The order of sums of one process, which several equal to rounding alone.
             return reduce(values, weights, how="mean" if over == "entries" else "weighted")

@@ -30,6 +30,7 @@ class TrueNegatives(Method):
         assumption="the true labels are there: an upper reference, not a method",
         settings=frozenset(SETTINGS) - {"full"},
         passes=3,
+        weighs_rows=True,
         needs=frozenset({"true_labels"}),
         departures=(
             Departure(

@@ -42,6 +42,7 @@ class ClassAwareSelective(Method):
         "irrelevant",
         settings=frozenset({"full", "partial", "semi_supervised"}),
         passes=3,
+        weighs_rows=True,
         whole_batch=True,
         hyperparameters={
             "mode": Hyperparameter(

@@ -35,6 +35,7 @@ class HypersphericalMargin(NegativeByAssumption):
         assumption="nearly every unknown entry of a labelled row is irrelevant",
         settings=frozenset(SETTINGS),
         passes=3,
+        weighs_rows=True,
         head="cosine",
         head_budget=Budget(10, 64, 1e-5),
         hyperparameters={

@@ -23,6 +23,7 @@ class LargeLossRejection(LargeLoss):
         assumption="clean labels are learnt before wrong ones: an assumed negative of large loss is relevant",
         settings=LARGE_LOSS,
         passes=3,
+        weighs_rows=True,
         whole_batch=True,
         hyperparameters={"rate": RATE},
         departures=DEPARTURES,

@@ -43,6 +43,7 @@ class Problem:
         item_groups: (n,) the number of each item's group, from 0, or None.
         group_consistency: weight of the term that keeps items of a group alike.
         hints: soft targets of unknown entries, or None; for ``spec.pointwise``.
+        sample_weight: (n,) >= 0, the rows' weights in the loss, or None; for ``spec.takes_sample_weight``.
     """
 
     labels: np.ndarray
@@ -59,6 +60,7 @@ class Problem:
     item_groups: np.ndarray | None = None
     group_consistency: float = 0.0
     hints: HintTargets | None = None
+    sample_weight: np.ndarray | None = None
 
     @property
     def n_items(self) -> int:
@@ -87,6 +89,22 @@ class Problem:
         can_judge = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
         tests |= {"fair": can_judge, "unfair": ~can_judge}
         return {name: np.flatnonzero(test) for name, test in tests.items()} | dict(self.more_groups)
+
+    @cached_property
+    def row_weights(self) -> np.ndarray | None:
+        """The rows' weights (n,) float64, with mean 1 over the rows of ``assumed_negative_group``.
+
+        So a loss keeps its size, and only the weights' ratios matter.
+        """
+        if self.sample_weight is None:
+            return None
+        rows = self.groups[self.assumed_negative_group]
+        mean = float(self.sample_weight[rows].mean()) if len(rows) else 0.0
+        if not mean:
+            raise UserError(
+                "sample_weight is zero for every row with a label, so there is nothing to learn from: weigh some more"
+            )
+        return np.asarray(self.sample_weight, dtype=np.float64) / mean
 
     @property
     def assumed_negative(self) -> np.ndarray:

@@ -42,7 +42,11 @@ def check_positive(summary: Summary) -> None:
 
 
 def recommend(
-    summary: Summary, tune: Literal["head", "all"] = "head", *, grouped: bool = False
+    summary: Summary,
+    tune: Literal["head", "all"] = "head",
+    *,
+    grouped: bool = False,
+    weighted: bool = False,
 ) -> Recommendation:
     """Return the method to begin with, for described labels.
 
@@ -50,8 +54,9 @@ def recommend(
 
     ``auto`` is the answer on fixed features in every setting: no published loss beats the tuned closed form there by
     more than it risks, and ``auto`` leaves that only where rows left out show a gain. The alternatives are what to
-    compare it with. Where items belong to groups (``grouped``) it is ``ridge``, which can leave whole groups out. With
-    ``tune="all"`` it is a method that trains, by steps that move the whole network.
+    compare it with. Where items belong to groups (``grouped``) it is ``ridge``, which can leave whole groups out, and
+    so too where rows have weights (``weighted``). With ``tune="all"`` it is a method that trains, by steps that move
+    the whole network.
 
     Raises:
         UserError: Where no positive is known, since nothing can be learnt then.
@@ -60,6 +65,8 @@ def recommend(
     others = _ALTERNATIVES[summary.setting]
     if tune == "head" and grouped:
         return Recommendation("ridge", _WHOLE_GROUPS, others)
+    if tune == "head" and weighted:
+        return Recommendation("ridge", _WEIGHTS, others)
     if tune == "head":
         return Recommendation("auto", _STACK, (("ridge", _CLOSED_FORM), *others))
     method, reason = _WHOLE_NETWORK[summary.setting]
@@ -70,6 +77,7 @@ _STACK = (
     "closed forms and trees over all items, where rows left out show a gain; otherwise the tuned ridge alone"
 )
 _WHOLE_GROUPS = "one linear model, tuned by leaving whole groups out; auto would leave out single rows"
+_WEIGHTS = "one linear model, whose closed form takes the rows' weights; the parts of auto do not"
 _CLOSED_FORM = "the reserve of auto: one linear model in seconds, and hard to beat on features"
 _POSITIVES = (
     "trains the whole network, which a closed form cannot, and says nothing of unknown entries at first: it gained "

@@ -28,6 +28,7 @@ class Ridge(Method):
         assumption="labels are near linear in the features",
         settings=frozenset(SETTINGS),
         passes=0,
+        weighs_rows=True,
         departures=(
             Departure(
                 "The solutions of the few best lambdas are averaged; ridge regression has one lambda.",

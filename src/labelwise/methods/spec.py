@@ -157,6 +157,8 @@ class MethodSpec:
         teaches: whether it trains a whole network too, though it is a closed form: fitted to the features of the
             backbone before training, it gives unknown entries their targets.
         leaves_rows_out: whether it chooses by leaving single rows out, which rows of one group would flatter.
+        weighs_rows: whether its loss is ``Method.mean`` of one loss for each entry of the batch, or its closed form
+            takes weights, so that rows can have weights; every ``pointwise`` method can.
     """
 
     id: str
@@ -179,6 +181,12 @@ class MethodSpec:
     pointwise: bool = False
     teaches: bool = False
     leaves_rows_out: bool = False
+    weighs_rows: bool = False
+
+    @property
+    def takes_sample_weight(self) -> bool:
+        """Whether rows can have weights."""
+        return self.pointwise or self.weighs_rows
 
     def can_start_from_ridge(self, tune: str) -> bool:
         """Return whether the head can start from the closed form, where ``tune`` is ``"head"`` or ``"all"``."""

@@ -9,6 +9,7 @@ from typing import Any, Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from labelwise._html import columns_table, facts_table
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_names, check_pair
 from labelwise.metrics.item_metrics import DEPTHS, ITEM_METRICS, ranking_metrics
@@ -191,6 +192,26 @@ class Evaluation(Mapping[str, float]):
             per_label=PerLabel(**table),
             **fields,
         )
+
+    def _repr_html_(self) -> str:
+        """Return the figures, and each label's, as tables, for notebooks."""
+        figures = [
+            (TITLES.get(name, name), value)
+            for name, value in self.figures.items()
+            if not self._is_trivial(name)
+        ]
+        basis = [
+            ("rule", self.rule),
+            ("items", f"{self.n_items:,}"),
+            ("unknown entries", f"{self.n_unknown:,}"),
+        ]
+        columns = {key: values for key, values in vars(self.per_label).items() if values is not None}
+        rows = [
+            (name, *(values[k].item() for values in columns.values()))
+            for k, name in enumerate(self.label_names)
+        ]
+        head = ("label", *(name.replace("_", " ") for name in columns))
+        return facts_table("Evaluation", [*figures, *basis], self.notes) + columns_table("Labels", head, rows)
 
     def __str__(self) -> str:
         width = max(map(len, self.figures), default=0)

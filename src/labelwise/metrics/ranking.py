@@ -137,6 +137,21 @@ def each_average_precision(Y: Labels, scores: Scores) -> Floats:
     return np.array([cut_average_precision(label_cuts(Y, scores, k)) for k in range(Y.shape[1])])
 
 
+def weighted_average_precision(Y: Labels, scores: Scores, weights: Floats) -> Floats:
+    """Return the AP of each label (K,), each row counted as often as its weight (n,) says.
+
+    A row of weight 2 is the row twice. NaN unless both classes are known in rows of some weight.
+    """
+    from sklearn.metrics import average_precision_score
+
+    values = np.full(Y.shape[1], np.nan)
+    for k, labels in enumerate(Y.T):
+        known = (labels >= 0) & (weights > 0)
+        if (labels[known] == 1).any() and (labels[known] == 0).any():
+            values[k] = average_precision_score(labels[known], scores[known, k], sample_weight=weights[known])
+    return values
+
+
 def mean_over_labels(values: Floats, has_positive: NDArray[np.bool_], empty_labels: EmptyLabels) -> float:
     """Return the mean of ``values`` (K,) over labels that have one.
 
@@ -208,7 +223,12 @@ class ObservedAveragePrecisionWarning(UserWarning):
 
 
 def ranking_score(
-    Y: ArrayLike, scores: ArrayLike, *, warn: bool = True, **meanings: Unpack[Meanings]
+    Y: ArrayLike,
+    scores: ArrayLike,
+    *,
+    warn: bool = True,
+    sample_weight: ArrayLike | None = None,
+    **meanings: Unpack[Meanings],
 ) -> float:
     """Return mAP where the labels identify it, else its observed form.
 
@@ -222,6 +242,7 @@ def ranking_score(
         Y: (n, K) of 1, 0 and -1.
         scores: (n, K) finite; only their order within a label matters.
         warn: whether to say that observed average precision was taken.
+        sample_weight: (n,) >= 0, how often each row counts; None: once.
         **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
 
     Raises:
@@ -233,12 +254,22 @@ def ranking_score(
             "Y has no known entry, so nothing can be judged: if it is part of a split, labelwise.annotations.split"
             " gives each part its share of the labelled items"
         )
+    weights = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
     can = judgeable(labels)
     if can.average_precision:
-        return mean_over_labels(each_average_precision(labels[can.rows], s[can.rows]), can.labels, "omit")
+        judged = labels[can.rows], s[can.rows]
+        if weights is not None:
+            return mean_over_labels(
+                weighted_average_precision(*judged, weights[can.rows]), can.labels, "omit"
+            )
+        return mean_over_labels(each_average_precision(*judged), can.labels, "omit")
     if not can.observed_average_precision:
         check_judgeable(labels, "Y")
     values = observed_average_precision(labels, s)
+    if weights is not None:
+        rows = (labels >= 0).any(axis=1)
+        observed = (labels[rows] == 1).astype(np.int8)
+        values = weighted_average_precision(observed, s[rows], weights[rows])
     if np.isnan(values).all():
         raise UserError(
             "every label of Y is relevant wherever a row has a known entry, so every score would look perfect: give"
