@@ -16,7 +16,7 @@ from labelwise.classifier import artifact
 from labelwise.classifier.attributes import NotFitted
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.distilling import distil
-from labelwise.classifier.exporting import export_onnx
+from labelwise.classifier.exporting import export_onnx, export_torch
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.given import read_sample_weight
 from labelwise.classifier.label_names import vectors_of_labels
@@ -389,6 +389,7 @@ class MultiLabelClassifier(Predictor):
 
     distil = distil
     export_onnx = export_onnx
+    export_torch = export_torch
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:

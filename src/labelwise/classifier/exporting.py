@@ -1,98 +1,205 @@
-"""Export to ONNX: all from an item's numbers to its label set in one graph.
-
-The graph holds the backbone, the scaling, the head, the calibration, the hierarchy and the decision rule. What turns a
-picture or a text into numbers stands in the metadata.
-"""
+"""Export for use without labelwise: one file of ONNX, or one of ``torch.export``."""
 
 from __future__ import annotations
 
+import copy
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from io import StringIO
+from dataclasses import asdict, dataclass
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
-from torch import Tensor, nn
 
-from labelwise import metrics
 from labelwise._files import replacing
-from labelwise._version import __version__
-from labelwise.annotations import Hierarchy
 from labelwise.classifier.attributes import NotFitted
 from labelwise.classifier.decision import Decision
-from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.distilling import Distillation
+from labelwise.classifier.graph import OUTPUTS, Graph, example, facts
+from labelwise.classifier.quantising import backbone_of, check_rounds, quantised
 from labelwise.classifier.reader import ItemReader
-from labelwise.classifier.sources import tokenizer_definition
-from labelwise.data import ImageSource
-from labelwise.errors import UserError, shown
+from labelwise.classifier.trial import Agreement, Trial
+from labelwise.errors import UserError
 from labelwise.metrics import PerLabelThreshold, Threshold, TopK
-from labelwise.models import BlockScaling, InputScaling, Scaling
 
 Classifier: TypeAlias = Any
-OUTPUTS = ("probabilities", "logits", "labels")
-"""The graph's outputs: float32 (B, K) in [0, 1], their logits float32 (B, K), and label sets int8 (B, K)."""
 _LARGEST = 2**31 - 2**20
 """Most bytes of weights: a file of ONNX holds less than 2 GiB."""
 
 
-def export_onnx(self: Classifier, path: str | Path) -> None:
+@dataclass(frozen=True)
+class Exported:
+    """A written file, and what it was measured to give.
+
+    Attributes:
+        path: The file.
+        agreement: The file beside the classifier on real items; None without any.
+        distillation: What the small network in the place of an ensemble loses; None for others.
+        rounded: The file with weights of 8 bits beside the classifier; None for others.
+    """
+
+    path: Path
+    agreement: Agreement | None = None
+    distillation: Distillation | None = None
+    rounded: Agreement | None = None
+
+    def measured(self) -> dict[str, Any]:
+        """Return the measurements as plain data, without those that were not made."""
+        parts = {name: getattr(self, name) for name in ("agreement", "distillation", "rounded")}
+        return {name: asdict(part) for name, part in parts.items() if part is not None}
+
+
+def export_onnx(
+    self: Classifier,
+    path: str | Path,
+    X: Any = None,
+    Y: Any = None,
+    *,
+    int8: bool = False,
+    about: Mapping[str, Any] | None = None,
+) -> Exported:
     """Write one file of ONNX: backbone, scaling, head, calibration and rule, names and preprocessing with them.
+
+    Args:
+        self: A fitted classifier.
+        path: The file; one that is there is replaced.
+        X: Items like those of the fit, on up to 200 of which the file is compared with the classifier. An ensemble
+            (``auto``) is distilled from all of them first.
+        Y: (n, K) their annotations, to measure mean average precision by.
+        int8: Round the backbone's weights to 8 bits; its loss is measured on items of ``X`` that the rounding did not
+            see.
+        about: Further facts for the file's metadata, plain data by name.
+
+    Returns:
+        What was measured; it stands in the file's metadata too.
 
     Raises:
         UserError: For a model that is no single network, a rule that decides over all items together, a missing extra,
             or weights beyond 2 GiB.
     """
-    if not hasattr(self, "fitted_"):
-        raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before export_onnx")
-    reader, fitted, decision = self.reader_, self.fitted_, self.decision_
-    _check(reader, fitted, decision)
     onnx = _library()
-    graph = Graph(reader, fitted, decision).eval()
-    name, example, sides = _example(reader, fitted)
-    size = sum(t.numel() * t.element_size() for t in (*graph.parameters(), *graph.buffers()))
+    if int8:
+        check_rounds(self, X)
+    model, program, done = _traced(self, path, X, Y, "export_onnx")
+    size = sum(tensor.numel() * tensor.element_size() for tensor in program.state_dict.values())
     if size > _LARGEST:
         raise UserError(f"the model's weights take {size:,} bytes, and a file of ONNX holds less than 2 GiB")
+    trial = None if X is None else Trial.of(model, X, Y)
+    with _quiet(), torch.no_grad():
+        written = torch.onnx.export(
+            program,
+            input_names=[example(model.reader_, model.fitted_)[0]],
+            output_names=list(OUTPUTS),
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    assert written is not None
+    proto = written.model_proto
+    _forget_places(proto)
+    if trial is not None:
+        done = Exported(done.path, trial.of_onnx(proto.SerializeToString()), done.distillation)
+    if int8:
+        assert trial is not None
+        proto, calibrated = quantised(proto, trial, backbone_of(model))
+        rounded = trial.without(calibrated).of_onnx(proto.SerializeToString())
+        done = Exported(done.path, done.agreement, done.distillation, rounded)
+    onnx.helper.set_model_props(proto, _with_measured(model, done, about))
+    with replacing(done.path) as draft:
+        onnx.save(proto, draft)
+    return done
+
+
+def export_torch(
+    self: Classifier,
+    path: str | Path,
+    X: Any = None,
+    Y: Any = None,
+    *,
+    about: Mapping[str, Any] | None = None,
+) -> Exported:
+    """Write one program of ``torch.export`` (.pt2): weights and operations alone, no code and no pickle.
+
+    ``torch.export.load`` reads it; the facts of ``export_onnx`` lie in its extra file ``labelwise.json``.
+
+    Args:
+        self: A fitted classifier.
+        path: The file; one that is there is replaced.
+        X: As in ``export_onnx``.
+        Y: As in ``export_onnx``.
+        about: As in ``export_onnx``.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        UserError: As ``export_onnx``.
+    """
+    model, program, done = _traced(self, path, X, Y, "export_torch")
+    for node in program.graph.nodes:
+        # They name the files of this machine.
+        for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node"):
+            node.meta.pop(key, None)
+    # The example would be the one part of the file that is pickled.
+    program._example_inputs = None
+    if X is not None:
+        trial = Trial.of(model, X, Y)
+        done = Exported(done.path, trial.of_program(program.module()), done.distillation)
+    record = {
+        key.removeprefix("labelwise."): json.loads(value)
+        for key, value in _with_measured(model, done, about).items()
+    }
+    stream = BytesIO()
+    with _quiet():
+        torch.export.save(
+            program, stream, extra_files={"labelwise.json": json.dumps(record, ensure_ascii=False)}
+        )
+    with replacing(done.path) as draft:
+        draft.write_bytes(stream.getbuffer())
+    return done
+
+
+def _traced(
+    model: Classifier, path: str | Path, X: Any, Y: Any, asked: str
+) -> tuple[Classifier, Any, Exported]:
+    """Return the classifier that is one network, its program, and what is known of the file so far."""
+    if not hasattr(model, "fitted_"):
+        raise NotFitted(f"this MultiLabelClassifier is not fitted: call fit(X, Y) before {asked}")
+    _check(model.reader_, model.decision_)
+    if model.fitted_.network.reads_rows:
+        model = _one_network(model, X, Y)
+    reader, fitted = model.reader_, model.fitted_
+    # A copy: what is traced shall ask for no gradients, and lie on the processor.
+    graph = copy.deepcopy(Graph(reader, fitted, model.decision_)).cpu().requires_grad_(False).eval()
+    _, items, sides = example(reader, fitted)
     try:
         with _quiet(), torch.no_grad():
-            program = torch.onnx.export(
-                graph,
-                (example,),
-                input_names=[name],
-                output_names=list(OUTPUTS),
-                dynamic_shapes=(sides,),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
+            program = torch.export.export(graph, (items,), dynamic_shapes=(sides,), strict=False)
     except Exception as error:  # of many kinds, most of a user's own backbone
         first = str(error).strip().partition("\n")[0]
         raise UserError(
-            f"the network cannot be traced to ONNX ({type(error).__name__}: {first:.200}); use the model itself"
+            f"the network cannot be traced for batches of any size ({type(error).__name__}: {first:.200}); use the"
+            " model itself"
         ) from error
-    assert program is not None
-    model = program.model_proto
-    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
-        raise UserError(
-            f"the network of method {fitted.method.spec.id!r} cannot be traced for batches of any size: its backbone"
-            " or head counts its items; use the model itself"
-        )
-    onnx.helper.set_model_props(model, _metadata(reader, fitted, decision))
-    with replacing(Path(path)) as draft:
-        onnx.save(model, draft)
+    return model, program, Exported(Path(path), distillation=getattr(model, "distillation_", None))
 
 
-def _check(reader: ItemReader, fitted: FittedModel, decision: Decision) -> None:
-    if fitted.network.reads_rows:
+def _one_network(model: Classifier, X: Any, Y: Any) -> Classifier:
+    """Return the small network of an ensemble, distilled from items."""
+    if X is None:
         raise UserError(
-            f"method {fitted.method.spec.id!r} on fixed features is an ensemble of closed forms and trees, which is no"
-            " single network that ONNX could hold: make a small one of it, model.distil(X), or train one with"
-            " method='ridge' (--method ridge) or another, or with tune='all' (--tune all)"
+            f"method {model.method_!r} on fixed features is an ensemble of closed forms and trees, which is no single"
+            " network that a file could hold: give items, of which a small one is made (export_onnx(path, X, Y)), or"
+            " train one with method='ridge' (--method ridge) or another, or with tune='all' (--tune all)"
         )
+    return model.distil(X, Y)
+
+
+def _check(reader: ItemReader, decision: Decision) -> None:
     if reader.sources:
         names = "+".join(source.name for source in reader.sources)
         raise UserError(
@@ -106,9 +213,28 @@ def _check(reader: ItemReader, fitted: FittedModel, decision: Decision) -> None:
         )
 
 
+def _with_measured(model: Classifier, done: Exported, about: Mapping[str, Any] | None) -> dict[str, str]:
+    """Return the facts of a file with what was measured, as JSON."""
+    added = {**(about or {}), "notes": list(model.notes_), "measured": done.measured()}
+    return facts(model.reader_, model.fitted_, model.decision_) | {
+        f"labelwise.{key}": json.dumps(value, ensure_ascii=False) for key, value in added.items()
+    }
+
+
+def _forget_places(model: Any) -> None:
+    """Take what tells of the exporting machine's files out of a model of ONNX."""
+    for graph in (model.graph, *model.functions):
+        for part in (*graph.node, *getattr(graph, "value_info", ())):
+            del part.metadata_props[:]
+            part.doc_string = ""
+    for part in (*model.graph.input, *model.graph.output, *model.graph.initializer):
+        del part.metadata_props[:]
+
+
 def _library() -> Any:
     try:
         import onnx
+        import onnxruntime  # noqa: F401  # what is written is run once
         import onnxscript  # noqa: F401  # torch writes with it
     except ImportError as error:
         raise UserError(
@@ -128,187 +254,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logging.disable(before)
-
-
-def _example(reader: ItemReader, fitted: FittedModel) -> tuple[str, Tensor, dict[int, Any]]:
-    """Return the input's name, two items, and the sides of the input that may be of any length."""
-    batch = {0: torch.export.Dim("batch")}
-    preprocessing = reader.preprocessing
-    if preprocessing is None:
-        shape = _array_shape(reader, fitted)
-        return "features" if len(shape) == 1 else "pixels", torch.zeros(2, *shape), batch
-    if preprocessing.kind == "image":
-        return "pixels", torch.zeros(2, 3, *preprocessing.size, dtype=torch.uint8), batch  # type: ignore[union-attr]
-    ids = torch.full((2, 7), 1 if preprocessing.pad_id != 1 else 2)  # type: ignore[union-attr]
-    most = preprocessing.max_length  # type: ignore[union-attr]
-    return "ids", ids, {**batch, 1: torch.export.Dim("tokens", min=2, max=most)}
-
-
-def _array_shape(reader: ItemReader, fitted: FittedModel) -> tuple[int, ...]:
-    """Return the shape (D,) or (C, H, W) of an item that is an array of numbers."""
-    if reader.embedder is None:
-        return tuple(fitted.input_shape)
-    shape = tuple(reader.item_shape)
-    return shape if len(shape) < 2 else ImageSource(np.zeros((1, *shape), np.uint8)).shape
-
-
-def _metadata(reader: ItemReader, fitted: FittedModel, decision: Decision) -> dict[str, str]:
-    """Return all that a user of the file must know, as JSON."""
-    preprocessing = reader.preprocessing
-    columns = reader.columns
-    values: dict[str, Any] = {
-        "labelwise": __version__,
-        "method": fitted.method.spec.id,
-        "label_names": list(fitted.labels.label_names),
-        "rule": decision.rule.to_dict(),
-        "rule_source": decision.source,
-        "calibrated": decision.calibration is not None,
-        "preprocessing": None if preprocessing is None else preprocessing.to_dict(),
-        "feature_names": None if columns is None else [str(name) for name in columns],
-    }
-    if (tokenizer := tokenizer_definition(preprocessing, reader.tokenizer)) is not None:
-        values["tokenizer"] = tokenizer
-    return {f"labelwise.{key}": json.dumps(value, ensure_ascii=False) for key, value in values.items()}
-
-
-class Graph(nn.Module):
-    """From items' numbers to probabilities, logits and label sets."""
-
-    def __init__(self, reader: ItemReader, fitted: FittedModel, decision: Decision) -> None:
-        super().__init__()
-        pictures = reader.preprocessing is None and len(_array_shape(reader, fitted)) == 3
-        self.pixels = _Pixels() if pictures else nn.Identity()
-        self.embedder = nn.Identity() if reader.embedder is None else reader.embedder
-        self.scaling = nn.Identity() if fitted.scaling is None else _scaling(fitted.scaling)
-        self.network, self.method = fitted.network, fitted.method
-        self.calibration = nn.Identity() if decision.calibration is None else _Line(decision.calibration)
-        self.coherent = nn.Identity() if decision.hierarchy is None else _Coherent(decision.hierarchy)
-        self.rule = _rule(decision.rule)
-
-    def forward(self, batch: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return probabilities, logits and label sets, each (B, K)."""
-        outputs = self.network(self.scaling(self.embedder(self.pixels(batch))))
-        logits = self.coherent(self.calibration(self.method.logits(outputs).double()))
-        sets = self.coherent(self.rule(logits).to(torch.int32)).to(torch.int8)
-        return torch.sigmoid(logits).float(), logits.float(), sets
-
-
-class _Pixels(nn.Module):
-    """Pictures in arrays, floats in 0..1, as ``ImageSource`` scales them."""
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        """Return ``(x - mean) / std``."""
-        source = ImageSource(np.zeros((1, 1, 1), np.uint8))
-        return pixels * (1 / source.std) - source.mean / source.std
-
-
-def _scaling(scaling: Scaling) -> nn.Module:
-    return _Blocks(scaling) if isinstance(scaling, BlockScaling) else _Scaled(scaling)
-
-
-class _Scaled(nn.Module):
-    """``InputScaling.transform``, in float64 as there."""
-
-    mean: Tensor
-    inverse: Tensor
-
-    def __init__(self, scaling: InputScaling) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.from_numpy(np.array(scaling.mean, np.float64)))
-        self.register_buffer("inverse", torch.from_numpy(np.array(scaling.inverse_scale, np.float64)))
-        self.normed = scaling.normed
-        # As there, a row that is the mean but for rounding has no direction.
-        self.least = float(1e-12 * np.linalg.norm(scaling.mean * scaling.inverse_scale))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the scaled rows (B, D), float32."""
-        z = (features.flatten(1).double() - self.mean) * self.inverse
-        if self.normed:
-            norm = z.square().sum(1, keepdim=True).sqrt()
-            reliable = norm > self.least
-            z = z * torch.where(reliable, 1 / torch.where(reliable, norm, 1.0), 0.0)
-        return z.float()
-
-
-class _Blocks(nn.Module):
-    """``BlockScaling.transform`` of blocks side by side."""
-
-    def __init__(self, scaling: BlockScaling) -> None:
-        super().__init__()
-        self.parts = nn.ModuleList(map(_Scaled, scaling.parts))
-        self.weights, self.slices = scaling.weights, scaling.slices
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the scaled rows (B, D), float32."""
-        parts = zip(self.parts, self.weights, self.slices, strict=True)
-        return torch.cat([part(features[:, columns]) * weight for part, weight, columns in parts], dim=1)
-
-
-class _Line(nn.Module):
-    """Platt calibration of logits."""
-
-    slope: Tensor
-    offset: Tensor
-
-    def __init__(self, calibration: metrics.PlattCalibration) -> None:
-        super().__init__()
-        self.register_buffer("slope", torch.tensor(calibration.slope, dtype=torch.float64))
-        self.register_buffer("offset", torch.tensor(calibration.offset, dtype=torch.float64))
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return calibrated logits."""
-        return logits * self.slope + self.offset
-
-
-class _Coherent(nn.Module):
-    """``Hierarchy.coherent``: each label at least as high as those below it."""
-
-    def __init__(self, hierarchy: Hierarchy) -> None:
-        super().__init__()
-        edges = [(children.tolist(), parents.tolist()) for children, parents in hierarchy.levels]
-        self.edges = [pair for level in edges for pair in zip(*level, strict=True)]
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Return the values, raised."""
-        columns = list(values.unbind(1))
-        for child, parent in self.edges:
-            columns[parent] = torch.maximum(columns[parent], columns[child])
-        return torch.stack(columns, dim=1)
-
-
-class _AtLeast(nn.Module):
-    """Thresholds for logits, or for the float32 probabilities of them."""
-
-    cutoffs: Tensor
-
-    def __init__(self, cutoffs: Any, *, of_logits: bool) -> None:
-        super().__init__()
-        self.register_buffer("cutoffs", torch.tensor(cutoffs, dtype=torch.float64))
-        self.of_logits = of_logits
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return which labels are predicted."""
-        return (logits if self.of_logits else torch.sigmoid(logits).float().double()) >= self.cutoffs
-
-
-class _Highest(nn.Module):
-    """The k highest logits of each item."""
-
-    def __init__(self, k: int) -> None:
-        super().__init__()
-        self.k = k
-
-    def forward(self, logits: Tensor) -> Tensor:
-        """Return which labels are predicted."""
-        places = logits.topk(min(self.k, logits.shape[1]), dim=1).indices
-        return torch.zeros_like(logits).scatter(1, places, 1.0)
-
-
-def _rule(rule: metrics.Rule) -> nn.Module:
-    if isinstance(rule, TopK):
-        return _Highest(rule.k)
-    if isinstance(rule, PerLabelThreshold):
-        at_logits = rule.logits is not None
-        return _AtLeast(rule.logits if at_logits else rule.values, of_logits=at_logits)
-    assert isinstance(rule, Threshold), shown(rule)
-    return _AtLeast([rule.value], of_logits=False)
