@@ -79,7 +79,7 @@ def replacing(path: Path) -> Iterator[Path]:
             yield draft
         with _named(path):
             # Content first, then the name: a power cut between them leaves the earlier file, never an empty one.
-            _sync(draft)
+            sync_file(draft)
             put_in_place(draft, path)
     finally:
         if handle is not None:
@@ -110,7 +110,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
             # Files, then the folder that names them, at last its new name: each lasts before what points to it.
             for folder, _, names in os.walk(draft):
                 for name in names:
-                    _sync(Path(folder, name))
+                    sync_file(Path(folder, name))
                 sync_folder(Path(folder))
             # Windows renames a folder onto none that is there, not even an empty one.
             if os.name == "nt" and path.is_dir():
@@ -298,7 +298,8 @@ def sync_folder(path: Path) -> None:
         os.close(handle)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Flush the content of a file to disk."""
     handle = os.open(path, os.O_RDWR | _FLAGS)
     try:
         os.fsync(handle)

@@ -7,6 +7,7 @@ import json
 import re
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from labelwise._files import clear_drafts, file_digest, replacing, replacing_folder
+from labelwise._files import clear_drafts, file_digest, put_in_place, replacing_folder, sync_file
 from labelwise.errors import UserError
 
 _FORMAT = 1
@@ -50,7 +51,6 @@ def save(
     not written again. A failure (a full disk) leaves the earlier checkpoints as they were and raises ``UserError``.
     """
     from safetensors import SafetensorError
-    from safetensors.numpy import save_file as save_arrays
     from safetensors.torch import save_file as save_tensors
 
     stage, epoch, step = position
@@ -59,13 +59,11 @@ def save(
     try:
         directory.mkdir(parents=True, exist_ok=True)
         clear_drafts(directory)
-        # The item state first: a checkpoint that stands then names a file that is whole.
-        if items and (items_sha256 is None or not items_file.exists()):
-            with replacing(items_file) as draft:
-                save_arrays({k: np.ascontiguousarray(v) for k, v in items.items()}, draft)
-                items_sha256 = file_digest(draft)
         copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
         with replacing_folder(final) as draft:
+            # The item state first: a checkpoint that stands then names a file that is whole.
+            if items and (items_sha256 is None or not items_file.exists()):
+                items_sha256 = _put_items(items_file, items, draft)
             save_tensors(copies, draft / "tensors.safetensors")
             record = {
                 "format": _FORMAT,
@@ -87,6 +85,19 @@ def save(
     # Only now that the new one stands; the one before it stays, for a new one that turns out to be damaged.
     _prune(directory, final)
     return items_sha256
+
+
+def _put_items(path: Path, items: Mapping[str, np.ndarray], folder: Path) -> str:
+    """Write the item state by way of a draft folder, and return its checksum."""
+    from safetensors.numpy import save_file
+
+    # Its writer may put files of its own beside the one that it writes: in a draft folder they go when it is killed.
+    draft = folder / path.name
+    save_file({name: np.ascontiguousarray(value) for name, value in items.items()}, draft)
+    digest = file_digest(draft)
+    sync_file(draft)
+    put_in_place(draft, path)
+    return digest
 
 
 def latest(directory: Path) -> Checkpoint | None:
@@ -152,4 +163,6 @@ def _prune(directory: Path, newest: Path) -> None:
             continue
     for path in directory.glob("items-*.safetensors"):
         if path.name not in named:
-            path.unlink(missing_ok=True)
+            # What cannot be deleted now goes another time: the new checkpoint stands.
+            with suppress(OSError):
+                path.unlink(missing_ok=True)

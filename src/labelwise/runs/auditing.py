@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from labelwise._files import write
 from labelwise.errors import UserError, near
 from labelwise.runs.answering import open_answers
 from labelwise.runs.directory import check_output
@@ -132,7 +133,8 @@ def audit(
         certificate = completion.certificate
     if out is not None:
         asked = _next(scored, strata, answered, certificate, estimate, size, seed)
-        asked.to_csv(out, index=False, lineterminator="\n")
+        # Over an earlier file, which people may have filled: whole or not at all.
+        write(Path(out), asked.to_csv(index=False, lineterminator="\n"))
     shown = estimate if estimate is not None and estimate.n_answers else None
     notes = answered.notes if estimate is None else estimate.notes
     return Audit(str(run), shown, certificate, asked, _text(out), read, (*notes, *scored.notes))
