@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Literal
 
-from labelwise.data.tables import looks
+from labelwise.data.tables import looks, wording
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.options import TableOptions, flag_of
 from labelwise.errors import UserError, listed, near, ranges
 
 Kind = Literal["features", "image", "text"]
 
-_NUMBERED = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$", re.IGNORECASE)
-_WORDED = re.compile(r"^(feature|x)_", re.IGNORECASE)
-_STEM = re.compile(r"[ _:.\-]?\d+$")
 _IDS = ("id", "item", "image", "text")
 _CONTENTS = ("image", "text")
-_TEXTS = re.compile(
-    "abstract|body|caption|comment|comment_text|content|description|document|headline|message|post|question|review"
-    "|sentence|snippet|summary|title|tweet|utterance",
-    re.IGNORECASE,
-)
-_UNNAMED = re.compile(r"^unnamed: \d+(_level_\d+)?$", re.IGNORECASE)
-_INDEX = frozenset(("index", "level_0", "row", "row_id", "row_index", "row_number", "rownames", "rowid"))
-_IDENTIFIER = re.compile(r"(^|[ _.\-])(id|ids|uid|uuid|guid)$|[a-z](ID|Id)$", re.IGNORECASE)
-
 _ORDER = (
     "item ids",
     "item ids and pictures",
@@ -192,21 +179,8 @@ class _Assignment:
         A column that the user named is what it was named.
         """
         chosen = self.options.feature_columns
-        if name in ((chosen,) if isinstance(chosen, str) else chosen or ()):
-            return False
-        if name in ("", "__index_level_0__"):
-            return True
-        if _UNNAMED.match(name):
-            return looks.are_whole(self.columns, name) and (place == 0 or looks.are_ids(self.columns, name))
-        if name.lower() not in _INDEX:
-            return False
-        # In a part of a larger table they count no more, and are whole numbers, no two alike.
-        part = (
-            self.columns.rows > 2
-            and looks.are_whole(self.columns, name)
-            and looks.are_ids(self.columns, name)
-        )
-        return part or looks.counts_rows(self.columns, name)
+        named = name in ((chosen,) if isinstance(chosen, str) else chosen or ())
+        return not named and wording.numbers_rows(self.columns, name, place)
 
     def _named_labels(self, reserved: Collection[str]) -> tuple[list[str] | None, str]:
         if self.options.labels_column is not None:
@@ -382,7 +356,7 @@ class _Assignment:
                 name
                 for name in free
                 if looks.holds_texts(self.columns, name)
-                or (_TEXTS.fullmatch(name) and looks.holds_words(self.columns, name))
+                or (wording.TEXTS.fullmatch(name) and looks.holds_words(self.columns, name))
             ]
             if len(texts) > 1:
                 raise UserError(
@@ -403,8 +377,8 @@ class _Assignment:
         Those that hold states may be labels all the same.
         """
         vectors = {name for name in free if self.columns.is_vector(name)}
-        numbered = [name for name in free if name in vectors or _NUMBERED.search(name)]
-        worded = [name for name in free if name not in numbered and _WORDED.search(name)]
+        numbered = [name for name in free if name in vectors or wording.NUMBERED.search(name)]
+        worded = [name for name in free if name not in numbered and wording.WORDED.search(name)]
         for name in [name for name in worded if self._counts(name)]:
             self._discard(name, "it counts the rows")
             worded.remove(name)
@@ -422,7 +396,7 @@ class _Assignment:
 
         The others hold states only, beside features that do not.
         """
-        stems = [_STEM.sub("", name).lower() for name in numbered]
+        stems = [wording.STEM.sub("", name).lower() for name in numbered]
         unnumbered = [
             name
             for name, stem in zip(numbered, stems, strict=True)
@@ -463,7 +437,7 @@ class _Assignment:
         for name in free:
             if self._counts(name):
                 self._discard(name, "it counts the rows")
-            elif _IDENTIFIER.search(name) and not self.columns.is_vector(name):
+            elif wording.IDENTIFIER.search(name) and not self.columns.is_vector(name):
                 self._discard(name, "an id by its name")
             elif (
                 not require_items

@@ -22,6 +22,7 @@ from labelwise.data.tables.items import Groups, empty_contents, one_row_each, re
 from labelwise.data.tables.json import read_json
 from labelwise.data.tables.labels import read_labels
 from labelwise.data.tables.lines import FORMATS, check_rows, kind_of
+from labelwise.data.tables.model_columns import align, for_model
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parquet import read_parquet
 from labelwise.data.tables.preparation import Preparation
@@ -177,7 +178,7 @@ def read_table(
     notes += roles.notes
     features, feature_names, preparation = _features(columns, roles, options, preparation, notes)
     if expect is not None:
-        features, feature_names = _align(columns, features, feature_names, tuple(expect[0]))
+        features, feature_names = align(columns, features, feature_names, tuple(expect[0]))
     items, groups = read_items(columns, roles, options)
     contents = (
         None if roles.content is None else read_contents(columns, roles, options.image_suffix, folder, notes)
@@ -295,7 +296,7 @@ def _open(
     columns = columns.renamed([*options.named_columns(), *(name for names in expect or () for name in names)])
     notes = list(columns.notes)
     if expect is not None:
-        options = _for_model(columns, options, given, expect, preparation, require_labels, notes)
+        options = for_model(columns, options, given, expect, preparation, require_labels, notes)
     if not require_labels and options.labels_column is not None and options.labels_column not in columns.data:
         options = replace(options, labels_column=None, label_value=None, label_columns=())
     return columns, options, notes
@@ -319,51 +320,6 @@ def _roles(
             " by item_column (--item-column)"
         )
     return roles
-
-
-def _for_model(
-    columns: Columns,
-    options: TableOptions,
-    given: Mapping[str, Any],
-    expect: tuple[Sequence[str], Sequence[str]],
-    preparation: Preparation | None,
-    require_labels: bool,
-    notes: list[str],
-) -> TableOptions:
-    """Return the options that give a trained model its columns."""
-    features, labels = expect
-    missing = [
-        option
-        for option in ("item_column", "text_column", "label_value")
-        if option not in given and getattr(options, option) not in (None, *columns.data)
-    ]
-    for option in missing:
-        notes.append(
-            f"there is no column {getattr(options, option)!r}, the {option} of training; it is done without"
-        )
-    if "item_column" in missing:
-        options = replace(options, item_column=None)
-    if "text_column" in missing:
-        options = replace(options, text_column=None)
-    if "label_value" in missing:
-        options = replace(options, label_value=None)
-    vectors = frozenset(name for name in columns.data if columns.is_vector(name))
-    sources = _sources(columns, features, vectors)
-    if preparation is not None:
-        sources = list(preparation.columns)
-        _check_present(
-            columns, "feature columns", [name for name in sources if name not in columns.data], sources
-        )
-    options = replace(options, feature_columns=tuple(sources) or None)
-    absent = options.labels_column is not None and options.labels_column not in columns.data
-    if absent and "labels_column" not in given and labels and all(name in columns.data for name in labels):
-        notes.append(f"there is no column {options.labels_column!r}; each label has a column of its own")
-        options = replace(options, labels_column=None, label_value=None)
-    if options.labels_column is None:
-        named = options.label_columns if "label_columns" in given else None
-        present = _present(columns, labels, require_labels, named, notes)
-        options = replace(options, label_columns=tuple(present))
-    return options
 
 
 def _features(
@@ -443,73 +399,3 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
         left_out=left_out,
         kept={name: column.take(places) for name, column in table.kept.items()},
     )
-
-
-def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:
-    """Return the columns that hold the expected features.
-
-    A column holds one alone, or as one place of a list.
-    """
-    expected = set(feature_names)
-    return [
-        name for name in columns.data if name in expected or (name in vectors and f"{name}_0" in expected)
-    ]
-
-
-def _align(
-    columns: Columns, features: NDArray[np.float32] | None, names: tuple[str, ...], expected: tuple[str, ...]
-) -> tuple[NDArray[np.float32] | None, tuple[str, ...]]:
-    place = {name: i for i, name in enumerate(names)}
-    missing = [name for name in expected if name not in place]
-    _check_present(columns, "feature columns", missing, expected)
-    if not expected and features is not None:
-        raise UserError(
-            f"{columns.path.name}: the model needs an 'image' or a 'text' column, and there is none"
-        )
-    if features is None or names == expected:
-        return features, expected
-    return np.ascontiguousarray(features[:, [place[name] for name in expected]]), expected
-
-
-def _present(
-    columns: Columns,
-    label_names: Sequence[str],
-    require: bool,
-    named: Sequence[str] | str | None,
-    notes: list[str],
-) -> list[str]:
-    """Return the model's label columns that the file has.
-
-    Where ``named`` columns are given, only those count.
-    """
-    patterns = [named] if isinstance(named, str) else named
-    present = [
-        name
-        for name in columns.data
-        if patterns is None or any(name == one or fnmatchcase(name, one) for one in patterns)
-    ]
-    for pattern in patterns or ():
-        if not any(name == pattern or fnmatchcase(name, pattern) for name in columns.data):
-            raise UserError(
-                f"{columns.path.name}: label_columns (--label-columns) names {pattern!r}, which is no column;"
-                f" {near(pattern, columns.data)}"
-            )
-    missing = [name for name in label_names if name not in present]
-    if require:
-        hint = "" if patterns is None else ", or are not named by --label-columns"
-        _check_present(columns, "label columns", missing, label_names, hint)
-    extra = [name for name in present if name not in set(label_names)] if patterns is not None else []
-    if extra:
-        notes.append(f"left out, since the model does not know these labels: {listed(map(repr, extra))}")
-    return [name for name in label_names if name in present]
-
-
-def _check_present(
-    columns: Columns, what: str, missing: Sequence[str], expected: Sequence[str], hint: str = ""
-) -> None:
-    """Refuse a file without columns that a model was trained with."""
-    if missing:
-        raise UserError(
-            f"{columns.path.name}: the model's {what} {listed(map(repr, missing))} are not in the file{hint};"
-            f" {near(missing[0], [name for name in columns.data if name not in expected])}"
-        )

@@ -1,0 +1,33 @@
+"""What a column's name says of it."""
+
+from __future__ import annotations
+
+import re
+
+from labelwise.data.tables import looks
+from labelwise.data.tables.columns import Columns
+
+NUMBERED = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$", re.IGNORECASE)
+WORDED = re.compile(r"^(feature|x)_", re.IGNORECASE)
+STEM = re.compile(r"[ _:.\-]?\d+$")
+TEXTS = re.compile(
+    "abstract|body|caption|comment|comment_text|content|description|document|headline|message|post|question|review"
+    "|sentence|snippet|summary|title|tweet|utterance",
+    re.IGNORECASE,
+)
+_UNNAMED = re.compile(r"^unnamed: \d+(_level_\d+)?$", re.IGNORECASE)
+_INDEX = frozenset(("index", "level_0", "row", "row_id", "row_index", "row_number", "rownames", "rowid"))
+IDENTIFIER = re.compile(r"(^|[ _.\-])(id|ids|uid|uuid|guid)$|[a-z](ID|Id)$", re.IGNORECASE)
+
+
+def numbers_rows(columns: Columns, name: str, place: int) -> bool:
+    """Return whether a column, ``place``-th of its file, numbers the rows by its name and its cells."""
+    if name in ("", "__index_level_0__"):
+        return True
+    if _UNNAMED.match(name):
+        return looks.are_whole(columns, name) and (place == 0 or looks.are_ids(columns, name))
+    if name.lower() not in _INDEX:
+        return False
+    # In a part of a larger table they count no more, and are whole numbers, no two alike.
+    part = columns.rows > 2 and looks.are_whole(columns, name) and looks.are_ids(columns, name)
+    return part or looks.counts_rows(columns, name)
