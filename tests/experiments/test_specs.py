@@ -1,13 +1,14 @@
 """Experiments as data: every printed cell has its run, and every mistake its line."""
 
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from labelwise import methods
 from labelwise.errors import UserError
-from labelwise.experiments import DATASETS, load_spec, parse_spec, published, spec_names, tables
+from labelwise.experiments import DATASETS, load_spec, measuring, parse_spec, published, spec_names, tables
 from labelwise.methods import Budget, Problem
 from tests.refusals import refused
 
@@ -284,3 +285,23 @@ def test_whole_networks_start_as_the_papers_do():
     for name in spec_names():
         training = load_spec(name).training
         assert (training.tune == "all") == (training.head_start == "random"), name
+
+
+def test_a_row_has_its_own_backbone_rate_and_boost_where_it_says_so(monkeypatch):
+    seen = {}
+
+    class Fitted:
+        def __init__(self, method, backbone, **options):
+            seen.update(options)
+
+        def fit(self, *args, **options):
+            return self
+
+    monkeypatch.setattr(measuring, "MultiLabelClassifier", Fitted)
+    pictures = SimpleNamespace(kind="image", label_names=("a", "b"))
+    for row, expected in (("an", (1e-5, 1e-5, None)), ("ll_r_boost", (1e-4, 1e-5, 5.0))):
+        seen.clear()
+        (job,) = jobs_of("newer-single-positive", "COCO", row, seeds=[0])
+        measuring._fit(job, pictures, None, None, None, {})
+        found = seen["learning_rate"], seen["backbone_learning_rate"], seen.get("positive_boost")
+        assert found == expected

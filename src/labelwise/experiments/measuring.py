@@ -205,8 +205,8 @@ def _fit(
         # A budget for fine-tuning a network means nothing for a head on fixed features.
         options = {name: value for name, value in options.items() if name == "precision"}
     elif "learning_rate" in options and options.get("tune") == "all":
-        # The papers train backbone and head at one rate.
-        options["backbone_learning_rate"] = options["learning_rate"]
+        # The papers train backbone and head at one rate where they do not say otherwise.
+        options.setdefault("backbone_learning_rate", options["learning_rate"])
     needs_prior = "prior" in get(job.method).spec.needs and "positive" in job.setting
     model = MultiLabelClassifier(
         job.method,

@@ -52,6 +52,8 @@ class Training(_Strict):
     epochs: int | None = Field(None, ge=1)
     batch_size: int | None = Field(None, ge=1)
     learning_rate: float | None = Field(None, gt=0)
+    backbone_learning_rate: float | None = Field(None, gt=0)
+    positive_boost: float | None = Field(None, ge=1)
     precision: Literal["32", "bf16", "16"] | None = None
     patience: int | None = Field(None, ge=1)
 
