@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from labelwise.embedding import embed
+from labelwise.embedding import Resident, embed
 from labelwise.embedding.pipeline import bucketed, choose_device, choose_precision, in_order, shaped
 from labelwise.errors import UserError
 
@@ -43,6 +43,24 @@ def test_texts_in_buckets_give_the_same_in_their_own_order(stand_ins):
     np.testing.assert_allclose(found, one_by_one(stand_ins.bag, stand_ins.Words(1000)), rtol=1e-5, atol=1e-6)
     padded = sum(rows * width for rows, width in source.padded)
     assert padded < 1.2 * source.lengths.sum()
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_backbone_that_is_kept_ready_gives_the_same(stand_ins, monkeypatch, threads):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    monkeypatch.setattr("labelwise.embedding.pipeline._multiplies_bfloat16", lambda _: False)
+    for backbone, source, kind in (
+        (stand_ins.convolution, stand_ins.Squares(range(20)), "image"),
+        (stand_ins.bag, stand_ins.Words(50), "text"),
+    ):
+        ready = Resident(backbone, kind, device="cpu")
+        for _ in range(2):
+            found = embed(ready, source)
+            assert found.bad == []
+            np.testing.assert_allclose(found.features, one_by_one(backbone, source), rtol=1e-4, atol=1e-6)
+    with pytest.raises(UserError, match="no picture"):
+        embed(Resident(stand_ins.convolution, "image", device="cpu"), stand_ins.Squares(range(5), bad=[3]))
+    assert embed(ready, stand_ins.Words(0)).features.shape[0] == 0
 
 
 def test_several_threads_give_what_one_gives(stand_ins, monkeypatch):

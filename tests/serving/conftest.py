@@ -49,11 +49,11 @@ def features(features_run):
 
 
 @contextlib.contextmanager
-def asked(*models, token=None, hosts=(), **limits):
+def asked(*models, token=None, hosts=(), label_studio=None, label_studio_token=None, **limits):
     """A client of an application in this process."""
     from starlette.testclient import TestClient
 
-    service = Service(models, Limits(**limits))
+    service = Service(models, Limits(**limits), label_studio, label_studio_token)
     try:
         with TestClient(
             create_app(service, token=token, hosts=hosts),
@@ -99,3 +99,61 @@ class Running:
         self.server.should_exit = True
         self.thread.join(30)
         assert not self.thread.is_alive()
+
+
+@pytest.fixture(scope="session")
+def words_run(tmp_path_factory):
+    """A run on texts by their words alone, and its model's texts."""
+    from labelwise.runs import RunConfig, train
+
+    folder = tmp_path_factory.mktemp("words")
+    random = np.random.default_rng(0)
+    about = random.random((80, 3)) < 0.5
+    frame = pd.DataFrame(
+        {"text": [" ".join(n for n, there in zip(LABELS, row, strict=True) if there) for row in about]}
+    )
+    frame["text"] = "I saw a " + frame["text"]
+    for k, name in enumerate(LABELS):
+        frame[name] = about[:, k].astype(int)
+    frame.to_csv(folder / "table.csv", index=False)
+    train(
+        RunConfig.build(
+            {"table": str(folder / "table.csv"), "method": "ridge", "backbone": "words", "device": "cpu"}
+        ),
+        folder / "run",
+    )
+    return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def words(words_run):
+    return open_models([f"sights={words_run}"])[0]
+
+
+@pytest.fixture(scope="session")
+def texts_client(words):
+    with asked(words, items=8, queue=64, characters=1000) as one:
+        yield one
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A model of pictures with a network of its own, saved and opened, and twelve files."""
+    import io
+
+    from PIL import Image
+
+    from labelwise import MultiLabelClassifier
+
+    pytest.importorskip("efficientnet_lite_pytorch")
+    folder = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    files = []
+    for i in range(12):
+        file = io.BytesIO()
+        Image.fromarray(random.integers(0, 255, (40 + i, 60, 3), np.uint8)).save(file, format="PNG")
+        files.append(file.getvalue())
+    Y = np.tile([[1, 0, 1], [0, 1, 0]], (6, 1))
+    model = MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=64, device="cpu", cache=False)
+    model.fit(files, Y, label_names=list(LABELS)).save(folder / "model")
+    return open_models([f"photos={folder}"])[0], files, model

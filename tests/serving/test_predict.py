@@ -88,6 +88,7 @@ def test_labels_health_models_and_metrics(client):
         "labels": ["cat", "dog", "sea"],
         "kind": "features",
         "features": ["f0", "f1", "f2", "f3", "f4", "f5"],
+        "n_features": 6,
     }
     assert client.get("/models/birds/labels").json() == client.get("/labels").json()
     assert client.get("/models").json() == {"models": ["birds"]}

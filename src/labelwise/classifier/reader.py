@@ -47,6 +47,7 @@ from labelwise.data import (
     is_source,
     refuse_too_many,
 )
+from labelwise.embedding import Resident
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method, Problem
 from labelwise.models import (
@@ -182,6 +183,22 @@ class ItemReader:
         features = side_by_side(parts)
         rows = np.setdiff1d(np.arange(len(items)), list(bad))
         return ReadItems(features[rows] if bad else features, rows, left_out)
+
+    def resident(self, options: FitOptions) -> Self:
+        """Return a reader whose networks are kept ready, for few items at a time and without the cache.
+
+        Features are the same but for the last digits.
+        """
+
+        def ready(network: nn.Module, kind: str | None) -> nn.Module:
+            return Resident(network, kind, device=options.device)
+
+        sources = tuple(
+            replace(one, network=ready(one.network, one.kind)) if isinstance(one, FrozenNetwork) else one
+            for one in self.sources
+        )
+        embedder = None if self.embedder is None else ready(self.embedder, self.kind)
+        return replace(self, embedder=embedder, sources=sources)
 
     @property
     def embeds(self) -> bool:

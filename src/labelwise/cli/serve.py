@@ -65,6 +65,14 @@ def serve(
     ] = 20.0,
     megapixels: Annotated[float, typer.Option(min=0.001, metavar="N", help="The largest picture.")] = 50.0,
     characters: Annotated[int, typer.Option(min=1, metavar="N", help="The longest text.")] = 100_000,
+    label_studio: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Fetch pictures of tasks from this Label Studio, with the token in LABEL_STUDIO_API_KEY.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Answer for trained models over HTTP: predictions, a page to try them, and Label Studio's backend."""
@@ -102,5 +110,7 @@ def serve(
         host=host,
         port=port,
         token=token or os.environ.get("LABELWISE_TOKEN") or None,
+        label_studio=label_studio,
+        label_studio_token=os.environ.get("LABEL_STUDIO_API_KEY") or None,
         on_start=show,
     )

@@ -8,7 +8,7 @@ from labelwise.embedding.cache import CachedFeatures, FeatureCache
 from labelwise.embedding.names import TEMPLATES, LabelTexts, checked_label_texts, label_vectors, spoken
 
 if TYPE_CHECKING:
-    from labelwise.embedding.extraction import Embedded, embed
+    from labelwise.embedding.extraction import Embedded, Resident, embed
 
 __all__ = [
     "TEMPLATES",
@@ -16,6 +16,7 @@ __all__ = [
     "Embedded",
     "FeatureCache",
     "LabelTexts",
+    "Resident",
     "checked_label_texts",
     "embed",
     "label_vectors",
@@ -25,7 +26,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # torch takes a second to import, and listing what is cached does not need it.
-    if name in ("Embedded", "embed"):
+    if name in ("Embedded", "Resident", "embed"):
         from labelwise.embedding import extraction as _embed
 
         return getattr(_embed, name)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -102,6 +104,8 @@ def embed(
         raise UserError(f"on_bad={on_bad!r} does not exist; {near(on_bad, ('stop', 'skip'))}")
     if batch_size is not None and batch_size < 1:
         raise UserError(f"batch_size is {batch_size}: give at least 1")
+    if isinstance(backbone, Resident):
+        return Embedded(backbone.embed(source), [])
     place = choose_device(device)
     offers = Capabilities(source)
     exact = choose_precision(precision, place, offers.kind)
@@ -131,6 +135,79 @@ def embed(
     for note in store.notes:
         warnings.warn(Notice(note), stacklevel=2)
     return embedded
+
+
+class Resident(nn.Module):
+    """A backbone that is kept ready, for few items at a time.
+
+    ``embed`` takes it in the place of the backbone, and no cache. Its copies and threads stay, with the weights as the
+    device's precision has them, and a batch is not filled up: an item's features are those of the backbone but for the
+    last digits, which depend on what is embedded beside it. A bad item stops the pass.
+
+    Args:
+        backbone: Returns (B, D) for a batch; its weights at this time are those that are used.
+        kind: "text" or "image", which decides on the precision.
+        device: "auto", or a torch device.
+    """
+
+    def __init__(self, backbone: nn.Module, kind: str | None, *, device: str | torch.device = "auto") -> None:
+        super().__init__()
+        self.backbone = backbone
+        self._place = choose_device(device)
+        self._exact = choose_precision("auto", self._place, kind)
+        on_cpu = self._place.type == "cpu"
+        self._workers = torch.get_num_threads() if on_cpu else 1
+        self._copies = copies(backbone, self._workers, self._place)
+        self._own = threading.local()
+        self._threads = ThreadPoolExecutor(self._workers, "labelwise-resident", initializer=self._enter)
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        """Return the backbone's features of a batch."""
+        features: torch.Tensor = self.backbone(batch)
+        return features
+
+    def embed(self, source: Source) -> NDArray[np.float32]:
+        """Return the features (n, D) float32 of every item's plain view.
+
+        Raises:
+            UserError: For an item that cannot be used.
+        """
+        work = _Pass(self.backbone, source, self._place, self._exact, None, None, False)
+        batches = self._batches(work)
+        done = [self._threads.submit(self._work, work, batch) for batch in batches]
+        results = [one.result() for one in done]
+        features: NDArray[np.float32] = np.zeros((len(source), work._width()), np.float32)
+        for number, result in enumerate(results):
+            work._check(result)
+            assert result.features is not None
+            if not number:
+                features = np.zeros((len(source), result.features.shape[1]), np.float32)
+            features[result.rows] = result.features
+        return features
+
+    def _batches(self, work: _Pass) -> list[Batch]:
+        """Return the items in batches, one for each thread at least."""
+        rows, kind = np.arange(len(work.source)), work._device_kind()
+        lengths = work.offers.lengths
+        if lengths is None:
+            size = max(1, min(ITEMS[kind], -(-len(rows) // self._workers)))
+            return [Batch(batch.rows) for batch in in_order(rows, size)]
+        share = -(-int(np.sum(lengths)) // self._workers)
+        return bucketed(rows, np.asarray(lengths), max(64, min(TOKENS[kind], share)))
+
+    def _work(self, work: _Pass, batch: Batch) -> BatchFeatures:
+        return work._work(self._own.module, batch)
+
+    def _enter(self) -> None:
+        """Make a thread ready; what is entered here is never left."""
+        if self._place.type == "cpu":
+            torch.set_num_threads(1)
+        self._own.module = self._copies.pop()
+        # Not inference_mode, as in a session; and left open, since autocast forgets its cast weights at its end.
+        self._own.contexts = ExitStack()
+        self._own.contexts.enter_context(torch.no_grad())
+        half = self._exact == "bf16"
+        self._own.contexts.enter_context(torch.autocast(self._place.type, torch.bfloat16, enabled=half))
 
 
 class _Pass:

@@ -187,8 +187,25 @@ def data_of(items: LabelledItems, row: int) -> dict[str, Any]:
 
 
 def _result(items: LabelledItems, names: Sequence[str]) -> dict[str, Any]:
-    to = _TO[items.kind]
-    return {"from_name": CONTROL, "to_name": to, "type": "choices", "value": {"choices": list(names)}}
+    return result_of(names, control=CONTROL, to=_TO[items.kind])
+
+
+def result_of(names: Sequence[str], *, control: str, to: str) -> dict[str, Any]:
+    """Return the result that chooses names in a control about ``to``."""
+    return {"from_name": control, "to_name": to, "type": "choices", "value": {"choices": list(names)}}
+
+
+def prediction(
+    scores: Mapping[str, float], chosen: Sequence[str], *, control: str, to: str
+) -> dict[str, Any]:
+    """Return a prediction that ``read`` takes the scores of: they lie in the ``meta`` of its result.
+
+    Its own score is the mean certainty, the larger one of each score and what is left to 1.
+    """
+    each = {name: round(float(score), 6) for name, score in scores.items()}
+    mean = sum(max(float(score), 1 - float(score)) for score in scores.values()) / max(len(scores), 1)
+    result = result_of(chosen, control=control, to=to) | {"meta": {"scores": each}}
+    return {"score": round(mean, 6), "result": [result]}
 
 
 def _prediction(items: LabelledItems, row: int) -> list[dict[str, Any]]:
@@ -197,11 +214,10 @@ def _prediction(items: LabelledItems, row: int) -> list[dict[str, Any]]:
     known = np.flatnonzero(~np.isnan(scores))
     if not len(known):
         return []
-    chosen = [items.label_names[column] for column in known if scores[column] >= 0.5]
-    each = {items.label_names[column]: round(float(scores[column]), 6) for column in known}
-    mean = float(np.maximum(scores[known], 1 - scores[known]).mean())
-    result = _result(items, chosen) | {"meta": {"scores": each}}
-    return [{"model_version": "labelwise", "score": round(mean, 6), "result": [result]}]
+    names = {items.label_names[column]: float(scores[column]) for column in known}
+    chosen = [name for name, score in names.items() if score >= 0.5]
+    made = prediction(names, chosen, control=CONTROL, to=_TO[items.kind])
+    return [{"model_version": "labelwise", **made}]
 
 
 FORMAT = Format(

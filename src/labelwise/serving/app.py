@@ -22,16 +22,17 @@ from labelwise.errors import UserError, near
 from labelwise.http import Guard, Pages
 from labelwise.serving import describing as docs
 from labelwise.serving.batching import Batcher
-from labelwise.serving.bodies import Bodies, Failure, Labels, Tasks
+from labelwise.serving.bodies import Bodies, Event, Failure, Labels, Setup, Tasks
 from labelwise.serving.counts import Counts
+from labelwise.serving.fetching import Fetcher
 from labelwise.serving.items import prepare
-from labelwise.serving.label_studio import results
+from labelwise.serving.label_studio import results, setup
 from labelwise.serving.limits import Limits
 from labelwise.serving.models import ServedModel
 from labelwise.serving.refusals import Refused
 from labelwise.serving.requests import Arrivals, parse
 
-OPEN = ("/health", "/health/live", "/health/ready")
+OPEN = ("/health", "/health/live", "/health/ready", "/label-studio/health")
 """Paths that need no token: those that ask whether the server lives."""
 Top = Annotated[
     int | None, Query(ge=1, le=100_000, description="Only so many labels' scores, the highest first.")
@@ -48,10 +49,22 @@ class Desk:
 
 
 class Service:
-    """The models of a server with their queues, its limits and its counts."""
+    """The models of a server with their queues, its limits and its counts.
 
-    def __init__(self, models: Sequence[ServedModel], limits: Limits) -> None:
+    Args:
+        label_studio: The address of Label Studio, from which pictures of its tasks are fetched; None fetches none.
+        label_studio_token: Its access token.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ServedModel],
+        limits: Limits,
+        label_studio: str | None = None,
+        label_studio_token: str | None = None,
+    ) -> None:
         self.limits, self.counts, self.arrivals = limits, Counts(), Arrivals(limits)
+        self.fetcher = Fetcher(label_studio, label_studio_token, most=limits.body, timeout=limits.timeout / 2)
         self.ready = True
         turn = threading.Lock()
         self.desks = {model.name: self._desk(model, turn) for model in models}
@@ -121,6 +134,7 @@ def create_app(service: Service, *, token: str | None = None, hosts: tuple[str, 
     _add_model(app, service, "", service.first)
     for name, desk in service.desks.items():
         _add_model(app, service, f"/models/{name}", desk)
+    _add_label_studio(app, service)
     _add_facts(app, service)
     _add_pages(app)
     return Guard(
@@ -178,8 +192,46 @@ def _add_model(app: FastAPI, service: Service, prefix: str, desk: Desk) -> None:
         """The names of the labels, the rule that decides, and what an item is."""
         model = desk.model
         return Labels(
-            **model.facts(), labels=list(model.labels), kind=model.kind, features=list(model.raw_names)
+            **model.facts(),
+            labels=list(model.labels),
+            kind=model.kind,
+            features=list(model.raw_names),
+            n_features=model.n_cells,
         )
+
+
+def _add_label_studio(app: FastAPI, service: Service) -> None:
+    """Serve the other routes of Label Studio's backend, at the root and under a path of their own."""
+    tag: list[str | Enum] = ["Label Studio"]
+    desk = service.first
+
+    @app.post("/label-studio/predict", tags=tag, openapi_extra=docs.TASKS, responses=docs.PREDICTING)
+    async def tasks_alone(request: Request) -> Response:
+        """Predict the labels of Label Studio's tasks."""
+        content = await service.arrivals.body(request, time.monotonic() + service.limits.timeout)
+        tasks = Tasks.read(content)
+        return _json(await results(service, desk, tasks, time.monotonic() + service.limits.timeout))
+
+    async def connect(request: Request) -> dict[str, Any]:
+        """Check that a project's label configuration suits the model."""
+        content = await service.arrivals.body(request, time.monotonic() + service.limits.timeout)
+        return setup(desk.model, Setup.read(content).schema_)
+
+    async def hook(request: Request) -> dict[str, Any]:
+        """Take note of an event of Label Studio; nothing is trained here."""
+        content = await service.arrivals.body(request, time.monotonic() + service.limits.timeout)
+        event = Event.read(content)
+        return {"status": "ok", "result": {"action": event.action, "trained": False}}
+
+    for prefix in ("", "/label-studio"):
+        app.post(f"{prefix}/setup", tags=tag, openapi_extra=docs.SETUP, responses=docs.TELLING)(connect)
+        app.post(f"{prefix}/webhook", tags=tag, openapi_extra=docs.EVENT, responses=docs.TELLING)(hook)
+    app.get("/label-studio/health", tags=tag)(health)
+
+
+async def health() -> dict[str, str]:
+    """Whether the server lives, as Label Studio asks."""
+    return {"status": "UP", "model_class": "labelwise"}
 
 
 def _add_facts(app: FastAPI, service: Service) -> None:
@@ -190,10 +242,7 @@ def _add_facts(app: FastAPI, service: Service) -> None:
         """The names of the models, the first one first."""
         return {"models": list(service.desks)}
 
-    @app.get("/health", tags=["the server"])
-    async def health() -> dict[str, str]:
-        """Whether the server lives, as Label Studio asks."""
-        return {"status": "UP", "model_class": "labelwise"}
+    app.get("/health", tags=["the server"])(health)
 
     @app.get("/health/live", tags=["the server"])
     async def live() -> dict[str, str]:

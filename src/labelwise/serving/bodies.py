@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Union
+from typing import Annotated, Any, Self, Union
 
 from pydantic import (
     BaseModel,
@@ -23,7 +23,7 @@ from labelwise.serving.refusals import Refused
 _LARGEST = 1e30
 _MOST_NAMED = 256
 """Features up to this number are described by name."""
-_ONE, _SEVERAL, _TASKS, _ROW, _NAMED = "one item", "several items", "tasks", "a list", "names"
+_ONE, _SEVERAL, _TASKS, _ROW, _NAMED = "(one)", "(several)", "(tasks)", "(list)", "(names)"
 _TAGS = frozenset((_ONE, _SEVERAL, _TASKS, _ROW, _NAMED))
 _CONFIG = ConfigDict(extra="forbid", strict=True)
 
@@ -38,19 +38,47 @@ Cell = Annotated[
 """A number, a word, a list of numbers, or nothing: what a cell of a table may hold."""
 
 
-class Task(BaseModel):
-    """A task of Label Studio."""
+class _Read(BaseModel):
+    """A body of Label Studio, which may hold more than is read."""
 
     model_config = ConfigDict(extra="allow", strict=True)
+
+    @classmethod
+    def read(cls, content: bytes) -> Self:
+        """Return the body that JSON says.
+
+        Raises:
+            Refused: For what is none, with the place.
+        """
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise _refused(error) from None
+
+
+class Task(_Read):
+    """A task of Label Studio."""
+
     data: dict[str, Any] = Field(description="What the label configuration names, such as text or image.")
 
 
-class Tasks(BaseModel):
+class Tasks(_Read):
     """Tasks of Label Studio, with the label configuration of their project."""
 
-    model_config = ConfigDict(extra="allow", strict=True, title="Label Studio tasks")
     tasks: Annotated[list[Task], Field(min_length=1)]
-    label_config: str | None = None
+    label_config: str | None = Field(None, description="The XML that says which control holds the labels.")
+
+
+class Setup(_Read):
+    """A project of Label Studio that connects."""
+
+    schema_: str | None = Field(None, alias="schema", description="The label configuration of the project.")
+
+
+class Event(_Read):
+    """An event of Label Studio."""
+
+    action: str = Field(description="Such as ANNOTATION_CREATED or START_TRAINING.")
 
 
 class Prediction(BaseModel):
@@ -78,6 +106,7 @@ class Labels(BaseModel):
     labels: list[str]
     kind: str = Field(description="features, text or image.")
     features: list[str] = Field(description="The names of a row's features, in their order.")
+    n_features: int = Field(description="The numbers of a row; 0 where an item has none.")
 
 
 class Results(BaseModel):

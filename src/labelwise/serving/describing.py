@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from labelwise.serving.bodies import Bodies, Failure, Predictions, Results
+from pydantic import BaseModel
+
+from labelwise.serving.bodies import Bodies, Event, Failure, Predictions, Results, Setup, Tasks
 
 _WHY = {
     400: "The body is not what its content type says.",
@@ -19,6 +21,24 @@ PREDICTING: dict[int | str, dict[str, Any]] = {
     200: {"model": Predictions | Results, "description": "The labels of every item."},
     **{status: {"model": Failure, "description": why} for status, why in _WHY.items()},
 }
+
+TELLING: dict[int | str, dict[str, Any]] = {
+    status: {"model": Failure, "description": _WHY[status]} for status in (400, 401, 408, 413, 422, 503)
+}
+_CONFIG = (
+    '<View><Text name="text" value="$text"/><Choices name="labels" toName="text" choice="multiple">'
+    '<Choice value="billing"/><Choice value="login"/></Choices></View>'
+)
+
+
+def _json_body(kind: type[BaseModel], example: dict[str, Any]) -> dict[str, Any]:
+    schema = inlined(kind.model_json_schema())
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": schema, "example": example}},
+        }
+    }
 
 
 def body_of(bodies: Bodies) -> dict[str, Any]:
@@ -45,3 +65,10 @@ def inlined(schema: Any, known: dict[str, Any] | None = None) -> Any:
         for name, value in schema.items()
         if name not in ("$defs", "discriminator")
     }
+
+
+TASKS = _json_body(
+    Tasks, {"tasks": [{"id": 1, "data": {"text": "They charged me twice."}}], "label_config": _CONFIG}
+)
+SETUP = _json_body(Setup, {"project": "1.1700000000", "schema": _CONFIG})
+EVENT = _json_body(Event, {"action": "ANNOTATION_CREATED", "project": {"id": 1}})

@@ -64,23 +64,26 @@ class PictureReader:
             Refused: For what is no picture, with the reason.
         """
         content = given if isinstance(given, bytes) else decoded(given, place)
-        try:
-            if self._preprocessing is None:
+        if self._preprocessing is None:
+            try:
                 decode(content, most_pixels=self._pixels)
-                return content
-            source = ImageFiles(
-                [content], self._preprocessing, items=[place], workers=0, most_pixels=self._pixels
-            )
-            picture: NDArray[np.uint8] = source.batch(np.zeros(1, np.int64), "plain", seed=0, epoch=0)[
-                0
-            ].numpy()
-            return picture
-        except Unusable as error:
-            reason = str(error)
-        except UserError as error:
-            reason = str(error).removeprefix(f"item {place!r}").removeprefix(place).lstrip(" :,")
-        status = 413 if "pixels, more than" in reason else 422
-        raise Refused(status, f"{place}: the picture {reason}") from None
+            except Unusable as error:
+                raise _no_picture(place, str(error)) from None
+            return content
+        source = ImageFiles(
+            [content], self._preprocessing, items=[place], workers=0, most_pixels=self._pixels
+        )
+        try:
+            batch = source.batch(np.zeros(1, np.int64), "plain", seed=0, epoch=0)
+        except UserError:
+            # What it says is meant for a table's rows; the reason alone is asked for once more.
+            raise _no_picture(place, source.scan()[0].reason) from None
+        picture: NDArray[np.uint8] = batch[0].numpy()
+        return picture
+
+
+def _no_picture(place: str, reason: str) -> Refused:
+    return Refused(413 if "pixels, more than" in reason else 422, f"{place}: the picture {reason}")
 
 
 def decoded(text: str, place: str) -> bytes:

