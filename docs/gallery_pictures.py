@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -135,6 +136,107 @@ def one_tag_each(ran: Any, theme: str) -> Figure:
     return canvas.figure
 
 
+def five_per_cent(ran: Any, theme: str) -> Figure:
+    """Draw mAP against the share of labelled items, a line for each use of the labels."""
+    canvas, results = Canvas(theme, 300), ran.space["results"]
+    axes = canvas.axes(1, 1, 1, title="test mAP, by the share of items that are labelled")
+    roles = {"scikit-learn, labelled rows": "orange", "missing is no": "slate", "ridge": "blue"}
+    for place, (name, role) in enumerate(roles.items()):
+        values = [row[place] for row in results.values()]
+        axes.plot(
+            range(len(values)), values, marker="o", linewidth=2.5, color=canvas.colour(role), label=name
+        )
+    axes.set_xticks(range(len(results)), [f"{share:.1%}" for share in results])
+    axes.grid(axis="y", color=canvas.colour("line"))
+    canvas.legend(axes, loc="lower right")
+    return canvas.figure
+
+
+def chest_xray(ran: Any, theme: str) -> Figure:
+    """Draw what the cells of each finding hold."""
+    canvas, cells, findings = Canvas(theme, 360), ran.space["cells"], list(ran.space["FINDINGS"])
+    axes = canvas.axes(1, 1, 1, title="what the table says of each finding")
+    roles = {"1": ("present", "blue"), "0": ("absent", "orange"), "-1": ("uncertain", "slate")}
+    start = np.zeros(len(findings))
+    for code, (name, role) in {**roles, "": ("not mentioned", "grey")}.items():
+        share = (cells == code).mean(axis=0)
+        axes.barh(findings, share, left=start, height=0.7, color=canvas.colour(role), label=name)
+        start += share
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", colors=canvas.colour("ink"))
+    axes.set_xlim(0, 1)
+    axes.set_xticks([0, 0.5, 1], ["0", "half", "all images"])
+    canvas.legend(
+        axes, loc="upper center", bbox_to_anchor=(0.3, -0.08), ncols=4, columnspacing=1, handlelength=1
+    )
+    return canvas.figure
+
+
+def hierarchy_and_groups(ran: Any, theme: str) -> Figure:
+    """Draw what was promised and found, by what was left out."""
+    canvas, space = Canvas(theme, 250), ran.space
+    axes = canvas.axes(1, 1, 1, title="mAP, by what was left out to judge")
+    for shift, role, name, values in (
+        (-0.2, "slate", "promised by rows left out", space["promised"]),
+        (0.2, "blue", "found on new videos", space["found"]),
+    ):
+        places = [place + shift for place in range(len(values))]
+        axes.barh(places, list(values.values()), height=0.36, color=canvas.colour(role), label=name)
+        for y, value in zip(places, values.values(), strict=True):
+            axes.text(
+                value + 0.01, y, f"{value:.2f}", va="center", color=canvas.colour("ink"), fontsize=SIZE - 1
+            )
+    axes.set_yticks(range(len(space["found"])), [name.replace(" ", "\n") for name in space["found"]])
+    axes.tick_params(axis="y", colors=canvas.colour("ink"))
+    axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.set_xlim(0, 1)
+    canvas.legend(axes, loc="upper center", bbox_to_anchor=(0.42, 0), ncols=2)
+    return canvas.figure
+
+
+def losses_only(ran: Any, theme: str) -> Figure:
+    """Draw the test mAP of each loss, as it was printed."""
+    canvas = Canvas(theme, 200)
+    axes = canvas.axes(1, 1, 1, title="test mAP, the same network and loop under three losses")
+    rows = [line.split() for line in ran.printed.splitlines()[1:]]
+    roles = ("grey", "blue", "blue")
+    values = [float(row[1]) for row in rows]
+    axes.barh([row[0] for row in rows], values, height=0.7, color=[canvas.colour(role) for role in roles])
+    for y, value in enumerate(values):
+        axes.text(value + 0.01, y, f"{value:.3f}", va="center", color=canvas.colour("ink"), fontsize=SIZE - 1)
+    axes.tick_params(axis="y", colors=canvas.colour("ink"))
+    axes.invert_yaxis()
+    axes.set_xticks([])
+    axes.set_xlim(0, 1.1)
+    return canvas.figure
+
+
+def several_processes(ran: Any, theme: str) -> Figure:
+    """Draw the scores of one process against those of two."""
+    canvas = Canvas(theme, 320)
+    axes = canvas.axes(1, 1, 1, title="every score of 200 new canvases")
+    one, two = (np.load(f"scores-{count}.npy").ravel() for count in (1, 2))
+    top = 1.03 * max(one.max(), two.max())
+    axes.plot([0, top], [0, top], color=canvas.colour("line"), linewidth=1.5)
+    axes.scatter(one, two, s=12, color=canvas.colour("blue"), alpha=0.6, linewidths=0)
+    axes.set_xlabel("trained by one process", color=canvas.colour("ink"), fontsize=SIZE)
+    axes.set_ylabel("by two", color=canvas.colour("ink"), fontsize=SIZE)
+    axes.grid(color=canvas.colour("line"))
+    axes.set_aspect("equal")
+    return canvas.figure
+
+
 DRAWN: dict[str, Callable[[Any, str], Figure]] = {
-    drawn.__name__: drawn for drawn in (photo_library, support_tickets, one_tag_each)
+    drawn.__name__: drawn
+    for drawn in (
+        photo_library,
+        support_tickets,
+        one_tag_each,
+        five_per_cent,
+        chest_xray,
+        hierarchy_and_groups,
+        losses_only,
+        several_processes,
+    )
 }

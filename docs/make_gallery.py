@@ -23,9 +23,18 @@ from typing import Any
 
 DOCS = Path(__file__).resolve().parent
 EXAMPLES, GALLERY = DOCS.parent / "examples", DOCS / "gallery"
-NAMES = ("photo_library", "support_tickets", "one_tag_each")
+NAMES = (
+    "photo_library",
+    "support_tickets",
+    "one_tag_each",
+    "five_per_cent",
+    "chest_xray",
+    "hierarchy_and_groups",
+    "losses_only",
+    "several_processes",
+)
 LAUNCHED = {"several_processes": ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")}
-"""Examples that a launcher starts, in processes of their own."""
+"""Examples that a launcher starts once more, in processes of their own."""
 BLOCKS = re.compile(
     r"(<!-- example -->\n+```python title=\"[^\"]*\"\n)(.*?)(^```\n+```text\n)(.*?)(^```$)",
     re.MULTILINE | re.DOTALL,
@@ -34,7 +43,7 @@ BLOCKS = re.compile(
 
 @dataclass(frozen=True)
 class Ran:
-    """What an example printed, and the names that it left behind; none where a launcher started it."""
+    """What an example printed, and the names that it left behind."""
 
     printed: str
     space: dict[str, Any]
@@ -64,15 +73,16 @@ def run(name: str, folder: Path) -> Ran:
     """Run an example in a folder."""
     script = EXAMPLES / f"{name}.py"
     with contextlib.chdir(folder):
+        with contextlib.redirect_stdout(io.StringIO()) as told:
+            space = runpy.run_path(str(script), run_name="__main__")
+        printed = told.getvalue()
         if name in LAUNCHED:
             command = [sys.executable, *LAUNCHED[name], str(script)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
             if done.returncode:
                 raise SystemExit(done.stderr)
-            return Ran(done.stdout, {})
-        with contextlib.redirect_stdout(io.StringIO()) as told:
-            space = runpy.run_path(str(script), run_name="__main__")
-        return Ran(told.getvalue(), space)
+            printed += done.stdout
+        return Ran(printed, space)
 
 
 def load(name: str) -> ModuleType:

@@ -55,7 +55,7 @@ def draw_library(albums, loose, listed, rng):
     return truth
 
 
-truth = draw_library(albums=180, loose=60, listed=30, rng=np.random.default_rng(0))
+truth = draw_library(albums=130, loose=40, listed=30, rng=np.random.default_rng(0))
 
 # An album says one thing of a picture, and nothing of all others: they stay unknown (-1), they are not "no".
 paths = sorted(Path("photos").rglob("*.png"))
@@ -71,7 +71,7 @@ print(lw.describe(Y, TAGS))
 loose = [row for row, path in enumerate(paths) if path.parent.name == "unsorted"]
 kept = [row for row in range(len(paths)) if row not in loose]
 known, asked = ([str(paths[row]) for row in rows] for rows in (kept, loose))
-model = lw.MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=96)
+model = lw.MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=64)
 model.fit(known, Y[kept], label_names=TAGS)
 names = model.predict_names(asked)
 for file, tags in list(zip(asked, names))[:5]:
@@ -79,7 +79,7 @@ for file, tags in list(zip(asked, names))[:5]:
 
 # Only because the pictures were drawn is the truth at hand; label a hundred of your own to know as much.
 wanted = np.array([[tag in truth[Path(file).name] for tag in TAGS] for file in asked]).astype(int)
-missing_is_no = lw.MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=96)
+missing_is_no = lw.MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=64)
 missing_is_no.fit(known, np.maximum(Y[kept], 0), label_names=TAGS)
 for name, fitted in (("unknown is unknown", model), ("missing is no", missing_is_no)):
     figures = fitted.evaluate(asked, wanted)

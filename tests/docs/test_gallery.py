@@ -34,7 +34,10 @@ def programs():
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", gallery.NAMES)
+LONG = dict.fromkeys(gallery.LAUNCHED, pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=LONG.get(name, ())) for name in gallery.NAMES])
 def test_an_example_prints_what_its_page_shows_and_is_drawn(name, programs, tmp_path, monkeypatch):
     for module in NEEDS.get(name, ()):
         pytest.importorskip(module)
