@@ -233,8 +233,11 @@ def test_a_whole_network_gets_a_method_that_trains(setting):
     spec = get(advice.method).spec
     assert spec.passes
     assert spec.ridge_start
-    assert not spec.whole_batch
     assert not spec.needs
+    one_by_one = get(recommend(summary, "all", entrywise=True).method).spec
+    assert setting in one_by_one.settings
+    assert not one_by_one.whole_batch
+    assert one_by_one.pointwise
     assert setting in spec.settings
     assert advice.method not in [name for name, _ in advice.alternatives]
     frozen = recommend(summary)
@@ -296,3 +299,19 @@ def test_what_says_what_a_code_means_is_not_named_where_the_code_occurs(name, co
     assert not unused(fit(labels=coded, method="ridge", **{name: "absent"}))
     held = (X[:20], coded[:20])
     assert not unused(fit(method="ridge", validation=held, **{name: "absent"}))
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"accumulate": 2},
+        {"sample_weight": np.linspace(1, 2, len(PICTURES))},
+        {"hints": np.full(Y.shape, 0.5)},
+    ],
+)
+def test_what_changes_single_entries_gets_a_method_that_takes_them(option):
+    """No option is refused for a method that nobody named."""
+    at_fit = {name: option[name] for name in option if name != "accumulate"}
+    given = {name: option[name] for name in option if name == "accumulate"}
+    network = MultiLabelClassifier(backbone=Pooled(), tune="all", epochs=1, validation=None, **given)
+    assert network.fit(PICTURES, LABELS["single_positive"], **at_fit).method_ == "em_apl"

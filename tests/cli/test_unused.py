@@ -37,7 +37,7 @@ def test_a_whole_network_is_trained_where_it_is_asked_for(lw, tables, tmp_path, 
     result = lw("train", tables.semi, "--out", tmp_path / "run", "--epochs", 2, "--json", *options)
     assert result.exit_code == 0, result.output
     answer = json.loads(result.stdout)
-    assert answer["method"] == "em_apl"
+    assert answer["method"] == "hml"
     assert "whole network" in answer["reason"]
     assert not [note for note in answer["notes"] if note.startswith("not used")]
     assert "the whole network" in (tmp_path / "run" / "report.html").read_text()
@@ -51,7 +51,7 @@ def test_texts_with_tune_all_train_the_backbone(lw, tmp_path):
     command = ("train", tmp_path / "tickets.csv", "--labels-column", "tags", "--tune", "all", "--epochs", 1)
     result = lw(*command, "--max-length", 8, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.output
-    assert json.loads(result.stdout)["method"] == "em_apl"
+    assert json.loads(result.stdout)["method"] == "hml"
     before = load_backbone()
     after = load(tmp_path / "run" / "model").network_.backbone.state_dict()
     assert any((after[name] != value).any() for name, value in before.items())

@@ -279,6 +279,11 @@ class FitOptions:
         preprocessing = with_image_size(preprocessing_of(backbone), self.image_size)
         return with_max_length(backbone, preprocessing, self.max_length)
 
+    @property
+    def takes_entries(self) -> bool:
+        """Whether something asks for a loss that takes entries one by one."""
+        return self.accumulate > 1 or self.coherent_loss or self.positive_boost is not None
+
     @cached_property
     def tuning(self) -> Literal["head", "all"]:
         """Part that is trained: the head alone, or all.

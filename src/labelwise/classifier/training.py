@@ -249,7 +249,8 @@ def choose_method(
     """Return the method asked for or recommended, if it accepts the labels, their groups and weights."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
-    advice = recommend(facts, options.tuning, grouped=grouped, weighted=weighted)
+    entrywise = hinted or options.takes_entries
+    advice = recommend(facts, options.tuning, grouped=grouped, weighted=weighted, entrywise=entrywise)
     method = get(options.method or advice.method)
     method.spec.accept(facts.setting, fitting(facts.setting))
     if grouped and method.spec.leaves_rows_out:

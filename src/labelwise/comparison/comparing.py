@@ -158,7 +158,7 @@ def _names(
 ) -> list[str]:
     """Return the methods that were asked for, the baseline last."""
     if methods is None:
-        advice = recommend(summary, options.tuning, grouped=grouped)
+        advice = recommend(summary, options.tuning, grouped=grouped, entrywise=options.takes_entries)
         chosen = [advice.method, *(name for name, _ in advice.alternatives)]
     else:
         chosen = [methods] if isinstance(methods, str) else list(methods)

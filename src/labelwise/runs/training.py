@@ -202,10 +202,18 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     summary = describe(inputs.table.annotations)
     backbone = config.backbone or default_backbone(inputs.table, config.tune)
     inputs = replace(inputs, notes=(*inputs.notes, *notes_on_backbone(config, backbone)))
+    options = FitOptions(
+        backbone=backbone,
+        tune=config.tune,
+        accumulate=config.accumulate,
+        coherent_loss=config.coherent_loss,
+        positive_boost=config.positive_boost,
+    )
     advice = recommend(
         summary,
-        FitOptions(backbone=backbone, tune=config.tune).tuning,
+        options.tuning,
         grouped=config.group_column is not None,
+        entrywise=config.hints is not None or options.takes_entries,
     )
     method = config.method or advice.method
     spec = get(method).spec
