@@ -63,9 +63,17 @@ from __future__ import annotations
 
 from labelwise.annotations import simulate
 from labelwise.annotations.codes import Codes, code_of, hint_of
-from labelwise.annotations.description import Summary, describe
+from labelwise.annotations.description import LabelCounts, Summary, describe
 from labelwise.annotations.groups import as_groups
 from labelwise.annotations.hierarchy import Closing, Hierarchy
+from labelwise.annotations.listed import (
+    ListedStates,
+    States,
+    dense_states,
+    known_rows,
+    positives_of,
+    stack_states,
+)
 from labelwise.annotations.matrix import (
     Annotations,
     as_matrix,
@@ -82,21 +90,28 @@ __all__ = [
     "Closing",
     "Codes",
     "Hierarchy",
+    "LabelCounts",
+    "ListedStates",
+    "States",
     "Summary",
     "as_groups",
     "as_matrix",
     "both_signs_known",
     "check_label_names",
     "code_of",
+    "dense_states",
     "describe",
     "from_tensor",
     "hint_of",
+    "known_rows",
     "name_notes",
     "names_in",
     "parse",
     "parse_names",
+    "positives_of",
     "row_blocks",
     "simulate",
     "split",
+    "stack_states",
     "stored_entries",
 ]

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._html import columns_table, facts_table
+from labelwise.annotations.listed import ListedStates, States
 from labelwise.annotations.parsing import parse
-from labelwise.annotations.readers import Matrix
 from labelwise.errors import UserError, listed, shown
 
 Counts = npt.NDArray[np.int64]
@@ -188,66 +188,130 @@ def describe(
     ``Y`` is anything that ``labelwise.annotations.parse`` reads by these options.
     """
     annotations = parse(Y, label_names=label_names, unlisted=unlisted, minus_one=minus_one, empty=empty)
-    matrix, names = annotations.matrix, annotations.label_names
-    n_items, n_labels = matrix.shape
-    positive, negative = matrix == 1, matrix == 0
-    positives, negatives = positive.sum(axis=0), negative.sum(axis=0)
-    row_positives, row_negatives = np.count_nonzero(positive, axis=1), np.count_nonzero(negative, axis=1)
-    row_known = row_positives + row_negatives
-    full = row_known == n_labels
-    partly = (row_known > 0) & ~full
-    setting = _setting(row_positives, row_negatives, full, partly)
-    negatives_known = bool(negatives.any())
-    identified = negatives_known or setting == "full"
-    # Partly known rows of positives alone, beside full ones: negatives were not written down there.
-    noted_only = bool(full.any()) and not row_negatives[partly].any()
-    priors = _shares(matrix[full] if noted_only else matrix, setting) if identified else None
-
-    def labels(where: npt.NDArray[np.bool_]) -> tuple[str, ...]:
-        return tuple(names[k] for k in np.flatnonzero(where))
-
-    without_positive, without_negative = labels(positives == 0), labels(negatives == 0)
-    priors_missing = () if priors is None else labels(np.isnan(priors))
-    return Summary(
-        n_items=n_items,
-        n_labels=n_labels,
-        label_names=names,
-        setting=setting,
-        positives=positives,
-        negatives=negatives,
-        unknown=n_items - positives - negatives,
-        rows_fully_known=int(full.sum()),
-        rows_partly_known=int(partly.sum()),
-        rows_unknown=int((row_known == 0).sum()),
-        rows_without_positive=int((row_positives == 0).sum()),
-        labels_without_positive=without_positive,
-        labels_without_negative=without_negative,
-        rare_labels=labels((positives > 0) & (positives < RARE)),
-        cardinality=float(row_positives[full].mean()) if identified and full.any() else None,
-        positives_per_row=float(row_positives.mean()),
-        share_unknown=1.0 - float(row_known.sum()) / matrix.size,
-        negatives_known=negatives_known,
-        prior_identified=priors is not None and not priors_missing,
-        not_identified=_unclear(setting, without_positive, without_negative, priors_missing),
-        _priors=priors,
-        notes=annotations.notes,
-    )
+    counts = LabelCounts(annotations.n_labels)
+    counts.update(annotations.matrix)
+    return counts.finalize(annotations.label_names, annotations.notes)
 
 
-def _setting(
-    row_positives: Counts, row_negatives: Counts, full: npt.NDArray[np.bool_], partly: npt.NDArray[np.bool_]
-) -> Setting:
-    if full.all():
-        return "full"
-    if not row_negatives.any():
-        if not row_positives.any():
-            return "unlabelled"
-        return "single_positive" if row_positives.max() <= 1 else "partial_positive"
-    return "partial" if partly.any() else "semi_supervised"
+class LabelCounts:
+    """Counts of label states, from which a ``Summary`` is made.
+
+    Batches of rows and other counts are added: the order changes nothing.
+    """
+
+    def __init__(self, n_labels: int) -> None:
+        # Known positives and negatives of all rows, and of fully known ones.
+        self.states = np.zeros((2, n_labels), np.int64)
+        self.states_of_full = np.zeros((2, n_labels), np.int64)
+        self.n_items = self.full = self.partly = self.without_positive = self.most_positives = 0
+        self.positives_of_full = self.negatives_of_partly = 0
+
+    def update(self, Y: States) -> None:
+        """Take in the states (b, K) of more rows."""
+        n, n_labels = Y.shape
+        if n_labels != self.states.shape[1]:
+            raise UserError(f"the labels are {n_labels} in one part and {self.states.shape[1]} in another")
+        if isinstance(Y, ListedStates):
+            positives, row_negatives = Y.counts, np.where(Y.silent == 0, n_labels - Y.counts, 0)
+        else:
+            positives, row_negatives = np.count_nonzero(Y == 1, axis=1), np.count_nonzero(Y == 0, axis=1)
+        known = positives + row_negatives
+        full = known == n_labels
+        partly = (known > 0) & ~full
+        self.n_items += n
+        self.full += int(full.sum())
+        self.partly += int(partly.sum())
+        self.without_positive += int((positives == 0).sum())
+        self.most_positives = max(self.most_positives, int(positives.max(initial=0)))
+        self.positives_of_full += int(positives[full].sum())
+        self.negatives_of_partly += int(row_negatives[partly].sum())
+        self.states += _states_by_label(Y)
+        self.states_of_full += _states_by_label(Y if full.all() else Y[full])
+
+    def merge(self, other: LabelCounts) -> None:
+        """Take in what was counted of other rows."""
+        if self.states.shape != other.states.shape:
+            raise UserError("LabelCounts of different numbers of labels cannot be merged.")
+        most = max(self.most_positives, other.most_positives)
+        for name, value in vars(other).items():
+            setattr(self, name, getattr(self, name) + value)
+        self.most_positives = most
+
+    @property
+    def known(self) -> int:
+        """Number of rows with a known entry."""
+        return self.full + self.partly
+
+    @property
+    def negatives_known(self) -> bool:
+        """Whether any entry is known to be irrelevant."""
+        return bool(self.states[1].any())
+
+    @property
+    def setting(self) -> Setting:
+        """The first setting that holds."""
+        if self.full == self.n_items:
+            return "full"
+        if not self.negatives_known:
+            if not self.most_positives:
+                return "unlabelled"
+            return "single_positive" if self.most_positives <= 1 else "partial_positive"
+        return "partial" if self.partly else "semi_supervised"
+
+    def finalize(self, label_names: Sequence[str], notes: Sequence[str] = ()) -> Summary:
+        """Return the facts of all rows counted, under the labels' names (K,)."""
+        names, n_items, n_labels = tuple(label_names), self.n_items, self.states.shape[1]
+        positives, negatives = self.states.copy()
+        setting, negatives_known = self.setting, self.negatives_known
+        identified = negatives_known or setting == "full"
+        # Partly known rows of positives alone, beside full ones: negatives were not written down there.
+        noted_only = bool(self.full) and not self.negatives_of_partly
+        priors = _shares(self.states_of_full if noted_only else self.states, setting) if identified else None
+
+        def labels(where: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+            return tuple(names[k] for k in np.flatnonzero(where))
+
+        without_positive, without_negative = labels(positives == 0), labels(negatives == 0)
+        priors_missing = () if priors is None else labels(np.isnan(priors))
+        known = int(self.states.sum())
+        return Summary(
+            n_items=n_items,
+            n_labels=n_labels,
+            label_names=names,
+            setting=setting,
+            positives=positives,
+            negatives=negatives,
+            unknown=n_items - positives - negatives,
+            rows_fully_known=self.full,
+            rows_partly_known=self.partly,
+            rows_unknown=n_items - self.known,
+            rows_without_positive=self.without_positive,
+            labels_without_positive=without_positive,
+            labels_without_negative=without_negative,
+            rare_labels=labels((positives > 0) & (positives < RARE)),
+            cardinality=self.positives_of_full / self.full if identified and self.full else None,
+            positives_per_row=float(positives.sum()) / n_items,
+            share_unknown=1.0 - known / (n_items * n_labels),
+            negatives_known=negatives_known,
+            prior_identified=priors is not None and not priors_missing,
+            not_identified=_unclear(setting, without_positive, without_negative, priors_missing),
+            _priors=priors,
+            notes=tuple(notes),
+        )
 
 
-def _shares(matrix: Matrix, setting: Setting) -> npt.NDArray[np.float64]:
-    positives, negatives = (matrix == 1).sum(axis=0), (matrix == 0).sum(axis=0)
+def _states_by_label(Y: States) -> Counts:
+    """Return the known positives and negatives of each label, (2, K)."""
+    if isinstance(Y, ListedStates):
+        positives = np.bincount(Y.positives.indices, minlength=Y.shape[1])
+        answered = Y.silent == 0
+        said = np.bincount(Y.positives[answered].indices, minlength=Y.shape[1])
+        return np.stack([positives, int(answered.sum()) - said]).astype(np.int64)
+    return np.stack([np.count_nonzero(state == Y, axis=0) for state in (1, 0)]).astype(np.int64)
+
+
+def _shares(states: Counts, setting: Setting) -> npt.NDArray[np.float64]:
+    positives, negatives = states
     shares = positives / np.maximum(positives + negatives, 1)
     return np.where(negatives == 0, np.nan, shares) if setting == "partial" else shares
 

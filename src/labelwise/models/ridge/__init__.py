@@ -1,18 +1,26 @@
 """The closed-form ridge learner, tuned by exact leave-one-out scores."""
 
 from labelwise.models.ridge.folds import FoldedRidge
+from labelwise.models.ridge.moments import LabelGroups, Moments, RidgeMoments
 from labelwise.models.ridge.rows import ridge_outputs
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
+from labelwise.models.ridge.streaming import RowStream, StreamedRidge, solve_stream
 from labelwise.models.ridge.traced import traced_logits
 from labelwise.models.ridge.tuning import LAMBDA_GRID
 
 __all__ = [
     "LAMBDA_GRID",
     "FoldedRidge",
+    "LabelGroups",
+    "Moments",
+    "RidgeMoments",
     "RidgeSolution",
+    "RowStream",
+    "StreamedRidge",
     "logits",
     "probabilities",
     "ridge_outputs",
     "solve_ridge",
+    "solve_stream",
     "traced_logits",
 ]

@@ -36,11 +36,20 @@ class Lambdas:
     """Solutions on all rows by lambda, each found when it is asked for.
 
     The lambdas are those of a trial on a sample, in ascending order.
+
+    Args:
+        one: Solves one lambda.
+        group: Spreads the scores of different rows to the entries; None where they are the entries' own.
+        trial: The trial on the sample.
+        search: The entries that are judged, and the rule.
+        judge: Judges their scores; None: by these entries alone.
     """
 
-    def __init__(self, one: OneLambda, group: Group, trial: Trial, search: Search) -> None:
+    def __init__(
+        self, one: OneLambda, group: Group | None, trial: Trial, search: Search, judge: Judge | None = None
+    ) -> None:
         self._one, self._group, self._trial, self._search = one, group, trial, search
-        self._judge = Judge.of(search.entries, search.criterion)
+        self._judge = judge or Judge.of(search.entries, search.criterion)
         self.grid = np.sort(trial.lambdas)
         self.start = int(np.searchsorted(self.grid, trial.lambdas[trial.top[0]]))
         self._solved: dict[int, Solved] = {}
@@ -60,7 +69,7 @@ class Lambdas:
         return self._scores[place]
 
     def _spread(self, solved: Solved) -> Solved:
-        return replace(solved, scores=self._group.spread(solved.scores))
+        return solved if self._group is None else replace(solved, scores=self._group.spread(solved.scores))
 
     def trial(self, place: int) -> Trial:
         """Return the trial of one lambda on all rows."""

@@ -14,7 +14,7 @@ _JUDGED = 2_000_000  # most entries whose leave-one-out scores are ranked for ev
 _SAMPLES = (10_000, 5_000, 2_500, 1_500)  # rows on which scaling and lambda are chosen beyond these
 _FEWER = 0.5  # share of the work that a sample may take
 _SMALL_SAMPLE = 1_000  # rows, where masks differ by label
-_COMPARED = 5_000  # two matrices of this order are kept at once: 400 MB
+COMPARED = 5_000  # two matrices of this order are kept at once: 400 MB
 _FACTOR, _PRODUCTS = 10_000, 2e12  # largest matrix that is factorised, and most work on leverages beside it
 
 
@@ -47,15 +47,36 @@ class Plan:
         elif order <= _FACTOR and (m <= d or 2.0 * m * d**2 <= _PRODUCTS):
             solver = ByCholesky
         exact = solver is not ByIteration if shared else work <= _WORK
-        compares = exact and shared and order <= _COMPARED
-        if exact and work * trials <= _WORK and m * entries.targets.shape[1] <= _JUDGED:
+        compares = exact and shared and order <= COMPARED
+        rows = tried_rows(m, d, entries.targets.shape[1], len(entries.patterns), trials)
+        if exact and rows is None:
             return cls(entries, shared, solver, exact, compares)
-        rows = _SMALL_SAMPLE
-        if shared:
-            rows = next((r for r in _SAMPLES if _work(min(r, m), d) * trials <= _FEWER * _WORK), _SAMPLES[-1])
-            if m <= rows:
-                return cls(entries, shared, solver, exact=True, compares=False)
+        rows = rows or _sample_rows(m, d, len(entries.patterns), trials)
+        if shared and m <= rows:
+            return cls(entries, shared, solver, exact=True, compares=False)
         return cls(sample(entries, rows), shared, solver, exact, compares)
+
+
+def tried_rows(m: int, d: int, n_labels: int, patterns: int, trials: int) -> int | None:
+    """Return the number of rows on which scaling and lambda are chosen, None for all of them.
+
+    Args:
+        m: Number of rows with a known entry.
+        d: Number of features.
+        n_labels: Number of labels.
+        patterns: Number of different masks of known entries.
+        trials: Number of scalings to try.
+    """
+    if patterns * _work(m, d) * trials <= _WORK and m * n_labels <= _JUDGED:
+        return None
+    rows = _sample_rows(m, d, patterns, trials)
+    return None if patterns == 1 and m <= rows else rows
+
+
+def _sample_rows(m: int, d: int, patterns: int, trials: int) -> int:
+    if patterns > 1:
+        return _SMALL_SAMPLE
+    return next((r for r in _SAMPLES if _work(min(r, m), d) * trials <= _FEWER * _WORK), _SAMPLES[-1])
 
 
 def _work(rows: int, features: int) -> float:

@@ -485,8 +485,16 @@ def sample(entries: Entries, most: int) -> Entries:
 
     Where masks differ, it has only the 8 labels with the most known positives.
     """
-    m = len(entries.rows)
-    index = np.sort(generator(0, "ridge sample").permutation(m)[:most])
+    return pick(entries, np.sort(sample_order(len(entries.rows))[:most]))
+
+
+def sample_order(m: int) -> Array:
+    """Return the keyed order in which a sample takes ``m`` rows."""
+    return generator(0, "ridge sample").permutation(m)
+
+
+def pick(entries: Entries, index: Array) -> Entries:
+    """Return the entries of some rows; where masks differ, of the 8 labels with the most known positives."""
     targets, patterns, group = entries.targets[index], entries.patterns[:, index], entries.group
     if len(patterns) > 1:
         positives = np.array([(targets[:, k] * (patterns[g] > 0)).sum() for k, g in enumerate(group)])

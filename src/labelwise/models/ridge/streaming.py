@@ -1,0 +1,438 @@
+"""Ridge on rows that do not fit in memory, from sums that are gathered in passes over them.
+
+The first pass reads labels alone and counts them. The second fits scalings from sums of columns, and keeps a keyed
+sample of rows; on it scaling and lambda are chosen by leave-one-out as for rows in memory (``choice``). The third
+gathers ``RidgeMoments`` of all rows under the chosen scaling, and under the first one where both are near. All rows
+then decide between the two, and on lambda, by leave-one-out scores of the judged rows: each is scored, exactly, by the
+model of all other rows. Judged are all rows where their scores are few enough, else a keyed sample of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from labelwise.annotations import LabelCounts, ListedStates, States, dense_states, known_rows, stack_states
+from labelwise.errors import UserError
+from labelwise.models.ridge.choice import Candidates, Choice
+from labelwise.models.ridge.direct import Solved
+from labelwise.models.ridge.equal_rows import EqualRows
+from labelwise.models.ridge.fragments import FragmentTree
+from labelwise.models.ridge.moments import ColumnSums, LabelGroups, MomentRidge, RidgeMoments
+from labelwise.models.ridge.path import Lambdas, better
+from labelwise.models.ridge.plan import COMPARED, tried_rows
+from labelwise.models.ridge.solver import RidgeSolution
+from labelwise.models.ridge.tuning import (
+    Entries,
+    Judge,
+    Search,
+    Trial,
+    count_thresholds,
+    pick,
+    sample_order,
+)
+from labelwise.models.ridge.twins import twins_of
+from labelwise.models.scaling import SCALINGS, FeatureMatrix
+
+Array: TypeAlias = npt.NDArray[Any]
+
+_ENTRIES = 1 << 24
+"""Most leave-one-out scores that are judged at once: a ranking of them takes some 1.5 GB."""
+_LEAST_JUDGED = 16_384  # rows that are judged though there are many labels, of which fewer then count
+_MOMENTS = 1 << 30  # bytes of the matrices of all groups of labels
+_CSR: Any = sp.csr_array
+
+
+class RowStream(Protocol):
+    """Rows and labels that can be read again and again, fragment by fragment."""
+
+    @property
+    def n_features(self) -> int:
+        """Number D of features."""
+
+    @property
+    def n_labels(self) -> int:
+        """Number K of labels."""
+
+    def labels(self) -> Iterator[tuple[int, States]]:
+        """Yield each fragment's number and its states (b, K)."""
+
+    def rows(self) -> Iterator[tuple[int, FeatureMatrix, States]]:
+        """Yield each fragment's number, its rows (b, D) float32, dense or sparse, and its states (b, K)."""
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRidge:
+    """A ridge that was solved from sums, and the rows by which it was judged.
+
+    Attributes:
+        solution: Its ``loo_scores`` and ``thresholds`` are those of ``X``.
+        X: (j, D) float32 the judged rows, as they came.
+        labels: (j, K) int8 their states.
+        index: (j,) their places among all rows.
+        counts: Of the labels of all rows.
+    """
+
+    solution: RidgeSolution
+    X: Array
+    labels: npt.NDArray[np.int8]
+    index: npt.NDArray[np.int64]
+    counts: LabelCounts
+
+    @property
+    def whole(self) -> bool:
+        """Whether every row with a known entry was judged."""
+        return len(self.index) == self.counts.known
+
+
+def solve_stream(
+    stream: RowStream,
+    *,
+    scalings: Sequence[str] = SCALINGS,
+    label_weights: Array | None = None,
+    average: int = 1,
+    criterion: str = "average_precision",
+    most_judged: int = _ENTRIES,
+    on_pass: Callable[[str], object] | None = None,
+) -> StreamedRidge:
+    """Fit ridge regression to a stream of rows, as ``solve_ridge`` does to rows in memory.
+
+    Args:
+        stream: Is read three times: once its labels alone, twice everything.
+        scalings: Kinds of scaling to choose from.
+        label_weights: (K,) >= 0, weights of the labels in the criterion.
+        average: Number of the best lambdas whose solutions are averaged.
+        criterion: ``average_precision`` or ``squared_error``.
+        most_judged: Most leave-one-out scores to judge by; beyond it rows, and then labels, are sampled.
+        on_pass: Is told in words what each pass does.
+
+    Raises:
+        UserError: For no known positive, and for more different masks of known entries than there is memory for.
+    """
+    tell = on_pass or (lambda words: None)
+    tell("counting labels")
+    facts = _Facts.of(stream)
+    sample = _Sample.of(facts.counts, stream.n_labels, most_judged)
+    tell("summing columns")
+    sums, X, Y = _first_rows(stream, sample)
+    judged = _Judged.of(X, Y, sample, facts.groups)
+    importance = np.ones(stream.n_labels) if label_weights is None else np.asarray(label_weights, np.float64)
+    search = Search(judged.entries, None, importance[sample.labels], criterion, average)
+    choice, tried = _choose(judged, search, sums, scalings, sample)
+    whole = tried is judged.entries
+    contenders = _contenders(choice, whole, facts, stream.n_features)
+    tell("gathering moments")
+    ridges, judged = _gather(stream, facts, contenders, judged)
+    ones = [_ByMoments.of(ridge, trial, judged) for ridge, trial in zip(ridges, contenders, strict=True)]
+    if whole or facts.groups.count > 1:
+        one, values = ones[0], {}
+        used = contenders[0].lambdas[contenders[0].top]
+    else:
+        lambdas = [
+            Lambdas(one, None, trial, search, one.judge(criterion))
+            for one, trial in zip(ones, contenders, strict=True)
+        ]
+        chosen = better(*lambdas) if len(lambdas) == 2 else lambdas[0]
+        path = chosen.climb()
+        one, used, values = ones[lambdas.index(chosen)], path.lambdas, path.values
+    weight, bias = one.solve(used)
+    keep = sample.kept
+    scores, entries = one.scores_of_all(keep, used), judged.entries_of_all(keep)
+    kind = one.trial.scaling.kind
+    table = tuple(
+        {**record, "value": values[float(record["lambda"])]}
+        if record["scaling"] == kind and float(record["lambda"]) in values
+        else record
+        for record in choice.table
+    )
+    solution = RidgeSolution(
+        weight=weight,
+        bias=bias,
+        scaling=one.trial.scaling,
+        lambda_=float(used[0]),
+        lambdas_averaged=tuple(used.tolist()),
+        loo_scores=scores,
+        thresholds=count_thresholds(scores, entries).astype(np.float32),
+        exact=True,
+        criterion=criterion,
+        table=table,
+    )
+    return StreamedRidge(solution, X[keep], dense_states(Y[keep]), sample.index[keep], facts.counts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Facts:
+    """What a pass over the labels tells."""
+
+    counts: LabelCounts
+    groups: LabelGroups
+
+    @classmethod
+    def of(cls, stream: RowStream) -> _Facts:
+        """Count the labels; group them by their masks where these differ."""
+        counts = LabelCounts(stream.n_labels)
+        masks: FragmentTree[Array] = FragmentTree(lambda one, other: _ranks(np.stack([one, other])))
+        for number, Y in stream.labels():
+            counts.update(Y)
+            masks.add(number, _masks(Y))
+        if not counts.states[0].any():
+            raise UserError("no entry is known to be relevant; give at least one label")
+        if not counts.negatives_known or not counts.partly:
+            return cls(counts, LabelGroups.one(stream.n_labels))
+        ranks = masks.fold()
+        assert ranks is not None
+        groups = LabelGroups(ranks, absent=False)
+        if (size := groups.count * stream.n_features**2 * 8) > _MOMENTS:
+            raise UserError(
+                f"the labels have {groups.count} different masks of known entries, each with a matrix of its own"
+                f" ({size / 1e9:.1f} GB of them): train on a table that fits in memory, or on fully labelled rows"
+            )
+        return cls(counts, groups)
+
+
+def _masks(Y: States) -> Array:
+    """Return the rank of each label's mask of unknown entries (K,), over rows with a known one."""
+    if isinstance(Y, ListedStates):
+        # Rows of listed entries alone know each label on rows of its own; all other rows know all labels or none.
+        alone = (Y.silent == -1) & (Y.counts > 0)
+        return np.arange(Y.shape[1]) if alone.any() else np.zeros(Y.shape[1], np.int64)
+    return _ranks(np.packbits(Y[known_rows(Y)] == -1, axis=0))
+
+
+def _ranks(columns: Array) -> Array:
+    """Return the place of each column among the different ones, in the order of their rows."""
+    return np.unique(columns, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class _Sample:
+    """Which rows and labels are judged.
+
+    Attributes:
+        order: Keyed order of the rows with a known entry.
+        rows: (j,) places of the judged rows among those, ascending.
+        index: (j,) their places among all rows, known after the pass that reads them.
+        kept: (i,) those of the judged rows whose scores of all labels are kept.
+        labels: (l,) the labels that are judged.
+    """
+
+    order: Array
+    rows: Array
+    index: Array
+    kept: Array
+    labels: Array
+
+    @classmethod
+    def of(cls, counts: LabelCounts, n_labels: int, most: int) -> _Sample:
+        """Return a keyed sample of at most ``most`` entries, where there are many rows or labels."""
+        m = counts.known
+        order = sample_order(m)
+        j = min(m, max(_LEAST_JUDGED, most // n_labels))
+        rows = np.sort(order[:j])
+        few = min(j, max(1, most // n_labels))
+        kept = np.searchsorted(rows, np.sort(order[:few]))
+        labels = np.arange(n_labels)
+        if j * n_labels > most:
+            # Labels with a positive and a negative, in a keyed order: a mean over them is one over all such.
+            shuffled = sample_order(n_labels)
+            both = (counts.states[0] > 0) & (counts.states[0] < m)
+            labels = np.sort(shuffled[both[shuffled]][: max(1, most // j)])
+        return cls(order, rows, np.empty(j, np.int64), kept, labels)
+
+    def first(self, count: int) -> Array:
+        """Return the places, among the judged rows, of the first ``count`` of the order."""
+        return np.searchsorted(self.rows, np.sort(self.order[:count]))
+
+
+def _first_rows(stream: RowStream, sample: _Sample) -> tuple[ColumnSums, Array, States]:
+    """Return the sums of all columns, and the judged rows and their states."""
+    tree: FragmentTree[ColumnSums] = FragmentTree(ColumnSums.join)
+    X = np.empty((len(sample.rows), stream.n_features), np.float32)
+    parts: list[States] = []
+    before = seen = done = 0
+    for number, rows, Y in stream.rows():
+        tree.add(number, ColumnSums.of(rows))
+        known = np.flatnonzero(known_rows(Y))
+        stop = int(np.searchsorted(sample.rows, seen + len(known)))
+        chosen = known[sample.rows[done:stop] - seen]
+        if len(chosen):
+            part = rows[chosen]
+            X[done:stop] = part.toarray() if sp.issparse(part) else part
+            sample.index[done:stop] = before + chosen
+            parts.append(Y[chosen])
+        before, seen, done = before + rows.shape[0], seen + len(known), stop
+    sums = tree.fold()
+    if sums is None or done != len(sample.rows):
+        raise UserError("the rows changed between two passes: train on files that stay as they are")
+    return sums, X, stack_states(parts)
+
+
+@dataclass(frozen=True, eq=False)
+class _Judged:
+    """Judged rows, and what their equals among all rows say.
+
+    Attributes:
+        X: (j, D) float32.
+        Y: Their states (j, K).
+        labels: The labels that are judged.
+        groups: Labels by their known rows.
+        entries: The rows' entries of the judged labels.
+        counts: (G, j) how many of each group's rows are equal to each row.
+        positives: (j, K) CSR, how many of these are relevant.
+    """
+
+    X: Array
+    Y: States
+    labels: Array
+    groups: LabelGroups
+    entries: Entries
+    counts: Array = field(default_factory=lambda: np.zeros((0, 0)))
+    positives: Any = None
+
+    @classmethod
+    def of(cls, X: Array, Y: States, sample: _Sample, groups: LabelGroups) -> _Judged:
+        """Return judged rows whose equals are not known yet."""
+        entries = _entries(dense_states(Y, sample.labels), groups, sample.labels)
+        return cls(X, Y, sample.labels, groups, replace(entries, twin=twins_of(X)))
+
+    def entries_of_all(self, rows: Array) -> Entries:
+        """Return the entries of all labels, of some rows."""
+        return _entries(dense_states(self.Y[rows]), self.groups, np.arange(len(self.groups.of_label)))
+
+    def parts(self, labels: Array) -> Iterator[tuple[int, Array, Array]]:
+        """Yield for each group: its number, places in ``labels``, and places in the group's own labels."""
+        for group in range(self.groups.count):
+            own = self.groups.labels(group)
+            places = np.flatnonzero(np.isin(labels, own))
+            if len(places):
+                yield group, places, np.searchsorted(own, labels[places])
+
+    def targets(self, group: int, labels: Array, rows: Array | slice) -> Array:
+        """Return the mean targets (b, k) of the rows that are equal to each row."""
+        whole = len(labels) == self.positives.shape[1]
+        positives = self.positives[rows] if whole else self.positives[rows][:, labels]
+        return np.asarray(positives.toarray() / np.maximum(self.counts[group, rows], 1)[:, None])
+
+
+def _entries(Y: npt.NDArray[np.int8], groups: LabelGroups, labels: Array) -> Entries:
+    targets = (Y == 1).astype(np.float64)
+    rows = np.arange(len(Y))
+    if groups.absent:
+        return Entries(rows, targets, np.ones((1, len(Y))), np.zeros(len(labels), np.int64))
+    numbers, first, group = np.unique(groups.of_label[labels], return_index=True, return_inverse=True)
+    patterns = (Y[:, first] != -1).T.astype(np.float64)
+    return Entries(rows, targets, patterns, group)
+
+
+def _choose(
+    judged: _Judged, search: Search, sums: ColumnSums, scalings: Sequence[str], sample: _Sample
+) -> tuple[Choice, Entries]:
+    """Choose on the judged rows, or on the first of them where those in memory would be so sampled."""
+    entries, d = judged.entries, judged.X.shape[1]
+    fitted = tuple(sums.scaling(kind) for kind in scalings)
+    m, n_labels = len(sample.order), len(judged.groups.of_label)
+    count = tried_rows(m, d, n_labels, judged.groups.count, len(fitted))
+    least = min(count or m, len(entries.rows))
+    tried = entries if least == m else pick(entries, sample.first(least))
+    candidates = Candidates(fitted, (), len(fitted))
+    return candidates.choose(judged.X, replace(search, entries=tried)), tried
+
+
+def _contenders(choice: Choice, whole: bool, facts: _Facts, d: int) -> tuple[Trial, ...]:
+    """Return the trials between which all rows decide, or the one that was chosen."""
+    compares = not whole and facts.groups.count == 1 and min(facts.counts.known, d) <= COMPARED
+    return choice.contenders if compares and len(choice.contenders) == 2 else (choice.best,)
+
+
+def _gather(
+    stream: RowStream, facts: _Facts, contenders: Sequence[Trial], judged: _Judged
+) -> tuple[list[list[MomentRidge]], _Judged]:
+    """Return each contender's ridge by groups, and the judged rows with what their equals say."""
+    moments = [
+        RidgeMoments(stream.n_features, stream.n_labels, scaling=trial.scaling, groups=facts.groups)
+        for trial in contenders
+    ]
+    equal = EqualRows(judged.X, judged.entries.twin, stream.n_labels, facts.groups)
+    for number, X, Y in stream.rows():
+        for one in moments:
+            one.update(X, Y, number)
+        equal.update(X, Y)
+    counts, positives = equal.finalize()
+    # A row that does not know a group's labels taught it nothing, whatever its equals know.
+    for group, (_, known) in enumerate(facts.groups.rows(judged.Y)):
+        counts[group] *= known
+    ridges = [[part.decompose() for part in one.finalize()] for one in moments]
+    return ridges, replace(judged, counts=counts, positives=positives)
+
+
+@dataclass(frozen=True, eq=False)
+class _ByMoments:
+    """One lambda at a time from moments, judged on some rows."""
+
+    ridges: list[MomentRidge]
+    trial: Trial
+    judged: _Judged
+    rows: npt.NDArray[np.float32]  # (j, D) scaled
+
+    @classmethod
+    def of(cls, ridges: list[MomentRidge], trial: Trial, judged: _Judged) -> _ByMoments:
+        """Return the solutions with a trial's scaling."""
+        return cls(ridges, trial, judged, trial.scaling.transform(judged.X))
+
+    def near(self, lambda_: float) -> Solved:
+        """Return leave-one-out scores (j, l) of the judged labels, without the solution."""
+        nothing = np.empty((0, 0))
+        scores = self._left_out(np.arange(len(self.rows)), self.judged.labels, np.array([lambda_]))
+        return Solved(nothing, nothing, scores)
+
+    at = near
+
+    def solve(self, lambdas: Array) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Return weights (K, D) and biases (K,) float32, averaged over lambdas; 0 of a label without entries."""
+        groups = self.judged.groups
+        weight = np.zeros((len(groups.of_label), self.rows.shape[1]), np.float32)
+        bias = np.zeros(len(weight), np.float32)
+        for group, ridge in enumerate(self.ridges):
+            labels = groups.labels(group)
+            if ridge.moments.weight:
+                weight[labels], bias[labels] = ridge.solve(lambdas)
+        return weight, bias
+
+    def scores_of_all(self, rows: Array, lambdas: Array) -> npt.NDArray[np.float32]:
+        """Return leave-one-out scores (b, K) of all labels, of some judged rows."""
+        return self._left_out(rows, np.arange(len(self.judged.groups.of_label)), lambdas)
+
+    def judge(self, criterion: str) -> Judge:
+        """Return the judge of the judged rows, by the counts and means of all rows."""
+        judged, T = self.judged, self.judged.entries.targets
+        everything = np.arange(T.shape[1])
+        mean, shift = np.zeros(T.shape[1]), np.zeros(T.shape)
+        for group, places, own in judged.parts(judged.labels):
+            moments, left = self.ridges[group].moments, judged.counts[group][:, None]
+            mean[places] = moments.target[own]
+            moved = judged.targets(group, judged.labels[places], slice(None)) - mean[places]
+            moved *= left
+            rest = moments.weight - left
+            shift[:, places] = np.divide(moved, rest, out=np.zeros_like(moved), where=rest > 0)
+        return Judge(criterion, everything, T, judged.entries.weights(everything), mean, shift)
+
+    def _left_out(self, rows: Array, labels: Array, lambdas: Array) -> npt.NDArray[np.float32]:
+        scores = np.zeros((len(rows), len(labels)), np.float32)
+        judged, z = self.judged, self.rows[rows]
+        for group, places, own in judged.parts(labels):
+            ridge, s = self.ridges[group], judged.counts[group, rows]
+            if not ridge.moments.weight:
+                continue
+            where = slice(None) if len(own) == len(ridge.moments.target) else own
+            targets = judged.targets(group, labels[places], rows)
+            # A row that taught these labels nothing is left out 0 times: its score is the model's own.
+            found = ridge.leave_one_out(z, targets, s, lambdas, where)
+            if len(places) == len(labels):
+                return found
+            scores[:, places] = found
+        return scores
