@@ -105,6 +105,7 @@ REFUSED = [
     ("image_size", 64, "leave it out"),
     ("max_length", 64, "leave it out"),
     ("positive_boost", 5.0, "feature maps"),
+    ("stream", True, "no Parquet file"),
 ]
 ALWAYS = {
     "hierarchy",

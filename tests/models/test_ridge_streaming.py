@@ -243,10 +243,11 @@ def test_mistakes_are_refused():
         RidgeMoments(4, 3).finalize()
     with pytest.raises(UserError, match="NaN"):
         RidgeMoments(4, 3).update(np.full_like(X, np.nan), Y, 0)
+    hidden = Y.copy()
+    hidden[0, 0] = -1
+    together = RidgeMoments(4, 3, groups=LabelGroups(np.zeros(3, np.int64), absent=False))
     with pytest.raises(UserError, match="known on different rows"):
-        hidden = Y.copy()
-        hidden[0, 0] = -1
-        RidgeMoments(4, 3, groups=LabelGroups(np.zeros(3, np.int64), absent=False)).update(X, hidden, 0)
+        together.update(X, hidden, 0)
     with pytest.raises(UserError, match="no entry is known to be relevant"):
         solve_stream(Stream(X, np.zeros_like(Y)))
 

@@ -83,7 +83,8 @@ class ListedStates:
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Number of relevant labels of each row (n,)."""
-        return np.diff(self.positives.indptr).astype(np.int64)
+        counts: npt.NDArray[np.int64] = np.diff(self.positives.indptr).astype(np.int64)
+        return counts
 
     def dense(self, labels: npt.NDArray[np.int64] | None = None) -> Matrix:
         """Return the states (n, K) int8, or those of some labels."""

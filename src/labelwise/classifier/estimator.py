@@ -25,6 +25,7 @@ from labelwise.classifier.options import FitOptions, check_functions
 from labelwise.classifier.predicting import Predictor
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path, read_record
+from labelwise.classifier.streaming import as_stream, fit_stream
 from labelwise.classifier.training import (
     TrainingSet,
     ValidationResult,
@@ -36,6 +37,7 @@ from labelwise.classifier.training import (
 )
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.classifier.warm import WarmStart
+from labelwise.data import TableStream, is_dataset
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
 
@@ -228,6 +230,10 @@ class MultiLabelClassifier(Predictor):
 
         A fit that is refused or interrupted leaves this classifier as it was.
 
+        Rows that do not fit in memory are given as a ``pyarrow.dataset.Dataset`` of features and labels, ``Y`` being
+        the name of its column of lists of labels, or the names of its columns of states: ``"ridge"`` is trained on them
+        in three passes, and thresholds and figures are learnt on a sample of rows, each left out in turn.
+
         Args:
             X: An array (n, D) of features or (n, C, H, W) of pictures, a frame, a sparse matrix, a source, or with a
                 pretrained backbone a list of texts or of pictures' paths.
@@ -255,6 +261,18 @@ class MultiLabelClassifier(Predictor):
             UserError: For input that cannot be used; it is a ``ValueError``.
         """
         began = time.perf_counter()
+        if isinstance(X, TableStream) or is_dataset(X):
+            given = {
+                "label_names": label_names,
+                "items": items,
+                "true_labels": true_labels,
+                "warm_start": warm_start,
+                "on_epoch": on_epoch,
+                "groups": groups,
+                "hints": hints,
+                "sample_weight": sample_weight,
+            }
+            return self._fit_stream(as_stream(self._options(), X, Y), given, on_read, began)
         options = self._options().checked()
         check_functions(on_epoch=on_epoch, on_read=on_read)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
@@ -318,6 +336,24 @@ class MultiLabelClassifier(Predictor):
             notes += warm.words(judged_without=plan.pair is None and result.unseen is not None)
         fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
+        self.__dict__ = fitted.__dict__
+        return self
+
+    def _fit_stream(
+        self,
+        stream: TableStream,
+        given: Mapping[str, Any],
+        on_read: Callable[[ReadItems], object] | None,
+        began: float,
+    ) -> Self:
+        """Train on rows that are read in passes."""
+        options = self._options().checked()
+        fit = fit_stream(options, stream, given)
+        if on_read is not None:
+            on_read(ReadItems(fit.training_set.X, np.arange(len(fit.training_set.X))))
+        fitted = self._unfitted(fit.training_set)
+        fitted._fill(fit.model, fit.decision, fit.result, fit.notes, began)
+        fitted.streamed_ = fit.rows
         self.__dict__ = fitted.__dict__
         return self
 

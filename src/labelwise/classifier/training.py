@@ -297,6 +297,7 @@ def train(
     after: ValidationResult | None = None,
     on_epoch: Callable[[FittedModel, int], None] | None = None,
     warm: WarmStart | None = None,
+    solved: RidgeSolution | None = None,
 ) -> FittedModel:
     """Train once and return the model.
 
@@ -306,6 +307,7 @@ def train(
         after: What rows held out from an earlier run say: where to end, how to scale.
         on_epoch: Is told the model as it is and the number of epochs so far.
         warm: The earlier model whose weights the training starts from.
+        solved: The closed form on rows of features, of which these are some; None solves it on these.
     """
     X, reader, after = training_set.X, training_set.reader, after or ValidationResult()
     problem = training_set.problem(options, method_class)
@@ -317,7 +319,7 @@ def train(
         # Weights go with the scaling that they were trained in.
         earlier = None if warm is None else warm.scaling
         if fixed:
-            solution = _solve(X, method, after.scaling if earlier is None else earlier)
+            solution = solved or _solve(X, method, after.scaling if earlier is None else earlier)
         if not (fixed and method.spec.reads_rows):
             input_scaling = solution.scaling if solution else earlier or fit_scaling(X, "standardise")
     source = scaled_source(X, input_scaling, options.strong_view)
@@ -350,6 +352,7 @@ def train(
     later: list[Any] = [] if training_set.groups is None else ["groups", training_set.groups]
     later += [] if training_set.hints is None else ["hints", training_set.hints]
     later += [] if training_set.weights is None else ["sample_weight", training_set.weights]
+    later += [] if solved is None else ["solved", solved.weight, solved.bias]
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:
         result = engine.train(
             network,

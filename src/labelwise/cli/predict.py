@@ -18,13 +18,17 @@ def predict(
         str,
         typer.Argument(
             metavar="FILE",
-            help="A table, '-' for standard input, or a folder of pictures.",
+            help="A table, '-' for standard input, or a folder of pictures or of Parquet files.",
             show_default=False,
         ),
     ],
     out: Annotated[
         str,
-        typer.Option(metavar="FILE", help="Where to write: .parquet, .csv or .jsonl.", show_default=False),
+        typer.Option(
+            metavar="FILE",
+            help="Where to write: .parquet, .csv or .jsonl; a folder for one of Parquet files.",
+            show_default=False,
+        ),
     ],
     keep: Annotated[
         list[str] | None,
@@ -41,6 +45,14 @@ def predict(
             help="In CSV, put an apostrophe before texts that a spreadsheet would compute (=, +, -, @).",
         ),
     ] = False,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            help="Write only so many labels of each item, those of the highest probabilities.",
+            show_default=False,
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Predict the labels of a table's items: a probability for each label, and the predicted names."""
@@ -53,6 +65,7 @@ def predict(
         **given_settings(context),
         keep=keep or (),
         quote_formulas=quote_formulas,
+        top=top,
         progress=progress() and not json,
     )
     if json:

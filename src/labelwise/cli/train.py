@@ -16,7 +16,11 @@ def train(
     context: typer.Context,
     source: Annotated[
         str | None,
-        typer.Argument(metavar="FILE", help="A table, or with --resume a run.", show_default=False),
+        typer.Argument(
+            metavar="FILE",
+            help="A table, a folder of Parquet files, or with --resume a run.",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         str | None, typer.Option(metavar="DIR", help="The run directory to make.", show_default=False)

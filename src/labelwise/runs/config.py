@@ -180,6 +180,10 @@ class RunConfig(BaseModel):
     memory: float | None = _machine(
         None, "Gigabytes past which stored features and item state are mapped to disk [default: 4].", gt=0
     )
+    stream: bool = _machine(
+        False,
+        "Read a Parquet file, or a folder of them, in passes instead of holding its rows: method ridge.",
+    )
     hyperparameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @field_validator("label_columns", "feature_columns", mode="before")

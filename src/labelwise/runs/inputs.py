@@ -100,7 +100,7 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
     elif config.conflicts != "given":
         notes.append("not used: conflicts, since no answers join the labels")
     columns = ModelColumns.of(table, answers.added_labels if answers else ())
-    prior = _prior(config.prior, columns.label_names)
+    prior = read_prior(config.prior, columns.label_names)
     weights: Any = config.label_weights
     if weights is not None and weights != "balanced":
         weights = read_named_values(weights, columns.label_names, setting="label_weights (--label-weights)")
@@ -239,7 +239,7 @@ def check_kind(backbone: str | None, table: Table) -> None:
         )
 
 
-def _prior(prior: float | str | None, label_names: tuple[str, ...]) -> Any:
+def read_prior(prior: float | str | None, label_names: tuple[str, ...]) -> Any:
     """Return labels per item, the shares (K,) in a file, or None."""
     if isinstance(prior, str):
         shares = read_named_values(prior, label_names, setting="prior (--prior)", high=1.0)

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._files import replacing
-from labelwise.data import Table
+from labelwise.data import Table, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.directory import check_output
+from labelwise.runs.streaming import highest, predict_stream
 from labelwise.runs.tables import FinishedRun, ModelColumns, check_some_read, items_of, read_folder
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -56,6 +57,7 @@ def predict(
     on_bad_item: str | None = None,
     keep: Sequence[str] = (),
     quote_formulas: bool = False,
+    top: int | None = None,
     progress: bool = False,
     **given: Any,
 ) -> Predictions:
@@ -65,19 +67,27 @@ def predict(
     These are a list; in CSV one text separated by ``;``, by ``|`` where a name holds ``;``, and a list in JSON where
     names hold both. The table needs the columns that the model was trained on, in any order; its labels are not read.
 
+    A folder of Parquet files is scored in fragments of rows, each written to a Parquet file of its own in the folder
+    ``out``; the same command goes on where it was killed, to the same bits.
+
     Args:
-        table: A file, ``"-"`` (standard input), or a folder of pictures, whose ids are their paths in it.
+        table: A file, ``"-"`` (standard input), a folder of pictures, whose ids are their paths in it, or of Parquet.
         keep: Names and patterns of the table's columns that are written too, behind the item.
         quote_formulas: Whether CSV gets an apostrophe before texts that a spreadsheet would take for a formula, which
             begin with =, +, -, @, a tab or a line end.
+        top: Write, in the place of a column for each label, only each item's labels of the highest probabilities, so
+            many, and these.
         given: Fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
     Raises:
         UserError: For a run that is not finished, a table without the model's features, or an ``out`` that cannot
             be written.
     """
-    from scipy.special import expit
-
+    if top is not None and top < 1:
+        raise UserError(f"top (--top) is {top}: give the number of labels to write for each item, from 1")
+    if str(table) != "-" and Path(table).is_dir() and parquet_files(Path(table)):
+        finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
+        return _predict_folder(finished, Path(table), Path(out), keep, top, given)
     target = check_output(out, [table], tuple(_WRITERS))
     finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
     model, labels = finished.model, finished.model.label_names_
@@ -91,13 +101,13 @@ def predict(
     logits = model.decision_function(read)
     predicted = model.decision_.sets(logits)
     _check_writable(data, target)
-    header, renamed = _header(labels, list(data.kept))
+    header, renamed = _header(labels if top is None else _TOP, list(data.kept))
     rows = _Rows(
         header=header,
         items=[data.items[i] for i in read.kept],
         given=[column.take(read.kept) for column in data.kept.values()],
-        probabilities=np.asarray(expit(logits), dtype=np.float32),
-        names=[[labels[int(k)] for k in np.flatnonzero(row)] for row in predicted],
+        scores=_scores(logits, labels, top),
+        names=_names(predicted, labels),
         separator=next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
         quoted=quote_formulas,
     )
@@ -114,6 +124,69 @@ def predict(
         calibrated=model.calibration_ is not None,
         skipped=tuple((item.item, item.reason) for item in (*data.left_out, *read.bad)),
         notes=(*data.notes, *renamed),
+    )
+
+
+_TOP = ("top_labels", "top_probabilities")
+"""Columns in the place of those of all labels."""
+
+
+def _names(predicted: NDArray[np.int8], labels: Sequence[str]) -> list[list[str]]:
+    return [[labels[int(k)] for k in np.flatnonzero(row)] for row in predicted]
+
+
+def _scores(logits: NDArray[Any], labels: Sequence[str], top: int | None) -> _Scores:
+    """Return the probabilities of all labels, or the names and probabilities of each item's highest."""
+    from scipy.special import expit
+
+    if top is None:
+        return _Scores(np.asarray(expit(logits), dtype=np.float32))
+    places = highest(logits, top)
+    values = np.asarray(expit(np.take_along_axis(logits, places, axis=1)), dtype=np.float32)
+    return _Scores(values, [[labels[int(k)] for k in row] for row in places])
+
+
+def _predict_folder(
+    finished: FinishedRun,
+    table: Path,
+    out: Path,
+    keep: Sequence[str],
+    top: int | None,
+    given: Mapping[str, Any],
+) -> Predictions:
+    """Score a folder of Parquet files, fragment by fragment."""
+    model, labels = finished.model, finished.model.label_names_
+    if finished.columns.kind != "features" or finished.columns.preparation is not None:
+        raise UserError(
+            f"{table} is a folder of Parquet files, which only models of plain features take: give a table"
+        )
+    header, renamed = _header(labels if top is None else _TOP, list(keep))
+
+    def write(path: Path, items: list[str], kept: list[Any], logits: NDArray[Any]) -> int:
+        predicted = model.decision_.sets(logits)
+        _write_parquet(
+            path, _Rows(header, items, kept, _scores(logits, labels, top), _names(predicted, labels), None)
+        )
+        return int(predicted.sum())
+
+    scored, stream = predict_stream(
+        finished, table, out, keep=keep, given=given, settings={"top": top}, write=write
+    )
+    notes = [*stream.notes, *renamed]
+    if scored.n_found:
+        notes.append(
+            f"{scored.n_found:,} of {scored.n_fragments:,} fragments were there already; the figures are of the others"
+        )
+    return Predictions(
+        run=str(finished.directory.path),
+        table=str(table),
+        out=str(out),
+        n_items=scored.n_items,
+        n_labels=len(labels),
+        labels_per_item=scored.n_predicted / max(scored.n_items, 1),
+        rule=model.rule_.name,
+        calibrated=model.calibration_ is not None,
+        notes=tuple(notes),
     )
 
 
@@ -146,12 +219,38 @@ def _check_writable(data: Table, target: Path) -> None:
 
 
 @dataclass(frozen=True)
+class _Scores:
+    """Probabilities of every label (n, K), or of each item's highest (n, k) with their names."""
+
+    probabilities: NDArray[np.float32]
+    names: list[list[str]] | None = None
+
+    def rows(self) -> Iterator[list[Any]]:
+        """Yield each item's values."""
+        if self.names is None:
+            yield from map(list, self.probabilities)
+            return
+        for names, row in zip(self.names, self.probabilities, strict=True):
+            yield [names, [float(str(value)) for value in row]]
+
+    def columns(self) -> list[Any]:
+        """Return the values as Arrow columns."""
+        import pyarrow as pa
+
+        if self.names is None:
+            return [pa.array(column) for column in self.probabilities.T]
+        offsets = np.arange(len(self.names) + 1, dtype=np.int32) * self.probabilities.shape[1]
+        values = pa.array(self.probabilities.ravel())
+        return [pa.array(self.names, pa.list_(pa.string())), pa.ListArray.from_arrays(offsets, values)]
+
+
+@dataclass(frozen=True)
 class _Rows:
     """The rows of a file of predictions.
 
     Attributes:
         given: Columns of the table that are written too, as Arrow has them.
-        probabilities: (n, K).
+        scores: Probabilities.
         names: The predicted names of each item.
         separator: That of the names in CSV; None where no mark is free, and names are written as a list in JSON.
         quoted: Whether CSV gets an apostrophe before what a spreadsheet would compute.
@@ -160,16 +259,16 @@ class _Rows:
     header: list[str]
     items: list[str]
     given: list[Any]
-    probabilities: NDArray[np.float32]
+    scores: _Scores
     names: list[list[str]]
     separator: str | None
     quoted: bool = False
 
-    def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], NDArray[np.float32], list[str]]]:
+    def __iter__(self) -> Iterator[tuple[str, tuple[Any, ...], list[Any], list[str]]]:
         # Without columns zip would yield no row at all.
         given = zip(*(column.to_pylist() for column in self.given), strict=True)
         values = given if self.given else iter([()] * len(self.items))
-        return zip(self.items, values, self.probabilities, self.names, strict=True)
+        return zip(self.items, values, self.scores.rows(), self.names, strict=True)
 
 
 def _write_csv(path: Path, rows: _Rows) -> None:
@@ -180,14 +279,16 @@ def _write_csv(path: Path, rows: _Rows) -> None:
         for item, given, row, names in rows:
             joined = _cell(names) if rows.separator is None else rows.separator.join(names)
             values = [text(_cell(value)) for value in given]
-            writer.writerow([text(item), *values, *map(str, row), text(joined)])
+            cells = [text(_cell(value)) if isinstance(value, list) else str(value) for value in row]
+            writer.writerow([text(item), *values, *cells, text(joined)])
 
 
 def _write_jsonl(path: Path, rows: _Rows) -> None:
     with path.open("w", encoding="utf-8") as file:
         for item, given, row, names in rows:
             # The shortest text that reads back as the same float32.
-            values = [item, *given, *(float(str(value)) for value in row), names]
+            scores = [value if isinstance(value, list) else float(str(value)) for value in row]
+            values = [item, *given, *scores, names]
             record = dict(zip(rows.header, values, strict=True))
             file.write(json.dumps(record, ensure_ascii=False, default=str) + "\n")
 
@@ -199,7 +300,7 @@ def _write_parquet(path: Path, rows: _Rows) -> None:
     columns = [
         pa.array(rows.items, pa.string()),
         *rows.given,
-        *(pa.array(column) for column in rows.probabilities.T),
+        *rows.scores.columns(),
         pa.array(rows.names, pa.list_(pa.string())),
     ]
     parquet.write_table(pa.table(columns, names=rows.header), path)

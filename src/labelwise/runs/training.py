@@ -24,6 +24,7 @@ from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
 from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on_backbone, read_inputs
 from labelwise.runs.records import require
+from labelwise.runs.streaming import inputs_of, is_streamed, open_stream, stream_options, stream_state
 from labelwise.runs.tables import ModelColumns, items_of, read_model
 
 if TYPE_CHECKING:
@@ -99,6 +100,8 @@ def train(
     if is_first_process():
         # Refused now, since reading may take minutes; create looks again, since that leaves time for others.
         run.check_free()
+    if is_streamed(config):
+        return _train_stream(run, config, progress)
     config, inputs, reason = _choose(config)
     if is_first_process():
         files = {} if inputs.answers is None else {JOINED: inputs.answers.answers.to_csv()}
@@ -151,6 +154,8 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | No
         raise UserError(
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
+    if config.stream and state["status"] != "finished":
+        return _train_stream(run, config, progress, state)
     if state["status"] == "finished":
         if is_first_process():
             # Left by a process that was killed at its very end.
@@ -318,6 +323,49 @@ def _check_left_out(run: RunDirectory, table: Table, bad: Sequence[BadItem]) -> 
     )
 
 
+def _train_stream(
+    run: RunDirectory, config: RunConfig, progress: bool, state: Mapping[str, Any] | None = None
+) -> Outcome:
+    """Train on rows that are read in passes; a killed run begins anew, to the same bits."""
+    from labelwise.classifier import MultiLabelClassifier
+
+    _check_streamed(config)
+    stream = open_stream(config)
+    begun = stream_state(stream, config)
+    chosen = {"stream": True, "method": "ridge", "backbone": "features"}
+    config = config.model_copy(update=chosen).located()
+    if state is None:
+        run.create(config, {**begun, "status": "training"})
+    elif state["files"] != begun["files"]:
+        raise UserError(f"the files of {run.path} have changed: put them back, or train to another --out")
+    with _locked(run):
+        try:
+            model = MultiLabelClassifier(**stream_options(config, stream), progress=progress)
+            read: list[ReadItems] = []
+            model.fit(stream, None, on_read=read.append)
+            return _finish(run, config, model, inputs_of(stream, config, model), read[0])
+        except UserError:
+            run.remove()
+            raise
+        except KeyboardInterrupt:
+            raise Stopped(f"stopped; 'labelwise train {run.path} --resume' begins anew") from None
+
+
+def _check_streamed(config: RunConfig) -> None:
+    """Refuse, before anything is read, what rows in passes are not trained by."""
+    if config.method not in (None, "ridge"):
+        raise UserError(
+            f"method {config.method!r} needs all rows in memory, and {config.table} is read in passes: leave"
+            " --method out (ridge), or give a table that fits in memory"
+        )
+    if config.backbone not in (None, "features"):
+        raise UserError(
+            f"backbone {config.backbone!r}: rows that are read in passes are features; leave --backbone out"
+        )
+    if not is_first_process() or config.devices != 1 or config.nodes != 1:
+        raise UserError("--devices and --nodes: rows are read in passes by one process; leave them out")
+
+
 def _finish(
     run: RunDirectory, config: RunConfig, model: MultiLabelClassifier, inputs: Inputs, read: ReadItems
 ) -> Outcome:
@@ -346,7 +394,7 @@ def _finish(
     result = {
         "method": model.method_,
         "setting": model.summary_.setting,
-        "n_items": len(table) - len(model.skipped_),
+        "n_items": model.summary_.n_items,
         "n_labels": len(model.label_names_),
         "rule": model.rule_.name,
         "rule_source": model.rule_source_,

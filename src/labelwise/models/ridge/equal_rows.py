@@ -48,7 +48,7 @@ class EqualRows:
         rows, equals = [], []
         for block in row_blocks(X.shape[0], X.shape[1], _BLOCK):
             part = X[block]
-            x = _single(part.toarray() if sp.issparse(part) else part)
+            x = _single(part.toarray() if hasattr(part, "toarray") else part)
             keys = self._keys(x)
             near = np.minimum(np.searchsorted(self._sorted, keys), len(self._sorted) - 1)
             found = np.flatnonzero(self._sorted[near] == keys)

@@ -13,10 +13,10 @@ Value = TypeVar("Value")
 class FragmentTree(Generic[Value]):
     """A binary tree over fragment numbers whose complete branches are joined.
 
-    Node ``(level, place)`` holds the fragments from ``place * 2**level`` on, ``2**level`` of them. Two sisters are joined
-    as soon as both are there, so that of n fragments in order at most log2(n) + 1 nodes are held. Which values are
-    joined with which depends on the numbers alone: sums of floats come out the same to the bit, by however many trees
-    and in whatever order they were gathered.
+    Node ``(level, place)`` holds the fragments from ``place * 2**level`` on, ``2**level`` of them. Two sisters are
+    joined as soon as both are there, so that of n fragments in order at most log2(n) + 1 nodes are held. Which values
+    are joined with which depends on the numbers alone: sums of floats come out the same to the bit, by however many
+    trees and in whatever order they were gathered.
     """
 
     def __init__(self, join: Callable[[Value, Value], Value]) -> None:

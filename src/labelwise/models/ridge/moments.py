@@ -16,7 +16,6 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from scipy.linalg import eigh
-from scipy.sparse import issparse
 
 from labelwise.annotations import ListedStates, States, known_rows, positives_of, row_blocks
 from labelwise.errors import UserError
@@ -99,8 +98,8 @@ class MomentRidge:
     ) -> npt.NDArray[np.float32]:
         """Return the scores (b, k) of rows, each by the model without it, averaged over ``lambdas``.
 
-        ``(f - h t) / (1 - h)`` with the leverage ``h = s (1 / n + sum_j p_j^2 / (e_j + lambda))`` of a row that is there
-        s times, p its principal coordinates, t the mean of its targets.
+        ``(f - h t) / (1 - h)`` with the leverage ``h = s (1 / n + sum_j p_j^2 / (e_j + lambda))`` of a row that is
+        there s times, p its principal coordinates, t the mean of its targets.
 
         Args:
             rows: (b, D) scaled rows, all of them among those of the moments.
@@ -169,9 +168,9 @@ class RidgeMoments:
     """Gatherer of the sums that ridge is solved from, fragment by fragment.
 
     Its size depends on features and labels, not on rows: ``groups x (D x D + D) + D x K`` numbers, times the logarithm
-    of the number of fragments. Fragments have numbers. What comes out depends on the fragments and on their numbers, not
-    on who gathered which or in what order they came: it is the same to the bit (given one build of the linear algebra
-    and one number of its threads, since a fragment's own sums are theirs).
+    of the number of fragments. Fragments have numbers. What comes out depends on the fragments and on their numbers,
+    not on who gathered which or in what order they came: it is the same to the bit (given one build of the linear
+    algebra and one number of its threads, since a fragment's own sums are theirs).
 
     Args:
         n_features: D, of the scaled rows.
@@ -263,7 +262,7 @@ def scaled_rows(X: FeatureMatrix, scaling: Scaling | None) -> npt.NDArray[np.flo
     """Return scaled rows (b, D) float64, rounded to float32 as rows in memory are."""
     if scaling is not None:
         return scaling.transform(X).astype(np.float64)
-    z = np.asarray(X.toarray() if issparse(X) else X, dtype=np.float64)
+    z = np.asarray(X.toarray() if hasattr(X, "toarray") else X, dtype=np.float64)
     if not np.isfinite(z).all():
         raise UserError("a feature is NaN or infinite: fill or drop these rows")
     return z.copy() if z is X else z

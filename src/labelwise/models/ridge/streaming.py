@@ -15,7 +15,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-import scipy.sparse as sp
 
 from labelwise.annotations import LabelCounts, ListedStates, States, dense_states, known_rows, stack_states
 from labelwise.errors import UserError
@@ -45,7 +44,6 @@ _ENTRIES = 1 << 24
 """Most leave-one-out scores that are judged at once: a ranking of them takes some 1.5 GB."""
 _LEAST_JUDGED = 16_384  # rows that are judged though there are many labels, of which fewer then count
 _MOMENTS = 1 << 30  # bytes of the matrices of all groups of labels
-_CSR: Any = sp.csr_array
 
 
 class RowStream(Protocol):
@@ -262,7 +260,7 @@ def _first_rows(stream: RowStream, sample: _Sample) -> tuple[ColumnSums, Array, 
         chosen = known[sample.rows[done:stop] - seen]
         if len(chosen):
             part = rows[chosen]
-            X[done:stop] = part.toarray() if sp.issparse(part) else part
+            X[done:stop] = part.toarray() if hasattr(part, "toarray") else part
             sample.index[done:stop] = before + chosen
             parts.append(Y[chosen])
         before, seen, done = before + rows.shape[0], seen + len(known), stop
@@ -324,7 +322,7 @@ def _entries(Y: npt.NDArray[np.int8], groups: LabelGroups, labels: Array) -> Ent
     rows = np.arange(len(Y))
     if groups.absent:
         return Entries(rows, targets, np.ones((1, len(Y))), np.zeros(len(labels), np.int64))
-    numbers, first, group = np.unique(groups.of_label[labels], return_index=True, return_inverse=True)
+    _, first, group = np.unique(groups.of_label[labels], return_index=True, return_inverse=True)
     patterns = (Y[:, first] != -1).T.astype(np.float64)
     return Entries(rows, targets, patterns, group)
 

@@ -1,0 +1,168 @@
+"""Fits on rows that do not fit in memory: ridge in passes, judged on a sample of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.annotations import Annotations
+from labelwise.classifier.decision import Decision, check_rule, learn_decision
+from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.notes import all_notes
+from labelwise.classifier.options import FitOptions
+from labelwise.classifier.reader import ItemReader
+from labelwise.classifier.training import TrainingSet, ValidationResult, resolve_prior, train
+from labelwise.classifier.validation import ValidationPlan, left_out_words, result_of
+from labelwise.data import TableOptions, TableStream
+from labelwise.errors import UserError, shown
+from labelwise.methods import get
+from labelwise.methods.recommendation import check_positive
+from labelwise.models import solve_stream
+
+METHOD = "ridge"
+"""What a stream of rows is trained by: sums of rows are all that it needs."""
+
+_IN_MEMORY = (
+    "true_labels",
+    "warm_start",
+    "on_epoch",
+    "groups",
+    "hints",
+    "sample_weight",
+    "items",
+    "label_names",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class StreamedRows:
+    """The rows of a stream by which a fit was judged.
+
+    Attributes:
+        X: (j, D) float32.
+        labels: (j, K) int8.
+        index: (j,) their places among all rows.
+        n_rows: Number of all rows.
+        n_known: Number of those with a known entry.
+    """
+
+    X: NDArray[np.float32]
+    labels: NDArray[np.int8]
+    index: NDArray[np.int64]
+    n_rows: int
+    n_known: int
+
+    @property
+    def words(self) -> str:
+        """A sentence on what was read."""
+        judged, known = len(self.index), self.n_known
+        which = "all" if judged == known else f"a keyed sample of {judged:,} of the"
+        return (
+            f"{self.n_rows:,} rows were read in passes and not held in memory: method {METHOD!r}; thresholds, figures"
+            f" and the report rest on {which} {known:,} rows with labels, each scored by the model of all others"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class StreamFit:
+    """What a fit on a stream comes to."""
+
+    training_set: TrainingSet
+    model: FittedModel
+    result: ValidationResult
+    decision: Decision
+    notes: tuple[str, ...]
+    rows: StreamedRows
+
+
+def as_stream(options: FitOptions, X: Any, Y: Any) -> TableStream:
+    """Return a stream of a dataset, whose columns of labels ``Y`` names.
+
+    Raises:
+        UserError: For a dataset without such columns, and for labels beside a stream.
+    """
+    if isinstance(X, TableStream):
+        if Y is not None:
+            raise UserError("Y: a stream of rows has its labels with it; give None")
+        return X
+    if not (isinstance(Y, str) or (isinstance(Y, list | tuple) and all(isinstance(name, str) for name in Y))):
+        raise UserError(
+            f"Y is {shown(Y)}: for a dataset give the name of its column of lists of labels, or the names of its"
+            " columns of states"
+        )
+    meanings: dict[str, Any] = {name: getattr(options, name) for name in ("unlisted", "minus_one", "empty")}
+    columns: dict[str, Any] = {"labels_column" if isinstance(Y, str) else "label_columns": Y}
+    return TableStream.open(X, TableOptions(**columns, **meanings))
+
+
+def fit_stream(
+    options: FitOptions,
+    stream: TableStream,
+    given: Mapping[str, Any] | None = None,
+    on_pass: Callable[[str], object] | None = None,
+) -> StreamFit:
+    """Train on a stream of rows, in three passes over it.
+
+    Args:
+        options: Checked ones.
+        stream: Features and labels.
+        given: Further arguments of ``fit``, none of which a stream can have.
+        on_pass: Is told in words what each pass does.
+
+    Raises:
+        UserError: For another method than ridge, and for what needs all rows in memory.
+    """
+    options = _checked(options, given or {})
+    method = get(METHOD)
+    streamed = solve_stream(stream, on_pass=on_pass)
+    facts = streamed.counts.finalize(stream.label_names)
+    check_positive(facts)
+    labels = Annotations(streamed.labels, stream.label_names)
+    reader, X = ItemReader.of(options, method, streamed.X, labels.matrix, None)
+    training_set = TrainingSet(reader, X, labels, facts, resolve_prior(options.prior, facts))
+    rows = StreamedRows(
+        streamed.X, streamed.labels, streamed.index, streamed.counts.n_items, streamed.counts.known
+    )
+    words = left_out_words(None)
+    if not streamed.whole:
+        words = words.replace("the labelled rows", f"{len(X):,} of {rows.n_known:,} labelled rows", 1)
+    check_rule(options, training_set, ValidationPlan(None, labels.matrix, words))
+    model = train(options, training_set, method, part="final", solved=streamed.solution)
+    result = result_of(model, None, positives=options.rule == "recall")
+    if result.unseen is not None:
+        result = replace(result, unseen=replace(result.unseen, source=words))
+    decision = learn_decision(options, training_set, model, result.unseen)
+    # The stream has read its labels by these already.
+    read = replace(options, unlisted=None, minus_one="unknown", empty="unknown")
+    notes = all_notes(read, training_set, model, decision, result, X, streamed.labels, {})
+    return StreamFit(training_set, model, result, decision, (rows.words, *notes), rows)
+
+
+def _checked(options: FitOptions, given: Mapping[str, Any]) -> FitOptions:
+    """Return the options with the method of a stream; refuse what needs all rows in memory."""
+    if options.method not in (None, METHOD):
+        raise UserError(
+            f"method {options.method!r} needs all rows in memory; rows that are read in passes are trained by"
+            f" {METHOD!r}: leave the method out, or train on a sample"
+        )
+    if options.backbone != "features":
+        raise UserError(
+            f"backbone {shown(options.backbone)}: rows that are read in passes are features; embed the items before"
+        )
+    if options.validation is not None and options.validation != "auto":
+        raise UserError(
+            "validation: rows that are read in passes are judged each left out in turn; leave it out, and evaluate the"
+            " model on another table"
+        )
+    if options.hierarchy is not None:
+        raise UserError("hierarchy: the labels of rows that are read in passes are not filled; leave it out")
+    for name in _IN_MEMORY:
+        if given.get(name) is not None:
+            raise UserError(
+                f"{name}: it is for rows in memory; leave it out for rows that are read in passes"
+            )
+    return replace(options, method=METHOD)

@@ -1,0 +1,574 @@
+"""Rows of Parquet files or of an Arrow dataset, read in fragments, never all at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise.annotations import Annotations, Codes, ListedStates, States, check_label_names, row_blocks
+from labelwise.data.tables.class_labels import declared_names, named
+from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.lines import check_names
+from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.roles import assign_roles
+from labelwise.errors import UserError, listed, near, repeated, shown
+
+FRAGMENT_ROWS = 65_536
+"""Most rows of a fragment; fewer where a row has more than a thousand features."""
+
+_FRAGMENT_ENTRIES, _LEAST_ROWS = 1 << 26, 1024
+_LOOKED_AT = 1000  # rows by which columns get their roles
+_BUFFER = 1 << 20
+_MOST_BYTES = 1 << 32  # of a decoded fragment
+_NOT_STREAMED = ("label_value", "text_column", "image_suffix", "impute", "encode", "delimiter", "name_key")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file of a stream, or a fragment of a dataset.
+
+    Attributes:
+        name: By which messages and outputs call it.
+        rows: How many it holds.
+        columns: The names of its columns.
+        batches: Yields its record batches, of some columns, with at most so many rows.
+        digest: Of its size and its footer.
+    """
+
+    name: str
+    rows: int
+    columns: tuple[str, ...]
+    batches: Callable[[Sequence[str], int], Iterator[Any]]
+    digest: str
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """Rows of one part that are read together.
+
+    Attributes:
+        number: Its place among all fragments.
+        part: The part that holds it.
+        start: Its first row in the part.
+        rows: How many it has.
+    """
+
+    number: int
+    part: Part
+    start: int
+    rows: int
+
+    @property
+    def name(self) -> str:
+        """A file name without ending, different for each fragment and in their order."""
+        return f"{self.number:06d}-{Path(self.part.name).stem}"
+
+
+@dataclass(frozen=True)
+class _Rows(Columns):
+    """The columns of a fragment, whose rows count from its first in messages."""
+
+    first: int = 0
+
+    def where(self, row: int, name: str | None = None) -> str:
+        """Return a place such as "file: row 3, column 'x'"."""
+        return super().where(row + self.first, name)
+
+
+@dataclass(frozen=True, eq=False)
+class TableStream:
+    """Rows of features and their labels, read fragment by fragment as often as is needed.
+
+    Attributes:
+        parts: What is read, in the order of their names.
+        source: The folder, file or kind of dataset, for messages.
+        options: How columns and cells are read.
+        feature_columns: The columns of features, of one number or of a list of numbers each.
+        feature_names: The D features' names.
+        label_columns: The column that lists labels, or one column for each label; none where labels are not read.
+        label_names: The K labels' names.
+        item_column: The column of item ids; None: a part's name and the row.
+        declared: Names of a column's classes, where the file declares them.
+        roles: Sentences on every column's role.
+        notes: Sentences on what was guessed.
+    """
+
+    parts: tuple[Part, ...]
+    source: str
+    options: TableOptions
+    feature_columns: tuple[str, ...]
+    feature_names: tuple[str, ...]
+    label_columns: tuple[str, ...] = ()
+    label_names: tuple[str, ...] = ()
+    item_column: str | None = None
+    declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    roles: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        source: Any,
+        options: TableOptions | None = None,
+        *,
+        expect: tuple[Sequence[str], Sequence[str]] | None = None,
+        require_labels: bool = True,
+    ) -> Self:
+        """Look at a folder of Parquet files, one such file, or a ``pyarrow.dataset.Dataset``.
+
+        Labels are a column of lists of names or numbers (``labels_column``), or a column of states for each. Where
+        lists do not declare their names, one pass over their column finds them.
+
+        Args:
+            source: Files count in the order of their paths, those in folders below too.
+            options: As for ``read_table``.
+            expect: Names of a model's features and labels: these are read, in this order.
+            require_labels: Whether there must be labels.
+
+        Raises:
+            UserError: For a source without rows, columns that cannot be read in fragments, and options that only whole
+                tables have.
+        """
+        options = options or TableOptions()
+        given = [name for name in _NOT_STREAMED if getattr(options, name) is not None]
+        if given:
+            flags = listed(f"--{name.replace('_', '-')}" for name in given)
+            raise UserError(f"{flags} cannot be used on a stream of rows: give a table that fits in memory")
+        parts, name = parts_of(source)
+        first = _first_rows(parts, name)
+        if expect is not None:
+            options = _named_for_model(first, options, tuple(expect[0]), require_labels)
+        elif not require_labels:
+            options = replace(options, labels_column=None, label_columns=())
+        roles = assign_roles(
+            first, options, kind="features", expected=expect is not None, require_labels=require_labels
+        )
+        if roles.kind != "features":
+            raise UserError(f"{name}: a stream of rows takes features; embed pictures and texts before")
+        features = _feature_names(first, roles.features)
+        if expect is not None and set(expect[0]) - set(features):
+            missing = [one for one in expect[0] if one not in set(features)]
+            raise UserError(f"{name}: the model's features {listed(map(repr, missing))} are not in the files")
+        labels = () if options.labels_column is None else (options.labels_column,)
+        stream = cls(
+            parts,
+            name,
+            options,
+            tuple(roles.features),
+            features if expect is None else tuple(expect[0]),
+            labels or (tuple(roles.labels) if require_labels else ()),
+            item_column=roles.item,
+            declared=first.declared,
+            roles=roles.reasons,
+            notes=(*first.notes, *roles.notes),
+        )
+        if not require_labels:
+            return stream
+        if expect is not None:
+            return replace(stream, label_names=tuple(expect[1]))
+        return replace(stream, label_names=stream._found_labels())
+
+    def __len__(self) -> int:
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def n_features(self) -> int:
+        """Number D of features."""
+        return len(self.feature_names)
+
+    @property
+    def n_labels(self) -> int:
+        """Number K of labels."""
+        return len(self.label_names)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the parts, by their names, sizes and footers."""
+        words = "\n".join(f"{part.name} {part.digest}" for part in self.parts)
+        return hashlib.sha256(words.encode()).hexdigest()
+
+    def fragments(self) -> list[Fragment]:
+        """Return all fragments, in their order: runs of a part's rows, each of the same length but the last."""
+        size = fragment_rows(self.n_features)
+        found: list[Fragment] = []
+        for part in self.parts:
+            for rows in row_blocks(part.rows, 1, size):
+                found.append(Fragment(len(found), part, rows.start, rows.stop - rows.start))
+        return found
+
+    def labels(self) -> Iterator[tuple[int, States]]:
+        """Yield each fragment's number and its states (b, K)."""
+        for fragment, columns in self._read(self.label_columns):
+            yield fragment.number, self._states(columns)
+
+    def rows(self) -> Iterator[tuple[int, NDArray[np.float32], States]]:
+        """Yield each fragment's number, its rows (b, D) float32 and its states (b, K)."""
+        for fragment, columns in self._read((*self.feature_columns, *self.label_columns)):
+            yield fragment.number, self._features(columns), self._states(columns)
+
+    def items(
+        self, keep: Sequence[str] = (), skip: Callable[[Fragment], bool] | None = None
+    ) -> Iterator[tuple[Fragment, NDArray[np.float32], list[str], dict[str, Any]]]:
+        """Yield each fragment, its rows (b, D), its items' ids, and columns to keep as Arrow arrays.
+
+        Args:
+            keep: Names of columns.
+            skip: Fragments that are passed over, unread where whole parts are.
+        """
+        ids = () if self.item_column is None else (self.item_column,)
+        for fragment, columns in self._read((*self.feature_columns, *ids, *keep), skip):
+            if self.item_column is None:
+                places = range(fragment.start + 1, fragment.start + fragment.rows + 1)
+                names = [f"{fragment.part.name}:{place}" for place in places]
+            else:
+                names = self._ids(columns, self.item_column)
+            yield fragment, self._features(columns), names, {name: columns.data[name] for name in keep}
+
+    def _ids(self, columns: Columns, name: str) -> list[str]:
+        ids = columns.strings(name)
+        if None in ids:
+            raise UserError(f"{columns.where(ids.index(None), name)}: the item has no id; give it one")
+        return [str(one) for one in ids]
+
+    def _read(
+        self, names: Sequence[str], skip: Callable[[Fragment], bool] | None = None
+    ) -> Iterator[tuple[Fragment, Columns]]:
+        """Yield the fragments that are not skipped, with columns."""
+        by_part: dict[str, list[Fragment]] = {}
+        for fragment in self.fragments():
+            by_part.setdefault(fragment.part.name, []).append(fragment)
+        for fragments in by_part.values():
+            if skip is not None and all(map(skip, fragments)):
+                continue
+            part = fragments[0].part
+            tables = _rebatched(part, list(dict.fromkeys(names)), fragments[0].rows)
+            for fragment in fragments:
+                table = next(tables, None)
+                if table is None or table.num_rows != fragment.rows:
+                    raise UserError(
+                        f"{part.name} does not hold the {part.rows:,} rows that it promises; write it anew"
+                    )
+                if skip is not None and skip(fragment):
+                    continue
+                yield fragment, self._columns(part.name, table, fragment.start)
+
+    def _columns(self, name: str, table: Any, first: int) -> Columns:
+        data = dict(zip(table.column_names, table.columns, strict=True))
+        columns = _Rows(Path(name), data, table.num_rows, first=first)
+        for one, classes in self.declared.items():
+            if one in data:
+                data[one] = named(columns.path, one, data[one], classes)
+        return columns
+
+    def _features(self, columns: Columns) -> NDArray[np.float32]:
+        blocks = [_numbers(columns, name) for name in self.feature_columns]
+        X = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+        names = _names_of(columns, self.feature_columns, [block.shape[1] for block in blocks])
+        if names != self.feature_names:
+            place = {name: k for k, name in enumerate(names)}
+            # A model's features may stand in another order, and not all of a table's be the model's.
+            if set(self.feature_names) - set(names) or (
+                self.label_names and set(names) - set(self.feature_names)
+            ):
+                raise UserError(
+                    f"{columns.where(0)}: its rows have {X.shape[1]} features, those before {self.n_features}:"
+                    " write all files with the same features"
+                )
+            X = X[:, [place[name] for name in self.feature_names]]
+        return np.ascontiguousarray(X)
+
+    def _states(self, columns: Columns) -> States:
+        """Return the states (b, K) of a fragment's labels."""
+        if self.options.labels_column is None:
+            codes = Codes.named(self.options.minus_one, self.options.empty)
+            names = {name: k for k, name in enumerate(self.label_names)}
+            matrix = np.full((columns.rows, len(names)), -1, dtype=np.int8)
+            for name in self.label_columns:
+                if name in names:
+                    matrix[:, names[name]] = columns.states(name, codes)
+            return matrix
+        return self._listed(columns, self.options.labels_column)
+
+    def _listed(self, columns: Columns, name: str) -> ListedStates:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        lists = _lists(columns, name)
+        lengths = pc.list_value_length(lists).fill_null(0).to_numpy(zero_copy_only=False)
+        values = _texts(columns, name, lists)
+        places = pc.index_in(values, value_set=pa.array(self.label_names, values.type))
+        unknown = np.asarray(pc.and_(pc.is_null(places), pc.is_valid(values)))
+        if unknown.any():
+            row = int(np.searchsorted(np.cumsum(lengths), np.flatnonzero(unknown)[0], side="right"))
+            wrong = values[int(np.flatnonzero(unknown)[0])].as_py()
+            raise UserError(
+                f"{columns.where(row, name)}: the label {shown(wrong)} is none of those known;"
+                f" {near(str(wrong), self.label_names)}"
+            )
+        indices = np.asarray(places.fill_null(-1).to_numpy(zero_copy_only=False), dtype=np.int64)
+        row_of = np.repeat(np.arange(columns.rows), lengths)
+        row_of, indices = row_of[indices >= 0], indices[indices >= 0]
+        indptr = np.concatenate([[0], np.cumsum(np.bincount(row_of, minlength=columns.rows))])
+        silent, nothing = (
+            0 if word == "absent" else -1 for word in (self.options.unlisted, self.options.empty)
+        )
+        empty = np.asarray(lists.is_null())
+        says = np.where(empty, nothing, silent).astype(np.int8)
+        return ListedStates.of(indptr, indices, says, self.n_labels)
+
+    def _found_labels(self) -> tuple[str, ...]:
+        """Return the labels' names: of the columns, as declared, or all that a pass over the lists finds."""
+        import pyarrow.compute as pc
+
+        name = self.options.labels_column
+        if name is None:
+            return check_label_names(self.label_columns)
+        if name in self.declared:
+            return self.declared[name]
+        found: set[str] = set()
+        for _, columns in self._read((name,)):
+            found.update(pc.unique(_texts(columns, name, _lists(columns, name))).drop_null().to_pylist())
+        if not found:
+            raise UserError(f"{self.source}: column {shown(name)} lists no label")
+        if "" in found:
+            raise UserError(
+                f"{self.source}: column {shown(name)} lists a label without a name; name it or drop it"
+            )
+        names = check_label_names(sorted(found))
+        Annotations(np.zeros((1, len(names)), np.int8), names)
+        return names
+
+
+def fragment_rows(n_features: int) -> int:
+    """Return the most rows of a fragment, by the number of features."""
+    return int(min(FRAGMENT_ROWS, max(_LEAST_ROWS, _FRAGMENT_ENTRIES // max(1, n_features))))
+
+
+def is_dataset(source: Any) -> bool:
+    """Return whether ``source`` is an Arrow dataset, without importing Arrow."""
+    return callable(getattr(source, "get_fragments", None)) and hasattr(source, "schema")
+
+
+def parquet_files(folder: Path) -> list[Path]:
+    """Return the Parquet files in a folder and those below it, by path; hidden ones are left out."""
+    found = [
+        path
+        for path in folder.rglob("*.parquet")
+        if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    ]
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def parts_of(source: Any) -> tuple[tuple[Part, ...], str]:
+    """Return the parts of a folder, file or dataset, and its name.
+
+    Raises:
+        UserError: Where there is none, or one that cannot be read.
+    """
+    if is_dataset(source):
+        fragments = sorted(source.get_fragments(), key=lambda one: str(getattr(one, "path", "")))
+        parts = [_dataset_part(number, one) for number, one in enumerate(fragments)]
+        return tuple(part for part in parts if part.rows), "the dataset"
+    path = Path(source)
+    if path.is_dir():
+        files = parquet_files(path)
+        if not files:
+            raise UserError(f"{path}: there is no Parquet file in the folder; give one of .parquet files")
+        parts = [_file_part(file, file.relative_to(path).as_posix()) for file in files]
+    elif path.is_file():
+        parts = [_file_part(path, path.name)]
+    else:
+        raise UserError(f"{path}: there is no such folder or file of Parquet")
+    if not any(part.rows for part in parts):
+        raise UserError(f"{path}: its files hold no rows; give at least one item")
+    return tuple(part for part in parts if part.rows), path.name
+
+
+def _file_part(path: Path, name: str) -> Part:
+    from pyarrow import parquet
+
+    try:
+        footer = parquet.read_metadata(path)
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            # It holds the sizes of all pages and, where they were written, the extremes of all columns.
+            file.seek(max(0, size - footer.serialized_size - 8))
+            end = file.read()
+    except Exception as error:  # Arrow's own errors, of many kinds
+        raise UserError(f"{name} is not a Parquet file that can be read: {shown(str(error), 200)}") from None
+    digest = hashlib.sha256(f"{size} ".encode() + end).hexdigest()
+    columns = tuple(footer.schema.to_arrow_schema().names)
+    return Part(name, footer.num_rows, columns, partial(_file_batches, path), digest)
+
+
+def _file_batches(path: Path, names: Sequence[str], rows: int) -> Iterator[Any]:
+    from pyarrow import parquet
+
+    # Buffered, so that a row group of a million rows is not held whole.
+    with parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
+        yield from file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)
+
+
+def _dataset_part(number: int, fragment: Any) -> Part:
+    name = Path(str(getattr(fragment, "path", "") or f"fragment-{number}")).name
+    rows = int(fragment.count_rows())
+
+    def batches(names: Sequence[str], size: int) -> Iterator[Any]:
+        yield from fragment.to_batches(
+            columns=list(names), batch_size=size, batch_readahead=1, fragment_readahead=1, use_threads=False
+        )
+
+    # Two fragments may lie in folders of their own, under one name.
+    return Part(f"{number}/{name}", rows, tuple(fragment.physical_schema.names), batches, str(rows))
+
+
+def _rebatched(part: Part, names: list[str], rows: int) -> Iterator[Any]:
+    """Yield tables of exactly ``rows`` rows, but for the last."""
+    import pyarrow as pa
+
+    if missing := [name for name in names if name not in part.columns]:
+        raise UserError(
+            f"{part.name} has no column {listed(map(repr, missing))}; {near(missing[0], part.columns)}"
+        )
+    waiting: list[Any] = []
+    count = 0
+    try:
+        for batch in part.batches(names, rows):
+            # Offsets that a damaged file got wrong would be read past their end later.
+            batch.validate(full=True)
+            if batch.nbytes > _MOST_BYTES:
+                raise UserError(
+                    f"{part.name}: {batch.num_rows:,} of its rows take {batch.nbytes:,} bytes; split them"
+                )
+            waiting.append(batch)
+            count += batch.num_rows
+            while count >= rows:
+                table = pa.Table.from_batches(waiting)
+                yield table.slice(0, rows)
+                waiting, count = table.slice(rows).to_batches(), count - rows
+        if count:
+            yield pa.Table.from_batches(waiting)
+    except (UserError, GeneratorExit):
+        raise
+    except (pa.ArrowException, OSError, UnicodeError) as error:
+        raise UserError(f"{part.name} cannot be read: {shown(str(error), 200)}") from None
+
+
+def _first_rows(parts: Sequence[Part], name: str) -> Columns:
+    """Return the first rows of the first part, by which columns get their roles."""
+    import pyarrow as pa
+
+    (part, *_) = parts
+    check_names(Path(part.name), list(part.columns))
+    table = next(_rebatched(part, list(part.columns), _LOOKED_AT), None)
+    if table is None:
+        raise UserError(f"{name}: there are no rows")
+    names = list(table.column_names)
+    declared = {
+        one: classes for one, classes in declared_names(table.schema.metadata).items() if one in names
+    }
+    data = dict(zip(names, table.columns, strict=True))
+    for one, classes in declared.items():
+        data[one] = named(Path(part.name), one, data[one], classes)
+    dictionaries = [one for one, column in data.items() if pa.types.is_dictionary(column.type)]
+    for one in dictionaries:
+        data[one] = data[one].cast(data[one].type.value_type)
+    return Columns(Path(part.name), data, table.num_rows, declared=declared)
+
+
+def _feature_names(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
+    features = _names_of(columns, names, [_numbers(columns, name).shape[1] for name in names])
+    if doubles := repeated(features):
+        raise UserError(
+            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, doubles))}; rename one"
+            " of the columns"
+        )
+    return features
+
+
+def _names_of(columns: Columns, names: Sequence[str], widths: Sequence[int]) -> tuple[str, ...]:
+    """Return the features' names: a column's own, or those of the places of its lists."""
+    found: list[str] = []
+    for name, width in zip(names, widths, strict=True):
+        found += [f"{name}_{place}" for place in range(width)] if columns.is_vector(name) else [name]
+    return tuple(found)
+
+
+def _numbers(columns: Columns, name: str) -> NDArray[np.float32]:
+    """Return a column of features (b, d) float32, finite."""
+    import pyarrow.compute as pc
+
+    if columns.is_vector(name) and not columns.data[name].null_count:
+        lists = columns.data[name].combine_chunks()
+        lengths, values = pc.min_max(pc.list_value_length(lists)).as_py(), pc.list_flatten(lists)
+        if lengths["min"] == lengths["max"] and lengths["min"] and not values.null_count:
+            with np.errstate(over="ignore"):
+                numbers = values.to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+            if np.isfinite(numbers).all():
+                return np.asarray(numbers.reshape(columns.rows, lengths["min"]))
+    # Slower, and with words for what is wrong.
+    return columns.numbers(name).reshape(columns.rows, -1)
+
+
+def _lists(columns: Columns, name: str) -> Any:
+    """Return a column of lists as one array."""
+    import pyarrow.types as kinds
+
+    column = columns.data[name]
+    if not (
+        kinds.is_list(column.type)
+        or kinds.is_large_list(column.type)
+        or kinds.is_fixed_size_list(column.type)
+    ):
+        raise UserError(
+            f"{columns.path.name}: column {shown(name)} holds {str(column.type)[:60]}; a stream of rows takes lists of"
+            " names or numbers (--labels-column), or a column of 1 and 0 for each label (--label-columns)"
+        )
+    return column.combine_chunks()
+
+
+def _texts(columns: Columns, name: str, lists: Any) -> Any:
+    """Return the names or whole numbers in a column of lists, one after another."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pc.list_flatten(lists)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if pa.types.is_integer(values.type):
+        return values.cast(pa.int64()).cast(pa.string())
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        raise UserError(
+            f"{columns.path.name}: column {shown(name)} lists {str(values.type)[:60]}; give names or whole numbers"
+        )
+    return pc.utf8_trim_whitespace(values).cast(pa.large_string())
+
+
+def _named_for_model(
+    columns: Columns, options: TableOptions, features: Sequence[str], require_labels: bool
+) -> TableOptions:
+    """Return options by which a trained model finds its columns."""
+    expected = set(features)
+    sources = [
+        name
+        for name in columns.data
+        if name in expected or (columns.is_vector(name) and f"{name}_0" in expected)
+    ]
+    if not sources:
+        raise UserError(
+            f"{columns.path.name}: the model's feature columns are not in the file;"
+            f" {near(features[0], columns.data)}"
+        )
+    options = replace(options, feature_columns=tuple(sources))
+    if not require_labels:
+        options = replace(options, labels_column=None, label_columns=())
+    if options.item_column is not None and options.item_column not in columns.data:
+        options = replace(options, item_column=None)
+    return options

@@ -1,0 +1,254 @@
+"""Runs on rows that are read in passes: what a stream is, how it is trained on, and predictions in fragments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labelwise._files import file_digest, make_folder, read_text, replacing
+from labelwise.annotations import Annotations, row_blocks
+from labelwise.data import Fragment, Table, TableStream, parquet_files
+from labelwise.errors import UserError, listed
+from labelwise.runs.config import RunConfig
+from labelwise.runs.directory import write_json
+from labelwise.runs.inputs import Inputs, parse_rule, read_prior
+from labelwise.runs.tables import FinishedRun, ModelColumns
+
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier
+
+_MEMORY = 4.0  # gigabytes that a table may take before it is streamed by itself
+_IN_MEMORY = (
+    *("images", "group_column", "max_rows", "label_weights", "label_texts", "hierarchy", "true_labels"),
+    *("answers", "warm_start", "hints"),
+)
+_ENTRIES = 1 << 23  # scores of a block: 64 MB of float64
+_MANIFEST = "predictions.json"
+
+
+def is_streamed(config: RunConfig) -> bool:
+    """Return whether a run reads its rows in passes.
+
+    It does where it was asked to, on a folder of Parquet files, and on a Parquet file that decodes to more than the
+    memory setting allows where the method is ridge or left open.
+    """
+    if config.table is None or config.stream:
+        return config.stream
+    path = Path(config.table)
+    if path.is_dir():
+        return bool(parquet_files(path))
+    if path.suffix.lower() != ".parquet" or config.method not in (None, "ridge") or not path.is_file():
+        return False
+    return _decoded_gigabytes(path) > (config.memory or _MEMORY)
+
+
+def _decoded_gigabytes(path: Path) -> float:
+    from pyarrow import parquet
+
+    try:
+        footer = parquet.read_metadata(path)
+        groups = (footer.row_group(number) for number in range(footer.num_row_groups))
+        return float(sum(group.total_byte_size for group in groups)) / 1e9
+    except Exception:  # the reader of tables says what is wrong with it
+        return 0.0
+
+
+def open_stream(config: RunConfig) -> TableStream:
+    """Open the rows that a run is trained on.
+
+    Raises:
+        UserError: For settings that need all rows in memory, and for what is no stream.
+    """
+    if config.table is None:
+        raise UserError(
+            "no table: give a folder of Parquet files, as in 'labelwise train FOLDER --out runs/first'"
+        )
+    path = Path(config.table)
+    if path.is_file() and path.suffix.lower() != ".parquet":
+        raise UserError(
+            f"stream (--stream): {path.name} is no Parquet file; give a Parquet file or a folder of them, or leave"
+            " it out"
+        )
+    defaults = RunConfig()
+    given = [name for name in _IN_MEMORY if getattr(config, name) != getattr(defaults, name)]
+    if config.validation not in ("auto", "none"):
+        given.append("validation")
+    if given:
+        flags = listed((f"--{name.replace('_', '-')}" for name in given), len(given))
+        raise UserError(
+            f"{flags}: these need all rows in memory; leave them out for rows that are read in passes"
+        )
+    return TableStream.open(config.table, config.table_options())
+
+
+def stream_options(config: RunConfig, stream: TableStream) -> dict[str, Any]:
+    """Return the classifier's keywords, those that files and words decide among them."""
+    return config.classifier_options() | {
+        "backbone": "features",
+        "validation": None if config.validation == "none" else config.validation,
+        "prior": read_prior(config.prior, stream.label_names),
+        "rule": parse_rule(config.rule),
+    }
+
+
+def stream_state(stream: TableStream, config: RunConfig) -> dict[str, Any]:
+    """Return the first state of a run on a stream."""
+    from labelwise._version import __version__
+
+    files = {name: file_digest(Path(path)) for name, path in config.files().items() if name != "table"}
+    return {
+        "labelwise": __version__,
+        "reason": None if config.method is not None else _WHY,
+        **ModelColumns("features", stream.feature_names, stream.label_names).to_state(),
+        "roles": list(stream.roles),
+        "files": {"table": stream.digest, **files},
+    }
+
+
+_WHY = (
+    "its sums are all that has to be held of the rows; what 'auto' adds to it (neighbours, trees, students) needs all"
+    " rows in memory"
+)
+
+
+def inputs_of(stream: TableStream, config: RunConfig, model: MultiLabelClassifier) -> Inputs:
+    """Return the judged rows of a fit in the place of a table that was read whole."""
+    rows = model.streamed_
+    table = Table(
+        items=_names_of_rows(stream, rows.index),
+        kind="features",
+        features=rows.X,
+        feature_names=stream.feature_names,
+        labels=Annotations(rows.labels, stream.label_names),
+        contents=None,
+        path=Path(str(config.table)),
+        roles=stream.roles,
+    )
+    return Inputs(table, None, None, None, None, parse_rule(config.rule), stream.notes)
+
+
+def _names_of_rows(stream: TableStream, index: NDArray[np.int64]) -> list[str]:
+    """Return a name for rows by their places among all: a file and its row, counted from 1."""
+    starts = np.cumsum([0, *(part.rows for part in stream.parts)])
+    part = np.searchsorted(starts, index, side="right") - 1
+    return [f"{stream.parts[p].name}:{row - starts[p] + 1}" for p, row in zip(part, index, strict=True)]
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a pass of predictions wrote: items, labels predicted in all, and fragments that were there already."""
+
+    n_items: int
+    n_predicted: int
+    n_fragments: int
+    n_found: int
+
+
+Write = Callable[[Path, list[str], list[Any], NDArray[np.floating[Any]]], int]
+"""Writes items, kept columns and logits (b, K) to a file, and returns the number of predicted labels."""
+
+
+def predict_stream(
+    finished: FinishedRun,
+    source: str | Path,
+    out: Path,
+    *,
+    keep: Sequence[str],
+    given: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    write: Write,
+    endings: str = ".parquet",
+) -> tuple[Scored, TableStream]:
+    """Score rows fragment by fragment, each into a file of its own in ``out``.
+
+    A fragment that is there is left as it is: a killed command that is given again goes on, to the same bits.
+
+    Args:
+        finished: The run.
+        source: A folder or file of Parquet.
+        out: A folder; it is made where there is none.
+        keep: Names of columns to write too.
+        given: Fields of ``TableOptions`` that differ from the run's.
+        settings: What else decides what is written.
+        write: Writes one fragment.
+        endings: That of the files.
+
+    Raises:
+        UserError: For rows without the model's features, and an ``out`` that holds anything else.
+    """
+    options = finished.config.table_options().changed(given)
+    names = (finished.columns.feature_names, finished.columns.label_names)
+    stream = TableStream.open(source, options, expect=names, require_labels=False)
+    if Path(source).resolve() == out.resolve():
+        raise UserError(f"--out {out} is the folder of the rows itself: give another")
+    wanted = {
+        "model": file_digest(finished.directory.model / "model.json"),
+        "weights": file_digest(finished.directory.model / "weights.safetensors"),
+        "rows": stream.digest,
+        "keep": list(keep),
+        **settings,
+    }
+    fragments = stream.fragments()
+    done = _begun(out, wanted, {f"{one.name}{endings}" for one in fragments})
+    scored: dict[str, tuple[int, int]] = {}
+
+    def is_there(fragment: Fragment) -> bool:
+        return f"{fragment.name}{endings}" in done
+
+    for fragment, X, items, kept in stream.items(keep, is_there):
+        read = finished.model.read(X)
+        step = max(1, _ENTRIES // max(1, len(finished.columns.label_names)))
+        logits = np.empty((len(items), len(finished.columns.label_names)), np.float32)
+        for rows in row_blocks(len(items), 1, step):
+            logits[rows] = finished.model.decision_function(read.X[rows])
+        with replacing(out / f"{fragment.name}{endings}") as draft:
+            scored[fragment.name] = (len(items), write(draft, items, list(kept.values()), logits))
+    n_items, n_predicted = (sum(values) for values in zip((0, 0), *scored.values(), strict=True))
+    return Scored(n_items, n_predicted, len(fragments), len(done)), stream
+
+
+def highest(scores: NDArray[np.floating[Any]], top: int) -> NDArray[np.int64]:
+    """Return the places of each row's ``top`` highest scores (n, K), from the highest down.
+
+    Of equal ones the first comes first.
+    """
+    top = min(top, scores.shape[1])
+    # A stable choice: the top-th score bounds a row, and of those equal to it the first are taken.
+    bound = -np.partition(-scores, top - 1, axis=1)[:, top - 1 : top]
+    above = scores > bound
+    room = top - above.sum(axis=1, keepdims=True)
+    level = scores == bound
+    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
+    places = np.nonzero(chosen)[1].reshape(len(scores), top)
+    order = np.argsort(-np.take_along_axis(scores, places, axis=1), axis=1, kind="stable")
+    return np.asarray(np.take_along_axis(places, order, axis=1), dtype=np.int64)
+
+
+def _begun(out: Path, wanted: Mapping[str, Any], names: set[str]) -> set[str]:
+    """Return the fragments that are in ``out`` already; refuse a folder that holds anything else."""
+    import json
+
+    if out.exists() and not out.is_dir():
+        raise UserError(f"--out {out} is a file: give a folder for the fragments of these rows")
+    make_folder(out)
+    there = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
+    if not there:
+        write_json(out / _MANIFEST, dict(wanted))
+        return set()
+    try:
+        before = json.loads(read_text(out / _MANIFEST))
+    except (OSError, ValueError):
+        before = None
+    if before != dict(wanted):
+        what = (
+            "is not empty"
+            if before is None
+            else "holds predictions of other rows, of another model or other options"
+        )
+        raise UserError(f"--out {out} {what}: give a new folder")
+    return there & names
