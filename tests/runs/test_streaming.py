@@ -66,7 +66,8 @@ def test_the_run_is_that_of_the_rows_in_memory(given, tmp_path):
     one, other = load(place / "run" / "model"), load(tmp_path / "run" / "model")
     np.testing.assert_allclose(one.predict_proba(X), other.predict_proba(X), atol=1e-6)
     assert "120 rows were read in passes" in (place / "run" / "report.html").read_text()
-    assert runs.evaluate(place / "run", place / "whole.parquet").evaluation.metrics["map"] > 0.7
+    judged = runs.evaluate(place / "run", place / "whole.parquet").to_dict()
+    assert judged["figures"]["metrics"]["map"] > 0.7
 
 
 def test_a_single_file_is_streamed_where_it_is_asked_for_or_too_large(given, tmp_path):
