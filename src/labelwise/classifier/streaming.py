@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from labelwise.annotations import Annotations
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.given import resolve_prior
 from labelwise.classifier.notes import all_notes
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
-from labelwise.classifier.training import TrainingSet, ValidationResult, resolve_prior, train
+from labelwise.classifier.training import TrainingSet, ValidationResult, train
 from labelwise.classifier.validation import ValidationPlan, left_out_words, result_of
 from labelwise.data import TableOptions, TableStream
 from labelwise.errors import UserError, shown
