@@ -243,3 +243,38 @@ def test_shapes_that_do_not_fit_are_refused(hml, digits):
         analysis.loss_landscape(hml, X, truth, steps=4)
     with pytest.raises(UserError, match="one score an entry"):
         analysis.wasserstein_distances([[0.5]], truth)
+
+
+def test_drawn_items_have_two_labels_and_are_the_same_for_every_model():
+    random = np.random.default_rng(0)
+    Y = (random.random((200, 5)) < 0.25).astype(np.int8)
+    rows = analysis.drawn_items(Y, 6, seed=3)
+    assert len(rows) == 6
+    assert (Y[rows].sum(1) >= 2).all()
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(rows, analysis.drawn_items(Y.copy(), 6, seed=3))
+    assert set(rows) != set(analysis.drawn_items(Y, 6, seed=4))
+    with pytest.raises(UserError, match="no item has two relevant labels"):
+        analysis.drawn_items(np.eye(4, dtype=np.int8))
+
+
+def test_top_predictions_are_the_highest_scores_in_a_slow_loop():
+    random = np.random.default_rng(1)
+    scores = random.random((4, 6)).round(1)
+    Y = random.integers(-1, 2, (4, 6)).astype(np.int8)
+    Y[0, :2] = 1
+    seen = np.where((np.arange(6) == Y.argmax(1)[:, None]) & (Y == 1), 1, -1).astype(np.int8)
+    names = [f"l{k}" for k in range(6)]
+    found = analysis.top_predictions(scores, Y, names, ["a", "b", "c", "d"], Y=seen, k=3)
+    place = 0
+    for i, item in enumerate("abcd"):
+        order = sorted(range(6), key=lambda k: (-scores[i, k], k))[:3]
+        for rank, k in enumerate(order, start=1):
+            assert (found["item"][place], found["rank"][place]) == (item, rank)
+            assert (found["label"][place], found["score"][place]) == (names[k], scores[i, k])
+            assert found["relevant"][place] == Y[i, k]
+            assert found["truth"][place] == ", ".join(names[k] for k in range(6) if Y[i, k] == 1)
+            assert found["given"][place] == ", ".join(names[k] for k in range(6) if seen[i, k] == 1)
+            place += 1
+    assert place == len(found["item"])
+    assert set(analysis.top_predictions(scores, Y, names, ["a", "b", "c", "d"])["given"]) == {""}

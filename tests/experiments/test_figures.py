@@ -46,6 +46,16 @@ def columns_of(kind):
         }
     if kind == "vdfd_by_epoch":
         return {"epoch": np.repeat([1, 2], 2), "label": np.tile(["car", "b"], 2), "vdfd": rng.random(4)}
+    if kind == "top_predictions":
+        return {
+            "item": np.repeat(["a.png", "b.png"], 2),
+            "truth": np.repeat(["cat, dog", "dog, car"], 2),
+            "given": np.repeat(["cat", "dog"], 2),
+            "rank": np.tile([1, 2], 2),
+            "label": np.array(["cat", "dog", "car", "cat"]),
+            "score": np.array([0.9, 0.4, 0.8, 0.2]),
+            "relevant": np.array([1, 1, 1, 0]),
+        }
     return None
 
 

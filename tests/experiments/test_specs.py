@@ -15,7 +15,7 @@ from tests.refusals import refused
 FIGURES = {
     "hml-figure2", "hml-figure3", "hml-figure4", "hml-figure5", "hml-figure6", "em-apl-wasserstein", "em-apl-densities",
     "em-apl-mlml", "em-apl-landscapes", "bbam-vdfd-supervision", "bbam-vdfd-methods", "bbam-sensitivity", "bbam-time",
-    "bbam-theory", "loss-regimes",
+    "bbam-theory", "loss-regimes", "em-apl-qualitative",
 }  # fmt: skip
 
 PLAIN = """

@@ -263,3 +263,28 @@ def test_figures_fit_a_page(width):
     data = densities()
     svg = plots.as_svg(plots.prediction_densities(data, width=width), "densities")
     assert f"max-width:{width}px" in svg
+
+
+def test_top_predictions_have_a_row_an_item_and_a_column_a_method():
+    """A bar is as long as its score, in the order of the ranks, and blue where the item has the label."""
+    data = {
+        "method": np.repeat(["an", "em"], 4),
+        "item": np.tile(np.repeat(["a", "b"], 2), 2),
+        "truth": np.tile(np.repeat(["cat, dog", "dog"], 2), 2),
+        "given": np.tile(np.repeat(["cat", ""], 2), 2),
+        "rank": np.tile([2, 1], 4),
+        "label": np.tile(["dog", "cat", "car", "dog"], 2),
+        "score": np.array([0.4, 0.9, 0.2, 0.8, 0.5, 0.7, 0.3, 0.6]),
+        "relevant": np.tile([1, 1, 0, 1], 2),
+    }
+    figure = plots.top_predictions(data, pictures={"a": np.zeros((4, 6, 3), np.uint8)})
+    (picture, an, em), (name, below, _) = np.reshape(figure.axes, (2, 3))
+    assert [axes.get_title(loc="left") for axes in (an, em, below)] == ["an", "em", ""]
+    assert len(picture.images) == 1
+    assert not name.images
+    assert [text.get_text() for text in name.texts] == ["b", "dog"]
+    assert picture.texts[0].get_text() == "cat, dog\ngiven: cat"
+    assert [round(bar.get_width(), 2) for bar in an.patches] == [0.9, 0.4]
+    assert [text.get_text() for text in below.texts] == ["dog  0.80", "car  0.20"]
+    first, second = (bar.get_facecolor() for bar in below.patches)
+    assert first == an.patches[0].get_facecolor() != second

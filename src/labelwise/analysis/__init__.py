@@ -14,8 +14,10 @@ from labelwise.analysis.correlation import (
 from labelwise.analysis.outputs import MissingLabels, Survey, survey
 from labelwise.analysis.predictions import (
     cosine_gradients,
+    drawn_items,
     gradient_difference,
     prediction_densities,
+    top_predictions,
     wasserstein_distances,
 )
 from labelwise.analysis.ranks import Difference, Ranks, compare_ranks, gap_share, mean_difference
@@ -35,6 +37,7 @@ __all__ = [
     "compare_ranks",
     "correlation_pairs",
     "cosine_gradients",
+    "drawn_items",
     "epoch_seconds",
     "gap_share",
     "gradient_difference",
@@ -48,6 +51,7 @@ __all__ = [
     "strongest",
     "survey",
     "theory",
+    "top_predictions",
     "vdfd_by_epoch",
     "wasserstein_distances",
     "weight_correlation",

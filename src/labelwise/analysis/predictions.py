@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -142,6 +143,72 @@ def prediction_densities(scores: ArrayLike, Y_true: ArrayLike, label: int, *, bi
         {name: values[labels[:, label] == state, label] for name, state in groups.items()},
         np.linspace(0, 1, bins + 1),
     )
+
+
+def drawn_items(Y_true: ArrayLike, count: int = 6, seed: int = 0) -> NDArray[np.int64]:
+    """Draw items with two or more relevant labels, in their order.
+
+    They are drawn by a key, the same for every model; none is chosen for what a model says of it.
+
+    Args:
+        Y_true: (n, K) of 1, 0 and -1.
+        count: Items to draw, fewer where there are fewer.
+        seed: Key of the draw.
+
+    Raises:
+        UserError: no item has two relevant labels.
+    """
+    several = np.flatnonzero((as_matrix(Y_true) == 1).sum(axis=1) >= 2)
+    if not len(several):
+        raise UserError("Y_true: no item has two relevant labels, so none can show what a model adds to one")
+    return np.sort(generator(seed, "drawn items").permutation(several)[:count])
+
+
+def top_predictions(
+    scores: ArrayLike,
+    Y_true: ArrayLike,
+    label_names: Sequence[str],
+    items: Sequence[str],
+    *,
+    Y: ArrayLike | None = None,
+    k: int = 5,
+) -> Columns:
+    """Return the labels that score highest for each item (Zhou et al., ECCV 2022, qualitative results).
+
+    Args:
+        scores: (n, K) in [0, 1].
+        Y_true: (n, K) of 1, 0 and -1.
+        label_names: K names.
+        items: n names, such as paths of pictures.
+        Y: (n, K) the annotations that a model saw; None for items that it did not see.
+        k: Labels an item.
+
+    Returns:
+        Columns ``item``, ``truth`` and ``given`` (its relevant labels, and those that were seen, comma-separated),
+        ``rank`` (from 1), ``label``, ``score`` and ``relevant`` (1, 0, or -1 where that is not known); ties in the
+        order of the labels.
+
+    Raises:
+        UserError: shapes that differ.
+    """
+    values, labels = _pair(scores, Y_true)
+    seen = np.full_like(labels, -1) if Y is None else _pair(values, Y)[1]
+    k = min(k, labels.shape[1])
+    best = np.argsort(-values, axis=1, kind="stable")[:, :k]
+    names = np.array(label_names, dtype=str)
+
+    def words(matrix: NDArray[np.int8]) -> NDArray[Any]:
+        return np.repeat([", ".join(names[row == 1]) for row in matrix], k)
+
+    return {
+        "item": np.repeat([str(item) for item in items], k),
+        "truth": words(labels),
+        "given": words(seen),
+        "rank": np.tile(np.arange(1, k + 1), len(values)),
+        "label": names[best].ravel(),
+        "score": np.take_along_axis(values, best, axis=1).ravel(),
+        "relevant": np.take_along_axis(labels, best, axis=1).ravel(),
+    }
 
 
 def _pair(scores: ArrayLike, Y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.int8]]:

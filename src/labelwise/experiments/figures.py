@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from labelwise.data.datasets import Dataset
 
 _STRONG = 0.95
+_THUMBNAIL = 240
 _SHARES = {
     "partial_positive": "share of positives kept",
     "partial": "share of labels known",
@@ -106,6 +107,34 @@ def _vdfd_by_epoch(model: MultiLabelClassifier, dataset: Dataset, train: Train, 
 
     truth = dataset.parts["test"].labels
     return analysis.vdfd_by_epoch(model, *train, test[0], truth, label_names=dataset.label_names)
+
+
+def _top_predictions(model: MultiLabelClassifier, dataset: Dataset, train: Train, test: Test) -> Columns:
+    from labelwise import analysis
+
+    part = dataset.parts["train"]
+    rows = analysis.drawn_items(part.labels)
+    X, Y = train
+    names = part.items if part.contents is None else part.contents
+    scores = model.predict_proba(X[rows])
+    items = [names[row] for row in rows]
+    return analysis.top_predictions(scores, part.labels[rows], dataset.label_names, items, Y=Y[rows])
+
+
+def _pictures(figure: Figure, data: pd.DataFrame) -> dict[str, Any]:
+    """Return the items that are pictures, small."""
+    from labelwise.data.images.decode import Unusable, decode
+
+    found = {}
+    for item in dict.fromkeys(data.item):
+        try:
+            picture = decode(item)
+        except (Unusable, OSError, ValueError):
+            # Of texts and features, and where the pictures have gone, the name is shown.
+            continue
+        picture.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        found[item] = np.asarray(picture)
+    return {"pictures": found}
 
 
 def keep_columns(columns: Columns, folder: Path, key: str) -> None:
@@ -340,6 +369,7 @@ KINDS: dict[str, Kind] = {
     "loss_landscape": Kind(of_model=_loss_landscape),
     "correlation_graph": Kind(of_model=_correlation_graph, reword=_strong_pairs),
     "vdfd_by_epoch": Kind(of_model=_vdfd_by_epoch, by="run", reword=_spaced("run"), options=_label_panels),
+    "top_predictions": Kind(of_model=_top_predictions, reword=_spaced("method"), options=_pictures),
     "margin_sweep": Kind(of_results=_sweep, lacks=_lacks_sweep_of("margin")),
     "scale_margin": Kind(of_results=_sweep, lacks=_lacks_sweep_of("scale", "margin")),
     "fraction_curves": Kind(of_results=_sweep, options=_fraction_axis, lacks=_lacks_fractions),

@@ -153,6 +153,7 @@ class Figure(_Strict):
         "epoch_seconds",
         "theory_curves",
         "gradient_regimes",
+        "top_predictions",
     ]
     theory: Theory | None = None
     regimes: Regimes | None = None

@@ -20,6 +20,7 @@ from labelwise.plots.ranks import critical_difference, paired_gains
 from labelwise.plots.regimes import gradient_regimes
 from labelwise.plots.style import PALETTE, stylesheet
 from labelwise.plots.sweeps import fraction_curves, margin_sweep, scale_margin, sensitivity, theory_curves
+from labelwise.plots.tops import top_predictions
 
 __all__ = [
     "PALETTE",
@@ -50,6 +51,7 @@ __all__ = [
     "share_bars",
     "stylesheet",
     "theory_curves",
+    "top_predictions",
     "vdfd_by_epoch",
     "wasserstein_distances",
 ]
