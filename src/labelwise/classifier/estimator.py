@@ -19,12 +19,14 @@ from labelwise.classifier.distilling import distil
 from labelwise.classifier.exporting import export_onnx, export_torch
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.given import read_sample_weight
+from labelwise.classifier.hub import from_pretrained, push_to_hub, save_pretrained
 from labelwise.classifier.label_names import vectors_of_labels
+from labelwise.classifier.loading import loaded
 from labelwise.classifier.notes import all_notes, notes_on
 from labelwise.classifier.options import FitOptions, check_functions
 from labelwise.classifier.predicting import Predictor
 from labelwise.classifier.reader import ItemReader, ReadItems
-from labelwise.classifier.record import is_path, read_record
+from labelwise.classifier.record import is_path
 from labelwise.classifier.streaming import as_stream, fit_stream
 from labelwise.classifier.training import (
     TrainingSet,
@@ -426,6 +428,9 @@ class MultiLabelClassifier(Predictor):
     distil = distil
     export_onnx = export_onnx
     export_torch = export_torch
+    save_pretrained = save_pretrained
+    push_to_hub = push_to_hub
+    from_pretrained = classmethod(from_pretrained)  # type: ignore[var-annotated]
 
 
 def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelClassifier:
@@ -439,13 +444,4 @@ def load(path: str | Path, *, backbone: nn.Module | None = None) -> MultiLabelCl
     Raises:
         UserError: For anything that is not a whole, unchanged model directory.
     """
-    record = read_record(path, backbone)
-    options = FitOptions.from_record(record)
-    model = MultiLabelClassifier(**options.values())
-    model.reader_ = ItemReader.from_record(record, options)
-    model.fitted_ = FittedModel.from_record(record, options, model.reader_)
-    model.decision_ = Decision.from_record(record)
-    model.classes_, model.skipped_, model.held_out_ = np.arange(len(model.label_names_)), (), None
-    model.best_epoch_, model.notes_ = record.config["best_epoch"], tuple(record.config["notes"])
-    model.seconds_ = record.config["seconds"]
-    return model
+    return loaded(MultiLabelClassifier, path, backbone)

@@ -22,6 +22,7 @@ from labelwise.cli.issues import issues
 from labelwise.cli.methods import methods
 from labelwise.cli.options import Command
 from labelwise.cli.predict import predict
+from labelwise.cli.push import push
 from labelwise.cli.report import report
 from labelwise.cli.review import review
 from labelwise.cli.serve import serve
@@ -49,6 +50,7 @@ for _command in (
     convert,
     export,
     card,
+    push,
 ):
     app.command(cls=Command)(_command)
 
