@@ -43,7 +43,7 @@ def test_a_card_holds_states_rule_and_figures(tmp_path):
     assert str(tmp_path) not in text
     for title in ("Data and its labels", "How it was made", "Figures", "Limits", "Licence", "Use"):
         assert f"## {title}\n" in text
-    assert "No test labels were looked at" in text
+    assert "of rows that the judged model had not seen" in text
     assert "## Licence\n\napache-2.0\n" in text
     # As the hub's own library reads the front matter, offline.
     data = pytest.importorskip("huggingface_hub").ModelCard.load(path).data

@@ -164,8 +164,7 @@ def _protocol(model: Classifier) -> Iterator[str]:
     if spec.passes:
         yield "Budget: " + ", ".join(f"{k.replace('_', ' ')} {v}" for k, v in model.budget_.items()) + "."
     yield (
-        "Judged on rows that were held out, or by models that were fitted without them, known entries alone; the final"
-        " model was then trained on all rows. No test labels were looked at."
+        "Judged on known entries alone, of rows that the judged model had not seen; validation never takes test labels."
     )
     yield f"Decision rule: {model.rule_.name}, {model.rule_source_}."
     calibrated = model.calibration_ is not None
