@@ -9,9 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from labelwise.annotations import Annotations
 from labelwise.data import Table
 from labelwise.errors import UserError, listed
+from labelwise.runs.audited import NAME as AUDITED
+from labelwise.runs.audited import AuditedTable
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.tables import with_labels
@@ -29,10 +34,27 @@ class TrainingAnswers:
     Attributes:
         answers: With their history.
         added_labels: Labels that reviewers added: the table gets a column of unknown entries for each.
+        audited: What an audit among them says of the table; None without one.
     """
 
     answers: Answers
     added_labels: tuple[str, ...] = ()
+    audited: AuditedTable | None = None
+
+    def files(self) -> dict[str, str]:
+        """Return the files, by name, that keep them beside a run."""
+        audited = {} if self.audited is None else {AUDITED: self.audited.to_json()}
+        return {JOINED: self.answers.to_csv(), **audited}
+
+    def of_entries(self, table: Table) -> NDArray[np.bool_]:
+        """Return which entries (n, K) of a table have an answer."""
+        rows = {item: row for row, item in enumerate(table.items)}
+        columns = {name: k for k, name in enumerate(table.annotations.label_names)}
+        found = np.zeros(table.annotations.matrix.shape, np.bool_)
+        for one in self.answers.latest().rows:
+            if one.item in rows and one.label in columns:
+                found[rows[one.item], columns[one.label]] = True
+        return found
 
 
 def run_identity(state: Mapping[str, Any]) -> str:
@@ -82,7 +104,12 @@ def joined_answers(directory: RunDirectory, state: Mapping[str, Any]) -> Trainin
         if directory.config().answers is not None:
             raise UserError(f"{path}, the answers that {directory.path} was begun with, is gone: put it back")
         return None
-    return TrainingAnswers(Answers.read(path), tuple(state.get("added_labels", ())))
+    audited = directory.path / AUDITED
+    return TrainingAnswers(
+        Answers.read(path),
+        tuple(state.get("added_labels", ())),
+        AuditedTable.read(audited) if audited.is_file() else None,
+    )
 
 
 def join_answers(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +15,17 @@ from numpy.typing import NDArray
 from labelwise._files import write
 from labelwise.errors import UserError, near
 from labelwise.runs.answering import open_answers
-from labelwise.runs.directory import check_output
+from labelwise.runs.audited import LEAST, NAME, AuditedTable, Sampled
+from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.scoring import ScoredTable, read_answered
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from labelwise.completion import AuditEstimate, Certificate
+    from labelwise.completion import Answers, AuditEstimate, Certificate
 
 AIMS = ("estimate", "fill")
+_DRAW = re.compile(r"(score|label)-\d+")
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,6 +142,66 @@ def audit(
     shown = estimate if estimate is not None and estimate.n_answers else None
     notes = answered.notes if estimate is None else estimate.notes
     return Audit(str(run), shown, certificate, asked, _text(out), read, (*notes, *scored.notes))
+
+
+def estimates_for_training(answers: Answers, source: str | Path) -> AuditedTable | None:
+    """Return what the answers to an audit say of the table, for a training with these answers; None without an audit.
+
+    Args:
+        answers: All that join the labels.
+        source: The run, or the file, that they are of.
+    """
+    from labelwise.completion.draw import Strata
+    from labelwise.completion.entries import Answered
+    from labelwise.completion.estimates import estimate_of, sample_of
+
+    directory = RunDirectory(Path(source))
+    if not any(_DRAW.fullmatch(row.draw) for row in answers.rows):
+        return None
+    if not directory.exists():
+        words = "they need the scores of the run that was audited: give that run in the place of a file of answers"
+        return AuditedTable(str(source), refused=words)
+    name = directory.path.name
+    try:
+        scored = ScoredTable.open(directory.path, None, progress=False, given={"on_bad_item": "skip"})
+    except UserError as error:
+        return AuditedTable(name, refused=str(error))
+    since = scored.answers()
+    draws = Counter(row.draw for row in since.rows if _DRAW.fullmatch(row.draw))
+    earlier = directory.path / NAME
+    if not draws:
+        # The run was itself begun with the answers to an audit of the run before it.
+        return AuditedTable.read(earlier) if earlier.is_file() else None
+    by, seed = draws.most_common(1)[0][0].split("-")
+    labels, names, items = (
+        scored.table.annotations.matrix,
+        scored.table.annotations.label_names,
+        scored.table.items,
+    )
+    strata = Strata.of(
+        scored.scores, labels, predicted=scored.predicted(), by=by, items=items, label_names=names
+    )
+    answered, order = Answered.of(since, labels, items, names), scored.seed(int(seed))
+    sample = sample_of(strata, answered, order)
+    asked = np.bincount(sample.stratum, minlength=len(strata.sizes))
+    if len(sample.values) < LEAST or ((strata.sizes > 0) & (asked == 0)).any():
+        if earlier.is_file():
+            return AuditedTable.read(earlier)
+        words = (
+            f"{len(sample.values):,} answers of its random sample are too few: {LEAST} at least, some of each stratum"
+            " ('labelwise audit' asks for more)"
+        )
+        return AuditedTable(name, refused=words)
+    estimate = estimate_of(strata, answered, seed=order, confidence=0.95)
+    weights = (strata.sizes / np.maximum(asked, 1))[sample.stratum]
+    told = [
+        Sampled(items[row], names[k], int(value), float(weight))
+        for row, k, value, weight in zip(sample.rows, sample.columns, sample.values, weights, strict=True)
+        if value >= 0
+    ]
+    value, lower, upper = map(float, estimate.cardinality)
+    shares = estimate.settings()["prior"] if by == "label" else None
+    return AuditedTable(name, len(sample.values), (value, lower, upper), shares, tuple(names), tuple(told))
 
 
 def _estimate(strata: Any, answered: Any, seed: int, confidence: float) -> AuditEstimate:

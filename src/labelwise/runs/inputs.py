@@ -16,6 +16,7 @@ from labelwise.annotations import Annotations
 from labelwise.data import Table, read_table
 from labelwise.errors import UserError, listed, near
 from labelwise.runs.answering import TrainingAnswers, join_answers, read_answers
+from labelwise.runs.auditing import estimates_for_training
 from labelwise.runs.config import RunConfig
 from labelwise.runs.hints import read_hints
 from labelwise.runs.named_values import read_hierarchy, read_named_texts, read_named_values
@@ -94,13 +95,18 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
     notes = list(table.notes)
     if answers is None and config.answers is not None:
         answers = read_answers(config.answers)
+        answers = replace(answers, audited=estimates_for_training(answers.answers, config.answers))
     if answers is not None:
         table, told = join_answers(table, answers, config)
+        notes += told
+        answers, told = _with_estimates(answers, table, config)
         notes += told
     elif config.conflicts != "given":
         notes.append("not used: conflicts, since no answers join the labels")
     columns = ModelColumns.of(table, answers.added_labels if answers else ())
     prior = read_prior(config.prior, columns.label_names)
+    if prior is None and answers is not None and answers.audited is not None:
+        prior = answers.audited.prior
     weights: Any = config.label_weights
     if weights is not None and weights != "balanced":
         weights = read_named_values(weights, columns.label_names, setting="label_weights (--label-weights)")
@@ -139,6 +145,16 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         _groups(config, table),
         hints,
     )
+
+
+def _with_estimates(
+    answers: TrainingAnswers, table: Table, config: RunConfig
+) -> tuple[TrainingAnswers, list[str]]:
+    """Return answers with estimates that hold for a table's labels, and a sentence on these."""
+    if answers.audited is None:
+        return answers, []
+    audited = answers.audited.checked(table.annotations.label_names)
+    return replace(answers, audited=audited), [audited.words(prior_given=config.prior is not None)]
 
 
 def _hints(config: RunConfig, table: Table) -> tuple[Hints | None, list[str]]:

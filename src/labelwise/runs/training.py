@@ -18,7 +18,8 @@ import numpy as np
 
 from labelwise._files import CannotWrite, file_digest
 from labelwise.errors import UserError, listed
-from labelwise.runs.answering import JOINED, joined_answers
+from labelwise.runs.answering import joined_answers
+from labelwise.runs.audited import calibrate
 from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
@@ -104,7 +105,7 @@ def train(
         return _train_stream(run, config, progress)
     config, inputs, reason = _choose(config)
     if is_first_process():
-        files = {} if inputs.answers is None else {JOINED: inputs.answers.answers.to_csv()}
+        files = {} if inputs.answers is None else inputs.answers.files()
         run.create(config, _initial_state(config, inputs, reason), files)
     with _locked(run):
         try:
@@ -379,7 +380,9 @@ def _finish(
 
     table = inputs.table
     why = _why_no_figures(model, table)
-    notes = [*dict.fromkeys((*inputs.notes, *model.notes_)), *_save_sketch(run, model, inputs, read)]
+    calibration = _use_estimates(model, inputs, config)
+    notes = [*dict.fromkeys((*inputs.notes, *calibration, *_notes(model, inputs, config)))]
+    notes += _save_sketch(run, model, inputs, read)
     if table.kind == "features":
         # Known by name from here on, so that no other model can take its place by the number of its features.
         model.feature_names_in_ = np.array(table.feature_names, dtype=object)
@@ -409,6 +412,30 @@ def _finish(
     run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
     return _outcome(run, run.state())
+
+
+def _use_estimates(model: MultiLabelClassifier, inputs: Inputs, config: RunConfig) -> list[str]:
+    """Let an audit calibrate a model that its labels do not; return a sentence on it."""
+    audited = None if inputs.answers is None else inputs.answers.audited
+    if inputs.answers is None or audited is None or audited.refused is not None:
+        return []
+    if config.prior is None:
+        model.rule_source_ = model.rule_source_.replace("the given prior", "the audit's prior")
+    if not config.calibrate:
+        return []
+    note = calibrate(model, inputs.table, audited, inputs.answers.of_entries(inputs.table))
+    return [] if note is None else [note]
+
+
+def _notes(model: MultiLabelClassifier, inputs: Inputs, config: RunConfig) -> list[str]:
+    """Return the model's notes; of a prior that nobody gave, but an audit, its words are others."""
+    if config.prior is not None or inputs.prior is None:
+        return list(model.notes_)
+    said = "not used: prior, since "
+    return [
+        f"audit: its prior is not used, since {note.removeprefix(said)}" if note.startswith(said) else note
+        for note in model.notes_
+    ]
 
 
 def _why_no_figures(model: MultiLabelClassifier, table: Table) -> list[str]:
