@@ -20,6 +20,7 @@ from labelwise.runs import RunConfig, RunDirectory, train
 from labelwise.runs.reviewing import SAW_ROWS, open_for_review, training_arguments
 from labelwise.web import Review, ReviewStore
 from labelwise.web.certifying import Certifier
+from labelwise.web.files import table_file
 from tests.cli.conftest import LABELS
 
 
@@ -142,6 +143,44 @@ def test_a_table_that_was_edited_in_place_is_scored_anew(run, tables, tmp_path):
     fresh = shutil.copytree(run, tmp_path / "fresh")
     (fresh / "left_out_scores.npz").unlink()
     assert np.array_equal(after.scores, open_for_review(fresh, table).scores, equal_nan=True)
+
+
+def test_labels_that_reviewers_added_are_in_the_tables_that_are_written(run, tables, lw, tmp_path):
+    data = open_for_review(run)
+    store = ReviewStore.of_run(run / "answers.sqlite", data.items, data.identity)
+    review = Review(data, store)
+    review.add_label("whale", "Ann")
+    store.append([Answer("i3", "whale", 1, "Ann"), Answer("i5", "whale", 0, "Ann")])
+    review.replace(data)
+    name, content, _ = table_file(review)
+    store.close()
+    (tmp_path / name).write_bytes(content)
+    before = pd.read_csv(tables.semi, dtype=str, keep_default_na=False)
+    written = pd.read_csv(tmp_path / name, dtype=str, keep_default_na=False).set_index("id")
+    assert list(written.columns)[: len(before.columns) - 1] == list(before.columns)[1:]
+    assert written["whale"].value_counts().to_dict() == {"": 138, "1": 1, "0": 1}
+    assert (written.loc["i3", "whale"], written.loc["i5", "whale"]) == ("1", "0")
+    filled = tmp_path / "filled.csv"
+    result = lw("complete", run, "--fill", "0.9", "--out", filled)
+    assert result.exit_code == 0, result.output
+    assert (
+        pd.read_csv(filled, dtype=str, keep_default_na=False)
+        .set_index("id")["whale"]
+        .equals(written["whale"])
+    )
+    # A run that learnt it has it among its labels, and its table's file still has no such column.
+    again = tmp_path / "again"
+    assert lw(*training_arguments(data, again)).exit_code == 0
+    with AnswerStore.open(again / "answers.sqlite") as store:
+        store.append([Answer("i7", "whale", 1, "Ann")])
+    result = lw("complete", again, "--fill", "0.9", "--out", filled)
+    assert result.exit_code == 0, result.output
+    last = pd.read_csv(filled, dtype=str, keep_default_na=False).set_index("id")["whale"]
+    assert (last["i3"], last["i5"], last["i7"]) == ("1", "0", "1")
+    # What was written is read as a table with that label.
+    found = lw("train", filled, "--method", "ridge", "--out", tmp_path / "third", "--item-column", "id")
+    assert found.exit_code == 0, found.output
+    assert "whale" in RunDirectory(tmp_path / "third").state()["label_names"]
 
 
 def test_one_file_of_scores_serves_the_page_and_the_commands(run, monkeypatch):

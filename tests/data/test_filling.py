@@ -1,6 +1,7 @@
 """A table written again with unknown entries filled: nothing else changes."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from labelwise.annotations import Annotations
 from labelwise.data import TableOptions, read_table, write_filled
 from tests.refusals import refused
 
@@ -121,3 +123,73 @@ def test_nothing_given_is_overwritten(tmp_path, data):
         for j in range(k):
             expected = known[i][j] or {1: "1", 0: "0", -1: ""}[states[i][j]]
             assert after[i][j] == expected
+
+
+def with_new_label(path, out, states, **options):
+    """Write a table with one label more than its file has, "new one"."""
+    form = TableOptions(**options)
+    table = read_table(path, form, require_items=False)
+    old = table.annotations
+    matrix = np.hstack([old.matrix, np.full((len(old.matrix), 1), -1, np.int8)])
+    labels = Annotations(matrix, (*old.label_names, "new one"))
+    states = np.hstack([old.matrix, np.array(states, np.int8)[:, None]])
+    table = replace(table, labels=labels)
+    return write_filled(table, form, states, out, added=["new one"])
+
+
+def test_a_new_label_gets_a_column_beside_the_others(tmp_path):
+    path, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("id,cat,dog,note\na,1,,q\nb,,0,\nc,,1,z\n")
+    options = {"label_columns": ["cat", "dog"]}
+    assert with_new_label(path, out, [1, -1, 0], **options) == ()
+    assert out.read_text() == "id,cat,dog,new one,note\na,1,,1,q\nb,,0,,\nc,,1,0,z\n"
+    # Nothing is known of it: the file stays as it is.
+    assert with_new_label(path, out, [-1, -1, -1], **options) == ()
+    assert out.read_text() == path.read_text()
+
+
+def test_a_new_label_where_an_empty_cell_means_absent(tmp_path):
+    path, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("image,cat,dog\na.jpg,1,\nb.jpg,,1\nc.jpg,-1,1\n")
+    assert with_new_label(path, out, [1, -1, 0], empty="absent") == ()
+    assert out.read_text() == "image,cat,dog,new one\na.jpg,1,,1\nb.jpg,,1,-1\nc.jpg,-1,1,0\n"
+    (note,) = with_new_label(path, out, [1, -1, 0], empty="absent", minus_one="absent")
+    assert "new labels (new one) are not in the table, since none of its cells means unknown" in note
+    assert out.read_text() == path.read_text()
+
+
+def test_a_new_label_among_names_and_pairs(tmp_path):
+    path, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("image,tags\na.jpg,cat;dog\nb.jpg,dog\nc.jpg,\n")
+    assert with_new_label(path, out, [1, -1, -1], labels_column="tags") == ()
+    assert out.read_text() == "image,tags\na.jpg,cat;dog;new one\nb.jpg,dog\nc.jpg,\n"
+    path.write_text("image,tags\na.jpg,cat dog\nb.jpg,dog\nc.jpg,cat\n")
+    (note,) = with_new_label(path, out, [1, -1, -1], labels_column="tags", separator=" ")
+    assert "' ' separates names there" in note
+    (note,) = with_new_label(path, out, [1, -1, -1], labels_column="tags", separator=" ", unlisted="absent")
+    assert "means absent there" in note
+    path.write_text("image,label,value\na.jpg,cat,1\nb.jpg,dog,0\nb.jpg,cat,1\n")
+    pairs = {"labels_column": "label", "label_value": "value"}
+    assert with_new_label(path, out, [1, 0], **pairs) == ()
+    written = out.read_text()
+    assert written.startswith(path.read_text())
+    assert {"a.jpg,new one,1", "b.jpg,new one,0"} <= set(written.splitlines())
+
+
+def test_a_new_label_in_parquet_has_the_type_of_the_others(tmp_path):
+    path, out = tmp_path / "a.parquet", tmp_path / "b.parquet"
+    frame = pd.DataFrame({"x_0": [0.5, 1.5, 2.5], "cat": [1, None, 0], "dog": [None, 1, None]})
+    frame.astype({"cat": "Int8", "dog": "Int8"}).to_parquet(path)
+    assert with_new_label(path, out, [1, -1, 0], label_columns=["cat", "dog"], feature_columns=["x_0"]) == ()
+    written = pd.read_parquet(out)
+    assert list(written.columns) == ["x_0", "cat", "dog", "new one"]
+    assert written["new one"].tolist()[::2] == [1, 0]
+    assert pd.isna(written["new one"].iloc[1])
+
+
+def test_a_column_of_that_name_is_no_place_for_a_new_label(tmp_path):
+    path, out = tmp_path / "a.csv", tmp_path / "b.csv"
+    path.write_text("id,cat,dog,new one\na,1,,text\nb,,0,more\n")
+    (note,) = with_new_label(path, out, [1, 0], label_columns=["cat", "dog"])
+    assert "it has another column of that name" in note
+    assert out.read_text() == path.read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,3 +159,26 @@ def known_table(directory: RunDirectory, table: Table) -> Table:
     """Return a run's table with all answers that it was begun with, those of no that training left out included."""
     joined = joined_answers(directory, directory.state())
     return table if joined is None else join_answers(table, joined, directory.config(), negatives=True)[0]
+
+
+def new_label_states(
+    directory: RunDirectory, answers: Answers, items: Sequence[str], known: Sequence[str]
+) -> dict[str, NDArray[np.int8]]:
+    """Return the states (n,) of labels, beside the known ones, that reviewers of a run added.
+
+    Args:
+        directory: The run, beside whose answers the names stand.
+        answers: Those that count.
+        items: n item ids.
+        known: The labels of the run's model.
+    """
+    from labelwise.completion.store import read_added_labels
+
+    path = directory.path / ANSWERS
+    names = [name for name in read_added_labels(path) if name not in known] if path.is_file() else []
+    states = {name: np.full(len(items), -1, np.int8) for name in names}
+    row_of = {item: row for row, item in enumerate(items)} if names else {}
+    for one in answers.latest().rows if names else ():
+        if one.label in states and one.item in row_of:
+            states[one.label][row_of[one.item]] = one.answer
+    return states

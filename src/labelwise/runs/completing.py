@@ -11,6 +11,7 @@ import numpy as np
 
 from labelwise._files import replacing
 from labelwise.errors import UserError
+from labelwise.runs.answering import new_label_states
 from labelwise.runs.directory import check_output
 from labelwise.runs.filling import write_filled
 from labelwise.runs.scoring import ScoredTable
@@ -128,11 +129,15 @@ def complete(
     notes, filled = [*completion.notes, *scored.notes], None
     certificate = completion.certificate
     if fill is not None and out is not None:
-        if not certificate.inferred and not certificate.confirmed + certificate.refused:
+        names = data.annotations.label_names
+        new = new_label_states(scored.finished.directory, scored.answers(answers), data.items, names)
+        answered = certificate.confirmed + certificate.refused
+        if not certificate.inferred and not answered and not any((one >= 0).any() for one in new.values()):
             raise UserError(f"{certificate}; 'labelwise audit {run} --aim fill --out ask.csv' draws them")
         states = completion.filled()
-        notes += write_filled(scored.finished, scored.file, states, out, options)
+        notes += write_filled(scored.finished, scored.file, states, out, options, new)
         filled = int(((scored.file.annotations.matrix == -1) & (states == 1)).sum())
+        filled += sum(int((column == 1).sum()) for column in new.values())
     elif out is not None:
         _write(completion, Path(out))
     return Completed(

@@ -322,9 +322,7 @@ def table_with_answers(
         if struck := int((changed & (states == 0)).sum()):
             notes.append(f"{struck:,} given entries were answered no: a cell of names cannot say so")
         changed &= states == 1
-    left_out = [name for k, name in enumerate(labels) if name not in names and (matrix[:, k] != -1).any()]
-    if left_out:
-        notes.append(f"new labels ({listed(left_out)}) are in the file of answers only")
+    new = {name: matrix[:, k] for name, k in place.items() if name not in names}
     known = np.where(changed, -1, given).astype(np.int8)
     table = replace(table, labels=Annotations(known, names))
-    return (*notes, *write_filled(finished, table, states, out))
+    return (*notes, *write_filled(finished, table, states, out, new=new))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from labelwise._files import replacing
 from labelwise.annotations import code_of
+from labelwise.data.tables.added_labels import with_added
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.lines import kind_of
 from labelwise.data.tables.options import TableOptions
@@ -31,7 +32,8 @@ def write_filled(
     states: NDArray[np.int8],
     out: str | Path,
     *,
-    read: Callable[[Path], Table] | None = None,
+    read: Callable[[Path, Sequence[str]], Table] | None = None,
+    added: Sequence[str] = (),
 ) -> tuple[str, ...]:
     """Write a table with its unknown entries filled; all else stays as the file has it.
 
@@ -44,7 +46,8 @@ def write_filled(
         states: (n, K) in {1, 0, -1} for ``table.items`` and the labels of the table; entries that the table knows are
             not looked at.
         out: A file of the same format.
-        read: Reads the draft as the table was read; None: by ``options``.
+        read: Reads the draft, whose labels it is given, as the table was read; None: by ``options``.
+        added: Labels of the table that the file does not have: they get a column, or stand among the names.
 
     Returns:
         Sentences on what the form of the table cannot hold.
@@ -60,10 +63,17 @@ def write_filled(
     known = table.annotations.matrix
     if states.shape != known.shape:
         raise UserError(f"states has shape {states.shape}: the table's labels have {known.shape}")
-    wanted = np.where(known < 0, states, -1).astype(np.int8)
     columns = read_columns(table.path, delimiter=options.delimiter, max_rows=options.max_rows)
-    columns = columns.renamed([*options.named_columns(), *table.annotations.label_names])
+    own = [name for name in table.annotations.label_names if name not in added]
+    columns = columns.renamed([*options.named_columns(), *own])
     notes: list[str] = []
+    if added:
+        mark = options.separator
+        if mark is None and options.labels_column in columns.data:
+            mark = _mark(columns.data[str(options.labels_column)].to_pylist(), own)
+        columns, table, states, notes = with_added(columns, table, options, states, added, mark)
+        known = table.annotations.matrix
+    wanted = np.where(known < 0, states, -1).astype(np.int8)
     cells: Cells = {name: column.to_pylist() for name, column in columns.data.items()}
     rows = _rows_of_items(columns, table)
     if options.label_value is not None:
@@ -209,7 +219,7 @@ def _check(
     table: Table,
     options: TableOptions,
     expected: NDArray[np.int8],
-    read: Callable[[Path], Table] | None,
+    read: Callable[[Path, Sequence[str]], Table] | None,
 ) -> None:
     """Refuse a draft that does not read back as what was to be written."""
     # The ending says how to read, and a draft's is another.
@@ -219,9 +229,11 @@ def _check(
         if read is None:
             named = None if options.labels_column is None else table.annotations.label_names
             form = replace(options, item_column=options.item_column or table.item_column)
+            if form.label_columns is not None:
+                form = replace(form, label_columns=list(table.annotations.label_names))
             again = read_table(copy, form, label_names=named, require_items=False, kind=table.kind)
         else:
-            again = read(copy)
+            again = read(copy, table.annotations.label_names)
     finally:
         copy.unlink()
     place = {name: k for k, name in enumerate(again.annotations.label_names)}
