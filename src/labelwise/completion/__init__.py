@@ -7,7 +7,8 @@ table holds for it.
 from __future__ import annotations
 
 from labelwise.completion import audit
-from labelwise.completion.answers import Answer, Answers, Joined
+from labelwise.completion.answer import Answer
+from labelwise.completion.answers import Answers, Joined
 from labelwise.completion.asking import next_entries
 from labelwise.completion.certificate import Certificate, certify, next_to_certify
 from labelwise.completion.estimates import AuditEstimate

@@ -12,7 +12,8 @@ from typing import Any, Self
 
 from labelwise._files import is_link
 from labelwise.annotations import check_label_names
-from labelwise.completion.answers import Answer, Answers, after, now
+from labelwise.completion.answer import Answer, after, now
+from labelwise.completion.answers import Answers
 from labelwise.errors import UserError
 
 FORMAT = 1

@@ -229,7 +229,7 @@ def read_answered(path: str | Path) -> Answers:
         raise UserError(
             f"{path} has no columns item, label and answer: give the file that 'labelwise audit' wrote"
         )
-    from labelwise.completion.answers import COLUMNS
+    from labelwise.completion.answer import COLUMNS
 
     frame = frame.loc[frame["answer"].str.strip() != "", [name for name in COLUMNS if name in frame.columns]]
     return Answers.from_frame(frame)
