@@ -11,7 +11,7 @@ from typing import Any
 from typer.main import get_command
 
 from labelwise.cli import app
-from labelwise.cli.options import in_groups
+from labelwise.cli.options import examples_of, in_groups
 
 PAGE = Path(__file__).with_name("reference") / "commands.md"
 HEADER = """# Command line
@@ -19,8 +19,9 @@ HEADER = """# Command line
 Made from the commands by `python docs/make_commands.py`; a test fails when this page differs from them.
 
 Every command answers `--help`; `labelwise --version` and `labelwise --help` need no command. `--debug`, anywhere, shows
-tracebacks and warnings. Results go to stdout, progress and errors to stderr; commands with `--json` print JSON only.
-What a mistake looks like, and the exit codes: [errors](../failures.md).
+tracebacks and warnings, `--quiet` errors alone. Results go to stdout, progress and errors to stderr; commands with
+`--json` print JSON only. Exit codes, progress in logs, and the tab key: [the command line](../guides/command_line.md);
+what a mistake looks like: [errors](../failures.md).
 """
 
 
@@ -39,6 +40,12 @@ def _section(command: Any) -> str:
     for title, parameters in groups.items():
         lines += [f"| **{title}** | |"] * (len(groups) > 2)
         lines += [f"| {', '.join(map(_code, _names(p)))} | {_help(p)} |" for p in parameters]
+    lines += [
+        "",
+        "```sh",
+        *(f"{line}  # {words}" if words else line for line, words in examples_of(command)),
+        "```",
+    ]
     return "\n".join([*lines, ""])
 
 

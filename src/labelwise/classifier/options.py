@@ -363,9 +363,9 @@ class FitOptions:
             memory=engine.Settings.memory if self.memory is None else int(float(self.memory) * 2**30),
         )
 
-    def bar(self, title: str) -> AbstractContextManager[engine.RichProgress | None]:
+    def bar(self, title: str) -> AbstractContextManager[engine.Progress | None]:
         """Return a progress bar, or None if none was asked for."""
-        return engine.RichProgress(title) if self.progress else nullcontext()
+        return engine.shown_progress(title) if self.progress else nullcontext()
 
     @property
     def identity(self) -> dict[str, Any]:

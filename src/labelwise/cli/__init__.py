@@ -11,6 +11,7 @@ from labelwise.cli.cache import cache
 from labelwise.cli.card import card
 from labelwise.cli.compare import compare
 from labelwise.cli.complete import complete
+from labelwise.cli.completion import completion
 from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
@@ -30,34 +31,23 @@ from labelwise.cli.train import train
 
 __all__ = ["app", "main"]
 
-for _command in (
-    demo,
-    describe,
-    train,
-    compare,
-    evaluate,
-    predict,
-    complete,
-    audit,
-    issues,
-    report,
-    review,
-    serve,
-    methods,
-    datasets,
-    experiment,
-    cache,
-    convert,
-    export,
-    card,
-    push,
-):
-    app.command(cls=Command)(_command)
+_GROUPS = {
+    "Begin": (demo, describe, methods, datasets),
+    "Train and judge": (train, compare, evaluate, predict, report),
+    "Find what is missing": (complete, audit, issues, review),
+    "Take it with you": (serve, export, card, push, convert),
+    "Besides": (experiment, cache, completion),
+}
+"""The commands by the title of their group, in the order of ``labelwise --help``."""
+
+for _title, _commands in _GROUPS.items():
+    for _command in _commands:
+        app.command(cls=Command, rich_help_panel=_title)(_command)
 
 
 def main() -> None:
     """Run the command line.
 
-    The exit code is 2 for a user's mistake, 130 after Ctrl-C, 1 for a fault of ours.
+    The exit codes are those of ``EXIT_CODES``.
     """
     app()

@@ -20,6 +20,11 @@ _FIGURES = {
     "recall": "recall of the rule",
 }
 
+EXAMPLES = (
+    "labelwise audit runs/first --out ask.csv --size 100",
+    "labelwise audit runs/first --answers ask.csv  # how good the table is, once it is filled in",
+)
+
 
 @takes(*PICTURES)
 def audit(
@@ -72,7 +77,7 @@ def audit(
         confidence=confidence,
         unasked=unasked,
         seed=seed,
-        progress=progress() and not json,
+        progress=progress(),
         **given_settings(context),
     )
     if json:

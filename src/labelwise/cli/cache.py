@@ -12,6 +12,11 @@ from labelwise.cli.output import print_json, say, table
 if TYPE_CHECKING:
     from labelwise.embedding import CachedFeatures
 
+EXAMPLES = (
+    "labelwise cache",
+    "labelwise cache --clear  # delete all entries",
+)
+
 
 def cache(
     keys: Annotated[

@@ -9,6 +9,8 @@ import typer
 from labelwise.cli.options import Json, Run
 from labelwise.cli.output import print_json, say
 
+EXAMPLES = ("labelwise card runs/first --license apache-2.0",)
+
 
 def card(
     run: Run,

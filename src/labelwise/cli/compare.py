@@ -101,7 +101,7 @@ def compare(
             level=level,
             workers=workers,
             progress=on_progress,
-            training_progress=progress() and not json,
+            training_progress=progress(),
         )
     if json:
         print_json(done.to_dict())

@@ -10,6 +10,11 @@ import typer
 from labelwise.cli.options import COLUMNS, PICTURES, Json, Run, given_settings, takes
 from labelwise.cli.output import print_json, progress, say, show_notes, table
 
+EXAMPLES = (
+    "labelwise complete runs/first  # what is most likely missing in its own table",
+    "labelwise complete runs/first photos.csv --fill .9 --out filled.csv --answers answers.csv",
+)
+
 
 @takes(*COLUMNS, *PICTURES)
 def complete(
@@ -62,7 +67,7 @@ def complete(
         unasked=unasked,
         top=max(top, limit),
         seed=seed,
-        progress=progress() and not json,
+        progress=progress(),
         **given_settings(context),
     )
     if json:

@@ -9,6 +9,12 @@ import typer
 from labelwise.cli.options import COLUMNS, Json, given_settings, takes
 from labelwise.cli.output import print_json, say, show_notes
 
+EXAMPLES = (
+    "labelwise convert project.json labels.csv",
+    "labelwise convert --formats",
+    "labelwise convert labels.csv tasks.json --to label-studio",
+)
+
 
 @takes(*COLUMNS)
 def convert(

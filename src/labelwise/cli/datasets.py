@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 _PARTS = ("train", "validation", "test")
 _COUNTS = ("labels", "cardinality", "without_positive", "unknown", "missing_files")
 
+EXAMPLES = (
+    "labelwise datasets",
+    "labelwise datasets VOC2007 --data data/  # what is in it",
+)
+
 
 def datasets(
     name: Annotated[

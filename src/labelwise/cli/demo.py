@@ -11,6 +11,11 @@ import typer
 from labelwise.cli.options import Json
 from labelwise.cli.output import print_json, progress, say, table
 
+EXAMPLES = (
+    "labelwise demo --quick",
+    "labelwise demo --export mine  # the digits as a table of your own",
+)
+
 
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Where the report goes.")] = Path("labelwise-demo"),

@@ -7,6 +7,11 @@ import typer
 from labelwise.cli.options import COLUMNS, PICTURES, Json, Table, given_settings, takes
 from labelwise.cli.output import print_json, say, show_skipped
 
+EXAMPLES = (
+    "labelwise describe photos.csv",
+    "labelwise describe tickets.csv --labels-column tags --unlisted absent --json",
+)
+
 
 @takes(*COLUMNS, *PICTURES)
 def describe(

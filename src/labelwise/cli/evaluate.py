@@ -18,6 +18,11 @@ from labelwise.cli.output import (
     table,
 )
 
+EXAMPLES = (
+    "labelwise evaluate runs/first test.csv --per-label",
+    "labelwise evaluate runs/first test.csv --rule 'top_k(3)' --out figures.json",
+)
+
 
 @takes(*LABELS, *FORM, *PICTURES)
 def evaluate(
@@ -45,7 +50,7 @@ def evaluate(
         rule=rule,
         out=out,
         **given_settings(context),
-        progress=progress() and not json,
+        progress=progress(),
     )
     if json:
         print_json(result.to_dict())

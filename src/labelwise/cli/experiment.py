@@ -12,6 +12,11 @@ from labelwise.cli.output import print_json, runs_progress, say, table
 if TYPE_CHECKING:
     from labelwise.experiments import Outcome, Spec
 
+EXAMPLES = (
+    "labelwise experiment --list",
+    "labelwise experiment hml-table2 --data data/ --datasets VOC --methods hml --seeds 0",
+)
+
 
 def experiment(
     name: Annotated[

@@ -49,7 +49,7 @@ def export(
     from labelwise.runs.exporting import export as export_run
 
     done = export_run(
-        run, onnx, torch, int8=int8, table=table, images=images, progress=progress() and not json
+        run, onnx, torch, int8=int8, table=table, images=images, progress=progress()
     )
     if json:
         print_json(done.to_dict())

@@ -9,6 +9,11 @@ import typer
 from labelwise.cli.options import Json, Run
 from labelwise.cli.output import print_json, progress, say, show_notes, table
 
+EXAMPLES = (
+    "labelwise issues runs/first --limit 50",
+    "labelwise issues runs/first --given yes --out doubted.csv",
+)
+
 
 def issues(
     run: Run,
@@ -52,7 +57,7 @@ def issues(
         rank_by=rank_by,
         filter_by=filter_by,
         images=images,
-        progress=progress() and not json,
+        progress=progress(),
     )
     if json:
         print_json(found.to_dict(limit))

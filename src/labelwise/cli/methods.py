@@ -7,7 +7,12 @@ from typing import Annotated
 import typer
 
 from labelwise.cli.options import Json
-from labelwise.cli.output import print_json, table
+from labelwise.cli.output import print_json, say, table
+
+EXAMPLES = (
+    "labelwise methods",
+    "labelwise methods bbam  # its hyper-parameters",
+)
 
 
 def methods(
@@ -29,21 +34,19 @@ def methods(
             (r["id"], r["title"], _settings(r["settings"]), r["assumption"], r["passes"]) for r in records
         ]
         table(columns, rows)
-        typer.echo(
-            "passes: forward passes an item and epoch, 0 for a closed form; 'labelwise methods ID' says more"
-        )
+        say("passes: forward passes an item and epoch, 0 for a closed form; 'labelwise methods ID' says more")
         return
     record = method_record(name)
     if json:
         print_json(record)
         return
-    typer.echo(f"{record['id']}: {record['title']}")
+    say(f"{record['id']}: {record['title']}")
     for key in ("paper", "assumption", "settings", "needs", "cost"):
         value = record[key]
-        typer.echo(f"{key:<11} {', '.join(value) if isinstance(value, list) else value}")
+        say(f"{key:<11} {', '.join(value) if isinstance(value, list) else value}")
     for key, title in (("head_budget", "a head on fixed features"), ("full_budget", "a whole network")):
         budget = ", ".join(f"{name} {value:g}" for name, value in record[key].items())
-        typer.echo(f"{'budget':<11} {title}: {budget}")
+        say(f"{'budget':<11} {title}: {budget}")
     rows = [
         (h["name"], _default(h["default"]), h["range"], h["help"], h["source"])
         for h in record["hyperparameters"]
@@ -51,7 +54,7 @@ def methods(
     if rows:
         table(("hyper-parameter", "default", "range", "what it is", "source"), rows)
     else:
-        typer.echo("no hyper-parameters")
+        say("no hyper-parameters")
 
 
 def _settings(settings: list[str]) -> str:

@@ -7,6 +7,7 @@ and nowhere else. ``given_settings`` yields what the command line gives of them.
 from __future__ import annotations
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -111,6 +112,26 @@ class Command(TyperCommand):
             if shown := [record for record in records if record is not None]:
                 with formatter.section(title):
                     formatter.write_dl(shown)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples of the command's module, and the flags that every command takes."""
+        if examples := examples_of(self):
+            with formatter.section("Examples"):
+                for line, words in examples:
+                    if words:
+                        formatter.write(f"{'':>{formatter.current_indent}}# {words}\n")
+                    formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        formatter.write_paragraph()
+        formatter.write_text(
+            "With any command: --quiet prints errors alone, --debug tracebacks and warnings."
+        )
+
+
+def examples_of(command: Any) -> list[tuple[str, str]]:
+    """Return a command's examples, each with what it shows: ``EXAMPLES`` of its module."""
+    lines = getattr(sys.modules[command.callback.__module__], "EXAMPLES", ())
+    parts = (line.partition("  # ") for line in lines)
+    return [(line.strip(), words.strip()) for line, _, words in parts]
 
 
 def in_groups(parameters: Iterable[Any]) -> dict[str, list[Any]]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +15,7 @@ from labelwise.errors import escaped, printable
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
 
@@ -29,40 +30,40 @@ def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:
 
     Names, ids and paths may come from anybody.
     """
-    typer.echo(printable(str(text)) + end, err=err, nl=False)
+    if not _quiet.get():
+        typer.echo(printable(str(text)) + end, err=err, nl=False)
+
+
+def complain(text: object) -> None:
+    """Print a line on stderr whatever was asked for: an error, or how to go on with what was stopped."""
+    typer.echo(printable(str(text)), err=True)
 
 
 @contextmanager
 def runs_progress(title: str) -> Iterator[Any]:
-    """Yield what shows runs done, of how many, and the time left; None where nobody watches."""
+    """Yield what shows runs done, of how many; None under ``--quiet``."""
     if not progress():
         yield None
         return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from labelwise.engine import counted
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda finished, of, _shard: bar.update(task, completed=finished, total=of)
+    with counted(title) as show:
+        yield lambda finished, of, _shard: show(finished, of, "")
 
 
 def progress() -> bool:
-    """Return whether somebody watches stderr."""
-    return sys.stderr.isatty()
+    """Return whether progress is shown: a bar on a terminal, a line every ten seconds elsewhere."""
+    return not _quiet.get()
+
+
+@contextmanager
+def quiet(wanted: bool) -> Iterator[None]:
+    """Print nothing for people inside, if ``wanted``: errors and what ``--json`` asks for alone."""
+    before = _quiet.set(wanted)
+    try:
+        yield
+    finally:
+        _quiet.reset(before)
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -70,6 +71,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     Columns of numbers are aligned right, and the first column, which names the row, stays whole.
     """
+    if _quiet.get():
+        return
     from rich import box
     from rich.console import Console
     from rich.table import Table

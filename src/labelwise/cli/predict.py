@@ -9,6 +9,12 @@ import typer
 from labelwise.cli.options import FORM, PICTURES, Json, Run, given_settings, takes
 from labelwise.cli.output import print_json, progress, say, show_notes, show_skipped
 
+EXAMPLES = (
+    "labelwise predict runs/first new.csv --out predictions.parquet",
+    "labelwise predict runs/first photos/ --out tags.csv",
+    "cat new.csv | labelwise predict runs/first - --out tags.jsonl",
+)
+
 
 @takes(*FORM, *PICTURES)
 def predict(
@@ -66,7 +72,7 @@ def predict(
         keep=keep or (),
         quote_formulas=quote_formulas,
         top=top,
-        progress=progress() and not json,
+        progress=progress(),
     )
     if json:
         print_json(written.to_dict())

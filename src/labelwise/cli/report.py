@@ -9,6 +9,11 @@ import typer
 from labelwise.cli.options import Json, Run
 from labelwise.cli.output import print_json, say
 
+EXAMPLES = (
+    "labelwise report runs/first --open",
+    "labelwise report runs/first --out first.html",
+)
+
 
 def report(
     run: Run,

@@ -15,6 +15,11 @@ from labelwise.errors import UserError
 if TYPE_CHECKING:
     from labelwise.web import Address, Review
 
+EXAMPLES = (
+    "labelwise review runs/first",
+    "labelwise review runs/first --reviewer Ana --no-browser",
+)
+
 
 def review(
     run: Run,

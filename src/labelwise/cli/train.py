@@ -10,6 +10,13 @@ from labelwise.cli.options import ALL, Json, given_settings, takes
 from labelwise.cli.output import print_json, progress, say, show_outcome
 from labelwise.errors import UserError
 
+EXAMPLES = (
+    "labelwise train photos.csv --images photos/ --out runs/first",
+    "labelwise train tickets.csv --method bbam --set scale=30 --out runs/second",
+    "labelwise train runs/second --resume  # where it was stopped",
+    "labelwise train photos.csv --print-config > run.toml",
+)
+
 
 @takes(*ALL)
 def train(

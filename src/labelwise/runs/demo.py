@@ -431,10 +431,15 @@ def _progress(steps: int, shown: bool) -> Iterator[_Step]:
     if not shown:
         yield lambda title: None
         return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+    from labelwise.engine import counted
 
-    columns = (TextColumn("{task.description:<36}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bars:
-        task = bars.add_task("", total=steps, completed=-1)
-        yield lambda title: bars.update(task, advance=1, description=title)
+    done = -1
+
+    with counted("demo") as show:
+
+        def step(title: str) -> None:
+            nonlocal done
+            done += 1
+            show(done, steps, title)
+
+        yield step
