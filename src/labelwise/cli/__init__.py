@@ -21,7 +21,7 @@ from labelwise.cli.experiment import experiment
 from labelwise.cli.export import export
 from labelwise.cli.issues import issues
 from labelwise.cli.methods import methods
-from labelwise.cli.options import Command
+from labelwise.cli.options import Command, deferred
 from labelwise.cli.predict import predict
 from labelwise.cli.push import push
 from labelwise.cli.report import report
@@ -42,7 +42,8 @@ _GROUPS = {
 
 for _title, _commands in _GROUPS.items():
     for _command in _commands:
-        app.command(cls=Command, rich_help_panel=_title)(_command)
+        _name = _command.__name__.rstrip("_")
+        app.command(_name, cls=Command, help=_command.__doc__, rich_help_panel=_title)(deferred(_command))
 
 
 def main() -> None:

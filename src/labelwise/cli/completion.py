@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,9 +22,8 @@ EXAMPLES = (
 _WORD = re.compile(r"[a-z0-9][\w.-]*")
 
 
-@dataclass(frozen=True)
-class _Option:
-    """An option: its names, its choices ("" for a flag), and what it is."""
+class _Option(NamedTuple):
+    """An option: its names, whether it is a flag, its choices if these are few, and what it is."""
 
     names: tuple[str, ...]
     is_flag: bool

@@ -10,7 +10,8 @@ import inspect
 import sys
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal, TypeVar
 
 import typer
@@ -68,42 +69,51 @@ def given_settings(context: typer.Context) -> dict[str, Any]:
 class Command(TyperCommand):
     """A command with options made from settings of ``RunConfig``.
 
-    Its help shows all options in groups.
+    Its help shows all options in groups. Nothing is made of a function before somebody asks: ``labelwise --help`` needs
+    the parameters of no command, and a command those of no other.
     """
 
-    _params: list[Any]
-    _settings: list[str] | None
+    _params: list[Any] | None = None
+    _settings: Sequence[str] = ()
+
+    @property
+    def function(self) -> Callable[..., None]:
+        """The function that was made a command."""
+        function: Callable[..., None] = self.callback.function  # type: ignore[union-attr]
+        return function
+
+    @cached_property
+    def _made(self) -> Any:
+        return _command_of(self.function)
 
     @property
     def params(self) -> list[Any]:
         """The parameters of the function's signature, then those made from settings."""
-        if self._settings is None:
-            # Not before somebody asks: "labelwise --help" need not load pydantic.
-            options = _options_of(
-                getattr(self.callback, "settings", None), getattr(self.callback, "without", ())
-            )
+        if self._params is None:
+            settings, without = (getattr(self.function, name, ()) for name in ("settings", "without"))
+            options = _options_of(settings, without)
             self._settings = [option.name for option in options]
             # The same list each time: to make the option --help, click appends it there and takes it off again.
-            self._params += options
+            self._params = [*self._made.params, *options]
         return self._params
 
     @params.setter
     def params(self, params: list[Any]) -> None:
-        self._params, self._settings = [*params], None
+        self._params = None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command, after setting aside the settings given.
 
         They are no arguments of its function, which asks ``given_settings`` for them.
         """
-        values = {name: ctx.params.pop(name) for name in self._settings or ()}
+        values = {name: ctx.params.pop(name) for name in self._settings}
         ctx.meta[_META_KEY] = {
             name: list(value) if isinstance(value, list | tuple) else value
             for name, value in values.items()
             # An option that can be repeated is an empty list where it is not given.
             if value is not None and value not in ((), [])
         }
-        return super().invoke(ctx)
+        return ctx.invoke(self._made.callback, **ctx.params)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then each group of options, then the rest."""
@@ -129,7 +139,7 @@ class Command(TyperCommand):
 
 def examples_of(command: Any) -> list[tuple[str, str]]:
     """Return a command's examples, each with what it shows: ``EXAMPLES`` of its module."""
-    lines = getattr(sys.modules[command.callback.__module__], "EXAMPLES", ())
+    lines = getattr(sys.modules[command.function.__module__], "EXAMPLES", ())
     parts = (line.partition("  # ") for line in lines)
     return [(line.strip(), words.strip()) for line, _, words in parts]
 
@@ -146,9 +156,25 @@ def in_groups(parameters: Iterable[Any]) -> dict[str, list[Any]]:
     return {title: members for title, members in groups.items() if members}
 
 
-def _options_of(settings: tuple[str, ...] | None, without: tuple[str, ...]) -> list[Any]:
+def deferred(function: Callable[..., None]) -> Callable[[], None]:
+    """Return what typer makes a ``Command`` of without a look at the function's signature."""
+
+    def command() -> None: ...
+
+    command.function = function  # type: ignore[attr-defined]
+    return command
+
+
+def _command_of(function: Callable[..., None]) -> Any:
+    """Return the command that typer makes of a function's signature."""
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command()(function)
+    return typer.main.get_command(single)
+
+
+def _options_of(settings: tuple[str, ...], without: tuple[str, ...]) -> list[Any]:
     """Return options for settings of ``RunConfig``, in its order."""
-    if settings is None:
+    if not settings:
         return []
     from labelwise.runs import RunConfig
 
@@ -163,9 +189,7 @@ def _options_of(settings: tuple[str, ...] | None, without: tuple[str, ...]) -> l
     # Typer makes options from the signature of a function only.
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command()(command)
-    return list(typer.main.get_command(single).params)
+    return list(_command_of(command).params)
 
 
 def _option(name: str, field: Any) -> Any:

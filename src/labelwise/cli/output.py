@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,7 +14,8 @@ from labelwise.errors import escaped, printable
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
-_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+_silent: list[bool] = [False]
+"""Whether people get no words, innermost last."""
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
 
@@ -30,7 +30,7 @@ def say(text: object = "", *, err: bool = False, end: str = "\n") -> None:
 
     Names, ids and paths may come from anybody.
     """
-    if not _quiet.get():
+    if not _silent[-1]:
         typer.echo(printable(str(text)) + end, err=err, nl=False)
 
 
@@ -53,17 +53,17 @@ def runs_progress(title: str) -> Iterator[Any]:
 
 def progress() -> bool:
     """Return whether progress is shown: a bar on a terminal, a line every ten seconds elsewhere."""
-    return not _quiet.get()
+    return not _silent[-1]
 
 
 @contextmanager
 def quiet(wanted: bool) -> Iterator[None]:
     """Print nothing for people inside, if ``wanted``: errors and what ``--json`` asks for alone."""
-    before = _quiet.set(wanted)
+    _silent.append(wanted)
     try:
         yield
     finally:
-        _quiet.reset(before)
+        _silent.pop()
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -71,7 +71,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     Columns of numbers are aligned right, and the first column, which names the row, stays whole.
     """
-    if _quiet.get():
+    if _silent[-1]:
         return
     from rich import box
     from rich.console import Console
