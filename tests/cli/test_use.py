@@ -219,7 +219,7 @@ def test_demo_hands_its_options_on_and_prints_the_comparison(monkeypatch, lw, an
         assert said in result.stdout
     assert str(tmp_path / "report.html") in result.stdout
     assert f"labelwise review {tmp_path / 'run'}" in result.stdout
-    assert called == {"out": tmp_path, "quick": True, "open_report": False, "seed": 3, "progress": False}
+    assert called == {"out": tmp_path, "quick": True, "open_report": False, "seed": 3, "progress": True}
     assert answer("demo", "--out", tmp_path)["rows"][0]["map"] == 0.5
 
 

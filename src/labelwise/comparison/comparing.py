@@ -212,7 +212,16 @@ def _run(
     with tempfile.TemporaryDirectory(prefix="labelwise-") as passing:
         out = Path(passing if folder is None else folder)
         try:
-            run_jobs(jobs, run_fold, out, data=material, workers=workers, progress=progress)
+            run_jobs(
+                jobs,
+                run_fold,
+                out,
+                data=material,
+                workers=workers or None,
+                progress=progress,
+                # A worker starts in seconds: one alone would only cost them.
+                here=workers == 0,
+            )
         except KeyboardInterrupt:
             if folder is None:
                 raise KeyboardInterrupt("stopped") from None

@@ -75,6 +75,7 @@ def run_jobs(
     limit: int | None = None,
     time_cap: float | None = None,
     progress: Progress | None = None,
+    here: bool = False,
 ) -> Tally:
     """Run the jobs that have no shard under ``out/shards`` yet.
 
@@ -88,28 +89,27 @@ def run_jobs(
             "package.module:name".
         out: The folder of results.
         data: Handed to ``execute`` as it is; it must be picklable.
-        workers: Number of processes, started afresh (spawn), of one thread each; 2, or one for each of ``devices``. 0
-            runs the jobs in this process, one after the other, where no time cap can end them.
+        workers: Number of processes, started afresh (spawn), of one thread each; 2, or one for each of ``devices``.
         devices: The devices of the workers by turns, one each: "cpu", "cuda:0", ...
         limit: Run at most so many jobs.
         time_cap: Seconds that a job may take.
         progress: Called after every job.
+        here: Run the jobs in this process, one after the other, whatever ``workers`` says.
 
     Raises:
         UserError: Another run holds ``out``; a shard there has another format; arguments out of range.
     """
     visible = [visible_devices(device) for device in devices]
     workers = (len(visible) or 2) if workers is None else workers
-    if workers < 0 or (workers == 0 and (visible or time_cap is not None)):
-        least = (
-            "1, since devices and a time cap need processes" if workers == 0 else "1, or 0 for this process"
-        )
-        raise UserError(f"workers={workers}: give a whole number from {least}")
+    if workers < 1:
+        raise UserError(f"workers={workers}: give a whole number from 1")
+    if here and (devices or time_cap is not None):
+        raise UserError("here=True: devices and a time cap need processes of their own; leave them out")
     if limit is not None and limit < 0:
         raise UserError(f"limit={limit}: give a number of jobs from 0")
     if time_cap is not None and not time_cap > 0:
         raise UserError(f"time_cap={time_cap}: give a number of seconds above 0")
-    if workers:
+    if not here:
         _check_portable(execute, data)
     out = Path(out)
     unique = list({job.key: job for job in jobs}.values())
@@ -122,9 +122,9 @@ def run_jobs(
         counts = {"done": 0, "capped": 0, "failed": 0}
         try:
             shards = (
-                _run(chosen, execute, data, workers, time_cap, visible)
-                if workers
-                else _run_here(chosen, execute, data)
+                _run_here(chosen, execute, data)
+                if here
+                else _run(chosen, execute, data, workers, time_cap, visible)
             )
             for finished, shard in enumerate(shards, start=1):
                 write_shard(out, shard)
