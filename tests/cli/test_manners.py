@@ -41,6 +41,7 @@ CALLS = {
     "convert": ["{table}", "{new}.csv"],
     "export": ["{run}", "--onnx", "{new}.onnx"],
     "card": ["{run}", "--out", "{new}.md"],
+    "push": ["{run}", "--out", "{new}"],
     "completion": ["bash"],
 }
 """A call of every other command that succeeds; {new} is a path where nothing is."""

@@ -48,9 +48,7 @@ def export(
     """Export a run's model for use without labelwise: one file with names, thresholds and its measured loss."""
     from labelwise.runs.exporting import export as export_run
 
-    done = export_run(
-        run, onnx, torch, int8=int8, table=table, images=images, progress=progress()
-    )
+    done = export_run(run, onnx, torch, int8=int8, table=table, images=images, progress=progress())
     if json:
         print_json(done.to_dict())
         return
