@@ -5,6 +5,7 @@ part writes and reads its own entries of a model directory.
 """
 
 from labelwise.classifier.attributes import NotFitted
+from labelwise.classifier.callbacks import Callback, EpochView, FitEnd, FitStart, StepView
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.estimator import MultiLabelClassifier, OnEpoch, load
 from labelwise.classifier.fitted import FittedModel
@@ -13,14 +14,19 @@ from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.training import fingerprint
 
 __all__ = [
+    "Callback",
     "Decision",
+    "EpochView",
+    "FitEnd",
     "FitOptions",
+    "FitStart",
     "FittedModel",
     "ItemReader",
     "MultiLabelClassifier",
     "NotFitted",
     "OnEpoch",
     "ReadItems",
+    "StepView",
     "fingerprint",
     "load",
 ]

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import nn
 from labelwise import metrics
 from labelwise.classifier import artifact
 from labelwise.classifier.attributes import NotFitted
+from labelwise.classifier.callbacks import Callbacks, FitEnd, FitStart
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.distilling import distil
 from labelwise.classifier.exporting import export_onnx, export_torch
@@ -227,6 +229,7 @@ class MultiLabelClassifier(Predictor):
         groups: Any = None,
         hints: Any = None,
         sample_weight: Any = None,
+        callbacks: Sequence[Any] | None = None,
     ) -> Self:
         """Train on ``X`` (n items) and ``Y`` (n, K) annotations.
 
@@ -258,6 +261,8 @@ class MultiLabelClassifier(Predictor):
             sample_weight: (n,) numbers of at least 0 that multiply the loss of each row's entries, scaled to a mean of
                 1 over the rows that train, so that only their ratios matter; equal ones are none. In the closed form
                 they multiply the squared errors. Scaling, decision rule, calibration and figures count rows once.
+            callbacks: Objects that are told how the fit goes: see ``labelwise.classifier.Callback``, and
+                ``labelwise.tracking`` for loggers.
 
         Raises:
             UserError: For input that cannot be used; it is a ``ValueError``.
@@ -277,6 +282,7 @@ class MultiLabelClassifier(Predictor):
             return self._fit_stream(as_stream(self._options(), X, Y), given, on_read, began)
         options = self._options().checked()
         check_functions(on_epoch=on_epoch, on_read=on_read)
+        told = Callbacks(callbacks)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         codes = read_groups(groups, labels)
         targets = read_hints(hints, labels)
@@ -297,48 +303,64 @@ class MultiLabelClassifier(Predictor):
         )
         plan = ValidationPlan.of(options, training_set, method)
         check_rule(options, training_set, plan)
-        result = validate(options, training_set, method, plan)
-        fitted = self._unfitted(training_set)
+        with told.fit(
+            FitStart(
+                method.spec.id,
+                MappingProxyType(dict(options.hyperparameters or {})),
+                MappingProxyType({name: getattr(options, name) for name in sorted(options.given)}),
+                labels.label_names,
+                len(training_set.labels.matrix),
+                training_set.full_summary.setting,
+            )
+        ):
+            result = validate(options, training_set, method, plan, told)
+            fitted = self._unfitted(training_set)
 
-        def show(model: FittedModel, epoch: int) -> None:
-            if on_epoch is not None:
-                half = Decision(
-                    metrics.Threshold(0.5),
-                    "one half, until the training ends",
-                    hierarchy=training_set.hierarchy,
-                )
-                fitted._fill(model, half, ValidationResult(), notes_on(options, training_set, model), began)
-                on_epoch(fitted, epoch)
+            def show(model: FittedModel, epoch: int) -> None:
+                if on_epoch is not None:
+                    half = Decision(
+                        metrics.Threshold(0.5),
+                        "one half, until the training ends",
+                        hierarchy=training_set.hierarchy,
+                    )
+                    fitted._fill(
+                        model, half, ValidationResult(), notes_on(options, training_set, model), began
+                    )
+                    on_epoch(fitted, epoch)
 
-        model = train(
-            options,
-            training_set,
-            method,
-            part="final",
-            held_out=plan.pair,
-            after=result,
-            on_epoch=show,
-            warm=warm,
-        )
-        # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
-        result = (
-            result
-            if result.unseen is not None
-            else result_of(model, plan.pair, positives=options.rule == "recall")
-        )
-        decision = learn_decision(options, training_set, model, result.unseen)
-        arguments = {
-            "true_labels": true_labels,
-            "warm_start": warm_start,
-            "on_epoch": on_epoch,
-            "groups": groups,
-        }
-        notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
-        if warm is not None:
-            notes += warm.words(judged_without=plan.pair is None and result.unseen is not None)
-        fitted._fill(model, decision, result, notes, began)
+            model = train(
+                options,
+                training_set,
+                method,
+                part="final",
+                held_out=plan.pair,
+                after=result,
+                on_epoch=show,
+                warm=warm,
+                callbacks=told,
+            )
+            # Nothing was held out: the final model is judged on a given pair, or on rows that a closed form left out.
+            result = (
+                result
+                if result.unseen is not None
+                else result_of(model, plan.pair, positives=options.rule == "recall")
+            )
+            decision = learn_decision(options, training_set, model, result.unseen)
+            arguments = {
+                "true_labels": true_labels,
+                "warm_start": warm_start,
+                "on_epoch": on_epoch,
+                "groups": groups,
+            }
+            notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
+            if warm is not None:
+                notes += warm.words(judged_without=plan.pair is None and result.unseen is not None)
+            fitted._fill(model, decision, result, notes, began)
         # A single assignment: whatever interrupts it finds the old state or the new one.
         self.__dict__ = fitted.__dict__
+        figures = None if self.validation_ is None else MappingProxyType(dict(self.validation_))
+        end = FitEnd(figures, self.rule_.name, self.notes_, self.seconds_, self.best_epoch_)
+        told.tell("on_fit_end", end, ", and the classifier is fitted")
         return self
 
     def _fit_stream(

@@ -16,6 +16,7 @@ from torch import nn
 from labelwise import engine, metrics
 from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe
 from labelwise.classifier.boost import check_boost
+from labelwise.classifier.callbacks import Callbacks
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
 from labelwise.classifier.given import label_weights, resolve_prior
 from labelwise.classifier.items import as_ids, take
@@ -298,6 +299,7 @@ def train(
     on_epoch: Callable[[FittedModel, int], None] | None = None,
     warm: WarmStart | None = None,
     solved: RidgeSolution | None = None,
+    callbacks: Callbacks | None = None,
 ) -> FittedModel:
     """Train once and return the model.
 
@@ -308,7 +310,9 @@ def train(
         on_epoch: Is told the model as it is and the number of epochs so far.
         warm: The earlier model whose weights the training starts from.
         solved: The closed form on rows of features, of which these are some; None solves it on these.
+        callbacks: Are told of steps and epochs.
     """
+    told = callbacks or Callbacks(None)
     X, reader, after = training_set.X, training_set.reader, after or ValidationResult()
     problem = training_set.problem(options, method_class)
     method = method_class(problem, options.hyperparameters)
@@ -344,8 +348,9 @@ def train(
     )
 
     def report_epoch(run: engine.Run) -> None:
+        history = run.history.records
+        told.epoch(part, history)
         if on_epoch is not None:
-            history = run.history.records
             on_epoch(model_of(network=run.evaluated, history=history), len(history))
 
     # What came later counts where it is given, so that runs begun before it can be resumed.
@@ -366,7 +371,7 @@ def train(
                 *(options.identity, X, problem.labels, problem.true_labels, part, *later),
                 *(() if warm is None else warm.identity),
             ),
-            progress=bar,
+            progress=told.beside(bar, part),
             stop_after=after.epochs,
             items=training_set.items,
             on_start=None if warm is None else warm.take_head,

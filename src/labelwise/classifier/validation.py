@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from labelwise.annotations import split
+from labelwise.classifier.callbacks import Callbacks
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
@@ -75,23 +76,28 @@ class ValidationPlan:
 
 
 def validate(
-    options: FitOptions, training_set: TrainingSet, method: type[Method], plan: ValidationPlan
+    options: FitOptions,
+    training_set: TrainingSet,
+    method: type[Method],
+    plan: ValidationPlan,
+    callbacks: Callbacks | None = None,
 ) -> ValidationResult:
     """Train without the held-out rows, and evaluate on those.
 
-    The result is empty where ``plan`` holds none out.
+    The result is empty where ``plan`` holds none out. ``callbacks`` are told of steps and epochs.
     """
     if len(plan.parts) == 1:
         ((train_rows, rows),) = plan.parts
         held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
         part = training_set.rows(train_rows)
-        model = train(options, part, method, part="selection", held_out=held_out)
+        model = train(options, part, method, part="selection", held_out=held_out, callbacks=callbacks)
         return result_of(model, held_out, positives=options.rule == "recall")
     if not plan.parts or plan.labels is None:
         return ValidationResult()
     logits = []
     for number, (train_rows, rows) in enumerate(plan.parts, start=1):
-        model = train(options, training_set.rows(train_rows), method, part=f"selection-{number}")
+        name = f"selection-{number}"
+        model = train(options, training_set.rows(train_rows), method, part=name, callbacks=callbacks)
         logits.append(model.logits(take(training_set.X, rows)))
     return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
 

@@ -6,7 +6,6 @@ and writes the results (``_finish``). A resumed run (``_resume``) has its method
 
 from __future__ import annotations
 
-import os
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from labelwise._files import CannotWrite, file_digest
+from labelwise._processes import is_first_process
 from labelwise.errors import UserError, listed
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.audited import calibrate
@@ -486,9 +486,3 @@ def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool
 def _locked(run: RunDirectory) -> AbstractContextManager[None]:
     """Lock the run; in a distributed run the first process does."""
     return run.alone() if is_first_process() else nullcontext()
-
-
-def is_first_process() -> bool:
-    """Return whether this process is the first of a run, or alone."""
-    names = ("RANK", "LOCAL_RANK", "NODE_RANK", "GROUP_RANK", "SLURM_PROCID")
-    return all(os.environ.get(name, "0") in ("", "0") for name in names)
