@@ -109,7 +109,7 @@ REFUSED = [
 ]
 ALWAYS = {
     "hierarchy",
-    "group_column",
+    *("group_column", "weight_column"),
     *("answers", "conflicts"),
     "hints",
     *("table", "method", "backbone", "delimiter", "max_rows", "empty", "validation", "rule", "calibrate"),

@@ -131,9 +131,10 @@ class Callbacks:
             try:
                 getattr(callback, hook)(view)
             except Exception as error:
+                words = " ".join(str(error).split())
                 raise UserError(
                     f"callback {type(callback).__name__} failed in {hook}{where} ({type(error).__name__}:"
-                    f" {shown(str(error))}): mend it, or leave it out"
+                    f" {words:.300}): mend it, or leave it out"
                 ) from error
 
     @contextmanager

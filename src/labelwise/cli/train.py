@@ -53,6 +53,15 @@ def train(
             rich_help_panel="Method",
         ),
     ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="csv|tensorboard|mlflow|wandb",
+            help="Write the course of the training there too, under the run; repeat it.",
+            show_default=False,
+            rich_help_panel="Training",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Train a classifier on a table, most of whose labels may be missing; save, judge and report it."""
@@ -66,13 +75,13 @@ def train(
     if resume and out is None:
         if source is None:
             raise UserError("--resume needs a run: labelwise train RUN --resume")
-        outcome = runs.resume(source, given, file=config, sets=sets, progress=progress())
+        outcome = runs.resume(source, given, file=config, sets=sets, progress=progress(), logs=log or ())
     else:
         if out is None:
             raise typer.BadParameter(
                 "--out is missing: give a new folder for the run, such as --out runs/first"
             )
         settings = runs.RunConfig.build({**given, "table": source}, file=config, sets=sets)
-        outcome = runs.train(settings, out, resume=resume, progress=progress())
+        outcome = runs.train(settings, out, resume=resume, progress=progress(), logs=log or ())
     if outcome is not None:
         print_json(outcome.to_dict()) if json else show_outcome(outcome)

@@ -72,6 +72,9 @@ class RunConfig(BaseModel):
     group_column: str | None = _items(
         None, "The column of what items belong to, such as a video: it is never split.", "NAME"
     )
+    weight_column: str | None = _items(
+        None, "The column of what each row's loss is multiplied by, 0 or more.", "NAME"
+    )
     delimiter: str | None = _items(
         None, "What separates the fields of a text table [default: found].", "CHARACTER"
     )

@@ -5,6 +5,7 @@ They are the table, priors, label weights and texts, validation rows, true label
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -14,7 +15,7 @@ import numpy as np
 
 from labelwise.annotations import Annotations
 from labelwise.data import Table, read_table
-from labelwise.errors import UserError, listed, near
+from labelwise.errors import UserError, listed, near, shown
 from labelwise.runs.answering import TrainingAnswers, join_answers, read_answers
 from labelwise.runs.auditing import estimates_for_training
 from labelwise.runs.config import RunConfig
@@ -49,6 +50,7 @@ class Inputs:
         answers: None, or the answers that joined the table's labels.
         groups: The group of each item, or None.
         hints: Another model's scores, and how far they are believed, or None.
+        sample_weight: What each row's loss is multiplied by, or None.
     """
 
     table: Table
@@ -63,6 +65,7 @@ class Inputs:
     answers: TrainingAnswers | None = None
     groups: list[Any] | None = None
     hints: Hints | None = None
+    sample_weight: np.ndarray | None = None
 
     def classifier_options(self) -> dict[str, Any]:
         """Return the classifier's keywords that the inputs decide.
@@ -90,6 +93,7 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         on_bad_item=config.on_bad_item,
         beside=config.reads("columns"),
         group_column=config.group_column,
+        weight_column=config.weight_column,
     )
     _check_features(config, table)
     notes = list(table.notes)
@@ -144,6 +148,7 @@ def read_inputs(config: RunConfig, answers: TrainingAnswers | None = None) -> In
         answers,
         _groups(config, table),
         hints,
+        _weights(config, table),
     )
 
 
@@ -177,6 +182,25 @@ def _groups(config: RunConfig, table: Table) -> list[Any] | None:
     values = table.kept[config.group_column].to_pylist()
     # One form: a table may hold numbers as text.
     return [None if value is None else str(value) for value in values]
+
+
+def _weights(config: RunConfig, table: Table) -> np.ndarray | None:
+    """Return the numbers (n,) of the weight column, None without one."""
+    if config.weight_column is None:
+        return None
+    weights = []
+    for item, value in zip(table.items, table.kept[config.weight_column].to_pylist(), strict=True):
+        try:
+            number = math.nan if value is None or isinstance(value, bool) else float(value)
+        except (TypeError, ValueError):
+            number = math.nan
+        if not (math.isfinite(number) and number >= 0):
+            raise UserError(
+                f"{table.path.name}: weight_column (--weight-column) {config.weight_column!r} holds {shown(value)} for"
+                f" item {shown(item)}: give a number of 0 or more in every row"
+            )
+        weights.append(number)
+    return np.array(weights)
 
 
 def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str]]:

@@ -79,7 +79,12 @@ class Outcome:
 
 
 def train(
-    config: RunConfig, out: str | Path, *, resume: bool = False, progress: bool = False
+    config: RunConfig,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    progress: bool = False,
+    logs: Sequence[str] = (),
 ) -> Outcome | None:
     """Train by ``config`` in the new run directory ``out``.
 
@@ -87,6 +92,7 @@ def train(
 
     Args:
         resume: Whether to go on with the run in ``out``, where there is one.
+        logs: Names of loggers (``labelwise.tracking.LOGS``) that write under ``out``.
 
     Returns:
         The result; None in the processes of a distributed run other than the first, which writes everything.
@@ -95,9 +101,9 @@ def train(
         UserError: For bad input, and where ``out`` holds another run or anything else.
         Stopped: When the user stopped it.
     """
-    run = RunDirectory(Path(out))
+    run, callbacks = RunDirectory(Path(out)), _loggers(logs, out)
     if resume and run.exists():
-        return _resume(run, config, progress)
+        return _resume(run, config, progress, logs)
     if is_first_process():
         # Refused now, since reading may take minutes; create looks again, since that leaves time for others.
         run.check_free()
@@ -109,7 +115,7 @@ def train(
         run.create(config, _initial_state(config, inputs, reason), files)
     with _locked(run):
         try:
-            return _train(run, config, inputs, progress)
+            return _train(run, config, inputs, progress, callbacks)
         except UserError:
             # Before its first checkpoint a run is worth nothing, and would stand in the way of the mended command.
             if is_first_process() and not run.has_checkpoint():
@@ -124,6 +130,7 @@ def resume(
     file: str | Path | None = None,
     sets: Sequence[str] = (),
     progress: bool = False,
+    logs: Sequence[str] = (),
 ) -> Outcome | None:
     """Resume the run in ``out``, to the bit.
 
@@ -132,17 +139,19 @@ def resume(
     Args:
         given: Settings given again, as for ``RunConfig.build``; they must be those of the run, but for ``images``,
             which says where its pictures are now.
+        logs: As for ``train``; those of before go on where they are named again.
 
     Raises:
         UserError: Where there is no run, another process trains it, its files have changed, or the settings differ.
     """
     run = RunDirectory(Path(out))
     base = run.config().model_dump()
-    return _resume(run, RunConfig.build(given or {}, file=file, sets=sets, base=base), progress)
+    return _resume(run, RunConfig.build(given or {}, file=file, sets=sets, base=base), progress, logs)
 
 
-def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | None:
+def _resume(run: RunDirectory, again: RunConfig, progress: bool, logs: Sequence[str]) -> Outcome | None:
     """Resume a run; the settings given again must be its own."""
+    callbacks = _loggers(logs, run.path)
     config, state = run.config(), run.state()
     require(state, run.path)
     # A method that was left to the library was chosen when the run began; the same table would give the same one.
@@ -168,7 +177,16 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool) -> Outcome | No
         if (state := run.state())["status"] == "finished":
             return _outcome(run, state, already_finished=True)
         _check_files(run, config, state)
-        return _train(run, config, read_inputs(config, joined_answers(run, state)), progress)
+        return _train(run, config, read_inputs(config, joined_answers(run, state)), progress, callbacks)
+
+
+def _loggers(logs: Sequence[str], out: str | Path) -> Sequence[Any]:
+    """Return the loggers of these names, which write under ``out``."""
+    if not logs:
+        return ()
+    from labelwise.tracking import open_logs
+
+    return open_logs(logs, out)
 
 
 def _check_files(run: RunDirectory, config: RunConfig, state: Mapping[str, Any]) -> None:
@@ -220,6 +238,7 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
         options.tuning,
         grouped=config.group_column is not None,
         entrywise=config.hints is not None or options.takes_entries,
+        weighted=inputs.sample_weight is not None and np.ptp(inputs.sample_weight) > 0,
     )
     method = config.method or advice.method
     spec = get(method).spec
@@ -242,7 +261,9 @@ def _initial_state(config: RunConfig, inputs: Inputs, reason: str | None) -> dic
     }
 
 
-def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool) -> Outcome | None:
+def _train(
+    run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool, callbacks: Sequence[Any]
+) -> Outcome | None:
     """Fit the classifier, from the last checkpoint, and finish the run."""
     table = inputs.table
     model = _classifier(run, config, inputs, progress)
@@ -263,6 +284,8 @@ def _train(run: RunDirectory, config: RunConfig, inputs: Inputs, progress: bool)
             on_read=on_read,
             groups=inputs.groups,
             hints=inputs.hints,
+            sample_weight=inputs.sample_weight,
+            callbacks=callbacks,
         )
         return _finish(run, config, model, inputs, read[0]) if is_first_process() else None
     except KeyboardInterrupt as stop:

@@ -31,7 +31,7 @@ class WandbLog(MetricLog):
             dir=str(self.folder),
             mode=self.mode,
             config=dict(parameters),
-            settings=self._library.Settings(silent=True),
+            settings=self._library.Settings(silent=True, symlink=False),
         )
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:

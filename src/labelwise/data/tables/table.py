@@ -29,6 +29,9 @@ from labelwise.data.tables.preparation import Preparation
 from labelwise.data.tables.roles import Roles, assign_roles
 from labelwise.errors import UserError, listed, near, repeated, shown
 
+_ASIDE = {"group_column": "groups", "weight_column": "weights"}
+"""What a column is that is no feature and no label, by the option that names it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Table:
@@ -103,6 +106,7 @@ def read_table(
     keep: Sequence[str] = (),
     beside: bool = False,
     group_column: str | None = None,
+    weight_column: str | None = None,
     **given: Any,
 ) -> Table:
     """Read a table of items, features and labels from a file.
@@ -143,6 +147,7 @@ def read_table(
         beside: Read columns of features beside that of pictures or texts. So they are, too, where both
             ``text_column`` and ``feature_columns`` are given.
         group_column: The column of what items belong to; it is no feature and no label, and handed on as ``keep`` is.
+        weight_column: The column of the rows' weights, likewise.
 
     Raises:
         UserError: One line that names the file, the row, its line and the column, and how to mend it.
@@ -155,14 +160,16 @@ def read_table(
     columns, options, notes = _open(
         path, options or TableOptions(), given, expect, preparation, require_labels
     )
-    whole, aside = columns, () if group_column is None else (group_column,)
-    if group_column is not None:
-        if group_column not in columns.data:
+    given_aside = {"group_column": group_column, "weight_column": weight_column}
+    named = {option: column for option, column in given_aside.items() if column is not None}
+    whole, aside = columns, tuple(named.values())
+    for option, column in named.items():
+        if column not in columns.data:
             raise UserError(
-                f"{path.name}: group_column (--group-column) {group_column!r} is no column;"
-                f" {near(group_column, columns.data)}"
+                f"{path.name}: {option} ({_flag(option)}) {column!r} is no column;"
+                f" {near(column, columns.data)}"
             )
-        columns = replace(columns, data={n: c for n, c in columns.data.items() if n != group_column})
+    columns = replace(columns, data={n: c for n, c in columns.data.items() if n not in aside})
     folder = path.parent if images is None else Path(images)
     roles = _roles(
         columns,
@@ -209,7 +216,10 @@ def read_table(
         contents=contents,
         path=path,
         extra_labels=labels.extra,
-        roles=(*roles.reasons, *(f"groups: {name}, by --group-column" for name in aside)),
+        roles=(
+            *roles.reasons,
+            *(f"{_ASIDE[option]}: {name}, by {_flag(option)}" for option, name in named.items()),
+        ),
         notes=(*notes, *(() if labels.annotations is None else labels.annotations.notes)),
         content_column=roles.content,
         preparation=preparation,
@@ -399,3 +409,7 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
         left_out=left_out,
         kept={name: column.take(places) for name, column in table.kept.items()},
     )
+
+
+def _flag(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
