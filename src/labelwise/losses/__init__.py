@@ -33,6 +33,7 @@ from labelwise.losses.cross_entropy import (
     weak_assume_negative,
 )
 from labelwise.losses.doubting import generalized_robust, self_paced_correction
+from labelwise.losses.elsewhere import ComputeLoss, states_of
 from labelwise.losses.focusing import asymmetric, focal, hill, partial_asymmetric
 from labelwise.losses.pairs import compared_lines, pairwise
 from labelwise.losses.selecting import selective_weights
@@ -41,6 +42,7 @@ from labelwise.losses.variational import variational_pu
 __all__ = [
     "AngleMoments",
     "BalancingLines",
+    "ComputeLoss",
     "assume_negative",
     "asymmetric",
     "balanced_angles",
@@ -69,6 +71,7 @@ __all__ = [
     "selective_weights",
     "self_paced_correction",
     "soft_targets",
+    "states_of",
     "variational_pu",
     "weak_assume_negative",
 ]
