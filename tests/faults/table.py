@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from tests.faults import cuts, disk, races, scenarios
+from tests.faults import cuts, disk, fuzz, races, scenarios
 from tests.faults.disk import Tally
 
 
@@ -25,6 +25,10 @@ class Fault:
     promise: str
     short: Callable[[], Tally]
     long: Callable[[], Tally]
+
+
+FUZZED = f"the result or one line, within {fuzz.SECONDS} s of processor time and {fuzz.ROOM >> 30} GiB"
+"""The promise of every reader of what others wrote."""
 
 
 def _all(those: Mapping[str, scenarios.Scenario], hows: Iterable[str], most: int | None) -> Tally:

@@ -384,3 +384,26 @@ def test_very_many_random_texts_of_set_and_damaged_lists_of_items(tmp_path):
 @pytest.mark.slow
 def test_records_of_a_run_with_very_much_random_damage(run):
     fuzz_run(run, 20_000, seed=1)
+
+
+def test_scores_kept_beside_a_run_are_made_anew_where_they_are_damaged_or_lie(run, given):
+    from labelwise.data import read_table
+    from labelwise.runs.scoring import _digest, kept_row_scores
+
+    directory, table, path = runs.RunDirectory(run), read_table(given[0]), run / "left_out_scores.npz"
+    words = {"digest": _digest(directory, table), "how": "by hand", "unreadable": {}}
+    scores = np.zeros((60, 2), np.float32)
+    np.savez(path, logits=scores, words=np.array(json.dumps(words)))
+    whole = path.read_bytes()
+    assert kept_row_scores(directory, table) is not None
+    at = whole.index(b"PK\x01\x02")
+    # Flags and method of an entry that no reader knows.
+    for place, value in ((at + 8, 1), (at + 8, 32), (at + 10, 99), (at + 6, 255)):
+        path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+        assert kept_row_scores(directory, table) is None
+    for lie in ({"shape": "(1099511627776, 2)"}, {"size": 40 << 20}):
+        npz(path, **lie, logits=scores, words=np.array(json.dumps(words)))
+        tracemalloc.start()
+        assert kept_row_scores(directory, table) is None
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+        tracemalloc.stop()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
+from labelwise._files import read_text
 from labelwise.errors import UserError, near
 from labelwise.experiments.figures import KINDS
 from labelwise.experiments.publications import DATASETS, tables
@@ -40,8 +41,8 @@ def parse_spec(text: str, name: str) -> Spec:
     """
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"experiment {name}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # such as a number of 5,000 digits, or lists without end
+        raise UserError(f"experiment {name}: not TOML: {error!s:.300}") from None
     try:
         spec = Spec.model_validate({"name": name, **data})
     except ValidationError as error:
@@ -59,7 +60,7 @@ def load_spec(name: str) -> Spec:
     if name.endswith(".toml"):
         path = Path(name)
         try:
-            return parse_spec(path.read_text(encoding="utf-8-sig"), path.stem)
+            return parse_spec(read_text(path), path.stem)
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(
                 f"{path}: {getattr(error, 'strerror', None) or error}: give a TOML file"

@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import IO, Annotated, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,17 +163,42 @@ def read_held_out(
     return labels, scores
 
 
+def read_scores(path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], Any] | None:
+    """Return scores of this shape with the record kept beside them, None for what is no such file.
+
+    Nothing is unpacked that its table of contents does not bear out.
+    """
+    try:
+        with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+            with archive.open(archive.getinfo("words.npy")) as entry:
+                size, kind = _header(entry)
+                if size != () or kind.kind != "U" or entry.tell() + kind.itemsize > _MOST_BYTES:
+                    raise ValueError(f"words.npy is {kind} of shape {size}")
+                words = np.frombuffer(entry.read(kind.itemsize), kind)
+            scores = _array(archive, "logits.npy", np.dtype(np.float32), shape[0], shape[1])
+            record = json.loads(str(words[0]))
+    except (OSError, *_DAMAGED):
+        return None
+    return (scores, record) if scores.shape == shape else None
+
+
+def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and kind of the array that a file begins."""
+    version = np.lib.format.read_magic(file)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, kind = read(file)
+    if fortran and len(shape) > 1:
+        raise ValueError("an array by columns")
+    return shape, kind
+
+
 def _array(
     archive: zipfile.ZipFile, name: str, dtype: np.dtype[Any], n_items: int | None, n_labels: int | None
 ) -> NDArray[Any]:
     entry = archive.getinfo(name)
     with archive.open(entry) as file:
-        version = np.lib.format.read_magic(file)
-        read = (
-            np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        )
-        shape, fortran, kind = read(file)
-        if kind != dtype or fortran or len(shape) != 2 or min(shape) < 0:
+        shape, kind = _header(file)
+        if kind != dtype or len(shape) != 2 or min(shape) < 0:
             raise ValueError(f"{name} is {kind} of shape {shape}")
         if (n_items is not None and shape[0] > n_items) or n_labels not in (None, shape[1]):
             raise ValueError(f"{name} has shape {shape}, for {n_items} items and {n_labels} labels")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -20,6 +19,7 @@ from labelwise.data import Table
 from labelwise.errors import UserError
 from labelwise.runs.answering import ANSWERS, known_table, trained_table
 from labelwise.runs.directory import RunDirectory
+from labelwise.runs.records import read_scores
 from labelwise.runs.tables import FinishedRun, items_of
 
 if TYPE_CHECKING:
@@ -70,15 +70,15 @@ def kept_row_scores(directory: RunDirectory, table: Table) -> RowScores | None:
     path, shape = directory.path / _CACHE, table.annotations.matrix.shape
     if not path.is_file() or is_link(path):
         return None
+    if (found := read_scores(path, shape)) is None:
+        return None
+    logits, words = found
     try:
-        with np.load(path, allow_pickle=False) as file:
-            words = json.loads(str(file["words"]))
-            if words["digest"] != _digest(directory, table):
-                return None
-            logits = np.asarray(file["logits"], np.float32)
+        if words["digest"] != _digest(directory, table):
+            return None
         reasons = {int(row): str(why) for row, why in words["unreadable"].items()}
-        return RowScores(logits, str(words["how"]), reasons) if logits.shape == shape else None
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, zipfile.BadZipFile):
+        return RowScores(logits, str(words["how"]), reasons)
+    except (ValueError, LookupError, TypeError, AttributeError):
         return None
 
 
