@@ -255,6 +255,27 @@ def test_a_mistake_is_one_line_that_names_the_experiment(change, message):
     assert refused(lambda: parse_spec(text, "mine"), message).startswith("experiment mine: ")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds = " + "[" * 5000, "not TOML"),
+        ("percent = " + "9" * 5000, "not TOML"),
+        ("a" * 5000 + " = 1", "there is no key 'aaa"),
+        ("title = [" + "'a'," * 3000 + "]", "title = ['a', 'a',"),
+    ],
+)
+def test_what_is_too_long_or_too_deep_is_one_short_line(text, message):
+    assert len(refused(lambda: parse_spec(text, "mine"), message)) < 1000
+
+
+def test_a_sweep_is_counted_before_it_is_laid_out():
+    values = ", ".join(f"{10 + k}.0" for k in range(60))
+    sweep = "\n".join(f"sweep.{name} = [{values}]" for name in ("alpha", "b", "c", "d", "e"))
+    refused(
+        lambda: parse_spec(PLAIN.replace('source = "s"', f'source = "s"\n{sweep}'), "mine"), "777,600,000"
+    )
+
+
 def test_a_spec_is_found_by_name_or_file(tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(PLAIN)

@@ -153,30 +153,30 @@ def apart(name: str, count: int, seed: str, patience: float = 600) -> Tally:
     last = 0
     # An arena for each thread would count as room that is taken.
     environment = {**os.environ, "MALLOC_ARENA_MAX": "1"}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+    # Decoders say what they think, more than a pipe that nobody empties holds.
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=said, text=True, env=environment) as process,
+    ):
         assert process.stdout is not None
-        assert process.stderr is not None
         while select.select([process.stdout], [], [], patience)[0] and (line := process.stdout.readline()):
             last, wrong = json.loads(line)
             if wrong is not None:
                 tally.failures.append(f"{name}, input {last} of seed {seed}: {wrong}")
-        if process.poll() is None and not _ended(process):
+        where = f"{name}, after input {last} of seed {seed}"
+        if process.poll() is None and not _ended(process, patience):
             process.kill()
-            tally.failures.append(f"{name}, after input {last} of seed {seed}: nothing for {patience} s")
+            tally.failures.append(f"{where}: nothing for {patience} s")
         elif process.wait():
-            words = process.stderr.read()[-500:]
-            tally.failures.append(
-                f"{name}, after input {last} of seed {seed}: exit {process.returncode}: {words}"
-            )
+            said.seek(0)
+            tally.failures.append(f"{where}: exit {process.returncode}: {said.read()[-500:]}")
     tally.seconds = time.monotonic() - began
     return tally
 
 
-def _ended(process: subprocess.Popen[str]) -> bool:
+def _ended(process: subprocess.Popen[str], patience: float) -> bool:
     try:
-        process.wait(20)
+        process.wait(patience)
     except subprocess.TimeoutExpired:
         return False
     return True

@@ -60,6 +60,13 @@ def _table(ending: str) -> Target:
     return Target(opened, 1.5)
 
 
+def _number(cell: str) -> float | str:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
 @contextmanager
 def _labels(folder: Path) -> Iterator[tuple[Use, list[bytes]]]:
     from labelwise.annotations import describe, names_in, parse, parse_names
@@ -69,11 +76,10 @@ def _labels(folder: Path) -> Iterator[tuple[Use, list[bytes]]]:
         for read in (parse_names, names_in):
             with contextlib.suppress(UserError):
                 read(cells)
-        rows = [line.split(",") for line in cells]
         try:
             given = json.loads(data)
         except (ValueError, RecursionError):
-            given = [[float(cell) if cell.strip("-").isdigit() else cell for cell in row[:6]] for row in rows]
+            given = [[_number(cell) for cell in line.split(",")[:6]] for line in cells]
         describe(parse(given))
 
     whole = [

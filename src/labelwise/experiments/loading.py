@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from labelwise._files import read_text
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, near, shown
 from labelwise.experiments.figures import KINDS
 from labelwise.experiments.publications import DATASETS, tables
 from labelwise.experiments.spec import (
@@ -30,6 +31,7 @@ from labelwise.experiments.spec import (
 )
 from labelwise.metrics import METRICS
 
+_MOST_SWEPT = 10_000
 _FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
 
 
@@ -91,15 +93,15 @@ def _explain(error: ValidationError) -> str:
     # A misspelt key also leaves the right one missing: tell the misspelling.
     first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     *place, last = first["loc"]
-    path = ".".join(map(str, first["loc"]))
+    path = ".".join(map(str, first["loc"]))[:200]
     if first["type"] == "extra_forbidden":
-        inside = f" in [{'.'.join(map(str, place))}]" if place else ""
-        return f"there is no key {last!r}{inside}: {near(str(last), _fields(place))}"
+        inside = f" in [{'.'.join(map(str, place))[:200]}]" if place else ""
+        return f"there is no key {shown(last)}{inside}: {near(str(last), _fields(place))}"
     if first["type"] == "missing":
         return f"{path} is missing"
     if first["type"] == "too_short":
         return f"{path} is empty: give at least one value"
-    return f"{path} = {first['input']!r}: {first['msg'].replace('Input should be', 'it should be')}"
+    return f"{path} = {shown(first['input'], 200)}: {first['msg'].replace('Input should be', 'it should be')}"
 
 
 def _fields(place: Sequence[int | str]) -> list[str]:
@@ -152,6 +154,11 @@ def _check_row(where: str, spec: Spec, row: Row) -> None:
     _check_known(where, "fraction", row.published.at, [f"{f:g}" for s in spec.settings for f in s.fractions])
     _check_known(where, "setting", row.settings or (), [setting.name for setting in spec.settings])
     method = methods.get(row.method).spec
+    # Lists of few values multiply: counted before they are laid out.
+    if (count := math.prod(map(len, row.sweep.values()))) > _MOST_SWEPT:
+        raise UserError(
+            f"{where}sweep has {count:,} combinations, more than {_MOST_SWEPT:,}: give fewer values"
+        )
     layers = [
         *spec.on.values(),
         *row.on.values(),
@@ -221,4 +228,4 @@ def _check_known(where: str, kind: str, names: Iterable[str], options: Iterable[
     options = list(options)
     for name in names:
         if name not in options:
-            raise UserError(f"{where}there is no {kind} {name!r}: {near(name, options)}")
+            raise UserError(f"{where}there is no {kind} {shown(name)}: {near(name, options)}")
