@@ -12,7 +12,7 @@ from labelwise.data import digits_canvases, digits_features
 
 rng = np.random.default_rng(0)
 images, digits, names = digits_canvases(200, seed=0)
-new_images, new_digits, _ = digits_canvases(300, seed=0, part="test")
+new_images, new_digits, _ = digits_canvases(200, seed=0, part="test")
 parents = {name: "odd" if int(name) % 2 else "even" for name in names}
 labels = [*names, "even", "odd"]
 
@@ -28,7 +28,7 @@ def filmed(features):
     return features + 0.1 * rng.standard_normal(features.shape).astype(np.float32)
 
 
-X, X_new = digits_features(images, filters=256), digits_features(new_images, filters=256)
+X, X_new = digits_features(images, filters=128), digits_features(new_images, filters=128)
 truth, new_truth = with_parents(digits), with_parents(new_digits)
 
 # A hierarchy: one labeller noted a few entries of each picture, four in five stayed unknown.

@@ -7,9 +7,9 @@ digits, of which one is named.
 import labelwise as lw
 from labelwise.data import digits_canvases, digits_features
 
-images, truth, names = digits_canvases(600, seed=0, most=3)
-new_images, new_truth, _ = digits_canvases(400, seed=0, most=3, part="test")
-X, X_new = digits_features(images, filters=256), digits_features(new_images, filters=256)
+images, truth, names = digits_canvases(400, seed=0, most=3)
+new_images, new_truth, _ = digits_canvases(300, seed=0, most=3, part="test")
+X, X_new = digits_features(images, filters=128), digits_features(new_images, filters=128)
 Y = lw.simulate.single_positive(truth, seed=0)
 
 # With positives alone nobody can tell from the labels how frequent one is: no method finds out where "yes" begins.
