@@ -39,7 +39,7 @@ def verdict(what: str, figure: float, test: Test, bar: float, unit: str, command
 
 def bars() -> list[Verdict]:
     """Return every bar that a committed table holds the figure of."""
-    return [*_training(), *_pages(), *_accelerator(), *_default()]
+    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported()]
 
 
 def _rows(name: str) -> list[Row]:
@@ -132,6 +132,23 @@ def _default() -> Iterator[Verdict]:
         if row.get("bar") and row.get("seconds"):
             what = f"`auto`: {row['case']}, {row['setting']}"
             yield verdict(what, float(row["seconds"]), le, float(row["bar"]), " s", command)
+
+
+def _exported() -> Iterator[Verdict]:
+    rows = [row for row in _rows("exported") if row["bar"]]
+    for backbone in dict.fromkeys(row["backbone"] for row in rows):
+        worst = max(
+            (row for row in rows if row["backbone"] == backbone), key=lambda row: float(row["largest"])
+        )
+        yield verdict(
+            f"an exported file beside its model, `{backbone}`, {int(worst['items']):,} items: largest difference of a"
+            " probability",
+            float(worst["largest"]),
+            le,
+            float(worst["bar"]),
+            "",
+            "python -m benchmarks.studies.exported",
+        )
 
 
 def lines(found: Iterable[Verdict]) -> list[list[str]]:

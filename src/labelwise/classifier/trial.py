@@ -49,8 +49,16 @@ class Agreement:
             differ = f"less than {_ROUNDING:g}"
         else:
             differ = f"at most {self.largest:.2g}, {self.mean:.2g} on average"
-        told = f"on {self.items} items probabilities differ by {differ}; {self.sets:.2%} of label sets' entries do"
-        return told if self.map is None else f"{told}; mAP {self.map[0]:.4f} for {self.map[1]:.4f}"
+        return f"on {self.items} items probabilities differ by {differ}; {self.sets:.2%} of label sets' entries do"
+
+    @property
+    def loss(self) -> str:
+        """The figures with both mean average precisions, which flatter where the model was trained on the items."""
+        return (
+            self.words
+            if self.map is None
+            else f"{self.words}; mAP there {self.map[0]:.4f} for {self.map[1]:.4f}"
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -61,6 +61,6 @@ def export(
         if file.agreement is not None:
             say(f"measured {name}: {file.agreement.words}")
         if file.rounded is not None:
-            say(f"int8     {file.rounded.words}")
+            say(f"int8     {file.rounded.loss}")
     if done.why_not_measured is not None:
         say(f"measured nothing: {done.why_not_measured}; give items by --table")
