@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import warnings
 from dataclasses import fields
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from sklearn.utils import estimator_checks
 from sklearn.utils.validation import check_is_fitted
 
 import labelwise as lw
+from labelwise.classifier import predicting
 from labelwise.classifier.options import FitOptions
 from labelwise.errors import UserError
 
@@ -286,6 +288,21 @@ def test_the_notebook_s_view_is_small_escaped_and_has_no_asset():
         assert not hasattr(fitted, "_repr_html_")
         assert "text/html" not in fitted._repr_mimebundle_()
     assert "MultiLabelClassifier" in make_pipeline(StandardScaler(), fitted)._repr_html_()
+
+
+def test_drawings_of_a_pipeline_link_to_the_page_that_the_package_names(monkeypatch):
+    fitted = model("ridge")
+    predicting.documentation_site.cache_clear()
+    named = {
+        "Project-URL": ["Source, https://code.example", "Documentation, https://docs.example/labelwise/"]
+    }
+    monkeypatch.setattr(predicting, "metadata", lambda name: SimpleNamespace(get_all=named.get))
+    assert fitted._get_doc_link() == "https://docs.example/labelwise/reference/classifier/"
+    assert fitted._get_doc_link() in make_pipeline(StandardScaler(), fitted)._repr_html_()
+    named.clear()
+    predicting.documentation_site.cache_clear()
+    assert fitted._get_doc_link() == ""
+    predicting.documentation_site.cache_clear()
 
 
 def test_unknown_has_three_spellings():

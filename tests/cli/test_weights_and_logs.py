@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from labelwise import load
+from labelwise.errors import UserError
 from labelwise.runs import RunConfig, train
 from tests.classifier.test_sample_weight import WHOLE, X, Y
 
@@ -92,3 +93,13 @@ def test_a_resumed_run_goes_on_in_its_log(table, tmp_path, monkeypatch):
     ]
     assert set(names[0]) == set(names[1])
     assert len(names[0]) == len(set(names[0]))
+
+
+def test_rows_that_are_read_in_passes_have_neither(table, tmp_path):
+    pd.read_csv(table).to_parquet(tmp_path / "t.parquet")
+    given = {"table": str(tmp_path / "t.parquet"), "stream": True}
+    with pytest.raises(UserError, match=r"log \(--log\): rows that are read in passes"):
+        train(RunConfig.build(given), tmp_path / "run", logs=["csv"])
+    with pytest.raises(UserError, match="--weight-column: these need all rows in memory"):
+        train(RunConfig.build({**given, "weight_column": "w"}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -278,6 +278,7 @@ class MultiLabelClassifier(Predictor):
                 "groups": groups,
                 "hints": hints,
                 "sample_weight": sample_weight,
+                "callbacks": callbacks or None,
             }
             return self._fit_stream(as_stream(self._options(), X, Y), given, on_read, began)
         options = self._options().checked()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -30,6 +32,17 @@ from labelwise.methods import Method
 from labelwise.models import Network, Preprocessing, RidgeSolution, Scaling
 
 _FIGURES = ("map", "micro_f1", "macro_f1")
+
+
+@cache
+def documentation_site() -> str:
+    """Return the site of the documentation that the installed package names, "" without one."""
+    try:
+        named = metadata("labelwise").get_all("Project-URL") or []
+    except PackageNotFoundError:
+        return ""
+    sites = {name: site for name, _, site in (str(one).partition(", ") for one in named)}
+    return sites.get("Documentation", "").rstrip("/")
 
 
 class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -191,6 +204,14 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         labels = self._options().annotations(Y, self.label_names_).matrix
         check_lengths(read.X, labels)
         return labels, self._logits(read)
+
+    _doc_link_module = "labelwise"
+
+    @property
+    def _doc_link_template(self) -> str:
+        """The address of this class's page, for scikit-learn's drawings; empty where the package names no site."""
+        site = documentation_site()
+        return f"{site}/reference/classifier/" if site else ""
 
     def _html_repr(self) -> str:
         """Return the parameters that are no defaults and, once fitted, what came of them, as a table."""

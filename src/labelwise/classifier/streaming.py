@@ -34,6 +34,7 @@ _IN_MEMORY = (
     "groups",
     "hints",
     "sample_weight",
+    "callbacks",
     "items",
     "label_names",
 )

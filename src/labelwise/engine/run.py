@@ -21,10 +21,11 @@ from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
+from labelwise.engine.refusals import check_method, not_finite_words
 from labelwise.engine.settings import Settings
 from labelwise.engine.starts import start_head
 from labelwise.engine.state import RunState
-from labelwise.errors import Notice, UserError, listed
+from labelwise.errors import Notice, UserError
 from labelwise.methods import Batch, Method, head_rate
 from labelwise.models import Network, RidgeSolution, StartsFromRidge
 
@@ -85,36 +86,9 @@ class Run(RunState):
         self._rows = np.empty(0, np.int64)
         self._updated = False
         self._saved_at = time.monotonic()
-        self._check()
+        check_method(method, self.plan, settings.accumulate, fabric.world_size)
         if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
             _warn_of_batch_norm()
-
-    def _check(self) -> None:
-        """Refuse, before any work, what the method cannot do."""
-        method, accumulate = self.method, self.settings.accumulate
-        if method.group_term is not None and not method.takes_terms and self.plan[-1].epochs:
-            raise UserError(
-                f"group_consistency: method {method.spec.id!r} takes steps of its own, without further terms; leave it"
-                " out, or take another method"
-            )
-        if method.group_term is not None and self.fabric.world_size > 1:
-            raise UserError(
-                "group_consistency: its memory is that of one process; leave out devices and nodes"
-            )
-        if "prior" in method.spec.needs:
-            method.problem.unknown_prior(method.spec.id)
-        if method.reads_truth:
-            method.truth()
-        if accumulate > 1 and (method.spec.whole_batch or any(len(s.optimisers) > 1 for s in self.plan)):
-            why = (
-                "its loss sums over the whole batch"
-                if method.spec.whole_batch
-                else "it has several optimisers"
-            )
-            raise UserError(
-                f"accumulate={accumulate}: gradients of method {method.spec.id!r} cannot be accumulated, since {why}; "
-                "raise batch_size instead"
-            )
 
     @property
     def between_updates(self) -> bool:
@@ -442,22 +416,12 @@ class Run(RunState):
 
     def _not_finite(self, what: str, step: int, inputs: Mapping[str, Tensor]) -> str:
         """Return the line on what is not finite, where, and what helps."""
-        state = {**self.network.state_dict(), **self.method.state_dict(prefix="method.")}
-        bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
-        views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
-        fault = (
-            np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(self._rows), np.bool_)
-        )
-        index = self._rows[fault] if fault.any() else self._rows
-        names = [self.items[i] for i in index] if self.items is not None else index.tolist()
-        advice = "lower learning_rate"
-        if any(view.any() for view in views.values()):
-            advice, bad = "mend or drop these items", [*bad, "inputs"]
-        elif self.settings.precision != "32":
-            advice += f", or use precision='32' instead of {self.settings.precision!r}"
-        where = f"not finite: {listed(bad)}" if bad else "weights, statistics and inputs are still finite"
         place = f"stage {self.stage.name!r}, epoch {self.epoch + 1}, step {step}"
-        return f"{what} in {place} of method {self.method.spec.id!r} (items {listed(names, 8)}; {where}): {advice}"
+        state = {**self.network.state_dict(), **self.method.state_dict(prefix="method.")}
+        where = f"{place} of method {self.method.spec.id!r}"
+        return not_finite_words(
+            what, where, state, inputs, self._rows, self.items, precision=self.settings.precision
+        )
 
     def end_epoch(self, seconds: float, validation: float | None) -> None:
         """Record the epoch, remember the best network, begin the next epoch."""

@@ -24,7 +24,16 @@ if TYPE_CHECKING:
 
 _MEMORY = 4.0  # gigabytes that a table may take before it is streamed by itself
 _IN_MEMORY = (
-    *("images", "group_column", "max_rows", "label_weights", "label_texts", "hierarchy", "true_labels"),
+    *(
+        "images",
+        "group_column",
+        "weight_column",
+        "max_rows",
+        "label_weights",
+        "label_texts",
+        "hierarchy",
+        "true_labels",
+    ),
     *("answers", "warm_start", "hints"),
 )
 _ENTRIES = 1 << 23  # scores of a block: 64 MB of float64

@@ -108,6 +108,7 @@ def train(
         # Refused now, since reading may take minutes; create looks again, since that leaves time for others.
         run.check_free()
     if is_streamed(config):
+        _refuse_logs(logs)
         return _train_stream(run, config, progress)
     config, inputs, reason = _choose(config)
     if is_first_process():
@@ -165,6 +166,7 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool, logs: Sequence[
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
     if config.stream and state["status"] != "finished":
+        _refuse_logs(logs)
         return _train_stream(run, config, progress, state)
     if state["status"] == "finished":
         if is_first_process():
@@ -373,6 +375,12 @@ def _train_stream(
             raise
         except KeyboardInterrupt:
             raise Stopped(f"stopped; 'labelwise train {run.path} --resume' begins anew") from None
+
+
+def _refuse_logs(logs: Sequence[str]) -> None:
+    """Refuse loggers where rows are read in passes."""
+    if logs:
+        raise UserError("log (--log): rows that are read in passes are trained without epochs; leave it out")
 
 
 def _check_streamed(config: RunConfig) -> None:
