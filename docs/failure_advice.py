@@ -110,6 +110,11 @@ ROOMS: dict[str, tuple[str, str]] = {
         "Analysis",
         "Arrays that do not fit the model, or assumptions that contradict each other.",
     ),
+    "tracking": (
+        "Loggers",
+        "A logger could not be opened. Each is named by `--log` or given to `fit(callbacks=[...])`; the fit itself"
+        " needs none of them.",
+    ),
     "plots": (
         "Plots",
         "What is to be drawn does not fit together.",

@@ -1,14 +1,11 @@
-"""Refusals of a run: what a method cannot do, and numbers that are none."""
+"""Refusals and warnings of a run before its first step."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Sequence
 
-import numpy as np
-import torch
-from torch import Tensor
-
-from labelwise.errors import UserError, listed
+from labelwise.errors import Notice, UserError
 from labelwise.methods import Method, Stage
 
 
@@ -33,36 +30,13 @@ def check_method(method: Method, plan: Sequence[Stage], accumulate: int, process
         )
 
 
-def not_finite_words(
-    what: str,
-    where: str,
-    state: Mapping[str, Tensor],
-    inputs: Mapping[str, Tensor],
-    rows: np.ndarray,
-    items: Sequence[str] | None,
-    *,
-    precision: str,
-) -> str:
-    """Return the line on what is not finite, where, and what helps.
-
-    Args:
-        what: What was found.
-        where: The place in the run.
-        state: Tensors of network and method.
-        inputs: The batch's, by view.
-        rows: (b,) the batch's items.
-        items: Names of all items, or None.
-        precision: That of the run.
-    """
-    bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
-    views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
-    fault = np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(rows), np.bool_)
-    index = rows[fault] if fault.any() else rows
-    names = [items[i] for i in index] if items is not None else index.tolist()
-    advice = "lower learning_rate"
-    if any(view.any() for view in views.values()):
-        advice, bad = "mend or drop these items", [*bad, "inputs"]
-    elif precision != "32":
-        advice += f", or use precision='32' instead of {precision!r}"
-    found = f"not finite: {listed(bad)}" if bad else "weights, statistics and inputs are still finite"
-    return f"{what} in {where} (items {listed(names, 8)}; {found}): {advice}"
+def warn_of_batch_norm() -> None:
+    """Say that batch norm in several processes is not that of one."""
+    warnings.warn(
+        Notice(
+            "batch norm takes its statistics from each process's part of a batch: what is trained differs from what one"
+            " process trains; use devices=1, a large batch_size, or head_start='ridge', which keeps the statistics of a"
+            " pretrained backbone"
+        ),
+        stacklevel=3,
+    )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, cast
@@ -21,11 +20,11 @@ from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
-from labelwise.engine.refusals import check_method, not_finite_words
+from labelwise.engine.refusals import check_method, warn_of_batch_norm
 from labelwise.engine.settings import Settings
 from labelwise.engine.starts import start_head
 from labelwise.engine.state import RunState
-from labelwise.errors import Notice, UserError
+from labelwise.errors import UserError, listed
 from labelwise.methods import Batch, Method, head_rate
 from labelwise.models import Network, RidgeSolution, StartsFromRidge
 
@@ -88,7 +87,7 @@ class Run(RunState):
         self._saved_at = time.monotonic()
         check_method(method, self.plan, settings.accumulate, fabric.world_size)
         if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
-            _warn_of_batch_norm()
+            warn_of_batch_norm()
 
     @property
     def between_updates(self) -> bool:
@@ -416,12 +415,22 @@ class Run(RunState):
 
     def _not_finite(self, what: str, step: int, inputs: Mapping[str, Tensor]) -> str:
         """Return the line on what is not finite, where, and what helps."""
-        place = f"stage {self.stage.name!r}, epoch {self.epoch + 1}, step {step}"
         state = {**self.network.state_dict(), **self.method.state_dict(prefix="method.")}
-        where = f"{place} of method {self.method.spec.id!r}"
-        return not_finite_words(
-            what, where, state, inputs, self._rows, self.items, precision=self.settings.precision
+        bad = [k for k, v in state.items() if v.is_floating_point() and not torch.isfinite(v).all()]
+        views = {view: ~torch.isfinite(x.flatten(1)).all(1).cpu().numpy() for view, x in inputs.items()}
+        fault = (
+            np.concatenate(list(views.values())) if len(views) == 1 else np.zeros(len(self._rows), np.bool_)
         )
+        index = self._rows[fault] if fault.any() else self._rows
+        names = [self.items[i] for i in index] if self.items is not None else index.tolist()
+        advice = "lower learning_rate"
+        if any(view.any() for view in views.values()):
+            advice, bad = "mend or drop these items", [*bad, "inputs"]
+        elif self.settings.precision != "32":
+            advice += f", or use precision='32' instead of {self.settings.precision!r}"
+        where = f"not finite: {listed(bad)}" if bad else "weights, statistics and inputs are still finite"
+        place = f"stage {self.stage.name!r}, epoch {self.epoch + 1}, step {step}"
+        return f"{what} in {place} of method {self.method.spec.id!r} (items {listed(names, 8)}; {where}): {advice}"
 
     def end_epoch(self, seconds: float, validation: float | None) -> None:
         """Record the epoch, remember the best network, begin the next epoch."""
@@ -476,14 +485,3 @@ class Run(RunState):
         self.restore_run(saved)
         self._items_saved = self.state.version, saved.items_sha256
         return saved
-
-
-def _warn_of_batch_norm() -> None:
-    warnings.warn(
-        Notice(
-            "batch norm takes its statistics from each process's part of a batch: what is trained differs from what one"
-            " process trains; use devices=1, a large batch_size, or head_start='ridge', which keeps the statistics of a"
-            " pretrained backbone"
-        ),
-        stacklevel=3,
-    )
