@@ -162,6 +162,31 @@ def test_few_judged_rows_choose_nearly_as_all_do(monkeypatch):
         np.testing.assert_allclose(few.solution.loo_scores, whole.solution.loo_scores[place], atol=1e-6)
 
 
+def test_scalings_are_chosen_by_fewer_labels_where_no_table_would_hold_them(monkeypatch):
+    from labelwise.models.ridge import plan, streaming
+
+    monkeypatch.setattr(plan, "_JUDGED", 500)
+    monkeypatch.setattr(plan, "_SAMPLES", (150,))
+    monkeypatch.setattr(streaming, "_TOO_MANY", 1000)
+    monkeypatch.setattr(streaming, "_CHOSEN_BY", 450)
+    asked = []
+    trial = streaming.Search.trial
+
+    def noted(search, X, scaling):
+        asked.append(search.entries.targets.shape)
+        return trial(search, X, scaling)
+
+    monkeypatch.setattr(streaming.Search, "trial", noted)
+    X, Y = problem(400, 8, 6)
+    streamed = solve_stream(Stream(X, Y))
+    assert set(asked) == {(150, 3)}
+    assert streamed.solution.weight.shape == (6, 8)
+    weight, lambda_ = streamed.solution.weight, streamed.solution.lambda_
+    Z = streamed.solution.scaling.transform(X).astype(np.float64)
+    Z -= Z.mean(axis=0)
+    np.testing.assert_allclose(weight, np.linalg.solve(Z.T @ Z + lambda_ * np.eye(8), Z.T @ Y).T, atol=1e-5)
+
+
 def test_the_sums_are_those_of_a_slow_loop():
     X, Y = problem(60, 5, 3)
     Y[7] = -1

@@ -216,11 +216,3 @@ def test_the_highest_labels_of_each_item(given, tmp_path, ending):
         np.testing.assert_allclose(values, order.to_numpy()[:2], rtol=1e-6)
     with pytest.raises(UserError, match=r"top \(--top\) is 0"):
         runs.predict(place / "run", place / "whole.parquet", tmp_path / "none.parquet", top=0)
-
-
-def test_the_highest_of_equal_scores_are_the_first():
-    from labelwise.runs.streaming import highest
-
-    scores = np.array([[0.5, 0.9, 0.5, 0.5], [1.0, 1.0, 1.0, 1.0], [0.1, 0.2, 0.3, 0.3]])
-    assert highest(scores, 2).tolist() == [[1, 0], [0, 1], [2, 3]]
-    assert highest(scores, 9).tolist() == [[1, 0, 2, 3], [0, 1, 2, 3], [2, 3, 1, 0]]

@@ -16,18 +16,19 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise._html import facts_table
-from labelwise.annotations import Summary
+from labelwise.annotations import Summary, row_blocks
 from labelwise.classifier.attributes import Fitted, NotFitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.distilling import Distillation
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.given import read_sample_weight
+from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.output import check_kind, in_form, index_of
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.data import BadItem, check_lengths
 from labelwise.ensemble import Explanation
-from labelwise.errors import listed, shown
+from labelwise.errors import UserError, listed, shown
 from labelwise.methods import Method
 from labelwise.models import Network, Preprocessing, RidgeSolution, Scaling
 
@@ -142,6 +143,28 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         read = self.read(X)
         return self._formed(self._logits(read), X, read)
+
+    def predict_top(self, X: Any, k: int = 5) -> tuple[np.ndarray, np.ndarray]:
+        """Return each item's ``k`` labels of the highest probabilities, and these.
+
+        They are places in ``label_names_`` (n, k) int64, the best first, and float32 (n, k). Items are scored in
+        blocks: the probabilities of all labels are never held at once.
+
+        Raises:
+            UserError: For a ``k`` below 1.
+        """
+        if not isinstance(k, int) or k < 1:
+            raise UserError(f"k={shown(k)}: give the number of labels of an item, from 1")
+        read = self.read(X)
+        n_items, n_labels = len(read.kept), len(self.label_names_)
+        k = min(k, n_labels)
+        places, values = np.empty((n_items, k), np.int64), np.empty((n_items, k), np.float32)
+        for rows in row_blocks(n_items, n_labels, 1 << 23):
+            part = ReadItems(take(read.X, np.arange(rows.start, rows.stop)), read.kept[rows])
+            logits = self._logits(part)
+            places[rows] = metrics.top_labels(logits, k)
+            values[rows] = expit(np.take_along_axis(logits, places[rows], axis=1))
+        return places, values
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return scores (n, K) float32 in [0, 1].

@@ -21,6 +21,7 @@ from labelwise.metrics.evaluation import (
 )
 from labelwise.metrics.item_metrics import label_weighted_ranking_ap
 from labelwise.metrics.measurable import Judgeable, judgeable
+from labelwise.metrics.propensity import propensities, top_labels, top_metrics
 from labelwise.metrics.ranking import (
     ObservedAveragePrecisionWarning,
     average_precision,
@@ -72,11 +73,14 @@ __all__ = [
     "mean_average_precision",
     "observed_average_precision",
     "positives_for",
+    "propensities",
     "ranking_score",
     "recall_thresholds",
     "reliability",
     "rule_from_dict",
     "too_few_positives",
+    "top_labels",
+    "top_metrics",
     "vca",
     "vdfd",
 ]

@@ -16,7 +16,7 @@ from labelwise._files import replacing
 from labelwise.data import Table, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.directory import check_output
-from labelwise.runs.streaming import highest, predict_stream
+from labelwise.runs.streaming import predict_stream
 from labelwise.runs.tables import FinishedRun, ModelColumns, check_some_read, items_of, read_folder
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -139,9 +139,11 @@ def _scores(logits: NDArray[Any], labels: Sequence[str], top: int | None) -> _Sc
     """Return the probabilities of all labels, or the names and probabilities of each item's highest."""
     from scipy.special import expit
 
+    from labelwise.metrics import top_labels
+
     if top is None:
         return _Scores(np.asarray(expit(logits), dtype=np.float32))
-    places = highest(logits, top)
+    places = top_labels(logits, top)
     values = np.asarray(expit(np.take_along_axis(logits, places, axis=1)), dtype=np.float32)
     return _Scores(values, [[labels[int(k)] for k in row] for row in places])
 

@@ -221,23 +221,6 @@ def predict_stream(
     return Scored(n_items, n_predicted, len(fragments), len(done)), stream
 
 
-def highest(scores: NDArray[np.floating[Any]], top: int) -> NDArray[np.int64]:
-    """Return the places of each row's ``top`` highest scores (n, K), from the highest down.
-
-    Of equal ones the first comes first.
-    """
-    top = min(top, scores.shape[1])
-    # A stable choice: the top-th score bounds a row, and of those equal to it the first are taken.
-    bound = -np.partition(-scores, top - 1, axis=1)[:, top - 1 : top]
-    above = scores > bound
-    room = top - above.sum(axis=1, keepdims=True)
-    level = scores == bound
-    chosen = above | (level & (np.cumsum(level, axis=1) <= room))
-    places = np.nonzero(chosen)[1].reshape(len(scores), top)
-    order = np.argsort(-np.take_along_axis(scores, places, axis=1), axis=1, kind="stable")
-    return np.asarray(np.take_along_axis(places, order, axis=1), dtype=np.int64)
-
-
 def _begun(out: Path, wanted: Mapping[str, Any], names: set[str]) -> set[str]:
     """Return the fragments that are in ``out`` already; refuse a folder that holds anything else."""
     import json

@@ -43,6 +43,8 @@ Array: TypeAlias = npt.NDArray[Any]
 _ENTRIES = 1 << 24
 """Most leave-one-out scores that are judged at once: a ranking of them takes some 1.5 GB."""
 _LEAST_JUDGED = 16_384  # rows that are judged though there are many labels, of which fewer then count
+_TOO_MANY = 1 << 30  # entries of all rows, beyond which no table is held in memory
+_CHOSEN_BY = 2_000_000  # entries by which scalings are then chosen
 _MOMENTS = 1 << 30  # bytes of the matrices of all groups of labels
 
 
@@ -338,7 +340,22 @@ def _choose(
     least = min(count or m, len(entries.rows))
     tried = entries if least == m else pick(entries, sample.first(least))
     candidates = Candidates(fitted, (), len(fitted))
-    return candidates.choose(judged.X, replace(search, entries=tried)), tried
+    search = replace(search, entries=tried)
+    if m * n_labels > _TOO_MANY and tried is not entries:
+        search = _with_fewer_labels(search, max(1, _CHOSEN_BY // len(tried.rows)))
+    return candidates.choose(judged.X, search), tried
+
+
+def _with_fewer_labels(search: Search, most: int) -> Search:
+    """Return a search by a keyed part of the labels, of those that the rows show in both classes."""
+    entries = search.entries
+    shown = entries.targets.sum(axis=0)
+    order = sample_order(len(shown))
+    labels = np.sort(order[((shown > 0) & (shown < len(entries.rows)))[order]][:most])
+    if len(entries.patterns) > 1 or not len(labels):
+        return search
+    few = replace(entries, targets=entries.targets[:, labels], group=entries.group[labels])
+    return replace(search, entries=few, importance=search.importance[labels])
 
 
 def _contenders(choice: Choice, whole: bool, facts: _Facts, d: int) -> tuple[Trial, ...]:
