@@ -39,7 +39,7 @@ def verdict(what: str, figure: float, test: Test, bar: float, unit: str, command
 
 def bars() -> list[Verdict]:
     """Return every bar that a committed table holds the figure of."""
-    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported()]
+    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported(), *_streaming()]
 
 
 def _rows(name: str) -> list[Row]:
@@ -149,6 +149,15 @@ def _exported() -> Iterator[Verdict]:
             "",
             "python -m benchmarks.studies.exported",
         )
+
+
+def _streaming() -> Iterator[Verdict]:
+    command = "python -m benchmarks.speed.streaming"
+    for row in _rows("streaming"):
+        size = f"{int(row['rows']):,} x {row['features']} with {int(row['labels']):,} labels"
+        what = f"memory of `{row['phase']}` in passes, {size}"
+        if row["phase"] != "read":
+            yield verdict(what, float(row["peak_mb"]), le, float(row["most_mb"]), " MB", command)
 
 
 def lines(found: Iterable[Verdict]) -> list[list[str]]:

@@ -1,9 +1,9 @@
 """Very many labels: the closed form beside omikuji, and at a size that only sums can hold.
 
-`python -m benchmarks.studies.many_labels [--only bibtex ...]`: `bibtex` (7,395 x 1,836 words, 159 labels; a keyed third is
-held out): ridge, and omikuji with its defaults (needs `pip install omikuji`), by precision of the highest labels and by the
-same weighted by propensity. `simulated`: 100,000 x 768 features, 50,000 labels of which a row lists five; ridge from sums,
-the ten highest labels of 5,000 new rows. `cpu` is processor time; `peak_mb` the largest memory, the data included.
+`python -m benchmarks.studies.many_labels [--only bibtex ...]`: `bibtex` (7,395 x 1,836 words, 159 labels; a keyed third
+is held out): ridge, and omikuji with its defaults (needs `pip install omikuji`), by precision of the highest labels and
+by the same weighted by propensity. `simulated`: 100,000 x 768 features, 50,000 labels of which a row lists five; ridge
+from sums, the ten highest labels of 5,000 new rows. `cpu` is processor time; `peak_mb` the largest memory, the data included.
 """
 
 from __future__ import annotations
@@ -102,9 +102,8 @@ def simulated() -> dict[str, float]:
     stream = Simulated()
     streamed = solve_stream(stream)
     X, lists = stream.fragment(N, NEW)
-    top = np.concatenate(
-        [top_labels(streamed.solution.predict(X[start : start + 100]), 10) for start in range(0, NEW, 100)]
-    )
+    blocks = (X[start : start + 100] for start in range(0, NEW, 100))
+    top = np.concatenate([top_labels(streamed.solution.predict(block), 10) for block in blocks])
     return top_metrics(lists, top, propensities(streamed.counts.states[0], N))
 
 
