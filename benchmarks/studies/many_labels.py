@@ -3,7 +3,8 @@
 `python -m benchmarks.studies.many_labels [--only bibtex ...]`: `bibtex` (7,395 x 1,836 words, 159 labels; a keyed third
 is held out): ridge, and omikuji with its defaults (needs `pip install omikuji`), by precision of the highest labels and
 by the same weighted by propensity. `simulated`: 100,000 x 768 features, 50,000 labels of which a row lists five; ridge
-from sums, the ten highest labels of 5,000 new rows. `cpu` is processor time; `peak_mb` the largest memory, the data included.
+from sums, the ten highest labels of 5,000 new rows. `cpu` is processor time; `peak_mb` the largest memory, the data
+included.
 """
 
 from __future__ import annotations
