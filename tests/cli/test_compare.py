@@ -52,6 +52,8 @@ def test_the_best_is_a_run_on_all_rows_and_the_figures_lie_beside_it(compared):
     page = (folder / "comparison.html").read_text()
     assert "Methods on semi.csv" in page
     assert "logistic" in page
+    # Once for a wide screen and once for a narrow one: both references are drawn.
+    assert page.count("difference, with its interval") == 4
 
 
 def test_the_same_command_again_trains_nothing(compared, tables, answer):

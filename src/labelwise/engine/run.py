@@ -52,7 +52,9 @@ class Run(RunState):
     ) -> None:
         super().__init__(network, method, settings, fabric, fingerprint)
         self.source, self.solution, self.on_start = source, solution, on_start
-        self.progress, self.items = progress or Silent(), items
+        # Every process of a run takes the same steps: one of them is enough to tell.
+        self.progress = progress if progress is not None and fabric.is_global_zero else Silent()
+        self.items = items
         self.label_weights = (
             None
             if label_weights is None

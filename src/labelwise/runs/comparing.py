@@ -194,7 +194,11 @@ def _write_page(comparison: Comparison, table: str, path: Path) -> None:
             ("folds", f"{comparison.folds}" + (f" x {comparison.repeats}" if comparison.repeats > 1 else "")),
         ],
         comparison=report.Comparison(
-            rows, columns, drawn=("value",), words=[*words, *comparison.words, *comparison.caveats]
+            rows,
+            columns,
+            drawn=("value",),
+            words=[*words, *comparison.words, *comparison.caveats],
+            differences=("to_best", "to_baseline") if comparison.baseline else ("to_best",),
         ),
     )
     report.write_report(content, path)

@@ -39,13 +39,15 @@ class ComparisonRow:
 class Comparison:
     """Methods side by side.
 
-    ``drawn`` are the keys of the columns that are drawn as bars.
+    ``drawn`` are the keys of the columns that are drawn as bars, ``differences`` those of gains that are drawn as
+    points with their intervals.
     """
 
     rows: Sequence[ComparisonRow]
     columns: Sequence[Column]
     drawn: Sequence[str] = ("map",)
     words: Sequence[str] = ()
+    differences: Sequence[str] = ()
 
 
 _FORMATS: dict[str, Callable[[Any], str]] = {
@@ -63,7 +65,10 @@ def show(comparison: Comparison | None) -> dict[str, Any] | None:
     best = {column.key: _best(comparison, column) for column in comparison.columns}
     return {
         "words": list(comparison.words),
-        "plots": [_plot(comparison, key) for key in comparison.drawn],
+        "plots": [
+            *(_plot(comparison, key) for key in comparison.drawn),
+            *(_differences(comparison, key) for key in comparison.differences),
+        ],
         "columns": list(comparison.columns),
         "rows": [
             {
@@ -117,6 +122,28 @@ def _plot(comparison: Comparison, key: str) -> list[tuple[str, Markup]]:
 
     description = f"Bars: {title} of each method; the table below has the numbers."
     return formats.drawings(draw, description, f"methods-{key}")
+
+
+def _differences(comparison: Comparison, key: str) -> list[tuple[str, Markup]]:
+    """Return the drawing of a column of differences, of the rows that have one."""
+    title = next((column.title for column in comparison.columns if column.key == key), key)
+    rows = [row for row in comparison.rows if row.values.get(key) is not None and key in row.intervals]
+    values = [float(row.values[key]) for row in rows]
+    ends = [row.intervals[key] for row in rows]
+
+    def draw(width: float) -> Any:
+        return plots.paired_gains(
+            [row.title for row in rows],
+            {title: (values, [low for low, _ in ends], [high for _, high in ends])},
+            label="difference, with its interval",
+            emphasis=[row.title for row in rows if row.role == "reference"],
+            width=width,
+        )
+
+    description = (
+        f"Points with intervals: the difference of each method {title}; the table below has the numbers."
+    )
+    return formats.drawings(draw, description, f"differences-{key}")
 
 
 COMPARISON = Section("comparison", "Methods", ("comparison",), show)
