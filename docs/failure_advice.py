@@ -7,6 +7,14 @@ ROOMS: dict[str, tuple[str, str]] = {
         " misspelt options and commands are answered with the nearest ones. Nothing was read or written "
         "yet.",
     ),
+    "serving": (
+        "The server of models",
+        "The server does not start, or a request is answered by 4xx and this line: the others go on meanwhile.",
+    ),
+    "http": (
+        "What servers share",
+        "An address, a port or a token cannot be used. Nothing was opened yet.",
+    ),
     "web": (
         "The review page",
         "Whatever is said here, answers that were stored stay stored; those on their way are kept by the page and sent"
