@@ -39,7 +39,7 @@ def verdict(what: str, figure: float, test: Test, bar: float, unit: str, command
 
 def bars() -> list[Verdict]:
     """Return every bar that a committed table holds the figure of."""
-    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported(), *_streaming()]
+    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported(), *_streaming(), *_faults()]
 
 
 def _rows(name: str) -> list[Row]:
@@ -158,6 +158,14 @@ def _streaming() -> Iterator[Verdict]:
         what = f"memory of `{row['phase']}` in passes, {size}"
         if row["phase"] != "read":
             yield verdict(what, float(row["peak_mb"]), le, float(row["most_mb"]), " MB", command)
+
+
+def _faults() -> Iterator[Verdict]:
+    """Yield what broke under each fault, of how many tries."""
+    for row in _rows("faults"):
+        what = f"failures under: {row['fault']} ({int(row['tries']):,} tries)"
+        command = f"python -m benchmarks.faults {row['fault']!r}"
+        yield verdict(what, float(row["failures"]), le, 0, "", command)
 
 
 def lines(found: Iterable[Verdict]) -> list[list[str]]:

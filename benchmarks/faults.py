@@ -3,7 +3,7 @@
 Kills and refuses every call that changes a file, cuts files at every 4 KiB, disturbs runs, and changes a million inputs
 of everything that reads what others wrote. Takes about two hours on a machine that does nothing else; needs Linux and
 a C compiler. NAME is a fault, or its beginning; the rows of the others stay as they are in the table. `--write` fills
-docs/reliability.md too.
+docs/reliability.md too; `--short` tries the short forms that the tests have, in a few minutes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ TABLE = RESULTS / "faults.csv"
 PAGE = ROOT / "docs" / "reliability.md"
 
 
-def measured(names: list[str], inputs: int) -> Iterator[dict[str, Any]]:
+def measured(names: list[str], inputs: int, long: bool = True) -> Iterator[dict[str, Any]]:
     """Yield a row of each fault that is named."""
     from tests.faults import fuzz
     from tests.faults.__main__ import rows
@@ -42,7 +42,7 @@ def measured(names: list[str], inputs: int) -> Iterator[dict[str, Any]]:
                 "seconds": round(found.seconds, 1),
             }
     if any(asked(name) for name in FAULTS):
-        for row in rows([name for name in FAULTS if asked(name)], long=True):
+        for row in rows([name for name in FAULTS if asked(name)], long):
             for line in row["failures"]:
                 print(line, flush=True)
             yield {**row, "failures": len(row["failures"])}
@@ -66,10 +66,11 @@ def main() -> None:
     parser = script_parser(__doc__, TABLE)
     parser.add_argument("names", nargs="*", metavar="NAME", help="faults, or their beginnings [default: all]")
     parser.add_argument("--inputs", type=int, default=1_000_000, metavar="N", help="changed inputs in all")
+    parser.add_argument("--short", action="store_true", help="short forms, and --inputs changed inputs")
     given = parser.parse_args()
     path = place(given, TABLE)
     found = {row["fault"]: row for row in read_rows(path)}
-    for row in measured(given.names, given.inputs):
+    for row in measured(given.names, given.inputs, not given.short):
         found[row["fault"]] = {key: str(value) for key, value in row.items()}
         write_rows(path, list(found.values()))
         show(row)
