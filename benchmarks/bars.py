@@ -39,7 +39,16 @@ def verdict(what: str, figure: float, test: Test, bar: float, unit: str, command
 
 def bars() -> list[Verdict]:
     """Return every bar that a committed table holds the figure of."""
-    return [*_training(), *_pages(), *_accelerator(), *_default(), *_exported(), *_streaming(), *_faults()]
+    return [
+        *_training(),
+        *_pages(),
+        *_serving(),
+        *_accelerator(),
+        *_default(),
+        *_exported(),
+        *_streaming(),
+        *_faults(),
+    ]
 
 
 def _rows(name: str) -> list[Row]:
@@ -112,6 +121,17 @@ def _pages() -> Iterator[Verdict]:
         lost = float(row["lost"]) + float(row["changed"]) + float(row["doubled"])
         what = f"answers lost, changed or doubled of {int(row['confirmed']):,}, {row['kills']} kills"
         yield verdict(what, lost, le, 0, "", "python -m benchmarks.speed review")
+
+
+def _serving() -> Iterator[Verdict]:
+    for row in _rows("serving"):
+        if row["bar"]:
+            side, unit = (
+                (ge, "") if row["unit"] == "" and float(row["bar"]) else (le, f" {row['unit']}".rstrip())
+            )
+            what = f"`labelwise serve`: {row['question']}"
+            command = "python -m benchmarks.speed.serving"
+            yield verdict(what, float(row["figure"]), side, float(row["bar"]), unit, command)
 
 
 def _accelerator() -> Iterator[Verdict]:

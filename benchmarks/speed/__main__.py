@@ -18,13 +18,13 @@ from benchmarks.common import plain_parser
 
 SPEED = ("losses", "selection", "epoch", "steps", "images", "commands", "closed_form", "review")
 ON_DATA = ("refresh", "embedding", "cached_start")
-BY_NAME = ("auto", "accelerator", "complete", "streaming")
+BY_NAME = ("auto", "accelerator", "complete", "streaming", "serving")
 
 
 def main() -> None:
     parser = plain_parser(__doc__, "benchmarks.speed")
     everything = (*SPEED, *ON_DATA, *BY_NAME)
-    told = f"some of {', '.join(everything)} [default: all that can run but the last four]"
+    told = f"some of {', '.join(everything)} [default: all that can run but the last five]"
     parser.add_argument("names", nargs="*", metavar="NAME", help=told)
     parser.add_argument("--rounds", metavar="N", help="timed rounds of each [default: each one's own]")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results, which is committed")

@@ -72,7 +72,7 @@ def test_predictions_are_read_back_with_their_scores(texts_client, tmp_path):
 def test_what_cannot_be_predicted_is_refused_in_one_line(texts_client, tasks, config, message):
     for path in ("/predict", "/label-studio/predict"):
         said = texts_client.post(path, json={"tasks": tasks, "label_config": config})
-        assert said.status_code == 422
+        assert said.status_code == (422 if "0.data: F" in message or not tasks else 409)
         assert message in said.json()["error"]
 
 
@@ -84,7 +84,7 @@ def test_setup_says_which_labels_have_no_choice(texts_client, client):
             "control": "sights",
             "labels_without_choice": ["sea"],
         }
-    assert texts_client.post("/setup", json={"schema": "<View/>"}).status_code == 422
+    assert texts_client.post("/setup", json={"schema": "<View/>"}).status_code == 409
     assert "reads features" in client.post("/setup", json=body).json()["error"]
 
 

@@ -205,11 +205,13 @@ def _add_label_studio(app: FastAPI, service: Service) -> None:
     tag: list[str | Enum] = ["Label Studio"]
     desk = service.first
 
-    @app.post("/label-studio/predict", tags=tag, openapi_extra=docs.TASKS, responses=docs.PREDICTING)
+    @app.post(
+        "/label-studio/predict", tags=tag, openapi_extra=docs.tasks_of(desk.bodies), responses=docs.PREDICTING
+    )
     async def tasks_alone(request: Request) -> Response:
         """Predict the labels of Label Studio's tasks."""
         content = await service.arrivals.body(request, time.monotonic() + service.limits.timeout)
-        tasks = Tasks.read(content)
+        tasks = desk.bodies.tasks.read(content)
         return _json(await results(service, desk, tasks, time.monotonic() + service.limits.timeout))
 
     async def connect(request: Request) -> dict[str, Any]:

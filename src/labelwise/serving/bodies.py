@@ -126,6 +126,7 @@ class Bodies:
 
     Attributes:
         examples: Real ones, by their titles.
+        tasks: The bodies of Label Studio.
     """
 
     def __init__(self, model: ServedModel, limits: Limits) -> None:
@@ -137,10 +138,15 @@ class Bodies:
             __config__=_CONFIG,
             items=(_list_of(item, limits.items), ...),
         )
-        one, many, tasks = (
-            _tagged(kind, tag) for kind, tag in ((item, _ONE), (several, _SEVERAL), (Tasks, _TASKS))
+        self.tasks = create_model("Tasks", __base__=Tasks, tasks=(_list_of(Task, limits.items), ...))
+        kinds = [(item, _ONE), (several, _SEVERAL), *([(self.tasks, _TASKS)] if model.reads_tasks else [])]
+        known = [tag for _, tag in kinds]
+        self._adapter: TypeAdapter[Any] = TypeAdapter(
+            _union(
+                *(_tagged(kind, tag) for kind, tag in kinds),
+                which=lambda body: tag if (tag := _which(body)) in known else _ONE,
+            )
         )
-        self._adapter: TypeAdapter[Any] = TypeAdapter(_union(one, many, tasks, which=_which))
         self.examples = {"one item": self.example, "several items": {"items": [self.example, self.example]}}
 
     def parse(self, content: bytes) -> Tasks | list[dict[str, Any]]:
@@ -187,7 +193,7 @@ def _refused(error: ValidationError) -> Refused:
     if first["type"] == "json_invalid":
         return Refused(400, f"the body is not JSON: {first['ctx']['error']}")
     message = f"{where}: {first['msg']}" if where else first["msg"]
-    return Refused(413 if first["type"] == "too_long" and where == "items" else 422, message[:300])
+    return Refused(413 if first["type"] == "too_long" and where in ("items", "tasks") else 422, message[:300])
 
 
 def example_item(model: ServedModel) -> dict[str, Any]:
@@ -217,13 +223,10 @@ def _item_type(model: ServedModel, limits: Limits, example: Mapping[str, Any]) -
         text = Annotated[str, Field(max_length=limits.characters, description="The text.")]
         fields["text"] = (text, ...)
     elif model.kind == "image":
-        # Base64 makes four characters of three bytes.
-        longest = limits.body * 4 // 3 + 100
         fields["image"] = (
             Annotated[
                 str,
                 Field(
-                    max_length=longest,
                     description="The bytes of a JPEG, PNG, WebP, GIF, BMP or TIFF file in base64, or a data: URL.",
                     json_schema_extra={"format": "picture"},
                 ),

@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from labelwise.serving.bodies import Bodies, Event, Failure, Predictions, Results, Setup, Tasks
+from labelwise.serving.bodies import Bodies, Event, Failure, Predictions, Results, Setup
 
 _WHY = {
     400: "The body is not what its content type says.",
     401: "The token is missing.",
+    409: "The tasks or their label configuration do not suit the model.",
     408: "The body did not arrive in time.",
     413: "The body, a picture or the number of items is too large.",
     415: "The content type is none that the model takes.",
@@ -23,7 +24,7 @@ PREDICTING: dict[int | str, dict[str, Any]] = {
 }
 
 TELLING: dict[int | str, dict[str, Any]] = {
-    status: {"model": Failure, "description": _WHY[status]} for status in (400, 401, 408, 413, 422, 503)
+    status: {"model": Failure, "description": _WHY[status]} for status in (400, 401, 408, 409, 413, 422, 503)
 }
 _CONFIG = (
     '<View><Text name="text" value="$text"/><Choices name="labels" toName="text" choice="multiple">'
@@ -67,8 +68,11 @@ def inlined(schema: Any, known: dict[str, Any] | None = None) -> Any:
     }
 
 
-TASKS = _json_body(
-    Tasks, {"tasks": [{"id": 1, "data": {"text": "They charged me twice."}}], "label_config": _CONFIG}
-)
+def tasks_of(bodies: Bodies) -> dict[str, Any]:
+    """Return the description of a body of Label Studio's tasks."""
+    task = {"id": 1, "data": {"text": "They charged me twice."}}
+    return _json_body(bodies.tasks, {"tasks": [task], "label_config": _CONFIG})
+
+
 SETUP = _json_body(Setup, {"project": "1.1700000000", "schema": _CONFIG})
 EVENT = _json_body(Event, {"action": "ANNOTATION_CREATED", "project": {"id": 1}})

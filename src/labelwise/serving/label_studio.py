@@ -55,7 +55,7 @@ def control_of(config: str | None, kind: str, labels: tuple[str, ...]) -> Contro
     try:
         root = parse("label_config", config.encode("utf-8", "replace"))
     except UserError as error:
-        raise Refused(422, str(error)) from None
+        raise Refused(409, str(error)) from None
     elements = list(_all(root))
     objects = {
         one.attributes["name"]: one
@@ -80,7 +80,7 @@ def control_of(config: str | None, kind: str, labels: tuple[str, ...]) -> Contro
             found.append(Control(one.attributes.get("name", ""), about.attributes["name"], field, known))
     if not found:
         raise Refused(
-            422,
+            409,
             f"label_config: no <Choices> about {' or '.join(f'<{tag}>' for tag in _OBJECTS[kind])} has a choice"
             f" called as a label of the model ({listed(labels)})",
         )
@@ -114,8 +114,6 @@ async def results(service: Service, desk: Desk, tasks: Tasks, deadline: float) -
     """
     model = desk.model
     _check(model)
-    if len(tasks.tasks) > service.limits.items:
-        raise Refused(413, f"tasks: {len(tasks.tasks)} at once, more than {service.limits.items}")
     control = control_of(tasks.label_config, model.kind, model.labels)
     items: list[dict[str, Any]] = [
         {model.kind: _content(task.data, control, row)} for row, task in enumerate(tasks.tasks)
@@ -134,9 +132,9 @@ async def results(service: Service, desk: Desk, tasks: Tasks, deadline: float) -
 
 
 def _check(model: ServedModel) -> None:
-    if model.kind not in _OBJECTS or model.n_features:
+    if not model.reads_tasks:
         raise Refused(
-            422, f"the model {model.name!r} reads features, and Label Studio's tasks are texts or pictures"
+            409, f"the model {model.name!r} reads features, and Label Studio's tasks are texts or pictures"
         )
 
 
@@ -144,7 +142,7 @@ def _content(data: Mapping[str, Any], control: Control, row: int) -> str:
     value = data.get(control.field)
     if not isinstance(value, str):
         raise Refused(
-            422, f"tasks.{row}.data.{control.field}: there is no text or address of a picture in it"
+            409, f"tasks.{row}.data.{control.field}: there is no text or address of a picture in it"
         )
     return value
 

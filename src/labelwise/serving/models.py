@@ -77,6 +77,11 @@ class ServedModel:
         return tuple(self.classifier.label_names_)
 
     @property
+    def reads_tasks(self) -> bool:
+        """Whether its items are those of Label Studio: texts or pictures alone."""
+        return self.kind in ("text", "image") and not self.n_features
+
+    @property
     def n_features(self) -> int:
         """The numbers of a row; 0 where an item has none."""
         if self.kind == "features":
