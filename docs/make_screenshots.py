@@ -1,7 +1,8 @@
-"""Takes the pictures of the review page in ``docs/assets``: ``python docs/make_screenshots.py [FOLDER]``.
+"""Takes the pictures of the pages in ``docs/assets``: ``python docs/make_screenshots.py [FOLDER] [NAME]``.
 
-It writes the digits, trains on them, serves the page and answers as two reviewers would, in headless Chromium. Nothing
-is fetched. The pictures are WebP of at most 200 kB.
+It writes the digits, trains on them, serves the review's page and answers as two reviewers would, and asks the page of
+a served model, in headless Chromium. Nothing is fetched. The pictures are WebP of at most 200 kB. NAME is ``review`` or
+``serve``; by default both are taken.
 """
 
 from __future__ import annotations
@@ -32,17 +33,61 @@ def main() -> None:
     from labelwise.runs.digits import write_digits
 
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else ASSETS
+    which = sys.argv[2:] or ["review", "serve"]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as play:
-        table = write_digits(Path(folder, "digits"), n=1000, filters=256)
-        run = Path(folder, "runs", "digits")
-        train(RunConfig.build({"table": str(table), "method": "ridge", "device": "cpu"}), run)
-        with (table.parent / "truth.csv").open(newline="") as file:
-            truth = {row["item"]: row for row in csv.DictReader(file)}
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = play.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        with served(run) as url:
-            take(browser, url, truth, out)
+        if "review" in which:
+            table = write_digits(Path(folder, "digits"), n=1000, filters=256)
+            run = Path(folder, "runs", "digits")
+            train(RunConfig.build({"table": str(table), "method": "ridge", "device": "cpu"}), run)
+            with (table.parent / "truth.csv").open(newline="") as file:
+                truth = {row["item"]: row for row in csv.DictReader(file)}
+            with served("review", run) as url:
+                take(browser, url, truth, out)
+        if "serve" in which:
+            with served("serve", tickets(Path(folder))) as url:
+                take_serving(browser, url, out)
         browser.close()
+
+
+def tickets(folder: Path) -> Path:
+    """Return a run on made-up messages to a help desk."""
+    import random
+
+    from labelwise.runs import RunConfig, train
+
+    parts = {
+        "billing": ["my card was charged twice", "the invoice shows a wrong amount"],
+        "delivery": ["the parcel has not arrived", "shipping takes too long"],
+        "login": ["I cannot sign in", "my account is locked"],
+        "refund": ["I want my money back", "please refund me"],
+        "praise": ["you are very kind", "I love the new page"],
+    }
+    draw = random.Random(0)
+    with (folder / "tickets.csv").open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["id", "text", *parts])
+        for i in range(200):
+            about = [draw.random() < 0.4 for _ in parts]
+            said = [draw.choice(parts[label]) for label, there in zip(parts, about, strict=True) if there]
+            rows.writerow([i, f"Hello, {' and '.join(said) or 'thank you'}.", *map(int, about)])
+    table = str(folder / "tickets.csv")
+    run = folder / "runs" / "tickets"
+    train(RunConfig.build({"table": table, "method": "ridge", "backbone": "words", "device": "cpu"}), run)
+    return run
+
+
+def take_serving(browser: Any, url: str, out: Path) -> None:
+    """Ask the page of a served model for the labels of a text."""
+    context = browser.new_context(viewport={"width": 1280, "height": 640}, device_scale_factor=1.5)
+    page = context.new_page()
+    page.goto(url)
+    page.fill("#text", "Hello, my card was charged twice and I cannot sign in. Please refund me.")
+    page.click("#send")
+    page.wait_for_selector("#scores li")
+    shoot(page, out / "serve-page.webp")
+    context.close()
 
 
 def take(browser: Any, url: str, truth: dict[str, dict[str, str]], out: Path) -> None:
@@ -143,9 +188,9 @@ def shoot(page: Any, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def served(run: Path) -> Iterator[str]:
+def served(name: str, run: Path) -> Iterator[str]:
     """Serve a run, and yield the page's address."""
-    command = [sys.executable, "-c", PROGRAM, "review", str(run), "--json", "--port", "0"]
+    command = [sys.executable, "-c", PROGRAM, name, str(run), "--json", "--port", "0"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -156,4 +156,4 @@ def pictures(tmp_path_factory):
     Y = np.tile([[1, 0, 1], [0, 1, 0]], (6, 1))
     model = MultiLabelClassifier("ridge", "efficientnet-lite0", image_size=64, device="cpu", cache=False)
     model.fit(files, Y, label_names=list(LABELS)).save(folder / "model")
-    return open_models([f"photos={folder}"])[0], files, model
+    return open_models([f"photos={folder}"])[0], files, model, folder

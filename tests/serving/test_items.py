@@ -38,7 +38,7 @@ def photos(pictures):
 
 
 def test_pictures_in_every_form_have_the_classifiers_scores(photos, pictures):
-    _, files, model = pictures
+    _, files, model, _ = pictures
     expected = model.predict_proba(files[:2])
     coded = [base64.b64encode(file).decode() for file in files[:2]]
     both = [{"image": coded[0]}, {"image": f"data:image/png;base64,{coded[1]}"}]

@@ -123,7 +123,7 @@ def studio(pictures):
 
 def test_pictures_are_fetched_from_the_named_label_studio_alone(studio, pictures):
     url, asked_for = studio
-    model, files, _ = pictures
+    model, files, *_ = pictures
     inline = {"data": {"image": f"data:image/png;base64,{base64.b64encode(files[0]).decode()}"}}
     with asked(model, label_studio=url, label_studio_token="secret", body=300_000) as client:
         tasks = [{"data": {"image": "/data/upload/1/a.png"}}, {"data": {"image": f"{url}/b.png"}}, inline]

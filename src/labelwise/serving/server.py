@@ -64,13 +64,13 @@ def serve(
             address = Address(host, listener.getsockname()[1], token)
             app = create_app(service, token=token, hosts=LOOPBACK if local else ())
             server = uvicorn.Server(_config(app, limits))
+            if threading.current_thread() is threading.main_thread():
+                # Before anybody knows of the server. It raises its signal once more at its end, to no effect then.
+                signal.signal(signal.SIGTERM, lambda *_: setattr(server, "should_exit", True))
             if on_start is not None:
                 on_start(address, service)
             if on_server is not None:
                 on_server(server)
-            if threading.current_thread() is threading.main_thread():
-                # The server raises its signal once more at its end: by then there is nothing left to stop.
-                signal.signal(signal.SIGTERM, lambda *_: None)
             server.run(sockets=[listener])
         finally:
             service.stop()
