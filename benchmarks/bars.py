@@ -43,6 +43,7 @@ def bars() -> list[Verdict]:
         *_training(),
         *_pages(),
         *_serving(),
+        *_complete(),
         *_accelerator(),
         *_default(),
         *_exported(),
@@ -132,6 +133,12 @@ def _serving() -> Iterator[Verdict]:
             what = f"`labelwise serve`: {row['question']}"
             command = "python -m benchmarks.speed.serving"
             yield verdict(what, float(row["figure"]), side, float(row["bar"]), unit, command)
+
+
+def _complete() -> Iterator[Verdict]:
+    for row in _rows("complete"):
+        what = f"`complete`, {row['what']}, {int(row['items']):,} items x {row['labels']} labels: memory"
+        yield verdict(what, float(row["gb_peak"]), le, 2, " GB", "python -m benchmarks.speed.complete")
 
 
 def _accelerator() -> Iterator[Verdict]:

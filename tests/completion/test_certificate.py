@@ -246,3 +246,23 @@ def test_complete_ranks_what_is_unknown():
         np.sort(other.frame["probability"]), np.sort(1 / (1 + np.exp(-logits))), rtol=1e-6
     )
     refused(lambda: lw.complete(model, X, truth), "unknown")
+
+
+def test_what_the_pilot_confirmed_counts_with_what_is_filled():
+    """The slow count: of all that is filled, the pilot's among it, the certified share is at least the wanted one."""
+    scores, Y, truth = table(n=600, sharp=6.0)
+    answers = asked(scores, Y, truth, 200, pilot=60)
+    certificate = certify(scores, Y, answers, pilot=60)
+    plan = certificate.plan
+    pilot = sum(int(truth[row, k]) for row, k in zip(*plan.pilot, strict=True))
+    assert plan.confirmed == pilot > 0
+    for m, _, most in plan.ladder:
+        # The most relevant entries of the set with which less than .9 of set and pilot would be.
+        assert most == max(T for T in range(m) if T + pilot < 0.9 * (m + pilot) - 1e-9)
+    assert certificate.inferred
+    filled = (certificate.filled() == 1) & (Y == -1)
+    assert certificate.lower >= 0.9
+    assert truth[filled].mean() >= certificate.lower
+    # At a precision that the pilot alone would hold, no set is certified without evidence.
+    low = certify(scores, Y, asked(scores, Y, truth, 60, pilot=60), pilot=60, precision=0.3)
+    assert all(most >= 0 for _, _, most in low.plan.ladder)

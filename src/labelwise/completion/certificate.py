@@ -5,12 +5,17 @@ ranking: the first m_1, the first m_2, ... For the set of the first m, of which 
 
     T < p m + (1 - p) r,
 
-with p the wanted precision. With r = 0 (claim "filled"), if it is false, p of the entries of the set that get filled
-are relevant, those that an answer refuses being left out. With a reserve r of answers (claim "unasked") it is p of
-those that nobody was asked about, as long as no more than r of the set were asked. Within a set, the entries that were
-asked in the order of their permanent random numbers are a simple random sample without replacement; the evidence
-against the null is a test supermartingale of it (``exact.log_evidence``). The sets are tested in the order of the
-ladder, each at level alpha, until the first that is not rejected.
+with p the wanted precision. With the claim "filled" it is
+
+    T + o < p (m + o),
+
+with o the entries that the pilot confirmed, which are filled too and whose number is fixed before the first answer
+that counts: if it is false, p of what is filled is relevant, those that an answer refuses being left out. With a
+reserve r of answers (claim "unasked"), if it is false, it is p of those that nobody was asked about, as long as no
+more than r of the set were asked. Within a set, the entries that were asked in the order of their permanent random
+numbers are a simple random sample without replacement; the evidence against the null is a test supermartingale of it
+(``exact.log_evidence``). The sets are tested in the order of the ladder, each at level alpha, until the first that is
+not rejected.
 
 **Theorem.** With probability at least 1 - alpha no set is ever rejected whose null is true, whoever chooses what is
 asked next, however often one looks and whenever one stops. Proof: let m* be the first set of the ladder whose null is
@@ -45,6 +50,7 @@ PILOT = 60
 CLAIMS = ("filled", "unasked")
 _LEAST = {"filled": 50, "unasked": 100}
 _GROWTH, _RESERVE, _PILOT_DEPTH, _PILOT_TOP = 1.12, 100, 0.5, 150
+_MANY_ANSWERS = 2_000
 
 
 def share(name: str, value: float) -> float:
@@ -133,6 +139,11 @@ class Plan:
         return np.flatnonzero(self.entries.answered.at(*self.pilot) == UNANSWERED)
 
     @cached_property
+    def confirmed(self) -> int:
+        """Entries of the pilot that were confirmed, once it is complete."""
+        return int((self.entries.answered.at(*self.pilot) == 1).sum())
+
+    @cached_property
     def ladder(self) -> list[tuple[int, int, int]]:
         """Sets as (m, reserve r, the most positives under the null)."""
         n = len(self.rows)
@@ -147,7 +158,10 @@ class Plan:
         for m in sizes:
             reserve = min(m // 2, _RESERVE) if self.claim == "unasked" else 0
             bound = self.precision * m + (1 - self.precision) * reserve
-            sets.append((m, reserve or m, min(int(np.ceil(bound - 1e-9)) - 1, m - 1)))
+            if self.claim == "filled":
+                # What the pilot confirmed is filled too, and makes up for some that are wrong.
+                bound -= (1 - self.precision) * self.confirmed
+            sets.append((m, reserve or m, min(max(int(np.ceil(bound - 1e-9)) - 1, 0), m - 1)))
         return sets
 
     def prefix(self, m: int, answers: NDArray[np.int8]) -> NDArray[np.int8]:
@@ -299,7 +313,7 @@ def certify(
 
 def certificate_of(plan: Plan) -> Certificate:
     """Return what a plan's answers certify."""
-    answers, all_answers = plan.answers, plan.entries.answered.values
+    answers, all_yes = plan.answers, int((plan.entries.answered.values == 1).sum())
     depth, bound, reached, most_unasked = 0, 0, -1, 0
     if not (len(plan.pilot_left) or plan.ahead):
         for place, (m, _, most) in enumerate(plan.ladder):
@@ -313,9 +327,9 @@ def certificate_of(plan: Plan) -> Certificate:
     left = np.flatnonzero(answers[:depth] == UNANSWERED)
     lower = lower_unasked = np.nan
     if len(left):
-        yes, outside = int((answers[:depth] == 1).sum()), int((all_answers == 1).sum())
+        yes = int((answers[:depth] == 1).sum())
         lower_unasked = (bound - yes) / len(left)
-        lower = (bound - yes + outside) / (len(left) + outside)
+        lower = (bound - yes + all_yes) / (len(left) + all_yes)
     missing = _missing(plan, reached + 1)
     return Certificate(plan, depth, bound, plan.rows[left], plan.columns[left], lower, lower_unasked, missing)
 
@@ -426,7 +440,12 @@ def _missing(plan: Plan, place: int) -> int | None:
     ordered = plan.answers[plan._order(m)]
     rest = ordered[len(so_far) :]
     hoped = np.concatenate([so_far, np.where(rest == UNANSWERED, 1, np.maximum(rest, 0))])
-    crossed = np.flatnonzero(log_evidence(hoped, m, most) >= -np.log(1 - plan.confidence))
+    crossed = np.zeros(0, np.int64)
+    # A few hundred answers nearly always do; the evidence of a large set's is an array of a gigabyte.
+    for end in (len(so_far) + _MANY_ANSWERS, len(hoped)):
+        if not len(crossed):
+            evidence = log_evidence(hoped[:end], m, most)
+            crossed = np.flatnonzero(evidence >= -np.log(1 - plan.confidence))
     if not len(crossed):
         return None
     further = int((ordered[: crossed[0] + 1] == UNANSWERED).sum())

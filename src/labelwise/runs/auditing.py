@@ -121,9 +121,7 @@ def audit(
         estimate = _estimate(strata, answered, order, confidence)
     certificate, asked = None, None
     if aim == "fill":
-        entries = Entries.streamed(
-            iter([scored.logits.astype(np.float64)]), labels, all_answers, items=items, label_names=names
-        )
+        entries = Entries.streamed(scored.blocks(), labels, all_answers, items=items, label_names=names)
         completion = completion_of(
             entries,
             calibrated=scored.calibrated,

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from labelwise._files import replacing
 from labelwise.errors import UserError
 from labelwise.runs.answering import new_label_states
@@ -106,11 +104,8 @@ def complete(
     if out is not None:
         endings = _ENDINGS if fill is None else (data.path.suffix.lower(),)
         check_output(out, [data.path], endings)
-    blocks = (
-        scored.logits[start : start + 16_384].astype(np.float64) for start in range(0, len(data), 16_384)
-    )
     entries = Entries.streamed(
-        blocks,
+        scored.blocks(),
         data.annotations.matrix,
         scored.answers(answers),
         items=data.items,

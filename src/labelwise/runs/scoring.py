@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,13 @@ from labelwise.errors import UserError
 from labelwise.runs.answering import ANSWERS, known_table, trained_table
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.records import read_scores
-from labelwise.runs.tables import FinishedRun, items_of
+from labelwise.runs.tables import FinishedRun, items_of, select_items
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
 
 _CACHE = "left_out_scores.npz"
+_ROWS = 16_384
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,8 @@ class ScoredTable:
         finished: The run.
         file: The table as its file has it.
         table: The same with answers that joined the run's labels, those of no included.
-        logits: (n, K) float32, calibrated where that is possible; NaN where an item could not be read.
+        logits: (n, K) float32, calibrated where that is possible; NaN where an item could not be read. None for
+            another table than the run's own, which is scored in blocks.
         how: How the scores were made, in words.
         notes: Sentences on items that were not scored, and answers that are no evidence.
     """
@@ -112,7 +114,7 @@ class ScoredTable:
     finished: FinishedRun
     file: Table
     table: Table
-    logits: NDArray[np.float32]
+    logits: NDArray[np.float32] | None
     how: str
     notes: tuple[str, ...] = ()
 
@@ -137,11 +139,7 @@ class ScoredTable:
         if moved or table is None or Path(table).absolute() == Path(own).absolute():
             return cls._of_own(finished, data)
         _check_unknown(data)
-        model, items = finished.model, items_of(data)
-        read = model.read(items, items=data.items)
-        logits = np.full(data.annotations.matrix.shape, np.nan, np.float32)
-        logits[read.kept] = model.decision_function(read)
-        return cls(finished, data, data, logits, "the model's own; it has not seen these rows")
+        return cls(finished, data, data, None, "the model's own; it has not seen these rows")
 
     @classmethod
     def _of_own(cls, finished: FinishedRun, data: Table) -> Self:
@@ -158,12 +156,33 @@ class ScoredTable:
             notes.append(f"{len(scores.unreadable):,} items could not be read, and are not ranked")
         return cls(finished, data, known, scores.logits, scores.how, tuple(notes))
 
+    def blocks(self) -> Iterator[NDArray[np.float64]]:
+        """Yield the logits of blocks of rows, in order."""
+        model, items = self.finished.model, None if self.logits is not None else items_of(self.table)
+        for start in range(0, len(self.table), _ROWS):
+            rows = np.arange(start, min(start + _ROWS, len(self.table)))
+            if self.logits is not None:
+                yield self.logits[rows].astype(np.float64)
+                continue
+            read = model.read(
+                select_items(items, rows), items=[self.table.items[row] for row in rows.tolist()]
+            )
+            logits = np.full((len(rows), len(model.label_names_)), np.nan)
+            logits[read.kept] = model.decision_function(read)
+            yield logits
+
+    @property
+    def own_logits(self) -> NDArray[np.float64]:
+        """The logits (n, K) of the run's own table."""
+        assert self.logits is not None
+        return self.logits.astype(np.float64)
+
     @property
     def scores(self) -> NDArray[np.float64]:
-        """The scores (n, K) in [0, 1]."""
+        """The scores (n, K) in [0, 1], of the run's own table."""
         from scipy.special import expit
 
-        return np.asarray(expit(self.logits.astype(np.float64)))
+        return np.asarray(expit(self.own_logits))
 
     @property
     def calibrated(self) -> bool:
@@ -187,9 +206,10 @@ class ScoredTable:
 
     def predicted(self) -> NDArray[np.bool_]:
         """Return what the run's rule says (n, K) of these scores."""
-        read = ~np.isnan(self.logits).any(axis=1)
-        predicted = np.zeros(self.logits.shape, bool)
-        predicted[read] = self.finished.model.decision_.sets(self.logits[read].astype(np.float64)) == 1
+        logits = self.own_logits
+        read = ~np.isnan(logits).any(axis=1)
+        predicted = np.zeros(logits.shape, bool)
+        predicted[read] = self.finished.model.decision_.sets(logits[read]) == 1
         return predicted
 
     def answers(self, file: str | Path | None = None) -> Answers:

@@ -104,7 +104,7 @@ class Certifier:
         labels, names = table.annotations.matrix, table.annotations.label_names
         if self._entries is None:
             self._entries = Entries.streamed(
-                iter([scored.logits.astype(np.float64)]), labels, None, items=table.items, label_names=names
+                scored.blocks(), labels, None, items=table.items, label_names=names
             )
         return replace(self._entries, answered=Answered.of(scored.answers(), labels, table.items, names))
 
