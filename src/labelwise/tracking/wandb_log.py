@@ -33,6 +33,7 @@ class WandbLog(MetricLog):
             config=dict(parameters),
             settings=self._library.Settings(silent=True, symlink=False),
         )
+        self._drop_links()
 
     def write(self, numbers: Mapping[str, float], step: int) -> None:
         """Write numbers of an epoch.
@@ -45,9 +46,17 @@ class WandbLog(MetricLog):
         """Write the final figures, and end the run."""
         self._run.summary.update(dict(figures))
         self._run.finish()
+        self._drop_links()
 
     def fail(self, reason: str) -> None:
         """End the run as failed, with the reason in its summary."""
         if self._run is not None:
             self._run.summary.update({"reason": reason[:500]})
             self._run.finish(exit_code=1)
+            self._drop_links()
+
+    def _drop_links(self) -> None:
+        """Remove the library's links to its own log in a cache: a run directory with a link is not resumed."""
+        for path in self.folder.glob("wandb/*/logs/*"):
+            if path.is_symlink():
+                path.unlink()
