@@ -28,8 +28,10 @@ NOT_OF_ONE_ENTRY = {
         "coherent",
     ),
     *("soft_targets",),
+    *("ComputeLoss", "states_of"),
 }
-"""Statistics, weights, regularisers of a batch, coherent scores, and cross-entropy once more."""
+"""Statistics, weights, regularisers of a batch, coherent scores, cross-entropy once more, and the door to other
+trainers."""
 
 
 def at(columns, name, entry, p):

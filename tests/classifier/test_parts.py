@@ -76,7 +76,7 @@ def test_copies_and_pickles_score_alike(model):
 
 def test_before_a_fit_there_are_no_fitted_attributes():
     model = MultiLabelClassifier()
-    names = [name for name in vars(MultiLabelClassifier) if name.endswith("_") and not name.startswith("_")]
+    names = [name for name in dir(MultiLabelClassifier) if name.endswith("_") and not name.startswith("_")]
     assert "network_" in names
     assert not [name for name in names if hasattr(model, name)]
 
@@ -89,7 +89,9 @@ def test_what_is_missing_before_a_fit_is_called_by_its_own_name():
         ):
             getattr(unfitted, name)
     for ask in (unfitted.predict_names, lambda X: unfitted.score(X, X)):
-        with pytest.raises(AttributeError, match="no attribute 'label_names_'"):
+        with pytest.raises(
+            AttributeError, match=r"no attribute 'label_names_'|is not fitted: call fit\(X, Y\)"
+        ):
             ask(X)
 
 

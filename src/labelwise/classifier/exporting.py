@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
+from torch.fx import GraphModule
 
 from labelwise._files import replacing
 from labelwise.classifier.attributes import NotFitted
@@ -140,8 +141,9 @@ def export_torch(
         UserError: As ``export_onnx``.
     """
     model, program, done = _traced(self, path, X, Y, "export_torch")
-    for node in program.graph.nodes:
-        # They name the files of this machine.
+    # They name the files of this machine, in the parts of a graph too.
+    graphs = [part.graph for part in program.graph_module.modules() if isinstance(part, GraphModule)]
+    for node in (node for graph in graphs for node in graph.nodes):
         for key in ("stack_trace", "nn_module_stack", "source_fn_stack", "from_node"):
             node.meta.pop(key, None)
     # The example would be the one part of the file that is pickled.
@@ -193,8 +195,8 @@ def _one_network(model: Classifier, X: Any, Y: Any) -> Classifier:
     if X is None:
         raise UserError(
             f"method {model.method_!r} on fixed features is an ensemble of closed forms and trees, which is no single"
-            " network that a file could hold: give items, of which a small one is made (export_onnx(path, X, Y)), or"
-            " train one with method='ridge' (--method ridge) or another, or with tune='all' (--tune all)"
+            " network that a file could hold: give items, from which a small one is distilled (export_onnx(path, X, Y))"
+            ", or train one with method='ridge' (--method ridge) or another, or with tune='all' (--tune all)"
         )
     return model.distil(X, Y)
 
