@@ -220,7 +220,11 @@ def convolutions(tmp_path):
         def forward(self, pixels):
             return self.last(self.layers(pixels).mean((2, 3)))
 
-    model = MultiLabelClassifier("bce", backbone=Wide(), tune="all", epochs=1, validation=None)
+    # Its weights are the test's own, whatever ran before.
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        backbone = Wide()
+    model = MultiLabelClassifier("bce", backbone=backbone, tune="all", epochs=1, validation=None)
     return model.fit(PICTURES, OF_PICTURES)
 
 
@@ -229,7 +233,8 @@ def test_convolutions_are_rounded_to_8_bits_and_the_loss_is_told(tmp_path, convo
     done = model.export_onnx(path, PICTURES, OF_PICTURES, int8=True)
     weights = sum(parameter.numel() for parameter in model.network_.parameters())
     assert path.stat().st_size < 2 * weights
-    assert done.agreement.largest < 1e-4 < done.rounded.largest < 0.1
+    assert done.agreement.largest < 1e-4
+    assert 2 * done.agreement.largest < done.rounded.largest < 0.1
     # What the ranges were measured on is left out.
     assert (done.agreement.items, done.rounded.items) == (40, 24)
     session = onnxruntime.InferenceSession(str(path))
