@@ -178,6 +178,7 @@ def test_names_of_columns_are_kept_and_compared():
 
 @pytest.mark.parametrize("kind", ["pandas", "polars"])
 def test_set_output_gives_frames_with_the_labels_names(kind):
+    pytest.importorskip(kind)
     frame = pd.DataFrame(X, columns=list("abcdef"), index=[f"row {i}" for i in range(N)])
     fitted = model("ridge").fit(frame, pd.DataFrame(Y, columns=["cat", "dog", "ox"]))
     calls = ("predict", "predict_proba", "decision_function", "decision_scores")
