@@ -16,12 +16,13 @@ _TYPES = {
 
 
 class Pages:
-    """The files in the folder ``static`` of a package, read once."""
+    """The files in the folder ``static`` of a package, and those that every page shares, read once."""
 
     def __init__(self, package: str) -> None:
         self._files = {
             entry.name: entry.read_bytes()
-            for entry in (files(package) / "static").iterdir()
+            for room in ("labelwise.http", package)
+            for entry in (files(room) / "static").iterdir()
             if entry.name.rpartition(".")[2] in _TYPES
         }
 
