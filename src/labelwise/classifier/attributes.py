@@ -17,6 +17,12 @@ class NotFitted(UserError, NotFittedError):  # type: ignore[misc]
     """The error of an estimator that is used before it was fitted."""
 
 
+def check_fitted(estimator: object, when: str = "first") -> None:
+    """Refuse a classifier that was not fitted; ``when`` it should have been, such as "before save"."""
+    if not hasattr(estimator, "fitted_"):
+        raise NotFitted(f"this MultiLabelClassifier is not fitted: call fit(X, Y) {when}")
+
+
 class Fitted(Generic[T]):
     """Attribute of a classifier that one of its fitted parts holds.
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise.classifier import artifact
-from labelwise.classifier.attributes import NotFitted
+from labelwise.classifier.attributes import NotFitted, check_fitted
 from labelwise.classifier.callbacks import Callbacks, FitEnd, FitStart
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.distilling import distil
@@ -435,8 +435,7 @@ class MultiLabelClassifier(Predictor):
 
     def save(self, path: str | Path) -> None:
         """Write a model directory: weights as safetensors, everything else as JSON."""
-        if not hasattr(self, "fitted_"):
-            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save")
+        check_fitted(self, "before save")
         if not is_path(path):
             raise UserError(f"save({shown(path)}): give the path of a folder")
         from labelwise._version import __version__

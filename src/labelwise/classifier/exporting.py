@@ -17,7 +17,7 @@ import torch
 from torch.fx import GraphModule
 
 from labelwise._files import replacing
-from labelwise.classifier.attributes import NotFitted
+from labelwise.classifier.attributes import check_fitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.distilling import Distillation
 from labelwise.classifier.graph import OUTPUTS, Graph, example, facts
@@ -169,8 +169,7 @@ def _traced(
     model: Classifier, path: str | Path, X: Any, Y: Any, asked: str
 ) -> tuple[Classifier, Any, Exported]:
     """Return the classifier that is one network, its program, and what is known of the file so far."""
-    if not hasattr(model, "fitted_"):
-        raise NotFitted(f"this MultiLabelClassifier is not fitted: call fit(X, Y) before {asked}")
+    check_fitted(model, f"before {asked}")
     _check(model.reader_, model.decision_)
     if model.fitted_.network.reads_rows:
         model = _one_network(model, X, Y)

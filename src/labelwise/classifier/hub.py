@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from torch import nn
 
 from labelwise._files import replacing_folder
-from labelwise.classifier.attributes import NotFitted
+from labelwise.classifier.attributes import check_fitted
 from labelwise.classifier.card import Background, model_card
 from labelwise.classifier.loading import loaded
 from labelwise.classifier.record import is_path
@@ -57,8 +57,7 @@ def save_pretrained(
     Raises:
         UserError: Where the folder holds anything, or cannot be written.
     """
-    if not hasattr(self, "fitted_"):
-        raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before save_pretrained")
+    check_fitted(self, "before save_pretrained")
     target = Path(folder)
     _check_licence(license)
     if background is None:
@@ -106,8 +105,7 @@ def push_to_hub(
     Raises:
         UserError: For a name that is none, a missing extra, and whatever the hub refuses.
     """
-    if not hasattr(self, "fitted_"):
-        raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) before push_to_hub")
+    check_fitted(self, "before push_to_hub")
     _check_name(repo_id)
     background = replace(background or Background(), name=repo_id)
     with tempfile.TemporaryDirectory() as place:

@@ -17,7 +17,7 @@ from torch import nn
 from labelwise import metrics
 from labelwise._html import facts_table
 from labelwise.annotations import Summary, row_blocks
-from labelwise.classifier.attributes import Fitted, NotFitted
+from labelwise.classifier.attributes import Fitted, check_fitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.distilling import Distillation
 from labelwise.classifier.fitted import FittedModel
@@ -102,8 +102,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         if isinstance(X, ReadItems):
             return X
-        if not hasattr(self, "fitted_"):
-            raise NotFitted("this MultiLabelClassifier is not fitted: call fit(X, Y) first")
+        check_fitted(self)
         return self.reader_.read(X, self._options(), items)
 
     def set_output(self, *, predict: str | None = None) -> Self:
