@@ -10,8 +10,9 @@ from labelwise.data.tables.delimited import has_delimiter
 from labelwise.data.tables.filling import write_filled
 from labelwise.data.tables.lines import read_bytes
 from labelwise.data.tables.options import TableOptions
+from labelwise.data.tables.parts import is_dataset, parquet_files
 from labelwise.data.tables.preparation import Preparation
-from labelwise.data.tables.stream import Fragment, TableStream, is_dataset, parquet_files
+from labelwise.data.tables.stream import Fragment, TableStream
 from labelwise.data.tables.table import Table, read_columns, read_table
 
 __all__ = [

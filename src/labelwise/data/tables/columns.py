@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Codes, code_of, hint_of
-from labelwise.errors import UserError, listed, shown
+from labelwise.errors import UserError, listed, repeated, shown
 
 _NUMBER = re.compile(
     r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE
@@ -263,3 +263,16 @@ class Columns:
             raise UserError(f"{self.where(row, name)}: {lengths[row]} numbers where {usual}")
         values = pc.list_flatten(column).cast(pa.float64()).to_numpy(zero_copy_only=False)
         return np.asarray(values, dtype=np.float64).reshape(self.rows, width)
+
+
+def different_names(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the features' names, and refuse doubles.
+
+    A model finds its features by name.
+    """
+    if doubles := repeated(names):
+        raise UserError(
+            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, doubles))}; rename one"
+            " of the columns"
+        )
+    return tuple(names)

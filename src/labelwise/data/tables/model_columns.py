@@ -42,8 +42,7 @@ def for_model(
         options = replace(options, text_column=None)
     if "label_value" in missing:
         options = replace(options, label_value=None)
-    vectors = frozenset(name for name in columns.data if columns.is_vector(name))
-    sources = _sources(columns, features, vectors)
+    sources = sources_of(columns, features)
     if preparation is not None:
         sources = list(preparation.columns)
         _check_present(
@@ -77,14 +76,16 @@ def align(
     return np.ascontiguousarray(features[:, [place[name] for name in expected]]), expected
 
 
-def _sources(columns: Columns, feature_names: Sequence[str], vectors: frozenset[str]) -> list[str]:
+def sources_of(columns: Columns, feature_names: Sequence[str]) -> list[str]:
     """Return the columns that hold the expected features.
 
     A column holds one alone, or as one place of a list.
     """
     expected = set(feature_names)
     return [
-        name for name in columns.data if name in expected or (name in vectors and f"{name}_0" in expected)
+        name
+        for name in columns.data
+        if name in expected or (columns.is_vector(name) and f"{name}_0" in expected)
     ]
 
 

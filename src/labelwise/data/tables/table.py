@@ -16,7 +16,7 @@ from labelwise.data.images.files import BadItem
 from labelwise.data.images.paths import names_files
 from labelwise.data.tables import looks
 from labelwise.data.tables.arff import read_arff
-from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.columns import Columns, different_names
 from labelwise.data.tables.delimited import read_delimited
 from labelwise.data.tables.items import Groups, empty_contents, one_row_each, read_contents, read_items
 from labelwise.data.tables.json import read_json
@@ -27,7 +27,7 @@ from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parquet import read_parquet
 from labelwise.data.tables.preparation import Preparation
 from labelwise.data.tables.roles import Roles, assign_roles
-from labelwise.errors import UserError, listed, near, repeated, shown
+from labelwise.errors import UserError, near, shown
 
 _ASIDE = {"group_column": "groups", "weight_column": "weights"}
 """What a column is that is no feature and no label, by the option that names it."""
@@ -346,26 +346,13 @@ def _features(
     if preparation is not None:
         features, names, filled = preparation.apply(columns)
         notes += filled
-        return features, _different(columns, names), preparation
+        return features, different_names(columns, names), preparation
     blocks, labels = [], []
     for name in roles.features:
         block = columns.numbers(name)
         blocks.append(block.reshape(columns.rows, -1))
         labels += [name] if block.ndim == 1 else [f"{name}_{i}" for i in range(block.shape[1])]
-    return np.hstack(blocks), _different(columns, labels), None
-
-
-def _different(columns: Columns, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the features' names, and refuse doubles.
-
-    A model finds its features by name.
-    """
-    if doubles := repeated(names):
-        raise UserError(
-            f"{columns.path.name}: its columns give two features of one name: {listed(map(shown, doubles))}; rename one"
-            " of the columns"
-        )
-    return tuple(names)
+    return np.hstack(blocks), different_names(columns, labels), None
 
 
 def _selected_columns(columns: Columns, patterns: Sequence[str], groups: Groups | None) -> dict[str, Any]:
