@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from labelwise.models.ridge.direct import ByCholesky, ByDecomposition
 from labelwise.models.ridge.iterative import ByIteration
-from labelwise.models.ridge.tuning import Entries, sample
+from labelwise.models.ridge.sampling import sample
+from labelwise.models.ridge.tuning import Entries
 from labelwise.models.scaling import FeatureMatrix
 
 _WORK = 4e11  # most floating-point operations spent on decompositions: tens of seconds on two cores

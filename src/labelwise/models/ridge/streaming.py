@@ -25,6 +25,7 @@ from labelwise.models.ridge.fragments import FragmentTree
 from labelwise.models.ridge.moments import ColumnSums, LabelGroups, MomentRidge, RidgeMoments
 from labelwise.models.ridge.path import Lambdas, better
 from labelwise.models.ridge.plan import COMPARED, tried_rows
+from labelwise.models.ridge.sampling import pick, sample_order
 from labelwise.models.ridge.solver import RidgeSolution
 from labelwise.models.ridge.tuning import (
     Entries,
@@ -32,8 +33,6 @@ from labelwise.models.ridge.tuning import (
     Search,
     Trial,
     count_thresholds,
-    pick,
-    sample_order,
 )
 from labelwise.models.ridge.twins import twins_of
 from labelwise.models.scaling import SCALINGS, FeatureMatrix
