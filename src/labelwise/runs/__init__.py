@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from labelwise.runs.describing import Description, describe
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
     from labelwise.runs.label_issues import LabelIssues, issues
+    from labelwise.runs.outcome import Outcome
     from labelwise.runs.predicting import Predictions, predict
     from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.reporting import report
-    from labelwise.runs.training import Outcome, Stopped, resume, train
+    from labelwise.runs.training import Stopped, resume, train
 
 _NAMES = {
     "Audit": "auditing",
@@ -30,7 +31,7 @@ _NAMES = {
     "Description": "describing",
     "Judgement": "evaluating",
     "LabelIssues": "label_issues",
-    "Outcome": "training",
+    "Outcome": "outcome",
     "Predictions": "predicting",
     "Stopped": "training",
     "TableComparison": "comparing",

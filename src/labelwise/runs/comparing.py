@@ -12,8 +12,9 @@ from labelwise.runs import toml
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.inputs import check_kind, default_backbone, read_inputs
+from labelwise.runs.outcome import Outcome
 from labelwise.runs.tables import items_of
-from labelwise.runs.training import Outcome, train
+from labelwise.runs.training import train
 
 if TYPE_CHECKING:
     from labelwise.comparison import Comparison

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._files import file_digest, make_folder, read_text, replacing
+from labelwise._processes import is_first_process
 from labelwise.annotations import Annotations, row_blocks
 from labelwise.data import Fragment, Table, TableStream, parquet_files
 from labelwise.errors import UserError, listed
@@ -54,6 +55,23 @@ def is_streamed(config: RunConfig) -> bool:
     if path.suffix.lower() != ".parquet" or config.method not in (None, "ridge") or not path.is_file():
         return False
     return _decoded_gigabytes(path) > (config.memory or _MEMORY)
+
+
+def check_streamed(config: RunConfig, logs: Sequence[str]) -> None:
+    """Refuse, before anything is read, what rows in passes are not trained by."""
+    if logs:
+        raise UserError("log (--log): rows that are read in passes are trained without epochs; leave it out")
+    if config.method not in (None, "ridge"):
+        raise UserError(
+            f"method {config.method!r} needs all rows in memory, and {config.table} is read in passes: leave"
+            " --method out (ridge), or give a table that fits in memory"
+        )
+    if config.backbone not in (None, "features"):
+        raise UserError(
+            f"backbone {config.backbone!r}: rows that are read in passes are features; leave --backbone out"
+        )
+    if not is_first_process() or config.devices != 1 or config.nodes != 1:
+        raise UserError("--devices and --nodes: rows are read in passes by one process; leave them out")
 
 
 def _decoded_gigabytes(path: Path) -> float:

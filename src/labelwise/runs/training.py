@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,8 +24,16 @@ from labelwise.runs.config import RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
 from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on_backbone, read_inputs
+from labelwise.runs.outcome import Outcome, outcome_of
 from labelwise.runs.records import require
-from labelwise.runs.streaming import inputs_of, is_streamed, open_stream, stream_options, stream_state
+from labelwise.runs.streaming import (
+    check_streamed,
+    inputs_of,
+    is_streamed,
+    open_stream,
+    stream_options,
+    stream_state,
+)
 from labelwise.runs.tables import ModelColumns, items_of, read_model
 
 if TYPE_CHECKING:
@@ -35,47 +43,6 @@ if TYPE_CHECKING:
 
 class Stopped(KeyboardInterrupt):
     """The user stopped a run; the text says how to go on."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """The result of a finished run.
-
-    Attributes:
-        run: The run directory.
-        reason: Why the method was taken, when it was the library's choice.
-        figures: The validation figures as ``Evaluation.to_dict`` has them, or None.
-        why_no_figures: Sentences on what the labels at hand cannot judge, where there are no figures.
-        rule: The decision rule's name.
-        rule_source: How the rule was chosen.
-        notes: Sentences on what was assumed.
-        skipped: The items that could not be read, each with the reason.
-        seconds: Wall time of the training that finished the run.
-        already_finished: Whether nothing was left to do.
-        roles: Sentences on what each column of the table is, and why; empty for runs of earlier versions.
-    """
-
-    run: str
-    method: str
-    reason: str | None
-    setting: str
-    n_items: int
-    n_labels: int
-    figures: dict[str, Any] | None
-    why_no_figures: tuple[str, ...]
-    rule: str
-    rule_source: str
-    notes: tuple[str, ...]
-    skipped: tuple[tuple[str, str], ...]
-    seconds: float
-    model: str
-    report: str
-    already_finished: bool = False
-    roles: tuple[str, ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return everything as plain JSON data."""
-        return asdict(self)
 
 
 def train(
@@ -108,8 +75,7 @@ def train(
         # Refused now, since reading may take minutes; create looks again, since that leaves time for others.
         run.check_free()
     if is_streamed(config):
-        _refuse_logs(logs)
-        return _train_stream(run, config, progress)
+        return _train_stream(run, config, progress, logs)
     config, inputs, reason = _choose(config)
     if is_first_process():
         files = {} if inputs.answers is None else inputs.answers.files()
@@ -166,18 +132,17 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool, logs: Sequence[
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"
         )
     if config.stream and state["status"] != "finished":
-        _refuse_logs(logs)
-        return _train_stream(run, config, progress, state)
+        return _train_stream(run, config, progress, logs, state)
     if state["status"] == "finished":
         if is_first_process():
             # Left by a process that was killed at its very end.
             run.drop_checkpoints()
-        return _outcome(run, state, already_finished=True)
+        return outcome_of(run, state, already_finished=True)
     run.check_links()
     with _locked(run):
         # The process that held the lock until now may have finished the run.
         if (state := run.state())["status"] == "finished":
-            return _outcome(run, state, already_finished=True)
+            return outcome_of(run, state, already_finished=True)
         _check_files(run, config, state)
         return _train(run, config, read_inputs(config, joined_answers(run, state)), progress, callbacks)
 
@@ -350,12 +315,16 @@ def _check_left_out(run: RunDirectory, table: Table, bad: Sequence[BadItem]) -> 
 
 
 def _train_stream(
-    run: RunDirectory, config: RunConfig, progress: bool, state: Mapping[str, Any] | None = None
+    run: RunDirectory,
+    config: RunConfig,
+    progress: bool,
+    logs: Sequence[str],
+    state: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Train on rows that are read in passes; a killed run begins anew, to the same bits."""
     from labelwise.classifier import MultiLabelClassifier
 
-    _check_streamed(config)
+    check_streamed(config, logs)
     stream = open_stream(config)
     begun = stream_state(stream, config)
     chosen = {"stream": True, "method": "ridge", "backbone": "features"}
@@ -375,27 +344,6 @@ def _train_stream(
             raise
         except KeyboardInterrupt:
             raise Stopped(f"stopped; 'labelwise train {run.path} --resume' begins anew") from None
-
-
-def _refuse_logs(logs: Sequence[str]) -> None:
-    """Refuse loggers where rows are read in passes."""
-    if logs:
-        raise UserError("log (--log): rows that are read in passes are trained without epochs; leave it out")
-
-
-def _check_streamed(config: RunConfig) -> None:
-    """Refuse, before anything is read, what rows in passes are not trained by."""
-    if config.method not in (None, "ridge"):
-        raise UserError(
-            f"method {config.method!r} needs all rows in memory, and {config.table} is read in passes: leave"
-            " --method out (ridge), or give a table that fits in memory"
-        )
-    if config.backbone not in (None, "features"):
-        raise UserError(
-            f"backbone {config.backbone!r}: rows that are read in passes are features; leave --backbone out"
-        )
-    if not is_first_process() or config.devices != 1 or config.nodes != 1:
-        raise UserError("--devices and --nodes: rows are read in passes by one process; leave them out")
 
 
 def _finish(
@@ -442,7 +390,7 @@ def _finish(
         run.change_config(config)
     run.update(status="finished", result=result, memory=memory)
     run.drop_checkpoints()
-    return _outcome(run, run.state())
+    return outcome_of(run, run.state())
 
 
 def _use_estimates(model: MultiLabelClassifier, inputs: Inputs, config: RunConfig) -> list[str]:
@@ -495,23 +443,6 @@ def _save_sketch(
     else:
         note = sketch.among_themselves()
     return [] if note is None else [note]
-
-
-def _outcome(run: RunDirectory, state: dict[str, Any], *, already_finished: bool = False) -> Outcome:
-    result = dict(state["result"])
-    return Outcome(
-        run=str(run.path),
-        reason=state["reason"],
-        figures=run.figures(),
-        why_no_figures=tuple(result.pop("why_no_figures")),
-        notes=tuple(result.pop("notes")),
-        skipped=tuple((item, why) for item, why in result.pop("skipped")),
-        model=str(run.model),
-        report=str(run.report),
-        roles=tuple(state.get("roles", ())),
-        already_finished=already_finished,
-        **result,
-    )
 
 
 def _locked(run: RunDirectory) -> AbstractContextManager[None]:
