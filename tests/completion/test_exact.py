@@ -1,5 +1,6 @@
 """Exact bounds and evidence, beside slow sums over every possibility."""
 
+from fractions import Fraction
 from itertools import permutations
 from math import comb, exp, inf, log, prod
 
@@ -13,9 +14,16 @@ from labelwise.completion.order import RandomOrder
 
 
 def tails(T, N, n, x):
-    """P(X >= x) and P(X <= x) of the hypergeometric distribution."""
-    p = [comb(T, k) * comb(N - T, n - k) / comb(N, n) for k in range(n + 1)]
+    """P(X >= x) and P(X <= x) of the hypergeometric distribution, exactly."""
+    p = [Fraction(comb(T, k) * comb(N - T, n - k), comb(N, n)) for k in range(n + 1)]
     return sum(p[x:]), sum(p[: x + 1])
+
+
+def test_a_tail_that_is_just_as_large_as_allowed_is_kept():
+    """Of 25 with 19 positives, two that are none: 15 of 300 pairs, which is .05."""
+    assert tails(19, 25, 2, 0)[1] == Fraction(1, 20)
+    assert hypergeometric_bounds(0, 2, 25, 0.9) == (0, 19)
+    assert hypergeometric_bounds(2, 2, 25, 0.9) == (6, 25)
 
 
 @settings(max_examples=60, deadline=None)
@@ -24,7 +32,7 @@ def test_bounds_are_those_of_the_tails(data):
     N = data.draw(st.integers(1, 25))
     n = data.draw(st.integers(0, N))
     x = data.draw(st.integers(0, n))
-    kept = [T for T in range(x, N - (n - x) + 1) if min(t > 0.05 for t in tails(T, N, n, x))] or list(
+    kept = [T for T in range(x, N - (n - x) + 1) if min(tails(T, N, n, x)) >= Fraction(1, 20)] or list(
         range(N + 1)
     )
     assert hypergeometric_bounds(x, n, N, 0.9) == (kept[0], kept[-1])

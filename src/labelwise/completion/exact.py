@@ -40,6 +40,8 @@ def hypergeometric_bounds(
     x, n, N, tail = positives, sample, population, (1 - confidence) / 2
     if n == 0:
         return 0, N
+    # A tail of just this size does not fall below it, whichever way its last bit was rounded.
+    tail *= 1 - 1e-12
     least, most = x, N - (n - x)
 
     def above(T: int) -> bool:
