@@ -202,11 +202,13 @@ def _add_certificate(app: FastAPI, review: Review, certifier: Certifier | None) 
     """Serve the entries that the certificate asks next."""
 
     @app.get("/api/certify")
-    def certify(size: Annotated[int, Query(ge=1, le=200)] = 24) -> dict[str, Any]:
+    def certify(size: Annotated[int, Query(ge=1, le=200)] = 24, asker: str = "") -> dict[str, Any]:
         if certifier is None:
             raise UserError("this page has no certificate: start it by 'labelwise review'")
-        places = certifier.next(size)
-        return {"total": len(places), "skip": 0, "entries": review.cards(places)}
+        # Asked in this order: a certificate that is made in between is then in what follows.
+        making = certifier.making
+        places = certifier.next(size, asker)
+        return {"total": len(places), "skip": 0, "entries": review.cards(places), "making": making}
 
 
 def _add_answers(app: FastAPI, review: Review) -> None:

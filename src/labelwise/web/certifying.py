@@ -41,6 +41,7 @@ class Certifier:
         self._stop = threading.Event()
         self._asked: list[tuple[str, str]] = []
         self._entries: Entries | None = None
+        self._seen = -1
         self._thread = threading.Thread(target=self._work, daemon=True)
 
     def start(self) -> None:
@@ -53,9 +54,14 @@ class Certifier:
         if self._thread.ident is not None:
             self._thread.join(10)
 
-    def next(self, size: int) -> list[tuple[int, int]]:
+    def next(self, size: int, asker: str = "") -> list[tuple[int, int]]:
         """Return (row, column) of the entries that the certificate asks next and nobody has answered since."""
-        return self._review.unanswered(self._asked)[:size]
+        return self._review.unanswered(self._asked, size, asker)
+
+    @property
+    def making(self) -> bool:
+        """Whether answers came that the certificate does not count yet: what it asks next may be more then."""
+        return self._thread.is_alive() and self._seen != self._review.store.version()
 
     def _work(self) -> None:
         shown = self._review.data
@@ -68,13 +74,16 @@ class Certifier:
         except UserError as error:
             self._review.certificate = {"words": f"no certificate: {error}"}
             return
-        seen = -1
         while not self._stop.is_set():
             version = self._review.store.version()
             began = time.monotonic()
-            if version != seen:
-                seen = version
-                self._renew(scored)
+            if version != self._seen:
+                try:
+                    self._renew(scored)
+                except UserError as error:
+                    # The next answer that is stored tries again.
+                    self._review.certificate = {"words": f"no certificate: {error}"}
+                self._seen = version
             # A large table's certificate takes a moment: the page's requests come first.
             self._stop.wait(_PAUSE + 3 * (time.monotonic() - began))
 

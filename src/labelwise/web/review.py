@@ -7,7 +7,7 @@ import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ ORDERS = ("likely", "uncertain", "unlikely", "random")
 STATES = ("open", "skipped", "yes", "no", "given-yes", "given-no", "second", "disputed", "all")
 _LEASE_SECONDS = 120.0
 _MOST_MASKS = 32
+_Place = TypeVar("_Place", tuple[int, int], tuple[int, int | None])
 
 
 @dataclass(frozen=True)
@@ -226,17 +227,22 @@ class Review:
             order = self._order(column, filters.order)
             mask = self._rows_in_state(column, filters) & self._found(filters)
             rows = order[mask[order]]
-            return len(rows), self._leased(rows, column, filters, size, skip)
+            return len(rows), self._next_rows(rows, column, filters, size, skip)
 
-    def unanswered(self, entries: Sequence[tuple[str, str]]) -> list[tuple[int, int]]:
-        """Return the places of those entries, by item and label, that nobody answered."""
+    def unanswered(
+        self, entries: Sequence[tuple[str, str]], size: int, asker: str = ""
+    ) -> list[tuple[int, int]]:
+        """Return the places of the first entries, by item and label, that nobody answered.
+
+        What another reviewer has before them comes last.
+        """
         with self.lock:
             places = [
                 (self._row[item], self._column[label])
                 for item, label in entries
                 if item in self._row and label in self._column
             ]
-            return [place for place in places if self.answers[place] == NONE]
+            return self._leased((place for place in places if self.answers[place] == NONE), asker, size, 0)
 
     def cards(self, places: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
         """Return the cards of entries of any labels."""
@@ -250,7 +256,7 @@ class Review:
             order = self._order(None, filters.order)
             mask = self._rows_in_state(None, filters) & self._found(filters)
             rows = order[mask[order]]
-            return len(rows), self._leased(rows, None, filters, size, skip)
+            return len(rows), self._next_rows(rows, None, filters, size, skip)
 
     def _checked(self, filters: Filters) -> int | None:
         for value, options, what in ((filters.state, STATES, "state"), (filters.order, ORDERS, "order")):
@@ -347,28 +353,33 @@ class Review:
             self._texts, self._texts_of = [" ".join(one.split(" ")) for one in texts], self.data.items
         return self._texts
 
-    def _leased(
+    def _next_rows(
         self, rows: NDArray[np.int64], column: int | None, filters: Filters, size: int, skip: int
     ) -> list[int]:
-        """Return the next rows; what another reviewer has before them comes last.
-
-        A reviewer has a row for two minutes, so that two people at work answer different entries.
-        """
+        """Return the next rows of a label, or items."""
         if filters.state != "open":
             return [int(row) for row in rows[skip : skip + size]]
+        places = ((int(row), column) for row in rows)
+        return [row for row, _ in self._leased(places, filters.asker, size, skip)]
+
+    def _leased(self, places: Iterable[_Place], asker: str, size: int, skip: int) -> list[_Place]:
+        """Return the next places; what another reviewer has before them comes last.
+
+        A reviewer has a place for two minutes, so that two people at work answer different entries.
+        """
         now = time.monotonic()
         if len(self._leases) > 10_000:
             self._leases = {key: lease for key, lease in self._leases.items() if lease[1] > now}
-        mine: list[int] = []
-        others: list[int] = []
-        for row in rows:
-            owner, until = self._leases.get((int(row), column), ("", 0.0))
-            (others if owner not in ("", filters.asker) and until > now else mine).append(int(row))
+        mine: list[_Place] = []
+        others: list[_Place] = []
+        for place in places:
+            owner, until = self._leases.get(place, ("", 0.0))
+            (others if owner not in ("", asker) and until > now else mine).append(place)
             if len(mine) >= skip + size:
                 break
         chosen = (mine + others)[skip : skip + size]
-        for row in chosen:
-            self._leases[row, column] = (filters.asker, now + _LEASE_SECONDS)
+        for place in chosen:
+            self._leases[place] = (asker, now + _LEASE_SECONDS)
         return chosen
 
     # ------------------------------------------------------------------ cards

@@ -5,8 +5,10 @@ import { getSettled, send } from "./api.js";
 import { chance, content, status, votes } from "./cards.js";
 
 const SIZE = 24;
-const state = { entries: [], at: 0, total: 0, passed: 0, label: null };
+const WAIT = 500;
+const state = { entries: [], at: 0, total: 0, passed: 0, label: null, making: false };
 let app;
+let waiting = 0;
 
 export const setUp = (given) => { app = given; };
 export const marked = () => state.entries[state.at] || null;
@@ -15,13 +17,25 @@ export async function load(label, filters, { again = false } = {}) {
   if (!again) state.passed = 0;
   state.label = label;
   const certify = app.mode === "certify";
-  const found = certify ? await getSettled("/api/certify", { size: SIZE }) : await getSettled("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
+  const found = certify ? await getSettled("/api/certify", { size: SIZE, asker: filters.asker }) : await getSettled("/api/entries", { ...filters, label, size: SIZE, skip: state.passed });
   if (label !== app.label || certify !== (app.mode === "certify")) return;
   // A second opinion is given without seeing the first, so that it is one.
   const blind = filters.state === "second";
   const entries = found.entries.map((one) => ({ ...one, done: false, ...(blind ? { answer: null, by: null, votes: {} } : {}) }));
-  Object.assign(state, { entries, total: found.total, at: 0 });
+  Object.assign(state, { entries, total: found.total, at: 0, making: Boolean(found.making) });
   show(filters);
+  clearTimeout(waiting);
+  if (certify && found.making && !entries.length) waiting = setTimeout(askAgain, WAIT);
+}
+
+// What the certificate asks next depends on the answers before: its cards come by themselves when these are counted.
+async function askAgain() {
+  if (app.mode !== "certify" || state.entries.length) return;
+  try {
+    await load(app.label, app.filters, { again: true });
+  } catch {
+    waiting = setTimeout(askAgain, 4 * WAIT);
+  }
 }
 
 export async function next() {
@@ -43,7 +57,8 @@ function show(filters) {
 }
 
 function empty(filters) {
-  if (app.mode === "certify") return h("div", { class: "empty" }, h("strong", {}, "The certificate asks nothing more"), h("p", {}, "Fill the table, or wait a moment if it is being made."));
+  if (app.mode === "certify" && state.making) return h("div", { class: "empty", role: "status" }, h("strong", {}, "Counting your answers"), h("p", {}, "What is asked next depends on them. The next cards come in a moment."));
+  if (app.mode === "certify") return h("div", { class: "empty" }, h("strong", {}, "The certificate asks nothing more"), h("p", {}, "Fill the table with 'labelwise complete --fill'."));
   const narrowed = filters.search || filters.reviewer || filters.state !== "open";
   return h("div", { class: "empty" }, h("strong", {}, narrowed ? "Nothing matches" : "Nothing is left to answer here"),
     h("p", {}, narrowed ? "Change the search or the filters." : "Choose another label, or learn again from your answers."));
