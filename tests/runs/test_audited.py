@@ -8,6 +8,7 @@ import pytest
 from scipy.special import expit
 
 from labelwise import load, simulate
+from labelwise.annotations import Annotations
 from labelwise.completion import Answer, Answers
 from labelwise.runs import RunConfig, RunDirectory, audit, report, train
 from labelwise.runs.answering import open_answers
@@ -156,8 +157,7 @@ def test_what_is_given_wins_and_what_cannot_be_used_is_said(made, tmp_path):
     assert "no estimate is used, since they need the scores of the run that was audited" in notes_of(file)
     trained = train(settings(folder, answers=str(run), method="an", epochs=1), tmp_path / "an")
     assert "stay uncalibrated, since the answers are of items that method 'an' saw" in notes_of(trained)
-    with open_answers(RunDirectory(run)) as store:
-        store.append([Answer("item1", "red", 1)])
+    train(settings(folder, answers=str(run)), tmp_path / "next")
     # A label that nobody audited.
     import sqlite3
     from contextlib import closing
@@ -166,5 +166,27 @@ def test_what_is_given_wins_and_what_cannot_be_used_is_said(made, tmp_path):
         connection.execute("CREATE TABLE labels (name TEXT PRIMARY KEY, reviewer TEXT NOT NULL)")
         connection.execute("INSERT INTO labels VALUES ('mauve', 'Ann')")
         connection.commit()
+    with open_answers(RunDirectory(run)) as store:
+        store.append([Answer(f"item{i}", "mauve", 1) for i in range(5)])
+    estimate = estimates_for_training(Answers.read(run), run)
     added = train(settings(folder, answers=str(run)), tmp_path / "added")
-    assert "its labels are not those of this training (mauve)" in notes_of(added)
+    value, lower, upper = estimate.cardinality
+    # It goes on for the labels that it covers, which keep the shares that they had without the other.
+    assert (
+        f"audit: 80 answers of run estimate {value:.2f} labels an item ({lower:.2f} to {upper:.2f}): the prior of this"
+        " training; labels that came since (mauve) have the share of their known positives" in notes_of(added)
+    )
+    assert "audit: probabilities are calibrated" in notes_of(added)
+    assert added.rule_source.startswith("matched to the audit's prior")
+    model = load(tmp_path / "added" / "model")
+    plain = load(tmp_path / "next" / "model")
+    assert list(model.label_names_) == [*NAMES, "mauve"]
+    np.testing.assert_allclose(model.prior_[:4], plain.prior_, atol=1e-6)
+    assert model.prior_[4] == pytest.approx(5 / N)
+    # A run begun so hands the estimates on; a training without an audited label uses none.
+    third = train(settings(folder, answers=str(tmp_path / "added")), tmp_path / "third")
+    assert "labels that came since (mauve)" in notes_of(third)
+    found = estimate.checked(Annotations(np.full((3, 1), -1, np.int8), ("red",)))
+    assert "this training lacks labels that were audited (blue, green, grey)" in found.words(
+        prior_given=False
+    )

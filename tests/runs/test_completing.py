@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sqlite3
+from contextlib import closing
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 from labelwise.cli import app
-from labelwise.completion import Answers
+from labelwise.completion import Answer, Answers
+from labelwise.completion.entries import Entries
 from labelwise.runs.auditing import audit
 from labelwise.runs.completing import complete
 from labelwise.runs.scoring import ScoredTable
@@ -150,6 +153,36 @@ def test_answers_that_the_model_learnt_from_are_given_and_no_evidence(made, tmp_
     filled = pd.read_csv(out, dtype=str, keep_default_na=False).set_index("id")
     for row in asked.itertuples():
         assert filled.loc[row.item, row.label] == ("yes" if row.answer == "1" else "no")
+
+
+def test_answers_to_an_added_label_are_told_apart(made, tmp_path):
+    folder, _ = made
+    run = shutil.copytree(folder / "run", tmp_path / "run", ignore=shutil.ignore_patterns("answers*"))
+    rows = [Answer("item1", "mauve", 1), Answer("item2", "mauve", 0), Answer("item1", "mavue", 1)]
+    for path in (run / "answers.sqlite", tmp_path / "other.sqlite"):
+        Answers(tuple(rows)).write(path)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("CREATE TABLE labels (name TEXT PRIMARY KEY, reviewer TEXT NOT NULL)")
+            name = "mauve" if path.stem == "answers" else "mavue"
+            connection.execute("INSERT INTO labels VALUES (?, 'Ann')", (name,))
+    for done in (complete(run), audit(run, aim="fill")):
+        notes = " ".join(done.notes)
+        assert "2 answers are of labels that reviewers added (mauve), which the model does not know" in notes
+        assert "1 answers are of no item and label of the table (item1 / mavue)" in notes
+    # A file of answers names what was added where it comes from.
+    both = complete(run, answers=tmp_path / "other.sqlite")
+    assert "3 answers are of labels that reviewers added (mauve, mavue)" in " ".join(both.notes)
+    done = complete(run, out=tmp_path / "filled.csv", fill=0.9, answers=tmp_path / "other.sqlite")
+    filled = pd.read_csv(tmp_path / "filled.csv", dtype=str, keep_default_na=False).set_index("id")
+    assert [filled.loc["item1", name] for name in ("mauve", "mavue")] == ["yes", "yes"]
+    assert filled.loc["item2", "mauve"] == "no"
+    table = pd.read_csv(folder / "table.csv", dtype=str, keep_default_na=False)
+    labels = np.where(table[NAMES] == "yes", 1, np.where(table[NAMES] == "no", 0, -1))
+    scores = np.full(labels.shape, 0.5)
+    alone = Entries.of(
+        scores, labels, tmp_path / "other.sqlite", items=table["id"].tolist(), label_names=NAMES
+    )
+    assert "that reviewers added (mavue)" in alone.answered.notes[0]
 
 
 def test_what_is_not_certified_is_not_filled(tmp_path):

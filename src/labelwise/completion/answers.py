@@ -22,7 +22,7 @@ from labelwise.errors import UserError, listed, near
 if TYPE_CHECKING:
     import pandas as pd
 
-_DATABASES = (".sqlite", ".sqlite3", ".db")
+DATABASES = (".sqlite", ".sqlite3", ".db")
 FILE_NAME = "answers.sqlite"
 """The name of the database beside a run."""
 JOINED_NAME = "answers_joined.csv"
@@ -145,7 +145,7 @@ class Answers:
                     " CSV file of answers"
                 )
             return cls(tuple(row for part in parts for row in cls.read(part).rows))
-        if path.suffix.lower() in _DATABASES:
+        if path.suffix.lower() in DATABASES:
             from labelwise.completion.store import read_database
 
             return cls(tuple(read_database(path)))
@@ -170,7 +170,7 @@ class Answers:
         A CSV file is replaced whole. To a database only the answers are added that it lacks: it may be in use.
         """
         path = Path(path)
-        if path.suffix.lower() in _DATABASES:
+        if path.suffix.lower() in DATABASES:
             from labelwise.completion.store import AnswerStore
 
             with AnswerStore.open(path) as store:
@@ -178,7 +178,7 @@ class Answers:
             return
         if path.suffix.lower() != ".csv":
             raise UserError(
-                f"{path}: answers are written to .csv, {', '.join(_DATABASES)}: give one of these endings"
+                f"{path}: answers are written to .csv, {', '.join(DATABASES)}: give one of these endings"
             )
         write(path, self.to_csv())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.annotations import as_matrix, check_label_names
-from labelwise.completion.answers import Answers
+from labelwise.completion.answers import FILE_NAME, Answers
 from labelwise.errors import UserError, listed
 
 UNANSWERED, SKIPPED = -2, -1
@@ -39,15 +40,29 @@ class Answered:
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, answers: Any, Y: NDArray[np.int8], items: Sequence[str], names: Sequence[str]) -> Self:
-        """Return the answers that count, of ``Answers``, a frame, a file or None."""
+    def of(
+        cls,
+        answers: Any,
+        Y: NDArray[np.int8],
+        items: Sequence[str],
+        names: Sequence[str],
+        added: Sequence[str] = (),
+    ) -> Self:
+        """Return the answers that count, of ``Answers``, a frame, a file or None.
+
+        Args:
+            added: Labels that reviewers added, beside those of the table.
+        """
+        others = {*added, *_added_in(answers)} - {*names}
         latest, width = read_answers(answers).latest().rows, Y.shape[1]
         wanted = {one.item for one in latest}
         row_of = {item: row for row, item in enumerate(items) if item in wanted} if wanted else {}
         column_of = {name: k for k, name in enumerate(names)}
-        found, lost, known = dict[int, int](), list[str](), 0
+        found, lost, known, of_added = dict[int, int](), list[str](), 0, Counter[str]()
         for one in latest:
-            if one.item not in row_of or one.label not in column_of:
+            if one.item in row_of and one.label in others:
+                of_added[one.label] += 1
+            elif one.item not in row_of or one.label not in column_of:
                 lost.append(f"{one.item} / {one.label}")
             elif Y[row := row_of[one.item], k := column_of[one.label]] >= 0:
                 known += 1
@@ -56,6 +71,12 @@ class Answered:
         places = np.array(sorted(found), dtype=np.int64)
         values = np.array([found[place] for place in places.tolist()], dtype=np.int8)
         notes = []
+        if of_added:
+            notes.append(
+                f"{of_added.total():,} answers are of labels that reviewers added ({listed(sorted(of_added))}), which the"
+                " model does not know: they say nothing of its scores, stand in what --fill writes and in the page's"
+                " table, and 'labelwise train --answers' learns them"
+            )
         if lost:
             notes.append(f"{len(lost):,} answers are of no item and label of the table ({listed(lost)})")
         if known:
@@ -134,8 +155,12 @@ class Entries:
         items: Sequence[str],
         label_names: Sequence[str],
         most: int = MOST,
+        added: Sequence[str] = (),
     ) -> Self:
-        """Keep the best of logits that come in blocks of rows, in order; NaN is no score."""
+        """Keep the best of logits that come in blocks of rows, in order; NaN is no score.
+
+        ``added`` names labels that reviewers added, whose answers are told apart.
+        """
         width, start, n_unknown = Y.shape[1], 0, 0
         best, places = np.zeros(0), np.zeros(0, np.int64)
         for block in blocks:
@@ -152,7 +177,7 @@ class Entries:
             start += len(block)
         order = np.argsort(places)
         best, places = best[order], places[order]
-        answered = Answered.of(answers, Y, items, label_names)
+        answered = Answered.of(answers, Y, items, label_names, added)
         rows, columns = places // width, places % width
         return cls(rows, columns, best, n_unknown, Y, items, tuple(label_names), answered)
 
@@ -198,6 +223,16 @@ def read_answers(answers: Any) -> Answers:
     if isinstance(answers, Answers):
         return answers
     return Answers.read(answers) if isinstance(answers, str | Path) else Answers.from_frame(answers)
+
+
+def _added_in(answers: Any) -> tuple[str, ...]:
+    """Return the labels that reviewers added, which a database of answers names."""
+    from labelwise.completion.store import read_added_labels
+
+    if not isinstance(answers, str | Path):
+        return ()
+    path = Path(answers)
+    return read_added_labels(path / FILE_NAME if path.is_dir() else path)
 
 
 def _best(values: NDArray[np.float64], places: Integers, most: int) -> tuple[NDArray[np.float64], Integers]:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from labelwise._files import is_link
 from labelwise.annotations import check_label_names
 from labelwise.completion.answer import Answer, after, now
-from labelwise.completion.answers import Answers
+from labelwise.completion.answers import DATABASES, Answers
 from labelwise.errors import UserError
 
 FORMAT = 1
@@ -215,7 +215,12 @@ def _check_format(path: Path, about: dict[str, Any]) -> None:
 
 
 def read_added_labels(path: Path) -> tuple[str, ...]:
-    """Return the labels that reviewers added, which a page keeps in a table ``labels`` of the database."""
+    """Return the labels that reviewers added, which a page keeps in a table ``labels`` of the database.
+
+    A path that is no database names none.
+    """
+    if path.suffix.lower() not in DATABASES or not path.is_file():
+        return ()
     with _errors(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_WAIT)
         try:

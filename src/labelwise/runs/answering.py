@@ -90,8 +90,7 @@ def read_answers(path: str | Path) -> TrainingAnswers:
     database = path / ANSWERS if path.is_dir() else path
     if path.is_dir() and RunDirectory(path).exists():
         added += RunDirectory(path).state().get("added_labels", [])
-    if database.suffix.lower() != ".csv" and database.is_file():
-        added += read_added_labels(database)
+    added += read_added_labels(database)
     return TrainingAnswers(answers, tuple(dict.fromkeys(added)))
 
 
@@ -162,20 +161,15 @@ def known_table(directory: RunDirectory, table: Table) -> Table:
 
 
 def new_label_states(
-    directory: RunDirectory, answers: Answers, items: Sequence[str], known: Sequence[str]
+    answers: Answers, items: Sequence[str], names: Sequence[str]
 ) -> dict[str, NDArray[np.int8]]:
-    """Return the states (n,) of labels, beside the known ones, that reviewers of a run added.
+    """Return the states (n,) of labels that reviewers of a run added.
 
     Args:
-        directory: The run, beside whose answers the names stand.
         answers: Those that count.
         items: n item ids.
-        known: The labels of the run's model.
+        names: The labels.
     """
-    from labelwise.completion.store import read_added_labels
-
-    path = directory.path / ANSWERS
-    names = [name for name in read_added_labels(path) if name not in known] if path.is_file() else []
     states = {name: np.full(len(items), -1, np.int8) for name in names}
     row_of = {item: row for row, item in enumerate(items)} if names else {}
     for one in answers.latest().rows if names else ():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -15,6 +15,7 @@ from labelwise._files import read_text
 from labelwise.errors import UserError, listed
 
 if TYPE_CHECKING:
+    from labelwise.annotations import Annotations
     from labelwise.classifier import MultiLabelClassifier
     from labelwise.data import Table
 
@@ -45,6 +46,8 @@ class AuditedTable:
         labels: The labels that were audited.
         sample: The answers that were no skips.
         refused: Why nothing of it is used; None where it is.
+        others: Labels of the training that were not audited.
+        all_shares: Each label's share where there are such; None else.
     """
 
     run: str
@@ -54,20 +57,44 @@ class AuditedTable:
     labels: tuple[str, ...] = ()
     sample: tuple[Sampled, ...] = ()
     refused: str | None = None
+    others: tuple[str, ...] = ()
+    all_shares: Mapping[str, float] | None = None
 
-    def checked(self, label_names: Sequence[str]) -> Self:
-        """Return the same, or one that is not used where a training has other labels."""
-        other = sorted(set(self.labels) ^ set(label_names))
-        if self.refused is not None or not other:
+    def checked(self, annotations: Annotations) -> Self:
+        """Return the same for the labels of a training, not used where one that was audited is missing.
+
+        Labels that came since, such as those that a reviewer added, have the share of their known positives: nobody
+        asked the audit about them, and the others keep what it said.
+        """
+        missing = sorted(set(self.labels) - set(annotations.label_names))
+        if self.refused is not None:
             return self
-        return replace(self, refused=f"its labels are not those of this training ({listed(other)})")
+        if missing:
+            return replace(self, refused=f"this training lacks labels that were audited ({listed(missing)})")
+        others = tuple(name for name in annotations.label_names if name not in self.labels)
+        return replace(self, others=others, all_shares=self._shares(annotations) if others else None)
+
+    def _shares(self, annotations: Annotations) -> dict[str, float]:
+        """Return each label's share: as estimated, or the cardinality spread over the labels that were audited."""
+        from labelwise.targets import expected_prior
+
+        Y, names = annotations.matrix, annotations.label_names
+        known = dict(zip(names, (Y == 1).mean(axis=0).tolist(), strict=True))
+        if self.shares is not None:
+            return {**known, **self.shares}
+        counts = np.array([(Y[:, names.index(name)] == 1).sum() for name in self.labels])
+        # More may be known by now than the audit estimated.
+        cardinality = max(self.cardinality[0], counts.sum() / len(Y))
+        spread = expected_prior(counts, min(cardinality, np.count_nonzero(counts)), len(Y))
+        return {**known, **dict(zip(self.labels, spread.tolist(), strict=True))}
 
     @property
     def prior(self) -> Any:
         """The shares by label, or the number of labels of an item, as ``prior`` takes them; None where unused."""
         if self.refused is not None:
             return None
-        return self.cardinality[0] if self.shares is None else dict(self.shares)
+        shares = self.shares if self.all_shares is None else self.all_shares
+        return self.cardinality[0] if shares is None else dict(shares)
 
     def words(self, *, prior_given: bool) -> str:
         """Return a sentence on what is used."""
@@ -75,15 +102,19 @@ class AuditedTable:
             return f"audit: no estimate is used, since {self.refused}"
         value, lower, upper = self.cardinality
         use = "not the prior, since one is given" if prior_given else "the prior of this training"
+        since = (
+            f"; labels that came since ({listed(self.others)}) have the share of their known positives"
+            if self.others and not prior_given
+            else ""
+        )
         return (
             f"audit: {self.n_answers:,} answers of {self.run} estimate {value:.2f} labels an item"
-            f" ({lower:.2f} to {upper:.2f}): {use}"
+            f" ({lower:.2f} to {upper:.2f}): {use}{since}"
         )
 
     def to_json(self) -> str:
         """Return the text of its file."""
-        shares = None if self.shares is None else dict(self.shares)
-        return json.dumps({**vars(self), "shares": shares}, indent=1) + "\n"
+        return json.dumps(vars(self), default=dict, indent=1) + "\n"
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -94,7 +125,7 @@ class AuditedTable:
         """
         try:
             values = json.loads(read_text(path))
-            lists = {name: tuple(values[name]) for name in ("cardinality", "labels")}
+            lists = {name: tuple(values.get(name, ())) for name in ("cardinality", "labels", "others")}
             sample = tuple(Sampled(*row) for row in values["sample"])
             return cls(**{**values, **lists, "sample": sample})
         except (OSError, ValueError, KeyError, TypeError):

@@ -112,7 +112,7 @@ def audit(
         read = len(rows)
     labels, names = scored.table.annotations.matrix, scored.table.annotations.label_names
     all_answers, items = scored.answers(), scored.table.items
-    answered = Answered.of(all_answers, labels, items, names)
+    answered = Answered.of(all_answers, labels, items, names, scored.added_labels())
     strata = Strata.of(
         scored.scores, labels, predicted=scored.predicted(), by=by, items=items, label_names=names
     )

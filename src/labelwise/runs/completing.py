@@ -110,6 +110,7 @@ def complete(
         scored.answers(answers),
         items=data.items,
         label_names=data.annotations.label_names,
+        added=scored.added_labels(answers),
     )
     completion = completion_of(
         entries,
@@ -124,8 +125,7 @@ def complete(
     notes, filled = [*completion.notes, *scored.notes], None
     certificate = completion.certificate
     if fill is not None and out is not None:
-        names = data.annotations.label_names
-        new = new_label_states(scored.finished.directory, scored.answers(answers), data.items, names)
+        new = new_label_states(scored.answers(answers), data.items, scored.added_labels(answers))
         answered = certificate.confirmed + certificate.refused
         if not certificate.inferred and not answered and not any((one >= 0).any() for one in new.values()):
             raise UserError(f"{certificate}; 'labelwise audit {run} --aim fill --out ask.csv' draws them")

@@ -158,7 +158,7 @@ def _with_estimates(
     """Return answers with estimates that hold for a table's labels, and a sentence on these."""
     if answers.audited is None:
         return answers, []
-    audited = answers.audited.checked(table.annotations.label_names)
+    audited = answers.audited.checked(table.annotations)
     return replace(answers, audited=audited), [audited.words(prior_given=config.prior is not None)]
 
 

@@ -218,6 +218,14 @@ class ScoredTable:
         answers = Answers.read(path) if path.is_file() else Answers()
         return answers if file is None else answers.merge(read_answered(file))
 
+    def added_labels(self, file: str | Path | None = None) -> tuple[str, ...]:
+        """Return the labels that reviewers added, beside those of the model: of the run, and of a file of answers."""
+        from labelwise.completion.store import read_added_labels
+
+        paths = [self.finished.directory.path / ANSWERS, *(() if file is None else (Path(file),))]
+        names = dict.fromkeys(name for path in paths for name in read_added_labels(path))
+        return tuple(name for name in names if name not in self.table.annotations.label_names)
+
     def contents(self, rows: NDArray[np.int64]) -> list[Any] | None:
         """Return the texts or paths of some items, None where a table of features has none."""
         contents = self.table.contents
