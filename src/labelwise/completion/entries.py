@@ -74,8 +74,8 @@ class Answered:
         if of_added:
             notes.append(
                 f"{of_added.total():,} answers are of labels that reviewers added ({listed(sorted(of_added))}), which"
-                " the model does not know: they say nothing of its scores, stand in what --fill writes and in the page's"
-                " table, and 'labelwise train --answers' learns them"
+                " the model does not know: they say nothing of its scores, stand in what --fill writes and in the"
+                " page's table, and 'labelwise train --answers' learns them"
             )
         if lost:
             notes.append(f"{len(lost):,} answers are of no item and label of the table ({listed(lost)})")
