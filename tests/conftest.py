@@ -4,6 +4,8 @@ Features of pictures and texts are kept in a folder of the tests' own, and no mo
 start find the package ``tests`` too.
 """
 
+import functools
+import importlib.metadata
 import os
 import tempfile
 from importlib.util import find_spec
@@ -22,6 +24,8 @@ os.environ["LABELWISE_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"
 _root = str(Path(__file__).parents[1])
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (_root, os.environ.get("PYTHONPATH"))))
+# Each Fabric asks the metadata of every installed package for callbacks, and there is one a fit: once is enough.
+importlib.metadata.entry_points = functools.cache(importlib.metadata.entry_points)
 CHROMIUM = Path("/usr/bin/chromium")
 
 

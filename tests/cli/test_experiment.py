@@ -1,9 +1,6 @@
 """``labelwise experiment``: the list, one run, and one line for every mistake."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -24,16 +21,12 @@ source = "s"
 """
 
 
-def labelwise(*words):
-    rest = {name: value for name, value in os.environ.items() if name != "LABELWISE_DATA"}
-    return subprocess.run(
-        [sys.executable, "-c", "from labelwise.cli import main; main()", "experiment", *map(str, words)],
-        check=False,
-        capture_output=True,
-        text=True,
-        env={**rest, "COLUMNS": "160"},
-        timeout=120,
-    )
+@pytest.fixture
+def labelwise(lw, monkeypatch):
+    """Run ``labelwise experiment WORDS`` in this process, where no data is known by name."""
+    monkeypatch.delenv("LABELWISE_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "160")
+    return lambda *words: lw("experiment", *words)
 
 
 @pytest.fixture
@@ -43,9 +36,9 @@ def tree(tmp_path):
     return tmp_path
 
 
-def test_the_list_names_every_experiment():
+def test_the_list_names_every_experiment(labelwise):
     found = labelwise("--list", "--json")
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     records = {record["name"]: record for record in json.loads(found.stdout)}
     assert records["hml-table2"]["kind"] == "table"
     assert records["hml-table2"]["runs"] == 72
@@ -53,22 +46,22 @@ def test_the_list_names_every_experiment():
     assert "bbam-images" in labelwise("--list").stdout
 
 
-def test_the_theorys_figure_needs_no_data(tmp_path):
+def test_the_theorys_figure_needs_no_data(labelwise, tmp_path):
     found = labelwise("bbam-theory", "--out", tmp_path)
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     assert f"written  {tmp_path / 'figure.csv'}" in found.stdout
     assert "runs" not in found.stdout
 
 
-def test_help_has_an_example():
+def test_help_has_an_example(labelwise):
     assert "labelwise experiment hml-table2 --data DIR" in " ".join(labelwise("--help").stdout.split())
 
 
 @pytest.mark.slow
-def test_a_run_writes_its_tables_and_says_so(tree):
+def test_a_run_writes_its_tables_and_says_so(labelwise, tree):
     out = tree / "out"
     found = labelwise(tree / "mine.toml", "--data", tree, "--out", out, "--workers", 1)
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     assert "1 done now" in found.stdout
     assert f"written  {out / 'table.html'}" in found.stdout
     again = labelwise(tree / "mine.toml", "--data", tree, "--out", out, "--json")
@@ -113,13 +106,13 @@ def test_parts_and_devices_that_are_wrong_are_one_line(refused, tree, options, w
 
 
 @pytest.mark.slow
-def test_two_parts_and_their_merge(tree):
+def test_two_parts_and_their_merge(labelwise, tree):
     for place in (1, 2):
         part = ("--shard", f"{place}/2", "--devices", "cpu", "--out", tree / f"part-{place}", "--seeds", 0)
         found = labelwise(tree / "mine.toml", "--data", tree, *part, "--seeds", 1, "--json")
-        assert found.returncode == 0, found.stderr
+        assert found.exit_code == 0, found.stderr
         assert json.loads(found.stdout)["runs"]["done"] == 1
     parts = ("--merge", tree / "part-1", "--merge", tree / "part-2", "--seeds", 0, "--seeds", 1)
     found = labelwise(tree / "mine.toml", *parts, "--out", tree / "all", "--json")
-    assert found.returncode == 0, found.stderr
+    assert found.exit_code == 0, found.stderr
     assert json.loads(found.stdout)["runs"] == {"before": 2, "done": 0, "capped": 0, "failed": 0, "left": 0}

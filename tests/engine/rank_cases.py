@@ -93,6 +93,33 @@ def trained(devices):
         yield f"{name}, {setting}", scores, [record["loss"] for record in model.history_]
 
 
+WHOLE = ("hml", "epr", "role")
+
+
+def larger(devices):
+    """Yield (name, scores) of 300 items with few labels: heads, and whole networks that start in closed form."""
+    random = np.random.default_rng(0)
+    X = random.normal(size=(300, 20)).astype(np.float32)
+    Y = (X @ random.normal(size=(20, 5)) + random.normal(size=(300, 5)) > 2).astype(np.int8)
+    Y = lw.simulate.semi_supervised(Y, labelled_fraction=0.4, seed=1, rule="cap")
+    options = {"device": "cpu", "validation": None, "epochs": 3, "devices": devices}
+    for name in ("hml", "bbam"):
+        model = lw.MultiLabelClassifier(name, learning_rate=1e-2, **options).fit(X, Y)
+        yield name, model.decision_scores(X)
+    for name in WHOLE:
+        whole = {"backbone": body(), "tune": "all", "head_start": "ridge", "learning_rate": 1e-3}
+        yield f"{name}, whole", lw.MultiLabelClassifier(name, **options, **whole).fit(X, Y).decision_scores(X)
+
+
+def body():
+    """A small network with batch norm, the same in every process."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(20, 12), nn.BatchNorm1d(12), nn.Tanh())
+    network.n_features = 12
+    return network
+
+
 class Double(nn.Module):
     """The features in float64.
 
@@ -126,7 +153,8 @@ def tuned(spec):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    results = list(trained(int(sys.argv[1])))
+    results, large = list(trained(int(sys.argv[1]))), list(larger(int(sys.argv[1])))
     if os.environ.get("LOCAL_RANK", "0") == "0":
         found = {f"scores of {name}": scores for name, scores, _ in results}
+        found |= {f"larger: {name}": scores for name, scores in large}
         np.savez(sys.argv[2], **found, **{f"losses of {name}": losses for name, _, losses in results})
