@@ -24,7 +24,7 @@ from benchmarks.common import RESULTS, data_folder, place, publish, script_parse
 from labelwise._random import generator
 from labelwise.annotations import ListedStates
 from labelwise.metrics import propensities, top_labels, top_metrics
-from labelwise.models import peak_memory, solve_ridge, solve_stream
+from labelwise.models import RowStream, peak_memory, solve_ridge, solve_stream
 
 TABLE = RESULTS / "many_labels.csv"
 N, D, K, NEW = 100_000, 768, 50_000, 5_000
@@ -70,7 +70,7 @@ def omikuji() -> dict[str, float]:
     return judged(Y[test], top, Y[train])
 
 
-class Simulated:
+class Simulated(RowStream):
     """Rows around the directions of their labels, drawn anew in every pass."""
 
     n_features, n_labels = D, K

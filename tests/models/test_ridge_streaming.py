@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 
 from labelwise.annotations import LabelCounts, ListedStates, describe
 from labelwise.errors import UserError
-from labelwise.models.ridge import LabelGroups, RidgeMoments, solve_ridge, solve_stream
+from labelwise.models.ridge import LabelGroups, RidgeMoments, RowStream, solve_ridge, solve_stream
 from labelwise.models.scaling import SCALINGS, InputScaling
 
 
-class Stream:
+class Stream(RowStream):
     """Rows and labels in memory, as fragments."""
+
+    n_features = n_labels = 0
 
     def __init__(self, X, Y, size=37):
         self.X, self.Y, self.size = X, Y, size
@@ -148,9 +150,9 @@ def test_lists_of_labels_are_the_matrix_that_they_stand_for(silent):
 
 
 def test_few_judged_rows_choose_nearly_as_all_do(monkeypatch):
-    from labelwise.models.ridge import streaming
+    from labelwise.models.ridge import passes
 
-    monkeypatch.setattr(streaming, "_LEAST_JUDGED", 300)
+    monkeypatch.setattr(passes, "_LEAST_JUDGED", 300)
     X, Y = problem(900, 12, 6)
     few, whole = solve_stream(Stream(X, Y), most_judged=300 * 3), solve_stream(Stream(X, Y))
     assert not few.whole
@@ -278,8 +280,8 @@ def test_mistakes_are_refused():
 
 
 def test_more_masks_than_there_is_memory_for_are_refused(monkeypatch):
-    from labelwise.models.ridge import streaming
+    from labelwise.models.ridge import passes
 
-    monkeypatch.setattr(streaming, "_MOMENTS", 100)
+    monkeypatch.setattr(passes, "_MOMENTS", 100)
     with pytest.raises(UserError, match="2 different masks"):
         solve_stream(Stream(*partial(*problem(60, 4, 4))))

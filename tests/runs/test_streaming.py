@@ -10,7 +10,7 @@ from pyarrow import parquet
 from labelwise import MultiLabelClassifier, load, runs
 from labelwise.data.tables import stream as fragments
 from labelwise.errors import UserError
-from labelwise.models.ridge import streaming
+from labelwise.models.ridge import passes, streaming
 from labelwise.runs.streaming import is_streamed
 
 NAMES = np.array(["cat", "dog", "fox"])
@@ -91,7 +91,7 @@ def test_rows_without_labels_and_lists_of_positives(given, tmp_path):
 
 
 def test_judged_rows_are_a_sample_of_many(given, tmp_path, monkeypatch):
-    monkeypatch.setattr(streaming, "_LEAST_JUDGED", 60)
+    monkeypatch.setattr(passes, "_LEAST_JUDGED", 60)
     monkeypatch.setitem(streaming.solve_stream.__kwdefaults__, "most_judged", 180)
     place, _ = given
     outcome = runs.train(config(place / "folder"), tmp_path / "run")

@@ -16,7 +16,7 @@ EXAMPLES = (
 )
 
 
-@takes(*FORM, *PICTURES)
+@takes(*FORM, *PICTURES, "engine", "workers")
 def predict(
     context: typer.Context,
     run: Run,

@@ -187,6 +187,13 @@ class RunConfig(BaseModel):
         False,
         "Read a Parquet file, or a folder of them, in passes instead of holding its rows: method ridge.",
     )
+    engine: Literal["here", "ray"] = _machine(
+        "here",
+        "Who reads rows in passes: this process, or the workers of a Ray cluster (RAY_ADDRESS, else local).",
+    )
+    workers: int | None = _machine(
+        None, "With --engine ray: tasks at a time [default: one a processor].", ge=1
+    )
     hyperparameters: dict[str, bool | int | float | str] = Field(default_factory=dict)
 
     @field_validator("label_columns", "feature_columns", mode="before")

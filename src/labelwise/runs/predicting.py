@@ -18,6 +18,7 @@ from labelwise.errors import UserError, listed
 from labelwise.runs.directory import check_output
 from labelwise.runs.streaming import predict_stream
 from labelwise.runs.tables import FinishedRun, ModelColumns, check_some_read, items_of, read_folder
+from labelwise.workers import Workers, open_workers
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
@@ -58,6 +59,8 @@ def predict(
     keep: Sequence[str] = (),
     quote_formulas: bool = False,
     top: int | None = None,
+    engine: str = "here",
+    workers: int | None = None,
     progress: bool = False,
     **given: Any,
 ) -> Predictions:
@@ -77,6 +80,8 @@ def predict(
             begin with =, +, -, @, a tab or a line end.
         top: Write, in the place of a column for each label, only each item's labels of the highest probabilities, so
             many, and these.
+        engine: Who scores a folder of Parquet files: ``"here"``, this process, or ``"ray"``, the workers of a cluster.
+        workers: Ray's tasks at a time.
         given: Fields of ``labelwise.data.TableOptions`` that differ from what the run was asked.
 
     Raises:
@@ -87,7 +92,10 @@ def predict(
         raise UserError(f"top (--top) is {top}: give the number of labels to write for each item, from 1")
     if str(table) != "-" and Path(table).is_dir() and parquet_files(Path(table)):
         finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
-        return _predict_folder(finished, Path(table), Path(out), keep, top, given)
+        crew = open_workers(engine, workers)
+        return _predict_folder(finished, Path(table), Path(out), keep, top, given, crew)
+    if engine != "here" or workers is not None:
+        raise UserError("--engine and --workers: they are for folders of Parquet files; leave them out")
     target = check_output(out, [table], tuple(_WRITERS))
     finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
     model, labels = finished.model, finished.model.label_names_
@@ -155,6 +163,7 @@ def _predict_folder(
     keep: Sequence[str],
     top: int | None,
     given: Mapping[str, Any],
+    workers: Workers,
 ) -> Predictions:
     """Score a folder of Parquet files, fragment by fragment."""
     model, labels = finished.model, finished.model.label_names_
@@ -172,7 +181,7 @@ def _predict_folder(
         return int(predicted.sum())
 
     scored, stream = predict_stream(
-        finished, table, out, keep=keep, given=given, settings={"top": top}, write=write
+        finished, table, out, keep=keep, given=given, settings={"top": top}, write=write, workers=workers
     )
     notes = [*stream.notes, *renamed]
     if scored.n_found:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from labelwise._files import file_digest, make_folder, read_text, replacing
 from labelwise._processes import is_first_process
 from labelwise.annotations import Annotations, row_blocks
-from labelwise.data import Fragment, Table, TableStream, parquet_files
+from labelwise.data import Table, TableStream, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import write_json
 from labelwise.runs.inputs import Inputs, parse_rule, read_prior
 from labelwise.runs.tables import FinishedRun, ModelColumns
+from labelwise.workers import Workers, open_workers
 
 if TYPE_CHECKING:
     from labelwise.classifier import MultiLabelClassifier
@@ -110,7 +111,8 @@ def open_stream(config: RunConfig) -> TableStream:
         raise UserError(
             f"{flags}: these need all rows in memory; leave them out for rows that are read in passes"
         )
-    return TableStream.open(config.table, config.table_options())
+    stream = TableStream.open(config.table, config.table_options())
+    return replace(stream, workers=open_workers(config.engine, config.workers))
 
 
 def stream_options(config: RunConfig, stream: TableStream) -> dict[str, Any]:
@@ -189,6 +191,7 @@ def predict_stream(
     given: Mapping[str, Any],
     settings: Mapping[str, Any],
     write: Write,
+    workers: Workers,
     endings: str = ".parquet",
 ) -> tuple[Scored, TableStream]:
     """Score rows fragment by fragment, each into a file of its own in ``out``.
@@ -202,7 +205,8 @@ def predict_stream(
         keep: Names of columns to write too.
         given: Fields of ``TableOptions`` that differ from the run's.
         settings: What else decides what is written.
-        write: Writes one fragment.
+        write: Writes one fragment; it is sent to the workers.
+        workers: Who scores them.
         endings: That of the files.
 
     Raises:
@@ -222,21 +226,33 @@ def predict_stream(
     }
     fragments = stream.fragments()
     done = _begun(out, wanted, {f"{one.name}{endings}" for one in fragments})
-    scored: dict[str, tuple[int, int]] = {}
-
-    def is_there(fragment: Fragment) -> bool:
-        return f"{fragment.name}{endings}" in done
-
-    for fragment, X, items, kept in stream.items(keep, is_there):
-        read = finished.model.read(X)
-        step = max(1, _ENTRIES // max(1, len(finished.columns.label_names)))
-        logits = np.empty((len(items), len(finished.columns.label_names)), np.float32)
-        for rows in row_blocks(len(items), 1, step):
-            logits[rows] = finished.model.decision_function(read.X[rows])
-        with replacing(out / f"{fragment.name}{endings}") as draft:
-            scored[fragment.name] = (len(items), write(draft, items, list(kept.values()), logits))
-    n_items, n_predicted = (sum(values) for values in zip((0, 0), *scored.values(), strict=True))
+    left = [one.number for one in fragments if f"{one.name}{endings}" not in done]
+    score = _Scoring(finished.model, out.absolute(), endings, tuple(keep), write)
+    tasks = [stream.part(range(number, number + 1)) for number in left]
+    scored = list(workers.map(score, tasks, keep=True))
+    n_items, n_predicted = (sum(values) for values in zip((0, 0), *scored, strict=True))
     return Scored(n_items, n_predicted, len(fragments), len(done)), stream
+
+
+@dataclass(frozen=True)
+class _Scoring:
+    """Scores a stream's one fragment, and writes it whole."""
+
+    model: MultiLabelClassifier
+    out: Path
+    endings: str
+    keep: tuple[str, ...]
+    write: Write
+
+    def __call__(self, stream: TableStream) -> tuple[int, int]:
+        """Return the numbers of items and of predicted labels."""
+        ((fragment, X, items, kept),) = stream.items(self.keep)
+        read, n_labels = self.model.read(X), len(self.model.label_names_)
+        logits = np.empty((len(items), n_labels), np.float32)
+        for rows in row_blocks(len(items), 1, max(1, _ENTRIES // max(1, n_labels))):
+            logits[rows] = self.model.decision_function(read.X[rows])
+        with replacing(self.out / f"{fragment.name}{self.endings}") as draft:
+            return len(items), self.write(draft, items, list(kept.values()), logits)
 
 
 def _begun(out: Path, wanted: Mapping[str, Any], names: set[str]) -> set[str]:

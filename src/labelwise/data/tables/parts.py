@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,14 @@ class Part:
         name: By which messages and outputs call it.
         rows: How many it holds.
         columns: The names of its columns.
-        batches: Yields its record batches, of some columns, with at most so many rows.
+        batches: Yields its record batches, of some columns, with at most so many rows, from a row on.
         digest: Of its size and its footer.
     """
 
     name: str
     rows: int
     columns: tuple[str, ...]
-    batches: Callable[[Sequence[str], int], Iterator[Any]]
+    batches: Callable[[Sequence[str], int, int], Iterator[Any]]
     digest: str
 
 
@@ -88,32 +89,49 @@ def _file_part(path: Path, name: str) -> Part:
         raise UserError(f"{name} is not a Parquet file that can be read: {shown(str(error), 200)}") from None
     digest = hashlib.sha256(f"{size} ".encode() + end).hexdigest()
     columns = tuple(footer.schema.to_arrow_schema().names)
-    return Part(name, footer.num_rows, columns, partial(_file_batches, path), digest)
+    return Part(name, footer.num_rows, columns, partial(_file_batches, path.absolute()), digest)
 
 
-def _file_batches(path: Path, names: Sequence[str], rows: int) -> Iterator[Any]:
+def _file_batches(path: Path, names: Sequence[str], rows: int, first: int) -> Iterator[Any]:
     from pyarrow import parquet
 
     # Buffered, so that a row group of a million rows is not held whole.
     with parquet.ParquetFile(path, buffer_size=_BUFFER, pre_buffer=False) as file:
-        yield from file.iter_batches(batch_size=rows, columns=list(names), use_threads=False)
+        sizes = [file.metadata.row_group(number).num_rows for number in range(file.metadata.num_row_groups)]
+        starts = list(accumulate(sizes, initial=0))
+        groups = [number for number, stop in enumerate(starts[1:]) if stop > first]
+        batches = file.iter_batches(
+            batch_size=rows, row_groups=groups, columns=list(names), use_threads=False
+        )
+        yield from _from_row(batches, first - starts[groups[0]] if groups else 0)
+
+
+def _from_row(batches: Iterator[Any], first: int) -> Iterator[Any]:
+    """Yield what batches hold from a row on."""
+    for batch in batches:
+        if first < batch.num_rows:
+            yield batch.slice(first) if first else batch
+        first = max(0, first - batch.num_rows)
 
 
 def _dataset_part(number: int, fragment: Any) -> Part:
     name = Path(str(getattr(fragment, "path", "") or f"fragment-{number}")).name
     rows = int(fragment.count_rows())
 
-    def batches(names: Sequence[str], size: int) -> Iterator[Any]:
-        yield from fragment.to_batches(
-            columns=list(names), batch_size=size, batch_readahead=1, fragment_readahead=1, use_threads=False
-        )
-
     # Two fragments may lie in folders of their own, under one name.
-    return Part(f"{number}/{name}", rows, tuple(fragment.physical_schema.names), batches, str(rows))
+    columns = tuple(fragment.physical_schema.names)
+    return Part(f"{number}/{name}", rows, columns, partial(_dataset_batches, fragment), str(rows))
 
 
-def rebatched(part: Part, names: list[str], rows: int) -> Iterator[Any]:
-    """Yield tables of exactly ``rows`` rows, but for the last."""
+def _dataset_batches(fragment: Any, names: Sequence[str], rows: int, first: int) -> Iterator[Any]:
+    batches = fragment.to_batches(
+        columns=list(names), batch_size=rows, batch_readahead=1, fragment_readahead=1, use_threads=False
+    )
+    yield from _from_row(batches, first)
+
+
+def rebatched(part: Part, names: list[str], rows: int, first: int = 0) -> Iterator[Any]:
+    """Yield tables of exactly ``rows`` rows, but for the last, from the row ``first`` on."""
     import pyarrow as pa
 
     if missing := [name for name in names if name not in part.columns]:
@@ -123,7 +141,7 @@ def rebatched(part: Part, names: list[str], rows: int) -> Iterator[Any]:
     waiting: list[Any] = []
     count = 0
     try:
-        for batch in part.batches(names, rows):
+        for batch in part.batches(names, rows, first):
             # Offsets that a damaged file got wrong would be read past their end later.
             batch.validate(full=True)
             if batch.nbytes > _MOST_BYTES:

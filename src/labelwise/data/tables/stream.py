@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parts import Part, parts_of, rebatched
 from labelwise.data.tables.roles import assign_roles
 from labelwise.errors import UserError, listed, near, shown
+from labelwise.workers import HERE, Workers
+
+Result = TypeVar("Result")
 
 FRAGMENT_ROWS = 65_536
 """Most rows of a fragment; fewer where a row has more than a thousand features."""
@@ -78,6 +81,9 @@ class TableStream:
         declared: Names of a column's classes, where the file declares them.
         roles: Sentences on every column's role.
         notes: Sentences on what was guessed.
+        workers: Who reads it in ``over``.
+        only: The fragments that are read, by their numbers; None: all.
+        most_rows: Of a fragment; None: by the number of features.
     """
 
     parts: tuple[Part, ...]
@@ -91,6 +97,9 @@ class TableStream:
     declared: dict[str, tuple[str, ...]] = field(default_factory=dict)
     roles: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    workers: Workers = HERE
+    only: range | None = None
+    most_rows: int | None = None
 
     @classmethod
     def open(
@@ -176,12 +185,27 @@ class TableStream:
 
     def fragments(self) -> list[Fragment]:
         """Return all fragments, in their order: runs of a part's rows, each of the same length but the last."""
-        size = fragment_rows(self.n_features)
+        size = self.most_rows or fragment_rows(self.n_features)
         found: list[Fragment] = []
         for part in self.parts:
             for rows in row_blocks(part.rows, 1, size):
                 found.append(Fragment(len(found), part, rows.start, rows.stop - rows.start))
         return found
+
+    def over(self, work: Callable[[TableStream], Result]) -> Iterator[Result]:
+        """Yield what ``work`` makes of runs of consecutive fragments, in their order.
+
+        The workers read the runs; alone, this process reads all fragments as one.
+        """
+        count = len(self.fragments())
+        size = count if self.workers.count == 1 else _run_length(count, self.workers.count)
+        runs = [self.part(range(rows.start, rows.stop)) for rows in row_blocks(count, 1, size)]
+        yield from self.workers.map(work, runs)
+
+    def part(self, fragments: range) -> TableStream:
+        """Return a stream of some of the fragments, for a worker."""
+        size = self.most_rows or fragment_rows(self.n_features)
+        return replace(self, workers=HERE, only=fragments, most_rows=size)
 
     def labels(self) -> Iterator[tuple[int, States]]:
         """Yield each fragment's number and its states (b, K)."""
@@ -222,13 +246,15 @@ class TableStream:
     ) -> Iterator[tuple[Fragment, Columns]]:
         """Yield the fragments that are not skipped, with columns."""
         by_part: dict[str, list[Fragment]] = {}
+        size = self.most_rows or fragment_rows(self.n_features)
         for fragment in self.fragments():
-            by_part.setdefault(fragment.part.name, []).append(fragment)
+            if self.only is None or fragment.number in self.only:
+                by_part.setdefault(fragment.part.name, []).append(fragment)
         for fragments in by_part.values():
             if skip is not None and all(map(skip, fragments)):
                 continue
             part = fragments[0].part
-            tables = rebatched(part, list(dict.fromkeys(names)), fragments[0].rows)
+            tables = rebatched(part, list(dict.fromkeys(names)), size, fragments[0].start)
             for fragment in fragments:
                 table = next(tables, None)
                 if table is None or table.num_rows != fragment.rows:
@@ -324,6 +350,11 @@ class TableStream:
         names = check_label_names(sorted(found))
         Annotations(np.zeros((1, len(names)), np.int8), names)
         return names
+
+
+def _run_length(fragments: int, workers: int) -> int:
+    """Return how many fragments a task reads: a power of two, for whole branches of sums, of several tasks a worker."""
+    return int(2 ** np.clip(np.log2(max(1, fragments / (4 * workers))), 0, 3).astype(int))
 
 
 def fragment_rows(n_features: int) -> int:

@@ -2,9 +2,10 @@
 
 from labelwise.models.ridge.folds import FoldedRidge
 from labelwise.models.ridge.moments import LabelGroups, Moments, RidgeMoments
+from labelwise.models.ridge.passes import RowStream
 from labelwise.models.ridge.rows import ridge_outputs
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
-from labelwise.models.ridge.streaming import RowStream, StreamedRidge, solve_stream
+from labelwise.models.ridge.streaming import StreamedRidge, solve_stream
 from labelwise.models.ridge.traced import traced_logits
 from labelwise.models.ridge.tuning import LAMBDA_GRID
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,24 @@ class EqualRows:
         self._sorted = keys[self._order]
         self._counts = np.zeros((groups.count, len(first)))
         self._positives = _CSR((len(first), n_labels), dtype=np.int64)
+
+    def empty(self) -> EqualRows:
+        """Return a counter of the same rows that has taken in nothing."""
+        other = copy(self)
+        other._counts, other._positives = (
+            np.zeros_like(self._counts),
+            _CSR(self._positives.shape, dtype=np.int64),
+        )
+        return other
+
+    def found(self) -> tuple[Array, Any]:
+        """Return what was counted, for ``add``."""
+        return self._counts, self._positives
+
+    def add(self, counts: Array, positives: Any) -> None:
+        """Take in what another counter of the same rows found in other fragments."""
+        self._counts = self._counts + counts
+        self._positives = self._positives + positives
 
     def update(self, X: FeatureMatrix, Y: States) -> None:
         """Take in the rows (b, D) and states (b, K) of a fragment."""

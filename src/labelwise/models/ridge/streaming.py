@@ -11,18 +11,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from labelwise.annotations import LabelCounts, ListedStates, States, dense_states, known_rows, stack_states
-from labelwise.errors import UserError
+from labelwise.annotations import LabelCounts, States, dense_states
 from labelwise.models.ridge.choice import Candidates, Choice
 from labelwise.models.ridge.direct import Solved
 from labelwise.models.ridge.equal_rows import EqualRows
-from labelwise.models.ridge.fragments import FragmentTree
 from labelwise.models.ridge.moments import ColumnSums, LabelGroups, MomentRidge, RidgeMoments
+from labelwise.models.ridge.passes import Facts, RowStream, Sample, first_rows, sum_products
 from labelwise.models.ridge.path import Lambdas, better
 from labelwise.models.ridge.plan import COMPARED, tried_rows
 from labelwise.models.ridge.sampling import pick, sample_order
@@ -35,34 +35,14 @@ from labelwise.models.ridge.tuning import (
     count_thresholds,
 )
 from labelwise.models.ridge.twins import twins_of
-from labelwise.models.scaling import SCALINGS, FeatureMatrix
+from labelwise.models.scaling import SCALINGS
 
 Array: TypeAlias = npt.NDArray[Any]
 
 _ENTRIES = 1 << 24
 """Most leave-one-out scores that are judged at once: a ranking of them takes some 1.5 GB."""
-_LEAST_JUDGED = 16_384  # rows that are judged though there are many labels, of which fewer then count
 _TOO_MANY = 1 << 30  # entries of all rows, beyond which no table is held in memory
 _CHOSEN_BY = 2_000_000  # entries by which scalings are then chosen
-_MOMENTS = 1 << 30  # bytes of the matrices of all groups of labels
-
-
-class RowStream(Protocol):
-    """Rows and labels that can be read again and again, fragment by fragment."""
-
-    @property
-    def n_features(self) -> int:
-        """Number D of features."""
-
-    @property
-    def n_labels(self) -> int:
-        """Number K of labels."""
-
-    def labels(self) -> Iterator[tuple[int, States]]:
-        """Yield each fragment's number and its states (b, K)."""
-
-    def rows(self) -> Iterator[tuple[int, FeatureMatrix, States]]:
-        """Yield each fragment's number, its rows (b, D) float32, dense or sparse, and its states (b, K)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,10 +95,10 @@ def solve_stream(
     """
     tell = on_pass or (lambda words: None)
     tell("counting labels")
-    facts = _Facts.of(stream)
-    sample = _Sample.of(facts.counts, stream.n_labels, most_judged)
+    facts = Facts.of(stream)
+    sample = Sample.of(facts.counts, stream.n_labels, most_judged)
     tell("summing columns")
-    sums, X, Y = _first_rows(stream, sample)
+    sums, X, Y = first_rows(stream, sample, facts.starts())
     judged = _Judged.of(X, Y, sample, facts.groups)
     importance = np.ones(stream.n_labels) if label_weights is None else np.asarray(label_weights, np.float64)
     search = Search(judged.entries, None, importance[sample.labels], criterion, average)
@@ -165,113 +145,6 @@ def solve_stream(
 
 
 @dataclass(frozen=True, eq=False)
-class _Facts:
-    """What a pass over the labels tells."""
-
-    counts: LabelCounts
-    groups: LabelGroups
-
-    @classmethod
-    def of(cls, stream: RowStream) -> _Facts:
-        """Count the labels; group them by their masks where these differ."""
-        counts = LabelCounts(stream.n_labels)
-        masks: FragmentTree[Array] = FragmentTree(lambda one, other: _ranks(np.stack([one, other])))
-        for number, Y in stream.labels():
-            counts.update(Y)
-            masks.add(number, _masks(Y))
-        if not counts.states[0].any():
-            raise UserError("no entry is known to be relevant; give at least one label")
-        if not counts.negatives_known or not counts.partly:
-            return cls(counts, LabelGroups.one(stream.n_labels))
-        ranks = masks.fold()
-        assert ranks is not None
-        groups = LabelGroups(ranks, absent=False)
-        if (size := groups.count * stream.n_features**2 * 8) > _MOMENTS:
-            raise UserError(
-                f"the labels have {groups.count} different masks of known entries, each with a matrix of its own"
-                f" ({size / 1e9:.1f} GB of them): train on a table that fits in memory, or on fully labelled rows"
-            )
-        return cls(counts, groups)
-
-
-def _masks(Y: States) -> Array:
-    """Return the rank of each label's mask of unknown entries (K,), over rows with a known one."""
-    if isinstance(Y, ListedStates):
-        # Rows of listed entries alone know each label on rows of its own; all other rows know all labels or none.
-        alone = (Y.silent == -1) & (Y.counts > 0)
-        return np.arange(Y.shape[1]) if alone.any() else np.zeros(Y.shape[1], np.int64)
-    return _ranks(np.packbits(Y[known_rows(Y)] == -1, axis=0))
-
-
-def _ranks(columns: Array) -> Array:
-    """Return the place of each column among the different ones, in the order of their rows."""
-    return np.unique(columns, axis=1, return_inverse=True)[1].ravel().astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class _Sample:
-    """Which rows and labels are judged.
-
-    Attributes:
-        order: Keyed order of the rows with a known entry.
-        rows: (j,) places of the judged rows among those, ascending.
-        index: (j,) their places among all rows, known after the pass that reads them.
-        kept: (i,) those of the judged rows whose scores of all labels are kept.
-        labels: (l,) the labels that are judged.
-    """
-
-    order: Array
-    rows: Array
-    index: Array
-    kept: Array
-    labels: Array
-
-    @classmethod
-    def of(cls, counts: LabelCounts, n_labels: int, most: int) -> _Sample:
-        """Return a keyed sample of at most ``most`` entries, where there are many rows or labels."""
-        m = counts.known
-        order = sample_order(m)
-        j = min(m, max(_LEAST_JUDGED, most // n_labels))
-        rows = np.sort(order[:j])
-        few = min(j, max(1, most // n_labels))
-        kept = np.searchsorted(rows, np.sort(order[:few]))
-        labels = np.arange(n_labels)
-        if j * n_labels > most:
-            # Labels with a positive and a negative, in a keyed order: a mean over them is one over all such.
-            shuffled = sample_order(n_labels)
-            both = (counts.states[0] > 0) & (counts.states[0] < m)
-            labels = np.sort(shuffled[both[shuffled]][: max(1, most // j)])
-        return cls(order, rows, np.empty(j, np.int64), kept, labels)
-
-    def first(self, count: int) -> Array:
-        """Return the places, among the judged rows, of the first ``count`` of the order."""
-        return np.searchsorted(self.rows, np.sort(self.order[:count]))
-
-
-def _first_rows(stream: RowStream, sample: _Sample) -> tuple[ColumnSums, Array, States]:
-    """Return the sums of all columns, and the judged rows and their states."""
-    tree: FragmentTree[ColumnSums] = FragmentTree(ColumnSums.join)
-    X = np.empty((len(sample.rows), stream.n_features), np.float32)
-    parts: list[States] = []
-    before = seen = done = 0
-    for number, rows, Y in stream.rows():
-        tree.add(number, ColumnSums.of(rows))
-        known = np.flatnonzero(known_rows(Y))
-        stop = int(np.searchsorted(sample.rows, seen + len(known)))
-        chosen = known[sample.rows[done:stop] - seen]
-        if len(chosen):
-            part = rows[chosen]
-            X[done:stop] = part.toarray() if hasattr(part, "toarray") else part
-            sample.index[done:stop] = before + chosen
-            parts.append(Y[chosen])
-        before, seen, done = before + rows.shape[0], seen + len(known), stop
-    sums = tree.fold()
-    if sums is None or done != len(sample.rows):
-        raise UserError("the rows changed between two passes: train on files that stay as they are")
-    return sums, X, stack_states(parts)
-
-
-@dataclass(frozen=True, eq=False)
 class _Judged:
     """Judged rows, and what their equals among all rows say.
 
@@ -294,7 +167,7 @@ class _Judged:
     positives: Any = None
 
     @classmethod
-    def of(cls, X: Array, Y: States, sample: _Sample, groups: LabelGroups) -> _Judged:
+    def of(cls, X: Array, Y: States, sample: Sample, groups: LabelGroups) -> _Judged:
         """Return judged rows whose equals are not known yet."""
         entries = _entries(dense_states(Y, sample.labels), groups, sample.labels)
         return cls(X, Y, sample.labels, groups, replace(entries, twin=twins_of(X)))
@@ -329,7 +202,7 @@ def _entries(Y: npt.NDArray[np.int8], groups: LabelGroups, labels: Array) -> Ent
 
 
 def _choose(
-    judged: _Judged, search: Search, sums: ColumnSums, scalings: Sequence[str], sample: _Sample
+    judged: _Judged, search: Search, sums: ColumnSums, scalings: Sequence[str], sample: Sample
 ) -> tuple[Choice, Entries]:
     """Choose on the judged rows, or on the first of them where those in memory would be so sampled."""
     entries, d = judged.entries, judged.X.shape[1]
@@ -357,25 +230,24 @@ def _with_fewer_labels(search: Search, most: int) -> Search:
     return replace(search, entries=few, importance=search.importance[labels])
 
 
-def _contenders(choice: Choice, whole: bool, facts: _Facts, d: int) -> tuple[Trial, ...]:
+def _contenders(choice: Choice, whole: bool, facts: Facts, d: int) -> tuple[Trial, ...]:
     """Return the trials between which all rows decide, or the one that was chosen."""
     compares = not whole and facts.groups.count == 1 and min(facts.counts.known, d) <= COMPARED
     return choice.contenders if compares and len(choice.contenders) == 2 else (choice.best,)
 
 
 def _gather(
-    stream: RowStream, facts: _Facts, contenders: Sequence[Trial], judged: _Judged
+    stream: RowStream, facts: Facts, contenders: Sequence[Trial], judged: _Judged
 ) -> tuple[list[list[MomentRidge]], _Judged]:
     """Return each contender's ridge by groups, and the judged rows with what their equals say."""
-    moments = [
-        RidgeMoments(stream.n_features, stream.n_labels, scaling=trial.scaling, groups=facts.groups)
-        for trial in contenders
-    ]
     equal = EqualRows(judged.X, judged.entries.twin, stream.n_labels, facts.groups)
-    for number, X, Y in stream.rows():
-        for one in moments:
-            one.update(X, Y, number)
-        equal.update(X, Y)
+    scalings = [trial.scaling for trial in contenders]
+    moments: list[RidgeMoments] = []
+    for parts, found in stream.over(partial(sum_products, scalings, facts.groups, equal)):
+        for one, part in zip(moments, parts, strict=False):
+            one.merge(part)
+        moments = moments or parts
+        equal.add(*found)
     counts, positives = equal.finalize()
     # A row that does not know a group's labels taught it nothing, whatever its equals know.
     for group, (_, known) in enumerate(facts.groups.rows(judged.Y)):

@@ -1,0 +1,93 @@
+"""Workers of a local Ray cluster: the bits of one process, from files to the model and its predictions."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from labelwise.data import TableOptions, TableStream
+from labelwise.errors import UserError
+from labelwise.models import solve_stream
+from labelwise.workers import HERE, open_workers
+
+pytest.importorskip("ray", reason="Ray is not installed: pip install 'labelwise[ray]'")
+NAMES = np.array(["cat", "dog", "fox"])
+
+
+@pytest.fixture(scope="module")
+def crew():
+    """Two workers of a Ray that starts once; nothing of it outlives the module."""
+    yield open_workers("ray", 2)
+    import ray
+
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory):
+    """14 fragments of two files, whose row groups do not end with them."""
+    folder = tmp_path_factory.mktemp("rows")
+    for seed, n in enumerate((250, 170)):
+        rng = np.random.default_rng(seed)
+        X = rng.normal(size=(n, 6)).astype(np.float32)
+        Y = X[:, :3] + 0.5 * rng.normal(size=(n, 3)) > 0.5
+        tags = pa.array(
+            [list(NAMES[row]) if i % 7 else None for i, row in enumerate(Y)], pa.list_(pa.string())
+        )
+        table = pa.table({"emb": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 6), "tags": tags})
+        parquet.write_table(table, folder / f"{seed}.parquet", row_group_size=70)
+    options = TableOptions(labels_column="tags", unlisted="absent")
+    return replace(TableStream.open(folder, options), most_rows=32)
+
+
+def test_results_come_in_the_order_of_the_tasks_from_other_processes(crew):
+    results = list(crew.map(lambda task: (task**2, os.getpid()), range(9)))
+    assert [square for square, _ in results] == [task**2 for task in range(9)]
+    assert os.getpid() not in {process for _, process in results}
+    assert list(crew.map(abs, [])) == []
+
+
+def test_a_refusal_comes_in_the_words_of_the_worker(crew):
+    def refuse(task):
+        raise UserError(f"fragment {task} is damaged: write it anew")
+
+    with pytest.raises(UserError, match="fragment 0 is damaged: write it anew"):
+        list(crew.map(refuse, [0, 1]))
+
+
+def test_a_streaming_fit_is_that_of_one_process_to_the_bit(crew, stream):
+    alone, together = solve_stream(stream), solve_stream(replace(stream, workers=crew))
+    for name in ("weight", "bias", "loo_scores", "thresholds", "lambdas_averaged"):
+        one, other = (np.asarray(getattr(fit.solution, name)) for fit in (alone, together))
+        np.testing.assert_array_equal(other, one, err_msg=name)
+    np.testing.assert_array_equal(together.index, alone.index)
+    assert together.counts.finalize(NAMES.tolist()).to_dict() == alone.counts.finalize(NAMES.tolist()).to_dict()
+
+
+def test_nothing_listens_to_other_machines(crew):
+    import ray
+
+    assert {node["NodeManagerAddress"] for node in ray.nodes()} == {"127.0.0.1"}
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_part_of_a_stream_is_read_from_its_first_row_on(stream):
+    everything = list(stream.rows())
+    for first, stop in ((0, 3), (5, 9), (13, 14)):
+        some = list(stream.part(range(first, stop)).rows())
+        assert [number for number, *_ in some] == list(range(first, stop))
+        for (_, X, _), (_, expected, _) in zip(some, everything[first:stop], strict=True):
+            np.testing.assert_array_equal(X, expected)
+
+
+def test_engines_that_are_not_there_and_workers_of_none_are_refused():
+    with pytest.raises(UserError, match="it is one of here, ray"):
+        open_workers("dask")
+    with pytest.raises(UserError, match="give --engine ray too"):
+        open_workers("here", 2)
+    with pytest.raises(UserError, match="a whole number from 1"):
+        open_workers("ray", 0)
+    assert open_workers() is HERE
