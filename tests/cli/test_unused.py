@@ -114,6 +114,8 @@ REFUSED = [
     ("max_length", 64, "leave it out"),
     ("positive_boost", 5.0, "feature maps"),
     ("stream", True, "no Parquet file"),
+    ("engine", "ray", "they read rows in passes"),
+    ("workers", 2, "they read rows in passes"),
 ]
 ALWAYS = {
     "hierarchy",

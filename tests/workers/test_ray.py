@@ -1,6 +1,7 @@
 """Workers of a local Ray cluster: the bits of one process, from files to the model and its predictions."""
 
 import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from labelwise import runs
 from labelwise.data import TableOptions, TableStream
 from labelwise.errors import UserError
 from labelwise.models import solve_stream
@@ -64,7 +66,9 @@ def test_a_streaming_fit_is_that_of_one_process_to_the_bit(crew, stream):
         one, other = (np.asarray(getattr(fit.solution, name)) for fit in (alone, together))
         np.testing.assert_array_equal(other, one, err_msg=name)
     np.testing.assert_array_equal(together.index, alone.index)
-    assert together.counts.finalize(NAMES.tolist()).to_dict() == alone.counts.finalize(NAMES.tolist()).to_dict()
+    assert (
+        together.counts.finalize(NAMES.tolist()).to_dict() == alone.counts.finalize(NAMES.tolist()).to_dict()
+    )
 
 
 def test_nothing_listens_to_other_machines(crew):
@@ -81,6 +85,61 @@ def test_a_part_of_a_stream_is_read_from_its_first_row_on(stream):
         assert [number for number, *_ in some] == list(range(first, stop))
         for (_, X, _), (_, expected, _) in zip(some, everything[first:stop], strict=True):
             np.testing.assert_array_equal(X, expected)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run trained by one process on the same files, and predictions and pseudo-labels that it made."""
+    place = tmp_path_factory.mktemp("run")
+    folder = place / "items"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for part in range(2):
+        X = rng.normal(size=(60, 4)).astype(np.float32)
+        tags = pa.array([list(NAMES[row]) for row in X[:, :3] > 0.4], pa.list_(pa.string()))
+        columns = {"emb": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4), "tags": tags}
+        parquet.write_table(pa.table(columns), folder / f"{part}.parquet")
+    settings = {"table": str(folder), "labels_column": "tags", "unlisted": "absent", "device": "cpu"}
+    runs.train(runs.RunConfig.build(settings), place / "run")
+    return place
+
+
+def same_files(one, other):
+    assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
+    for path in one.iterdir():
+        assert path.read_bytes() == (other / path.name).read_bytes(), path.name
+
+
+def test_a_refresh_is_that_of_one_process_to_the_bit(crew, run, tmp_path):
+    for out, engine in (("alone", {}), ("together", {"engine": "ray", "workers": 2})):
+        runs.refresh(
+            run / "run", run / "items", tmp_path / out, positive_share=0.8, negative_share=0.9, **engine
+        )
+    same_files(tmp_path / "alone", tmp_path / "together")
+
+
+@pytest.mark.slow
+def test_predictions_are_those_of_one_process_and_go_on(crew, run, tmp_path):
+    """A pool of actors, each of which holds the model."""
+    runs.predict(run / "run", run / "items", tmp_path / "alone")
+    runs.predict(run / "run", run / "items", tmp_path / "together", engine="ray", workers=2)
+    same_files(tmp_path / "alone", tmp_path / "together")
+    (tmp_path / "together" / "000001-1.parquet").unlink()
+    again = runs.predict(run / "run", run / "items", tmp_path / "together", engine="ray", workers=2)
+    assert any("1 of 2 fragments were there already" in note for note in again.notes)
+    same_files(tmp_path / "alone", tmp_path / "together")
+
+
+@pytest.mark.slow
+def test_a_task_whose_worker_was_killed_is_done_again(crew, tmp_path):
+    def once(task):
+        mark = tmp_path / f"killed {task}"
+        if task == 1 and not mark.exists():
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return task
+
+    assert list(crew.map(once, [0, 1, 2])) == [0, 1, 2]
 
 
 def test_engines_that_are_not_there_and_workers_of_none_are_refused():

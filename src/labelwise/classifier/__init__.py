@@ -11,16 +11,19 @@ from labelwise.classifier.estimator import MultiLabelClassifier, OnEpoch, load
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems
+from labelwise.classifier.sources import Contents, FrozenNetwork
 from labelwise.classifier.training import fingerprint
 
 __all__ = [
     "Callback",
+    "Contents",
     "Decision",
     "EpochView",
     "FitEnd",
     "FitOptions",
     "FitStart",
     "FittedModel",
+    "FrozenNetwork",
     "ItemReader",
     "MultiLabelClassifier",
     "NotFitted",

@@ -16,6 +16,7 @@ from labelwise.cli.convert import convert
 from labelwise.cli.datasets import datasets
 from labelwise.cli.demo import demo
 from labelwise.cli.describe import describe
+from labelwise.cli.embed import embed
 from labelwise.cli.evaluate import evaluate
 from labelwise.cli.experiment import experiment
 from labelwise.cli.export import export
@@ -33,7 +34,7 @@ __all__ = ["app", "main"]
 
 _GROUPS = {
     "Begin": (demo, describe, methods, datasets),
-    "Train and judge": (train, compare, evaluate, predict, report),
+    "Train and judge": (train, compare, evaluate, predict, report, embed),
     "Find what is missing": (complete, audit, issues, review),
     "Take it with you": (serve, export, card, push, convert),
     "Besides": (experiment, cache, completion),

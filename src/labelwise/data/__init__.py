@@ -25,6 +25,7 @@ from labelwise.data.sources import (
     views_of,
 )
 from labelwise.data.tables import (
+    ContentStream,
     Fragment,
     Preparation,
     Table,
@@ -44,6 +45,7 @@ __all__ = [
     "ArraySource",
     "BadItem",
     "Capabilities",
+    "ContentStream",
     "Fragment",
     "ImageFiles",
     "ImageSource",

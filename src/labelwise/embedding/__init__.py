@@ -9,6 +9,7 @@ from labelwise.embedding.names import TEMPLATES, LabelTexts, checked_label_texts
 
 if TYPE_CHECKING:
     from labelwise.embedding.extraction import Embedded, Resident, embed
+    from labelwise.embedding.keys import backbone_digest
 
 __all__ = [
     "TEMPLATES",
@@ -17,6 +18,7 @@ __all__ = [
     "FeatureCache",
     "LabelTexts",
     "Resident",
+    "backbone_digest",
     "checked_label_texts",
     "embed",
     "label_vectors",
@@ -30,4 +32,8 @@ def __getattr__(name: str) -> Any:
         from labelwise.embedding import extraction as _embed
 
         return getattr(_embed, name)
+    if name == "backbone_digest":
+        from labelwise.embedding.keys import backbone_digest
+
+        return backbone_digest
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

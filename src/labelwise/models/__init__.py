@@ -55,6 +55,7 @@ from labelwise.models.network import Network, Outputs
 from labelwise.models.ridge import (
     LAMBDA_GRID,
     FoldedRidge,
+    FragmentTree,
     LabelGroups,
     RidgeMoments,
     RidgeSolution,
@@ -94,6 +95,7 @@ __all__ = [
     "FeatureScaling",
     "Features",
     "FoldedRidge",
+    "FragmentTree",
     "ImageBackbone",
     "ImagePreprocessing",
     "InputScaling",

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from labelwise.runs.comparing import TableComparison, compare
     from labelwise.runs.completing import Completed, complete
     from labelwise.runs.describing import Description, describe
+    from labelwise.runs.embedding import EmbeddedFolder, embed
     from labelwise.runs.evaluating import Judgement, TableEvaluation, evaluate
     from labelwise.runs.label_issues import LabelIssues, issues
     from labelwise.runs.outcome import Outcome
     from labelwise.runs.predicting import Predictions, predict
+    from labelwise.runs.refreshing import Refreshed, refresh
     from labelwise.runs.registry import method_record, method_records
     from labelwise.runs.reporting import report
     from labelwise.runs.training import Stopped, resume, train
@@ -29,10 +31,12 @@ _NAMES = {
     "Audit": "auditing",
     "Completed": "completing",
     "Description": "describing",
+    "EmbeddedFolder": "embedding",
     "Judgement": "evaluating",
     "LabelIssues": "label_issues",
     "Outcome": "outcome",
     "Predictions": "predicting",
+    "Refreshed": "refreshing",
     "Stopped": "training",
     "TableComparison": "comparing",
     "TableEvaluation": "evaluating",
@@ -40,11 +44,13 @@ _NAMES = {
     "compare": "comparing",
     "complete": "completing",
     "describe": "describing",
+    "embed": "embedding",
     "evaluate": "evaluating",
     "issues": "label_issues",
     "method_record": "registry",
     "method_records": "registry",
     "predict": "predicting",
+    "refresh": "refreshing",
     "report": "reporting",
     "resume": "training",
     "train": "training",
@@ -54,10 +60,12 @@ __all__ = [
     "Audit",
     "Completed",
     "Description",
+    "EmbeddedFolder",
     "Judgement",
     "LabelIssues",
     "Outcome",
     "Predictions",
+    "Refreshed",
     "RunConfig",
     "RunDirectory",
     "Stopped",
@@ -67,11 +75,13 @@ __all__ = [
     "compare",
     "complete",
     "describe",
+    "embed",
     "evaluate",
     "issues",
     "method_record",
     "method_records",
     "predict",
+    "refresh",
     "report",
     "resume",
     "train",

@@ -322,6 +322,9 @@ _FILES = (
     "validation",
     "backbone_weights",
 )
+WHO_COMPUTES = ("devices", "nodes", "engine", "workers")
+"""Settings that may differ where a run is resumed."""
+
 _FOLDERS = ("images", "picture_cache", "answers", "warm_start")
 """Settings that are made absolute. Answers may be a file that grows: the run keeps what it read of them."""
 

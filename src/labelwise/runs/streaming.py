@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise._files import file_digest, make_folder, read_text, replacing
+from labelwise._files import file_digest, replacing
 from labelwise._processes import is_first_process
 from labelwise.annotations import Annotations, row_blocks
 from labelwise.data import Table, TableStream, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
-from labelwise.runs.directory import write_json
+from labelwise.runs.fragments import begun
 from labelwise.runs.inputs import Inputs, parse_rule, read_prior
 from labelwise.runs.tables import FinishedRun, ModelColumns
 from labelwise.workers import Workers, open_workers
@@ -73,6 +73,15 @@ def check_streamed(config: RunConfig, logs: Sequence[str]) -> None:
         )
     if not is_first_process() or config.devices != 1 or config.nodes != 1:
         raise UserError("--devices and --nodes: rows are read in passes by one process; leave them out")
+
+
+def check_unstreamed(config: RunConfig) -> None:
+    """Refuse workers for rows in memory."""
+    if config.engine != "here" or config.workers is not None:
+        raise UserError(
+            "--engine and --workers: they read rows in passes (a folder of Parquet files, --stream); leave them out,"
+            " or spread the steps of a network by --devices and --nodes"
+        )
 
 
 def _decoded_gigabytes(path: Path) -> float:
@@ -225,7 +234,7 @@ def predict_stream(
         **settings,
     }
     fragments = stream.fragments()
-    done = _begun(out, wanted, {f"{one.name}{endings}" for one in fragments})
+    done = begun(out, wanted, {f"{one.name}{endings}" for one in fragments}, _MANIFEST, "predictions")
     left = [one.number for one in fragments if f"{one.name}{endings}" not in done]
     score = _Scoring(finished.model, out.absolute(), endings, tuple(keep), write)
     tasks = [stream.part(range(number, number + 1)) for number in left]
@@ -253,28 +262,3 @@ class _Scoring:
             logits[rows] = self.model.decision_function(read.X[rows])
         with replacing(self.out / f"{fragment.name}{self.endings}") as draft:
             return len(items), self.write(draft, items, list(kept.values()), logits)
-
-
-def _begun(out: Path, wanted: Mapping[str, Any], names: set[str]) -> set[str]:
-    """Return the fragments that are in ``out`` already; refuse a folder that holds anything else."""
-    import json
-
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file: give a folder for the fragments of these rows")
-    make_folder(out)
-    there = {entry.name for entry in out.iterdir() if not entry.name.startswith(".")}
-    if not there:
-        write_json(out / _MANIFEST, dict(wanted))
-        return set()
-    try:
-        before = json.loads(read_text(out / _MANIFEST))
-    except (OSError, ValueError):
-        before = None
-    if before != dict(wanted):
-        what = (
-            "is not empty"
-            if before is None
-            else "holds predictions of other rows, of another model or other options"
-        )
-        raise UserError(f"--out {out} {what}: give a new folder")
-    return there & names

@@ -20,7 +20,7 @@ from labelwise._processes import is_first_process
 from labelwise.errors import UserError, listed
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.audited import calibrate
-from labelwise.runs.config import RunConfig
+from labelwise.runs.config import WHO_COMPUTES, RunConfig
 from labelwise.runs.copies import Sketch
 from labelwise.runs.directory import RunDirectory, write_json
 from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on_backbone, read_inputs
@@ -28,6 +28,7 @@ from labelwise.runs.outcome import Outcome, outcome_of
 from labelwise.runs.records import require
 from labelwise.runs.streaming import (
     check_streamed,
+    check_unstreamed,
     inputs_of,
     is_streamed,
     open_stream,
@@ -76,6 +77,7 @@ def train(
         run.check_free()
     if is_streamed(config):
         return _train_stream(run, config, progress, logs)
+    check_unstreamed(config)
     config, inputs, reason = _choose(config)
     if is_first_process():
         files = {} if inputs.answers is None else inputs.answers.files()
@@ -127,6 +129,8 @@ def _resume(run: RunDirectory, again: RunConfig, progress: bool, logs: Sequence[
     if again.images is not None and state["kind"] == "image":
         # Pictures that moved are known again by their contents, which checkpoints hold a digest of.
         config = config.model_copy(update={"images": again.images})
+    # Who computes changes nothing of what is computed: a run may go on elsewhere.
+    config = config.model_copy(update={name: getattr(again, name) for name in WHO_COMPUTES})
     if different := config.differences(again):
         raise UserError(
             f"{run.path} was started with other settings ({'; '.join(different)}): give those, or another --out"

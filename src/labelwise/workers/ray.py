@@ -27,11 +27,8 @@ class RayWorkers:
     def open(cls, count: int | None = None) -> Self:
         """Connect to a cluster, or start one on this machine, where this process has none."""
         local = not os.environ.get("RAY_ADDRESS")
-        # Read when Ray is imported or started: nothing is reported to anyone; its C++ part keeps warnings about
-        # restarts to itself, while what ends a task is raised here.
+        # Read when Ray starts: nothing is reported to anyone.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        if local:
-            os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
         try:
             ray, data = import_module("ray"), import_module("ray.data")
         except ImportError as error:
@@ -42,7 +39,8 @@ class RayWorkers:
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             if local:
                 # As on other systems than Linux: what is started here listens on the loopback address alone.
-                import_module("ray._private.ray_constants").ENABLE_RAY_CLUSTER = False
+                constants: Any = import_module("ray._private.ray_constants")
+                constants.ENABLE_RAY_CLUSTER = False
                 address = {"num_cpus": count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
                 ray.init(**address, **quiet)
             else:
@@ -64,7 +62,9 @@ class RayWorkers:
         rows = data.range(len(tasks), override_num_blocks=len(tasks))
         if keep:
             pool = data.ActorPoolStrategy(size=size)
-            results = rows.map(_Worker, fn_constructor_kwargs=given, compute=pool)
+            # A reference in a list stays one: an actor that is started again asks for it again.
+            box = [import_module("ray").put(given)]
+            results = rows.map(_Worker, fn_constructor_kwargs={"box": box}, compute=pool)
         else:
             pool = data.TaskPoolStrategy(size=size)
             results = rows.map(_done, fn_kwargs=given, compute=pool)
@@ -93,11 +93,11 @@ class _Outcome:
 class _Worker:
     """An actor that does tasks one after another."""
 
-    def __init__(self, work: Callable[[Any], Any], tasks: list[Any], threads: int) -> None:
-        self._given = (work, tasks, threads)
+    def __init__(self, box: list[Any]) -> None:
+        self._given: dict[str, Any] = import_module("ray").get(box[0])
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return _done(row, *self._given)
+        return _done(row, **self._given)
 
 
 def _done(row: dict[str, Any], work: Callable[[Any], Any], tasks: list[Any], threads: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ They are CSV, TSV, Parquet, JSONL, JSON and ARFF.
 from __future__ import annotations
 
 from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.contents import ContentStream
 from labelwise.data.tables.delimited import has_delimiter
 from labelwise.data.tables.filling import write_filled
 from labelwise.data.tables.lines import read_bytes
@@ -17,6 +18,7 @@ from labelwise.data.tables.table import Table, read_columns, read_table
 
 __all__ = [
     "Columns",
+    "ContentStream",
     "Fragment",
     "Preparation",
     "Table",

@@ -1,6 +1,7 @@
 """The closed-form ridge learner, tuned by exact leave-one-out scores."""
 
 from labelwise.models.ridge.folds import FoldedRidge
+from labelwise.models.ridge.fragments import FragmentTree
 from labelwise.models.ridge.moments import LabelGroups, Moments, RidgeMoments
 from labelwise.models.ridge.passes import RowStream
 from labelwise.models.ridge.rows import ridge_outputs
@@ -12,6 +13,7 @@ from labelwise.models.ridge.tuning import LAMBDA_GRID
 __all__ = [
     "LAMBDA_GRID",
     "FoldedRidge",
+    "FragmentTree",
     "LabelGroups",
     "Moments",
     "RidgeMoments",
