@@ -8,7 +8,7 @@ and its prediction by the model fitted without it is ``(f_i - h_i y_i) / (1 - h_
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,8 @@ from scipy.linalg import eigh
 from labelwise.models.ridge.rows import Rows
 
 Array: TypeAlias = npt.NDArray[Any]
+
+_KEPT = 1 << 28  # most bytes of principal coordinates that are kept between two calls
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Decomposition:
     eigenvalues: Array  # (r,)
     basis: Array  # (D, r) eigenvectors of the covariance, or (n, r) of the Gram matrix
     dual: bool
+    _memo: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def mean_square(self) -> float:
@@ -42,8 +45,28 @@ class Decomposition:
             return np.asarray(self.basis[rows] * np.sqrt(self.eigenvalues) / root)
         return np.asarray(self.rows.dot(self.basis, rows) - self.centre @ self.basis)
 
+    def keep_principal(self) -> None:
+        """Keep the rows' principal coordinates where they are small: more than one lambda will be asked for."""
+        if self.rows.n * len(self.eigenvalues) * 8 <= _KEPT:
+            self._memo["principal"] = {}
+
+    def _coordinates(self, rows: slice) -> Array:
+        kept = self._memo.get("principal")
+        if kept is None:
+            return self._principal(rows)
+        if rows.start not in kept:
+            kept[rows.start] = self._principal(rows)
+        return np.asarray(kept[rows.start])
+
     def _moments(self, Y: Array) -> tuple[Array, Array]:
-        """Return weighted label means (K,) and ``P^T s(y - ybar)`` (r, K)."""
+        """Return weighted label means (K,) and ``P^T s(y - ybar)`` (r, K), those of the same labels once."""
+        last = self._memo.get("moments")
+        if last is None or last[0] is not Y:
+            last = self._memo["moments"] = (Y, self._moments_of(Y))
+        mean, moment = last[1]
+        return mean, moment
+
+    def _moments_of(self, Y: Array) -> tuple[Array, Array]:
         mean = self.weights @ Y / self.weights.sum()
         weighted = self.weights[:, None] * (Y - mean)
         if self.dual:
@@ -79,13 +102,15 @@ class Decomposition:
         shrink = 1.0 / (self.eigenvalues[:, None] + lambdas)  # (r, L)
         out = np.empty((len(lambdas), self.rows.n, Y.shape[1]), dtype=dtype)
         for rows in self.rows.blocks():
-            P, s, y = self._principal(rows), self.weights[rows, None], Y[rows]
+            P, s, y = self._coordinates(rows), self.weights[rows, None], Y[rows]
             leverage = s / self.weights.sum() + s * (P**2 @ shrink)  # (b, L)
             for number in range(len(lambdas)):
                 # A row alone in its direction has leverage 1, and no model without it.
                 h = np.minimum(leverage[:, number, None], 1.0 - 1e-12)
-                fitted = mean + P @ (moment * shrink[:, number, None])
-                out[number, rows] = (fitted - h * y) / (1.0 - h)
+                fitted = P @ (moment * shrink[:, number, None])
+                fitted += mean
+                fitted -= h * y
+                np.divide(fitted, 1.0 - h, out=out[number, rows], casting="same_kind")
         return out
 
 

@@ -60,7 +60,9 @@ class ByDecomposition:
     @classmethod
     def of(cls, rows: Rows, weights: Array, targets: Array) -> ByDecomposition:
         """Decompose rows (n, D) under positive weights (n,)."""
-        return cls(decompose(rows, weights), targets)
+        decomposition = decompose(rows, weights)
+        decomposition.keep_principal()
+        return cls(decomposition, targets)
 
     def near(self, lambda_: float) -> None:
         """Return None: the solution itself is as cheap."""
