@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import RESULTS, in_turns, median_ratio, place, publish, script_parser
+from benchmarks.common import RESULTS, in_turns, place, publish, script_parser
 from labelwise._random import generator
 from labelwise.models import solve_ridge
 
 TABLE = RESULTS / "ridge_beside.csv"
 N, D, K = 20_000, 512, 200
+SLOW = ("himalaya RidgeCV",)
 
 
 def data(n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -73,7 +74,9 @@ def main() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         cases = contenders(*data(given.rows))
+        slow = {name: cases.pop(name) for name in SLOW if name in cases}
         times = in_turns(cases, given.rounds, time.process_time)
+        times |= in_turns(slow, 1, time.process_time)
     others = {name: spent for name, spent in times.items() if not name.startswith("labelwise")}
     fastest = min(others, key=lambda name: median(others[name]))
     rows = [
@@ -82,10 +85,10 @@ def main() -> None:
             "rows": given.rows,
             "features": D,
             "labels": K,
-            "rounds": given.rounds,
+            "rounds": len(spent),
             "cpu_seconds": f"{median(spent):.2f}",
             "beside": fastest,
-            "ratio": f"{median_ratio(spent, others[fastest]):.3f}",
+            "ratio": f"{median(spent) / median(others[fastest]):.3f}",
             "bound": 1 if name == "labelwise, one scaling" else "",
         }
         for name, spent in times.items()

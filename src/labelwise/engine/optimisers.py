@@ -36,15 +36,54 @@ def build_optimiser(spec: Optimiser, named: Mapping[str, nn.Parameter]) -> torch
         }
         for (factor, decayed), parameters in groups.items()
     ]
-    kinds: dict[str, type[torch.optim.Optimizer]] = {
-        "adam": torch.optim.Adam,
-        "adamw": torch.optim.AdamW,
-        "adamax": torch.optim.Adamax,
-    }
+    places = {p.device.type for group in members for p in group["params"]}
+    if spec.name == "adamax":
+        return torch.optim.Adamax(members)
+    if places == {"cpu"}:
+        return (PlainAdam if spec.name == "adam" else PlainAdamW)(members)
     # One kernel instead of ten: a step of a small head costs what its kernels cost to start.
-    on_cuda = all(p.device.type == "cuda" for group in members for p in group["params"])
-    fused: dict[str, Any] = {"fused": True} if on_cuda and spec.name != "adamax" else {}
-    return kinds[spec.name](members, **fused)
+    fused: dict[str, Any] = {"fused": True} if places == {"cuda"} else {}
+    return (torch.optim.Adam if spec.name == "adam" else torch.optim.AdamW)(members, **fused)
+
+
+class PlainAdam(torch.optim.Adam):
+    """torch's Adam on the CPU, equal to the bit, without its dispatch.
+
+    That takes longer than the arithmetic of a small head. Hooks of steps are not called.
+    """
+
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        """Step every parameter that has a gradient."""
+        with torch.no_grad():
+            for group in self.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        self._move(parameter, parameter.grad, group)
+
+    step.hooked = True  # type: ignore[attr-defined]  # torch would wrap it for its profiler
+
+    def _move(self, parameter: torch.Tensor, grad: torch.Tensor, group: Mapping[str, Any]) -> None:
+        state = self.state[parameter]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+            state["exp_avg_sq"] = torch.zeros_like(parameter, memory_format=torch.preserve_format)
+        rate, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
+        first, second, count = state["exp_avg"], state["exp_avg_sq"], state["step"]
+        count += 1
+        if decay and group["decoupled_weight_decay"]:
+            parameter.mul_(1 - rate * decay)
+        elif decay:
+            grad = grad.add(parameter, alpha=decay)
+        first.lerp_(grad, 1 - beta1)
+        second.mul_(beta2).addcmul_(grad, grad, value=1 - beta2)
+        t = count.item()
+        spread = second.sqrt().div_((1 - beta2**t) ** 0.5).add_(group["eps"])
+        parameter.addcdiv_(first, spread, value=-(rate / (1 - beta1**t)))
+
+
+class PlainAdamW(torch.optim.AdamW, PlainAdam):
+    """As ``PlainAdam``, with decoupled weight decay."""
 
 
 def build_schedule(

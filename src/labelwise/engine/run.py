@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -68,6 +69,7 @@ class Run(RunState):
         if self._layout is torch.channels_last:
             cast(Any, self.network).to(memory_format=self._layout)
         self._stepped: dict[str, Any] = {}
+        self._modes: list[tuple[nn.Module, bool]] = []
         named = {
             **self.network.state_dict(keep_vars=True),
             **self.method.state_dict(prefix="method.", keep_vars=True),
@@ -116,6 +118,11 @@ class Run(RunState):
         for name, parameter in self._trainable.items():
             parameter.requires_grad_(any(has_parameter(spec, name) for spec in specs.values()))
             parameter.grad = None
+        self._modes = [
+            (part, not parameters or any(p.requires_grad for p in parameters))
+            for part in self.network.children()
+            for parameters in [list(part.parameters())]
+        ]
         updates = -(-self.steps_per_epoch() // self.settings.accumulate)
         self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
         schedules = {
@@ -307,11 +314,11 @@ class Run(RunState):
 
         Parts that do not train stay in evaluation mode.
         """
-        self.forward_network.train()
-        for part in self.network.children():
-            parameters = list(part.parameters())
-            if parameters and not any(p.requires_grad for p in parameters):
-                part.eval()
+        if not self.forward_network.training or any(part.training != mode for part, mode in self._modes):
+            self.forward_network.train()
+            for part, mode in self._modes:
+                if not mode:
+                    part.eval()
         for view, inputs in batch.inputs.items():
             try:
                 batch.outputs[view] = self.forward_network(inputs)
@@ -328,7 +335,7 @@ class Run(RunState):
 
         An accelerator's are looked at when they are read, at most some steps later.
         """
-        if loss.device.type == "cpu" and not torch.isfinite(loss):
+        if loss.device.type == "cpu" and not math.isfinite(loss.item()):
             raise FloatingPointError("the loss is not a number")
         # Shares, not 1 / accumulate: the last batch may be smaller, and an item must weigh the same in each.
         share = self._share_of_update()
