@@ -87,7 +87,7 @@ def compared(items: int, labels: int, rounds: int, only: list[str] | None) -> li
 
 def summaries(items: int, labels: int, rounds: int) -> list[dict[str, Any]]:
     """Return a row for each summary: scores a second of processor time."""
-    truth, seen, scores = scored(items, labels)
+    _, seen, scores = scored(items, labels)
     features = generator(0, "features").standard_normal((items, 16), dtype=np.float32)
     angles = scores * np.float32(np.pi)
     counts = np.full(labels, items // 20)

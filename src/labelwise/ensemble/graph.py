@@ -21,7 +21,8 @@ Matrix: TypeAlias = npt.NDArray[np.float32]
 TEMPERATURE = 10.0
 """Factor of the cosines in the softmax that weighs a row's neighbours."""
 
-_BLOCK = 1 << 25  # cosines held at a time: 128 MB of float32
+_BLOCK, _NEAR = 1 << 25, 1 << 21  # cosines held at a time, at most, and such as stay in the processor's cache
+_FEWEST = 256  # rows of a product, below which it slows down
 _GROUPS = (8, 64)  # least and most columns of which one maximum is taken
 EXACT_POOL = 200_000
 """The most rows of a pool that is always searched exactly."""
@@ -126,7 +127,8 @@ def _search(
     queries: Matrix, pool: Matrix, k: int, own: npt.NDArray[np.int64] | None
 ) -> tuple[npt.NDArray[np.int32], Matrix]:
     index, cosine = np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf, np.float32)
-    most, step = min(k, len(pool)), max(1, _BLOCK // max(1, len(pool)))
+    most, columns = min(k, len(pool)), max(1, len(pool))
+    step = max(1, min(_BLOCK // columns, max(_FEWEST, _NEAR // columns)))
     for start in range(0, len(queries) if most else 0, step):
         rows = slice(start, start + step)
         cosines = queries[rows] @ pool.T
