@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+import importlib.util
 import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Literal
 
 import torch
@@ -73,8 +79,9 @@ def make_fabric(settings: Settings) -> Fabric:
     Raises:
         UserError: For a device or a precision that this machine does not have.
     """
-    from lightning_fabric import Fabric
-    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+    with _version_alone("torchmetrics"):
+        from lightning_fabric import Fabric
+        from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
     if settings.precision == "16" and (settings.device == "cpu" or not torch.cuda.is_available()):
         raise UserError("precision='16' needs a GPU: take 'bf16' or '32' on the CPU")
@@ -97,3 +104,29 @@ def make_fabric(settings: Settings) -> Fabric:
     if settings.devices > 1 or settings.nodes > 1:
         fabric.launch()
     return fabric
+
+
+@contextmanager
+def _version_alone(package: str) -> Iterator[None]:
+    """Let imports see an installed package's version without importing it.
+
+    Fabric imports torchmetrics, where it is installed, to compare its version: with transformers behind it that takes
+    5 s of a first fit.
+    """
+    spec = None if package in sys.modules else importlib.util.find_spec(package)
+    if spec is None:
+        yield
+        return
+    stand_in = ModuleType(package)
+    stand_in.__spec__ = spec
+    try:
+        stand_in.__version__ = importlib.metadata.version(package)  # type: ignore[attr-defined]
+    except importlib.metadata.PackageNotFoundError:
+        yield
+        return
+    sys.modules[package] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(package) is stand_in:
+            del sys.modules[package]

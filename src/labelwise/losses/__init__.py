@@ -6,7 +6,12 @@ counts as. ``reduce`` makes a number of the values. The scalars ``expected_posit
 All are differentiable once, in at least float32 whatever the dtype of the input or autocast.
 """
 
-from labelwise.losses.angular import binary_angular_margin, hyperspherical, hyperspherical_logits
+from labelwise.losses.angular import (
+    binary_angular_margin,
+    hyperspherical,
+    hyperspherical_logits,
+    hyperspherical_with_balance,
+)
 from labelwise.losses.balanced import (
     AngleMoments,
     BalancingLines,
@@ -26,6 +31,7 @@ from labelwise.losses.coherent import coherent
 from labelwise.losses.cross_entropy import (
     assume_negative,
     entropy_maximization,
+    entropy_maximization_with_soft,
     entropy_minimization,
     ignore_unknown,
     label_smoothing,
@@ -53,6 +59,7 @@ __all__ = [
     "coherent",
     "compared_lines",
     "entropy_maximization",
+    "entropy_maximization_with_soft",
     "entropy_minimization",
     "excess_positives",
     "expected_positives",
@@ -63,6 +70,7 @@ __all__ = [
     "hill",
     "hyperspherical",
     "hyperspherical_logits",
+    "hyperspherical_with_balance",
     "ignore_unknown",
     "label_smoothing",
     "pairwise",

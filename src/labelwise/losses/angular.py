@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from labelwise.losses.checks import check_choice, parameter
+from labelwise.losses.checks import check_choice, check_pair, mark_codes, parameter
 from labelwise.losses.cross_entropy import cross_entropy, positives
-from labelwise.losses.pointwise import Needs, pointwise
+from labelwise.losses.pointwise import Needs, blocks, pointwise, scalars, working_dtype
 
 
 class Logits(Protocol):
@@ -102,6 +102,32 @@ def hyperspherical_logits(
         return _ShiftedAngle(c, 1.0, s, m, floor)
 
     return on_logits(logits, cosines, None, scale, margin)
+
+
+def hyperspherical_with_balance(
+    cosines: Tensor, targets: Tensor, scale: Tensor, margin: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return HML's losses, and how many positives are missed, in one pass.
+
+    The first are ``hyperspherical(cosines, targets, s, m)`` with scale and margin as constants; the second is the sum
+    over entries of y - p, whose size is ``gradient_balance`` of the logits: scale and margin learn from it, and cosines
+    do not. p = sigmoid(s cos(theta + m)).
+
+    Args:
+        cosines: (B, K), floating-point.
+        targets: (B, K), values in {1, 0, -1}; -1 counts as 0.
+        scale: s, a tensor of one entry.
+        margin: m in radians, likewise.
+
+    Returns:
+        (B, K) losses and a scalar, float32 (float64 for float64 cosines).
+
+    Raises:
+        UserError: Shapes that differ, or cosines that are not floating-point.
+    """
+    check_pair(cosines, targets)
+    both: tuple[Tensor, Tensor] = _WithBalance.apply(cosines, targets, scale, margin)  # type: ignore[no-untyped-call]
+    return both
 
 
 def binary_angular_margin(
@@ -263,6 +289,43 @@ class _ShiftedAngle:
     def to_cosines(self, h: Tensor) -> None:
         ratio = self.c.div_(self.sine.clamp_(min=self.floor))
         h.mul_(ratio.mul_(self.sin_m).add_(self.cos_m).mul_(self.s))
+
+
+class _WithBalance(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, cosines: Tensor, targets: Tensor, scale: Tensor, margin: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        dtype, floor = working_dtype(cosines), resolution(cosines.dtype)
+        s, m = scalars(cosines, (scale, margin))
+        value, slope, p = (torch.empty(cosines.shape, dtype=dtype, device=cosines.device) for _ in range(3))
+        missed = []
+        for rows in blocks(cosines):
+            y = positives(targets[rows], dtype)
+            angle = _ShiftedAngle(cosines[rows].to(dtype), 1.0, s, m, floor)
+            x = angle.values()
+            torch.sigmoid(x, out=p[rows])
+            missed.append((y - p[rows]).sum())
+            value[rows], part = cross_entropy(x, y, need=True)
+            assert part is not None
+            angle.to_cosines(part)
+            slope[rows] = part
+        mark_codes(value, targets)
+        ctx.save_for_backward(slope, p, cosines, scale, margin)
+        return value, missed[0] if len(missed) == 1 else torch.stack(missed).sum()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, by_missed: Tensor) -> tuple[Tensor | None, ...]:
+        slope, p, cosines, scale, margin = ctx.saved_tensors
+        s, m = scalars(cosines, (scale, margin))
+        floor, total = resolution(cosines.dtype), [torch.zeros_like(s), torch.zeros_like(m)]
+        for rows in blocks(cosines) if any(ctx.needs_input_grad[2:]) else ():
+            angle = _ShiftedAngle(cosines[rows].to(slope.dtype), 1.0, s, m, floor)
+            h = torch.ops.aten.sigmoid_backward((-by_missed).expand_as(p[rows]), p[rows])
+            for one, part in zip(total, angle.totals(h), strict=True):
+                one += part
+        learned = [one.to(like).view_as(like) for one, like in zip(total, (scale, margin), strict=True)]
+        return (grad * slope).to(cosines.dtype), None, *learned
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from labelwise.losses.checks import check_range
-from labelwise.losses.pointwise import Needs, pointwise
+from labelwise.losses.checks import check_pair, check_range, mark_codes
+from labelwise.losses.pointwise import Needs, Rule, blocks, pointwise, working_dtype
 
 # On a CPU torch's exp2 takes a third of the time of its exp.
 _LOG2_E = math.log2(math.e)
@@ -192,6 +193,65 @@ def entropy_maximization(logits: Tensor, labels: Tensor, alpha: float = 0.2) -> 
     return _entropy(logits, labels, -alpha)
 
 
+def entropy_maximization_with_soft(
+    logits: Tensor, labels: Tensor, soft: Tensor, alpha: float = 0.2, beta: float = 0.2
+) -> Tensor:
+    """EM loss of entries without a soft label, weighted cross-entropy of the others (EM + APL), in one pass.
+
+    ``entropy_maximization(logits, labels, alpha)`` where ``soft`` is NaN, and beta (-q log p - (1 - q) log(1 - p))
+    where it is a number q. (Zhou et al., ECCV 2022.)
+
+    Args:
+        logits: (B, K), floating-point.
+        labels: (B, K), values in {1, 0, -1}.
+        soft: (B, K), values in [0, 1], or NaN for an entry without a soft label.
+        alpha: Weight of the entropy, finite.
+        beta: Weight of entries with a soft label, finite.
+
+    Returns:
+        (B, K) losses, float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: Shapes that differ, logits that are not floating-point, or a weight that is not finite.
+    """
+    check_range("beta", beta, -math.inf)
+    given = torch.nan_to_num(soft)
+    check_pair(logits, given)
+    given.clamp_(min=0)
+    check_pair(logits, labels)
+    value: Tensor = _WithSoft.apply(logits, labels, soft, given, _entropy_rule(-alpha), beta)  # type: ignore[no-untyped-call]
+    return value
+
+
+class _WithSoft(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, labels: Tensor, soft: Tensor, given: Tensor, plain: Rule, beta: float
+    ) -> Tensor:
+        need = bool(ctx.needs_input_grad[0])
+        value = torch.empty(logits.shape, dtype=working_dtype(logits), device=logits.device)
+        slope, frozen = torch.empty_like(value) if need else None, torch.isnan(soft).logical_not_()
+        for rows in blocks(logits):
+            x, at = logits[rows].to(value.dtype), frozen[rows]
+            first, first_slope = plain(x, labels[rows], (need,))
+            second, second_slope = cross_entropy(x, given[rows].to(x.dtype), need)
+            value[rows] = torch.where(at, second.mul_(beta), first)
+            if slope is not None and first_slope is not None and second_slope is not None:
+                slope[rows] = torch.where(at, second_slope, first_slope)
+        mark_codes(value, labels)
+        mark_codes(value, given)
+        ctx.dtype, ctx.beta = logits.dtype, beta
+        ctx.save_for_backward(slope, frozen)
+        return value
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        slope, frozen = ctx.saved_tensors
+        # The weight before the slope, as a product of two losses has it: the order decides the last bit.
+        weighed = torch.where(frozen, grad * ctx.beta, grad)
+        return (weighed * slope).to(ctx.dtype), None, None, None, None, None
+
+
 def entropy_minimization(logits: Tensor, labels: Tensor, alpha: float = 1.0) -> Tensor:
     """Cross-entropy on known entries, +alpha H(p) on unknown ones (EntMin).
 
@@ -215,6 +275,10 @@ def entropy_minimization(logits: Tensor, labels: Tensor, alpha: float = 1.0) -> 
 
 def _entropy(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
     """Return cross-entropy on known entries, weighted entropy on unknown ones."""
+    return pointwise(_entropy_rule(weight), logits, labels)
+
+
+def _entropy_rule(weight: float) -> Rule:
     check_range("alpha", weight, -math.inf)
 
     def rule(x: Tensor, labels: Tensor, needs: Needs) -> tuple[Tensor, Tensor | None]:
@@ -229,4 +293,4 @@ def _entropy(logits: Tensor, labels: Tensor, weight: float) -> Tensor:
         by_entropy = q.addcmul_(q, q, value=-1).mul_(x).mul_(-weight)
         return value, torch.sigmoid(x).sub_(y).lerp_(by_entropy, unknown)
 
-    return pointwise(rule, logits, labels)
+    return rule

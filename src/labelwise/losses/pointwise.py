@@ -51,12 +51,19 @@ def pointwise(
     check_pair(x, y)
     if torch.compiler.is_exporting():
         # A traced graph takes batches of any size, and no blocks and derivatives of its own.
-        return rule(x.to(working_dtype(x)), y, *_scalars(x, parameters), (False,) * (1 + len(parameters)))[0]
+        return rule(x.to(working_dtype(x)), y, *scalars(x, parameters), (False,) * (1 + len(parameters)))[0]
     value: Tensor = _Pointwise.apply(rule, pull, y, x, *parameters)  # type: ignore[no-untyped-call]
     return value
 
 
-def _blocks(x: Tensor) -> Iterator[slice]:
+def in_one_block(x: Tensor) -> bool:
+    """Whether a rule's own tensors can be the result: rows in order, all of them in one block."""
+    return x.is_contiguous() and (
+        x.device.type != "cpu" or x.numel() <= _ENTRIES_PER_THREAD * torch.get_num_threads()
+    )
+
+
+def blocks(x: Tensor) -> Iterator[slice]:
     """Yield slices of rows that fit the cache.
 
     On an accelerator it is one slice.
@@ -75,14 +82,17 @@ class _Pointwise(torch.autograd.Function):
     ) -> Tensor:
         needs: Needs = tuple(ctx.needs_input_grad[3:])
         dtype = working_dtype(x)
-        scalars = _scalars(x, parameters)
-        value = torch.empty(x.shape, dtype=dtype, device=x.device)
-        slope = torch.empty_like(value) if any(needs) else None
-        for rows in _blocks(x):
-            block, part = rule(x[rows].to(dtype), None if y is None else y[rows], *scalars, needs)
-            value[rows] = block
-            if slope is not None and part is not None:
-                slope[rows] = part
+        numbers = scalars(x, parameters)
+        if in_one_block(x):
+            value, slope = rule(x.to(dtype), y, *numbers, needs)
+        else:
+            value = torch.empty(x.shape, dtype=dtype, device=x.device)
+            slope = torch.empty_like(value) if any(needs) else None
+            for rows in blocks(x):
+                block, part = rule(x[rows].to(dtype), None if y is None else y[rows], *numbers, needs)
+                value[rows] = block
+                if slope is not None and part is not None:
+                    slope[rows] = part
         mark_codes(value, y)
         ctx.pull = pull
         ctx.save_for_backward(slope, *((y, x, *parameters) if any(needs[1:]) else ()))
@@ -100,18 +110,18 @@ class _Pointwise(torch.autograd.Function):
             unlearned = [None] * (len(ctx.needs_input_grad) - 4)
             return None, None, None, (grad * slope).to(ctx.dtype), *unlearned
         y, x, *parameters = inputs
-        scalars = _scalars(x, parameters)
-        gradient, totals = torch.empty_like(slope), [torch.zeros_like(scalar) for scalar in scalars]
-        for rows in _blocks(x):
+        numbers = scalars(x, parameters)
+        gradient, totals = torch.empty_like(slope), [torch.zeros_like(number) for number in numbers]
+        for rows in blocks(x):
             h = torch.mul(grad[rows], slope[rows], out=gradient[rows])
-            parts = ctx.pull(h, x[rows].to(slope.dtype), None if y is None else y[rows], *scalars)
+            parts = ctx.pull(h, x[rows].to(slope.dtype), None if y is None else y[rows], *numbers)
             for total, part in zip(totals, parts, strict=True):
                 total += part.view_as(total)
         learned = [total.to(like) for total, like in zip(totals, parameters, strict=True)]
         return None, None, None, gradient.to(x.dtype), *learned
 
 
-def _scalars(x: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
+def scalars(x: Tensor, parameters: Iterable[Tensor]) -> list[Tensor]:
     """Return the parameters in the dtype and place of the rules."""
     dtype = working_dtype(x)
     # A number that is copied to an accelerator would wait for it; one that is filled in does not.

@@ -113,9 +113,8 @@ class EntropyMaximizationWithNegatives(Method):
 
         The latter is beta (-q log p - (1 - q) log(1 - p)) of a frozen entry.
         """
-        soft = batch.state["soft"]
         # Frozen is what has a number: q = 0 is a soft label like any other.
-        frozen = ~torch.isnan(soft)
-        values = losses.entropy_maximization(batch.scores, batch.labels, alpha=self.hp.alpha)
-        negatives = losses.soft_targets(batch.scores, torch.nan_to_num(soft))
-        return self.mean(torch.where(frozen, self.hp.beta * negatives, values), batch)
+        values = losses.entropy_maximization_with_soft(
+            batch.scores, batch.labels, batch.state["soft"], alpha=self.hp.alpha, beta=self.hp.beta
+        )
+        return self.mean(values, batch)

@@ -98,16 +98,19 @@ class HypersphericalLearning(NegativeByAssumption):
 
         That is CE(sigmoid(s cos(theta + m)), y) + |sum_+ (1 - p) - sum_- p| / (B K).
         """
-        scale: Tensor = self.scale
-        margin: Tensor = self.margin
-        if not self.hp.bce_updates_scale:
+        if self.hp.bce_updates_scale:
+            cosines, labels = batch.scores, batch.labels
+            values = losses.hyperspherical(cosines, labels, scale=self.scale, margin=self.margin)
+            # Cosines without gradient: the balance moves s and m, and leaves the network alone.
+            adaptive = losses.hyperspherical_logits(cosines.detach(), scale=self.scale, margin=self.margin)
+            balance = losses.gradient_balance(adaptive, labels, total=batch_sum)
+        else:
             # The cross-entropy of entries that are right falls as s grows: it would inflate the scale.
-            scale, margin = scale.detach(), margin.detach()
-        values = losses.hyperspherical(batch.scores, batch.labels, scale=scale, margin=margin)
-        # Cosines without gradient: the balance moves s and m, and leaves the network alone.
-        adaptive = losses.hyperspherical_logits(batch.scores.detach(), scale=self.scale, margin=self.margin)
-        balance = losses.gradient_balance(adaptive, batch.labels, total=batch_sum)
-        return self.mean(values, batch) + balance / batch_entries(adaptive)
+            values, missed = losses.hyperspherical_with_balance(
+                batch.scores, batch.labels, self.scale, self.margin
+            )
+            balance = batch_sum(missed).abs()
+        return self.mean(values, batch) + balance / batch_entries(values)
 
     @torch.no_grad()
     def after_step(self, network: nn.Module) -> None:
