@@ -41,6 +41,8 @@ def bars() -> list[Verdict]:
     """Return every bar that a committed table holds the figure of."""
     return [
         *_training(),
+        *_bare_heads(),
+        *_measures(),
         *_pages(),
         *_serving(),
         *_complete(),
@@ -153,12 +155,58 @@ def _accelerator() -> Iterator[Verdict]:
             yield verdict(f"{what}, beside `an`", float(row["share_of_an"]), ge, 0.95, "", command)
 
 
+def _bare_heads() -> Iterator[Verdict]:
+    """Yield the steps of heads on features, where what a method adds is not hidden by a network's products."""
+    command, bound = "python -m benchmarks.speed steps", 1.15
+    rows = [row for row in _rows("steps") if row["head_ratio"]]
+    once = [row for row in rows if float(row["bound"]) <= bound]
+    more = [row for row in rows if float(row["bound"]) > bound]
+    for group, kind in ((once, "see an item once"), (more, "do more by definition")):
+        if group:
+            worst = max(group, key=lambda row: float(row["head_ratio"]))
+            what = f"a step of a bare head beside `an`: the slowest of {len(group)} that {kind}, `{worst['method']}`"
+            yield verdict(what, float(worst["head_ratio"]), le, bound, "", command)
+    for row in once:
+        if row["method"] in {"hml", "em_apl", "cap", "bbam"}:
+            what = f"a step of a bare head beside `an`: `{row['method']}`"
+            yield verdict(what, float(row["head_ratio"]), le, bound, "", command)
+
+
+def _measures() -> Iterator[Verdict]:
+    """Yield metrics beside scikit-learn's, summaries by their rate, and the closed form beside other solvers."""
+    command = "python -m benchmarks.speed metrics"
+    for row in _rows("metrics"):
+        size = f"{int(row['items']):,} x {row['labels']}"
+        what = f"{row['metric']} with unknown entries beside scikit-learn's without, {size}"
+        yield verdict(what, float(row["ratio"]), le, float(row["bound"]), "", command)
+    for row in _rows("summaries"):
+        what = f"{row['summary']}, {int(row['items']):,} x {row['labels']}"
+        figure = float(f"{float(row['scores_a_second']):.3g}")
+        yield verdict(what, figure / 1e6, ge, float(row["bound"]) / 1e6, " million scores/s", command)
+    for row in _rows("ridge_beside"):
+        if row["bound"]:
+            size = f"{int(row['rows']):,} x {row['features']} x {row['labels']}"
+            what = f"ridge with leave-one-out beside {row['beside']}, {size}"
+            yield verdict(
+                what, float(row["ratio"]), le, float(row["bound"]), "", "python -m benchmarks.speed ridge"
+            )
+
+
 def _default() -> Iterator[Verdict]:
     command = "python -m benchmarks.speed.auto"
     for row in _rows("auto"):
+        what = f"`auto`: {row['case']} ({row['shape']}), {row['setting']}"
         if row.get("bar") and row.get("seconds"):
-            what = f"`auto`: {row['case']}, {row['setting']}"
             yield verdict(what, float(row["seconds"]), le, float(row["bar"]), " s", command)
+            told = f"{what}: processor time"
+            yield verdict(told, float(row["cpu"]), le, float(row["bar"]), " s", command)
+        elif row.get("bar"):
+            yield Verdict(what, row["verdict"], f"at most {float(row['bar']):g} s", False, command)
+        if row.get("bar_mb") and row.get("peak_mb"):
+            yield verdict(f"{what}: memory", float(row["peak_mb"]), le, float(row["bar_mb"]), " MB", command)
+        if row.get("bar_rows") and row.get("rows_a_second"):
+            told, rate = f"{what}: rows scored", float(row["rows_a_second"])
+            yield verdict(told, rate, ge, float(row["bar_rows"]), " rows/s", command)
 
 
 def _exported() -> Iterator[Verdict]:

@@ -16,7 +16,18 @@ import sys
 
 from benchmarks.common import plain_parser
 
-SPEED = ("losses", "selection", "epoch", "steps", "images", "commands", "closed_form", "review")
+SPEED = (
+    "losses",
+    "selection",
+    "epoch",
+    "steps",
+    "images",
+    "commands",
+    "closed_form",
+    "review",
+    "metrics",
+    "ridge",
+)
 ON_DATA = ("refresh", "embedding", "cached_start")
 BY_NAME = ("auto", "accelerator", "complete", "streaming", "serving")
 

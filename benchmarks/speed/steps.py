@@ -24,7 +24,16 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from benchmarks.common import RESULTS, median_ratio, place, script_parser, seconds, show, write_rows
+from benchmarks.common import (
+    RESULTS,
+    median_ratio,
+    place,
+    read_rows,
+    script_parser,
+    seconds,
+    show,
+    write_rows,
+)
 from labelwise import losses
 from labelwise.data import ArraySource
 from labelwise.engine import Run, Settings
@@ -148,7 +157,9 @@ def main() -> None:
         rows.append(compare(name, source, given.rounds))
         over = {} if rows[-1]["network_ratio"] <= rows[-1]["bound"] else {"OVER": "!"}
         show({**rows[-1], **over})
-    write_rows(table, rows)
+    # some methods alone leave the others' rows as they are
+    found = {row["method"]: row for row in [*read_rows(table), *rows]}
+    write_rows(table, [found[name] for name in names() if name in found])
 
 
 if __name__ == "__main__":
