@@ -22,7 +22,7 @@ import torch
 from sklearn import metrics as sk
 
 import labelwise.metrics as lm
-from benchmarks.common import RESULTS, in_turns, median_ratio, place, publish, script_parser
+from benchmarks.common import RESULTS, in_turns, median_ratio, place, publish, read_rows, script_parser
 from labelwise._random import generator
 from labelwise.summaries import AngleMoments, LabelMoments, ScoreHistogram
 
@@ -141,7 +141,10 @@ def main() -> None:
     table = place(given, TABLE)
     torch.set_num_threads(1)
     if given.only != ["summaries"]:
-        publish(table, compared(given.items, given.labels, given.rounds, given.only))
+        found = {row["metric"]: row for row in read_rows(table)}
+        new = {row["metric"]: row for row in compared(given.items, given.labels, given.rounds, given.only)}
+        # some metrics alone leave the others' rows as they are
+        publish(table, list((found | new).values()))
     if not given.only or "summaries" in given.only:
         publish(table.with_name(SUMMARIES.name), summaries(given.items, given.labels, given.rounds))
 
