@@ -11,7 +11,7 @@ from torch import Tensor
 
 from labelwise.losses.checks import check_choice, check_pair, mark_codes, parameter
 from labelwise.losses.cross_entropy import cross_entropy, positives
-from labelwise.losses.pointwise import Needs, blocks, pointwise, scalars, working_dtype
+from labelwise.losses.pointwise import Needs, blocks, in_one_block, pointwise, scalars, working_dtype
 
 
 class Logits(Protocol):
@@ -298,21 +298,30 @@ class _WithBalance(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         dtype, floor = working_dtype(cosines), resolution(cosines.dtype)
         s, m = scalars(cosines, (scale, margin))
-        value, slope, p = (torch.empty(cosines.shape, dtype=dtype, device=cosines.device) for _ in range(3))
-        missed = []
-        for rows in blocks(cosines):
-            y = positives(targets[rows], dtype)
-            angle = _ShiftedAngle(cosines[rows].to(dtype), 1.0, s, m, floor)
+
+        def computed(c: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            y, angle = positives(targets, dtype), _ShiftedAngle(c, 1.0, s, m, floor)
             x = angle.values()
-            torch.sigmoid(x, out=p[rows])
-            missed.append((y - p[rows]).sum())
-            value[rows], part = cross_entropy(x, y, need=True)
-            assert part is not None
-            angle.to_cosines(part)
-            slope[rows] = part
+            p = torch.sigmoid(x)
+            missed = (y - p).sum()
+            value, slope = cross_entropy(x, y, need=True)
+            assert slope is not None
+            angle.to_cosines(slope)
+            return value, slope, p, missed
+
+        if in_one_block(cosines):
+            value, slope, p, missed = computed(cosines.to(dtype), targets)
+        else:
+            value, slope, p = (
+                torch.empty(cosines.shape, dtype=dtype, device=cosines.device) for _ in range(3)
+            )
+            missed = torch.zeros((), dtype=dtype, device=cosines.device)
+            for rows in blocks(cosines):
+                value[rows], slope[rows], p[rows], part = computed(cosines[rows].to(dtype), targets[rows])
+                missed += part
         mark_codes(value, targets)
         ctx.save_for_backward(slope, p, cosines, scale, margin)
-        return value, missed[0] if len(missed) == 1 else torch.stack(missed).sum()
+        return value, missed
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, by_missed: Tensor) -> tuple[Tensor | None, ...]:

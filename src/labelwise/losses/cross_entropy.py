@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from labelwise.losses.checks import check_pair, check_range, mark_codes
-from labelwise.losses.pointwise import Needs, Rule, blocks, pointwise, working_dtype
+from labelwise.losses.pointwise import Needs, Rule, blocks, in_one_block, pointwise, working_dtype
 
 # On a CPU torch's exp2 takes a third of the time of its exp.
 _LOG2_E = math.log2(math.e)
@@ -228,16 +228,27 @@ class _WithSoft(torch.autograd.Function):
     def forward(
         ctx: Any, logits: Tensor, labels: Tensor, soft: Tensor, given: Tensor, plain: Rule, beta: float
     ) -> Tensor:
-        need = bool(ctx.needs_input_grad[0])
-        value = torch.empty(logits.shape, dtype=working_dtype(logits), device=logits.device)
-        slope, frozen = torch.empty_like(value) if need else None, torch.isnan(soft).logical_not_()
-        for rows in blocks(logits):
-            x, at = logits[rows].to(value.dtype), frozen[rows]
-            first, first_slope = plain(x, labels[rows], (need,))
-            second, second_slope = cross_entropy(x, given[rows].to(x.dtype), need)
-            value[rows] = torch.where(at, second.mul_(beta), first)
-            if slope is not None and first_slope is not None and second_slope is not None:
-                slope[rows] = torch.where(at, second_slope, first_slope)
+        need, dtype = bool(ctx.needs_input_grad[0]), working_dtype(logits)
+        frozen = torch.isnan(soft).logical_not_()
+
+        def chosen(x: Tensor, labels: Tensor, given: Tensor, at: Tensor) -> tuple[Tensor, Tensor | None]:
+            first, first_slope = plain(x, labels, (need,))
+            second, second_slope = cross_entropy(x, given.to(x.dtype), need)
+            value = torch.where(at, second.mul_(beta), first)
+            if first_slope is None or second_slope is None:
+                return value, None
+            return value, torch.where(at, second_slope, first_slope)
+
+        if in_one_block(logits):
+            value, slope = chosen(logits.to(dtype), labels, given, frozen)
+        else:
+            value = torch.empty(logits.shape, dtype=dtype, device=logits.device)
+            slope = torch.empty_like(value) if need else None
+            for rows in blocks(logits):
+                block, part = chosen(logits[rows].to(dtype), labels[rows], given[rows], frozen[rows])
+                value[rows] = block
+                if slope is not None and part is not None:
+                    slope[rows] = part
         mark_codes(value, labels)
         mark_codes(value, given)
         ctx.dtype, ctx.beta = logits.dtype, beta
