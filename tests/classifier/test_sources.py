@@ -94,7 +94,7 @@ def test_words_alone_are_sparse_features_as_any():
     assert model.score(TEXTS, LABELS) > 0.9
 
 
-@pytest.mark.parametrize("backbone", ["words", "words+columns", "TEXT+words", "words+TEXT+columns"])
+@pytest.mark.parametrize("backbone", ["words", "words+columns", "TEXT:layers+words", "words+TEXT+columns"])
 def test_a_model_comes_back_from_its_directory_alone(backbone, folders, tmp_path, monkeypatch):
     backbone = backbone.replace("TEXT", folders[0])
     X = FRAME if "columns" in backbone else TEXTS

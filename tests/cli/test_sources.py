@@ -48,10 +48,10 @@ def test_texts_are_read_by_minilm_and_by_their_words(answer, folder, tmp_path):
     messages()[["message", "pump"]].to_csv(table, index=False)
     out = tmp_path / "run"
     outcome = answer("train", table, "--method", "ridge", "--max-length", 16, "--out", out)
-    assert runs.RunDirectory(out).config().backbone == "minilm+words"
+    assert runs.RunDirectory(out).config().backbone == "minilm:layers+words"
     assert not [note for note in outcome["notes"] if "words alone" in note]
     assert [source["name"] for source in json.loads((out / "model/model.json").read_text())["sources"]] == [
-        "minilm",
+        "minilm:layers",
         "words",
     ]
     assert answer("evaluate", out, folder / "test.csv")["figures"]["metrics"]["map"] > 0.95

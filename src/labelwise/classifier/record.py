@@ -29,7 +29,7 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Scalar = bool | int | float | str | None
 Names = list[str]
 
-_NETWORKS = r"efficientnet-lite0|minilm|hf/.+|timm/[A-Za-z0-9_.\-]+"
+_NETWORKS = r"efficientnet-lite0|minilm(:layers)?|hf/.+|timm/[A-Za-z0-9_.\-]+"
 _BACKBONES = re.compile(rf"features|mlp|smallcnn|module|{_NETWORKS}", re.S)
 _SOURCES = re.compile(_NETWORKS, re.S)
 
@@ -66,7 +66,7 @@ class _Architecture(_Record):
     preprocessing: _Preprocessing
     mean: Annotated[list[float], Field(min_length=3, max_length=3)]
     std: Annotated[list[float], Field(min_length=3, max_length=3)]
-    pooling: Literal["pooler", "mean", "auto"]
+    pooling: Literal["pooler", "mean", "auto", "layers"]
 
 
 class _Scaling(_Record):

@@ -332,7 +332,10 @@ _FOLDERS = ("images", "picture_cache", "answers", "warm_start")
 def _located(backbone: str) -> str:
     """Return a backbone's name with the absolute path of its folder."""
     family, _, local = backbone.partition("/")
-    return f"hf/{Path(local).absolute()}" if family == "hf" and local and Path(local).is_dir() else backbone
+    folder = local.removesuffix(":layers")
+    if family != "hf" or not folder or not Path(folder).is_dir():
+        return backbone
+    return f"hf/{Path(folder).absolute()}{local[len(folder) :]}"
 
 
 def _pair(text: str) -> tuple[str, Any]:

@@ -216,7 +216,8 @@ def closed_table(table: Table, parents: dict[str, Any]) -> tuple[Table, list[str
 def default_backbone(table: Table, tune: str | None = None) -> str:
     """Return the backbone for a table's items where none is named.
 
-    Texts are read by minilm and by their words, which beats either alone; a whole network is one backbone.
+    Texts are read by minilm, at three depths, and by their words, which beats either alone; a whole network is one
+    backbone.
     """
     if table.kind == "features":
         return "features"
@@ -225,7 +226,7 @@ def default_backbone(table: Table, tune: str | None = None) -> str:
     if table.kind == "image":
         names = ["efficientnet-lite0"]
     else:
-        names = ["minilm", "words"] if _minilm_is_installed() else ["words"]
+        names = ["minilm:layers", "words"] if _minilm_is_installed() else ["words"]
     return "+".join([*names, "columns"] if table.features is not None else names)
 
 
@@ -235,7 +236,7 @@ def _minilm_is_installed() -> bool:
 
 def notes_on_backbone(config: RunConfig, backbone: str) -> list[str]:
     """Return a sentence where the default reads less of texts than it would."""
-    without = "words" in backbone.split("+") and "minilm" not in backbone.split("+")
+    without = "words" in backbone.split("+") and "minilm" not in backbone
     return [_WORDS_ALONE] if config.backbone is None and without else []
 
 

@@ -181,15 +181,17 @@ def test_tokens_of_another_tokenizer_are_named(tmp_path):
                 backbone(torch.tensor([[1, wrong]]))
 
 
-@pytest.mark.parametrize("kind", ["image", "text"])
+@pytest.mark.parametrize("kind", ["image", "text", "layers"])
 def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
+    suffix = ":layers" if kind == "layers" else ""
     if kind == "image":
         image_folder(tmp_path, resnet())
         x = pictures().to(memory_format=torch.channels_last)
     else:
         text_folder(tmp_path, bert())
         x = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
-    backbone = build_backbone(f"hf/{tmp_path}", ())
+    backbone = build_backbone(f"hf/{tmp_path}{suffix}", ())
+    assert kind == "image" or backbone.n_features == (24 if suffix else 8)
     network = (
         Network(backbone, LinearHead(backbone.n_features, 3)).train().to(memory_format=torch.channels_last)
     )
@@ -203,7 +205,7 @@ def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
     with torch.no_grad():
         torch.testing.assert_close(copied(x).scores, network.eval()(x).scores)
         record = json.loads(json.dumps(backbone.architecture))
-        fresh = build_backbone("hf/no-such-folder", (), pretrained=False, architecture=record).eval()
+        fresh = build_backbone(f"hf/no-such-folder{suffix}", (), pretrained=False, architecture=record).eval()
         assert fresh.preprocessing == preprocessing_of("hf/no-such-folder", architecture=record)
         assert fresh.preprocessing == backbone.preprocessing == preprocessing_of(f"hf/{tmp_path}")
         fresh.load_state_dict(backbone.state_dict(), strict=True)
@@ -236,6 +238,14 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     image_folder(image, resnet())
     with pytest.raises(UserError, match=r"takes pictures \(B, 3, H, W\)"):
         build_backbone(f"hf/{image}", ())(torch.zeros(2, 1, 32, 32))
+    for read in (lambda name: build_backbone(name, ()), preprocessing_of):
+        with pytest.raises(UserError, match="reads pictures, and :layers is for texts"):
+            read(f"hf/{image}:layers")
+    shallow = tmp_path / "shallow"
+    shallow.mkdir()
+    text_folder(shallow, bert(num_hidden_layers=1))
+    with refusal("gives no states of three depths"):
+        build_backbone(f"hf/{shallow}:layers", ())
     transformer = tmp_path / "transformer"
     transformer.mkdir()
     image_folder(transformer, vit())

@@ -163,6 +163,25 @@ def test_minilm_is_the_unit_mean_over_tokens_whatever_the_padding(minilm):
     assert (z[0] @ z[3]) > (z[0] @ z[1])
 
 
+@torch.no_grad()
+def test_layers_are_the_unit_means_of_three_depths_side_by_side(minilm):
+    three = build_backbone("minilm:layers", ()).eval()
+    ids = build_tokenizer(three.preprocessing).encode(TEXTS)
+    z = three(padded(ids))
+    assert z.shape == (4, three.n_features) == (4, 3 * 384)
+    assert three.preprocessing == minilm.preprocessing == preprocessing_of("minilm:layers")
+    torch.testing.assert_close(three(padded(ids, 9)), z, rtol=1e-5, atol=1e-5)
+    for row, text in enumerate(ids):
+        states = minilm.model(input_ids=torch.tensor([text]), output_hidden_states=True).hidden_states
+        means = [sum(states[depth][0].double()) / len(text) for depth in (0, 3, 6)]
+        want = torch.cat([mean / (3 * mean.square().sum()).sqrt() for mean in means])
+        torch.testing.assert_close(z[row].double(), want, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(z[:, 768:] * 3**0.5, minilm(padded(ids)), rtol=1e-5, atol=1e-5)
+    assert torch.equal(three(torch.zeros(1, 4, dtype=torch.int64)), torch.zeros(1, 1152))
+    places, _ = three.places(padded(ids))
+    torch.testing.assert_close(places[:, :, 768:], minilm.places(padded(ids))[0])
+
+
 def test_label_queries_on_minilm_give_padding_no_attention(minilm):
     ids = build_tokenizer(minilm.preprocessing).encode(TEXTS)
     torch.manual_seed(0)
@@ -225,6 +244,9 @@ def test_pictures_are_resized_to_cover_the_cut():
     [
         (lambda: preprocessing_of("efficientnet-lite"), "did you mean 'efficientnet-lite0'"),
         (lambda: build_backbone("minlm", ()), "did you mean 'minilm'"),
+        (lambda: build_backbone("efficientnet-lite0:layers", ()), "layers is for networks of texts"),
+        (lambda: preprocessing_of("features:layers"), "layers is for networks of texts"),
+        (lambda: preprocessing_of("minilm:layer"), "did you mean 'minilm'"),
         (lambda: preprocessing_of("minilm", max_length=513), "at most 512"),
         (lambda: preprocessing_of("minilm", image_size=3), "does not take the options"),
         (lambda: ImagePreprocessing((3, 3), "stretch"), "'stretch' does not exist"),

