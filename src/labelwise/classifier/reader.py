@@ -291,7 +291,7 @@ class ItemReader:
             if self.preprocessing is None:
                 raise UserError(
                     "X holds texts or paths, and this backbone reads numbers: give backbone='efficientnet-lite0' for "
-                    "pictures, 'minilm+words' for texts, or an array of features"
+                    "pictures, 'minilm:layers+words' for texts, or an array of features"
                 )
             items = None if items is None else as_ids(items, len(words))
             folder = None if self.tune == "head" else options.picture_cache

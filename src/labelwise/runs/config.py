@@ -37,7 +37,8 @@ class RunConfig(BaseModel):
     whose ``random_state`` is ``seed``.
 
     Attributes:
-        backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or ``minilm+words``.
+        backbone: By default that for the table's items: ``features``, ``efficientnet-lite0`` or
+            ``minilm:layers+words``.
         answers: Joins the labels; the run keeps what it read, so that answers that come later change nothing in it.
         prior: The mean number of labels per item, or a JSON or CSV file with the share of positives of each label.
         label_weights: ``"balanced"``, or such a file with the weight of each label.
@@ -117,8 +118,8 @@ class RunConfig(BaseModel):
     method: str | None = _method(None, "See 'labelwise methods' [default: chosen from the labels].")
     backbone: str | None = _method(
         None,
-        "features, mlp, efficientnet-lite0, minilm, words, hf/NAME, timm/NAME, or several, as minilm+words+columns"
-        " [default: by the items].",
+        "features, mlp, efficientnet-lite0, minilm, words, hf/NAME, timm/NAME, or several, as"
+        " minilm:layers+words+columns [default: by the items].",
         "NAME",
     )
     backbone_weights: str | None = _method(

@@ -129,7 +129,9 @@ def hf(
 def _check_layers(name: str, preprocessing: Preprocessing, pooling: str) -> None:
     """Refuse the states of several depths of pictures."""
     if pooling == LAYERS and not isinstance(preprocessing, TextPreprocessing):
-        raise UserError(f"backbone 'hf/{name}{SUFFIX}' reads pictures, and {SUFFIX} is for texts: leave it out")
+        raise UserError(
+            f"backbone 'hf/{name}{SUFFIX}' reads pictures, and {SUFFIX} is for texts: leave it out"
+        )
 
 
 def _items_of(

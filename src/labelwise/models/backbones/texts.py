@@ -274,4 +274,6 @@ def minilm(*, pretrained: bool = True, max_length: int = 256, pooling: str = "me
             )
         else:
             model = auto_model.from_config(config, add_pooling_layer=False)
-    return TextBackbone(model.float(), minilm_preprocessing(max_length=max_length), pooling=pooling, unit=True)
+    return TextBackbone(
+        model.float(), minilm_preprocessing(max_length=max_length), pooling=pooling, unit=True
+    )
