@@ -4,7 +4,8 @@ Two tables of which the whole truth is known: VOC12-animals with one tag a pictu
 with half of the tags hidden, each by a coin. Scores are `ridge`'s leave-one-out ones (`features`; `minilm+words`).
 Answers are those of the truth, asked in the default order (`completion.next_to_certify`, 20 at a time).
 
-There are 20 repetitions: hidden labels and random orders of asking. Figures: entries filled (confirmed and unasked),
+There are 20 repetitions, hidden labels and random orders of asking; 5 of the claim "unasked", which no bar is of. The
+pilot's settings were chosen on the first two hidings of VOC12-animals. Figures: entries filled (confirmed and unasked),
 true precision of all that is filled and of the unasked alone, the share of the missing positives that are filled, and
 the same for labels with an average precision above .8 (of the scores, on all rows), and above .8 among the entries
 that were unknown.
@@ -110,7 +111,7 @@ def measure(name: str, seed: int, order: int, claim: str, cache: Path) -> dict[s
 def cases() -> Iterator[tuple[str, int, int, str]]:
     for claim in CLAIMS:
         for name in ("voc12_animals", "goemotions"):
-            for seed in range(HIDINGS):
+            for seed in range(HIDINGS if claim == "filled" else 1):
                 for order in range(ORDERS):
                     yield name, seed, order, claim
 

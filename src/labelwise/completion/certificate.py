@@ -24,8 +24,8 @@ true; it is fixed. A false rejection needs that of m* first (fixed-sequence test
 supermartingale with mean 1 at most, so by Ville's inequality it ever reaches 1/alpha with probability at most alpha.
 The probability is that of the random order, over nothing else: no model is assumed to be right.
 
-Where probabilities are not calibrated, the first answers (the pilot) calibrate the ranking. They are no evidence
-afterwards: their entries are outside the sets.
+Where probabilities are not calibrated, the first answers (the pilot) calibrate the ranking (``pilot``). They are no
+evidence afterwards: their entries are outside the sets.
 """
 
 from __future__ import annotations
@@ -41,15 +41,13 @@ from scipy.special import expit
 
 from labelwise.completion.entries import UNANSWERED, Entries
 from labelwise.completion.exact import log_evidence
-from labelwise.completion.order import RandomOrder
+from labelwise.completion.pilot import PILOT, calibrated_logits, calibration_of, numbers_of, pilot_entries
 from labelwise.errors import UserError, near
 from labelwise.metrics import PlattCalibration
 
-PILOT = 60
-"""Answers that calibrate a ranking before the first one counts as evidence."""
 CLAIMS = ("filled", "unasked")
 _LEAST = {"filled": 50, "unasked": 100}
-_GROWTH, _RESERVE, _PILOT_DEPTH, _PILOT_TOP = 1.12, 100, 0.5, 150
+_GROWTH, _RESERVE = 1.12, 100
 _MANY_ANSWERS = 2_000
 
 
@@ -70,7 +68,7 @@ class Plan:
         confidence: Of the certificate.
         claim: What the precision is of: ``"filled"``, all that is filled of a set, or ``"unasked"``.
         pilot: (rows, columns) of the entries that calibrate, in the order in which they are asked.
-        ahead: Entries of the pilot that its first part must be answered to choose.
+        ahead: Entries of the pilot that those before must be answered to choose.
         calibration: What the pilot's answers say; None before they are complete, and where nothing was to be learnt.
         rows: (m,) of the ranked entries, the best first.
         columns: (m,) likewise.
@@ -105,15 +103,15 @@ class Plan:
         share("precision", precision), share("confidence", confidence)
         if claim not in CLAIMS:
             raise UserError(f"claim is {claim!r}: {near(str(claim), CLAIMS)}")
-        pilot_places, ahead = _pilot(entries, pilot, seed)
+        pilot_places, ahead = pilot_entries(entries, pilot, seed)
         asked = entries.rows[pilot_places], entries.columns[pilot_places]
-        calibration = _calibration(entries, pilot_places)
+        calibration = calibration_of(entries, pilot_places)
         logits = calibrated_logits(entries, calibration)
         kept = np.setdiff1d(np.arange(len(logits)), pilot_places)
         # Equal scores in the order of the table, so that the ranking is one.
         order = kept[np.argsort(-logits[kept], kind="stable")]
         rows, columns = entries.rows[order], entries.columns[order]
-        numbers = _numbers(entries, rows, columns, f"{seed} certificate")
+        numbers = numbers_of(entries, rows, columns, f"{seed} certificate")
         return cls(
             entries,
             precision,
@@ -361,74 +359,6 @@ def next_to_certify(plan: Plan, size: int) -> tuple[NDArray[np.int64], NDArray[n
             break
     index = np.array(places, dtype=np.int64)
     return plan.rows[index], plan.columns[index]
-
-
-def _pilot(entries: Entries, size: int, seed: int) -> tuple[NDArray[np.int64], int]:
-    """Return the places of the pilot's entries, and how many more there will be.
-
-    Two thirds are drawn with probability proportional to the score, among each label's best, half as many as it has
-    known positives: how far down a label's own scores can be trusted is what nothing but answers tells, and what costs
-    most where labels are ranked together. The last third is drawn from the top of the ranking that these give.
-    """
-    size = min(max(size, 0), len(entries.rows))
-    first = _by_label(entries, size - size // 3, seed)
-    if (entries.answered.at(entries.rows[first], entries.columns[first]) == UNANSWERED).any():
-        return first, size - len(first)
-    logits = calibrated_logits(entries, _calibration(entries, first))
-    logits[first] = -np.inf
-    top = np.argsort(-logits, kind="stable")[: min(_PILOT_TOP, len(logits) - len(first))]
-    numbers = _numbers(entries, entries.rows[top], entries.columns[top], f"{seed} pilot's top")
-    return np.concatenate([first, top[np.argsort(numbers, kind="stable")[: size - len(first)]]]), 0
-
-
-def _by_label(entries: Entries, size: int, seed: int) -> NDArray[np.int64]:
-    rows, columns = entries.rows, entries.columns
-    if not size:
-        return np.zeros(0, np.int64)
-    p = expit(entries.logits)
-    order = np.lexsort((-p, columns))
-    starts = np.flatnonzero(np.diff(columns[order], prepend=-1))
-    rank = np.empty(len(p), np.int64)
-    rank[order] = np.arange(len(p)) - np.repeat(starts, np.diff(starts, append=len(p)))
-    known = (entries.Y == 1).sum(axis=0)
-    weight = np.maximum(p, 1e-12) * np.where(rank < _PILOT_DEPTH * known[columns], 1.0, 1e-9)
-    keys = -np.log(_numbers(entries, rows, columns, f"{seed} pilot")) / weight
-    return np.argsort(keys, kind="stable")[:size]
-
-
-def calibrated_logits(entries: Entries, calibration: PlattCalibration | None) -> NDArray[np.float64]:
-    """Return a copy of the logits, calibrated where there is a calibration."""
-    if calibration is None:
-        return entries.logits.copy()
-    slope, offset = np.array(calibration.slope), np.array(calibration.offset)
-    return np.asarray(slope[entries.columns] * entries.logits + offset[entries.columns])
-
-
-def _calibration(entries: Entries, pilot: NDArray[np.int64]) -> PlattCalibration | None:
-    """Return the calibration that the pilot's answers give, None where they are of one kind or incomplete."""
-    answers = entries.answered.at(entries.rows[pilot], entries.columns[pilot])
-    if not len(pilot) or (answers == UNANSWERED).any():
-        return None
-    known = pilot[answers >= 0]
-    rows, columns, answers = entries.rows[known], entries.columns[known], answers[answers >= 0]
-    places = {row: place for place, row in enumerate(np.unique(rows).tolist())}
-    at = np.array([places[row] for row in rows.tolist()], dtype=np.int64)
-    labels = np.full((len(places), entries.Y.shape[1]), -1, np.int8)
-    logits = np.zeros(labels.shape)
-    labels[at, columns] = answers
-    logits[at, columns] = entries.logits[known]
-    try:
-        return PlattCalibration.fit(labels, logits, input="logit", shrinkage=1.0)
-    except UserError:
-        return None
-
-
-def _numbers(
-    entries: Entries, rows: NDArray[np.int64], columns: NDArray[np.int64], seed: str
-) -> NDArray[np.float64]:
-    used, at = np.unique(rows, return_inverse=True)
-    order = RandomOrder([entries.items[row] for row in used.tolist()], entries.label_names, seed)
-    return order.of(at, columns)
 
 
 def _missing(plan: Plan, place: int) -> int | None:

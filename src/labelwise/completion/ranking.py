@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from labelwise.completion.certificate import PILOT, Certificate, Plan, calibrated_logits, certificate_of
+from labelwise.completion.certificate import Certificate, Plan, certificate_of
 from labelwise.completion.entries import Entries
 from labelwise.completion.exact import hypergeometric_bounds
 from labelwise.completion.left_out import left_out_scores, rows_of
+from labelwise.completion.pilot import PILOT, calibrated_logits
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def complete(
             (``left_out_scores``), else its own, in blocks of rows.
         top: The ranked entries in ``frame`` at most.
         seed: Of the random order of asking.
-        pilot: First answers, that calibrate; None: 60 where the model is not calibrated, else none.
+        pilot: First answers, that calibrate; None: 100 where the model is not calibrated, else none.
 
     Raises:
         UserError: For what cannot be scored, and labels without an unknown entry.

@@ -102,7 +102,7 @@ class Certifier:
             "filled": found.inferred + found.confirmed,
             "more": min(_MORE, len(rows)),
             "more_filled": more.inferred + more.confirmed,
-            "pilot_left": len(found.plan.pilot_left),
+            "pilot_left": len(found.plan.pilot_left) + found.plan.ahead,
         }
 
     def _with_answers(self, scored: ScoredTable) -> Entries:
