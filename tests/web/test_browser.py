@@ -253,11 +253,11 @@ def test_the_certificate_asks_and_says_what_ten_more_would_bring(tab, digits):
 
 @pytest.mark.slow
 def test_certifying_goes_on_where_answers_must_be_counted_before_more_is_asked(tab, digits):
-    """The pilot asks in two parts: the next cards come by themselves when they are known."""
+    """The pilot asks in parts: the next cards come by themselves when the answers before are counted."""
     truth = pd.read_csv(digits / "truth.csv").set_index("item")
     tab.click("#mode-certify", timeout=60_000)
     tab.wait_for_selector(".card-label")
-    for _ in range(70):
+    for _ in range(45):
         if not tab.locator(".card:not(.yes):not(.no)").count():
             tab.keyboard.press("Enter")
             tab.wait_for_selector(".card:not(.yes):not(.no)", timeout=20_000)
