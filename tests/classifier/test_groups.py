@@ -1,5 +1,7 @@
 """``groups`` in ``fit``: no group is cut, leave-one-out leaves groups out, the consistency term."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,16 +9,16 @@ import torch
 from labelwise import MultiLabelClassifier, load
 from labelwise.classifier.validation import folds, hold_out
 from labelwise.errors import UserError
-from labelwise.methods import GroupConsistency
+from labelwise.methods import GroupConsistency, get
+from labelwise.metrics import ranking_score
 
 RANDOM = np.random.default_rng(0)
 CENTRES = RANDOM.standard_normal((80, 40))
 GROUPS = np.repeat(np.arange(80), 5)
 X = (CENTRES[GROUPS] + 0.1 * RANDOM.standard_normal((400, 40))).astype(np.float32)
 # Most of a label is the group's own: single rows left out would know it from their group.
-T = (CENTRES @ RANDOM.standard_normal((40, 3)) + 8 * RANDOM.standard_normal((80, 3)) > 0).astype(np.int8)[
-    GROUPS
-]
+WEIGHTS = RANDOM.standard_normal((40, 3))
+T = (CENTRES @ WEIGHTS + 8 * RANDOM.standard_normal((80, 3)) > 0).astype(np.int8)[GROUPS]
 NAMES = [f"clip {g}" for g in GROUPS]
 PARTIAL = np.where(RANDOM.random(T.shape) < 0.8, T, -1).astype(np.int8)
 
@@ -59,11 +61,27 @@ def test_figures_are_those_of_new_groups(method):
         assert not fitted.solution_.exact
 
 
-def test_the_default_leaves_whole_groups_out_and_auto_is_refused():
-    assert model(None).fit(X, PARTIAL, groups=NAMES).method_ == "ridge"
-    with pytest.raises(UserError, match="groups: method 'auto' chooses by leaving single rows out"):
-        model("auto").fit(X, PARTIAL, groups=NAMES)
-    assert model("auto").fit(X[:60], PARTIAL[:60], groups=list(range(60))).method_ == "auto"
+def test_auto_is_fooled_by_near_copies_and_not_where_their_groups_are_told():
+    def fit(groups):
+        fitted = model(None).fit(X[:200], T[:200], groups=groups)
+        return fitted, fitted.validation_["map"], ranking_score(fresh, fitted.decision_function(new))
+
+    random = np.random.default_rng(1)
+    centres = random.standard_normal((300, 40))
+    new = centres.astype(np.float32)
+    fresh = (centres @ WEIGHTS + 8 * random.standard_normal((300, 3)) > 0).astype(np.int8)
+    fooled, told, _ = fit(None)
+    honest, told_with_groups, reached = fit(NAMES[:200])
+    assert fooled.method_ == honest.method_ == "auto"
+    assert told > reached + 0.2, "the label of a row is that of its near-copies"
+    assert abs(told_with_groups - reached) < 0.1
+    assert not any(note.startswith("not used: groups") for note in honest.notes_)
+
+
+def test_a_method_that_leaves_single_rows_out_refuses_groups(monkeypatch):
+    monkeypatch.setattr(get("ridge"), "spec", replace(get("ridge").spec, leaves_rows_out=True))
+    with pytest.raises(UserError, match="groups: method 'ridge' chooses by leaving single rows out"):
+        model("ridge").fit(X, PARTIAL, groups=NAMES)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sp
 
 from labelwise.ensemble import Ensemble, KnownEntries
-from labelwise.ensemble.recipe import FOLDS, evaluated_folds, folds_of
+from labelwise.ensemble.gate_folds import FOLDS, evaluated_folds, folds_of
 from labelwise.ensemble.scorer import Scorer
 from labelwise.ensemble.trees import Trees
 from labelwise.errors import UserError

@@ -39,7 +39,7 @@ def notes_on(options: FitOptions, training_set: TrainingSet, model: FittedModel)
         names = listed(model.labels.labels_without_positive)
         notes.append(f"no positive is known of {names}: {model.method.unshown_labels}")
     notes += model.method.notes
-    if training_set.hints is not None:
+    if training_set.hints is not None and not model.method.spec.reads_hints:
         notes.append(training_set.hints.words)
     if skipped := len(training_set.skipped):
         notes.append(f"{skipped} items could not be read and were left out")
@@ -144,6 +144,10 @@ def all_notes(
         add((name,), reason, name in given and not any(_matters(options, Y, name) for Y in labels))
     reads_prior = "prior" in spec.needs or decision.rule.name == "prior_matched"
     add(("prior",), f"neither method {spec.id!r} nor the rule ({decision.source}) reads it", not reads_prior)
+    if training_set.hints is not None:
+        given |= set(training_set.hints.changed)
+        reason = f"method {spec.id!r} reads the scores themselves, and weighs them by rows left out"
+        add(training_set.hints.changed, reason, spec.reads_hints)
     grouped = training_set.groups is not None
     add(("groups",), "no two items share one", not grouped)
     held_out = isinstance(options.validation, str | float) or method.starts_from_ridge or not spec.passes

@@ -251,7 +251,7 @@ def choose_method(
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
     entrywise = hinted or options.takes_entries
-    advice = recommend(facts, options.tuning, grouped=grouped, weighted=weighted, entrywise=entrywise)
+    advice = recommend(facts, options.tuning, weighted=weighted, entrywise=entrywise)
     method = get(options.method or advice.method)
     method.spec.accept(facts.setting, fitting(facts.setting))
     if grouped and method.spec.leaves_rows_out:
@@ -259,8 +259,9 @@ def choose_method(
             f"groups: method {method.spec.id!r} chooses by leaving single rows out, which rows of their group flatter;"
             " take 'ridge', which leaves whole groups out, or a method that trains"
         )
-    if hinted and not method.spec.pointwise:
-        others = [name for name in fitting(facts.setting) if get(name).spec.pointwise]
+    if hinted and not (method.spec.pointwise or method.spec.reads_hints):
+        specs = [get(name).spec for name in fitting(facts.setting)]
+        others = [spec.id for spec in specs if spec.pointwise or spec.reads_hints]
         raise UserError(
             f"hints: method {method.spec.id!r} has no soft targets; take one of {', '.join(others)}"
         )
@@ -355,7 +356,9 @@ def train(
 
     # What came later counts where it is given, so that runs begun before it can be resumed.
     later: list[Any] = [] if training_set.groups is None else ["groups", training_set.groups]
-    later += [] if training_set.hints is None else ["hints", training_set.hints]
+    if training_set.hints is not None:
+        read = [training_set.hints.scores] if method.spec.reads_hints else []
+        later += ["hints", training_set.hints.identity, *read]
     later += [] if training_set.weights is None else ["sample_weight", training_set.weights]
     later += [] if solved is None else ["solved", solved.weight, solved.bias]
     with options.bar(_TITLES.get(part.partition("-")[0], method.spec.id)) as bar:

@@ -109,7 +109,7 @@ def compare(
     metric = _checked_metric(metric, can.average_precision)
     own = {name: dict(values) for name, values in (hyperparameters or {}).items()}
     summary = describe(labels)
-    chosen = _names(methods, baseline, own, summary, checked, codes is not None)
+    chosen = _names(methods, baseline, own, summary, checked)
     kept = {name: value for name, value in options.items() if name not in _CODES}
     kept["random_state"] = seed
     truth = None if true_labels is None else checked.annotations(true_labels, labels.label_names).matrix
@@ -154,11 +154,10 @@ def _names(
     hyperparameters: Mapping[str, Any],
     summary: Summary,
     options: FitOptions,
-    grouped: bool,
 ) -> list[str]:
     """Return the methods that were asked for, the baseline last."""
     if methods is None:
-        advice = recommend(summary, options.tuning, grouped=grouped, entrywise=options.takes_entries)
+        advice = recommend(summary, options.tuning, entrywise=options.takes_entries)
         chosen = [advice.method, *(name for name, _ in advice.alternatives)]
     else:
         chosen = [methods] if isinstance(methods, str) else list(methods)

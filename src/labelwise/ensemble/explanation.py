@@ -17,8 +17,10 @@ _VIEWS = {
     "w": "whitened",
 }
 _HOPS = {"": "", "1": ", smoothed", "8": ", smoothed six times"}
-_NAME = re.compile(r"(?:(?P<kind>kd|student|trees)[_.])?(?P<view>[a-z])(?P<hops>[18]?)(?:\.(?P<kernel>\w+))?")
-_KINDS = {"kd": "student, ", "student": "student, ", "trees": "trees: "}
+_NAME = re.compile(
+    r"(?:(?P<kind>kd|student|trees|hints)[_.])?(?P<view>[a-z])(?P<hops>[18]?)(?:\.(?P<kernel>\w+))?"
+)
+_KINDS = {"kd": "student, ", "student": "student, ", "trees": "trees: ", "hints": "hints learnt from: "}
 _MOST_MEMBERS = 8
 
 
@@ -47,7 +49,7 @@ class Gain:
     """What a part adds to mean average precision, on rows left out.
 
     Attributes:
-        name: Of the part: ``smoothing``, ``kernels``, ``students``, ``trees``, ``names`` or ``sources``.
+        name: Of the part: ``smoothing``, ``kernels``, ``students``, ``trees``, ``hints``, ``names`` or ``sources``.
         gain: The value with it less that without it.
         error: The gain's standard error over labels, None where one label tells none.
     """
@@ -62,7 +64,7 @@ class Gate:
     """A choice between a simpler and a richer score, by rows left out.
 
     Attributes:
-        name: What stands behind it: ``ensemble``, ``names``, or a group of labels.
+        name: What stands behind it: ``ensemble``, ``hints``, ``names``, or a group of labels.
         t: The gain over its standard error; None where it cannot be told.
         gain: The mean gain in average precision over the simpler score.
         error: The gain's standard error.

@@ -57,7 +57,13 @@ class Neighbours:
         """Return the neighbours of some of the n rows."""
         return Neighbours(self.index[rows], self.cosine[rows], self.k, self.recall)
 
-    def without(self, pool_rows: npt.NDArray[np.bool_], queries: Matrix, pool: Matrix) -> Neighbours:
+    def without(
+        self,
+        pool_rows: npt.NDArray[np.bool_],
+        queries: Matrix,
+        pool: Matrix,
+        groups: npt.NDArray[np.int64] | None = None,
+    ) -> Neighbours:
         """Return the k nearest among the rest of the pool, numbered anew.
 
         Rows of which fewer than k are left among those looked up are looked up again.
@@ -67,6 +73,7 @@ class Neighbours:
             queries: (n, r) unit rows, those whose neighbours these are.
             pool: (n_pool, r) unit rows, the pool before anything left it. Where ``queries`` is this very
                 matrix, no row is its own neighbour.
+            groups: (n_pool,) numbers of rows that are no neighbours of each other, of ``queries`` that are the pool.
         """
         rest = np.flatnonzero(~pool_rows)
         number = np.append(np.cumsum(~pool_rows) - 1, -1).astype(np.int32)
@@ -78,12 +85,19 @@ class Neighbours:
         short = np.flatnonzero((index < 0).any(axis=1) & (self.index >= 0).all(axis=1))
         if len(short):
             own = np.where(pool_rows[short], -1, number[short]) if queries is pool else None
-            index[short], cosine[short] = _search(queries[short], pool[rest], index.shape[1], own)
+            apart = None if groups is None else (groups[short], groups[rest])
+            index[short], cosine[short] = _search(queries[short], pool[rest], index.shape[1], own, apart)
         return Neighbours(index, cosine, self.k, self.recall)
 
 
 def neighbours(
-    queries: Matrix, pool: Matrix, k: int, *, exclude_self: bool = False, spare: int = 0
+    queries: Matrix,
+    pool: Matrix,
+    k: int,
+    *,
+    exclude_self: bool = False,
+    spare: int = 0,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> Neighbours:
     """Look up each row's nearest rows of the pool by cosine.
 
@@ -96,36 +110,51 @@ def neighbours(
         k: Neighbours to use; all others where the pool has no more.
         exclude_self: Whether row i of ``queries`` is row i of the pool, and no neighbour of itself.
         spare: Neighbours to look up beyond k.
+        groups: (n,) numbers, with ``exclude_self``: rows of one group are no neighbours of each other.
     """
     own = np.arange(len(queries)) if exclude_self else None
     most = min(k + spare, len(pool) - int(exclude_self))
     most = max(most, 0)
     faiss = faiss_library() if len(pool) > EXACT_POOL and len(queries) >= _MANY else None
     if faiss is not None:
-        return _approximate(faiss, queries, pool, min(k, most), most, own)
-    index, cosine = _search(queries, pool, most, own)
+        return _approximate(faiss, queries, pool, min(k, most), most, own, groups)
+    index, cosine = _search(queries, pool, most, own, None if groups is None else (groups, groups))
     return Neighbours(index, cosine, min(k, most))
 
 
 def _approximate(
-    faiss: Any, queries: Matrix, pool: Matrix, k: int, most: int, own: npt.NDArray[np.int64] | None
+    faiss: Any,
+    queries: Matrix,
+    pool: Matrix,
+    k: int,
+    most: int,
+    own: npt.NDArray[np.int64] | None,
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> Neighbours:
     found, cosine = approximate_nearest(faiss, queries, pool, most + int(own is not None))
     gone = found < 0 if own is None else (found < 0) | (found == own[:, None])
+    if groups is not None:
+        gone |= groups[np.maximum(found, 0)] == groups[:, None]
     # a row comes first among its own neighbours or, beside equal rows, anywhere or not at all
     order = np.argsort(gone, axis=1, kind="stable")[:, :most]
     gone, found = np.take_along_axis(gone, order, axis=1), np.take_along_axis(found, order, axis=1)
     cosine = np.where(gone, -np.inf, np.take_along_axis(cosine, order, axis=1)).astype(np.float32)
     index = np.where(gone, -1, found).astype(np.int32)
     rows = generator(0, "recall of neighbours").permutation(len(queries))[:RECALL_ROWS]
-    exact, _ = _search(queries[rows], pool, k, None if own is None else own[rows])
+    apart = None if groups is None else (groups[rows], groups)
+    exact, _ = _search(queries[rows], pool, k, None if own is None else own[rows], apart)
     hits = (index[rows, :k, None] == exact[:, None, :]).any(axis=1)
     return Neighbours(index, cosine, k, float(hits.mean()) if hits.size else 1.0)
 
 
 def _search(
-    queries: Matrix, pool: Matrix, k: int, own: npt.NDArray[np.int64] | None
+    queries: Matrix,
+    pool: Matrix,
+    k: int,
+    own: npt.NDArray[np.int64] | None,
+    apart: tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]] | None = None,
 ) -> tuple[npt.NDArray[np.int32], Matrix]:
+    """Return the k nearest; none that has a query's number in ``apart``, of the queries and of the pool."""
     index, cosine = np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf, np.float32)
     most, columns = min(k, len(pool)), max(1, len(pool))
     step = max(1, min(_BLOCK // columns, max(_FEWEST, _NEAR // columns)))
@@ -135,6 +164,8 @@ def _search(
         if own is not None:
             at = np.flatnonzero(own[rows] >= 0)
             cosines[at, own[rows][at]] = -np.inf
+        if apart is not None:
+            cosines[apart[0][rows, None] == apart[1]] = -np.inf
         index[rows, :most], cosine[rows, :most] = _largest(cosines, most)
     index[~np.isfinite(cosine)] = -1
     return index, cosine

@@ -54,16 +54,18 @@ class TreeSample:
         sums: (m, K) float32, sums of known targets, over a row and its twins.
         counts: (m, K) float32, numbers of known targets; (m, 1) where every target of a row is known.
         sizes: (m,) float32, numbers of twins, each row counted too.
+        fold: (m,) the same number for rows that are left out together, None where each is for itself.
     """
 
     X: Any
     sums: npt.NDArray[np.float32]
     counts: npt.NDArray[np.float32]
     sizes: npt.NDArray[np.float32]
+    fold: Array | None = None
 
     @classmethod
     def of(
-        cls, X: Any, targets: Array, mask: Array | None, twins: Array | None
+        cls, X: Any, targets: Array, mask: Array | None, twins: Array | None, fold: Array | None = None
     ) -> tuple[TreeSample, Array | slice]:
         """Return the sample of ``X``, and the row of it in which each row of ``X`` is.
 
@@ -78,12 +80,13 @@ class TreeSample:
         counts = np.ones((len(targets), 1), np.float32) if mask is None else mask.astype(np.float32)
         ones = np.ones(len(targets), np.float32)
         if twins is None:
-            return cls(X, known, counts, ones), slice(None)
+            return cls(X, known, counts, ones, fold), slice(None)
         _, first, row = np.unique(twins, return_index=True, return_inverse=True)
         if len(first) == len(targets):
-            return cls(X, known, counts, ones), slice(None)
+            return cls(X, known, counts, ones, fold), slice(None)
         member = _CSR((ones, (row, np.arange(len(row)))), shape=(len(first), len(row)))
-        return cls(X[first], member @ known, member @ counts, member @ ones), row
+        of_first = None if fold is None else fold[first]
+        return cls(X[first], member @ known, member @ counts, member @ ones, of_first), row
 
     @property
     def mean(self) -> npt.NDArray[np.float32]:
@@ -117,29 +120,52 @@ class TreeSample:
         return _CSR(np.where(counts > 0, drawn @ self.sums / np.maximum(counts, 1), self.mean))
 
 
-def grow(sample: TreeSample, n_trees: int, seed: int, drawn: int, n_jobs: int) -> tuple[list[Any], Array]:
-    """Return scikit-learn's trees, and how often each drew each row, (m, T) uint16."""
+def grow(
+    sample: TreeSample, n_trees: int, seed: int, drawn: int, n_jobs: int
+) -> tuple[list[Any], Array, Array]:
+    """Return scikit-learn's trees, how often each drew each row, (m, T) uint16, and the fold that it left out (T,)."""
     from sklearn.ensemble import ExtraTreesRegressor
 
     X = _readable(sample.X)
     trees: list[Any] = []
     counts: list[Array] = []
-    for group, (size, columns) in enumerate(_groups(sample.targets, n_trees, seed)):
+    left: list[Array] = []
+    for group, (size, columns, out, rows) in enumerate(_parts(sample, n_trees, seed)):
         forest = ExtraTreesRegressor(
             size,
             max_features="sqrt",
             min_samples_leaf=_MIN_LEAF,
             max_depth=MAX_DEPTH,
             bootstrap=True,
-            max_samples=drawn,
+            max_samples=min(drawn, len(columns)),
             random_state=number(seed, "trees", group) % 2**32,
             n_jobs=n_jobs,
         )
         # scikit-learn warns of a single column
-        forest.fit(X, columns.ravel() if columns.shape[1] == 1 else columns, sample.sizes)
+        forest.fit(
+            X[rows] if out >= 0 else X,
+            columns.ravel() if columns.shape[1] == 1 else columns,
+            sample.sizes[rows],
+        )
         trees += [estimator.tree_ for estimator in forest.estimators_]
-        counts += [np.bincount(rows, minlength=len(columns)) for rows in forest.estimators_samples_]
-    return trees, np.stack(counts, axis=1).astype(np.uint16)
+        for drew in forest.estimators_samples_:
+            counts.append(np.zeros(len(sample.sizes), np.int64))
+            counts[-1][rows] = np.bincount(drew, minlength=len(columns))
+        left.append(np.full(size, out))
+    return trees, np.stack(counts, axis=1).astype(np.uint16), np.concatenate(left)
+
+
+def _parts(sample: TreeSample, n_trees: int, seed: int) -> Iterator[tuple[int, Array, int, Any]]:
+    """Yield numbers of trees, their columns, the fold that they leave out (-1: none) and the rows to draw."""
+    folds = [] if sample.fold is None else np.unique(sample.fold).tolist()
+    for size, columns in _groups(sample.targets, n_trees, seed):
+        if len(folds) < 2:
+            yield size, columns, -1, slice(None)
+            continue
+        for place, out in enumerate(folds):
+            rows = np.flatnonzero(sample.fold != out)
+            if count := len(range(place, size, len(folds))):
+                yield count, columns[rows], out, rows
 
 
 def _groups(targets: Array, n_trees: int, seed: int) -> Iterator[tuple[int, Array]]:

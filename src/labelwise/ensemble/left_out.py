@@ -80,7 +80,9 @@ def leave_one_out_r2(scores: Matrix, known: KnownEntries) -> Double:
     if known.mask is not None:
         squares *= known.mask
     error = squares.sum(axis=0, dtype=np.float64)
-    total = known.positives * (1 - known.means)
+    total = (
+        known.squares - known.positives * known.means if known.soft else known.positives * (1 - known.means)
+    )
     return np.where(known.both, 1 - error / np.where(known.both, total, 1.0), 0.0)
 
 

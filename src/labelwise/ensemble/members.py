@@ -40,7 +40,8 @@ class RidgeMember:
         weight: (r, K) float32.
         bias: (K,) float32.
         loo: (m, K) float32, leave-one-out scores of the rows it was fitted to, free of the intercept's own shift; the
-            label's own scores where an entry does not count.
+            label's own scores where an entry does not count. Of rows that belong to groups they leave out the fold of
+            the row's group, in all entries.
         lambda_: The lambda, absolute.
         lambda_index: Its place in the grid.
         label_r2: (K,) leave-one-out R2 of each label, 0 for one without a known positive or negative.
@@ -125,6 +126,8 @@ class _Problem(Protocol):
 
 
 def _problem(Z: npt.NDArray[Any], known: KnownEntries, *, single: bool) -> _Problem:
+    if known.fold is not None and len(np.unique(known.fold)) > 1:
+        return _Folds(Z, known, single=single)
     if known.mask is None:
         return _AllRows(Z, known, single=single)
     patterns = _patterns(known.mask)
@@ -135,6 +138,29 @@ def _problem(Z: npt.NDArray[Any], known: KnownEntries, *, single: bool) -> _Prob
     ):
         return _OwnRows(Z, known, patterns, single=single)
     return _FilledRows(Z, known)
+
+
+class _Folds:
+    """Rows of groups: their scores come from fits without the fold of their group."""
+
+    def __init__(self, Z: npt.NDArray[Any], known: KnownEntries, *, single: bool) -> None:
+        assert known.fold is not None
+        self.Z, self.known = Z, known
+        alone = replace(known, fold=None)
+        self.whole = _problem(Z, alone, single=single)
+        self.parts = []
+        for number in np.unique(known.fold):
+            out = known.fold == number
+            centre, rest = Z[~out].mean(axis=0), alone.take(np.flatnonzero(~out))
+            self.parts.append((out, centre, rest.means, _problem(Z[~out] - centre, rest, single=single)))
+
+    def at(self, lambda_: float) -> _Fit:
+        loo, means = np.zeros(self.known.targets.shape, np.float32), self.known.means
+        for out, centre, rest_means, problem in self.parts:
+            weight, middle = problem.at(lambda_).solve()
+            # Freed of the intercept's shift: a fold with many positives lowers the mean of the others.
+            loo[out] = (self.Z[out] - centre) @ weight + (middle + means - rest_means)
+        return _Fit(loo, self.known, lambda: self.whole.at(lambda_).solve())
 
 
 class _AllRows:

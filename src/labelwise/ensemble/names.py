@@ -104,7 +104,7 @@ class NameScores:
         centre, spread = cosines.mean(axis=0), cosines.std(axis=0)
         inverse = np.divide(1.0, spread, out=np.zeros_like(spread), where=spread > 1e-7)
         by_name = (cosines[known.rows] - centre) * inverse
-        share, named = _weights(known, left_out, by_name), known.positives == 0
+        share, named = evidence_weights(known, left_out, by_name), known.positives == 0
         # A label that nobody has shown is no more frequent than one that came just after the last row would be.
         means = np.where(named, 1.0 / (2.0 + 2.0 * known.counts), known.means)
         return cls(
@@ -215,10 +215,10 @@ def _mapped(X: FeatureMatrix, columns: tuple[int, int, int], projection: Matrix 
     return out
 
 
-def _weights(known: KnownEntries, left_out: Array, by_name: Matrix) -> npt.NDArray[np.float64]:
-    """Return each label's weight of names (K,), in units of standardised targets.
+def evidence_weights(known: KnownEntries, left_out: Array, by_name: Matrix) -> npt.NDArray[np.float64]:
+    """Return each label's weight of evidence such as names (K,), in units of standardised targets.
 
-    Labels that have both signs have that beside the left-out scores, the others that of names alone.
+    Labels that have both signs have that beside the left-out scores, the others that of the evidence alone.
     """
     counts = np.ones(known.targets.shape, bool) if known.mask is None else known.mask
     means, logs = known.means, np.log1p(known.positives)

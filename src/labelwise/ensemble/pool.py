@@ -98,12 +98,14 @@ class Pool:
         views: (n, r) float32 by name.
         near: Neighbours of each row by the name of a graph, with spare ones.
         seed: Key of its choices.
+        groups: (n,) numbers of rows that are no neighbours of each other, or None.
     """
 
     fitted: Views
     views: dict[str, Matrix]
     near: dict[str, Neighbours]
     seed: int = 0
+    groups: npt.NDArray[np.int64] | None = None
     _last: dict[str, Matrix] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -113,6 +115,7 @@ class Pool:
         seed: int = 0,
         weights: Sequence[float] | None = None,
         names: Sequence[str] = VIEWS,
+        groups: npt.NDArray[np.int64] | None = None,
     ) -> Pool:
         """Fit views to ``X`` (n, D), and look up each row's neighbours.
 
@@ -121,14 +124,17 @@ class Pool:
             seed: Key of random choices.
             weights: Factor of each block of features.
             names: Its views, p and w among them.
+            groups: (n,) numbers: a new row has no neighbour of its own group, so no row of the pool has one either.
         """
         fitted = Views.fit(X, seed, weights, names)
         views = fitted.of(X, names)
         near = {
-            name: neighbours(views[name], views[name], NEIGHBOURS, exclude_self=True, spare=SPARE)
+            name: neighbours(
+                views[name], views[name], NEIGHBOURS, exclude_self=True, spare=SPARE, groups=groups
+            )
             for name in _GRAPHS
         }
-        return cls(fitted, views, near, seed)
+        return cls(fitted, views, near, seed, groups)
 
     def __len__(self) -> int:
         return len(self.views["c"])
@@ -187,13 +193,15 @@ class Pool:
         Views stay as they were fitted, since they read no label; neighbours are those among the rest.
         """
         near = {
-            name: found.without(rows, self.views[name], self.views[name]) for name, found in self.near.items()
+            name: found.without(rows, self.views[name], self.views[name], self.groups)
+            for name, found in self.near.items()
         }
         rest = Pool(
             self.fitted,
             {name: view[~rows] for name, view in self.views.items()},
             {name: found.take(~rows) for name, found in near.items()},
             self.seed,
+            None if self.groups is None else self.groups[~rows],
         )
         views = {name: view[rows] for name, view in self.views.items()}
         return rest, NewRows(rest, views, {name: found.take(rows) for name, found in near.items()})

@@ -16,10 +16,11 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from labelwise._random import generator
 from labelwise.ensemble.compression import MOST_COLUMNS
 from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Opening, open_gate
+from labelwise.ensemble.gate_folds import evaluated_folds, folds_of, repeats
 from labelwise.ensemble.hats import centred, mean_square
+from labelwise.ensemble.hinted import HintEvidence, HintScores
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.landmarks import Landmarks
 from labelwise.ensemble.left_out import intercept_shift
@@ -37,14 +38,11 @@ from labelwise.models import FoldedRidge, RidgeSolution, Scaling, give_back_memo
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
 
-FOLDS = 5
 BUDGET = 200_000_000
 """Bytes that a fitted ensemble may take by default."""
 
 _TREES_SHARE = 1 / 3  # of the ensemble's score
 _FEWEST_ROWS = 10
-_REPEATS = ((500, 3), (1500, 2))  # rows with known entries up to which folds are drawn so often
-_MOST_EVALUATED = 8_000  # rows that the gate leaves out at most
 _MEASURED_ROWS = 2000
 _MOST_TUNED = 600  # rows up to which lambdas and scalings are chosen anew in every fold
 _WIDEST_TREES = 4096  # columns beyond which trees read principal components in the features' place
@@ -74,6 +72,8 @@ class Ensemble:
         seed: int = 0,
         *,
         names: LabelVectors | None = None,
+        hints: Matrix | None = None,
+        groups: npt.NDArray[np.int64] | None = None,
         budget: int = BUDGET,
     ) -> Self:
         """Fit to a pool ``X`` (n, D) with annotations ``labels`` (n, K) in {1, 0, -1}.
@@ -84,14 +84,25 @@ class Ensemble:
             solution: The tuned ridge on these rows and labels, the simpler score that the ensemble has to beat.
             seed: Key of all its choices.
             names: Vectors of the labels' names by the encoder that read the items.
+            hints: (n, K) scores of another model in [0, 1] or NaN, of rows of which new ones will have none.
+            groups: (n,) numbers of rows that are left out together and are no neighbours of each other.
             budget: Bytes that its arrays may take; above it trees and then rows of the pool are left out.
         """
         chosen = Landmarks.of(labels, min(int(X.shape[1]), MOST_COLUMNS), seed)
         if chosen is None:
-            return cls(*EnsembleFit(X, labels, solution, seed, names, budget).result())
+            return cls(
+                *EnsembleFit(X, labels, solution, seed, names, budget, hints=hints, groups=groups).result()
+            )
         warnings.warn(Notice(chosen.words), stacklevel=2)
         part = replace(solution, loo_scores=solution.loo_scores[chosen.rows])
-        fit = EnsembleFit(X[chosen.rows], chosen.labels(labels), part, seed, names, budget, whole=False)
+        hints = None if hints is None else hints[chosen.rows]
+        groups = None if groups is None else groups[chosen.rows]
+        fit = EnsembleFit(
+            *(X[chosen.rows], chosen.labels(labels), part, seed, names, budget),
+            hints=hints,
+            groups=groups,
+            whole=False,
+        )
         fit.notes.append(chosen.words)
         scorer, near, explanation = fit.result()
         elsewhere = partial(_left_out_elsewhere, scorer, solution, fit.ridge_share)
@@ -154,11 +165,15 @@ class EnsembleFit:
         names: LabelVectors | None = None,
         budget: int = BUDGET,
         *,
+        hints: Matrix | None = None,
+        groups: npt.NDArray[np.int64] | None = None,
         whole: bool = True,
     ) -> None:
         """``whole`` is whether these are all rows that the ridge was fitted to."""
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
         self.vectors, self.budget, self.whole = names, budget, whole
+        self.hints, self.groups = hints, groups
+        self.hinted: HintEvidence | None = None
         self.ridge_share = np.ones(self.labels.shape[1])
         self.notes: list[str] = []
         self.names_opening: Opening | None = None
@@ -169,6 +184,7 @@ class EnsembleFit:
         if len(self.known) < _FEWEST_ROWS or not self.known.both.any():
             self.notes.append(
                 "too few known entries to choose anything by: the scores are those of the tuned ridge alone"
+                + ("" if self.hints is None else ", and hints are left out")
             )
             return self._ridge_alone()
         self._fit_parts()
@@ -192,9 +208,9 @@ class EnsembleFit:
     def _fit_parts(self) -> None:
         """Fit pool, members, trees and stack."""
         weights = getattr(self.solution.scaling, "weights", None)
-        self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS)
+        self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS, self.groups)
         self.notes += self.pool.words
-        self.known = KnownEntries.of(self.labels, self.pool.twins())
+        self.known = KnownEntries.of(self.labels, self.pool.twins(), groups=self.groups)
         self.parts = list(fit_members(self.pool, self.known))
         give_back_memory()
         self.forests = self._grow()
@@ -202,7 +218,9 @@ class EnsembleFit:
         self.combined = stack([part.member.loo for part in self.parts], self.known)
         self.bagged = mean_of_standardised(self._bags, self.known)
         loo = self.solution.loo_scores[self.known.rows]
-        self.simple = np.asarray(loo + intercept_shift(self.known), np.float32)
+        # Where groups are left out, the scores are free of that shift already.
+        shift = intercept_shift(self.known) if self.groups is None else 0
+        self.simple = np.asarray(loo + shift, np.float32)
 
     def _ridge_alone(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
         left_out = logits(self.solution.loo_scores).astype(np.float32)
@@ -220,6 +238,7 @@ class EnsembleFit:
                 seed=self.seed,
                 mask=self.known.mask,
                 twins=self.known.twins,
+                fold=self.known.fold,
             )
             for name, features in places.items()
         }
@@ -228,7 +247,7 @@ class EnsembleFit:
         """Return scores by ridge and by the ensemble, of folds of rows that left the pool altogether."""
         trees = self.bagged.of(self._bags)
         simple, rich = [], []
-        for repeat in range(_repeats(len(self.known))):
+        for repeat in range(repeats(len(self.known))):
             a, b = self._out_of_pool(repeat)
             simple.append(a)
             rich.append((1 - _TREES_SHARE) * b + _TREES_SHARE * trees)
@@ -262,6 +281,18 @@ class EnsembleFit:
             names, weight=np.where(names.named, names.weight, share * names.weight).astype(np.float32)
         )
         return replace(scorer, names=names), names.added(raw, by_name)
+
+    def _with_hints(self, raw: Matrix) -> Matrix:
+        """Return left-out scores (m, K) with the evidence of learnt hints, as far as a gate opens."""
+        if self.hints is None:
+            return raw
+        if (scores := HintScores.fit(self.pool, self.hints)) is None:
+            self.notes.append("hints tell no item from another, so nothing was learnt from them")
+            return raw
+        evidence = HintEvidence.fit(scores, self.known, raw, self.out_of_pool, self._demand)
+        self.out_of_pool = [evidence.added(one, self.known) for one in self.out_of_pool]
+        self.hinted, self.without_hints = evidence, raw
+        return evidence.added(raw, self.known)
 
     @property
     def _bags(self) -> list[Matrix]:
@@ -298,7 +329,8 @@ class EnsembleFit:
         known, rows = self.known, self.known.rows
         kept = known.take(np.flatnonzero(~out))
         if len(known) <= _MOST_TUNED and kept.both.any():
-            solution = solve_ridge(self.X[rows[~out]], self.labels[rows[~out]])
+            groups = None if known.groups is None else known.groups[~out]
+            solution = solve_ridge(self.X[rows[~out]], self.labels[rows[~out]], groups=groups)
             return solution.predict(self.X[rows[out]]) - kept.means.astype(np.float32)
         if not self.whole or self._folded.order > FoldedRidge.MOST:
             return self.simple[out]
@@ -338,6 +370,7 @@ class EnsembleFit:
         unit, mixed = self._mixture(share)
         left_out = self._left_out
         raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
+        raw = self._with_hints(raw)
         scorer, raw = self._with_names(self._scorer(mixed, 1 - share), raw)
         moved = None if self.whole else _left_out_moves(self.X, self.solution, self.ridge_share)
         everywhere = scorer.scores_of_pool(self.X, self.pool, moved)
@@ -359,18 +392,25 @@ class EnsembleFit:
         return thinned
 
     def _scorer(self, mixed: Combination, ridge_share: Double) -> Scorer:
+        parts, V, hinted = self.parts, len(self.parts), self.hinted
+        weights, offset = mixed.weight, mixed.offset
         if not (ridge_share < 1).any():
-            return Scorer.of_ridge(self.solution)
-        V = len(self.parts)
-        smoothed, biases = Smoothed.of(self.pool, self.parts, mixed.weight[:V])
+            if hinted is None or not hinted.open:
+                return Scorer.of_ridge(self.solution)
+            parts, weights = [], weights[:0]
+        if hinted is not None and hinted.open:
+            weights = np.vstack([weights[: len(parts)], hinted.factor, weights[len(parts) :]])
+            parts, offset = [*parts, hinted.scores.part], offset + hinted.offset
+        smoothed, biases = Smoothed.of(self.pool, parts, weights[: len(parts)])
         forests = {
             name: (trees, weight.astype(np.float32))
             for (name, trees), weight in zip(self.forests.items(), mixed.weight[V:], strict=True)
+            if weight.any()
         }
         return Scorer(
             self.solution.scaling,
             self.solution.weight * ridge_share[:, None].astype(np.float32),
-            (self.solution.bias * ridge_share + mixed.offset + biases).astype(np.float32),
+            (self.solution.bias * ridge_share + offset + biases).astype(np.float32),
             smoothed,
             forests,
         )
@@ -387,6 +427,8 @@ class EnsembleFit:
             {"name": name, "weight": float(w), "value": value}
             for name, w, value in zip(names, weight, values, strict=True)
         ]
+        if self.hinted is not None:
+            members = self.hinted.among(members, self.known, self.without_hints)
         return members, self._gains(), self._gates(share)
 
     def _gains(self) -> list[dict[str, Any]]:
@@ -400,10 +442,15 @@ class EnsembleFit:
         }
         pairs = {name: (whole, stack(rest, self.known).of(rest)) for name, rest in without.items()}
         pairs["trees"] = (with_trees, whole)
+        if self.hinted is not None:
+            pairs["hints"] = (self.hinted.added(self.without_hints, self.known), self.without_hints)
         return [{"name": name, **_gain(a, b, self.known)} for name, (a, b) in pairs.items()]
 
     def _gates(self, share: Double) -> list[dict[str, Any]]:
         gates = [self._gate("ensemble", self.opening, share)]
+        if self.hinted is not None:
+            opening = self.hinted.opening
+            gates.append(self._gate("hints", opening, opening.share))
         if self.names_opening is not None:
             gates.append(self._gate("names", self.names_opening, self.names_opening.share))
         return gates
@@ -426,22 +473,6 @@ class EnsembleFit:
             "gates": gates,
             "notes": self.notes,
         }
-
-
-def folds_of(known: KnownEntries, seed: int, repeat: int = 0) -> npt.NDArray[np.int64]:
-    """Return each row's fold (m,), rows with the same features in one."""
-    twins = np.arange(len(known)) if known.twins is None else known.twins
-    number = int(twins.max(initial=-1)) + 1
-    return np.asarray(generator(seed, "gate", repeat).permutation(number)[twins] % FOLDS)
-
-
-def evaluated_folds(m: int) -> int:
-    """Return the number of folds that the gate leaves out: fewer where rows are many."""
-    return int(np.clip(_MOST_EVALUATED * FOLDS // max(m, 1), 1, FOLDS))
-
-
-def _repeats(m: int) -> int:
-    return next((times for most, times in _REPEATS if m <= most), 1)
 
 
 def _left_out_moves(X: Any, solution: RidgeSolution, share: Double) -> Matrix:

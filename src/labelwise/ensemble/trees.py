@@ -76,6 +76,7 @@ class Trees:
         *,
         mask: Array | None = None,
         twins: Array | None = None,
+        fold: Array | None = None,
         n_rows: int | None = None,
         n_jobs: int = 2,
     ) -> Trees:
@@ -94,6 +95,8 @@ class Trees:
                 search for splits, and not at all in the mean of a leaf.
             twins: (m,) int, the same number for rows with the same features; None where no two have. Twins are one
                 row, which counts as often as there are of them, so that no tree out of a row's bag has seen its twin.
+            fold: (m,) int, the same number for rows that are left out together, as those of a group, with equal rows in
+                one: each tree is grown without one of the folds in turn, which alone are out of its bag.
             n_rows: Rows that each tree draws, with replacement; ``rows_per_tree`` by default.
             n_jobs: Threads.
 
@@ -101,15 +104,17 @@ class Trees:
             UserError: Where X and targets do not match or are not finite.
         """
         X = X.tocsr() if hasattr(X, "tocsr") else X
-        sample, row = TreeSample.of(X, targets, mask, twins)
+        sample, row = TreeSample.of(X, targets, mask, twins, fold)
         m, d = (int(size) for size in sample.X.shape)
         k = sample.sums.shape[1]
         drawn = min(m, n_rows or rows_per_tree(m, d, k, n_trees))
-        grown, bag = grow(sample, n_trees, seed, drawn, n_jobs)
+        grown, bag, left = grow(sample, n_trees, seed, drawn, n_jobs)
         splits = Splits.of(grown, d)
         leaves = splits.leaves(sample.X)
         trees = cls(k, splits, *_stored(sample.leaf_means(leaves, bag, splits.n_leaves)))
         unseen = (bag == 0).astype(np.float32)
+        if sample.fold is not None and (left >= 0).all():
+            unseen *= sample.fold[:, None] == left
         counts = unseen.sum(axis=1, keepdims=True)
         out_of_bag = np.where(counts > 0, trees._sums(leaves, unseen) / np.maximum(counts, 1), sample.mean)
         return replace(trees, out_of_bag=out_of_bag[row])

@@ -32,7 +32,11 @@ from labelwise.experiments.spec import (
 from labelwise.metrics import METRICS
 
 _MOST_SWEPT = 10_000
-_FRACTIONS = {"partial_positive", "partial", "semi_supervised"}
+_FRACTIONS = {"partial_positive", "partial", "semi_supervised", "random_partial"}
+_KINDS = {"single_positive_all_negatives": "single_positive"} | dict.fromkeys(
+    ("random_partial", "fixed_per_class"), "partial"
+)
+"""Settings of labels by ways of hiding them, where these have names of their own."""
 
 
 def parse_spec(text: str, name: str) -> Spec:
@@ -140,6 +144,8 @@ def check(spec: Spec) -> None:
             raise UserError(f"{where}setting {setting.name}: fractions are above 0 and at most 1")
     for name, row in spec.rows.items():
         _check_row(f"{where}row {name}: ", spec, row)
+    if (spec.per_class is not None) != any(setting.name == "fixed_per_class" for setting in spec.settings):
+        raise UserError(f"{where}per_class goes with the setting fixed_per_class, which needs it")
     _check_cardinality(where, spec)
     if spec.figure is not None:
         _check_figure(where, spec, spec.figure)
@@ -175,7 +181,7 @@ def _check_row(where: str, spec: Spec, row: Row) -> None:
             raise UserError(f"{where}{error}") from None
     for setting in spec.settings:
         if row.settings is None or setting.name in row.settings:
-            kind = "single_positive" if setting.name.startswith("single_positive") else setting.name
+            kind = _KINDS.get(setting.name, setting.name)
             if kind not in method.settings:
                 raise UserError(f"{where}method {row.method!r} does not take {kind.replace('_', ' ')} labels")
 

@@ -135,7 +135,8 @@ def _honest(job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels)
                 f"{name} reads true labels: it is part of the published protocol (--protocol published)"
             )
     oracle = "true_labels" in get(job.method).spec.needs
-    return _search(job, dataset, X, observed, truth if oracle else None, validation="auto")
+    groups = dataset.parts["train"].groups
+    return _search(job, dataset, X, observed, truth if oracle else None, validation="auto", groups=groups)
 
 
 def _published(
@@ -146,13 +147,13 @@ def _published(
     The best epoch is chosen by clean validation rows, or by the test set itself.
     """
     truth = dataset.parts["train"].labels
-    if job.options.get("code") == "spml":
+    if "validation" in dataset.parts:
+        validation_part = dataset.parts["validation"]
+        validation = (_items(dataset, validation_part, job), validation_part.labels)
+    elif job.options.get("code") == "spml":
         rows, held_out = spml_split(len(observed))
         validation = (X[held_out], truth[held_out])
         X, observed, truth = X[rows], observed[rows], truth[rows]
-    elif dataset.kind == "text" and "validation" in dataset.parts:
-        validation_part = dataset.parts["validation"]
-        validation = (_items(dataset, validation_part, job), validation_part.labels)
     else:
         validation = test
     # The text code's best model is another name of its live one: the last epoch is what it tests.
@@ -199,7 +200,8 @@ def _at(job: Job, rate: float | None, size: float | None) -> Job:
 def _fit(
     job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, given: dict[str, Any]
 ) -> MultiLabelClassifier:
-    features = dataset.kind == "features"
+    features, groups = dataset.kind == "features", given.get("groups")
+    given = {name: value for name, value in given.items() if name != "groups"}
     options = {name: job.options[name] for name in _CLASSIFIER if job.options.get(name) is not None}
     if features:
         # A budget for fine-tuning a network means nothing for a head on fixed features.
@@ -217,7 +219,8 @@ def _fit(
         **options,
         **given,
     )
-    return model.fit(X, observed, label_names=dataset.label_names, true_labels=truth)
+    kept_whole = {} if groups is None else {"groups": groups}
+    return model.fit(X, observed, label_names=dataset.label_names, true_labels=truth, **kept_whole)
 
 
 def _cardinality(job: Job) -> float:

@@ -17,6 +17,7 @@ DATASETS = {
     "AWA": "awa2",
     "Ohsumed": "ohsumed",
     "AAPD": "aapd",
+    "L48": "l48",
 }
 """Names in ``labelwise.data.datasets`` by the papers' names of the data sets."""
 

@@ -37,6 +37,8 @@ class Setting(_Strict):
         "partial_positive",
         "partial",
         "semi_supervised",
+        "random_partial",
+        "fixed_per_class",
     ]
     fractions: list[float] = Field(default_factory=list)
 
@@ -166,8 +168,9 @@ class Spec(_Strict):
     ``tables`` are the printed tables whose cells it measures (``labelwise.experiments.published``), ``percent`` tells
     that they print percent; ``code`` is the code base whose protocol ``published`` follows: ``spml`` (20% clean
     validation, best epoch) or ``cap`` (best epoch by the test set). ``cardinality`` is the mean number of labels of
-    an item, given to methods that need it where labels do not identify it. ``search`` lists values of learning rate
-    and batch size, tried where that is asked for; the best by validation is kept. A figure of theory, or of
+    an item, given to methods that need it where labels do not identify it; ``per_class`` the positives and negatives of
+    a label that setting ``fixed_per_class`` keeps. ``search`` lists values of learning rate and batch size, tried where
+    that is asked for; the best by validation is kept. A figure of theory, or of
     losses, has no code, data sets, settings, seeds, metrics and rows; all else needs them.
     """
 
@@ -186,6 +189,7 @@ class Spec(_Strict):
     on: dict[str, Override] = Field(default_factory=dict)
     search: Search | None = None
     cardinality: dict[str, Annotated[float, Field(gt=0)]] = Field(default_factory=dict)
+    per_class: int | None = Field(None, ge=1)
     figure: Figure | None = None
     rows: dict[str, Row] = Field(default_factory=dict)
 
@@ -281,6 +285,8 @@ class Spec(_Strict):
         }
         if dataset in self.cardinality:
             options["cardinality"] = self.cardinality[dataset]
+        if setting == "fixed_per_class":
+            options["per_class"] = self.per_class
         if protocol == "published":
             options["code"] = self.code
         if search and self.search is not None:

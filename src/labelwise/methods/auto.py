@@ -62,7 +62,7 @@ class Auto(Method):
         reads_rows=True,
         reads_names=True,
         teaches=True,
-        leaves_rows_out=True,
+        reads_hints=True,
         departures=(
             Departure(
                 "Labels of similar frequency share the statistics that their weights are fitted to; stacked "
@@ -145,9 +145,17 @@ class Auto(Method):
         problem = self.problem
         # A head that starts at random has no solution that was tuned on these features.
         tuned = not self._whole or self.starts_from_ridge
-        solution = pool.ridge() if tuned else solve_ridge(rows, self.start_labels())
+        groups = problem.item_groups
+        solution = pool.ridge() if tuned else solve_ridge(rows, self.start_labels(), groups=groups)
         budget = self.hp.megabytes * 1_000_000
-        return Ensemble.fit(rows, problem.labels, solution, problem.seed, names=problem.names, budget=budget)
+        hints = None if problem.hints is None else problem.hints.scores
+        return Ensemble.fit(
+            *(rows, problem.labels, solution, problem.seed),
+            names=problem.names,
+            hints=hints,
+            groups=groups,
+            budget=budget,
+        )
 
     def _teach(self, pool: Pool) -> None:
         """Give unknown entries the ensemble's left-out scores as soft labels."""

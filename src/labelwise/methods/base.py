@@ -326,7 +326,7 @@ class Method(nn.Module):
     def first_labels(self) -> np.ndarray:
         """Return the start labels (n, K), with unknown entries as hints have them."""
         labels, hints = self.start_labels(), self.problem.hints
-        return labels if hints is None else hints.filled(labels)
+        return labels if hints is None or not self.spec.pointwise else hints.filled(labels)
 
     def slots(self) -> dict[str, Slot]:
         """Declare the item state."""
@@ -400,7 +400,7 @@ class Method(nn.Module):
         of rows (``Problem.row_weights``) all of a row's. The batch is the undivided one: over several processes every
         one of them has to call this.
         """
-        if self.problem.hints is not None:
+        if self.problem.hints is not None and self.spec.pointwise:
             values, weights = self._with_hints(self.problem.hints, values, weights, batch)
         if batch.label_weights is not None:
             by_label = torch.where(batch.labels == 1, batch.label_weights.to(values.dtype), 1.0)

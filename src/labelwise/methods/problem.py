@@ -42,7 +42,8 @@ class Problem:
         hierarchy: of the labels, where the loss is to be coherent; for ``spec.pointwise``.
         item_groups: (n,) the number of each item's group, from 0, or None.
         group_consistency: weight of the term that keeps items of a group alike.
-        hints: soft targets of unknown entries, or None; for ``spec.pointwise``.
+        hints: soft targets of unknown entries, and the scores that they come from, or None; for ``spec.pointwise`` and
+            ``spec.reads_hints``.
         sample_weight: (n,) >= 0, the rows' weights in the loss, or None; for ``spec.takes_sample_weight``.
     """
 

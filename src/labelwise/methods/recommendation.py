@@ -55,19 +55,16 @@ def recommend(
 
     ``auto`` is the answer on fixed features in every setting: no published loss beats the tuned closed form there by
     more than it risks, and ``auto`` leaves that only where rows left out show a gain. The alternatives are what to
-    compare it with. Where items belong to groups (``grouped``) it is ``ridge``, which can leave whole groups out, and
-    so too where rows have weights (``weighted``). With ``tune="all"`` it is a method that trains, by steps that move
-    the whole network; where the loss has to take entries one by one (``entrywise``), as accumulated gradients, hints,
-    weights of rows, a coherent loss and boosted scores ask, one that does. docs/choosing.md has the evidence and its
-    limits.
+    compare it with. Where rows have weights (``weighted``) it is ``ridge``; groups (``grouped``) change nothing, since
+    both leave whole groups out. With ``tune="all"`` it is a method that trains, by steps that move the whole
+    network; where the loss has to take entries one by one (``entrywise``), as accumulated gradients, hints, weights of
+    rows, a coherent loss and boosted scores ask, one that does. docs/choosing.md has the evidence and its limits.
 
     Raises:
         UserError: Where no positive is known, since nothing can be learnt then.
     """
     check_positive(summary)
     others = _ALTERNATIVES[summary.setting]
-    if tune == "head" and grouped:
-        return Recommendation("ridge", _WHOLE_GROUPS, others)
     if tune == "head" and weighted:
         return Recommendation("ridge", _WEIGHTS, others)
     if tune == "head":
@@ -80,7 +77,6 @@ def recommend(
 _STACK = (
     "closed forms and trees over all items, where rows left out show a gain; otherwise the tuned ridge alone"
 )
-_WHOLE_GROUPS = "one linear model, tuned by leaving whole groups out; auto would leave out single rows"
 _WEIGHTS = "one linear model, whose closed form takes the rows' weights; the parts of auto do not"
 _CLOSED_FORM = "the reserve of auto: one linear model in seconds, and hard to beat on features"
 _SPHERE = (

@@ -156,7 +156,9 @@ class MethodSpec:
             that hints and a coherent loss can take part in it.
         teaches: whether it trains a whole network too, though it is a closed form: fitted to the features of the
             backbone before training, it gives unknown entries their targets.
-        leaves_rows_out: whether it chooses by leaving single rows out, which rows of one group would flatter.
+        reads_hints: whether it learns another model's scores (``Problem.hints``) as evidence, not as soft targets.
+        leaves_rows_out: whether it chooses by leaving single rows out, which rows of one group would flatter: it
+            refuses groups.
         weighs_rows: whether its loss is ``Method.mean`` of one loss for each entry of the batch, or its closed form
             takes weights, so that rows can have weights; every ``pointwise`` method can.
     """
@@ -180,6 +182,7 @@ class MethodSpec:
     reads_names: bool = False
     pointwise: bool = False
     teaches: bool = False
+    reads_hints: bool = False
     leaves_rows_out: bool = False
     weighs_rows: bool = False
 

@@ -207,7 +207,6 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
     advice = recommend(
         summary,
         options.tuning,
-        grouped=config.group_column is not None,
         entrywise=config.hints is not None or options.takes_entries,
         weighted=inputs.sample_weight is not None and np.ptp(inputs.sample_weight) > 0,
     )

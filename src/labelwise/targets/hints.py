@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from typing import Any, Self
 
@@ -77,7 +77,12 @@ class Hints:
             yes &= kept
         targets = np.full(labels.shape, np.nan, dtype=np.float32)
         targets[yes], targets[no] = 1 - self.smoothing, 0.0
-        return HintTargets(targets, float(self.weight))
+        return HintTargets(targets, float(self.weight), scores, self._changed())
+
+    def _changed(self) -> tuple[str, ...]:
+        """Return the names of settings that are not the defaults."""
+        own = [one for one in fields(self) if one.name != "scores"]
+        return tuple(f"hints_{one.name}" for one in own if getattr(self, one.name) != one.default)
 
     def _scores(self, shape: tuple[int, ...]) -> Matrix:
         try:
@@ -105,14 +110,24 @@ class HintTargets:
     Attributes:
         values: (n, K) float32 in [0, 1], NaN where there is none.
         weight: Of these entries in the loss.
+        scores: (n, K) float32, the hints as they were given, of known entries too; None where nobody kept them.
+        changed: Names of the settings that were given, for those who read the scores alone.
     """
 
     values: Matrix
     weight: float
+    scores: Matrix | None = None
+    changed: tuple[str, ...] = ()
 
     def take(self, index: NDArray[np.int64]) -> HintTargets:
         """Return those of some rows."""
-        return HintTargets(self.values[index], self.weight)
+        scores = None if self.scores is None else self.scores[index]
+        return HintTargets(self.values[index], self.weight, scores, self.changed)
+
+    @property
+    def identity(self) -> list[Any]:
+        """What a training by soft targets is a function of."""
+        return [type(self).__name__, {"values": self.values, "weight": self.weight}]
 
     def filled(self, labels: NDArray[np.int8]) -> NDArray[np.int8]:
         """Return labels (n, K) with the nearest state of each target: what a closed-form start believes."""

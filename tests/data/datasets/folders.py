@@ -54,6 +54,45 @@ def write_coco(root: Path, annotations: list[tuple[int, int]], images: list[int]
     return root
 
 
+def write_l48(root: Path) -> Path:
+    """Write two training recordings, of which the second validates, and a test recording."""
+    codes = ["norcar", "blujay", "amecro"]
+    write(
+        root / "taxa.csv",
+        "common_name,species_code\nNorthern Cardinal,norcar\nBlue Jay,blujay\nCrow,amecro\n",
+    )
+    assets = [(0, "train", "norcar"), (1, "train", "amecro"), (2, "test", "blujay")]
+    record = [{"id": n, "split": split, "target_species_code": code} for n, split, code in assets]
+    write(root / "assets.json", json.dumps(record))
+    clips = [
+        (0, 0, ["norcar", "blujay"], []),
+        (0, 1, ["blujay"], ["amecro"]),
+        (1, 0, ["amecro"], ["norcar", "blujay"]),
+        (2, 0, ["blujay", "osprey"], []),
+    ]
+    held = [
+        {
+            "id": n,
+            "asset_id": asset,
+            "clip_order": place,
+            "file_path": f"images/{asset}/{place}.jpg",
+            "width": 750,
+            "height": 236,
+            "present_species_codes": present,
+            "absent_species_codes": [code for code in reversed(codes) if code not in (*present, *unknown)],
+            "unknown_species_codes": unknown,
+            "boxes": [
+                {"id": 0, "species_code": present[0], "status": "active", "bbox": [0.1, 0.2, 0.5, 0.6]}
+            ],
+        }
+        for n, (asset, place, present, unknown) in enumerate(clips)
+    ]
+    write(root / "clips.json", json.dumps(held))
+    np.save(root / "val_split.npy", np.array([1, 7]))
+    (root / "images").mkdir()
+    return root
+
+
 def write_bag(path: Path, **changes: object) -> np.ndarray:
     X = csr_matrix(np.array([[1, 0, 1], [0, 0, 0], [0, 1, 0]], dtype=np.float32))
     held = {

@@ -14,7 +14,15 @@ import pytest
 
 from labelwise.data.datasets import read_dataset
 from tests import refusals
-from tests.data.datasets.folders import IMAGES, write, write_bag, write_coco, write_formatted, write_voc
+from tests.data.datasets.folders import (
+    IMAGES,
+    write,
+    write_bag,
+    write_coco,
+    write_formatted,
+    write_l48,
+    write_voc,
+)
 
 Edit = Callable[[bytes], bytes]
 LISTS = "VOCdevkit/VOC2012/ImageSets/Main"
@@ -69,6 +77,10 @@ def aapd(root: Path) -> None:
         write(root / f"label_{part}", "cs.it\nmath.it cs.it\n")
 
 
+def l48(root: Path) -> None:
+    write_l48(root)
+
+
 def bits(root: Path) -> None:
     for part in ("train", "test"):
         write(root / f"{part}.tsv", "01\tone\n10\ttwo\n")
@@ -80,6 +92,7 @@ TREES = {
     "nuswide": nuswide,
     "cub200": cub,
     "awa2": awa2,
+    "l48": l48,
     "ohsumed": ohsumed,
     "aapd": aapd,
 }
@@ -169,6 +182,18 @@ DAMAGE: list[tuple[str, str, Edit, str]] = [
     ("awa2", f"{AWA2}/classes.txt", swap("bear", "seal"), "classes.txt: labels seal are listed more than once"),
     ("awa2", f"{AWA2}/predicates.txt", swap("2\t", ""), "predicates.txt: lines 2 are not a number and a value"),
     ("awa2", f"{AWA2}/predicates.txt", swap("new world", "black"), "labels black are listed more than once"),
+    ("l48", "assets.json", to("{}"), "assets.json: is no list of records"),
+    ("l48", "assets.json", swap('"test"', '"later"'), "recording 3 has no id, no split train or test, or a target"),
+    ("l48", "assets.json", swap('"id": 1,', '"id": 0,'), "recordings 0 are listed more than once"),
+    ("l48", "assets.json", swap('"test"', '"train"'), "no clip is of a recording in the test part"),
+    ("l48", "clips.json", swap('"asset_id": 1', '"asset_id": 7'), "clip 3 names no recording of assets.json"),
+    ("l48", "clips.json", swap("images/1/", "images/../../"), "leads out of"),
+    ("l48", "clips.json", swap("images/0/1", "images/0/0"), "files images/0/0.jpg are listed more than once"),
+    ("l48", "clips.json", swap('"absent_species_codes": ["amecro"', '"absent_species_codes": ["norcar"'), "two states"),
+    ("l48", "clips.json", swap("unknown_species", "other_species"), "clip 1 has no list unknown_species_codes"),
+    ("l48", "taxa.csv", swap("species_code", "code"), "taxa.csv: has no column species_code"),
+    ("l48", "taxa.csv", swap("blujay", "norcar"), "labels norcar are listed more than once"),
+    ("l48", "val_split.npy", to("1"), "val_split.npy: no .npy file"),
     ("ohsumed", "training/C2/1", to("Lungs."), "training/C2/1: another text than"),
     ("ohsumed", "training/C2/1", gzip.compress, "is not UTF-8"),
     ("aapd", "text_train", swap("one", " "), "text_train: lines 1 hold no text"),
@@ -200,7 +225,7 @@ def test_windows_lines_and_byte_order_marks_change_nothing(name: str, tmp_path: 
     TREES[name](tmp_path)
     before = read_dataset(name, tmp_path)
     for path in tmp_path.rglob("*"):
-        if path.is_file() and path.suffix != ".jpg":
+        if path.is_file() and path.suffix not in (".jpg", ".npy"):
             path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
     after = read_dataset(name, tmp_path)
     assert after.label_names == before.label_names

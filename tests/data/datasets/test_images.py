@@ -11,7 +11,7 @@ import pytest
 from labelwise import simulate
 from labelwise.data.datasets import DATASETS, names, read_dataset
 from labelwise.errors import UserError
-from tests.data.datasets.folders import VOC, write, write_coco, write_voc
+from tests.data.datasets.folders import VOC, write, write_coco, write_l48, write_voc
 from tests.refusals import refusal
 
 
@@ -208,6 +208,23 @@ def test_awa2_names_a_missing_class_folder(awa2):
     (awa2 / "Animals_with_Attributes2/JPEGImages/antelope").rename(awa2 / "gone")
     with pytest.raises(UserError, match=r"looked for .*JPEGImages/antelope in .*cvml.ista.ac.at"):
         read_dataset("awa2", awa2)
+
+
+def test_l48_has_single_positives_by_nature_and_recordings_as_groups(tmp_path):
+    held = read_dataset("l48", write_l48(tmp_path))
+    assert held.label_names == ("norcar", "blujay", "amecro")
+    train, test = held.parts["train"], held.parts["test"]
+    assert list(held.parts) == ["train", "validation", "test"]
+    assert train.labels.tolist() == [[1, 1, 0], [0, 1, -1]]
+    assert train.observed.tolist() == [[1, -1, -1], [-1, -1, -1]]
+    assert held.parts["validation"].labels.tolist() == [[-1, -1, 1]]
+    assert test.labels.tolist() == [[0, 1, 0]]
+    assert (train.groups, test.groups) == (("0", "0"), ("2",))
+    assert train.contents == [str(tmp_path / f"images/0/{place}.jpg") for place in (0, 1)]
+    (tmp_path / "val_split.npy").unlink()
+    assert len(read_dataset("l48", tmp_path).parts["train"]) == 3
+    with pytest.raises(UserError, match="l48: no released code shares formatted files"):
+        read_dataset("l48", tmp_path, layout="formatted")
 
 
 @pytest.mark.parametrize("name", names())

@@ -1,4 +1,4 @@
-"""The papers' seven sets, in their owners' layouts or the released codes'."""
+"""The papers' eight sets, in their owners' layouts or the released codes'."""
 
 from __future__ import annotations
 

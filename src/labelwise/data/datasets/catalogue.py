@@ -1,4 +1,4 @@
-"""The seven sets: sizes, licences, layouts, and the form of one read."""
+"""The eight sets: sizes, licences, layouts, and the form of one read."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Part:
     ``contents``: n absolute image paths or n texts, None for features. ``features``: float32 (n, D), an
     array or CSR, None for images and texts. ``observed``: int8 (n, K) in {1, 0, -1}, the labels that a
     released ``labels_obs`` file lets a method see, translated to these codes; None where there is none.
+    ``groups``: n names of what items belong to, such as a recording; None where nothing is known of that.
     Rows may have no positive label: they are kept.
     """
 
@@ -34,12 +35,13 @@ class Part:
     contents: list[str] | None = None
     features: Any = None
     observed: NDArray[np.int8] | None = None
+    groups: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.items)
 
     def __post_init__(self) -> None:
-        columns = [self.labels, self.contents, self.observed]
+        columns = [self.labels, self.contents, self.observed, self.groups]
         lengths = {len(values) for values in columns if values is not None} | {len(self.items)}
         if self.features is not None:
             lengths.add(int(self.features.shape[0]))
@@ -199,6 +201,24 @@ _SETS = (
             _FORMATTED,
         ),
         "split by animal: no test class is trained on, and all images of a class share their labels",
+    ),
+    DatasetInfo(
+        "l48",
+        "Merlin L48, spectrograms of bird recordings",
+        "image",
+        100,
+        {"train": 85193, "validation": 12448, "test": 31365},
+        "the owners' terms of use, which a download accepts",
+        "https://github.com/visipedia/ml48s",
+        (
+            "assets.json    recordings: id, split, target_species_code",
+            "clips.json    windows of 3 s: asset_id, file_path, {present,absent,unknown}_species_codes",
+            "taxa.csv    a line a species, with the column species_code",
+            "images/ASSET/CLIP.jpg",
+            "val_split.npy    ids of recordings that validate, from the owners' code; without it all others train",
+        ),
+        "single positives by nature: of a recording its target species alone was asked for, where it is heard; windows"
+        " of one recording are a group",
     ),
     DatasetInfo(
         "ohsumed",

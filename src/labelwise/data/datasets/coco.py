@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 
 from labelwise.data.datasets.catalogue import Dataset, Part
@@ -36,7 +32,7 @@ def read(tree: Tree) -> Dataset:
     for part, folder in (("train", "train2014"), ("test", "val2014")):
         path = tree.find(f"annotations/instances_{folder}.json")
         images = tree.find(folder, what=f"{folder}/ (images)")
-        record = _load(tree, path)
+        record = tree.json(path)
         try:
             categories = sorted((int(c["id"]), str(c["name"])) for c in record["categories"])
             pairs = np.array(
@@ -70,14 +66,3 @@ def read(tree: Tree) -> Dataset:
             tree.check_disjoint(path, parts["train"].items, ids)
         parts[part] = Part(tuple(ids), labels, contents)
     return Dataset("coco2014", "image", names, parts)
-
-
-def _load(tree: Tree, path: Path) -> Any:
-    try:
-        with path.open("rb") as file:
-            # Outlines and boxes are most of the file, all in fractions, and none of them is wanted.
-            return json.load(file, parse_float=lambda _: None)
-    except OSError as error:
-        raise tree.damaged(path, f"cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise tree.damaged(path, f"not whole JSON ({error})") from None

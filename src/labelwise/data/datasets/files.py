@@ -5,10 +5,12 @@ An error says what was looked for, where, and where its owners publish it.
 
 from __future__ import annotations
 
+import json
 import os
 import zipfile
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +92,19 @@ class Tree:
             raise self.damaged(path, f"cannot be read ({error.strerror})") from None
         except UnicodeDecodeError as error:
             raise self.damaged(path, f"byte {error.start} is not UTF-8") from None
+
+    def json(self, path: Path) -> Any:
+        """Return a file's JSON; numbers with fractions, such as those of boxes, become None."""
+        try:
+            with path.open("rb") as file:
+                # Outlines and boxes are most of a file, all in fractions, and none of them is wanted.
+                return json.load(file, parse_float=lambda _: None)
+        except FileNotFoundError:
+            raise self.missing(path) from None
+        except OSError as error:
+            raise self.damaged(path, f"cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
+            raise self.damaged(path, f"not whole JSON ({error})") from None
 
     def lines(self, path: Path) -> list[str]:
         """Return a file's lines, without the last line break.

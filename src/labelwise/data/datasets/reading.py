@@ -10,6 +10,7 @@ from labelwise.data.datasets import awa2 as _awa2
 from labelwise.data.datasets import coco as _coco
 from labelwise.data.datasets import cub as _cub
 from labelwise.data.datasets import formatted as _formatted
+from labelwise.data.datasets import l48 as _l48
 from labelwise.data.datasets import nuswide as _nuswide
 from labelwise.data.datasets import ohsumed as _ohsumed
 from labelwise.data.datasets import voc as _voc
@@ -60,6 +61,10 @@ def read_dataset(
     if layout == "formatted" and not images:
         raise UserError(f"{name}: the formatted layout is one of images; leave layout out")
     chosen = difficult != "irrelevant"
+    if name == "l48":
+        if layout == "formatted":
+            raise UserError("l48: no released code shares formatted files of it; leave layout out")
+        return _l48.read(tree)
     if layout == "formatted" or (layout is None and images and not chosen and _formatted.has_layout(tree)):
         if chosen:
             raise UserError("difficult: the formatted files no longer say which are; use layout='owners'")

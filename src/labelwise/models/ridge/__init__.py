@@ -2,6 +2,7 @@
 
 from labelwise.models.ridge.folds import FoldedRidge
 from labelwise.models.ridge.fragments import FragmentTree
+from labelwise.models.ridge.grouped import folds_of_groups, joined_groups
 from labelwise.models.ridge.moments import LabelGroups, Moments, RidgeMoments
 from labelwise.models.ridge.passes import RowStream
 from labelwise.models.ridge.rows import ridge_outputs
@@ -20,6 +21,8 @@ __all__ = [
     "RidgeSolution",
     "RowStream",
     "StreamedRidge",
+    "folds_of_groups",
+    "joined_groups",
     "logits",
     "probabilities",
     "ridge_outputs",

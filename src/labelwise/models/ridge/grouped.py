@@ -38,11 +38,7 @@ def folds_of_groups(labels: Array, groups: Array, twin: Array | None) -> Array |
         groups: (m,) numbers.
         twin: (m,) a number for each row, the same for equal ones, or None.
     """
-    if twin is not None:
-        g, t = (np.unique(one, return_inverse=True)[1] for one in (groups, twin))
-        size = int(g.max() + t.max()) + 2
-        edges = coo_array((np.ones(len(g)), (g, t + int(g.max()) + 1)), shape=(size, size))
-        groups = connected_components(edges, directed=False)[1][g]
+    groups = joined_groups(groups, twin)
     count = min(FOLDS, len(np.unique(groups)))
     if count < 2:
         return None
@@ -50,6 +46,16 @@ def folds_of_groups(labels: Array, groups: Array, twin: Array | None) -> Array |
     for number, rows in enumerate(split(labels, [1 / count] * count, groups=groups)):
         fold[rows] = number
     return fold
+
+
+def joined_groups(groups: Array, twin: Array | None) -> Array:
+    """Return a number for each row (m,), the same for rows of one of ``groups`` and for equal rows (``twin``)."""
+    if twin is None:
+        return groups
+    g, t = (np.unique(one, return_inverse=True)[1].ravel() for one in (groups, twin))
+    size = int(g.max() + t.max()) + 2
+    edges = coo_array((np.ones(len(g)), (g, t + int(g.max()) + 1)), shape=(size, size))
+    return np.asarray(connected_components(edges, directed=False)[1][g], np.int64)
 
 
 def leave_groups_out(rows: Rows, entries: Entries, lambdas: Sequence[float] | Array | None) -> LeftOut:
