@@ -198,12 +198,15 @@ def test_hints_of_auto_resume_to_the_bit_and_other_hints_start_anew(tmp_path):
             "auto",
             backbone=MLP((24,), hidden=(8,)),
             tune="all",
+            head_start="ridge",
             epochs=2,
             device="cpu",
             validation=None,
             **more,
         )
-        return network.fit(ROWS[:300], FEW, hints=hints, on_epoch=stop if more.get("directory") else None)
+        return network.fit(
+            ROWS[:120], FEW[:120], hints=hints[:120], on_epoch=stop if more.get("directory") else None
+        )
 
     def stop(now, epoch):
         if epoch == 1 and not done:
@@ -217,5 +220,6 @@ def test_hints_of_auto_resume_to_the_bit_and_other_hints_start_anew(tmp_path):
     resumed = fit(NOISY, directory=tmp_path)
     np.testing.assert_array_equal(resumed.decision_scores(ROWS), whole.decision_scores(ROWS))
     assert str(resumed.explanation_) == str(whole.explanation_)
+    assert gate_of(resumed)
     with pytest.raises(UserError, match="other data, labels or settings"):
         fit(1 - NOISY, directory=tmp_path)
