@@ -62,4 +62,4 @@ def test_mistakes_are_one_line(refused, tmp_path):
 
 
 def test_the_list_is_json_without_nan(lw):
-    assert len(json.loads(lw("datasets", "--json").stdout)) == 7
+    assert len(json.loads(lw("datasets", "--json").stdout)) == 8
