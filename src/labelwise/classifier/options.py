@@ -376,6 +376,8 @@ class FitOptions:
             for name, value in self.values().items()
             if name not in _NOT_IN_FINGERPRINT and (name not in _ADDED_LATER or value != _ADDED_LATER[name])
         }
+        # As of one process, whose batches several share: a run may go on with another number of them.
+        identity |= {"devices": 1, "nodes": 1}
         if self.method is None and self.tuning == "head":
             # What no name means there has changed: a run of before must not go on as another method.
             identity["default"] = 2
