@@ -118,6 +118,10 @@ ROOMS: dict[str, tuple[str, str]] = {
         "Analysis",
         "Arrays that do not fit the model, or assumptions that contradict each other.",
     ),
+    "workers": (
+        "Workers",
+        "What `--engine` and `--workers` name cannot be used. Nothing was begun; without them one process does the same.",
+    ),
     "tracking": (
         "Loggers",
         "A logger could not be opened. Each is named by `--log` or given to `fit(callbacks=[...])`; the fit itself"

@@ -15,7 +15,7 @@ from labelwise.errors import UserError
 from labelwise.models import solve_stream
 from labelwise.workers import HERE, open_workers
 
-pytest.importorskip("ray", reason="Ray is not installed: pip install 'labelwise[ray]'")
+pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
 NAMES = np.array(["cat", "dog", "fox"])
 
 

@@ -33,7 +33,8 @@ class RayWorkers:
             ray, data = import_module("ray"), import_module("ray.data")
         except ImportError as error:
             raise UserError(
-                f"engine 'ray' needs Ray: pip install 'labelwise[ray]' ({type(error).__name__}: {error})"
+                "engine (--engine) 'ray' needs an extra: in the checkout of labelwise, pip install '.[ray]'"
+                f" ({str(error):.120})"
             ) from None
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
