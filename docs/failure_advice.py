@@ -120,7 +120,7 @@ ROOMS: dict[str, tuple[str, str]] = {
     ),
     "workers": (
         "Workers",
-        "What `--engine` and `--workers` name cannot be used. Nothing was begun; without them one process does the same.",
+        "What `--engine` and `--workers` name cannot be used. Nothing was begun; one process does the same without.",
     ),
     "tracking": (
         "Loggers",

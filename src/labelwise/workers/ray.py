@@ -34,7 +34,7 @@ class RayWorkers:
         except ImportError as error:
             raise UserError(
                 "engine (--engine) 'ray' needs an extra: in the checkout of labelwise, pip install '.[ray]'"
-                f" ({str(error):.120})"
+                f" ({error!s:.120})"
             ) from None
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
