@@ -15,12 +15,12 @@ def drawn():
 
 
 def test_a_run_tells_time_memory_and_rate(monkeypatch):
-    monkeypatch.setitem(auto.SIZES, "VOC's size", Size(drawn, "120 x 12 x 4", ("single positive",), 60))
+    monkeypatch.setitem(auto.SIZES, "VOC's size", Size(drawn, "120 x 12 x 4", ("single positive",), 6000))
     row = auto.row_of("VOC's size", "single positive", auto.measured("VOC's size", "single positive"))
     assert float(row["seconds"]) > 0
     assert int(row["peak_mb"]) > 10
     assert row["shape"] == "120 x 12 x 4"
-    assert (row["bar"], row["bar_mb"], row["bar_rows"]) == ("60", "3072", "5000")
+    assert (row["bar"], row["bar_mb"], row["bar_rows"]) == ("6000", "3072", "5000")
     assert row["verdict"].startswith("time within; memory within; rate")
     assert row["form"] == ""
 
