@@ -9,7 +9,8 @@ and reference in turn, and its median is printed:
 - for a whole network (an MLP with 1,024 hidden units) beside its bound: 1.15 for a method whose step sees every item
   once, and a bound of its own, from this measurement, for those that do more by definition;
 - for a head on fixed features, where a step takes less than a millisecond, most of it spent on starting operations
-  rather than on numbers, so that a second loss or a ranking is seen.
+  rather than on numbers, so that a second loss or a ranking is seen. `head_beyond` is what its step does beyond forward
+  pass, backward pass and optimiser, and the reference's does not, as a share of the reference's step.
 
 `bytes` is the item state of an entry, beside its bound (`role` keeps 4 bytes an item besides).
 """
@@ -42,7 +43,8 @@ from labelwise.methods import Budget, Method, Problem, get, names
 from labelwise.models import MLP, Network, build_backbone, step_threads
 
 TABLE = RESULTS / "steps.csv"
-Figures = tuple[float, float, float, int]
+Figures = tuple[float, float, float, float, int]
+PARTS = ("forward", "backward", "update")
 N, D, K = 2048, 1280, 20
 BOUND = 1.15
 BOUNDS = {
@@ -100,6 +102,19 @@ def start(cls: type[Method], source: ArraySource, tune: Literal["head", "all"]) 
     return run
 
 
+def watch(run: Run) -> list[float]:
+    """Return a list that the run adds the CPU seconds to which it spends in forward, backward and optimiser."""
+    spent: list[float] = []
+    for name in PARTS:
+        part = getattr(run, name)
+
+        def timed(*given: Any, part: Any = part) -> None:
+            spent.append(seconds(lambda: part(*given), time.process_time))
+
+        setattr(run, name, timed)
+    return spent
+
+
 def epoch(run: Run, times: int) -> float:
     """Return the CPU seconds of a step, from passes over the epoch's batches."""
     batches = run.batches()
@@ -114,21 +129,38 @@ def epoch(run: Run, times: int) -> float:
         return seconds(passes, time.process_time) / (times * len(batches))
 
 
+def beyond(run: Run, spent: list[float], times: int) -> float:
+    """Return the CPU seconds of a step outside of forward, backward and optimiser."""
+    spent.clear()
+    whole = epoch(run, times)
+    return whole - sum(spent) / (times * len(run.batches()))
+
+
 def pairs(cls: type[Method], source: ArraySource, rounds: int, tune: Literal["head", "all"]) -> Figures:
-    """Return the seconds of a step of method and reference, their median ratio, and the item state's bytes."""
+    """Return the seconds of a step of method and reference, their median ratio, what stands beyond, and state's bytes.
+
+    What a step does beyond forward, backward and optimiser is that beyond the reference's, as a share of its step.
+    """
     run, plain = start(cls, source, tune), start(reference(cls), source, tune)
     times = 4 if tune == "head" else 1
     for one in (run, plain):
         epoch(one, 1)
     own, an = zip(*((epoch(run, times), epoch(plain, times)) for _ in range(rounds)), strict=True)
     size = sum(run.state[slot].nbytes for slot, kind in run.state.slots.items() if kind.per == "entry")
-    return median(own), median(an), median_ratio(own, an), size
+    if tune == "all":  # whose schedules end with these epochs
+        return median(own), median(an), median_ratio(own, an), float("nan"), size
+    watched = {one: watch(one) for one in (run, plain)}
+    more = [
+        (beyond(run, watched[run], times) - beyond(plain, watched[plain], times)) / step
+        for step in (median(an),) * rounds
+    ]
+    return median(own), median(an), median_ratio(own, an), median(more), size
 
 
 def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
     """Return a method's row."""
-    own, plain, ratio, size = pairs(get(name), source, rounds, "all")
-    head_own, head_plain, head_ratio, _ = pairs(get(name), source, rounds, "head")
+    own, plain, ratio, _, size = pairs(get(name), source, rounds, "all")
+    head_own, head_plain, head_ratio, head_beyond, _ = pairs(get(name), source, rounds, "head")
     bound, why = BOUNDS.get(name, (BOUND, ""))
     return {
         "method": name,
@@ -139,6 +171,7 @@ def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
         "head_ms": round(1e3 * head_own, 3),
         "head_an_ms": round(1e3 * head_plain, 3),
         "head_ratio": round(head_ratio, 3),
+        "head_beyond": round(head_beyond, 3),
         "bytes": round(size / (N * K), 2),
         "bytes_bound": 12 if name.startswith("role") else 4,
         "why": why,
