@@ -29,9 +29,10 @@ NOT_OF_ONE_ENTRY = {
     ),
     *("soft_targets",),
     *("ComputeLoss", "states_of"),
+    *("hyperspherical_with_balance", "entropy_maximization_with_soft"),
 }
-"""Statistics, weights, regularisers of a batch, coherent scores, cross-entropy once more, and the door to other
-trainers."""
+"""Statistics, weights, regularisers of a batch, coherent scores, cross-entropy once more, the door to other
+trainers, and two losses that are there by their parts."""
 
 
 def at(columns, name, entry, p):
