@@ -5,7 +5,7 @@ with half of the tags hidden, each by a coin. Scores are `ridge`'s leave-one-out
 Answers are those of the truth, asked in the default order (`completion.next_to_certify`, 20 at a time).
 
 There are 20 repetitions, hidden labels and random orders of asking; 5 of the claim "unasked", which no bar is of. The
-pilot's settings were chosen on the first two hidings of VOC12-animals. Figures: entries filled (confirmed and unasked),
+pilot's settings were chosen on the first two hidings of both tables. Figures: entries filled (confirmed and unasked),
 true precision of all that is filled and of the unasked alone, the share of the missing positives that are filled, and
 the same for labels with an average precision above .8 (of the scores, on all rows), and above .8 among the entries
 that were unknown.
