@@ -123,6 +123,8 @@ class Run(RunState):
             for part in self.network.children()
             for parameters in [list(part.parameters())]
         ]
+        # In any case: a new network is in training mode, and only train() tells its batch norm to keep statistics.
+        self._set_modes()
         updates = -(-self.steps_per_epoch() // self.settings.accumulate)
         self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
         schedules = {
@@ -309,16 +311,19 @@ class Run(RunState):
         for rows, new in pieces:
             self.state.write(name, new, rows)
 
+    def _set_modes(self) -> None:
+        self.forward_network.train()
+        for part, mode in self._modes:
+            if not mode:
+                part.eval()
+
     def forward(self, batch: Batch) -> None:
         """Fill ``batch.outputs`` by one forward pass for each view.
 
         Parts that do not train stay in evaluation mode.
         """
         if not self.forward_network.training or any(part.training != mode for part, mode in self._modes):
-            self.forward_network.train()
-            for part, mode in self._modes:
-                if not mode:
-                    part.eval()
+            self._set_modes()
         for view, inputs in batch.inputs.items():
             try:
                 batch.outputs[view] = self.forward_network(inputs)
