@@ -32,7 +32,7 @@ BASELINES = {
 EFFECTS = ("label leak", "second split", "selection on test", "selection on test, rate 1e-3")
 RULE_LEARNERS = ("softmatch", "flatmatch", "mime", "drml", "cap", "bbam", FLOOR, "bce", "an")
 README_LEARNERS = ("logistic", "self_training", "label_spreading", FLOOR, "an", "em_apl", "hml", "bam", "cap")
-README_LEARNERS += ("softmatch", "bbam")
+README_LEARNERS += ("softmatch", "bbam", "auto")
 PAIRED_SETS = {"ohsumed": "Ohsumed", "voc12_animals": "VOC12-animals"}
 PAIRED = (FLOOR, "bam", "cap", "bbam", "hml")
 Frames = dict[str, pd.DataFrame]
@@ -73,11 +73,12 @@ def figures(found: Frames) -> dict[str, str]:
     covered, chance = coverage(cells["set"].nunique())
     most_judged = int(judged(methods).groupby("setting").size().max())
     weak = weak_ceilings(cells, runs)
-    best = judged(cells).groupby(["setting", "set"], sort=False)["share_of_gap"].max().dropna()
+    best = published(cells).groupby(["setting", "set"], sort=False)["share_of_gap"].max().dropna()
     labelled = cells[cells["setting"].isin(labelled_settings(cells))]
     gains = methods.set_index(["setting", "method"])["gain"]
     over_plain = -100 * gains.xs("logistic", level="method")
-    best_gains = 100 * judged(methods).groupby("setting")["gain"].max()
+    best_gains = 100 * published(methods).groupby("setting")["gain"].max()
+    default = 100 * gains.xs("auto", level="method") if "auto" in set(methods["method"]) else best_gains
     fewer = sorted(set(cells[cells["seeds"] < cells["seeds"].max()]["method"]))
     values = {
         "runs": int((runs["status"] == "done").sum()),
@@ -95,10 +96,11 @@ def figures(found: Frames) -> dict[str, str]:
         "floor-over-plain-most": f"{over_plain.max():.1f}",
         "best-gain-least": f"{best_gains.min():+.1f}",
         "best-gain-most": f"{best_gains.max():+.1f}",
+        "auto-gain-least": f"{default.min():+.1f}",
+        "auto-gain-most": f"{default.max():+.1f}",
         "same-learners": "; ".join(named(names) for names in same_everywhere(labelled)) or "none",
         **spreading_figures(cells),
         **rule_figures(cells),
-        **older_figures(runs),
     }
     if "effects" in found:
         effects = found["effects"]
@@ -159,6 +161,11 @@ def by_gain(methods: pd.DataFrame) -> pd.Index:
 def judged(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of methods: neither baselines, nor the floor, nor oracles."""
     return rows[~rows["method"].isin([*BASELINES, FLOOR]) & (rows["protocol"] != "oracle")]
+
+
+def published(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of published methods: those that are judged, without the library's own default."""
+    return judged(rows)[judged(rows)["method"] != "auto"]
 
 
 def labelled_settings(cells: pd.DataFrame) -> list[str]:
@@ -338,20 +345,6 @@ def rule_figures(cells: pd.DataFrame) -> dict[str, str]:
         "published-lead-map": leads["map"],
         "oracle-over-half": points(over_half),
         "oracle-over-own": points(over_own),
-    }
-
-
-def older_figures(runs: pd.DataFrame) -> dict[str, str]:
-    """Return micro-F1 by the own rule with single positives, seed 0, by the rules of these runs."""
-    part = runs[(runs["setting"] == "single positive") & (runs["seed"] == 0)]
-    found = part.set_index(["set", "method"])["micro_f1"]
-    pair = [found.get((name, m)) for name in ("scene", "voc12_animals") for m in ("hml", "bam")]
-    known = [value for value in pair if value is not None]
-    return {
-        "older-ridge-scene": percent(found.get(("scene", "ridge"))),
-        "older-ridge-voc": percent(found.get(("voc12_animals", "ridge"))),
-        "older-angular-least": percent(min(known, default=None)),
-        "older-angular-most": percent(max(known, default=None)),
     }
 
 
