@@ -199,7 +199,7 @@ def draw(table: pd.DataFrame, ranks: dict[str, analysis.Ranks], folder: Path) ->
         own = table[table["setting"] == setting].set_index("method").reindex(names)
         panels[setting] = tuple((100 * own[c]).tolist() for c in ("gain", "gain_low", "gain_high"))
     figure = plots.paired_gains(
-        names, panels, label="mAP over the tuned floor, points", limits=(-4, 2), width=760
+        names, panels, label="mAP over the tuned floor, points", limits=(-4, 4), width=760
     )
     save(figure, folder / "gains.svg")
 
