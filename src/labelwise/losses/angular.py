@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import reduce
 from typing import Any, Protocol
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from labelwise.losses.checks import check_choice, check_pair, mark_codes, parameter
 from labelwise.losses.cross_entropy import cross_entropy, positives
-from labelwise.losses.pointwise import Needs, blocks, in_one_block, pointwise, scalars, working_dtype
+from labelwise.losses.pointwise import Needs, blocks, by_blocks, pointwise, scalars
 
 
 class Logits(Protocol):
@@ -296,32 +297,24 @@ class _WithBalance(torch.autograd.Function):
     def forward(
         ctx: Any, cosines: Tensor, targets: Tensor, scale: Tensor, margin: Tensor
     ) -> tuple[Tensor, Tensor]:
-        dtype, floor = working_dtype(cosines), resolution(cosines.dtype)
+        floor = resolution(cosines.dtype)
         s, m = scalars(cosines, (scale, margin))
+        missed: list[Tensor] = []
 
-        def computed(c: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-            y, angle = positives(targets, dtype), _ShiftedAngle(c, 1.0, s, m, floor)
+        def computed(c: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            y, angle = positives(targets, c.dtype), _ShiftedAngle(c, 1.0, s, m, floor)
             x = angle.values()
             p = torch.sigmoid(x)
-            missed = (y - p).sum()
+            missed.append((y - p).sum())
             value, slope = cross_entropy(x, y, need=True)
             assert slope is not None
             angle.to_cosines(slope)
-            return value, slope, p, missed
+            return value, slope, p
 
-        if in_one_block(cosines):
-            value, slope, p, missed = computed(cosines.to(dtype), targets)
-        else:
-            value, slope, p = (
-                torch.empty(cosines.shape, dtype=dtype, device=cosines.device) for _ in range(3)
-            )
-            missed = torch.zeros((), dtype=dtype, device=cosines.device)
-            for rows in blocks(cosines):
-                value[rows], slope[rows], p[rows], part = computed(cosines[rows].to(dtype), targets[rows])
-                missed += part
+        value, slope, p = by_blocks(computed, cosines, targets)
         mark_codes(value, targets)
         ctx.save_for_backward(slope, p, cosines, scale, margin)
-        return value, missed
+        return value, reduce(torch.add, missed)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor, by_missed: Tensor) -> tuple[Tensor | None, ...]:

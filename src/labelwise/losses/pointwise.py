@@ -63,6 +63,26 @@ def in_one_block(x: Tensor) -> bool:
     )
 
 
+def by_blocks(rule: Callable[..., tuple[Any, ...]], x: Tensor, *others: Tensor | None) -> tuple[Any, ...]:
+    """Return a rule's tensors of all rows: of all of them at once where they fit the cache, else block by block.
+
+    The rule gets rows of ``x`` in the working dtype, and the same rows of the others as they are.
+    """
+    dtype = working_dtype(x)
+    if in_one_block(x):
+        return rule(x.to(dtype), *others)
+    whole: tuple[Tensor | None, ...] = ()
+    for rows in blocks(x):
+        parts = rule(x[rows].to(dtype), *(None if other is None else other[rows] for other in others))
+        whole = whole or tuple(
+            None if part is None else torch.empty(x.shape, dtype=dtype, device=x.device) for part in parts
+        )
+        for one, part in zip(whole, parts, strict=True):
+            if one is not None:
+                one[rows] = part
+    return whole
+
+
 def blocks(x: Tensor) -> Iterator[slice]:
     """Yield slices of rows that fit the cache.
 
@@ -81,18 +101,9 @@ class _Pointwise(torch.autograd.Function):
         ctx: Any, rule: Rule, pull: Pull | None, y: Tensor | None, x: Tensor, *parameters: Tensor
     ) -> Tensor:
         needs: Needs = tuple(ctx.needs_input_grad[3:])
-        dtype = working_dtype(x)
         numbers = scalars(x, parameters)
-        if in_one_block(x):
-            value, slope = rule(x.to(dtype), y, *numbers, needs)
-        else:
-            value = torch.empty(x.shape, dtype=dtype, device=x.device)
-            slope = torch.empty_like(value) if any(needs) else None
-            for rows in blocks(x):
-                block, part = rule(x[rows].to(dtype), None if y is None else y[rows], *numbers, needs)
-                value[rows] = block
-                if slope is not None and part is not None:
-                    slope[rows] = part
+        value: Tensor
+        value, slope = by_blocks(lambda x, y: rule(x, y, *numbers, needs), x, y)
         mark_codes(value, y)
         ctx.pull = pull
         ctx.save_for_backward(slope, *((y, x, *parameters) if any(needs[1:]) else ()))
