@@ -18,6 +18,7 @@ from labelwise.data import Source, views_of
 from labelwise.engine import checkpoint
 from labelwise.engine.accelerator import DeviceRows, PendingLosses, memory_format, to_device
 from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share
+from labelwise.engine.modes import Modes
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
 from labelwise.engine.progress import Progress, Silent
@@ -69,7 +70,7 @@ class Run(RunState):
         if self._layout is torch.channels_last:
             cast(Any, self.network).to(memory_format=self._layout)
         self._stepped: dict[str, Any] = {}
-        self._modes: list[tuple[nn.Module, bool]] = []
+        self._modes = Modes(self.network)
         named = {
             **self.network.state_dict(keep_vars=True),
             **self.method.state_dict(prefix="method.", keep_vars=True),
@@ -118,13 +119,9 @@ class Run(RunState):
         for name, parameter in self._trainable.items():
             parameter.requires_grad_(any(has_parameter(spec, name) for spec in specs.values()))
             parameter.grad = None
-        self._modes = [
-            (part, not parameters or any(p.requires_grad for p in parameters))
-            for part in self.network.children()
-            for parameters in [list(part.parameters())]
-        ]
+        self._modes = Modes(self.network)
         # In any case: a new network is in training mode, and only train() tells its batch norm to keep statistics.
-        self._set_modes()
+        self._modes.set(self.forward_network)
         updates = -(-self.steps_per_epoch() // self.settings.accumulate)
         self.optimisers = {k: build_optimiser(spec, self._trainable) for k, spec in specs.items()}
         schedules = {
@@ -311,19 +308,12 @@ class Run(RunState):
         for rows, new in pieces:
             self.state.write(name, new, rows)
 
-    def _set_modes(self) -> None:
-        self.forward_network.train()
-        for part, mode in self._modes:
-            if not mode:
-                part.eval()
-
     def forward(self, batch: Batch) -> None:
         """Fill ``batch.outputs`` by one forward pass for each view.
 
         Parts that do not train stay in evaluation mode.
         """
-        if not self.forward_network.training or any(part.training != mode for part, mode in self._modes):
-            self._set_modes()
+        self._modes.keep(self.forward_network)
         for view, inputs in batch.inputs.items():
             try:
                 batch.outputs[view] = self.forward_network(inputs)
