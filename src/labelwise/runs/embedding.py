@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from labelwise._files import replacing
 from labelwise.data import ContentStream
 from labelwise.errors import UserError
-from labelwise.runs.fragments import begun
+from labelwise.runs.fragments import begun, one_by_one
 from labelwise.workers import open_workers
 
 if TYPE_CHECKING:
@@ -96,9 +96,7 @@ def embed(
         "precision": fit_options.precision,
     }
     done = begun(out, wanted, {f"{one.name}.parquet" for one in fragments}, _MANIFEST, "features")
-    left = [one.number for one in fragments if f"{one.name}.parquet" not in done]
-    tasks = [stream.part(range(number, number + 1)) for number in left]
-    sizes = list(crew.map(_Embedding(network, fit_options, out), tasks, keep=True))
+    sizes = list(crew.map(_Embedding(network, fit_options, out), one_by_one(stream, done), keep=True))
     return EmbeddedFolder(
         source=str(source),
         out=str(out),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from labelwise._files import make_folder, read_text
+from labelwise.data import ContentStream, TableStream
 from labelwise.errors import UserError
 from labelwise.runs.directory import write_json
+
+Stream = TypeVar("Stream", TableStream, ContentStream)
 
 
 def begun(out: Path, wanted: Mapping[str, Any], names: set[str], manifest: str, what: str) -> set[str]:
@@ -41,3 +44,9 @@ def begun(out: Path, wanted: Mapping[str, Any], names: set[str], manifest: str, 
         )
         raise UserError(f"--out {out} {kind}: give a new folder")
     return there & names
+
+
+def one_by_one(stream: Stream, done: Container[str] = (), ending: str = ".parquet") -> list[Stream]:
+    """Return a stream for each fragment whose file is not done: the tasks of workers."""
+    left = [one.number for one in stream.fragments() if f"{one.name}{ending}" not in done]
+    return [stream.part(range(number, number + 1)) for number in left]

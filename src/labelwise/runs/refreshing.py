@@ -20,7 +20,7 @@ from labelwise._files import file_digest, replacing
 from labelwise.data import Fragment, TableStream
 from labelwise.errors import UserError
 from labelwise.models import FragmentTree
-from labelwise.runs.fragments import begun
+from labelwise.runs.fragments import begun, one_by_one
 from labelwise.runs.tables import FinishedRun
 from labelwise.summaries import AngleMoments, LabelMoments, ScoreHistogram, Thresholds
 from labelwise.workers import Workers, open_workers
@@ -194,7 +194,7 @@ def _counted(scored: _Scored, histograms: list[ScoreHistogram], stream: TableStr
 
 def _over(stream: TableStream, crew: Workers, work: Callable[[TableStream], Any]) -> Iterator[Any]:
     # Alone too, each fragment is a task: its counts are merged before the next is read.
-    return crew.map(work, [stream.part(range(one.number, one.number + 1)) for one in stream.fragments()])
+    return crew.map(work, one_by_one(stream))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from labelwise.annotations import Annotations, row_blocks
 from labelwise.data import Table, TableStream, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
-from labelwise.runs.fragments import begun
+from labelwise.runs.fragments import begun, one_by_one
 from labelwise.runs.inputs import Inputs, parse_rule, read_prior
 from labelwise.runs.tables import FinishedRun, ModelColumns
 from labelwise.workers import Workers, open_workers
@@ -235,10 +235,8 @@ def predict_stream(
     }
     fragments = stream.fragments()
     done = begun(out, wanted, {f"{one.name}{endings}" for one in fragments}, _MANIFEST, "predictions")
-    left = [one.number for one in fragments if f"{one.name}{endings}" not in done]
     score = _Scoring(finished.model, out.absolute(), endings, tuple(keep), write)
-    tasks = [stream.part(range(number, number + 1)) for number in left]
-    scored = list(workers.map(score, tasks, keep=True))
+    scored = list(workers.map(score, one_by_one(stream, done, endings), keep=True))
     n_items, n_predicted = (sum(values) for values in zip((0, 0), *scored, strict=True))
     return Scored(n_items, n_predicted, len(fragments), len(done)), stream
 

@@ -8,12 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from labelwise.annotations import row_blocks
 from labelwise.data.images.paths import resolve_inside
 from labelwise.data.tables import looks
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.parts import Part, parts_of, rebatched
-from labelwise.data.tables.stream import Fragment
+from labelwise.data.tables.stream import Fragment, fragments_of
 from labelwise.errors import UserError, near, shown
 
 CONTENT_ROWS = 4096
@@ -61,10 +60,7 @@ class ContentStream:
 
     def fragments(self) -> list[Fragment]:
         """Return the fragments, in their order."""
-        found: list[Fragment] = []
-        for part in self.parts:
-            for rows in row_blocks(part.rows, 1, self.rows):
-                found.append(Fragment(len(found), part, rows.start, rows.stop - rows.start))
+        found = fragments_of(self.parts, self.rows)
         return found if self.only is None else [found[number] for number in self.only]
 
     def part(self, fragments: range) -> Self:

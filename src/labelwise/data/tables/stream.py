@@ -185,12 +185,11 @@ class TableStream:
 
     def fragments(self) -> list[Fragment]:
         """Return all fragments, in their order: runs of a part's rows, each of the same length but the last."""
-        size = self.most_rows or fragment_rows(self.n_features)
-        found: list[Fragment] = []
-        for part in self.parts:
-            for rows in row_blocks(part.rows, 1, size):
-                found.append(Fragment(len(found), part, rows.start, rows.stop - rows.start))
-        return found
+        return fragments_of(self.parts, self._most_rows)
+
+    @property
+    def _most_rows(self) -> int:
+        return self.most_rows or fragment_rows(self.n_features)
 
     def over(self, work: Callable[[TableStream], Result]) -> Iterator[Result]:
         """Yield what ``work`` makes of runs of consecutive fragments, in their order.
@@ -204,8 +203,7 @@ class TableStream:
 
     def part(self, fragments: range) -> TableStream:
         """Return a stream of some of the fragments, for a worker."""
-        size = self.most_rows or fragment_rows(self.n_features)
-        return replace(self, workers=HERE, only=fragments, most_rows=size)
+        return replace(self, workers=HERE, only=fragments, most_rows=self._most_rows)
 
     def labels(self) -> Iterator[tuple[int, States]]:
         """Yield each fragment's number and its states (b, K)."""
@@ -246,7 +244,6 @@ class TableStream:
     ) -> Iterator[tuple[Fragment, Columns]]:
         """Yield the fragments that are not skipped, with columns."""
         by_part: dict[str, list[Fragment]] = {}
-        size = self.most_rows or fragment_rows(self.n_features)
         for fragment in self.fragments():
             if self.only is None or fragment.number in self.only:
                 by_part.setdefault(fragment.part.name, []).append(fragment)
@@ -254,7 +251,7 @@ class TableStream:
             if skip is not None and all(map(skip, fragments)):
                 continue
             part = fragments[0].part
-            tables = rebatched(part, list(dict.fromkeys(names)), size, fragments[0].start)
+            tables = rebatched(part, list(dict.fromkeys(names)), self._most_rows, fragments[0].start)
             for fragment in fragments:
                 table = next(tables, None)
                 if table is None or table.num_rows != fragment.rows:
@@ -350,6 +347,15 @@ class TableStream:
         names = check_label_names(sorted(found))
         Annotations(np.zeros((1, len(names)), np.int8), names)
         return names
+
+
+def fragments_of(parts: Sequence[Part], most_rows: int) -> list[Fragment]:
+    """Return all fragments of parts, in their order: runs of a part's rows, each of the same length but the last."""
+    found: list[Fragment] = []
+    for part in parts:
+        for rows in row_blocks(part.rows, 1, most_rows):
+            found.append(Fragment(len(found), part, rows.start, rows.stop - rows.start))
+    return found
 
 
 def _run_length(fragments: int, workers: int) -> int:
