@@ -165,7 +165,8 @@ def judged(rows: pd.DataFrame) -> pd.DataFrame:
 
 def published(rows: pd.DataFrame) -> pd.DataFrame:
     """Return the rows of published methods: those that are judged, without the library's own default."""
-    return judged(rows)[judged(rows)["method"] != "auto"]
+    own = judged(rows)
+    return own[own["method"] != "auto"]
 
 
 def labelled_settings(cells: pd.DataFrame) -> list[str]:

@@ -150,11 +150,8 @@ def pairs(cls: type[Method], source: ArraySource, rounds: int, tune: Literal["he
     if tune == "all":  # whose schedules end with these epochs
         return median(own), median(an), median_ratio(own, an), float("nan"), size
     watched = {one: watch(one) for one in (run, plain)}
-    more = [
-        (beyond(run, watched[run], times) - beyond(plain, watched[plain], times)) / step
-        for step in (median(an),) * rounds
-    ]
-    return median(own), median(an), median_ratio(own, an), median(more), size
+    more = [beyond(run, watched[run], times) - beyond(plain, watched[plain], times) for _ in range(rounds)]
+    return median(own), median(an), median_ratio(own, an), median(more) / median(an), size
 
 
 def compare(name: str, source: ArraySource, rounds: int) -> dict[str, Any]:
