@@ -6,7 +6,6 @@ import io
 import json
 import os
 import sys
-import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from labelwise import runs
 from labelwise.errors import UserError
 from labelwise.runs import report
 from labelwise.runs.named_values import read_named_values
+from tests.memory import cost_of
 
 FILES = (
     "run.toml",
@@ -130,6 +130,11 @@ def npz(path: Path, *, shape=None, size=None, method=zipfile.ZIP_DEFLATED, **arr
                     entry.write(bytes(1 << 20))
 
 
+def refuses_held_out(run):
+    with pytest.raises(UserError, match=r"held_out\.npz"):
+        runs.RunDirectory(run).held_out(60, 2)
+
+
 def test_held_out_items_are_not_unpacked_beyond_those_of_the_run(run, given):
     rows = np.zeros((12, 2), np.float32)
     whole = {"labels": rows.astype(np.int8), "scores": rows}
@@ -149,11 +154,7 @@ def test_held_out_items_are_not_unpacked_beyond_those_of_the_run(run, given):
         else {"labels": rows[0], "scores": rows[0]},
     ):
         npz(path, **arrays)
-        tracemalloc.start()
-        with pytest.raises(UserError, match=r"held_out\.npz"):
-            runs.RunDirectory(run).held_out(60, 2)
-        assert tracemalloc.get_traced_memory()[1] < 20e6
-        tracemalloc.stop()
+        assert cost_of(refuses_held_out, run).peak < 20e6
     npz(path, **whole)
     assert runs.RunDirectory(run).held_out(60, 2)[1].shape == (12, 2)
 
@@ -386,6 +387,13 @@ def test_records_of_a_run_with_very_much_random_damage(run):
     fuzz_run(run, 20_000, seed=1)
 
 
+def keeps_no_scores(run, table):
+    from labelwise.data import read_table
+    from labelwise.runs.scoring import kept_row_scores
+
+    assert kept_row_scores(runs.RunDirectory(run), read_table(table)) is None
+
+
 def test_scores_kept_beside_a_run_are_made_anew_where_they_are_damaged_or_lie(run, given):
     from labelwise.data import read_table
     from labelwise.runs.scoring import _digest, kept_row_scores
@@ -403,7 +411,4 @@ def test_scores_kept_beside_a_run_are_made_anew_where_they_are_damaged_or_lie(ru
         assert kept_row_scores(directory, table) is None
     for lie in ({"shape": "(1099511627776, 2)"}, {"size": 40 << 20}):
         npz(path, **lie, logits=scores, words=np.array(json.dumps(words)))
-        tracemalloc.start()
-        assert kept_row_scores(directory, table) is None
-        assert tracemalloc.get_traced_memory()[1] < 20e6
-        tracemalloc.stop()
+        assert cost_of(keeps_no_scores, run, given[0]).peak < 20e6

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import itertools
-import tracemalloc
 
 import numpy as np
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from labelwise.errors import UserError
 from labelwise.summaries import ScoreHistogram, Thresholds, TopScores
+from tests.memory import cost_of
 
 
 def by_sorting(scores, ids, counts, largest, mask):
@@ -120,21 +120,18 @@ def test_top_scores_over_many_blocks_stay_within_twice_the_selection(scores):
     assert found.thresholds.scores[0] == np.partition(values, n - count)[n - count]
 
 
-def test_histogram_memory_does_not_depend_on_the_number_of_items():
-    def held(n):
-        tracemalloc.start()
-        summary = ScoreHistogram([n // 10] * 4)
-        random = np.random.default_rng(0)
-        for _ in summary.passes:
-            for start in range(0, n, 1000):
-                summary.update(random.standard_normal((1000, 4), dtype=np.float32), start)
-            break
-        most = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-        return most
+def first_pass(n):
+    summary = ScoreHistogram([n // 10] * 4)
+    random = np.random.default_rng(0)
+    for _ in summary.passes:
+        for start in range(0, n, 1000):
+            summary.update(random.standard_normal((1000, 4), dtype=np.float32), start)
+        break
 
-    held(1000)
-    assert held(200_000) < 1.1 * held(2000)
+
+def test_histogram_memory_does_not_depend_on_the_number_of_items():
+    cost_of(first_pass, 1000)
+    assert cost_of(first_pass, 200_000).peak < 1.1 * cost_of(first_pass, 2000).peak
 
 
 def test_histogram_takes_three_passes_without_ties_and_counts_the_scores_of_ties_exactly():
