@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import re
 import shlex
@@ -64,15 +65,21 @@ def run(page: str, name: str) -> Iterator[Output]:
 
 
 def command(line: str) -> str:
-    """Run ``labelwise ...`` in this process and return what it prints."""
+    """Run ``labelwise ...`` in this process and return what it prints, without lines of progress."""
     from typer.testing import CliRunner
 
     from labelwise.cli import app
+    from labelwise.engine import progress
 
     program, *arguments = shlex.split(line.replace("\\\n", " "))
     if program != "labelwise":
         raise ValueError(f"{line!r} is no labelwise command")
-    return CliRunner().invoke(app, arguments).output
+    # Whether such a line comes depends on how fast the machine is.
+    pace, progress.PACE = progress.PACE, progress.Pace(math.inf)
+    try:
+        return CliRunner().invoke(app, arguments).output
+    finally:
+        progress.PACE = pace
 
 
 def written(page: str, name: str) -> str:
@@ -115,7 +122,7 @@ def _lines(text: str) -> list[str]:
     return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
-_SECONDS = re.compile(r"\b\d+(\.\d+)? s\b")
+_SECONDS = re.compile(r"\b\d+(\.\d+)? (?:s|min|h)\b")
 _NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?")
 
 

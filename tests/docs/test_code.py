@@ -7,6 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
+
+from labelwise.cli import app
+from labelwise.engine import progress
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(
@@ -43,6 +47,20 @@ def test_a_page_prints_what_it_shows(page, outputs, tmp_path, monkeypatch):
             )
 
 
+def test_lines_of_progress_are_no_output_however_slow_the_machine_is(outputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = "".join(f"{k % 7}.5,{k % 3}.5,{k % 2},{k % 3 // 2}\n" for k in range(30))
+    Path("t.csv").write_text("f0,f1,a,b\n" + rows)
+    line = "labelwise train t.csv --method bce --epochs 2"
+    pace = progress.Pace(0)
+    monkeypatch.setattr(progress, "PACE", pace)
+    assert "step 1 of" in CliRunner().invoke(app, [*line.split()[1:], "--out", "one"]).output
+    printed = outputs.command(f"{line} --out two")
+    assert "method" in printed
+    assert "step" not in printed
+    assert progress.PACE is pace
+
+
 @pytest.mark.parametrize(
     ("shown", "printed", "alike"),
     [
@@ -50,6 +68,7 @@ def test_a_page_prints_what_it_shows(page, outputs, tmp_path, monkeypatch):
         ("mAP 0.812\n", "mAP 0.90\n", False),
         ("ridge 1\n", "bce 1\n", False),
         ("time 0.3 s\n", "time 12.9 s\n", True),
+        ("time 0.3 s\n", "time 2 min\n", True),
         ("a\n...\nd\n", "a\nb\nc\nd\n", True),
         ("a\n...\ne\n", "a\nb\nc\nd\n", False),
         ("a\n", "a\nb\n", False),
