@@ -34,10 +34,10 @@ def cell(name: str, setting: str, seed: int) -> dict[str, Any]:
     seen = sets.hide(Y, grid.cell(name, setting, "auto", seed))
     solution = solve_ridge(X, seen)
     fit = EnsembleFit(X, seen, solution)
-    simple, rich = fit.evidence()
+    simple, stacked, trees = fit.evidence()
     return {
         "simple": simple,
-        "rich": rich,
+        "rich": [(1 - fit.recipe.trees) * one + fit.recipe.trees * trees for one in stacked],
         "known": fit.known,
         "ridge": solution.predict(X_test),
         "ensemble": fit.ungated(X_test),

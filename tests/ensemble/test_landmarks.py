@@ -132,7 +132,7 @@ def test_no_fold_refits_a_ridge_of_other_rows(monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         fit = EnsembleFit(X, labels, solution)
-        (simple, *_), _ = fit.evidence()
+        (simple, *_), *_ = fit.evidence()
     assert (simple == fit.simple).all()  # its leave-one-out scores, in every fold
 
 
@@ -144,7 +144,7 @@ def test_a_fold_of_masked_labels_reads_roots_of_wide_rows(monkeypatch):
     labels[:, 0] = Y[:, 0]
     solution = solve_ridge(X, labels)
     fit = EnsembleFit(X, labels, solution)
-    (simple, *_), _ = fit.evidence()
+    (simple, *_), *_ = fit.evidence()
     assert fit._folded.roots.shape[0] == len(fit.known)
     out = np.isfinite(simple).all(axis=1)
     assert out.all()

@@ -33,9 +33,11 @@ class FittedPart:
     member: RidgeMember
 
 
-def fit_members(pool: Pool, known: KnownEntries) -> Iterator[FittedPart]:
+def fit_members(
+    pool: Pool, known: KnownEntries, members: Sequence[MemberSpec] = MEMBERS
+) -> Iterator[FittedPart]:
     """Fit the members to the rows with known entries, each with its own lambda."""
-    for spec in MEMBERS:
+    for spec in members:
         features = pool.feature_map(spec, known.rows)
         yield FittedPart(
             spec, features, RidgeMember.fit(features.of(pool, known.rows), known, overwrite=True)

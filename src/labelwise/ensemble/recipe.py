@@ -16,6 +16,7 @@ from typing import Any, Self, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from labelwise.ensemble import accounts
 from labelwise.ensemble.compression import MOST_COLUMNS
 from labelwise.ensemble.gate import ENTRIES_KNOWN, POSITIVES_KNOWN, Demand, Opening, open_gate
 from labelwise.ensemble.gate_folds import evaluated_folds, folds_of, repeats
@@ -26,13 +27,12 @@ from labelwise.ensemble.landmarks import Landmarks
 from labelwise.ensemble.left_out import intercept_shift
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
-from labelwise.ensemble.parts import fit_members, refitted_stack
-from labelwise.ensemble.pool import Pool
+from labelwise.ensemble.parts import MEMBERS, fit_members, refitted_stack
+from labelwise.ensemble.pool import MemberSpec, Pool
 from labelwise.ensemble.scorer import LINEAR_VIEWS, Scorer, Smoothed
 from labelwise.ensemble.stack import Combination, mean_of_standardised, moments, stack
 from labelwise.ensemble.trees import Trees
 from labelwise.errors import Notice
-from labelwise.metrics import average_precision
 from labelwise.models import FoldedRidge, RidgeSolution, Scaling, give_back_memory, logits, solve_ridge
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
@@ -41,11 +41,23 @@ Double: TypeAlias = npt.NDArray[np.float64]
 BUDGET = 200_000_000
 """Bytes that a fitted ensemble may take by default."""
 
-_TREES_SHARE = 1 / 3  # of the ensemble's score
 _FEWEST_ROWS = 10
 _MEASURED_ROWS = 2000
 _MOST_TUNED = 600  # rows up to which lambdas and scalings are chosen anew in every fold
 _WIDEST_TREES = 4096  # columns beyond which trees read principal components in the features' place
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is combined, as it was chosen on real sets.
+
+    Attributes:
+        members: Ridges, those of one representation after each other.
+        trees: The share of the trees in the ensemble's score, in [0, 1]; the rest is the stack's of members.
+    """
+
+    members: tuple[MemberSpec, ...] = MEMBERS
+    trees: float = 1 / 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,6 +166,7 @@ class EnsembleFit:
     Attributes:
         known: The known entries of the labels.
         notes: Sentences on what was assumed or left out.
+        recipe: What is combined; the share of the trees may be changed after ``evidence``.
     """
 
     def __init__(
@@ -168,8 +181,10 @@ class EnsembleFit:
         hints: Matrix | None = None,
         groups: npt.NDArray[np.int64] | None = None,
         whole: bool = True,
+        recipe: Recipe | None = None,
     ) -> None:
         """``whole`` is whether these are all rows that the ridge was fitted to."""
+        self.recipe = recipe or Recipe()
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
         self.vectors, self.budget, self.whole = names, budget, whole
         self.hints, self.groups = hints, groups
@@ -191,10 +206,11 @@ class EnsembleFit:
         self.opening = self._open()
         return self._assembled()
 
-    def evidence(self) -> tuple[list[Matrix], list[Matrix]]:
-        """Return what the gate is asked by: scores (m, K) by ridge and by the ensemble, one of each for each way.
+    def evidence(self) -> tuple[list[Matrix], list[Matrix], Matrix]:
+        """Return what the gate is asked by: scores (m, K) by ridge, by the stack, and by the trees out of their bags.
 
-        They are of rows whose fold had left the pool; NaN in folds that are not evaluated.
+        Those by ridge and by the stack, one of each for each way to draw folds, are of rows whose fold had left the
+        pool; NaN in folds that are not evaluated.
         """
         self._fit_parts()
         return self._evidence()
@@ -211,7 +227,7 @@ class EnsembleFit:
         self.pool = Pool.fit(self.X, self.seed, weights, LINEAR_VIEWS, self.groups)
         self.notes += self.pool.words
         self.known = KnownEntries.of(self.labels, self.pool.twins(), groups=self.groups)
-        self.parts = list(fit_members(self.pool, self.known))
+        self.parts = list(fit_members(self.pool, self.known, self.recipe.members))
         give_back_memory()
         self.forests = self._grow()
         give_back_memory()
@@ -243,19 +259,14 @@ class EnsembleFit:
             for name, features in places.items()
         }
 
-    def _evidence(self) -> tuple[list[Matrix], list[Matrix]]:
-        """Return scores by ridge and by the ensemble, of folds of rows that left the pool altogether."""
-        trees = self.bagged.of(self._bags)
-        simple, rich = [], []
-        for repeat in range(repeats(len(self.known))):
-            a, b = self._out_of_pool(repeat)
-            simple.append(a)
-            rich.append((1 - _TREES_SHARE) * b + _TREES_SHARE * trees)
-        return simple, rich
+    def _evidence(self) -> tuple[list[Matrix], list[Matrix], Matrix]:
+        ways = [self._out_of_pool(repeat) for repeat in range(repeats(len(self.known)))]
+        return [way[0] for way in ways], [way[1] for way in ways], self.bagged.of(self._bags)
 
     def _open(self) -> Opening:
         """Ask the gate how much of the ensemble each label gets."""
-        simple, rich = self._evidence()
+        simple, stacked, trees = self._evidence()
+        rich = [(1 - self.recipe.trees) * one + self.recipe.trees * trees for one in stacked]
         opening = open_gate(simple, rich, self.known, self._demand)
         deviation = moments(self.simple, self.known)[1]
         self.out_of_pool = [
@@ -349,9 +360,10 @@ class EnsembleFit:
 
     def _mixture(self, share: Double) -> tuple[Combination, Combination]:
         """Return the ensemble's score, standardised, and its share of a mixture in the units of ridge's scores."""
+        of_trees = self.recipe.trees
         unit = Combination(
-            np.vstack([self.combined.weight * (1 - _TREES_SHARE), self.bagged.weight * _TREES_SHARE]),
-            self.combined.offset * (1 - _TREES_SHARE) + self.bagged.offset * _TREES_SHARE,
+            np.vstack([self.combined.weight * (1 - of_trees), self.bagged.weight * of_trees]),
+            self.combined.offset * (1 - of_trees) + self.bagged.offset * of_trees,
         ).standardised(self._left_out, self.known)
         mean, deviation = moments(self.simple, self.known)
         return unit, Combination(
@@ -384,7 +396,9 @@ class EnsembleFit:
         if words:
             rows = self.known.rows[:: max(1, len(self.known) // _MEASURED_ROWS)]
             before, after = (one.scores(self.X[rows]) for one in (scorer, thinned))
-            loss = _gain(before, after, self.known.take(np.searchsorted(self.known.rows, rows)))["gain"]
+            loss = accounts.gain(before, after, self.known.take(np.searchsorted(self.known.rows, rows)))[
+                "gain"
+            ]
             self.notes.append(
                 f"over the budget of {self.budget / 1e6:.0f} MB: {words}, which moves mean average precision on"
                 f" {len(rows)} of its own rows by {-float(loss or 0):+.4f}"
@@ -417,16 +431,9 @@ class EnsembleFit:
 
     def _account(self, unit: Combination, share: Double) -> tuple[list[Any], list[Any], list[Any]]:
         """Return members, gains and gates for the explanation."""
-        names = [str(part.spec) for part in self.parts] + [f"trees.{name}" for name in self.forests]
-        values = [part.member.r2 for part in self.parts] + [None] * len(self.forests)
-        scores = self._left_out
-        spread = np.stack([moments(score, self.known)[1] for score in scores])
-        weight = np.abs(unit.weight * spread)[:, self.known.both].mean(axis=1)
-        weight = weight / max(float(weight.sum()), 1e-12)
-        members = [
-            {"name": name, "weight": float(w), "value": value}
-            for name, w, value in zip(names, weight, values, strict=True)
-        ]
+        values: dict[str, float | None] = {str(part.spec): part.member.r2 for part in self.parts}
+        values |= {f"trees.{name}": None for name in self.forests}
+        members = accounts.member_weights(values, unit.weight, self._left_out, self.known)
         if self.hinted is not None:
             members = self.hinted.among(members, self.known, self.without_hints)
         return members, self._gains(), self._gates(share)
@@ -435,7 +442,7 @@ class EnsembleFit:
         """Return what smoothing, kernels and trees add to left-out average precision."""
         loo = {part.spec: part.member.loo for part in self.parts}
         whole = self.combined.of(list(loo.values()))
-        with_trees = (1 - _TREES_SHARE) * whole + _TREES_SHARE * self.bagged.of(self._bags)
+        with_trees = (1 - self.recipe.trees) * whole + self.recipe.trees * self.bagged.of(self._bags)
         without = {
             "smoothing": [one for spec, one in loo.items() if not spec.smoothing],
             "kernels": [one for spec, one in loo.items() if not spec.kernel],
@@ -444,25 +451,15 @@ class EnsembleFit:
         pairs["trees"] = (with_trees, whole)
         if self.hinted is not None:
             pairs["hints"] = (self.hinted.added(self.without_hints, self.known), self.without_hints)
-        return [{"name": name, **_gain(a, b, self.known)} for name, (a, b) in pairs.items()]
+        return [{"name": name, **accounts.gain(a, b, self.known)} for name, (a, b) in pairs.items()]
 
     def _gates(self, share: Double) -> list[dict[str, Any]]:
-        gates = [self._gate("ensemble", self.opening, share)]
+        opened = {"ensemble": (self.opening, share)}
         if self.hinted is not None:
-            opening = self.hinted.opening
-            gates.append(self._gate("hints", opening, opening.share))
+            opened["hints"] = (self.hinted.opening, self.hinted.opening.share)
         if self.names_opening is not None:
-            gates.append(self._gate("names", self.names_opening, self.names_opening.share))
-        return gates
-
-    def _gate(self, name: str, opening: Opening, share: Double) -> dict[str, Any]:
-        return {
-            "name": name,
-            "t": opening.t,
-            "gain": opening.mean_gain,
-            "error": opening.mean_error if np.isfinite(opening.mean_error) else None,
-            "share": float(share[self.known.both].mean()),
-        }
+            opened["names"] = (self.names_opening, self.names_opening.share)
+        return [accounts.gate(name, *one, self.known) for name, one in opened.items()]
 
     def _explanation(self, members: list[Any], gains: list[Any], gates: list[Any]) -> dict[str, Any]:
         return {
@@ -489,11 +486,3 @@ def _left_out_elsewhere(
     """
     own = replace(solution, loo_scores=solution.loo_scores[rows])
     return scorer.in_logits(scorer.raw(X) + _left_out_moves(X, own, share), X)
-
-
-def _gain(rich: Matrix, simple: Matrix, known: KnownEntries) -> dict[str, float | None]:
-    labels, both = known.labels, np.flatnonzero(known.both)
-    a, b = (average_precision(labels[:, both], one[:, both]) for one in (rich, simple))
-    gain = a - b
-    error = float(gain.std(ddof=1) / np.sqrt(len(gain))) if len(gain) > 1 else None
-    return {"gain": float(gain.mean()), "error": error}
