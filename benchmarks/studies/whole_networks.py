@@ -1,12 +1,14 @@
-"""Whole networks on the VOC12-animals pictures: every method with one budget, rates chosen on clean validation.
+"""Whole networks on pictures and on texts: every method with one budget, rates chosen on clean validation.
 
 `python -m benchmarks.studies.whole_networks --out DIR` trains EfficientNet-Lite0 on a fifth less than the training
-pictures in LABELWISE_DATA (or in a `--pack`), with one positive a picture or a share of them fully labelled, and scores
-the fifth that was left out, by its true labels, and the val pictures. `--epochs` counts passes over as many pictures as
-there are, whatever a method trains on. A run trains one network at one learning rate; the better of the rates by the
-mAP of the fifth is what the summary reports. Starts: `pretrained` (ImageNet weights, the head in closed form where the
-method takes it), `random` (nothing known beforehand), `frozen` (the head alone on the pretrained features). Methods
-that need a prior are given the training pictures' mean number of labels where nothing identifies it.
+pictures of VOC12-animals in LABELWISE_DATA (or in a `--pack`), with one positive a picture or a share of them fully
+labelled, and scores the fifth that was left out, by its true labels, and the val pictures. `--items texts` trains
+MiniLM on comments of GoEmotions in their place, the keyed samples of `benchmarks.auto`. `--epochs` counts passes over
+as many items as there are, whatever a method trains on. A run trains one network at one learning rate; the better of
+the rates by the mAP of the fifth is what the summary reports. Starts: `pretrained` (the weights that come with the
+network, the head in closed form where the method takes it), `random` (nothing known beforehand), `frozen` (the head
+alone on the pretrained features). Methods that need a prior are given the training items' mean number of labels where
+nothing identifies it.
 
 Rows are appended to a file of DIR as runs end; what any file there holds is not run again, so that a study goes on
 where it stopped. `--shard i/n` takes every n-th run, `--jobs n` runs n shards side by side, and `--minutes` begins no
@@ -23,7 +25,7 @@ import subprocess
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -35,6 +37,7 @@ import torch
 
 import labelwise as lw
 from benchmarks import pictures
+from benchmarks.auto import grid
 from benchmarks.common import RESULTS, data_folder, place, read_rows, script_parser, write_rows
 from benchmarks.studies.end_to_end import epochs_for
 from labelwise.errors import UserError
@@ -46,7 +49,8 @@ SETTINGS = ("single_positive", "10%")
 STARTS = ("pretrained", "random", "frozen")
 RATES = (1e-3, 3e-4)
 BOOST = "+boost"
-CELL = ("setting", "start", "method", "size", "epochs", "seed", "device", "precision", "limit")
+NETWORKS = {"pictures": "efficientnet-lite0", "texts": "minilm"}
+CELL = ("items", "setting", "start", "method", "size", "epochs", "seed", "device", "precision", "limit")
 KEY = (*CELL, "rate")
 FIELDS = (*KEY, "trained_epochs", "clean_map", "map", "micro_f1", "seconds", "gpu_mb", "status")
 
@@ -55,6 +59,7 @@ FIELDS = (*KEY, "trained_epochs", "clean_map", "map", "micro_f1", "seconds", "gp
 class Run:
     """A network to train."""
 
+    items: str
     setting: str
     start: str
     method: str
@@ -74,9 +79,9 @@ class Run:
 
 @dataclass(frozen=True)
 class Split:
-    """Pixels of all pictures, labels (n, K), and the rows of each part."""
+    """Chosen items as a source, labels (n, K) of all, and the rows of each part."""
 
-    pixels: np.ndarray
+    source: Callable[[np.ndarray], Any]
     labels: np.ndarray
     train: np.ndarray
     clean: np.ndarray
@@ -84,18 +89,32 @@ class Split:
 
     @classmethod
     def of(cls, given: argparse.Namespace, seed: int) -> Split:
-        """Read the pictures, and leave a fifth of the training pictures out."""
-        found = read(given)
-        rows, test = np.flatnonzero(found.train), np.flatnonzero(~found.train)
+        """Read the items, and leave a fifth of those for training out."""
+        source, labels, training = (comments if given.items == "texts" else shown)(given)
+        rows, test = np.flatnonzero(training), np.flatnonzero(~training)
         if given.limit:
             rows, test = rows[: given.limit], test[: given.limit]
-        train, clean = lw.split(found.labels[rows], [0.8, 0.2], seed=seed)
-        pixels = pictures.decoded(found, given.size, given.out)
-        return cls(pixels, found.labels, rows[train], rows[clean], test)
+        train, clean = lw.split(labels[rows], [0.8, 0.2], seed=seed)
+        return cls(source, labels, rows[train], rows[clean], test)
 
-    def source(self, rows: np.ndarray) -> pictures.DecodedPictures:
-        """Return some pictures as a source."""
-        return pictures.DecodedPictures(self.pixels, rows, workers=min(4, os.cpu_count() or 1))
+
+Items = tuple[Callable[[np.ndarray], Any], np.ndarray, np.ndarray]
+
+
+def shown(given: argparse.Namespace) -> Items:
+    """Return the pictures, their labels, and which are for training."""
+    found = read(given)
+    pixels = pictures.decoded(found, given.size, given.out)
+    workers = min(4, os.cpu_count() or 1)
+    return (lambda rows: pictures.DecodedPictures(pixels, rows, workers=workers)), found.labels, found.train
+
+
+def comments(given: argparse.Namespace) -> Items:
+    """Return GoEmotions' comments, their labels, and which are for training."""
+    (train, Y), (test, Y_test) = grid.sample("train", grid.ROWS), grid.sample("test", grid.TEST_ROWS)
+    every = [*train, *test]
+    labels = np.concatenate([Y, Y_test]).astype(np.int8)
+    return (lambda rows: [every[row] for row in rows]), labels, np.arange(len(every)) < len(train)
 
 
 def read(given: argparse.Namespace) -> pictures.Pictures:
@@ -115,9 +134,10 @@ def options(run: Run, seen: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return the classifier's options for a run."""
     method, boosted = run.method.removesuffix(BOOST), run.method.endswith(BOOST)
     spec = lw.methods.get(method).spec
+    network, size = NETWORKS[run.items], {"max_length" if run.items == "texts" else "image_size": run.size}
     given: dict[str, Any] = {
         "method": method,
-        "backbone": "efficientnet-lite0",
+        "backbone": network,
         "tune": "head" if run.start == "frozen" else "all",
         "validation": None,
         "device": run.device,
@@ -130,11 +150,11 @@ def options(run: Run, seen: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         given["positive_boost"] = 5.0
     if run.start == "frozen":
         # A frozen network's head trains in seconds: the default budget, whatever the epochs of the whole.
-        return given | {"image_size": run.size}
+        return given | size
     given |= {"epochs": epochs_for(method, seen, run.epochs), "batch_size": 32, "learning_rate": run.rate}
     if run.start == "pretrained":
-        return given | {"image_size": run.size}
-    blank = build_backbone("efficientnet-lite0", (), pretrained=False, image_size=run.size)
+        return given | size
+    blank = build_backbone(network, (), pretrained=False, **size)
     return given | {"backbone": blank, "head_start": "random", "backbone_learning_rate": run.rate}
 
 
@@ -177,7 +197,18 @@ def runs_of(given: argparse.Namespace) -> list[Run]:
     for seed, start, setting, method in product(given.seeds, given.starts, given.settings, given.methods):
         # A frozen head has the method's own rate and epochs.
         rates, epochs = (given.rates, given.epochs) if start != "frozen" else ([0.0], 0)
-        cell = (setting, start, method, given.size, epochs, seed, given.device, given.precision, given.limit)
+        cell = (
+            given.items,
+            setting,
+            start,
+            method,
+            given.size,
+            epochs,
+            seed,
+            given.device,
+            given.precision,
+            given.limit,
+        )
         made += [Run(*cell, rate) for rate in rates]
     return made
 
@@ -185,8 +216,8 @@ def runs_of(given: argparse.Namespace) -> list[Run]:
 def rows_in(folder: Path) -> Iterator[dict[str, str]]:
     """Yield the rows of every file of runs in a folder."""
     for path in sorted(folder.glob("runs-*.csv")):
-        # A run that was killed while it wrote leaves half a line.
-        yield from (row for row in read_rows(path) if row.get("status"))
+        # A run that was killed while it wrote leaves half a line; files from before texts name no items.
+        yield from ({"items": "pictures", **row} for row in read_rows(path) if row.get("status"))
 
 
 def append(path: Path, row: Mapping[str, Any]) -> None:
@@ -224,8 +255,9 @@ def work(given: argparse.Namespace) -> None:
 
 def side_by_side(given: argparse.Namespace, words: list[str]) -> None:
     """Run `--jobs` shards at once, each in a process of its own."""
-    # Decoded here, once, before any of them asks for it.
-    pictures.decoded(read(given), given.size, given.out)
+    if given.items == "pictures":
+        # Decoded here, once, before any of them asks for it.
+        pictures.decoded(read(given), given.size, given.out)
     command = [sys.executable, "-m", "benchmarks.studies.whole_networks", *words]
     shards = [[*command, "--jobs", "1", "--shard", f"{i}/{given.jobs}"] for i in range(1, given.jobs + 1)]
     started = [subprocess.Popen(shard) for shard in shards]
@@ -249,7 +281,7 @@ def chosen(rows: list[dict[str, str]]) -> list[dict[str, str]]:
 def summary(rows: list[dict[str, str]]) -> list[str]:
     """Return a line for each setting, start, size, budget and method: mean test mAP over the seeds."""
     groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
-    names = ("setting", "start", "size", "epochs", "device", "limit", "method")
+    names = ("items", "setting", "start", "size", "epochs", "device", "limit", "method")
     for row in chosen(rows):
         groups.setdefault(tuple(row[name] for name in names), []).append(row)
     lines = ["  ".join((*names, "seeds", "map", "micro_f1", "seconds"))]
@@ -284,17 +316,18 @@ def parser() -> argparse.ArgumentParser:
     names = [*lw.methods.names(), *(f"{name}{BOOST}" for name in lw.methods.names())]
     told = f"methods; ID{BOOST} multiplies positive scores by 5 at each place of the map"
     made.add_argument("--methods", nargs="+", default=list(METHODS), choices=names, metavar="ID", help=told)
+    made.add_argument("--items", default="pictures", choices=list(NETWORKS))
     made.add_argument("--settings", nargs="+", default=list(SETTINGS), type=setting_of)
     made.add_argument("--starts", nargs="+", default=["pretrained"], choices=STARTS)
     made.add_argument("--seeds", nargs="+", type=int, default=[0])
     made.add_argument(
         "--rates", nargs="+", type=float, default=list(RATES), help="learning rates of the head"
     )
-    made.add_argument("--size", type=int, default=128, help="side of the pictures in pixels")
-    made.add_argument("--epochs", type=int, default=5, help="passes over as many pictures as there are")
+    made.add_argument("--size", type=int, default=128, help="side of the pictures, or tokens of a text")
+    made.add_argument("--epochs", type=int, default=5, help="passes over as many items as there are")
     made.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"))
     made.add_argument("--precision", default="32", choices=("32", "bf16", "16"))
-    made.add_argument("--limit", type=int, default=0, help="pictures of each part at most, for a short trial")
+    made.add_argument("--limit", type=int, default=0, help="items of each part at most, for a short trial")
     made.add_argument("--shard", type=shard_of, default=(1, 1), metavar="I/N")
     made.add_argument("--jobs", type=int, default=1, help="shards to run side by side")
     made.add_argument("--minutes", type=float, default=0.0, help="begin no run that would end later")
