@@ -124,6 +124,26 @@ def test_every_method_trains_a_head_on_blocks(method, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "model").predict_proba(FRAME), scores)
 
 
+def test_pictures_at_two_depths_come_back_from_the_directory_and_a_file(folders, tmp_path, monkeypatch):
+    paths = [tmp_path / f"{i}.png" for i in range(24)]
+    for i, path in enumerate(paths):
+        Image.new("RGB", (40, 40), (10 * i, 9 * i, 0)).save(path)
+    backbone = f"{folders[1]}:layers"
+    model = MultiLabelClassifier("ridge", backbone).fit(paths, LABELS[:24])
+    wide, plain = model.read(paths).X, MultiLabelClassifier("ridge", folders[1]).fit(paths, LABELS[:24])
+    assert wide.shape == (24, 4 + 6)
+    last = plain.read(paths).X
+    np.testing.assert_allclose(
+        wide[:, 4:] * 2**0.5, last / np.linalg.norm(last, axis=1, keepdims=True), rtol=0.02
+    )
+    model.save(tmp_path / "model")
+    monkeypatch.setattr(FitOptions, "preprocessing_of", None)
+    loaded = load(tmp_path / "model")
+    np.testing.assert_array_equal(loaded.predict_proba(paths), model.predict_proba(paths))
+    assert loaded.get_params()["backbone"] == backbone
+    assert loaded.export_torch(tmp_path / "model.pt2", paths).agreement.largest < 0.02
+
+
 def test_an_item_that_one_source_cannot_read_is_left_out_of_all(folders, tmp_path):
     paths = [tmp_path / f"{i}.png" for i in range(24)]
     for i, path in enumerate(paths):

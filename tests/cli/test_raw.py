@@ -77,6 +77,25 @@ def test_pictures_train_judge_and_predict(lw, answer, photos, tmp_path):
     )
 
 
+def test_pictures_are_read_at_two_depths(lw, answer, refused, photos, tmp_path):
+    pytest.importorskip("efficientnet_lite_pytorch")
+    out = tmp_path / "run"
+    asked = (
+        photos.folder / "train.csv",
+        "--images",
+        photos.pictures,
+        "--method",
+        "ridge",
+        "--image-size",
+        64,
+    )
+    trained_on(lw, *asked, "--backbone", "efficientnet-lite0:layers", "--out", out)
+    record = json.loads((out / "model" / "model.json").read_text())
+    assert (record["backbone"], record["input_shape"]) == ("efficientnet-lite0:layers", [2432])
+    assert answer("evaluate", out, photos.folder / "test.csv")["figures"]["metrics"]["map"] > 0.9
+    assert answer("train", out, "--resume")["already_finished"]
+
+
 def test_the_whole_network_trains_and_comes_back_from_its_directory(lw, answer, photos, tmp_path):
     pytest.importorskip("efficientnet_lite_pytorch")
     out = tmp_path / "run"

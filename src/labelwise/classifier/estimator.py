@@ -60,10 +60,10 @@ class MultiLabelClassifier(Predictor):
             ``labelwise.recommend`` says.
         backbone (str, list of str or nn.Module): ``"features"`` (rows of X are features), ``"mlp"``,
             ``"smallcnn"``; pretrained: ``"efficientnet-lite0"`` for pictures, ``"minilm"`` for texts, ``"hf/NAME"``,
-            ``"timm/NAME"``; or a module from items to features. ``:layers`` behind a network of texts has it give the
-            states of three depths. Several sources of features stand side by side, as in ``"minilm:layers+words"`` or
-            a list of names: frozen backbones for the same items, ``"words"`` (TF-IDF of texts) and ``"columns"`` (of
-            numbers, in a frame beside the column of texts or paths).
+            ``"timm/NAME"``; or a module from items to features. ``:layers`` behind a pretrained network has it give the
+            states of three depths of texts, of two of pictures. Several sources of features stand side by side, as in
+            ``"minilm:layers+words"`` or a list of names: frozen backbones for the same items, ``"words"`` (TF-IDF of
+            texts) and ``"columns"`` (of numbers, in a frame beside the column of texts or paths).
         backbone_weights (path or None): A file of weights for the backbone: safetensors, or what ``torch.save``
             wrote of a state dict.
         image_size (int or None): Side of the pictures in pixels, instead of the backbone's own.

@@ -21,7 +21,7 @@ from labelwise import metrics
 from labelwise._files import entries_under
 from labelwise.classifier import artifact
 from labelwise.errors import UserError, listed, repeated, shown
-from labelwise.models import Allowance
+from labelwise.models import LAYERS_SUFFIX, Allowance
 
 Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=0, le=1 << 53)]
@@ -29,7 +29,7 @@ Side = Annotated[int, Field(ge=1, le=4096)]
 Scalar = bool | int | float | str | None
 Names = list[str]
 
-_NETWORKS = r"efficientnet-lite0|minilm(:layers)?|hf/.+|timm/[A-Za-z0-9_.\-]+"
+_NETWORKS = rf"(efficientnet-lite0|minilm|timm/[A-Za-z0-9_.\-]+)({LAYERS_SUFFIX})?|hf/.+"
 _BACKBONES = re.compile(rf"features|mlp|smallcnn|module|{_NETWORKS}", re.S)
 _SOURCES = re.compile(_NETWORKS, re.S)
 

@@ -3,6 +3,7 @@
 from labelwise.models.backbones import (
     BACKBONES,
     INTERPOLATIONS,
+    LAYERS_SUFFIX,
     MLP,
     RESIZES,
     SOURCES,
@@ -83,6 +84,7 @@ __all__ = [
     "BACKBONES",
     "INTERPOLATIONS",
     "LAMBDA_GRID",
+    "LAYERS_SUFFIX",
     "MLP",
     "RESIZES",
     "SCALINGS",

@@ -119,7 +119,7 @@ class RunConfig(BaseModel):
     backbone: str | None = _method(
         None,
         "features, mlp, efficientnet-lite0, minilm, words, hf/NAME, timm/NAME, or several, as"
-        " minilm:layers+words+columns [default: by the items].",
+        " minilm:layers+words+columns; :layers adds earlier layers [default: by the items].",
         "NAME",
     )
     backbone_weights: str | None = _method(
@@ -332,8 +332,10 @@ _FOLDERS = ("images", "picture_cache", "answers", "warm_start")
 
 def _located(backbone: str) -> str:
     """Return a backbone's name with the absolute path of its folder."""
+    from labelwise.models import LAYERS_SUFFIX
+
     family, _, local = backbone.partition("/")
-    folder = local.removesuffix(":layers")
+    folder = local.removesuffix(LAYERS_SUFFIX)
     if family != "hf" or not folder or not Path(folder).is_dir():
         return backbone
     return f"hf/{Path(folder).absolute()}{local[len(folder) :]}"

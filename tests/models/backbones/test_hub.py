@@ -74,6 +74,26 @@ def test_a_pooler_without_weights_is_not_used(tmp_path):
         build_backbone(f"hf/{tmp_path}", (), pooling="pooler")
 
 
+@pytest.mark.parametrize("config", [resnet, vit])
+@torch.no_grad()
+def test_layers_of_pictures_are_the_unit_means_before_and_after_the_last(tmp_path, config):
+    model = image_folder(tmp_path, config())
+    backbone = build_backbone(f"hf/{tmp_path}:layers", ()).eval()
+    x = pictures()
+    output = model(pixel_values=normalised(x), output_hidden_states=True)
+    maps = [output.hidden_states[-2], output.last_hidden_state]
+    tokens = [each.flatten(2).mT if each.ndim == 4 else each for each in maps]
+    means = [each.double().mean(1) for each in tokens]
+    want = torch.cat([mean / (2 * mean.square().sum(1, keepdim=True)).sqrt() for mean in means], 1)
+    z = backbone(x)
+    torch.testing.assert_close(z.double(), want, rtol=1e-4, atol=1e-5)
+    assert backbone.n_features == z.shape[1] == sum(each.shape[2] for each in tokens)
+    assert backbone.preprocessing == preprocessing_of(f"hf/{tmp_path}:layers")
+    places, _ = backbone.places(x)
+    assert places.shape == (2, tokens[1].shape[1], backbone.n_features)
+    torch.testing.assert_close(places[:, :, -tokens[1].shape[2] :], tokens[1], rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("processor", "want"),
     [
@@ -181,17 +201,17 @@ def test_tokens_of_another_tokenizer_are_named(tmp_path):
                 backbone(torch.tensor([[1, wrong]]))
 
 
-@pytest.mark.parametrize("kind", ["image", "text", "layers"])
+@pytest.mark.parametrize("kind", ["image", "image:layers", "text", "text:layers"])
 def test_it_trains_copies_and_comes_back_from_its_state(tmp_path, kind):
-    suffix = ":layers" if kind == "layers" else ""
-    if kind == "image":
+    suffix = ":layers" if kind.endswith(":layers") else ""
+    if kind.startswith("image"):
         image_folder(tmp_path, resnet())
         x = pictures().to(memory_format=torch.channels_last)
     else:
         text_folder(tmp_path, bert())
         x = torch.tensor([[2, 5, 6, 3], [2, 7, 3, 0]])
     backbone = build_backbone(f"hf/{tmp_path}{suffix}", ())
-    assert kind == "image" or backbone.n_features == (24 if suffix else 8)
+    assert kind.startswith("image") or backbone.n_features == (24 if suffix else 8)
     network = (
         Network(backbone, LinearHead(backbone.n_features, 3)).train().to(memory_format=torch.channels_last)
     )
@@ -238,9 +258,6 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     image_folder(image, resnet())
     with pytest.raises(UserError, match=r"takes pictures \(B, 3, H, W\)"):
         build_backbone(f"hf/{image}", ())(torch.zeros(2, 1, 32, 32))
-    for read in (lambda name: build_backbone(name, ()), preprocessing_of):
-        with pytest.raises(UserError, match="reads pictures, and :layers is for texts"):
-            read(f"hf/{image}:layers")
     shallow = tmp_path / "shallow"
     shallow.mkdir()
     text_folder(shallow, bert(num_hidden_layers=1))

@@ -182,6 +182,33 @@ def test_layers_are_the_unit_means_of_three_depths_side_by_side(minilm):
     torch.testing.assert_close(places[:, :, 768:], minilm.places(padded(ids))[0])
 
 
+@pytest.mark.parametrize("training", [False, True])
+@torch.no_grad()
+def test_layers_of_lite0_are_the_unit_means_of_two_maps(lite0, training):
+    two = build_backbone("efficientnet-lite0:layers", (), image_size=64).train(training)
+    assert two.preprocessing == preprocessing_of("efficientnet-lite0:layers", image_size=64)
+    x, seen = pictures()[:, :, :64, :64], []
+    network = two.model
+    network._blocks[15]._project_conv.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    torch.manual_seed(0)
+    last = network.extract_features((x.float() - 127) / 128)
+    # Batch norm in training reads the batch alone, and blocks are dropped as the library drops them.
+    torch.manual_seed(0)
+    z = two(x)
+    assert z.shape == (2, two.n_features) == (2, 1152 + 1280)
+    means = [each.double().mean((2, 3)) for each in (seen[0], last)]
+    want = torch.cat([mean / (2 * mean.square().sum(1, keepdim=True)).sqrt() for mean in means], 1)
+    torch.testing.assert_close(z.double(), want, rtol=1e-4, atol=1e-5)
+    torch.manual_seed(0)
+    places, mask = two.places(x)
+    assert mask is None
+    assert places.shape == (2, 4, 2432)
+    torch.testing.assert_close(places[:, :, 1152:], last.flatten(2).mT, rtol=1e-3, atol=1e-4)
+    if not training:
+        assert "layers" not in vars(lite0)
+        torch.testing.assert_close(lite0(x), means[1].float(), rtol=1e-4, atol=1e-5)
+
+
 def test_label_queries_on_minilm_give_padding_no_attention(minilm):
     ids = build_tokenizer(minilm.preprocessing).encode(TEXTS)
     torch.manual_seed(0)
@@ -244,8 +271,9 @@ def test_pictures_are_resized_to_cover_the_cut():
     [
         (lambda: preprocessing_of("efficientnet-lite"), "did you mean 'efficientnet-lite0'"),
         (lambda: build_backbone("minlm", ()), "did you mean 'minilm'"),
-        (lambda: build_backbone("efficientnet-lite0:layers", ()), "layers is for networks of texts"),
-        (lambda: preprocessing_of("features:layers"), "layers is for networks of texts"),
+        (lambda: build_backbone("mlp:layers", (3,)), "layers is for pretrained networks"),
+        (lambda: preprocessing_of("features:layers"), "layers is for pretrained networks"),
+        (lambda: preprocessing_of("efficientnet-lite:layers"), "did you mean 'efficientnet-lite0'"),
         (lambda: preprocessing_of("minilm:layer"), "did you mean 'minilm'"),
         (lambda: preprocessing_of("minilm", max_length=513), "at most 512"),
         (lambda: preprocessing_of("minilm", image_size=3), "does not take the options"),

@@ -51,6 +51,22 @@ class Headed(Model):
         return x[:, 0] * 2
 
 
+class Layered(Headed):
+    """Shows the maps of its last two layers."""
+
+    def forward_intermediates(self, x, indices=None):
+        assert indices == 2
+        last = self.forward_features(x)
+        return last, [self.stem(x)[:, :3] * 3, self.stem(x)]
+
+
+class Stubborn(Model):
+    """Has layers that it does not show."""
+
+    def forward_intermediates(self, x, indices=None):
+        raise AssertionError("no such format")
+
+
 @pytest.fixture
 def library(monkeypatch):
     made = []
@@ -66,6 +82,9 @@ def library(monkeypatch):
         "small": Model,
         "last": lambda: Model("last"),
         "tokens": lambda: Headed("tokens"),
+        "layered": lambda: Layered("last"),
+        "prefixed": lambda: Layered("tokens"),
+        "stubborn": Stubborn,
         "old": lambda: Model(
             name="default_cfg", cfg={**CFG, "crop_mode": "squash", "interpolation": "bilinear"}
         ),
@@ -89,6 +108,32 @@ def test_pictures_are_normalised_and_pooled(library, name):
     torch.testing.assert_close(backbone(x), want, rtol=1e-4, atol=1e-5)
     assert backbone.n_features == 6
     assert library.made == [(name, True, 0)]
+
+
+@pytest.mark.parametrize("name", ["layered", "prefixed"])
+@torch.no_grad()
+def test_layers_are_the_unit_means_of_the_last_two(library, name):
+    backbone = build_backbone(f"timm/{name}:layers", ()).eval()
+    x = torch.randint(0, 256, (2, 3, 16, 16), dtype=torch.uint8)
+    cells = backbone.model.stem(backbone.normalise(x)).flatten(2).mT
+    last = cells if name == "layered" else torch.cat([torch.ones(2, 1, 6), cells], 1)
+    means = [each.mean(1).double() for each in (cells[:, :, :3], last)]
+    want = torch.cat([mean / (2 * mean.square().sum(1, keepdim=True)).sqrt() for mean in means], 1)
+    torch.testing.assert_close(backbone(x).double(), want, rtol=1e-4, atol=1e-5)
+    assert backbone.n_features == 9
+    assert backbone.preprocessing == preprocessing_of(f"timm/{name}:layers")
+    if name == "layered":
+        torch.testing.assert_close(backbone.places(x)[0], torch.cat([cells[:, :, :3] * 3, cells], 2))
+    else:
+        with refusal("has 16 and 17 places at its two depths"):
+            backbone.places(x)
+
+
+def test_layers_that_a_model_does_not_show(library):
+    with refusal("Model shows no layer before its last: leave ':layers' out"):
+        build_backbone("timm/small:layers", ())
+    with refusal(r"does not show its layers \(no such format\)"):
+        build_backbone("timm/stubborn:layers", ())
 
 
 def test_the_size_is_the_models_own_and_no_weights_are_read_for_it(library):

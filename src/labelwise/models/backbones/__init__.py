@@ -1,7 +1,7 @@
 """Backbones, from a batch of items to features, and their preprocessing."""
 
 from labelwise.models.backbones.arrays import MLP, Features, SmallCNN
-from labelwise.models.backbones.base import BackboneCapabilities, masked_mean
+from labelwise.models.backbones.base import LAYERS_SUFFIX, BackboneCapabilities, masked_mean
 from labelwise.models.backbones.images import ImageBackbone
 from labelwise.models.backbones.preprocessing import (
     INTERPOLATIONS,
@@ -26,6 +26,7 @@ from labelwise.models.backbones.words import Words
 __all__ = [
     "BACKBONES",
     "INTERPOLATIONS",
+    "LAYERS_SUFFIX",
     "MLP",
     "RESIZES",
     "SOURCES",

@@ -9,6 +9,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+LAYERS = "layers"
+LAYERS_SUFFIX = f":{LAYERS}"
+"""Ending of the name of a pretrained backbone that gives the states of several depths, side by side."""
+
 
 class Backbone(Protocol):
     """A module whose output is (B, ``n_features``)."""

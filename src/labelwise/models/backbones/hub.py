@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, listed, near
-from labelwise.models.backbones.base import as_places
-from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.base import LAYERS, as_places
+from labelwise.models.backbones.images import ImageBackbone, no_depths
 from labelwise.models.backbones.libraries import hub_errors, offline
 from labelwise.models.backbones.preprocessing import (
     ImagePreprocessing,
@@ -20,7 +20,7 @@ from labelwise.models.backbones.preprocessing import (
     TextPreprocessing,
     preprocessing_from_dict,
 )
-from labelwise.models.backbones.texts import LAYERS, SUFFIX, TextBackbone, hub_tokenizer
+from labelwise.models.backbones.texts import TextBackbone, hub_tokenizer
 from labelwise.models.backbones.weights import load_weights
 
 _POOLINGS = ("auto", "pooler", "mean", LAYERS)
@@ -35,13 +35,21 @@ class HubImages(ImageBackbone):
 
     def __init__(self, *arguments: Any, pooling: str, **keywords: Any) -> None:
         self.pooling = pooling
-        super().__init__(*arguments, **keywords)
+        super().__init__(*arguments, layers=pooling == LAYERS, **keywords)
 
     def read(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the last state, and pooled features where the model has them."""
         output = self.model(pixel_values=pixels)
         pooled = output.pooler_output.flatten(1) if self.pooling == "pooler" else None
         return output.last_hidden_state, pooled
+
+    def depths(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the state before the last layer or stage, and the last state."""
+        output = self.model(pixel_values=pixels, output_hidden_states=True)
+        states = getattr(output, "hidden_states", None)
+        if not isinstance(states, tuple) or len(states) < 2:
+            raise no_depths(self.model)
+        return states[-2], output.last_hidden_state
 
 
 def hf_preprocessing(
@@ -55,9 +63,7 @@ def hf_preprocessing(
     """Return the preprocessing of ``name``, without reading weights; see ``hf``."""
     if architecture is not None:
         return preprocessing_from_dict(architecture["preprocessing"])
-    preprocessing = _items_of(name, read_config(name, local_files_only), max_length, local_files_only)[0]
-    _check_layers(name, preprocessing, pooling)
-    return preprocessing
+    return _items_of(name, read_config(name, local_files_only), max_length, local_files_only)[0]
 
 
 def hf(
@@ -73,9 +79,10 @@ def hf(
     """Build transformers' AutoModel of ``name`` as a backbone.
 
     ``name`` is one on the hub or a local folder. ``pooling``: "pooler" takes the model's ``pooler_output``; "mean" the
-    mean over the last states, padding left out; "layers", of texts, such means at three depths; "auto" the first for
-    pictures where the checkpoint has the pooler's weights, else the second. ``architecture`` is an earlier backbone's
-    attribute of that name: all that is needed to build it again without weights or a hub.
+    mean over the last states, padding left out; "layers" such means at three depths of texts, and before and after the
+    last layer of pictures; "auto" the first for pictures where the checkpoint has the pooler's weights, else the
+    second. ``architecture`` is an earlier backbone's attribute of that name: all that is needed to build it again
+    without weights or a hub.
     """
     if pooling not in _POOLINGS:
         raise UserError(f"pooling {pooling!r} does not exist; {near(pooling, _POOLINGS)}")
@@ -92,7 +99,6 @@ def hf(
     else:
         config = read_config(name, local_files_only)
         preprocessing, mean, std = _items_of(name, config, max_length, local_files_only)
-    _check_layers(name, preprocessing, pooling)
     if architecture is None:
         with hub_errors(name):
             if pretrained and weights is None:
@@ -124,14 +130,6 @@ def hf(
     record = {"config": config.to_dict(), "preprocessing": preprocessing.to_dict()}
     backbone.architecture = {**record, "mean": list(mean), "std": list(std), "pooling": pooling}
     return backbone
-
-
-def _check_layers(name: str, preprocessing: Preprocessing, pooling: str) -> None:
-    """Refuse the states of several depths of pictures."""
-    if pooling == LAYERS and not isinstance(preprocessing, TextPreprocessing):
-        raise UserError(
-            f"backbone 'hf/{name}{SUFFIX}' reads pictures, and {SUFFIX} is for texts: leave it out"
-        )
 
 
 def _items_of(
@@ -193,7 +191,9 @@ def _zero_missing_pooler(model: nn.Module, missing: Sequence[str], name: str) ->
 def _choose_pooling(
     model: nn.Module, preprocessing: ImagePreprocessing, pooling: str, unset: bool
 ) -> tuple[str, int]:
-    """Choose the pooling and count the features, from one black picture."""
+    """Choose the pooling and count the features, from one black picture; 0 where they are still to be counted."""
+    if pooling == LAYERS:
+        return LAYERS, 0
     training = model.training
     with torch.no_grad():
         output = model.eval()(pixel_values=torch.zeros(1, 3, *preprocessing.size))

@@ -9,16 +9,16 @@ from typing import Any
 
 from torch import nn
 
-from labelwise.errors import UserError, near
+from labelwise.errors import UserError, listed, near
 from labelwise.models.backbones.arrays import MLP, Features, SmallCNN, Wrapped
-from labelwise.models.backbones.base import BackboneCapabilities
+from labelwise.models.backbones.base import LAYERS, LAYERS_SUFFIX, BackboneCapabilities
 from labelwise.models.backbones.images import (
     ImageBackbone,
     efficientnet_lite0,
     efficientnet_lite0_preprocessing,
 )
 from labelwise.models.backbones.preprocessing import ImagePreprocessing, Preprocessing, TextPreprocessing
-from labelwise.models.backbones.texts import LAYERS, SUFFIX, TextBackbone, minilm, minilm_preprocessing
+from labelwise.models.backbones.texts import TextBackbone, minilm, minilm_preprocessing
 from labelwise.models.backbones.weights import load_weights
 
 _ARRAYS: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
@@ -49,7 +49,8 @@ def build_backbone(
 
     Args:
         name: One of ``BACKBONES``, or a module: taken as it is where it has ``n_features``, else wrapped. With
-            ``:layers`` behind it, a network of texts gives the states of three depths side by side.
+            ``:layers`` behind it, a pretrained network gives the states of several depths side by side: three of
+            texts, two of pictures.
         input_shape: Of one item, without the batch dimension. Backbones with weights of their own ignore it.
         weights: A local file to read them from (.safetensors, .pt, .pth).
         pretrained: Whether a backbone gets the weights that come with its name.
@@ -132,7 +133,7 @@ def split_names(backbone: str) -> tuple[str, ...]:
     """
     names: list[str] = []
     for part in backbone.split("+"):
-        named = part.removesuffix(SUFFIX)
+        named = part.removesuffix(LAYERS_SUFFIX)
         known = named in (*_ARRAYS, *_PACKAGED, *SOURCES) or part.startswith(("hf/", "timm/"))
         if names and not known and names[-1].startswith("hf/"):
             names[-1] += f"+{part}"
@@ -143,12 +144,13 @@ def split_names(backbone: str) -> tuple[str, ...]:
 
 def _with_layers(name: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """Return a backbone's name without ``:layers``, and the option that this stands for."""
-    if not name.endswith(SUFFIX):
+    if not name.endswith(LAYERS_SUFFIX):
         return name, options
-    plain = name.removesuffix(SUFFIX)
-    if plain != "minilm" and not plain.startswith("hf/"):
+    plain = name.removesuffix(LAYERS_SUFFIX)
+    if plain in (*_ARRAYS, *SOURCES):
         raise UserError(
-            f"backbone {name!r}: {SUFFIX} is for networks of texts, minilm{SUFFIX} or hf/NAME{SUFFIX}: leave it out"
+            f"backbone {name!r}: {LAYERS_SUFFIX} is for pretrained networks, as in"
+            f" {listed(f'{one}{LAYERS_SUFFIX}' for one in _PACKAGED)}: leave it out"
         )
     return plain, {**options, "pooling": LAYERS}
 

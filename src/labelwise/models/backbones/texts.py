@@ -12,13 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from labelwise.errors import UserError, near
-from labelwise.models.backbones.base import masked_mean
+from labelwise.models.backbones.base import LAYERS, LAYERS_SUFFIX, masked_mean
 from labelwise.models.backbones.libraries import hub_errors, quiet_transformers, require_extra
 from labelwise.models.backbones.preprocessing import TextPreprocessing
 
-LAYERS = "layers"
-SUFFIX = f":{LAYERS}"
-"""Ending of the name of a backbone of texts that gives the states of three depths."""
 _CHUNK = 4096
 _CHARACTERS, _LEAST = 32, 8192
 
@@ -81,7 +78,8 @@ class TextBackbone(nn.Module):
         states = output.hidden_states
         if not isinstance(states, tuple) or len(states) < 3:
             raise UserError(
-                f"this backbone's {type(self.model).__name__} gives no states of three depths: leave '{SUFFIX}' out"
+                f"this backbone's {type(self.model).__name__} gives no states of three depths:"
+                f" leave '{LAYERS_SUFFIX}' out"
             )
         # The last of hidden_states lacks a final norm in some models.
         return [states[0], states[len(states) // 2], output.last_hidden_state]

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from labelwise.errors import UserError, near
-from labelwise.models.backbones.base import as_places
-from labelwise.models.backbones.images import ImageBackbone
+from labelwise.models.backbones.base import LAYERS, LAYERS_SUFFIX, as_places
+from labelwise.models.backbones.images import ImageBackbone, no_depths
 from labelwise.models.backbones.libraries import require_extra
 from labelwise.models.backbones.preprocessing import ImagePreprocessing
 
@@ -31,6 +31,14 @@ class TimmImages(ImageBackbone):
             return places, None
         pooled = model.forward_head(features, pre_logits=True)
         return places, pooled if pooled.ndim == 2 and pooled.shape[1] == places.shape[2] else None
+
+    def depths(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the map or tokens of the block or stage before the last, and the last features' places."""
+        model: Any = self.model
+        if not hasattr(model, "forward_intermediates"):
+            raise no_depths(model)
+        last, states = model.forward_intermediates(pixels, indices=2)
+        return states[0], self._places(last)
 
     def _places(self, features: Tensor) -> Tensor:
         """Return maps, channels first or last, or tokens as (B, T, C)."""
@@ -71,15 +79,16 @@ def _preprocessing(settings: dict[str, Any]) -> ImagePreprocessing:
     return ImagePreprocessing((height, width), "crop", interpolation, max(height, int(height / share)))
 
 
-def timm_preprocessing(name: str) -> ImagePreprocessing:
-    """Return the preprocessing of ``name``; weights are not read."""
+def timm_preprocessing(name: str, *, pooling: str = "auto") -> ImagePreprocessing:
+    """Return the preprocessing of ``name``, the same for every ``pooling``; weights are not read."""
     return _preprocessing(_settings(_create(name, pretrained=False), name))
 
 
-def timm(name: str, *, pretrained: bool = True) -> ImageBackbone:
+def timm(name: str, *, pretrained: bool = True, pooling: str = "auto") -> ImageBackbone:
     """Build timm's ``create_model(name, num_classes=0)`` as a backbone.
 
-    Pictures are sized and normalised as its own configuration says.
+    Pictures are sized and normalised as its own configuration says. With ``pooling`` "layers" its features are the
+    means of the last two blocks or stages.
     """
     model = _create(name, pretrained)
     settings = _settings(model, name)
@@ -95,4 +104,12 @@ def timm(name: str, *, pretrained: bool = True) -> ImageBackbone:
             f"backbone 'timm/{name}' gives features {tuple(features.shape)}, neither a map nor tokens of {width};"
             " build it yourself and give the module"
         )
-    return TimmImages(model, preprocessing, mean=mean, std=std, n_features=int(width))
+    count, layers = int(width), pooling == LAYERS
+    try:
+        return TimmImages(model, preprocessing, mean=mean, std=std, n_features=count, layers=layers)
+    except (AssertionError, RuntimeError, TypeError, AttributeError, IndexError) as error:
+        # What shows its layers shows maps alone in some models, and none in others.
+        raise UserError(
+            f"backbone 'timm/{name}{LAYERS_SUFFIX}' does not show its layers ({error!s:.120}): leave"
+            f" '{LAYERS_SUFFIX}' out"
+        ) from error
