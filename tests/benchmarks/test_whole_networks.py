@@ -78,6 +78,24 @@ def test_shards_share_out_every_run_once():
     assert sorted(run.key for i in range(5) for run in runs[i::5]) == sorted(run.key for run in runs)
 
 
+def test_texts_have_their_own_network_and_runs():
+    texts, shown = (
+        study.runs_of(parsed("--items", items, "--size", "40"))[0] for items in ("texts", "pictures")
+    )
+    assert texts.key != shown.key
+    seen = np.array([[1, -1], [-1, 1]], np.int8)
+    options = study.options(texts, seen, np.abs(seen))
+    assert (options["backbone"], options["max_length"]) == ("minilm", 40)
+    options = study.options(shown, seen, np.abs(seen))
+    assert (options["backbone"], options["image_size"]) == ("efficientnet-lite0", 40)
+
+
+def test_rows_from_before_texts_are_of_pictures(tmp_path):
+    names = [name for name in study.FIELDS if name != "items"]
+    (tmp_path / "runs-1-of-1.csv").write_text(",".join(names) + "\n" + ",".join("1" for _ in names) + "\n")
+    assert [row["items"] for row in study.rows_in(tmp_path)] == ["pictures"]
+
+
 def test_the_rate_is_chosen_on_clean_validation_alone():
     row = dict.fromkeys(study.FIELDS, "x") | {"status": "trained"}
     rows = [
