@@ -60,3 +60,18 @@ def test_labels_that_do_not_fit_are_refused(fitted):
         survey(model, X, Y[:, :3])
     with pytest.raises(lw.UserError, match="2100 items"):
         survey(model, X, Y[:9])
+
+
+def test_reliability_of_many_labels_is_drawn_of_some(monkeypatch):
+    from labelwise.analysis import predictions
+
+    Y = np.zeros((40, 300), np.int8)
+    Y[::2, :150] = 1
+    np.testing.assert_array_equal(predictions.drawn_labels(Y, 0), np.arange(300))
+    monkeypatch.setattr(predictions, "_MOST_ENTRIES", 40 * 299)
+    monkeypatch.setattr(predictions, "_DRAWN_ENTRIES", 40 * 120)
+    drawn = predictions.drawn_labels(Y, 0)
+    assert len(drawn) == 120
+    assert (drawn < 150).all()  # the labels in both classes, of which there are enough
+    np.testing.assert_array_equal(drawn, predictions.drawn_labels(Y, 0))
+    assert not np.array_equal(drawn, predictions.drawn_labels(Y, 1))

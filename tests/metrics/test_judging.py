@@ -108,6 +108,9 @@ def test_bootstrap_of_average_precision_is_the_resampled_one():
     np.testing.assert_array_equal(fast.value, average_precision(Y, scores))
     assert np.isnan(fast.replicates[:, 4]).any()
     mean = bootstrap(Y, scores, n=60, seed=3)
+    by_label = fast.mean()
+    for name in ("value", "low", "high", "replicates"):
+        np.testing.assert_array_equal(getattr(by_label, name), getattr(mean, name))
     np.testing.assert_allclose(mean.replicates, np.nanmean(slow.replicates, axis=1), rtol=0, atol=1e-12)
     assert mean.low < mean.value < mean.high
     assert mean.low == pytest.approx(np.quantile(mean.replicates, 0.025))

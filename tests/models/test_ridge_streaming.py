@@ -189,6 +189,37 @@ def test_scalings_are_chosen_by_fewer_labels_where_no_table_would_hold_them(monk
     np.testing.assert_allclose(weight, np.linalg.solve(Z.T @ Z + lambda_ * np.eye(8), Z.T @ Y).T, atol=1e-5)
 
 
+def test_a_sample_of_labels_chooses_what_all_labels_choose(monkeypatch):
+    """On labels of one make the sample's scaling is that of all, its lambda next to it, and the loss of AP small."""
+    from labelwise.models.ridge import streaming
+
+    X, Y = problem(300, 10, 60, tenths=1)
+    whole = solve_stream(Stream(X, Y))
+    assert whole.chosen_by == (60, 60)
+    monkeypatch.setattr(streaming, "_TOO_MANY", 10_000)
+    monkeypatch.setattr(streaming, "_CHOSEN_BY", 300 * 12)
+    sampled = solve_stream(Stream(X, Y))
+    assert sampled.chosen_by == (12, 60)
+    assert sampled.solution.scaling.kind == whole.solution.scaling.kind
+    value = {record["lambda"]: record["value"] for record in whole.solution.table}
+    assert value[sampled.solution.lambda_] >= max(value.values()) - 0.002
+    # All judged rows and labels decide on lambda once more, so that here it is the same one.
+    assert sampled.solution.lambda_ == whole.solution.lambda_
+
+
+def test_the_judged_rows_are_read_again_without_a_fit(monkeypatch):
+    from labelwise.models.ridge import judged_rows, passes
+
+    monkeypatch.setattr(passes, "_LEAST_JUDGED", 50)
+    X, Y = problem(200, 6, 5)
+    Y[::4] = -1
+    fit = solve_stream(Stream(X, Y), most_judged=50 * 4)
+    again = judged_rows(Stream(X, Y), most_judged=50 * 4)
+    for one, other in zip((fit.X, fit.labels, fit.index), again[:3], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert (again[3].n_items, again[3].known) == (200, 150)
+
+
 def test_the_sums_are_those_of_a_slow_loop():
     X, Y = problem(60, 5, 3)
     Y[7] = -1

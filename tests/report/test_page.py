@@ -215,6 +215,23 @@ def test_many_labels_are_all_in_the_table_and_not_all_drawn(tmp_path):
     assert "The 40 of 120 labels with the lowest average precision." in source
 
 
+def test_thousands_of_labels_are_shown_by_the_ends_of_the_table(tmp_path):
+    rng = np.random.default_rng(0)
+    Y = (rng.random((12, 1_100)) < 0.5).astype(np.int8)
+    Y[:, 3] = 0
+    evaluation = lw.metrics.evaluate(Y, rng.random(Y.shape), label_names=[f"label {k}" for k in range(1_100)])
+    results = Results(evaluation, thresholds=[0.5] * 1_100)
+    path = write_report(ReportContent("many", results=results), tmp_path / "r.html")
+    source = path.read_text()
+    shown = re.findall(r'<th scope="row" data-sort="label (\d+)"', source)
+    ap = evaluation.per_label.average_precision
+    order = sorted(np.flatnonzero(~np.isnan(ap)), key=lambda k: (ap[k], k))
+    assert [int(k) for k in shown] == [*order[:100], *order[-100:]]
+    assert "The table has 200 of 1,100 labels: the lowest and the highest average precision." in source
+    assert "evaluation.json" in source
+    assert path.stat().st_size < 500_000
+
+
 def test_failed_write_leaves_the_former_report(content, tmp_path, monkeypatch):
     path = write_report(ReportContent("former"), tmp_path / "r.html")
     former = path.read_bytes()

@@ -216,3 +216,41 @@ def test_the_highest_labels_of_each_item(given, tmp_path, ending):
         np.testing.assert_allclose(values, order.to_numpy()[:2], rtol=1e-6)
     with pytest.raises(UserError, match=r"top \(--top\) is 0"):
         runs.predict(place / "run", place / "whole.parquet", tmp_path / "none.parquet", top=0)
+
+
+def test_the_report_of_a_folder_is_written_again(given, tmp_path):
+    place, _ = given
+    first = (place / "run" / "report.html").read_text()
+    again = runs.report(place / "run", tmp_path / "again.html").read_text()
+    for words in ("120 rows were read in passes", "Reliability", "macro F1"):
+        assert (words in again) == (words in first)
+    parquet.write_table(rows(50, 9)[1], place / "folder" / "1.parquet")
+    try:
+        with pytest.raises(UserError, match="has changed"):
+            runs.report(place / "run", tmp_path / "again.html")
+    finally:
+        parquet.write_table(rows(50, 1)[1], place / "folder" / "1.parquet")
+
+
+def test_a_file_that_lists_thousands_of_labels_is_read_in_passes(given, tmp_path, monkeypatch):
+    from labelwise.runs import streaming as ours
+
+    place, _ = given
+    assert not is_streamed(config(place / "whole.parquet"))
+    monkeypatch.setattr(ours, "_MANY_LABELS", 3)
+    monkeypatch.setattr(ours, "_MANY_ENTRIES", 359)
+    assert is_streamed(config(place / "whole.parquet"))
+    assert not is_streamed(config(place / "whole.parquet", method="bbam"))
+    assert not is_streamed(config(place / "whole.parquet", max_rows=50))
+    monkeypatch.setattr(ours, "_MANY_ENTRIES", 360)
+    assert not is_streamed(config(place / "whole.parquet"))
+
+
+def test_labels_that_chose_are_told(given, tmp_path, monkeypatch):
+    place, _ = given
+    monkeypatch.setattr(streaming, "_TOO_MANY", 100)
+    monkeypatch.setattr(streaming, "_CHOSEN_BY", 240)
+    outcome = runs.train(config(place / "folder"), tmp_path / "run")
+    assert any(
+        "scaling was chosen by a keyed sample of 2 of 3 labels, and lambda by 3" in n for n in outcome.notes
+    )

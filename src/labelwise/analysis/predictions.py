@@ -12,11 +12,12 @@ from labelwise import metrics
 from labelwise._random import generator
 from labelwise.analysis.columns import Columns, densities, entry_groups, stack
 from labelwise.analysis.outputs import outputs_of
-from labelwise.annotations import as_matrix
+from labelwise.annotations import as_matrix, both_signs_known
 from labelwise.classifier import MultiLabelClassifier
 from labelwise.errors import UserError
 
 _FOLDS = 5
+_MOST_ENTRIES, _DRAWN_ENTRIES, _LEAST_LABELS = 1 << 22, 1 << 20, 100
 Diagrams = list[tuple[str, metrics.Reliability]]
 """Reliability diagrams with their titles."""
 
@@ -247,6 +248,20 @@ def held_out_reliability(labels: ArrayLike, scores: ArrayLike, *, calibrated: bo
     Y = as_matrix(labels)[rows]
     after = _cross_calibrated(Y, np.asarray(scores, dtype=np.float64)[rows], seed)
     return diagrams if after is None else [*diagrams, ("After calibration", metrics.reliability(Y, after))]
+
+
+def drawn_labels(Y: NDArray[np.int8], seed: int) -> NDArray[np.int64]:
+    """Return the labels (k,) that reliability diagrams of ``Y`` (n, K) are made of.
+
+    All, or of more than 4,194,304 entries a keyed sample of labels with a quarter of that, at least 100; those in both
+    classes come first, since no other can be calibrated by itself.
+    """
+    n_items, n_labels = Y.shape
+    if Y.size <= _MOST_ENTRIES:
+        return np.arange(n_labels)
+    order = generator(seed, "reliability labels").permutation(n_labels)
+    order = order[np.argsort(~both_signs_known(Y)[order], kind="stable")]
+    return np.sort(order[: max(_LEAST_LABELS, _DRAWN_ENTRIES // n_items)])
 
 
 def _cross_calibrated(

@@ -12,6 +12,7 @@ from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.sources import Contents, FrozenNetwork
+from labelwise.classifier.streaming import StreamedRows
 from labelwise.classifier.training import fingerprint
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "OnEpoch",
     "ReadItems",
     "StepView",
+    "StreamedRows",
     "fingerprint",
     "load",
 ]

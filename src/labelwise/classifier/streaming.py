@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from labelwise.data import TableOptions, TableStream
 from labelwise.errors import UserError, shown
 from labelwise.methods import get
 from labelwise.methods.recommendation import check_positive
-from labelwise.models import solve_stream
+from labelwise.models import judged_rows, solve_stream
 
 METHOD = "ridge"
 """What a stream of rows is trained by: sums of rows are all that it needs."""
@@ -57,6 +57,12 @@ class StreamedRows:
     index: NDArray[np.int64]
     n_rows: int
     n_known: int
+
+    @classmethod
+    def of(cls, stream: TableStream) -> Self:
+        """Read the rows by which a fit on a stream is judged, in two passes over it."""
+        X, labels, index, counts = judged_rows(stream)
+        return cls(X, labels, index, counts.n_items, counts.known)
 
     @property
     def words(self) -> str:
@@ -141,7 +147,19 @@ def fit_stream(
     # The stream has read its labels by these already.
     read = replace(options, unlisted=None, minus_one="unknown", empty="unknown")
     notes = all_notes(read, training_set, model, decision, result, X, streamed.labels, {})
-    return StreamFit(training_set, model, result, decision, (rows.words, *notes), rows)
+    first = (rows.words, *_words_on_choice(streamed.chosen_by, len(stream.label_names)))
+    return StreamFit(training_set, model, result, decision, (*first, *notes), rows)
+
+
+def _words_on_choice(chosen_by: tuple[int, int], n_labels: int) -> list[str]:
+    """Return a sentence where a sample of the labels chose scaling and lambda."""
+    first, then = chosen_by
+    if first == n_labels:
+        return []
+    return [
+        f"scaling was chosen by a keyed sample of {first:,} of {n_labels:,} labels, and lambda by {then:,} of them,"
+        " since ranking the scores of all would take far longer than the sums"
+    ]
 
 
 def _checked(options: FitOptions, given: Mapping[str, Any]) -> FitOptions:

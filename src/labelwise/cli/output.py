@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from labelwise.errors import escaped, printable
+from labelwise.errors import escaped, listed, printable
 
 if TYPE_CHECKING:
     from labelwise.runs import Outcome
 
 _silent: list[bool] = [False]
 """Whether people get no words, innermost last."""
+_MOST_NAMES = 100
+"""Labels that a line names."""
 _SHORT = 18
 """Cells up to this width are never broken over lines."""
 
@@ -116,9 +118,9 @@ def figures(record: Mapping[str, Any]) -> None:
             f"left out: {record['n_unknown']:,} unknown entries, {record['n_items_left_out']:,} items without labels"
         )
     if names := record["labels_without_positive"]:
-        say(f"no known positive, left out of macro averages: {', '.join(names)}")
+        say(f"no known positive, left out of macro averages: {listed(names, _MOST_NAMES)}")
     if names := record["labels_without_negative"]:
-        say(f"no known negative, left out of mAP: {', '.join(names)}")
+        say(f"no known negative, left out of mAP: {listed(names, _MOST_NAMES)}")
     for note in record.get("notes", ()):
         say(note)
 

@@ -34,6 +34,16 @@ class Interval:
     replicates: Floats
     """(n, ...) the metric on each resampled set; NaN where undefined."""
 
+    def mean(self) -> Interval:
+        """Return the mean over labels with its interval, of the same resampled items.
+
+        Labels without a value are left out, of each replicate too.
+        """
+        some = np.isfinite(self.value)
+        value = np.asarray(mean_over_labels(self.value, some, "omit"))
+        replicates = np.array([mean_over_labels(row, some, "omit") for row in self.replicates])
+        return _interval(value, replicates, self.level)
+
     def to_dict(self) -> dict[str, Any]:
         """Return value, interval and level as plain JSON data.
 
@@ -93,13 +103,14 @@ def bootstrap(
         replicates = np.array([metric(Y[rows], s[rows]) for rows in drawn], dtype=np.float64)
     elif metric in ("map", "average_precision"):
         check_negatives(Y)
-        value, replicates = each_average_precision(Y, s), _resampled_average_precision(Y, s, n, seed)
-        if metric == "map":
-            some = (Y == 1).any(axis=0)
-            value = np.asarray(mean_over_labels(value, some, "omit"))
-            replicates = np.array([mean_over_labels(row, some, "omit") for row in replicates])
+        by_label = _interval(each_average_precision(Y, s), _resampled_average_precision(Y, s, n, seed), level)
+        return by_label.mean() if metric == "map" else by_label
     else:
         raise UserError(f"there is no bootstrap of {metric!r}: {near(metric, ('map', 'average_precision'))}")
+    return _interval(value, replicates, level)
+
+
+def _interval(value: Floats, replicates: Floats, level: float) -> Interval:
     low, high = _quantiles(replicates, (1 - level) / 2), _quantiles(replicates, (1 + level) / 2)
     return Interval(value, low, high, level, replicates)
 

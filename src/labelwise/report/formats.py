@@ -19,6 +19,8 @@ MISSING = "–"
 WIDE, NARROW = 848, 354
 """Widths in pixels at which a drawing is made: for a page on a desk or on paper, and for a phone."""
 MOST_BARS = 40
+MOST_ROWS, _ENDS = 1_000, 100
+"""Labels in a table; of more than these, so many stand at either end."""
 _SIDE, _LONGEST, _MOST_TEXT = 160, 480, 400
 
 
@@ -96,6 +98,25 @@ def drawings(draw: Callable[..., Any], description: str, name: str) -> list[tupl
         (kind, Markup(plots.as_svg(draw(width=width), description, name=f"{name}-{kind}")))
         for kind, width in (("wide", WIDE), ("narrow", NARROW))
     ]
+
+
+def rows_shown(order: Sequence[int], n_labels: int) -> list[int]:
+    """Return the labels that a table has: all, or of too many the ends of ``order``.
+
+    Args:
+        order: Labels by what the table is about, one end of interest first.
+        n_labels: Number of all labels.
+    """
+    if n_labels <= MOST_ROWS:
+        return list(range(n_labels))
+    return [*order[:_ENDS], *order[max(_ENDS, len(order) - _ENDS) :]]
+
+
+def partial_table(selection: str, shown: int, n_labels: int, where: str) -> str:
+    """Return a sentence on the rows of a table of selected labels; empty where all stand there."""
+    if n_labels <= MOST_ROWS:
+        return ""
+    return f"The table has {count(shown)} of {count(n_labels)} labels: {selection}. {where}"
 
 
 def partial_caption(selection: str, n_labels: int) -> str:

@@ -5,10 +5,10 @@ That is done when training ends, and again for a finished run whenever it is ask
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from labelwise._files import file_digest
 from labelwise.errors import UserError
@@ -17,6 +17,7 @@ from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import Inputs, read_inputs
 from labelwise.runs.records import read_evaluation, require
+from labelwise.runs.streaming import inputs_of, open_stream
 from labelwise.runs.tables import items_of, read_model
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     if out is not None:
         check_output(target, [], (target.suffix.lower(),))
     table = config.files().get("table")
+    if config.stream and table is not None and Path(table).exists():
+        return _report_on_stream(directory, config, state, target)
     if table is None or not Path(table).is_file():
         raise UserError(f"{table}, the table of {directory.path}, is gone: put it back to report on the run")
     if file_digest(Path(table)) != state["files"].get("table"):
@@ -56,6 +59,28 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
     model.held_out_ = directory.held_out(len(data), len(model.label_names_))
     read = model.read(items_of(data), items=data.items)
+    return write_run_report(
+        directory, config, model, inputs, read, why=why, memory=state.get("memory"), out=target
+    )
+
+
+def _report_on_stream(
+    directory: RunDirectory, config: RunConfig, state: Mapping[str, Any], target: Path
+) -> Path:
+    """Write the report of a run whose rows are read in passes, on the rows by which it was judged."""
+    from labelwise.classifier import StreamedRows
+
+    stream = open_stream(config)
+    if stream.digest != state["files"].get("table"):
+        raise UserError(
+            f"{config.table}, the table of {directory.path}, has changed: put it back to report on the run"
+        )
+    model, _ = read_model(directory, state)
+    model.streamed_ = StreamedRows.of(stream)
+    inputs = inputs_of(stream, config, model)
+    model.held_out_ = directory.held_out(len(inputs.table), len(model.label_names_))
+    why = read_evaluation(directory.evaluation)["why_no_figures"]
+    read = model.read(items_of(inputs.table), items=inputs.table.items)
     return write_run_report(
         directory, config, model, inputs, read, why=why, memory=state.get("memory"), out=target
     )

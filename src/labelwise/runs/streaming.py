@@ -39,14 +39,15 @@ _IN_MEMORY = (
     *("answers", "warm_start", "hints"),
 )
 _ENTRIES = 1 << 23  # scores of a block: 64 MB of float64
+_MANY_LABELS, _MANY_ENTRIES = 4_096, 1 << 26  # of a file of lists that is not held as a matrix
 _MANIFEST = "predictions.json"
 
 
 def is_streamed(config: RunConfig) -> bool:
     """Return whether a run reads its rows in passes.
 
-    It does where it was asked to, on a folder of Parquet files, and on a Parquet file that decodes to more than the
-    memory setting allows where the method is ridge or left open.
+    It does where it was asked to, on a folder of Parquet files, and, where the method is ridge or left open, on a
+    Parquet file that decodes to more than the memory setting allows or lists thousands of labels.
     """
     if config.table is None or config.stream:
         return config.stream
@@ -55,7 +56,7 @@ def is_streamed(config: RunConfig) -> bool:
         return bool(parquet_files(path))
     if path.suffix.lower() != ".parquet" or config.method not in (None, "ridge") or not path.is_file():
         return False
-    return _decoded_gigabytes(path) > (config.memory or _MEMORY)
+    return _decoded_gigabytes(path) > (config.memory or _MEMORY) or _lists_many_labels(path, config)
 
 
 def check_streamed(config: RunConfig, logs: Sequence[str]) -> None:
@@ -93,6 +94,28 @@ def _decoded_gigabytes(path: Path) -> float:
         return float(sum(group.total_byte_size for group in groups)) / 1e9
     except Exception:  # the reader of tables says what is wrong with it
         return 0.0
+
+
+def _lists_many_labels(path: Path, config: RunConfig) -> bool:
+    """Return whether a table of features lists so many labels that its matrix would be too large."""
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    defaults = RunConfig()
+    if config.labels_column is None or any(
+        getattr(config, name) != getattr(defaults, name) for name in _IN_MEMORY
+    ):
+        return False
+    try:
+        footer = parquet.read_metadata(path)
+        column = parquet.read_table(path, columns=[config.labels_column]).column(0)
+        count = pc.count_distinct(pc.list_flatten(column)).as_py()
+        if count < _MANY_LABELS or count * footer.num_rows <= _MANY_ENTRIES:
+            return False
+        TableStream.open(path, config.table_options())
+    except Exception:  # the reader of tables says what is wrong with it
+        return False
+    return True
 
 
 def open_stream(config: RunConfig) -> TableStream:

@@ -171,7 +171,8 @@ def _extra(
         names: Sequence[str] = sorted({cell for cell in _one_name_each(columns, name) if cell is not None})
     else:
         names = names_in(cells, label_names=known, separator=options.separator, name_key=options.name_key)
-    unknown = [label for label in names if label not in set(known)]
+    of_model = set(known)
+    unknown = [label for label in names if label not in of_model]
     by_folded = {_folded(label): label for label in known}
     for label in unknown:
         if _folded(label) in by_folded:

@@ -7,7 +7,7 @@ from labelwise.models.ridge.moments import LabelGroups, Moments, RidgeMoments
 from labelwise.models.ridge.passes import RowStream
 from labelwise.models.ridge.rows import ridge_outputs
 from labelwise.models.ridge.solver import RidgeSolution, logits, probabilities, solve_ridge
-from labelwise.models.ridge.streaming import StreamedRidge, solve_stream
+from labelwise.models.ridge.streaming import StreamedRidge, judged_rows, solve_stream
 from labelwise.models.ridge.traced import traced_logits
 from labelwise.models.ridge.tuning import LAMBDA_GRID
 
@@ -23,6 +23,7 @@ __all__ = [
     "StreamedRidge",
     "folds_of_groups",
     "joined_groups",
+    "judged_rows",
     "logits",
     "probabilities",
     "ridge_outputs",

@@ -41,7 +41,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 _ENTRIES = 1 << 24
 """Most leave-one-out scores that are judged at once: a ranking of them takes some 1.5 GB."""
-_TOO_MANY = 1 << 30  # entries of all rows, beyond which no table is held in memory
+_TOO_MANY = 1 << 26  # entries of all rows, beyond which scalings are not ranked by every label
 _CHOSEN_BY = 2_000_000  # entries by which scalings are then chosen
 
 
@@ -55,6 +55,8 @@ class StreamedRidge:
         labels: (j, K) int8 their states.
         index: (j,) their places among all rows.
         counts: Of the labels of all rows.
+        chosen_by: Numbers of labels by which scaling and lambda were chosen: first on a sample of rows, then on the
+            judged ones.
     """
 
     solution: RidgeSolution
@@ -62,6 +64,7 @@ class StreamedRidge:
     labels: npt.NDArray[np.int8]
     index: npt.NDArray[np.int64]
     counts: LabelCounts
+    chosen_by: tuple[int, int]
 
     @property
     def whole(self) -> bool:
@@ -141,7 +144,24 @@ def solve_stream(
         criterion=criterion,
         table=table,
     )
-    return StreamedRidge(solution, X[keep], dense_states(Y[keep]), sample.index[keep], facts.counts)
+    chosen_by = tried.targets.shape[1], (tried if whole else judged.entries).targets.shape[1]
+    return StreamedRidge(
+        solution, X[keep], dense_states(Y[keep]), sample.index[keep], facts.counts, chosen_by
+    )
+
+
+def judged_rows(
+    stream: RowStream, *, most_judged: int = _ENTRIES
+) -> tuple[Array, npt.NDArray[np.int8], npt.NDArray[np.int64], LabelCounts]:
+    """Return the rows that ``solve_stream`` would judge by, without solving anything.
+
+    They are ``X``, ``labels``, ``index`` and ``counts`` of ``StreamedRidge``, of two passes.
+    """
+    facts = Facts.of(stream)
+    sample = Sample.of(facts.counts, stream.n_labels, most_judged)
+    _, X, Y = first_rows(stream, sample, facts.starts())
+    keep = sample.kept
+    return X[keep], dense_states(Y[keep]), sample.index[keep], facts.counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,7 +224,13 @@ def _entries(Y: npt.NDArray[np.int8], groups: LabelGroups, labels: Array) -> Ent
 def _choose(
     judged: _Judged, search: Search, sums: ColumnSums, scalings: Sequence[str], sample: Sample
 ) -> tuple[Choice, Entries]:
-    """Choose on the judged rows, or on the first of them where those in memory would be so sampled."""
+    """Choose on the judged rows, or on the first of them where those in memory would be so sampled.
+
+    Where there are too many entries a keyed sample of the labels decides.
+
+    Returns:
+        The choice, and the entries that made it.
+    """
     entries, d = judged.entries, judged.X.shape[1]
     fitted = tuple(sums.scaling(kind) for kind in scalings)
     m, n_labels = len(sample.order), len(judged.groups.of_label)
@@ -213,9 +239,9 @@ def _choose(
     tried = entries if least == m else pick(entries, sample.first(least))
     candidates = Candidates(fitted, (), len(fitted))
     search = replace(search, entries=tried)
-    if m * n_labels > _TOO_MANY and tried is not entries:
+    if m * n_labels > _TOO_MANY:
         search = _with_fewer_labels(search, max(1, _CHOSEN_BY // len(tried.rows)))
-    return candidates.choose(judged.X, search), tried
+    return candidates.choose(judged.X, search), search.entries
 
 
 def _with_fewer_labels(search: Search, most: int) -> Search:

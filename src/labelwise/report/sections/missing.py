@@ -82,8 +82,13 @@ def show(missing: Missing | None) -> dict[str, Any] | None:
     if missing is None:
         return None
     order = sorted(range(len(missing.names)), key=lambda k: (-missing.predicted[k], k))
+    if len(order) > formats.MOST_ROWS:
+        order = order[: formats.MOST_BARS]
     return {
         "words": list(missing.words),
+        "partial": formats.partial_caption("with the most that are predicted", len(missing.names))
+        if len(order) < len(missing.names)
+        else "",
         "examples": [_card(example) for example in missing.examples],
         "rows": [
             (

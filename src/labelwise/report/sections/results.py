@@ -12,7 +12,7 @@ from markupsafe import Markup
 from numpy.typing import ArrayLike
 
 from labelwise import metrics, plots
-from labelwise.analysis.predictions import held_out_reliability, score_reliability
+from labelwise.analysis.predictions import drawn_labels, held_out_reliability, score_reliability
 from labelwise.annotations import as_matrix
 from labelwise.metrics import LOWER_IS_BETTER, TITLES, Evaluation, Reliability
 from labelwise.report import formats
@@ -71,6 +71,7 @@ def gather(subject: Subject) -> dict[str, Any]:
     evaluation: Evaluation | Mapping[str, Any] | None = subject.evaluation
     judged_on = subject.judged_on
     diagrams: list[tuple[str, Reliability]] = []
+    drawn_words: tuple[str, ...] = ()
     calibrated = model.calibration_ is not None
     if labels is not None and scores is not None:
         if evaluation is None:
@@ -86,10 +87,17 @@ def gather(subject: Subject) -> dict[str, Any]:
         )
         held_out = subject.held_out or getattr(model, "held_out_", None)
         if held_out is not None:
-            diagrams = held_out_reliability(*held_out, calibrated=calibrated, seed=subject.seed)
-            matrix = as_matrix(held_out[0])
+            matrix, values = as_matrix(held_out[0]), np.asarray(held_out[1])
+            drawn = drawn_labels(matrix, subject.seed)
+            if len(drawn) < matrix.shape[1]:
+                drawn_words = (
+                    f"Drawn are {formats.count(len(drawn))} of {formats.count(matrix.shape[1])} labels, by a key, those"
+                    " with relevant and irrelevant items first.",
+                )
+            diagrams = held_out_reliability(
+                matrix[:, drawn], values[:, drawn], calibrated=calibrated, seed=subject.seed
+            )
             rows = metrics.judgeable(matrix).rows
-            values = np.asarray(held_out[1])
             # Judged as the model scores: held-out scores are from before calibration.
             values = values if model.calibration_ is None else model.calibration_.apply(values)
             labels, scores = matrix[rows], values[rows]
@@ -103,6 +111,7 @@ def gather(subject: Subject) -> dict[str, Any]:
             thresholds=_thresholds(model.rule_, len(model.label_names_)),
             known_positives=subject.known_positives,
             reliability=diagrams,
+            reliability_words=drawn_words,
             **_intervals(labels, scores, subject.seed),
         ),
         "results_words": subject.results_words,
@@ -114,7 +123,7 @@ def _intervals(labels: ArrayLike | None, scores: ArrayLike | None, seed: int) ->
     if labels is None or scores is None:
         return {}
     by_label = metrics.bootstrap(labels, scores, "average_precision", seed=seed)
-    mean = metrics.bootstrap(labels, scores, "map", seed=seed)
+    mean = by_label.mean()
     return {
         "low": by_label.low.tolist(),
         "high": by_label.high.tolist(),
@@ -169,6 +178,7 @@ def _figures(results: Results) -> dict[str, Any]:
     facts = results.facts()
     table = facts["per_label"]
     names, ap = table["name"], table.get("average_precision")
+    shown = _shown(ap, len(names))
     return {
         "words": [_basis(results, facts)],
         "figures": [
@@ -184,7 +194,13 @@ def _figures(results: Results) -> dict[str, Any]:
         "level": f"{results.level:.0%}" if results.low is not None else "",
         "plot": None if ap is None else _ap_plot(names, ap, results),
         "caption": formats.partial_caption("with the lowest average precision", len(names)),
-        "rows": _label_rows(table, results),
+        "rows": _label_rows(table, results, shown),
+        "partial": formats.partial_table(
+            "the lowest and the highest average precision",
+            len(shown),
+            len(names),
+            "The figures of all are in evaluation.json beside this page, or where 'evaluate --out' writes them.",
+        ),
         "reliability": [
             _diagram(title, diagram, i) for i, (title, diagram) in enumerate(results.reliability)
         ],
@@ -235,13 +251,24 @@ def _ap_plot(names: Sequence[str], ap: Sequence[float | None], results: Results)
     )
 
 
-def _label_rows(table: Mapping[str, Any], results: Results) -> list[list[dict[str, Any]]]:
-    """Return the cells of each label's row.
+def _shown(ap: Sequence[float | None] | None, n_labels: int) -> list[int]:
+    """Return the labels of the table, of very many those with an extreme average precision."""
+    values = {k: value for k, value in enumerate(ap or ()) if value is not None and not math.isnan(value)}
+    return formats.rows_shown(
+        sorted(values or range(n_labels), key=lambda k: (values.get(k, 0.0), k)), n_labels
+    )
+
+
+def _label_rows(
+    table: Mapping[str, Any], results: Results, shown: Sequence[int]
+) -> list[list[dict[str, Any]]]:
+    """Return the cells of the row of each label that is shown.
 
     ``sort`` is the key of a column's order.
     """
     rows = []
-    for k, name in enumerate(table["name"]):
+    for k in shown:
+        name = table["name"][k]
         judged = table["positives"][k] + table["negatives"][k]
         ap, f1 = (table.get(key, [None] * (k + 1))[k] for key in ("average_precision", "f1"))
         predicted = table["predicted"][k] / judged if table.get("predicted") is not None and judged else None
@@ -292,22 +319,31 @@ def _calibration_errors(results: Results) -> str:
         "Known entries of all labels by predicted probability, ten bins: on the dashed line, as many are relevant as "
         f"was predicted. Expected calibration error: {errors}."
         + (crossed if len(results.reliability) > 1 else "")
+        + "".join(f" {text}" for text in results.reliability_words)
     )
 
 
 def _rule(decision: Decision) -> dict[str, Any]:
     """Return the rule in words, and the thresholds that it has."""
     text = f"Labels are decided by the rule {decision.rule.replace('_', ' ')}"
+    known, n_labels = decision.known_positives, len(decision.thresholds)
+    order = sorted(range(n_labels), key=lambda k: (-known[k], k))
+    shown = formats.rows_shown(order, n_labels)
+    partial = formats.partial_table(
+        "the most and the fewest known relevant items",
+        len(shown),
+        n_labels,
+        "The thresholds of all are in the model.",
+    )
     return {
-        "words": [formats.sentence(text + (f": {decision.source}" if decision.source else ""))],
+        "words": [
+            formats.sentence(text + (f": {decision.source}" if decision.source else "")),
+            *([partial] if partial else []),
+        ],
         "rows": [
-            (name, formats.count(known), formats.threshold(value))
-            for name, known, value in zip(
-                decision.names, decision.known_positives, decision.thresholds, strict=True
-            )
-        ]
-        if decision.thresholds
-        else [],
+            (decision.names[k], formats.count(known[k]), formats.threshold(decision.thresholds[k]))
+            for k in shown
+        ],
     }
 
 
