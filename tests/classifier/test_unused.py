@@ -126,6 +126,8 @@ REFUSED = [
     ("hyperparameters", {"scale": 3.0}, RIDGE, ROWS, "no hyperparameter"),
     ("head_start", "ridge", {"method": "drml"}, ROWS, "leave it out"),
     ("positive_boost", 5, RIDGE, ROWS, "feature maps"),
+    ("compile", True, RIDGE, ROWS, "closed form"),
+    ("compile", True, {}, ROWS, "method 'auto' is solved in closed form"),
     (
         "accumulate",
         2,

@@ -133,6 +133,7 @@ WRONG = {
     "cache": ["none", "text", "zero"],
     "picture_cache": ["two", "list", "odd", "true"],
     "accumulate": ["none", "zero", "half", "true", "text"],
+    "compile": ["none", "text", "two"],
     "device": ["none", "text", "two", "list"],
     "devices": ["none", "zero", "half", "text"],
     "nodes": ["none", "zero", "half", "text"],

@@ -113,6 +113,7 @@ REFUSED = [
     ("image_size", 64, "leave it out"),
     ("max_length", 64, "leave it out"),
     ("positive_boost", 5.0, "feature maps"),
+    ("compile", True, "closed form"),
     ("stream", True, "no Parquet file"),
     ("engine", "ray", "they read rows in passes"),
     ("workers", 2, "they read rows in passes"),

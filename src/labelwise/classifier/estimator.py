@@ -140,6 +140,9 @@ class MultiLabelClassifier(Predictor):
             scored, positive scores are multiplied by this, and their mean is the logit, in training and at prediction
             (BoostLU, there 5). For methods with a linear head, which then starts at random. None: the head reads the
             pooled features.
+        compile (bool): Compile the forward pass of the training steps by ``torch.compile``. Results are equal to
+            rounding, and a run may go on with or without it; nothing of it is in the model. It takes a C++ compiler,
+            and half a minute before the first step: docs/performance.md says where it pays.
 
     Attributes:
         method_ (str): The method's id.
@@ -211,6 +214,7 @@ class MultiLabelClassifier(Predictor):
         coherent_loss: bool = False,
         group_consistency: float = 0.0,
         positive_boost: float | None = None,
+        compile: bool = False,
     ) -> None:
         arguments = locals()
         for option in fields(FitOptions):

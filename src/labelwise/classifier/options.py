@@ -35,7 +35,9 @@ GOALS = ("auto", "micro-f1", "macro-f1", "shares", "recall")
 CODES = ("unknown", "absent")
 """States that an entry which says nothing may have."""
 _PRETRAINED_RATE = 0.1
-_NOT_IN_FINGERPRINT = frozenset({"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item"})
+_NOT_IN_FINGERPRINT = frozenset(
+    {"directory", "memory", "progress", "cache", "picture_cache", "on_bad_item", "compile"}
+)
 """Options that change how a run goes, and nothing of what it gives."""
 _ADDED_LATER: dict[str, Any] = {
     "unlisted": None,
@@ -49,7 +51,19 @@ _ADDED_LATER: dict[str, Any] = {
     "positive_boost": None,
 }
 _LOCAL = frozenset(
-    {"backbone_weights", "picture_cache", "directory", "memory", "device", "devices", "nodes", "progress"}
+    {
+        *(
+            "backbone_weights",
+            "picture_cache",
+            "directory",
+            "memory",
+            "device",
+            "devices",
+            "nodes",
+            "progress",
+        ),
+        "compile",
+    }
 )
 _WHERE_GIVEN = frozenset(
     {"label_texts", "recall", "hierarchy", "coherent_loss", "group_consistency", "positive_boost"}
@@ -180,6 +194,7 @@ class FitOptions:
     positive_boost: Annotated[
         float | None, or_none(number(1, 1e6)), "give a number from 1, such as 5, or None for no boost"
     ] = None
+    compile: _Flag = False
 
     def __post_init__(self) -> None:
         names = self.backbone
@@ -356,6 +371,7 @@ class FitOptions:
             devices=self.devices,
             nodes=self.nodes,
             precision=self.precision,
+            compile=bool(self.compile),
             accumulate=self.accumulate,
             patience=self.patience if chooses else None,
             keep_best=self.select == "best" and chooses,

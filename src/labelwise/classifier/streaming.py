@@ -185,4 +185,6 @@ def _checked(options: FitOptions, given: Mapping[str, Any]) -> FitOptions:
             raise UserError(
                 f"{name}: it is for rows in memory; leave it out for rows that are read in passes"
             )
+    if options.compile:
+        raise UserError("compile: rows that are read in passes are solved in closed form; leave it out")
     return replace(options, method=METHOD)

@@ -274,7 +274,20 @@ def choose_method(
         check_pointwise(method, "coherent_loss", facts.setting)
     if options.positive_boost is not None:
         check_boost(options, method)
+    check_compile(options, method)
     return method
+
+
+def check_compile(options: FitOptions, method: type[Method]) -> None:
+    """Refuse, before any work, to compile where nothing can be, or where no step is taken."""
+    if not options.compile:
+        return
+    if not (method.spec.passes or (method.spec.teaches and options.tuning == "all")):
+        raise UserError(
+            f"compile: method {method.spec.id!r} is solved in closed form, without training steps; leave it out, or"
+            " name a method that trains"
+        )
+    engine.check_compiler(options.device)
 
 
 def check_pointwise(method: type[Method], option: str, setting: str) -> None:

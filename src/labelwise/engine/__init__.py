@@ -1,5 +1,6 @@
 """The training loop, checkpoints, averaged weights, progress."""
 
+from labelwise.engine.compiling import check_compiler
 from labelwise.engine.loop import Criterion, Interrupted, Result, logits, score, train
 from labelwise.engine.pools import outputs_in_chunks
 from labelwise.engine.progress import (
@@ -25,6 +26,7 @@ __all__ = [
     "Run",
     "Settings",
     "Silent",
+    "check_compiler",
     "counted",
     "logits",
     "outputs_in_chunks",

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from labelwise.engine.compiling import check_compiler
+from labelwise.engine.settings import Settings
 from labelwise.errors import Notice, UserError
 from labelwise.methods import Method, Stage
 
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
 
-def check_method(method: Method, plan: Sequence[Stage], accumulate: int, processes: int) -> None:
-    """Refuse, before any work, what the method cannot do."""
+
+def check_method(method: Method, plan: Sequence[Stage], settings: Settings, fabric: Fabric) -> None:
+    """Refuse, before any work, what the method or the machine cannot do."""
+    accumulate, processes = settings.accumulate, fabric.world_size
+    if settings.compile:
+        if not any(stage.epochs for stage in plan):
+            raise UserError(
+                f"compile: method {method.spec.id!r} is solved in closed form, without training steps; leave it out, or"
+                " name a method that trains"
+            )
+        check_compiler(fabric.device)
     if method.group_term is not None and not method.takes_terms and plan[-1].epochs:
         raise UserError(
             f"group_consistency: method {method.spec.id!r} takes steps of its own, without further terms; leave it"

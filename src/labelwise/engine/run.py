@@ -18,6 +18,7 @@ from labelwise.data import Source, views_of
 from labelwise.engine import checkpoint
 from labelwise.engine.accelerator import DeviceRows, PendingLosses, memory_format, to_device
 from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share
+from labelwise.engine.compiling import CompiledNetwork
 from labelwise.engine.modes import Modes
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
 from labelwise.engine.pools import StoredPool, aligned
@@ -63,6 +64,7 @@ class Run(RunState):
             else torch.as_tensor(label_weights, dtype=torch.float32).to(fabric.device)
         )
         self.forward_network: nn.Module = self.network
+        self._fabric_wraps = False
         self._prefetcher = Prefetcher(source, settings.seed)
         self._on_device = DeviceRows(self.labels, source, self.state, fabric.device)
         self._losses = PendingLosses(fabric.device)
@@ -90,7 +92,7 @@ class Run(RunState):
         self._rows = np.empty(0, np.int64)
         self._updated = False
         self._saved_at = time.monotonic()
-        check_method(method, self.plan, settings.accumulate, fabric.world_size)
+        check_method(method, self.plan, settings, fabric)
         if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
             warn_of_batch_norm()
 
@@ -164,12 +166,17 @@ class Run(RunState):
         )
 
     def _wrap(self) -> None:
-        """Wrap the network for mixed precision and data parallelism.
+        """Wrap the network for compiling, mixed precision and data parallelism.
 
-        One device in 32 bit needs no wrapper.
+        One device in 32 bit without compiling needs no wrapper.
         """
         self.forward_network, self._stepped = self.network, dict(self.optimisers)
-        if self.optimisers and (self.fabric.world_size > 1 or self.settings.precision != "32"):
+        if self.settings.compile and self.optimisers:
+            # A new one each stage: other parameters train.
+            self.forward_network = CompiledNetwork(self.network)
+        wraps = self.fabric.world_size > 1 or self.settings.precision != "32"
+        self._fabric_wraps = bool(self.optimisers) and wraps
+        if self._fabric_wraps:
             if self.settings.precision == "16" and len(self.optimisers) > 1:
                 raise UserError(
                     f"precision='16': method {self.method.spec.id!r} has several optimisers, whose gradients one "
@@ -177,7 +184,7 @@ class Run(RunState):
                 )
             first, *rest = self.optimisers.values()
             self.forward_network, *wrapped = self.fabric.setup(
-                self.network, first, *rest, _reapply_compile=False
+                self.forward_network, first, *rest, _reapply_compile=False
             )
             self._stepped = dict(zip(self.optimisers, wrapped, strict=True))
 
@@ -335,10 +342,10 @@ class Run(RunState):
         # Shares, not 1 / accumulate: the last batch may be smaller, and an item must weigh the same in each.
         share = self._share_of_update()
         scaled = loss * share if share != 1.0 else loss
-        if self.forward_network is self.network:
-            scaled.backward()  # type: ignore[no-untyped-call]
-        else:
+        if self._fabric_wraps:
             self.fabric.backward(scaled)
+        else:
+            scaled.backward()  # type: ignore[no-untyped-call]
 
     def _share_of_update(self) -> float:
         """Return the present batch's share of the update's items.

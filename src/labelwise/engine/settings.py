@@ -43,6 +43,7 @@ class Settings:
         directory: Folder of checkpoints, history and large item state, or None to keep everything in memory.
         checkpoint_seconds: The longest time between two checkpoints inside an epoch.
         memory: Bytes past which stored features and item state are memory-mapped.
+        compile: Compile the forward pass of the steps by ``torch.compile``; results are equal to rounding.
     """
 
     seed: int = 0
@@ -56,6 +57,7 @@ class Settings:
     directory: Path | None = None
     checkpoint_seconds: float = 60.0
     memory: int = 4 << 30
+    compile: bool = False
 
     @property
     def chooses_epoch(self) -> bool:

@@ -179,6 +179,7 @@ class RunConfig(BaseModel):
     devices: int = _machine(1, "Devices a machine.", ge=1)
     nodes: int = _machine(1, "Machines.", ge=1)
     precision: Literal["32", "bf16", "16"] = _machine("32", "32 or mixed.")
+    compile: bool = _machine(False, "Compile the training steps' forward pass (torch.compile).")
     cache: bool = _machine(True, "Keep the features of pictures and texts for the next run.")
     picture_cache: str | None = _machine(None, "A folder for decoded pictures, with --tune all.", "DIR")
     memory: float | None = _machine(
@@ -323,7 +324,7 @@ _FILES = (
     "validation",
     "backbone_weights",
 )
-WHO_COMPUTES = ("devices", "nodes", "engine", "workers")
+WHO_COMPUTES = ("devices", "nodes", "engine", "workers", "compile")
 """Settings that may differ where a run is resumed."""
 
 _FOLDERS = ("images", "picture_cache", "answers", "warm_start")
