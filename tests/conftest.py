@@ -8,6 +8,7 @@ import functools
 import importlib.metadata
 import math
 import os
+import signal
 import sys
 import tempfile
 from importlib.util import find_spec
@@ -17,10 +18,15 @@ import hypothesis
 import pytest
 
 # A machine that does other work besides must not fail a test: what is slow is measured elsewhere.
-hypothesis.settings.register_profile("labelwise", deadline=None)
+hypothesis.settings.register_profile(
+    "labelwise", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("labelwise")
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(name, "1")
+# A shell that runs the tests in its background has them ignore Ctrl-C, and so would all that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 _cache = tempfile.TemporaryDirectory(prefix="labelwise-tests-")
 os.environ["LABELWISE_CACHE"] = _cache.name
 os.environ["HF_HUB_OFFLINE"] = "1"

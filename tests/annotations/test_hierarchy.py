@@ -1,7 +1,5 @@
 """Hierarchies: reading, closing labels, coherent scores and thresholds."""
 
-import time
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,6 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from labelwise.annotations import Annotations, Hierarchy
 from labelwise.errors import UserError
+from tests.timing import least_seconds
 
 NAMES = ("cat", "dog", "animal", "pet", "thing", "car")
 GIVEN = {"cat": ["animal", "pet"], "dog": ["animal", "pet"], "animal": "thing", "car": "thing"}
@@ -148,7 +147,9 @@ def test_labels_of_other_widths_are_refused():
 def test_a_deep_chain_and_a_wide_tree_take_no_time():
     chain = Hierarchy.of({f"l{i}": f"l{i + 1}" for i in range(1999)}, [f"l{i}" for i in range(2000)])
     wide = Hierarchy.of({f"l{i}": f"l{i // 10}" for i in range(1, 5000)}, [f"l{i}" for i in range(5000)])
-    began = time.perf_counter()
-    assert (chain.coherent(np.eye(1, 2000)) == 1).all()
-    assert wide.coherent(np.eye(1, 5000, 4999))[0].sum() == 5
-    assert time.perf_counter() - began < 5
+
+    def both():
+        assert (chain.coherent(np.eye(1, 2000)) == 1).all()
+        assert wide.coherent(np.eye(1, 5000, 4999))[0].sum() == 5
+
+    assert least_seconds(both, below=5) < 5

@@ -14,18 +14,20 @@ import time
 import warnings
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from labelwise.data import ImageFiles, Texts, read_table
+from labelwise.data import ImageFiles, Table, Texts, read_table
 from labelwise.data.images.decode import MOST_PIXELS, Unusable, decode
 from labelwise.errors import UserError
 from tests.data.images.picture_files import SMALL, folder_of, scene
 from tests.memory import cost_of
 from tests.refusals import refusal
+from tests.timing import least_seconds
 
 
 def png(width: int, height: int, data: bytes, *, depth: int = 8, colour: int = 2) -> bytes:
@@ -288,10 +290,11 @@ def test_10_000_columns_in_a_few_seconds(tmp_path: Path, kind: str) -> None:
         states = dict(zip(names, [1, 0, None, 1] * 2500, strict=True))
         path.write_text((json.dumps({"text": "hi"} | states) + "\n") * 20)
     ways = ({}, {"label_columns": names}, {"expect": ([], names), "require_labels": False})
+    tables: list[Table] = []
     for keywords in ways if kind == "csv" else ways[:1]:
-        started = time.process_time()
-        table = read_table(path, **keywords)  # type: ignore[arg-type]
-        assert time.process_time() - started < 8
+        read = partial(read_table, path, **keywords)  # type: ignore[arg-type]
+        assert least_seconds(lambda: tables.append(read()), below=8) < 8  # noqa: B023
+        table = tables[-1]
         assert table.annotations.matrix.shape == (20, 10_000)
         assert table.annotations.matrix[3, :4].tolist() == [1, 0, -1, 1]
 

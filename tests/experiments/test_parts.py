@@ -191,7 +191,7 @@ def test_columns_of_a_figure_come_along(tmp_path):
 def test_each_worker_sees_a_device_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    run_jobs(cases.jobs(6), cases.seen, tmp_path / "a", devices=["cuda:2", "cuda:0"])
+    run_jobs(cases.jobs(2), cases.seen, tmp_path / "a", devices=["cuda:2", "cuda:0"])
     assert set(collect(tmp_path / "a").value) == {0, 2}
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5, 7,6")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ import labelwise as lw
 from labelwise.ensemble import recipe
 from labelwise.methods import Problem, get
 from tests.refusals import refused
+from tests.timing import least_seconds
 
 K = 4
 
@@ -175,9 +175,7 @@ def test_it_learns_nothing_from_the_order_of_rows_alone():
 def test_little_takes_little_time():
     X, seen, _ = rows(n=100, labelled=60)
     fit(X, seen)
-    began = time.process_time()
-    fit(X, seen)
-    assert time.process_time() - began < 1.0
+    assert least_seconds(lambda: fit(X, seen), below=1.0) < 1.0
 
 
 def test_the_contract_of_a_problem_at_inference():

@@ -216,25 +216,28 @@ def fill(paths: list[Path], cache: Path, started: Any) -> None:
 def test_killed_and_shared(tmp_path: Path, paths: list[Path]) -> None:
     """Two processes that write over and over, killed somewhere, leave every picture whole or not there."""
     cache = tmp_path / "cache"
-    context = multiprocessing.get_context("fork")
+    # Not forked from this process, whose threads may hold a lock for ever in the fork.
+    context = multiprocessing.get_context("forkserver")
     started = context.Barrier(3)
     processes = [context.Process(target=fill, args=(paths, cache, started)) for _ in range(2)]
     for process in processes:
         process.start()
-    started.wait(60)
     truth = [np.asarray(shortened(decode(path), 256, "bilinear")) for path in paths]
     source = ImageFiles(paths, SMALL, cache=cache)
     assert source._decoded is not None
-    seen, until = 0, time.monotonic() + 60
-    while seen < 500 and time.monotonic() < until:
-        for row, expected in enumerate(truth):
-            image = source._decoded.get(source._decoded.key(str(paths[row])))
-            if image is not None:
-                np.testing.assert_array_equal(np.asarray(image), expected)
-                seen += 1
-    for process in processes:
-        os.kill(process.pid or 0, signal.SIGKILL)
-        process.join()
+    try:
+        started.wait(60)
+        seen, until = 0, time.monotonic() + 60
+        while seen < 500 and time.monotonic() < until:
+            for row, expected in enumerate(truth):
+                image = source._decoded.get(source._decoded.key(str(paths[row])))
+                if image is not None:
+                    np.testing.assert_array_equal(np.asarray(image), expected)
+                    seen += 1
+    finally:
+        for process in processes:
+            os.kill(process.pid or 0, signal.SIGKILL)
+            process.join()
     assert seen > 0
     assert len(list(cache.iterdir())) == 1
     for pixels, expected in zip(kept(ImageFiles(paths, SMALL, cache=cache)), truth, strict=True):
