@@ -1,7 +1,7 @@
 """The table of faults: each promise tried everywhere: `python -m benchmarks.faults [NAME ...] [--inputs N] [--write]`.
 
 Kills and refuses every call that changes a file, cuts files at every 4 KiB, disturbs runs, and changes a million inputs
-of everything that reads what others wrote. Takes about two hours on a machine that does nothing else; needs Linux and
+of everything that reads what others wrote. Takes about an hour on a machine that does nothing else; needs Linux and
 a C compiler. NAME is a fault, or its beginning; the rows of the others stay as they are in the table. `--write` fills
 docs/reliability.md too; `--short` tries the short forms that the tests have, in a few minutes.
 """

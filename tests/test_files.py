@@ -142,6 +142,16 @@ def test_a_folder_of_our_own_is_no_link(tmp_path):
         _files.check_no_links(tmp_path / "a", "a run")
 
 
+def test_text_takes_no_more_room_than_it_has(tmp_path):
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").write_text("ü" * 700_000)
+    assert _files.read_text(tmp_path / "a", 1 << 50) == ""
+    assert _files.read_text(tmp_path / "b", 1 << 50) == "ü" * 700_000
+    assert _files.read_text(tmp_path / "b", 1_400_000) == "ü" * 700_000
+    with pytest.raises(OSError, match="more than 1,399,999 bytes"):
+        _files.read_text(tmp_path / "b", 1_399_999)
+
+
 def test_a_long_name_has_a_draft_too(tmp_path):
     name = "ü" * 120
     _files.write(tmp_path / name, "x")

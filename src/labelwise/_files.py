@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from labelwise.errors import UserError
 
@@ -29,6 +29,7 @@ _EARLIER = ".draft-"
 """Beginning of the names of a checkpoint's drafts in earlier versions."""
 _LONGEST_NAME = 200
 _A_DAY = 86_400
+_PART = 1 << 20
 _FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC))
 
@@ -122,6 +123,14 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(draft, ignore_errors=True)
 
 
+def set_aside(path: Path) -> None:
+    """Take a folder's name from it at one moment, and then delete it; what is left when killed is cleared as a draft."""
+    aside = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
+    with suppress(FileNotFoundError):
+        os.rename(path, aside)
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def write(path: Path, data: str | bytes) -> None:
     """Write a file whole or not at all; text as UTF-8."""
     with replacing(path) as draft:
@@ -208,14 +217,21 @@ def read_text(path: Path, most: int = 1 << 26) -> str:
     """
     try:
         with path.open("rb") as file:
-            # Python makes room for all that is asked for.
-            size = os.fstat(file.fileno()).st_size
-            content = file.read(min(size, most) + 1 if size else most + 1)
+            content = _read_at_most(file, most + 1)
     except ValueError:
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from None
     if len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     return content.decode("utf-8-sig")
+
+
+def _read_at_most(file: BinaryIO, most: int) -> bytes:
+    """Return the bytes of a file up to ``most``, in parts: Python makes room for all that is asked for at once."""
+    parts, left = [], most
+    while left and (part := file.read(min(left, _PART))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def file_digest(path: Path) -> str:

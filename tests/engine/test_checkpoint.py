@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import resource
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +201,30 @@ def test_what_a_killed_process_left_is_cleared(tmp_path):
     (tmp_path / ".draft-99999" / "tensors.safetensors").write_bytes(b"half")
     save(tmp_path)
     assert not list(tmp_path.glob(".draft*"))
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+@pytest.mark.parametrize("deleted", [0, 1])
+def test_killed_over_a_checkpoint_of_the_same_step_another_or_none_is_there(
+    tmp_path, monkeypatch, earlier, deleted
+):
+    for step in (*range(earlier), 5):
+        save(tmp_path, step)
+
+    def killed(folder, **_):
+        for path in sorted(Path(folder).iterdir())[:deleted]:
+            path.unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, 5)
+    found = checkpoint.latest(tmp_path)
+    assert (found is not None) == bool(earlier)
+    save(tmp_path, 5)
+    assert checkpoint.latest(tmp_path) is not None
+    assert not list(tmp_path.glob(".*"))
 
 
 def tamper(folder, change):

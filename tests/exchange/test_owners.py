@@ -273,6 +273,8 @@ OUTSIDE = """<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/hostname">]>\n<annotati
         ("cvat", "v.xml", OUTSIDE, "declares a document type"),
         ("cvat", "v.xml", "<annotations>", "is not XML: no element found at line 1"),
         ("cvat", "v.xml", "<a>" * 100_000, "nests deeper than 32"),
+        ("cvat", "v.xml", '<?xml version="1.0" encoding="uvf-8"?><annotations/>', "unknown encoding: uvf-8"),
+        ("cvat", "v.xml", '<?xml version="1.0" encoding="shift_jis"?><annotations/>', "save it as UTF-8"),
         ("cvat", "v.xml", "<other/>", "its root is 'other'"),
         ("cvat", "v.xml", "<annotations><track/></annotations>", "tracks of a video"),
         (

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from labelwise._files import clear_drafts, file_digest, put_in_place, replacing_folder, sync_file
+from labelwise._files import clear_drafts, file_digest, put_in_place, replacing_folder, set_aside, sync_file
 from labelwise.errors import UserError
 
 _FORMAT = 1
@@ -75,7 +75,8 @@ def save(
             text = json.dumps(record)
             checksum = hashlib.sha256(text.encode()).hexdigest()
             (draft / "checkpoint.json").write_text(f"{checksum}\n{text}\n", encoding="utf-8")
-            shutil.rmtree(final, ignore_errors=True)
+            # One of the same step that is there goes at one moment: killed half way, none would be whole.
+            set_aside(final)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(

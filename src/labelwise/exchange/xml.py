@@ -64,4 +64,9 @@ def parse(name: str, data: bytes) -> Element:
     except expat.ExpatError as error:
         words = expat.errors.messages[error.code]
         raise UserError(f"{name} is not XML: {words} at line {error.lineno}; mend it") from None
+    except UserError:
+        raise
+    except (LookupError, ValueError) as error:
+        # An encoding that Python does not know, or one that expat cannot read by it.
+        raise UserError(f"{name} is in an encoding that is not read ({error}): save it as UTF-8") from None
     return top.children[0]
