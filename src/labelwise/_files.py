@@ -124,7 +124,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def set_aside(path: Path) -> None:
-    """Take a folder's name from it at one moment, and then delete it; what is left when killed is cleared as a draft."""
+    """Take a folder's name from it at one moment, then delete it; what a kill leaves is cleared as a draft is."""
     aside = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
     with suppress(FileNotFoundError):
         os.rename(path, aside)
