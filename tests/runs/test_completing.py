@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from labelwise.cli import app
-from labelwise.completion import Answer, Answers
+from labelwise.completion import Answer, Answers, AnswerStore
 from labelwise.completion.entries import Entries
 from labelwise.runs.auditing import audit
 from labelwise.runs.completing import complete
@@ -19,6 +19,16 @@ from labelwise.runs.scoring import ScoredTable
 from tests.refusals import refused, refused_command
 
 NAMES = ["red", "green", "blue"]
+WITH_ANSWERS = {
+    "audit": ("audit", "RUN"),
+    "audit, to ask": ("audit", "RUN", "--out", "OUT"),
+    "audit, answered": ("audit", "RUN", "--answers", "MINE"),
+    "audit, to fill": ("audit", "RUN", "--aim", "fill"),
+    "complete": ("complete", "RUN", "--out", "OUT"),
+    "complete, answered": ("complete", "RUN", "--answers", "MINE"),
+    "train": ("train", "TABLE", "--method", "ridge", "--answers", "RUN", "--out", "OUT"),
+    "review": ("review", "RUN", "--port", "0"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +193,23 @@ def test_answers_to_an_added_label_are_told_apart(made, tmp_path):
         scores, labels, tmp_path / "other.sqlite", items=table["id"].tolist(), label_names=NAMES
     )
     assert "that reviewers added (mavue)" in alone.answered.notes[0]
+
+
+@pytest.mark.parametrize("words", WITH_ANSWERS.values(), ids=WITH_ANSWERS)
+def test_answers_that_came_with_another_run_are_refused_wherever_they_are_read(made, tmp_path, words):
+    """A database that was copied from elsewhere is left as it is, and nothing is reckoned or asked by it."""
+    folder, _ = made
+    run, out, mine = tmp_path / "run", tmp_path / "out.csv", tmp_path / "mine.csv"
+    shutil.copytree(folder / "run", run, ignore=shutil.ignore_patterns("answers.sqlite*"))
+    with AnswerStore.open(run / "answers.sqlite", "another run") as store:
+        store.append([Answer("item1", "red", 1, draw="score-0")])
+    Answers((Answer("item2", "red", 1),)).write(mine)
+    before = Answers.read(run)
+    places = {"RUN": run, "OUT": out, "MINE": mine, "TABLE": folder / "table.csv"}
+    line = refused_command(CliRunner().invoke(app, [str(places.get(word, word)) for word in words]))
+    assert "answers.sqlite holds the answers of another run: move it away" in line
+    assert not out.exists()
+    assert Answers.read(run) == before
 
 
 def test_what_is_not_certified_is_not_filled(tmp_path):

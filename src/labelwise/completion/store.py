@@ -89,11 +89,9 @@ class AnswerStore:
                 connection.execute(statement)
             about = dict(connection.execute("SELECT key, value FROM about"))
             _check_format(self.path, about)
-            if run is not None and about.setdefault("run", run) != run:
-                raise UserError(
-                    f"{self.path} holds the answers of another run: move it away, or give that run; 'labelwise train"
-                    f" --answers {self.path}' takes answers from any run"
-                )
+            _check_run(self.path, about, run)
+            if run is not None:
+                about.setdefault("run", run)
             about.setdefault("format", str(FORMAT))
             connection.executemany("INSERT OR IGNORE INTO about VALUES (?, ?)", about.items())
 
@@ -183,11 +181,15 @@ class AnswerStore:
                 raise
 
 
-def read_database(path: Path) -> list[Answer]:
+def read_database(path: Path, run: str | None = None) -> list[Answer]:
     """Return the rows of a database that may be in use, without writing.
 
+    Args:
+        path: The file.
+        run: What identifies the run that the answers must be of; None takes those of any.
+
     Raises:
-        UserError: For a file that is none of ours.
+        UserError: For a file that is none of ours, and for a database of another run.
     """
     if not path.is_file():
         raise UserError(f"{path}: there is no such file of answers")
@@ -197,7 +199,9 @@ def read_database(path: Path) -> list[Answer]:
         with _errors(path):
             connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=_WAIT)
             try:
-                _check_format(path, dict(connection.execute("SELECT key, value FROM about")))
+                about = dict(connection.execute("SELECT key, value FROM about"))
+                _check_format(path, about)
+                _check_run(path, about, run)
                 return _in_order(connection)
             except sqlite3.OperationalError as error:
                 if "unable to open" not in str(error) or mode == modes[-1]:
@@ -211,6 +215,14 @@ def _check_format(path: Path, about: dict[str, Any]) -> None:
     if (found := about.get("format", str(FORMAT))) != str(FORMAT):
         raise UserError(
             f"{path} has format {found!r:.80}, this version of labelwise reads {FORMAT}: use the version that wrote it"
+        )
+
+
+def _check_run(path: Path, about: dict[str, Any], run: str | None) -> None:
+    if run is not None and about.get("run", run) != run:
+        raise UserError(
+            f"{path} holds the answers of another run: move it away, or give that run; 'labelwise train"
+            f" --answers {path}' takes answers from any run"
         )
 
 

@@ -74,11 +74,26 @@ def open_answers(directory: RunDirectory) -> AnswerStore:
     return AnswerStore.open(directory.path / ANSWERS, run_identity(directory.finished()))
 
 
+def answers_since(directory: RunDirectory) -> Answers:
+    """Return the answers that were given beside a finished run, none where there is no database.
+
+    Raises:
+        UserError: For a database of another run, and one that cannot be read.
+    """
+    from labelwise.completion import Answers
+    from labelwise.completion.store import read_database
+
+    path = directory.path / ANSWERS
+    if not path.is_file():
+        return Answers()
+    return Answers(tuple(read_database(path, run_identity(directory.finished()))))
+
+
 def read_answers(path: str | Path) -> TrainingAnswers:
     """Read a file of answers, or all that stand beside a run, with the labels that reviewers added.
 
     Raises:
-        UserError: For what cannot be read, and for a run without answers.
+        UserError: For what cannot be read, for a run without answers, and for one beside which those of another stand.
     """
     from labelwise.completion import Answers
     from labelwise.completion.store import read_added_labels
@@ -88,8 +103,9 @@ def read_answers(path: str | Path) -> TrainingAnswers:
         raise UserError(f"answers (--answers) {path}: there is no such file or run")
     answers, added = Answers.read(path), []
     database = path / ANSWERS if path.is_dir() else path
-    if path.is_dir() and RunDirectory(path).exists():
-        added += RunDirectory(path).state().get("added_labels", [])
+    if path.is_dir() and (directory := RunDirectory(path)).exists():
+        answers_since(directory)
+        added += directory.state().get("added_labels", [])
     added += read_added_labels(database)
     return TrainingAnswers(answers, tuple(dict.fromkeys(added)))
 

@@ -17,7 +17,7 @@ from labelwise._files import CannotWrite, file_digest, is_link, replacing
 from labelwise.completion import Answers, left_out_scores
 from labelwise.data import Table
 from labelwise.errors import UserError
-from labelwise.runs.answering import ANSWERS, known_table, trained_table
+from labelwise.runs.answering import ANSWERS, answers_since, known_table, trained_table
 from labelwise.runs.directory import RunDirectory
 from labelwise.runs.records import read_scores
 from labelwise.runs.tables import FinishedRun, items_of, select_items
@@ -214,8 +214,7 @@ class ScoredTable:
 
     def answers(self, file: str | Path | None = None) -> Answers:
         """Return the answers that came since the run began, and those of a file."""
-        path = self.finished.directory.path / ANSWERS
-        answers = Answers.read(path) if path.is_file() else Answers()
+        answers = answers_since(self.finished.directory)
         return answers if file is None else answers.merge(read_answered(file))
 
     def added_labels(self, file: str | Path | None = None) -> tuple[str, ...]:
