@@ -122,7 +122,7 @@ def seen(monkeypatch):
         def __init__(self, method, backbone, **given):
             self.given = {"method": method, "backbone": backbone, **given}
 
-        def fit(self, X, Y, *, label_names, true_labels):
+        def fit(self, X, Y, *, label_names, true_labels, groups):
             told.append({**self.given, "X": X, "Y": Y, "true_labels": true_labels})
             self.validation_ = told[-1].get("validation_map")
             return self

@@ -324,6 +324,6 @@ def test_a_row_has_its_own_backbone_rate_and_boost_where_it_says_so(monkeypatch)
     for row, expected in (("an", (1e-5, 1e-5, None)), ("ll_r_boost", (1e-4, 1e-5, 5.0))):
         seen.clear()
         (job,) = jobs_of("newer-single-positive", "COCO", row, seeds=[0])
-        measuring._fit(job, pictures, None, None, None, {})
+        measuring._fit(job, pictures, None, None, None, None, {})
         found = seen["learning_rate"], seen["backbone_learning_rate"], seen.get("positive_boost")
         assert found == expected

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -136,7 +137,7 @@ def _honest(job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels)
             )
     oracle = "true_labels" in get(job.method).spec.needs
     groups = dataset.parts["train"].groups
-    return _search(job, dataset, X, observed, truth if oracle else None, validation="auto", groups=groups)
+    return _search(job, dataset, X, observed, truth if oracle else None, groups, validation="auto")
 
 
 def _published(
@@ -159,21 +160,27 @@ def _published(
     # The text code's best model is another name of its live one: the last epoch is what it tests.
     last = job.options.get("code") == "cap" and dataset.kind == "text"
     options = {"select": "last" if last else "best", "calibrate": False, "rule": 0.5}
-    return _search(job, dataset, X, observed, truth, validation=validation, **options)
+    return _search(job, dataset, X, observed, truth, None, validation=validation, **options)
 
 
 def _search(
-    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, **options: Any
+    job: Job,
+    dataset: Dataset,
+    X: Any,
+    observed: Labels,
+    truth: Labels | None,
+    groups: Sequence[str] | None,
+    **options: Any,
 ) -> MultiLabelClassifier:
     """Return the search's model of the best validation mAP."""
     search = job.options.get("search")
     # A head on fixed features has a budget of its own, which a search of the network's does not move.
     if not search or dataset.kind == "features":
-        return _fit(job, dataset, X, observed, truth, options)
+        return _fit(job, dataset, X, observed, truth, groups, options)
     best: MultiLabelClassifier | None = None
     for rate in search.get("learning_rate", [job.options.get("learning_rate")]):
         for size in search.get("batch_size", [job.options.get("batch_size")]):
-            model = _fit(_at(job, rate, size), dataset, X, observed, truth, options)
+            model = _fit(_at(job, rate, size), dataset, X, observed, truth, groups, options)
             if model.validation_ is None:
                 raise UserError(
                     "a search needs validation labels of both signs, which this setting has not: leave --search out, "
@@ -198,10 +205,15 @@ def _at(job: Job, rate: float | None, size: float | None) -> Job:
 
 
 def _fit(
-    job: Job, dataset: Dataset, X: Any, observed: Labels, truth: Labels | None, given: dict[str, Any]
+    job: Job,
+    dataset: Dataset,
+    X: Any,
+    observed: Labels,
+    truth: Labels | None,
+    groups: Sequence[str] | None,
+    given: dict[str, Any],
 ) -> MultiLabelClassifier:
-    features, groups = dataset.kind == "features", given.get("groups")
-    given = {name: value for name, value in given.items() if name != "groups"}
+    features = dataset.kind == "features"
     options = {name: job.options[name] for name in _CLASSIFIER if job.options.get(name) is not None}
     if features:
         # A budget for fine-tuning a network means nothing for a head on fixed features.
@@ -219,8 +231,7 @@ def _fit(
         **options,
         **given,
     )
-    kept_whole = {} if groups is None else {"groups": groups}
-    return model.fit(X, observed, label_names=dataset.label_names, true_labels=truth, **kept_whole)
+    return model.fit(X, observed, label_names=dataset.label_names, true_labels=truth, groups=groups)
 
 
 def _cardinality(job: Job) -> float:
