@@ -24,7 +24,7 @@ from labelwise.classifier.graph import OUTPUTS, Graph, example, facts
 from labelwise.classifier.quantising import backbone_of, check_rounds, quantised
 from labelwise.classifier.reader import ItemReader
 from labelwise.classifier.trial import Agreement, Trial
-from labelwise.errors import UserError
+from labelwise.errors import UserError, missing_extra
 from labelwise.metrics import PerLabelThreshold, Threshold, TopK
 
 Classifier: TypeAlias = Any
@@ -238,9 +238,7 @@ def _library() -> Any:
         import onnxruntime  # noqa: F401  # what is written is run once
         import onnxscript  # noqa: F401  # torch writes with it
     except ImportError as error:
-        raise UserError(
-            f"export to ONNX needs an extra: in the checkout of labelwise, pip install '.[onnx]' ({error!s:.120})"
-        ) from error
+        raise UserError(missing_extra("export to ONNX needs an extra", "onnx", error)) from error
     return onnx
 
 

@@ -18,7 +18,7 @@ from labelwise.classifier.attributes import check_fitted
 from labelwise.classifier.card import Background, model_card
 from labelwise.classifier.loading import loaded
 from labelwise.classifier.record import is_path
-from labelwise.errors import UserError, shown
+from labelwise.errors import UserError, missing_extra, shown
 
 Classifier: TypeAlias = Any
 Model = TypeVar("Model")
@@ -227,10 +227,8 @@ def _hub(name: str) -> Iterator[Any]:
     try:
         import huggingface_hub
     except ImportError as error:
-        raise UserError(
-            f"{name!r} is no folder here, and repositories need an extra: in the checkout of labelwise, pip install"
-            f" '.[hub]' ({error!s:.120})"
-        ) from error
+        needs = f"{name!r} is no folder here, and repositories need an extra"
+        raise UserError(missing_extra(needs, "hub", error)) from error
     try:
         yield huggingface_hub
     except Exception as error:  # the library's own, its transport's and the system's

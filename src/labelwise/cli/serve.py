@@ -11,7 +11,7 @@ import typer
 
 from labelwise.cli.options import Json
 from labelwise.cli.output import print_json, say
-from labelwise.errors import UserError
+from labelwise.errors import UserError, missing_extra
 
 if TYPE_CHECKING:
     from labelwise.serving import Address, Service
@@ -78,8 +78,7 @@ def serve(
     """Answer for trained models over HTTP: predictions, a page to try them, and Label Studio's backend."""
     if missing := [package for module, package in _NEEDS.items() if find_spec(module) is None]:
         raise UserError(
-            f"the server needs {' and '.join(missing)}: install the extra 'serve'; in the checkout of labelwise,"
-            " pip install '.[serve]'"
+            missing_extra("the server needs an extra", "serve", f"without {' and '.join(missing)}")
         )
     from labelwise.serving import Limits
     from labelwise.serving import serve as serve_models

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Self
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, missing_extra
 from labelwise.workers.base import Result, Task
 
 
@@ -32,10 +32,7 @@ class RayWorkers:
         try:
             ray, data = import_module("ray"), import_module("ray.data")
         except ImportError as error:
-            raise UserError(
-                "engine (--engine) 'ray' needs an extra: in the checkout of labelwise, pip install '.[ray]'"
-                f" ({error!s:.120})"
-            ) from None
+            raise UserError(missing_extra("engine (--engine) 'ray' needs an extra", "ray", error)) from None
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             if local:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from labelwise.errors import UserError
+from labelwise.errors import UserError, missing_extra
 
 
 @contextmanager
@@ -28,10 +28,7 @@ def require_extra(extra: str, backbone: str) -> Iterator[None]:
             ) from error
         if not isinstance(error, ImportError):
             raise
-        raise UserError(
-            f"backbone {backbone!r} needs an extra: in the checkout of labelwise, pip install '.[{extra}]'"
-            f" ({words:.120})"
-        ) from error
+        raise UserError(missing_extra(f"backbone {backbone!r} needs an extra", extra, error)) from error
 
 
 @contextmanager
