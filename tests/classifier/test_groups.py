@@ -1,7 +1,5 @@
 """``groups`` in ``fit``: no group is cut, leave-one-out leaves groups out, the consistency term."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import torch
@@ -9,7 +7,7 @@ import torch
 from labelwise import MultiLabelClassifier, load
 from labelwise.classifier.validation import folds, hold_out
 from labelwise.errors import UserError
-from labelwise.methods import GroupConsistency, get
+from labelwise.methods import GroupConsistency
 from labelwise.metrics import ranking_score
 
 RANDOM = np.random.default_rng(0)
@@ -76,12 +74,6 @@ def test_auto_is_fooled_by_near_copies_and_not_where_their_groups_are_told():
     assert told > reached + 0.2, "the label of a row is that of its near-copies"
     assert abs(told_with_groups - reached) < 0.1
     assert not any(note.startswith("not used: groups") for note in honest.notes_)
-
-
-def test_a_method_that_leaves_single_rows_out_refuses_groups(monkeypatch):
-    monkeypatch.setattr(get("ridge"), "spec", replace(get("ridge").spec, leaves_rows_out=True))
-    with pytest.raises(UserError, match="groups: method 'ridge' chooses by leaving single rows out"):
-        model("ridge").fit(X, PARTIAL, groups=NAMES)
 
 
 @pytest.mark.parametrize(

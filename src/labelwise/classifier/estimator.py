@@ -293,13 +293,7 @@ class MultiLabelClassifier(Predictor):
         codes = read_groups(groups, labels)
         targets = read_hints(hints, labels)
         weights = read_sample_weight(sample_weight, len(labels.matrix))
-        method = choose_method(
-            options,
-            labels,
-            grouped=codes is not None,
-            hinted=targets is not None,
-            weighted=weights is not None,
-        )
+        method = choose_method(options, labels, hinted=targets is not None, weighted=weights is not None)
         reader, X = ItemReader.of(options, method, X, labels.matrix, items)
         reads_names = method.spec.reads_names
         warm = self._warm_start(warm_start, options, reader, method, labels.label_names)

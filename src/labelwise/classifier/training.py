@@ -243,22 +243,16 @@ def choose_method(
     options: FitOptions,
     labels: Annotations,
     *,
-    grouped: bool = False,
     hinted: bool = False,
     weighted: bool = False,
 ) -> type[Method]:
-    """Return the method asked for or recommended, if it accepts the labels, their groups and weights."""
+    """Return the method asked for or recommended, if it accepts the labels, hints and weights."""
     facts = describe(labels.matrix, labels.label_names)
     check_positive(facts)
     entrywise = hinted or options.takes_entries
     advice = recommend(facts, options.tuning, weighted=weighted, entrywise=entrywise)
     method = get(options.method or advice.method)
     method.spec.accept(facts.setting, fitting(facts.setting))
-    if grouped and method.spec.leaves_rows_out:
-        raise UserError(
-            f"groups: method {method.spec.id!r} chooses by leaving single rows out, which rows of their group flatter;"
-            " take 'ridge', which leaves whole groups out, or a method that trains"
-        )
     if hinted and not (method.spec.pointwise or method.spec.reads_hints):
         specs = [get(name).spec for name in fitting(facts.setting)]
         others = [spec.id for spec in specs if spec.pointwise or spec.reads_hints]

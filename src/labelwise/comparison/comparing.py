@@ -193,8 +193,6 @@ def _why_not(name: str, material: Material, summary: Summary) -> str | None:
         return f"method {name!r} does not take {setting} labels (it assumes: {spec.assumption})"
     if "true_labels" in spec.needs and material.true_labels is None:
         return f"method {name!r} is an oracle, and no true labels are given"
-    if spec.leaves_rows_out and material.groups is not None:
-        return f"method {name!r} chooses by leaving single rows out, which rows of their group flatter"
     return None
 
 

@@ -45,7 +45,6 @@ def recommend(
     summary: Summary,
     tune: Literal["head", "all"] = "head",
     *,
-    grouped: bool = False,
     weighted: bool = False,
     entrywise: bool = False,
 ) -> Recommendation:
@@ -55,10 +54,10 @@ def recommend(
 
     ``auto`` is the answer on fixed features in every setting: no published loss beats the tuned closed form there by
     more than it risks, and ``auto`` leaves that only where rows left out show a gain. The alternatives are what to
-    compare it with. Where rows have weights (``weighted``) it is ``ridge``; groups (``grouped``) change nothing, since
-    both leave whole groups out. With ``tune="all"`` it is a method that trains, by steps that move the whole
-    network; where the loss has to take entries one by one (``entrywise``), as accumulated gradients, hints, weights of
-    rows, a coherent loss and boosted scores ask, one that does. docs/choosing.md has the evidence and its limits.
+    compare it with. Where rows have weights (``weighted``) it is ``ridge``. With ``tune="all"`` it is a method that
+    trains, by steps that move the whole network; where the loss has to take entries one by one (``entrywise``), as
+    accumulated gradients, hints, weights of rows, a coherent loss and boosted scores ask, one that does.
+    docs/choosing.md has the evidence and its limits.
 
     Raises:
         UserError: Where no positive is known, since nothing can be learnt then.

@@ -157,8 +157,6 @@ class MethodSpec:
         teaches: whether it trains a whole network too, though it is a closed form: fitted to the features of the
             backbone before training, it gives unknown entries their targets.
         reads_hints: whether it learns another model's scores (``Problem.hints``) as evidence, not as soft targets.
-        leaves_rows_out: whether it chooses by leaving single rows out, which rows of one group would flatter: it
-            refuses groups.
         weighs_rows: whether its loss is ``Method.mean`` of one loss for each entry of the batch, or its closed form
             takes weights, so that rows can have weights; every ``pointwise`` method can.
     """
@@ -183,7 +181,6 @@ class MethodSpec:
     pointwise: bool = False
     teaches: bool = False
     reads_hints: bool = False
-    leaves_rows_out: bool = False
     weighs_rows: bool = False
 
     @property
