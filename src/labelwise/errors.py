@@ -30,8 +30,8 @@ class UserError(ValueError):
         super().__init__(printable(" ".join(message.split())))
 
 
-def missing_extra(needs: str, extra: str, error: object) -> str:
-    """Return the line on a library that an extra of labelwise brings.
+def missing_extra(needs: str, extra: str, error: object) -> UserError:
+    """Return the error for a library that an extra of labelwise brings.
 
     Args:
         needs: What needs it, as in ``"export to ONNX needs an extra"``.
@@ -39,7 +39,7 @@ def missing_extra(needs: str, extra: str, error: object) -> str:
         error: What the import said, or what is missing.
     """
     words = " ".join(str(error).split())
-    return f"{needs}: in the checkout of labelwise, pip install '.[{extra}]' ({words:.120})"
+    return UserError(f"{needs}: in the checkout of labelwise, pip install '.[{extra}]' ({words:.120})")
 
 
 class Notice(UserWarning):

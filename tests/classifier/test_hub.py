@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
-    constants = pytest.importorskip("huggingface_hub").constants
+    constants = pytest.importorskip("huggingface_hub.constants")
     served = FakeHub()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", served.url)

@@ -238,7 +238,7 @@ def _library() -> Any:
         import onnxruntime  # noqa: F401  # what is written is run once
         import onnxscript  # noqa: F401  # torch writes with it
     except ImportError as error:
-        raise UserError(missing_extra("export to ONNX needs an extra", "onnx", error)) from error
+        raise missing_extra("export to ONNX needs an extra", "onnx", error) from error
     return onnx
 
 

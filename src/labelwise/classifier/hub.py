@@ -228,7 +228,7 @@ def _hub(name: str) -> Iterator[Any]:
         import huggingface_hub
     except ImportError as error:
         needs = f"{name!r} is no folder here, and repositories need an extra"
-        raise UserError(missing_extra(needs, "hub", error)) from error
+        raise missing_extra(needs, "hub", error) from error
     try:
         yield huggingface_hub
     except Exception as error:  # the library's own, its transport's and the system's

@@ -10,7 +10,7 @@ import typer
 
 from labelwise.cli.options import Run
 from labelwise.cli.output import print_json, progress, say
-from labelwise.errors import UserError, missing_extra
+from labelwise.errors import missing_extra
 
 if TYPE_CHECKING:
     from labelwise.web import Address, Review
@@ -46,7 +46,7 @@ def review(
 ) -> None:
     """Confirm or refuse what a run suggests, on a page in the browser."""
     if missing := [name for name in ("fastapi", "uvicorn") if find_spec(name) is None]:
-        raise UserError(missing_extra("the page needs an extra", "serve", f"without {' and '.join(missing)}"))
+        raise missing_extra("the page needs an extra", "serve", f"without {' and '.join(missing)}")
     from labelwise.web import serve
 
     def show(address: Address, opened: Review) -> None:

@@ -11,7 +11,7 @@ import typer
 
 from labelwise.cli.options import Json
 from labelwise.cli.output import print_json, say
-from labelwise.errors import UserError, missing_extra
+from labelwise.errors import missing_extra
 
 if TYPE_CHECKING:
     from labelwise.serving import Address, Service
@@ -77,9 +77,7 @@ def serve(
 ) -> None:
     """Answer for trained models over HTTP: predictions, a page to try them, and Label Studio's backend."""
     if missing := [package for module, package in _NEEDS.items() if find_spec(module) is None]:
-        raise UserError(
-            missing_extra("the server needs an extra", "serve", f"without {' and '.join(missing)}")
-        )
+        raise missing_extra("the server needs an extra", "serve", f"without {' and '.join(missing)}")
     from labelwise.serving import Limits
     from labelwise.serving import serve as serve_models
 

@@ -32,7 +32,7 @@ class RayWorkers:
         try:
             ray, data = import_module("ray"), import_module("ray.data")
         except ImportError as error:
-            raise UserError(missing_extra("engine (--engine) 'ray' needs an extra", "ray", error)) from None
+            raise missing_extra("engine (--engine) 'ray' needs an extra", "ray", error) from None
         if not ray.is_initialized():
             quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
             if local:

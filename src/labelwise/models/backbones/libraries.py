@@ -28,7 +28,7 @@ def require_extra(extra: str, backbone: str) -> Iterator[None]:
             ) from error
         if not isinstance(error, ImportError):
             raise
-        raise UserError(missing_extra(f"backbone {backbone!r} needs an extra", extra, error)) from error
+        raise missing_extra(f"backbone {backbone!r} needs an extra", extra, error) from error
 
 
 @contextmanager
