@@ -7,7 +7,7 @@ anew, and each line names the command that measures it alone. `--write` fills do
 from __future__ import annotations
 
 from benchmarks.bars import bars, lines
-from benchmarks.common import ROOT, plain_parser
+from benchmarks.common import RESULTS, ROOT, plain_parser, read_rows
 from benchmarks.pages import fill_page, table
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -18,7 +18,27 @@ def made() -> dict[str, str]:
     found = bars()
     rows = table(["what", "measured", "bar", "verdict"], lines(found), words=(0, 3))
     failing = [one.what for one in found if not one.holds]
-    return {"bars": "\n".join(rows), "held": f"{len(found) - len(failing)} of {len(found)}"}
+    return {
+        "bars": "\n".join(rows),
+        "held": f"{len(found) - len(failing)} of {len(found)}",
+        "compiling": "\n".join(compiled()),
+    }
+
+
+def compiled() -> list[str]:
+    """Return the table of steps with and without `compile`."""
+    head = {
+        "network": "network",
+        "batch": "items a step",
+        "plain_ms": "step, ms",
+        "compiled_ms": "compiled, ms",
+        "ratio": "ratio",
+        "first_step_s": "first step, s",
+        "loss_difference": "losses differ by",
+        "weight_difference": "weights differ by",
+    }
+    rows = read_rows(RESULTS / "compiling.csv")
+    return table(list(head.values()), [[row[name] for name in head] for row in rows])
 
 
 def main() -> None:

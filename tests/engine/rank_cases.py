@@ -1,5 +1,7 @@
 """Every method of the registry trained by however many processes started this file: ``rank_cases.py DEVICES OUT``.
 
+``rank_cases.py DEVICES OUT compiled`` trains some, with their steps compiled.
+
 The batches are of a size that two processes cannot share evenly, and the last one is a single item.
 """
 
@@ -16,6 +18,7 @@ from torch import nn
 
 import labelwise as lw
 from labelwise import methods
+from labelwise.engine import compiling
 from labelwise.methods import Problem
 
 N, D, K = 34, 5, 3
@@ -62,13 +65,15 @@ def mixes(name):
     return any(len(stage.mixture) > 1 for stage in methods.get(name)(problem).plan())
 
 
-def trained(devices):
+def trained(devices, names=None, compiles=False):
     """Yield (method and setting, scores (N, K), the epochs' losses), each after three epochs at a rate that matters.
 
     With positives alone the head starts in closed form, otherwise at random.
     """
     X, full = items()
     for name, setting in cases():
+        if names is not None and name not in names:
+            continue
         spec = methods.get(name).spec
         options = {"prior": full.mean(0)} if "prior" in spec.needs else {}
         truth = {"true_labels": full} if "true_labels" in spec.needs else {}
@@ -85,6 +90,7 @@ def trained(devices):
             learning_rate=RATE,
             random_state=1,
             hyperparameters=tuned(spec),
+            compile=compiles,
             **options,
         )
         with in_double(wide):
@@ -93,6 +99,7 @@ def trained(devices):
         yield f"{name}, {setting}", scores, [record["loss"] for record in model.history_]
 
 
+COMPILED = ("an", "softmatch", "drml")
 WHOLE = ("hml", "epr", "role")
 
 
@@ -153,7 +160,12 @@ def tuned(spec):
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    results, large = list(trained(int(sys.argv[1]))), list(larger(int(sys.argv[1])))
+    if "compiled" in sys.argv:
+        # Traced and wrapped as with torch's own compiler, without its minute.
+        compiling._BACKEND = "aot_eager"
+        results, large = list(trained(int(sys.argv[1]), COMPILED, True)), []
+    else:
+        results, large = list(trained(int(sys.argv[1]))), list(larger(int(sys.argv[1])))
     if os.environ.get("LOCAL_RANK", "0") == "0":
         found = {f"scores of {name}": scores for name, scores, _ in results}
         found |= {f"larger: {name}": scores for name, scores in large}

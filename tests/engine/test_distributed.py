@@ -41,3 +41,13 @@ def test_two_processes_equal_one_for_whole_networks(two):
     for name, scores in rank_cases.larger(1):
         np.testing.assert_allclose(two[f"larger: {name}"], scores, atol=1e-5, err_msg=name)
         assert scores.std() > 0.05, name
+
+
+@pytest.mark.slow
+def test_two_processes_with_compiled_steps_equal_one_without(tmp_path):
+    run(Path(rank_cases.__file__), 2, tmp_path / "two.npz", "compiled")
+    with np.load(tmp_path / "two.npz") as found:
+        two = dict(found)
+    for name, scores, losses in rank_cases.trained(1, rank_cases.COMPILED):
+        np.testing.assert_allclose(two[f"scores of {name}"], scores, atol=1e-6, rtol=0, err_msg=name)
+        np.testing.assert_allclose(two[f"losses of {name}"], losses, atol=2e-7, rtol=2e-7, err_msg=name)
