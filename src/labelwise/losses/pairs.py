@@ -60,10 +60,9 @@ def pairwise(
     above, has_yes = _soft_maximum(-x, yes, temperature_positive, dim, added)
     below, has_no = _soft_maximum(x, no, temperature_negative, dim)
     if zero:
-        zeros = torch.zeros_like(above)
-        values = torch.where(has_yes, softplus(above), zeros) + torch.where(has_no, softplus(below), zeros)
+        values = softplus(above).masked_fill(~has_yes, 0.0) + softplus(below).masked_fill(~has_no, 0.0)
     else:
-        values = torch.where(has_yes & has_no, softplus(above + below), torch.zeros_like(above))
+        values = softplus(above + below).masked_fill(~(has_yes & has_no), 0.0)
     wrong = line_of_no_code(labels, dim)
     return values if wrong is None else values.masked_fill(wrong, torch.nan)
 
@@ -97,6 +96,10 @@ def _soft_maximum(
     A line without members gives a finite number without a meaning: -inf has no gradient.
     """
     present = members.any(dim, keepdim=True)
-    scaled = x / temperature if added is None else x / temperature + added
-    masked = scaled.masked_fill(~members & present, -math.inf)
-    return temperature * masked.logsumexp(dim), present.squeeze(dim)
+    # By 1 nothing is divided or multiplied: an operation costs as much as its numbers where a batch is small.
+    scaled = x if temperature == 1 else x / temperature
+    if added is not None:
+        scaled = scaled + added
+    # Present and no member: of two truth values the greater one.
+    maximum = scaled.masked_fill(present > members, -math.inf).logsumexp(dim)
+    return maximum if temperature == 1 else temperature * maximum, present.squeeze(dim)

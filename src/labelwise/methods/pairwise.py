@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from labelwise import losses
@@ -94,9 +93,8 @@ class Pairwise(Method):
         if self.unknown_is_negative:
             labels = labels.clamp(min=0)
         kinds = ("items", "labels") if self.hp.over == "both" else (self.hp.over,)
-        return torch.stack(
-            [self._mean_of_lines(scores, labels, over, batch.label_weights) for over in kinds]
-        ).sum()
+        first, *rest = [self._mean_of_lines(scores, labels, over, batch.label_weights) for over in kinds]
+        return first + rest[0] if rest else first
 
     def _mean_of_lines(self, scores: Tensor, labels: Tensor, over: str, weights: Tensor | None) -> Tensor:
         values = losses.pairwise(
