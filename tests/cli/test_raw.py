@@ -100,6 +100,7 @@ def test_the_whole_network_trains_and_comes_back_from_its_directory(lw, answer, 
     pytest.importorskip("efficientnet_lite_pytorch")
     out = tmp_path / "run"
     short = ("--method", "an", "--tune", "all", "--epochs", 1, "--batch-size", 20, "--validation", "none")
+    short += ("--image-size", 64)
     trained_on(lw, photos.folder / "train.csv", "--images", photos.pictures, *short, "--out", out)
     result = answer("evaluate", out, photos.folder / "test.csv")
     model = load(out / "model")
