@@ -177,6 +177,30 @@ def test_an_ensemble_is_exported_as_its_small_network_with_the_loss(tmp_path, mo
     assert done.agreement.largest < 1e-4
 
 
+@pytest.mark.parametrize("beside", ["groups", "hints"])
+def test_an_ensemble_that_learnt_from_groups_or_hints_is_exported_too(tmp_path, monkeypatch, beside):
+    """New items have neither: the file gives what the model gives without them."""
+    hints = np.where(np.arange(120)[:, None] % 2, np.clip(Y + RANDOM.normal(size=Y.shape) / 4, 0, 1), np.nan)
+    given = {"groups": np.arange(120) // 3, "hints": hints}[beside]
+    sparse = np.where(np.arange(120)[:, None] % 3 == 0, Y, -1)
+    model = MultiLabelClassifier("auto").fit(X, sparse, **{beside: given})
+    assert not any(note.startswith(f"not used: {beside}") for note in model.notes_)
+    monkeypatch.setattr("labelwise.ensemble.small.FEWEST_STEPS", 20)
+    small = model.distil(X, hidden=0, folds=2)
+    monkeypatch.setattr(MultiLabelClassifier, "distil", lambda self, *given: small)
+    done = model.export_onnx(tmp_path / "model.onnx", X, Y)
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    found = dict(
+        zip(
+            ("probabilities", "logits", "labels"),
+            session.run(None, {session.get_inputs()[0].name: X}),
+            strict=True,
+        )
+    )
+    assert_equal(small, X, found)
+    assert done.agreement.largest < 1e-4
+
+
 def test_a_file_says_what_it_was_measured_to_give(tmp_path):
     model = MultiLabelClassifier("ridge").fit(X, Y)
     done = model.export_onnx(tmp_path / "model.onnx", X.tolist(), Y)

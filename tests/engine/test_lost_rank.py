@@ -9,6 +9,8 @@ import pytest
 
 import labelwise as lw
 from labelwise.engine import Run
+from labelwise.engine.refusals import lost_processes
+from labelwise.errors import UserError
 
 SCRIPT = """
 import os, signal, sys, time
@@ -79,6 +81,19 @@ def test_a_killed_rank_ends_the_run_and_one_process_goes_on(tmp_path):
     whole = fitted(tmp_path / "whole", 1)
     X, _ = problem()
     np.testing.assert_allclose(resumed.decision_scores(X), whole.decision_scores(X), atol=1e-6)
+
+
+GLOO = "[/__w/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:33677: Connection reset by peer. GLHF!"
+
+
+def test_the_end_of_another_process_is_one_line_and_other_errors_stay():
+    with pytest.raises(UserError, match="another process of this run ended") as caught, lost_processes(2):
+        raise RuntimeError(GLOO)
+    assert "\n" not in str(caught.value)
+    for world_size, words in ((1, GLOO), (2, "mat1 and mat2 shapes cannot be multiplied")):
+        with pytest.raises(RuntimeError) as kept, lost_processes(world_size):
+            raise RuntimeError(words)
+        assert str(kept.value) == words
 
 
 @pytest.mark.slow

@@ -17,6 +17,7 @@ from labelwise.data import Source
 from labelwise.engine.angles import AngleMonitor
 from labelwise.engine.pools import outputs_in_chunks
 from labelwise.engine.progress import Progress
+from labelwise.engine.refusals import lost_processes
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings, make_fabric
 from labelwise.methods import Method
@@ -88,7 +89,7 @@ def train(
         progress=progress,
         items=items,
     )
-    with _stop_requests() as stop_requested:
+    with lost_processes(run.fabric.world_size), _stop_requests() as stop_requested:
 
         def pause() -> None:
             """Save when it is time, and stop when asked to."""
