@@ -50,6 +50,7 @@ def bars() -> list[Verdict]:
         *_default(),
         *_exported(),
         *_streaming(),
+        *_many_labels(),
         *_faults(),
     ]
 
@@ -238,6 +239,31 @@ def _streaming() -> Iterator[Verdict]:
         what = f"memory of `{row['phase']}` in passes, {size}"
         if row["phase"] != "read":
             yield verdict(what, float(row["peak_mb"]), le, float(row["most_mb"]), " MB", command)
+
+
+_COMMAND_BARS = {
+    "train": (120, 3_000),
+    "evaluate": (60, 3_000),
+    "report": (60, 3_000),
+    "predict": (30, 3_000),
+}
+_PAGE_KB = 5_000
+
+
+def _many_labels() -> Iterator[Verdict]:
+    command, size = (
+        "python -m benchmarks.studies.many_labels --only command",
+        "14,000 x 384 with 10,000 labels",
+    )
+    for row in _rows("many_labels"):
+        kind, name = row["case"].split()
+        if kind != "command":
+            continue
+        seconds, memory = _COMMAND_BARS[name]
+        yield verdict(f"processor time of `{name}`, {size}", float(row["cpu"]), le, seconds, " s", command)
+        yield verdict(f"memory of `{name}`, {size}", float(row["peak_mb"]), le, memory, " MB", command)
+        if row["page_kb"]:
+            yield verdict(f"page of `{name}`, {size}", float(row["page_kb"]), le, _PAGE_KB, " kB", command)
 
 
 def _faults() -> Iterator[Verdict]:

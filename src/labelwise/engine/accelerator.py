@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from labelwise.annotations import ListedStates, States, dense_states
 from labelwise.data import Capabilities, Source
 from labelwise.targets import ItemState
 
@@ -55,7 +56,7 @@ class DeviceRows:
         views: The views that ``inputs`` gives; empty where features are drawn by the source.
     """
 
-    def __init__(self, labels: np.ndarray, source: Source, state: ItemState, device: torch.device) -> None:
+    def __init__(self, labels: States, source: Source, state: ItemState, device: torch.device) -> None:
         self._device, self._given, self._state = device, labels, state
         self._labels = self._features = None
         self._slots: dict[str, Tensor] = {}
@@ -64,7 +65,7 @@ class DeviceRows:
             self.views: tuple[str, ...] = ()
             return
         matrix = Capabilities(source).matrix
-        if _fits(device, labels.nbytes):
+        if not isinstance(labels, ListedStates) and _fits(device, labels.nbytes):
             self._labels = torch.from_numpy(labels).to(device)
         if matrix is not None and _fits(device, matrix.nbytes):
             self._features = torch.from_numpy(np.ascontiguousarray(matrix)).to(device)
@@ -74,7 +75,7 @@ class DeviceRows:
         """Return the labels (b, K) of rows, whose numbers stand in ``index`` on the device too."""
         if self._labels is not None:
             return self._labels[index]
-        return to_device(torch.from_numpy(self._given[rows]), self._device)
+        return to_device(torch.from_numpy(dense_states(self._given[rows])), self._device)
 
     def inputs(self, index: Tensor) -> Tensor:
         """Return the features (b, D) of rows; only where ``views`` has the view."""

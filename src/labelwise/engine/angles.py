@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from labelwise._random import generator
-from labelwise.annotations import both_signs_known
+from labelwise.annotations import States, both_signs_known, dense_states, known_rows
 from labelwise.data import Source
 from labelwise.engine.pools import aligned
 from labelwise.losses import balanced_angles
@@ -17,6 +17,7 @@ from labelwise.models import Features, Network, device_of
 
 _MOST, _LEAST, _SHARE = 2000, 50, 20
 _CHUNK = 256
+_ENTRIES = 1 << 24  # of the sample
 
 
 class AngleMonitor:
@@ -28,18 +29,17 @@ class AngleMonitor:
     label has two known entries of both signs, an unknown entry counts as irrelevant. It changes nothing of the run.
     """
 
-    def __init__(
-        self, network: Network, method: Method, source: Source, labels: np.ndarray, seed: int
-    ) -> None:
+    def __init__(self, network: Network, method: Method, source: Source, labels: States, seed: int) -> None:
         self._method, self._source = method, source
         self._inputs: list[Tensor] = []
-        known = np.flatnonzero((labels >= 0).any(1))
+        known = np.flatnonzero(known_rows(labels))
         self._fixed = isinstance(network.backbone, Features) and isinstance(network.neck, nn.Identity)
         most = _MOST if self._fixed else min(_MOST, len(labels) // _SHARE)
+        most = min(most, max(_LEAST, _ENTRIES // max(1, labels.shape[1])))
         measures = method.spec.head == "cosine" and (self._fixed or most >= _LEAST)
         sample = generator(seed, "angles").permutation(known)[: most if measures else 0]
         self._index = np.sort(sample)
-        self._labels = labels[self._index]
+        self._labels = dense_states(labels[self._index])
         if not both_signs_known(self._labels, least=2).any():
             self._labels = np.maximum(self._labels, 0)
 

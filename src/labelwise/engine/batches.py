@@ -5,7 +5,7 @@ All of it is a function of (seed, stage, epoch) and the items alone.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
@@ -151,3 +151,12 @@ class Prefetcher:
         if self._thread is not None:
             self._thread.shutdown(wait=True, cancel_futures=True)
             self._next = None
+
+
+def share_of(batches: Sequence[Mapping[str, np.ndarray]], step: int, accumulate: int) -> float:
+    """Return the share of a batch in the items of an update; 1 unless gradients are accumulated."""
+    if accumulate == 1:
+        return 1.0
+    first = step - step % accumulate
+    sizes = [sum(map(len, members.values())) for members in batches[first : first + accumulate]]
+    return sizes[step - first] / sum(sizes)

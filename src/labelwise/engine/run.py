@@ -17,7 +17,8 @@ from labelwise._random import number, torch_seeded
 from labelwise.data import Source, views_of
 from labelwise.engine import checkpoint
 from labelwise.engine.accelerator import DeviceRows, PendingLosses, memory_format, to_device
-from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share
+from labelwise.engine.batches import Prefetcher, make_batches, merge_single_item_batch, rank_share, share_of
+from labelwise.engine.blocks import block_size, check_size, step_by_blocks
 from labelwise.engine.compiling import CompiledNetwork
 from labelwise.engine.modes import Modes
 from labelwise.engine.optimisers import Averaged, build_optimiser, build_schedule, has_parameter
@@ -93,6 +94,7 @@ class Run(RunState):
         self._updated = False
         self._saved_at = time.monotonic()
         check_method(method, self.plan, settings, fabric)
+        check_size(method, self.network, self.plan, settings.memory)
         if self._norms_batches and fabric.world_size > 1 and fabric.is_global_zero:
             warn_of_batch_norm()
 
@@ -340,24 +342,12 @@ class Run(RunState):
         if loss.device.type == "cpu" and not math.isfinite(loss.item()):
             raise FloatingPointError("the loss is not a number")
         # Shares, not 1 / accumulate: the last batch may be smaller, and an item must weigh the same in each.
-        share = self._share_of_update()
+        share = share_of(self.batches(), self.step, self.settings.accumulate)
         scaled = loss * share if share != 1.0 else loss
         if self._fabric_wraps:
             self.fabric.backward(scaled)
         else:
             scaled.backward()  # type: ignore[no-untyped-call]
-
-    def _share_of_update(self) -> float:
-        """Return the present batch's share of the update's items.
-
-        1 unless gradients are accumulated.
-        """
-        accumulate = self.settings.accumulate
-        if accumulate == 1:
-            return 1.0
-        first = self.step - self.step % accumulate
-        sizes = [sum(map(len, members.values())) for members in self.batches()[first : first + accumulate]]
-        return sizes[self.step - first] / sum(sizes)
 
     def update(self, *names: str) -> None:
         """Step optimisers, and clear every gradient.
@@ -385,13 +375,24 @@ class Run(RunState):
         self.method.after_step(self.network)
         self._updated = True
 
+    def _step(self, batch: Batch) -> Tensor:
+        """Let the method step on a batch, by blocks of labels where there are very many."""
+        size = block_size(self.method, self.network, batch)
+        if size is None or self.forward_network is not self.network:
+            return self.method.step(batch, self)
+        self._modes.keep(self.network)
+        share = share_of(self.batches(), self.step, self.settings.accumulate)
+        loss = step_by_blocks(self.method, batch, self.network, size, share)
+        self.update()
+        return loss
+
     def take_step(self, members: Mapping[str, np.ndarray]) -> None:
         """Let the method step on a batch, then move the average."""
         batch = self.batch(members)
         self._rows = batch.index.numpy()
         try:
             with self.torch_seeded("step"):
-                value = self.method.step(batch, self)
+                value = self._step(batch)
             if self.fabric.world_size > 1:
                 value = cast(Tensor, self.fabric.all_reduce(value, reduce_op="mean"))
         except FloatingPointError:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from labelwise._files import check_no_links, entries_under
+from labelwise.annotations import ListedStates
 from labelwise.engine.checkpoint import Checkpoint
 from labelwise.engine.optimisers import Averaged
 from labelwise.engine.progress import History
@@ -58,7 +59,8 @@ class RunState:
         self.network, self.method = network.to(fabric.device), method.to(fabric.device)
         self.settings, self.fabric, self.fingerprint = settings, fabric, fingerprint
         self.plan = method.plan()
-        self.labels = np.ascontiguousarray(method.problem.labels)
+        labels = method.problem.labels
+        self.labels = labels if isinstance(labels, ListedStates) else np.ascontiguousarray(labels)
         folder = settings.directory
         if folder is not None:
             check_no_links(folder, "a folder of checkpoints")

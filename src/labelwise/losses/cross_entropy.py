@@ -104,7 +104,7 @@ def ignore_unknown(logits: Tensor, labels: Tensor) -> Tensor:
     return _weighted(logits, labels, 0.0)
 
 
-def weak_assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
+def weak_assume_negative(logits: Tensor, labels: Tensor, n_labels: int | None = None) -> Tensor:
     """Assume negative, with weight 1/(K - 1) on the unknown entries (WAN).
 
     -log p where the label is 1, -log(1 - p) where it is 0, and -log(1 - p)/(K - 1) where it is unknown (-1):
@@ -114,6 +114,7 @@ def weak_assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
     Args:
         logits: (B, K), floating-point.
         labels: (B, K), values in {1, 0, -1}.
+        n_labels: K of the formula where ``logits`` are a block of the labels.
 
     Returns:
         (B, K) losses in [0, inf), float32 (float64 for float64 logits).
@@ -121,7 +122,8 @@ def weak_assume_negative(logits: Tensor, labels: Tensor) -> Tensor:
     Raises:
         UserError: shapes that differ, or logits that are not floating-point.
     """
-    return _weighted(logits, labels, 1 / max(1, logits.shape[-1] - 1) if logits.ndim else 1.0)
+    count = logits.shape[-1] if logits.ndim and n_labels is None else n_labels or 1
+    return _weighted(logits, labels, 1 / max(1, count - 1))
 
 
 def _weighted(logits: Tensor, labels: Tensor, unknown_weight: float) -> Tensor:

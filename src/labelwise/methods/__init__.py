@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 
 from labelwise.errors import UserError, near
-from labelwise.methods.base import Batch, Method, Optimiser, Pool, Stage, Trainer, head_rate
+from labelwise.methods.base import Batch, BlockSums, Method, Optimiser, Pool, Stage, Trainer, head_rate
 from labelwise.methods.group_term import GroupConsistency
 from labelwise.methods.problem import Group, Problem
 from labelwise.methods.ranks import batch_mean, batch_sum, joined_rows, own_rows, whole_batch
@@ -14,6 +14,7 @@ from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, 
 __all__ = [
     "SETTINGS",
     "Batch",
+    "BlockSums",
     "Budget",
     "Departure",
     "Group",
@@ -34,6 +35,7 @@ __all__ = [
     "joined_rows",
     "names",
     "own_rows",
+    "pointwise_names",
     "register",
     "whole_batch",
 ]
@@ -79,6 +81,11 @@ _CLASSES: dict[str, str | type[Method]] = {
     "ll_cp": "LargeLossPermanentCorrection",
     "bce_single_positive_all_negatives": "TrueNegatives",
 }
+
+
+def pointwise_names() -> list[str]:
+    """Return the methods whose loss is one value an entry, each of one logit."""
+    return [name for name in names() if get(name).spec.pointwise]
 
 
 def names() -> list[str]:

@@ -86,6 +86,29 @@ class Stage:
     start: Literal["raw", "averaged"] = "raw"
 
 
+class BlockSums:
+    """What the losses of a batch's blocks of labels are divided by in the end."""
+
+    def __init__(self) -> None:
+        self._total: float | Tensor = 0.0
+        self._tiny = 0.0
+
+    def add(self, values: Tensor, weights: Tensor | None, over: Literal["entries", "weights"]) -> Tensor:
+        """Return the weighted sum of a block's losses, and count its entries or weights."""
+        self._tiny = torch.finfo(values.dtype).tiny
+        if weights is None or over == "entries":
+            self._total += values.numel()
+        else:
+            self._total = self._total + weights.detach().sum()
+        return (values if weights is None else values * weights).sum()
+
+    @property
+    def divisor(self) -> float | Tensor:
+        """Number of entries, or sum of their weights; never 0."""
+        total = self._total
+        return total.clamp(min=self._tiny) if isinstance(total, Tensor) else max(total, self._tiny)
+
+
 @dataclass
 class Batch:
     """Inputs, outputs and item state of one step.
@@ -102,6 +125,8 @@ class Batch:
         write: ``write(slot, values)`` changes the batch's rows of the item state.
         outputs: by view, once ``forward`` was called.
         hierarchy: of the labels, where the loss is to be coherent.
+        columns: the block of labels that this is of a batch, or None.
+        sums: of its blocks, where it is one.
     """
 
     index: Tensor
@@ -115,6 +140,8 @@ class Batch:
     write: Callable[[str, Tensor], None] | None = None
     outputs: dict[str, Outputs] = field(default_factory=dict)
     hierarchy: Hierarchy | None = None
+    columns: slice | None = None
+    sums: BlockSums | None = None
 
     @property
     def scores(self) -> Tensor:
@@ -409,6 +436,8 @@ class Method(nn.Module):
             by_row = torch.from_numpy(self.problem.row_weights[batch.index.cpu().numpy()])
             by_row = by_row.to(values.device, values.dtype).unsqueeze(1)
             weights = by_row.expand_as(values) if weights is None else weights * by_row
+        if batch.sums is not None:
+            return batch.sums.add(values, weights, over)
         if ranks() == 1:
             # The order of sums of one process, which several equal to rounding alone.
             return reduce(values, weights, how="mean" if over == "entries" else "weighted")
@@ -421,7 +450,10 @@ class Method(nn.Module):
         hints: HintTargets, values: Tensor, weights: Tensor | None, batch: Batch
     ) -> tuple[Tensor, Tensor | None]:
         """Return losses and weights (B, K), those of hinted entries in the place of the method's own."""
-        targets = torch.from_numpy(hints.values[batch.index.cpu().numpy()]).to(values.device)
+        given = hints.values[batch.index.cpu().numpy()]
+        targets = torch.from_numpy(given if batch.columns is None else given[:, batch.columns]).to(
+            values.device
+        )
         hinted = ~torch.isnan(targets)
         soft = hints.weight * soft_targets(batch.scores, torch.nan_to_num(targets))
         values = torch.where(hinted, soft.to(values.dtype), values)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from labelwise.annotations import Hierarchy
+from labelwise.annotations import Hierarchy, ListedStates
 from labelwise.errors import UserError
 from labelwise.methods.spec import Budget
 from labelwise.metrics import judgeable
@@ -29,7 +29,8 @@ class Problem:
     At inference only ``n_labels``, ``tune`` and ``head_start`` matter, and ``labels`` has no rows.
 
     Attributes:
-        labels: (n, K) int8 in {1, 0, -1}.
+        labels: (n, K) int8 in {1, 0, -1}; or ``ListedStates``, for a ``spec.pointwise`` method whose head does not
+            start from ridge.
         setting: one of ``SETTINGS``.
         prior: (K,) the share of positives of each label, or None where nothing identifies it.
         tune: ``"head"`` (fixed features) or ``"all"``.
@@ -79,7 +80,7 @@ class Problem:
 
         They are int64, ascending.
         """
-        unknown = (self.labels == -1).sum(1)
+        unknown = _unknown_counts(self.labels)
         tests = {
             "all": unknown >= 0,
             "labelled": unknown < self.n_labels,
@@ -87,7 +88,9 @@ class Problem:
             "complete": unknown == 0,
             "incomplete": unknown > 0,
         }
-        can_judge = judgeable(self.labels).rows if (self.labels == 0).any() else unknown == 0
+        listed = isinstance(self.labels, ListedStates)
+        # Rows that list what is relevant are known whole, or show positives alone.
+        can_judge = unknown == 0 if listed or not (self.labels == 0).any() else judgeable(self.labels).rows
         tests |= {"fair": can_judge, "unfair": ~can_judge}
         return {name: np.flatnonzero(test) for name, test in tests.items()} | dict(self.more_groups)
 
@@ -179,3 +182,10 @@ class Problem:
         # Known positives are taken off, since none is expected twice; a given prior may promise fewer than are known.
         expected = self.prior * len(rows) - (rows == 1).sum(0)
         return np.asarray(np.clip(expected / np.maximum(unknown, 1), 0.0, 1.0))
+
+
+def _unknown_counts(labels: np.ndarray | ListedStates) -> np.ndarray:
+    """Return each row's number of unknown entries (n,)."""
+    if isinstance(labels, ListedStates):
+        return np.where(labels.silent == -1, labels.shape[1] - labels.counts, 0)
+    return np.asarray((labels == -1).sum(1))

@@ -41,4 +41,5 @@ class WeakAssumeNegative(NegativeByAssumption):
 
     def loss(self, batch: Batch) -> Tensor:
         """Return the mean over entries of ``losses.weak_assume_negative``."""
-        return self.mean(losses.weak_assume_negative(batch.scores, batch.labels), batch)
+        values = losses.weak_assume_negative(batch.scores, batch.labels, self.problem.n_labels)
+        return self.mean(values, batch)

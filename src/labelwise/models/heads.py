@@ -79,6 +79,9 @@ class LinearHead(nn.Linear):
     Weights start as ``nn.Linear``'s.
     """
 
+    by_label: tuple[str, ...] = ("weight", "bias")
+    """Parameters of one row a label, and all that its scores depend on: blocks of labels can be scored alone."""
+
     def __init__(self, features: int, labels: int) -> None:
         super().__init__(features, labels)
 
@@ -116,6 +119,8 @@ class BoostedHead(LinearHead):
     Places where ``mask`` (B, T) is False are left out.
     """
 
+    by_label = ()
+
     def __init__(self, features: int, labels: int, boost: float = 5.0) -> None:
         super().__init__(features, labels)
         if not boost >= 1:
@@ -144,6 +149,8 @@ class CosineHead(nn.Module):
     label ranks the items exactly as the linear model (w, b) does. Computed in float32 whatever the autocast; a zero
     vector has cosine 0 and gradient 0. ``weight`` (K, D) or (K, D + 1), drawn from U(-1/16, 1/16).
     """
+
+    by_label: tuple[str, ...] = ("weight",)
 
     def __init__(self, features: int, labels: int, *, constant: bool = False) -> None:
         super().__init__()

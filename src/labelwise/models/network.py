@@ -76,7 +76,11 @@ class Network(nn.Module):
             places, mask = cast(GivesPlaces, self.backbone).places(batch)
             outputs = self.head(places) if mask is None else self.head(places, mask)
             return self._outputs(masked_mean(places, mask), outputs)
-        return self.read(self.neck(self.backbone(batch)))
+        return self.read(self.seen(batch))
+
+    def seen(self, batch: Tensor) -> Tensor:
+        """Return the features (B, D) that the head sees, where it reads no maps."""
+        return cast(Tensor, self.neck(self.backbone(batch)))
 
     def read(self, features: Tensor) -> Outputs:
         """Return the outputs for features (B, D) that this network made.
