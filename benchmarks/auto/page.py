@@ -40,7 +40,8 @@ def write(jobs: list[Job], rank_jobs: list[Job], out: Path, folder: Path, commit
         made["ranks"] = tables.ranks(pd.read_csv(committed), own)
     made["stress"] = stress.rows_of(list(read_shards(out / "stress")))
     made["sizes"] = pd.DataFrame([sizes.row_of(shard) for shard in read_shards(out / "sizes")])
-    made = {name: frame for name, frame in made.items() if not frame.empty}
+    # That nothing is missing is told too: what an earlier grid lacked must not stay.
+    made = {name: frame for name, frame in made.items() if name == "missing" or not frame.empty}
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in made.items():
         frame.to_csv(folder / f"{name}.csv", index=False, float_format="%.5g", lineterminator="\n")
@@ -258,11 +259,13 @@ def size_table(found: pd.DataFrame) -> list[str]:
 
 def missing_table(lost: pd.DataFrame) -> list[str]:
     """Return the runs without figures, by set and reason."""
+    if lost.empty:
+        return ["None: every run of the grid is there."]
     rows = [
         [str(name), str(method), str(why), str(len(part))]
         for (name, method, why), part in lost.groupby(["set", "method", "why"], sort=False)
     ]
-    return table(["set", "learner", "why", "runs"], rows, words=(0, 1, 2)) if rows else []
+    return table(["set", "learner", "why", "runs"], rows, words=(0, 1, 2))
 
 
 def main() -> None:
