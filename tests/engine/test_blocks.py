@@ -104,13 +104,17 @@ def test_a_loss_that_reads_all_labels_is_never_split(monkeypatch):
             assert not blocks.splits(made, network), name
 
 
-def test_what_cannot_be_split_and_does_not_fit_is_refused_in_one_line():
+def test_what_cannot_be_split_and_does_not_fit_is_refused_in_one_line(monkeypatch):
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 16 * 3 - 1)
     with pytest.raises(
         UserError, match=r"a step of 16 items x 3 labels takes .*'epr'.*batch_size.*wan"
     ) as error:
         run("epr", settings={"memory": 16 * 3 * 8 * 4 - 1})
     assert "\n" not in str(error.value)
     run("an", settings={"memory": 1}, make_options={"epochs": 1})
+    # What fits in one block is no matter of memory.
+    monkeypatch.setattr(blocks, "BLOCK_ENTRIES", 16 * 3)
+    run("epr", settings={"memory": 1}, make_options={"epochs": 1})
 
 
 def listed(n, n_labels, seed=0):

@@ -22,10 +22,8 @@ from labelwise.models import Network, Outputs
 
 BLOCK_ENTRIES = 1 << 20
 """Scores of a batch that are held at once: 4 MB of float32 a tensor. Batches with fewer take one step as ever."""
-_TENSORS, _FLOAT = (
-    8,
-    4,
-)  # such tensors of a step whose loss reads all labels together, and their bytes an entry
+_TENSORS = 8  # of a step whose loss reads all labels together
+_FLOAT = 4  # bytes an entry
 
 
 def splits(method: Method, network: Network) -> bool:
@@ -48,7 +46,9 @@ def block_size(method: Method, network: Network, batch: Batch) -> int | None:
 
 
 def check_size(method: Method, network: Network, plan: Sequence[Stage], memory: int) -> None:
-    """Refuse batches whose scores take more than ``memory`` bytes and cannot be split.
+    """Refuse batches of more than ``BLOCK_ENTRIES`` scores that take more than ``memory`` bytes and cannot be split.
+
+    Smaller ones are no matter of memory, however little of it is given for what grows with the items.
 
     Raises:
         UserError: Naming what to do.
@@ -56,7 +56,7 @@ def check_size(method: Method, network: Network, plan: Sequence[Stage], memory: 
     n_labels = method.problem.n_labels
     rows = max((sum(stage.mixture.values()) for stage in plan if stage.epochs), default=0)
     size = rows * n_labels * _TENSORS * _FLOAT
-    if size > memory and not splits(method, network):
+    if rows * n_labels > BLOCK_ENTRIES and size > memory and not splits(method, network):
         raise UserError(
             f"a step of {rows:,} items x {n_labels:,} labels takes {size / 1e9:.0f} GB, since method"
             f" {method.spec.id!r} reads all labels of an item together: give a smaller batch_size, or a method that"
