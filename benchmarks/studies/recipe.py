@@ -169,6 +169,8 @@ def main() -> None:
     )
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds [default: 1]")
     given = parser.parse_args()
+    if len({*given.sets}) < 2:
+        parser.error("the other sets choose: name at least two")
     given.cache.mkdir(parents=True, exist_ok=True)
     gaps = {(one["set"], one["setting"]): float(one["gap"]) for one in read_rows(CELLS) if one["gap"]}
     found = list(measured(given.sets, given.settings, given.seeds, given.cache))
