@@ -37,7 +37,7 @@ def cell(name: str, setting: str, seed: int) -> dict[str, Any]:
     simple, stacked, trees = fit.evidence()
     return {
         "simple": simple,
-        "rich": [(1 - fit.recipe.trees) * one + fit.recipe.trees * trees for one in stacked],
+        "rich": [fit.recipe.mixed(one, trees) for one in stacked],
         "known": fit.known,
         "ridge": solution.predict(X_test),
         "ensemble": fit.ungated(X_test),

@@ -25,6 +25,7 @@ import numpy as np
 from benchmarks.auto import grid
 from benchmarks.auto.tables import LEAST_GAP
 from benchmarks.common import RESULTS, ROOT, place, publish, read_rows, script_parser, show
+from benchmarks.studies.gate import LEAST, gain
 
 MEMBERS = {
     "committed": "c d p c1 d1 p1 p1.ntk p8 w1 w1.rbf3",
@@ -41,7 +42,6 @@ DEMANDS = {
 }
 RECIPES = list(product(MEMBERS, TREES, DEMANDS))
 COMMITTED = RECIPES.index(("committed", 1 / 3, "committed"))
-LEAST = -0.003
 TABLE = RESULTS / "recipe.csv"
 CELLS = ROOT / "docs" / "results" / "auto" / "cells.csv"
 
@@ -65,29 +65,17 @@ def cell(name: str, setting: str, seed: int, cache: Path) -> list[float]:
         simple, stacked, trees = fit.evidence()
         for share in TREES:
             fit.recipe = Recipe(recipe.members, share)
-            rich = [(1 - share) * one + share * trees for one in stacked]
-            scores = fit.ungated(X_test)
-            gains += [
-                gain(
-                    demands[0] if (seen == 0).any() else demands[1], simple, rich, fit, ridge, scores, Y_test
-                )
-                for demands in DEMANDS.values()
-            ]
+            found = {
+                "simple": simple,
+                "rich": [fit.recipe.mixed(one, trees) for one in stacked],
+                "known": fit.known,
+                "ridge": ridge,
+                "ensemble": fit.ungated(X_test),
+                "truth": Y_test,
+            }
+            negatives = 0 if (seen == 0).any() else 1
+            gains += [gain(found, *demands[negatives]) for demands in DEMANDS.values()]
     return gains
-
-
-def gain(
-    demand: tuple[float, ...], simple: Any, rich: Any, fit: Any, ridge: Any, scores: Any, truth: Any
-) -> float:
-    """Return the gain in test mAP over ridge of a mixture under a demand."""
-    import labelwise as lw
-    from labelwise.ensemble import open_gate
-    from labelwise.ensemble.gate import Demand
-
-    opening = open_gate(simple, rich, fit.known, Demand(*demand))
-    share = np.where(fit.known.both, opening.share, 0.0)
-    each = [lw.metrics.average_precision(truth, one) for one in ((1 - share) * ridge + share * scores, ridge)]
-    return float(np.nanmean(each[0] - each[1]))
 
 
 def measured(

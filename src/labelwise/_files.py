@@ -125,7 +125,7 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 def set_aside(path: Path) -> None:
     """Take a folder's name from it at one moment, then delete it; what a kill leaves is cleared as a draft is."""
-    aside = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
+    aside = _draft_of(path)
     with suppress(FileNotFoundError):
         os.rename(path, aside)
         shutil.rmtree(aside, ignore_errors=True)
@@ -328,13 +328,18 @@ def _prefix(name: str) -> str:
     return f".{name}." if len(encoded) <= _LONGEST_NAME else f".{hashlib.sha256(encoded).hexdigest()[:32]}."
 
 
+def _draft_of(path: Path) -> Path:
+    """Return a new name beside ``path``."""
+    return path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
+
+
 def _begun(path: Path, make: Callable[[Path], int]) -> tuple[Path, int | None]:
     """Return a new draft and a handle that locks it.
 
     The lock tells others who clear drafts that somebody is at work.
     """
     while True:
-        draft = path.with_name(f"{_prefix(path.name)}{secrets.token_hex(6)}{_DRAFT}")
+        draft = _draft_of(path)
         handle = make(draft)
         if os.name == "nt":  # which renames no file that is open, nor deletes one
             os.close(handle)

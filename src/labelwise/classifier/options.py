@@ -51,19 +51,17 @@ _ADDED_LATER: dict[str, Any] = {
     "positive_boost": None,
 }
 _LOCAL = frozenset(
-    {
-        *(
-            "backbone_weights",
-            "picture_cache",
-            "directory",
-            "memory",
-            "device",
-            "devices",
-            "nodes",
-            "progress",
-        ),
+    [
+        "backbone_weights",
+        "picture_cache",
+        "directory",
+        "memory",
+        "device",
+        "devices",
+        "nodes",
+        "progress",
         "compile",
-    }
+    ]
 )
 _WHERE_GIVEN = frozenset(
     {"label_texts", "recall", "hierarchy", "coherent_loss", "group_consistency", "positive_boost"}

@@ -59,6 +59,10 @@ class Recipe:
     members: tuple[MemberSpec, ...] = MEMBERS
     trees: float = 1 / 3
 
+    def mixed(self, stacked: Any, trees: Any) -> Any:
+        """Return the ensemble's score or weight from those of the stack and of the trees."""
+        return (1 - self.trees) * stacked + self.trees * trees
+
 
 @dataclass(frozen=True, eq=False)
 class Ensemble:
@@ -266,7 +270,7 @@ class EnsembleFit:
     def _open(self) -> Opening:
         """Ask the gate how much of the ensemble each label gets."""
         simple, stacked, trees = self._evidence()
-        rich = [(1 - self.recipe.trees) * one + self.recipe.trees * trees for one in stacked]
+        rich = [self.recipe.mixed(one, trees) for one in stacked]
         opening = open_gate(simple, rich, self.known, self._demand)
         deviation = moments(self.simple, self.known)[1]
         self.out_of_pool = [
@@ -363,7 +367,7 @@ class EnsembleFit:
         of_trees = self.recipe.trees
         unit = Combination(
             np.vstack([self.combined.weight * (1 - of_trees), self.bagged.weight * of_trees]),
-            self.combined.offset * (1 - of_trees) + self.bagged.offset * of_trees,
+            self.recipe.mixed(self.combined.offset, self.bagged.offset),
         ).standardised(self._left_out, self.known)
         mean, deviation = moments(self.simple, self.known)
         return unit, Combination(
@@ -442,7 +446,7 @@ class EnsembleFit:
         """Return what smoothing, kernels and trees add to left-out average precision."""
         loo = {part.spec: part.member.loo for part in self.parts}
         whole = self.combined.of(list(loo.values()))
-        with_trees = (1 - self.recipe.trees) * whole + self.recipe.trees * self.bagged.of(self._bags)
+        with_trees = self.recipe.mixed(whole, self.bagged.of(self._bags))
         without = {
             "smoothing": [one for spec, one in loo.items() if not spec.smoothing],
             "kernels": [one for spec, one in loo.items() if not spec.kernel],
