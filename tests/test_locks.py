@@ -9,10 +9,10 @@ import sys
 
 import pytest
 
-from labelwise._files import claim_lock, hold_lock
+from labelwise._locks import claim_lock, hold_lock
 
 HOLD = (
-    "import sys; from pathlib import Path; from labelwise._files import claim_lock\n"
+    "import sys; from pathlib import Path; from labelwise._locks import claim_lock\n"
     "with claim_lock(Path(sys.argv[1])): print('held', flush=True); sys.stdin.read()"
 )
 

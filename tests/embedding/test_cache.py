@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from labelwise._files import hold_lock
+from labelwise._locks import hold_lock
 from labelwise.embedding import FeatureCache, embed
 from labelwise.embedding import store as _store
 from labelwise.embedding.keys import backbone_digest
@@ -532,7 +532,7 @@ CHILD = """
 import os, time
 import torch
 from tests.embedding.stand_ins import Convolution, Counted, Squares
-from labelwise._files import hold_lock
+from labelwise._locks import hold_lock
 from labelwise.embedding import FeatureCache, embed
 
 class Halting(Squares):

@@ -19,7 +19,6 @@ import numpy as np
 from labelwise._files import (
     CannotWrite,
     clear_drafts,
-    hold_lock,
     is_draft,
     is_link,
     put_in_place,
@@ -28,6 +27,7 @@ from labelwise._files import (
     replacing_folder,
     sync_folder,
 )
+from labelwise._locks import hold_lock
 from labelwise.errors import UserError, listed
 
 FORMAT = 1

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import _files
-from labelwise._files import hold_lock
+from labelwise._locks import hold_lock
 from labelwise.embedding.store import FILES, Store, count_rows, read_meta, width_of
 from labelwise.errors import UserError, near, printable
 

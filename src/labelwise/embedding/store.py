@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise import _files
-from labelwise._files import hold_lock
+from labelwise._locks import hold_lock
 from labelwise.errors import UserError
 
 FORMAT = 2

@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labelwise._files import check_no_links, claim_lock, replacing
+from labelwise._files import check_no_links, replacing
+from labelwise._locks import claim_lock
 from labelwise.errors import UserError
 from labelwise.experiments.jobs import Job
 

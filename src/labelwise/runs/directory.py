@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from labelwise._files import (
     CannotWrite,
     check_no_links,
-    claim_lock,
     clear_drafts,
     is_link,
     make_folder,
@@ -25,6 +24,7 @@ from labelwise._files import (
     replacing_folder,
     write,
 )
+from labelwise._locks import claim_lock
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
 from labelwise.runs.records import read_evaluation, read_held_out, read_left_out, read_state
