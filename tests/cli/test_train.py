@@ -10,7 +10,7 @@ import tomllib
 import numpy as np
 import pytest
 
-from labelwise._files import claim_lock
+from labelwise._locks import claim_lock
 
 FAST = ("--method", "bam", "--epochs", 2, "--device", "cpu")
 

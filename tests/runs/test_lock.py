@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from labelwise import runs
-from labelwise._files import claim_lock
+from labelwise._locks import claim_lock
 from labelwise.engine.run import Run
 from labelwise.errors import UserError
 
