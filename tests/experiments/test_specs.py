@@ -147,6 +147,18 @@ def test_rates_and_batches_are_those_of_each_rows_own_code():
 
 
 @pytest.mark.parametrize("dataset", ["VOC", "COCO", "NUS", "CUB"])
+def test_large_loss_rows_have_the_rates_of_the_boosted_ones_paper(dataset):
+    """.5, .2 and .1 percent of a batch an epoch, batches of 16, the head at ten times the backbone's 1e-5."""
+    rates = {"ll_r": 0.005, "ll_ct": 0.002, "ll_cp": 0.001}
+    rows = [("newer-single-positive", f"{m}{boost}", m) for m in rates for boost in ("", "_boost")]
+    for name, row, method in [*rows, *(("newer-large-loss", m, m) for m in rates)]:
+        (job,) = [job for job in jobs_of(name, dataset, row, seeds=[0]) if job.row == row]
+        assert (job.method, job.hyperparameters) == (method, {"rate": rates[method]})
+        assert job.options["batch_size"] == 16
+        assert (job.options["learning_rate"], job.options["backbone_learning_rate"]) == (1e-4, 1e-5)
+
+
+@pytest.mark.parametrize("dataset", ["VOC", "COCO", "NUS", "CUB"])
 def test_a_linear_start_is_followed_by_the_rate_of_the_other_rows(dataset):
     (role,), (start,) = (
         jobs_of("em-apl-poster", dataset, row, seeds=[0]) for row in ("role", "role_linear_init")

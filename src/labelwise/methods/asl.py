@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.assumed_negative import NegativeByAssumption
+from labelwise.methods.families.assumed_negative import NegativeByAssumption, constant_rate
 from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
@@ -61,6 +61,9 @@ class Asymmetric(NegativeByAssumption):
             Departure(
                 "Pictures are scaled as their backbone asks for; the recipe divides by 255 alone.",
                 "Pretrained weights expect what they were trained on.",
+            ),
+            constant_rate(
+                "one cycle of 80 epochs, stopped at 40, decay, averaged weights, RandAugment and cutout"
             ),
         ),
     )

@@ -32,8 +32,9 @@ ANGULAR_DEPARTURES = (
         option='margin_on="both"',
     ),
     Departure(
-        "Scores are sigmoid(s (cos - m/2)); the released code's are sigmoid(cos), without s and m.",
-        "One half is then midway between the boundaries of both signs; the ranking is the same.",
+        "Scores are sigmoid(s (cos - m/2)), whatever margin_on; the released code's are sigmoid(cos), without s and m.",
+        "With the margin on one sign one half is then midway between the boundaries of both; a label's ranking is the "
+        "same.",
     ),
 )
 """Departures of every angular margin."""
@@ -77,7 +78,8 @@ class BinaryAngularMargin(NegativeByAssumption):
     def logits(self, outputs: Outputs) -> Tensor:
         """Return the logits s (cos theta - m/2).
 
-        0 is midway between the negatives' boundary 0 and the positives' m.
+        0 is midway between the negatives' boundary 0 and the positives' m; it is so with ``margin_on="none"`` and
+        ``"both"`` too, where one boundary serves both signs, 0 and m.
         """
         logits: Tensor = self.hp.scale * (outputs.scores.float() - self.hp.margin / 2)
         return logits

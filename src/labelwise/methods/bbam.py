@@ -17,7 +17,7 @@ from labelwise import losses, targets
 from labelwise.errors import UserError
 from labelwise.methods.bam import ANGULAR_DEPARTURES, ANGULAR_MARGIN, ANGULAR_SCALE, MARGIN_ON
 from labelwise.methods.base import Batch, Pool, Stage
-from labelwise.methods.families.semi_supervised import DEPARTURES, SHARED, SelfTraining
+from labelwise.methods.families.semi_supervised import DEPARTURES, EARLY_STOP, SHARED, SelfTraining
 from labelwise.methods.problem import Problem
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
 from labelwise.models import CosineHead, Outputs
@@ -145,6 +145,22 @@ class BalancedAngularMargin(SelfTraining):
                 "One rule for pictures and texts.",
                 option='labelled_negatives="all"',
             ),
+            Departure(
+                "Labelled and unlabelled entries are summed with weight 1, as in the released code; the paper's slides "
+                "have a mean of each, the second times lambda.",
+                "Published figures are the code's.",
+                option="unlabelled_weight",
+            ),
+            Departure(
+                "Angles of negatives are measured on all that are not masked, as in the released code; the paper's "
+                "slides take the sampled ones alone.",
+                "Published figures are the code's.",
+            ),
+            Departure(
+                "The nearest negatives are kept, as in the released code; the paper's slides also draw among them.",
+                "Published figures are the code's.",
+            ),
+            EARLY_STOP,
             Departure(
                 "N_k counts positives; the released code sums a matrix in which masked entries are -1.",
                 "An oversight there, which costs rare labels their negatives.",

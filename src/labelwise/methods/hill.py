@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.assumed_negative import CONSTANT_RATE, NegativeByAssumption
+from labelwise.methods.families.assumed_negative import LONG_CYCLE, NegativeByAssumption
 from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
@@ -60,7 +60,7 @@ class Hill(NegativeByAssumption):
                 "The hill doubts what nobody has looked at; a known negative leaves nothing to doubt.",
                 option='negatives="hill"',
             ),
-            CONSTANT_RATE,
+            LONG_CYCLE,
         ),
     )
 

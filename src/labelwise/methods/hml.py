@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from labelwise import losses
 from labelwise.methods.base import Batch, Optimiser
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
-from labelwise.methods.hml_fixed import MARGIN, MEAN_OVER_LABELS, SCALE
+from labelwise.methods.hml_fixed import MARGIN, MEAN_OVER_LABELS, POOLED, SCALE
 from labelwise.methods.problem import Problem
 from labelwise.methods.ranks import batch_entries, batch_sum
 from labelwise.methods.spec import SETTINGS, Budget, Departure, Hyperparameter, MethodSpec
@@ -78,6 +78,7 @@ class HypersphericalLearning(NegativeByAssumption):
                 "So that it stands beside a mean; Adam does not see the factor.",
             ),
             MEAN_OVER_LABELS,
+            POOLED,
         ),
     )
 

@@ -20,6 +20,12 @@ MEAN_OVER_LABELS = replace(
 )
 
 
+POOLED = Departure(
+    "Cosines are of the pooled features themselves; the paper does not say what they are of.",
+    "No code is published.",
+)
+
+
 class HypersphericalMargin(NegativeByAssumption):
     """Cross-entropy on the sphere, unknown as negative.
 
@@ -50,9 +56,10 @@ class HypersphericalMargin(NegativeByAssumption):
         },
         departures=(
             MEAN_OVER_LABELS,
+            POOLED,
             Departure(
-                "Cosines are of the pooled features themselves; the paper does not say what they are of.",
-                "No code is published.",
+                "With the margin on negatives alone, scores are without it; the paper says so of positives alone.",
+                "Where one sign carries a margin, an item without labels has none.",
             ),
         ),
     )

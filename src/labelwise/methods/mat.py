@@ -12,7 +12,7 @@ from torch import Tensor
 from labelwise import targets
 from labelwise._random import generator
 from labelwise.methods.base import Batch, Pool, Stage
-from labelwise.methods.families.semi_supervised import SHARED, SelfTraining
+from labelwise.methods.families.semi_supervised import EARLY_STOP, SCHEDULE, SHARED, SelfTraining
 from labelwise.methods.problem import Problem
 from labelwise.methods.spec import MEAN_OF_ENTRIES, Budget, Departure, Hyperparameter, MethodSpec
 
@@ -66,6 +66,8 @@ class MetricAdaptiveThresholds(SelfTraining):
         full_budget=Budget(40, 64, 1e-3),
         departures=(
             MEAN_OF_ENTRIES,
+            *SCHEDULE,
+            EARLY_STOP,
             Departure(
                 "Thresholds come from rows that are held out of training; the released code takes the very rows that "
                 "it trains on.",

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.assumed_negative import CONSTANT_RATE, NegativeByAssumption
+from labelwise.methods.families.assumed_negative import LONG_CYCLE, NegativeByAssumption
 from labelwise.methods.spec import MEAN_OF_ENTRIES, SETTINGS, Departure, Hyperparameter, MethodSpec
 
 
@@ -57,7 +57,7 @@ class SelfPacedCorrection(NegativeByAssumption):
                 "What is known needs no correction.",
                 option='negatives="focal"',
             ),
-            CONSTANT_RATE,
+            LONG_CYCLE,
         ),
     )
 

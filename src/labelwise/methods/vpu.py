@@ -13,7 +13,7 @@ from labelwise import losses
 from labelwise._random import generator
 from labelwise.errors import UserError
 from labelwise.methods.base import Batch, Trainer
-from labelwise.methods.families.assumed_negative import CONSTANT_RATE, NegativeByAssumption
+from labelwise.methods.families.assumed_negative import NegativeByAssumption, constant_rate
 from labelwise.methods.ranks import joined_rows, ranks, whole_batch
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
 
@@ -101,7 +101,7 @@ class VariationalPositiveUnlabelled(NegativeByAssumption):
                 "Where negatives are known, a row without any known entry is left out.",
                 "Of the labelled rows it would draw the share of positives down.",
             ),
-            CONSTANT_RATE,
+            constant_rate("Adam on one cycle, averaged weights, and batch norm that keeps its statistics"),
         ),
     )
 

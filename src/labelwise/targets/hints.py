@@ -22,7 +22,8 @@ class Hints:
 
         weight ((1 - smoothing) l(x) + smoothing l(-x)),   l(z) = -log sigmoid(z),
 
-    as in VLPL and AEVLP; one below ``no_below`` a negative, ``weight l(-x)``. At most ``at_most`` positives an item,
+    as in VLPL (AEVLP's weight, .5 to .7, depends on the model's own score); one below ``no_below`` a negative, ``weight
+    l(-x)``. At most ``at_most`` positives an item,
     those of the highest scores. All other unknown entries keep the method's own loss, and no given label is ever
     changed.
 

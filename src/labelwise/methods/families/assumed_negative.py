@@ -25,12 +25,18 @@ class NegativeByAssumption(Method):
         return self.problem.assumed_negative
 
 
-CONSTANT_RATE = Departure(
-    "A whole network trains at a constant rate on mirrored pictures; the released recipe has one cycle of 80 epochs, "
-    "stopped at 30, decay, averaged weights, RandAugment and cutout.",
-    "It is the budget of all methods that assume negatives, so that losses compare.",
+def constant_rate(recipe: str) -> Departure:
+    """Return the departure of a loss whose released recipe is a one-cycle schedule."""
+    return Departure(
+        f"A whole network trains at a constant rate on mirrored pictures; the released recipe has {recipe}.",
+        "It is the budget of all methods that assume negatives, so that losses compare.",
+    )
+
+
+LONG_CYCLE = constant_rate(
+    "one cycle of 80 epochs, stopped at 30, decay, averaged weights, RandAugment and cutout"
 )
-"""A departure of the losses whose released recipe is a long one-cycle schedule."""
+"""A departure of Hill and SPLC."""
 
 
 DEPARTURES = (

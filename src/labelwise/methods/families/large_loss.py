@@ -33,6 +33,7 @@ DEPARTURES = (
     Departure(
         "The head has the learning rate of everything; the released code gives it ten times the backbone's.",
         "One budget a run.",
+        option="backbone_learning_rate",
     ),
 )
 """The departures of the family."""

@@ -81,8 +81,7 @@ SHARED = {
 """The hyper-parameters of the family."""
 
 
-DEPARTURES = (
-    MEAN_OF_ENTRIES,
+SCHEDULE = (
     Departure(
         "A whole network's one-cycle schedule ends with its stage; the released codes make it "
         "for 40 epochs and run 28, so that it ends at 31% of its peak.",
@@ -97,6 +96,20 @@ DEPARTURES = (
         "The decay of averaged weights rises with their updates: min(decay, (1 + t) / (10 + t)).",
         "With .9997 a run of some hundred steps would otherwise return its start.",
     ),
+)
+"""The departures of the schedule that the released codes share."""
+
+EARLY_STOP = Departure(
+    "All epochs are run; the released codes (BBAM's for pictures alone) stop once the best score is more than five "
+    "epochs old.",
+    "Without held-out rows there is nothing to stop by.",
+    option="patience",
+)
+"""A departure of the released codes that stop early."""
+
+DEPARTURES = (
+    MEAN_OF_ENTRIES,
+    *SCHEDULE,
     Departure(
         "The second stage starts from the raw weights; on AwA2 and NUS-WIDE the released "
         "codes start it from the averaged ones.",
