@@ -114,8 +114,14 @@ def plain(
     elif name == "binary_angular_margin":
         logits = s * (c - carried)
     else:
-        negative = losses.balanced_angles(theta, moments(), "negative")
-        positive = losses.balanced_angles(theta, moments(), "positive")
+        angles = moments()
+        spread = (angles.variance_negative + angles.variance_positive) / 2
+        negative = angles.mean_negative + (spread / angles.variance_negative).sqrt() * (
+            theta - angles.mean_negative
+        )
+        positive = angles.mean_positive + (spread / angles.variance_positive).sqrt() * (
+            theta - angles.mean_positive
+        )
         logits = s * ((y * positive + (1 - y) * negative).cos() - carried)
     return torch.nn.functional.binary_cross_entropy_with_logits(logits, y, reduction="none")
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 
 from labelwise.errors import UserError
-from labelwise.summaries import AngleMoments
-from labelwise.targets import balanced_refresh, class_aware_pseudo_labels, hard_negatives
+from labelwise.targets import balanced_refresh
 
 N, K, D = 300, 5, 16
 
@@ -38,11 +37,12 @@ def test_refresh_is_the_chain_of_its_rules(data, negatives_of, negative_share):
     scores = cosine(features, weight)
     pseudo = labels.copy()
     for label in range(K):
-        unknown = labels[:, label] == -1
-        column = class_aware_pseudo_labels(
-            scores[unknown, label : label + 1], prior[label : label + 1], 1, negative_share
-        )
-        pseudo[unknown, label] = column[:, 0]
+        unknown = [i for i in range(N) if labels[i, label] == -1]
+        unknown.sort(key=lambda i, label=label: -scores[i, label])
+        positives = int(prior[label] * len(unknown))
+        negatives = int(negative_share * (len(unknown) - positives))
+        for rank, i in enumerate(unknown):
+            pseudo[i, label] = 1 if rank < positives else 0 if rank >= len(unknown) - negatives else -1
     np.testing.assert_array_equal(found.pseudo, pseudo)
     assert found.pseudo.dtype == np.int8
     prototypes = np.stack(
@@ -50,12 +50,23 @@ def test_refresh_is_the_chain_of_its_rules(data, negatives_of, negative_share):
     )
     np.testing.assert_allclose(found.prototypes, prototypes, rtol=1e-12, atol=1e-12)
     similarities = cosine(features, prototypes)
-    keep = (pseudo == 1) | hard_negatives(similarities, pseudo, 1.5)
+    keep = pseudo == 1
+    for label in range(K):
+        negative = [i for i in range(N) if pseudo[i, label] == 0]
+        negative.sort(key=lambda i, label=label: -similarities[i, label])
+        keep[negative[: int(1.5 * (pseudo[:, label] == 1).sum())], label] = True
     np.testing.assert_array_equal(found.keep, keep)
-    moments = AngleMoments(K)
-    moments.update(np.arccos(similarities), np.where(keep, pseudo, -1) if negatives_of == "kept" else pseudo)
-    for name, value in moments.finalize().tensors().items():
-        torch.testing.assert_close(getattr(found.angles, name), value, rtol=1e-4, atol=1e-5)
+    angle = np.arccos(similarities)
+    for label in range(K):
+        for side, sign in (("negative", 0), ("positive", 1)):
+            used = (pseudo[:, label] == sign) & (keep[:, label] | (negatives_of == "all"))
+            values = angle[used, label].tolist()
+            mean = sum(values) / len(values)
+            variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+            assert float(getattr(found.angles, f"mean_{side}")[label]) == pytest.approx(mean, rel=1e-4)
+            floored = max(variance, 1e-3)
+            assert float(getattr(found.angles, f"variance_{side}")[label]) == pytest.approx(floored, rel=1e-3)
+            assert int(getattr(found.angles, f"count_{side}")[label]) == len(values)
 
 
 def test_the_chunks_change_no_selection_and_the_features_may_be_mapped(data, tmp_path):

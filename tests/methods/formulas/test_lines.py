@@ -9,7 +9,6 @@ import pytest
 import torch
 
 import labelwise as lw
-from labelwise import losses
 from tests.methods.formulas.cases import Stored
 from tests.methods.short_runs import make, train
 from tests.methods.single_positive_cases import LABELS, LOGITS, batch, build, cross_entropy, mean, sigmoid
@@ -74,6 +73,19 @@ class TestPlanOfCsl:
         assert ((method.prior > 0.02) & (method.prior < 0.98)).all()
 
 
+def line(cells, zero, weights):
+    """The loss at Tp = 3 and Tn = 1/2 of one line's entries, None where it compares nothing."""
+    up = sum(
+        (1 if weights is None else weights[k]) * math.exp(-LOGITS[i, k] / 3)
+        for i, k in cells
+        if LABELS[i, k] == 1
+    )
+    down = sum(math.exp(LOGITS[i, k] / 0.5) for i, k in cells if LABELS[i, k] == 0)
+    if zero:
+        return math.log1p(up**3) + math.log1p(down**0.5) if up or down else None
+    return math.log1p(up**3 * down**0.5) if up and down else None
+
+
 @pytest.mark.parametrize("weights", [None, WEIGHTS])
 class TestPairwise:
     @pytest.mark.parametrize("over", ["items", "labels", "both"])
@@ -83,13 +95,14 @@ class TestPairwise:
         found = float(build("pairwise", over=over, zero=zero, **options).loss(batch(LOGITS, weights=weights)))
         want = 0.0
         for kind in ("items", "labels") if over == "both" else (over,):
-            given = None if weights is None else torch.from_numpy(weights)
-            arguments = torch.from_numpy(LOGITS), torch.from_numpy(LABELS), kind
-            values = losses.pairwise(*arguments, 3, 0.5, zero=zero, weights=given)
-            lines = losses.compared_lines(arguments[1], kind, zero)
-            want += sum(v for v, use in zip(values.tolist(), lines.tolist(), strict=True) if use) / int(
-                lines.sum()
-            )
+            cells = [[(i, k) for k in range(3)] for i in range(len(LABELS))]
+            lines = [
+                line(where, zero, weights)
+                for where in (cells if kind == "items" else zip(*cells, strict=True))
+            ]
+            compared = [value for value in lines if value is not None]
+            assert len(compared) < len(lines) or kind == "labels"
+            want += sum(compared) / len(compared)
         assert found == pytest.approx(want, rel=1e-9)
 
 
