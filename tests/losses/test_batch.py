@@ -122,6 +122,7 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         (lambda: losses.reduce(values[:0]), "no mean"),
         (lambda: losses.expected_positives(values[0], 1.0), r"\(B, K\)"),
         (lambda: losses.expected_positives(values, torch.ones(2)), "expected"),
+        (lambda: losses.expected_positives_with_logits(values[0], 1.0), r"\(B, K\)"),
         (lambda: losses.gradient_balance(values, torch.ones(2, 2)), "shape"),
     ):
         with refusal(message):

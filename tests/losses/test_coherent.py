@@ -8,6 +8,7 @@ import torch
 
 from labelwise import losses
 from labelwise.annotations import Hierarchy
+from tests.refusals import refused
 
 H = Hierarchy.of({"a": ["c", "d"], "b": "c", "c": "e", "d": "e"}, ["a", "b", "c", "d", "e", "f"])
 BELOW = {0: [0], 1: [1], 2: [0, 1, 2], 3: [0, 3], 4: [0, 1, 2, 3, 4], 5: [5]}
@@ -56,6 +57,14 @@ def test_gradients_and_half_precision():
     extreme = torch.full((1, 6), 1e4, requires_grad=True)
     losses.ignore_unknown(losses.coherent(extreme, y[:1], H), y[:1]).sum().backward()
     assert torch.isfinite(extreme.grad).all()
+
+
+def test_scores_of_other_labels_are_refused():
+    """Columns that the hierarchy does not know, or that it lacks, would be taken for others."""
+    for columns in (5, 7):
+        x, y = torch.zeros(2, columns), torch.zeros(2, columns)
+        refused(lambda x=x, y=y: losses.coherent(x, y, H), f"(2, {columns})", "(B, 6)")
+    refused(lambda: losses.coherent(torch.zeros(6), torch.zeros(6), H), "(6,)", "(B, 6)")
 
 
 def test_a_relevant_parent_teaches_its_relevant_child():

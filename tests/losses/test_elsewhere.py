@@ -57,6 +57,19 @@ def test_it_is_the_sum_over_the_entries_of_the_update(loss, missing, shape, labe
     )
 
 
+def test_a_soft_label_is_not_rounded():
+    """A share of .5 that becomes 0 says "no" of what nobody was sure of."""
+    soft = torch.tensor([[1.0, 0.5, math.nan], [math.nan, 0.25, 0.0]])
+    found = losses.ComputeLoss(losses.soft_targets)({"logits": LOGITS}, soft)
+    value = 0.0
+    for x, t in zip(LOGITS.flatten().tolist(), soft.flatten().tolist(), strict=True):
+        p, t = 1 / (1 + math.exp(-x)), 0.0 if math.isnan(t) else t
+        value -= t * math.log(p) + (1 - t) * math.log(1 - p)
+    assert float(found) == pytest.approx(value / 6)
+    with pytest.raises(UserError, match=r"hold 1\.5 at \[0, 1\]"):
+        losses.ComputeLoss(losses.assume_negative)({"logits": LOGITS}, soft.masked_fill(soft == 0.5, 1.5))
+
+
 def test_options_go_to_the_loss_and_what_does_not_fit_is_refused():
     outputs = SimpleNamespace(logits=LOGITS)
     flat = losses.ComputeLoss(losses.focal, gamma=0.0)

@@ -208,6 +208,12 @@ def test_wrong_input_is_refused_in_one_line() -> None:
         (lambda: losses.selective_weights(logits, labels, prior, 1.5), "prior_threshold"),
         (lambda: losses.selective_weights(logits, labels, prior, likeliest=-1), "likeliest"),
         (lambda: losses.selective_weights(logits, labels[:2], prior), "shape"),
+        (lambda: losses.selective_weights(logits, labels, 7 * prior), r"prior.*\[0, 1\]"),
+        (lambda: losses.selective_weights(logits, labels, math.nan * prior), r"prior.*\[0, 1\]"),
+        (lambda: losses.pairwise(logits, labels, weights=prior[:3]), r"weights.*\(3,\).*\(5,\)"),
+        (lambda: losses.variational_pu(logits, labels, weights=prior[:3]), r"weights.*\(3,\).*\(5,\)"),
+        (lambda: losses.variational_pu(logits, labels, weights=prior[:1]), r"weights.*\(1,\).*\(5,\)"),
+        (lambda: losses.compared_lines(labels[0]), r"\(B, K\)"),
     ):
         with refusal(message):
             call()

@@ -52,3 +52,13 @@ def test_beta_is_squared():
 def test_wrong_input_is_refused():
     refused(lambda: metric_adaptive_thresholds(np.zeros((2, 3)), np.zeros((2, 2))), "shape", "(2, 2)")
     refused(lambda: metric_adaptive_thresholds(np.zeros((2, 3)), np.zeros((2, 3)), -1), "beta")
+    labels = np.array([[1, 0], [0, 1], [-1, 1]])
+    for wrong in (np.nan, np.inf):
+        scores = np.zeros((3, 2))
+        scores[1, 1] = wrong
+        refused(lambda scores=scores: metric_adaptive_thresholds(scores, labels), "row 1, label 1", "finite")
+        scores[1, 1], scores[2, 0] = 0, wrong
+        assert np.isfinite(metric_adaptive_thresholds(scores, labels)).all(), (
+            "an unknown entry counts for nothing"
+        )
+    refused(lambda: metric_adaptive_thresholds(np.zeros((3, 2)), 2 * labels), "labels is 2 in row 0, label 0")

@@ -123,7 +123,12 @@ def expected_positives_with_logits(
 
     Returns:
         A scalar, float32 (float64 for float64 logits).
+
+    Raises:
+        UserError: logits that are not (B, K).
     """
+    if logits.ndim != 2:
+        raise UserError(f"logits must be (B, K), got shape {tuple(logits.shape)}")
     value: Tensor = _ExpectedPositives.apply(logits, expected, total, processes)  # type: ignore[no-untyped-call]
     return value
 

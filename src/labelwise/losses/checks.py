@@ -78,6 +78,14 @@ def _no_code(y: Tensor) -> Tensor:
     return wrong if y.dtype == torch.uint8 else wrong & (y != -1)
 
 
+def check_label_weights(weights: Tensor, n_labels: int) -> None:
+    """Refuse weights that are not one number a label."""
+    if weights.shape != (n_labels,):
+        raise UserError(
+            f"weights have shape {tuple(weights.shape)}: they must be one number a label, ({n_labels},)"
+        )
+
+
 def check_range(name: str, value: float, low: float, high: float = math.inf) -> None:
     """Refuse a number outside [low, high], NaN and infinity included."""
     if not (math.isfinite(value) and low <= value <= high):

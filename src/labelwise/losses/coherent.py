@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from labelwise.annotations import Hierarchy
+from labelwise.errors import UserError
 from labelwise.losses.checks import check_pair
 
 
@@ -24,8 +25,17 @@ def coherent(logits: Tensor, labels: Tensor, hierarchy: Hierarchy) -> Tensor:
         logits: (B, K) floating-point; cosines will do.
         labels: (B, K) of 1, 0 and -1, closed under the hierarchy (``Hierarchy.close``).
         hierarchy: over these K labels.
+
+    Raises:
+        UserError: Shapes that differ, logits that are not floating-point, or another number of labels than the
+            hierarchy's.
     """
     check_pair(logits, labels)
+    known = len(hierarchy.label_names)
+    if logits.ndim != 2 or logits.shape[1] != known:
+        raise UserError(
+            f"logits or cosines have shape {tuple(logits.shape)}: the hierarchy needs (B, {known})"
+        )
     relevant = labels == 1
     every = _highest(logits, hierarchy)
     shown = _highest(logits.masked_fill(~relevant, -float("inf")), hierarchy)

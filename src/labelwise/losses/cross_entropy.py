@@ -270,7 +270,7 @@ def entropy_minimization(logits: Tensor, labels: Tensor, alpha: float = 1.0) -> 
         alpha: weight of the entropy, finite.
 
     Returns:
-        (B, K) losses in [0, inf), float32 (float64 for float64 logits).
+        (B, K) losses, in [0, inf) for an alpha of at least 0, float32 (float64 for float64 logits).
 
     Raises:
         UserError: shapes that differ, logits that are not floating-point, or an alpha that is not finite.

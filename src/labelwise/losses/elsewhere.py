@@ -16,7 +16,7 @@ class ComputeLoss:
 
     It is the sum over entries of ``loss(logits, labels)`` over the number of entries, unknown ones included. That
     number is the Trainer's own count of an update, so that batches whose gradients accumulate, and several devices,
-    give what one large batch gives. Labels (B, K) are 1, 0 and -1 (or NaN) for unknown.
+    give what one large batch gives. Labels (B, K) are 1, 0 and -1 (or NaN) for unknown, or shares in [0, 1].
 
     Args:
         loss: A function of ``labelwise.losses`` of scores and labels that returns values (B, K).
@@ -37,7 +37,7 @@ class ComputeLoss:
 
         Args:
             outputs: What the model returned: a mapping or an object with ``logits`` (B, K).
-            labels: (B, K) label states.
+            labels: (B, K) label states, whole numbers or floats.
             num_items_in_batch: Entries of all batches of the update; None: those of this one.
         """
         logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs.logits
@@ -52,10 +52,8 @@ class ComputeLoss:
 
 
 def states_of(labels: Tensor) -> Tensor:
-    """Return labels as int8 states: NaN and -1 are unknown.
+    """Return labels with -1 for NaN: both are unknown.
 
-    Loaders of other libraries make floats of them.
+    Loaders of other libraries make floats of states. Shares stay what they are, for ``soft_targets``.
     """
-    if not labels.is_floating_point():
-        return labels
-    return torch.nan_to_num(labels, nan=-1.0).to(torch.int8)
+    return torch.nan_to_num(labels, nan=-1.0) if labels.is_floating_point() else labels

@@ -9,7 +9,13 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from labelwise.errors import UserError
-from labelwise.losses.checks import check_choice, check_pair, check_range, line_of_no_code
+from labelwise.losses.checks import (
+    check_choice,
+    check_label_weights,
+    check_pair,
+    check_range,
+    line_of_no_code,
+)
 from labelwise.losses.pointwise import working_dtype
 
 _LINES = {"items": 1, "labels": 0}
@@ -54,6 +60,8 @@ def pairwise(
     check_range("temperature_negative", temperature_negative, 1e-6)
     if logits.ndim != 2:
         raise UserError(f"logits must be (B, K), got shape {tuple(logits.shape)}")
+    if weights is not None:
+        check_label_weights(weights, logits.shape[1])
     dim, x = _LINES[over], logits.to(working_dtype(logits))
     added = None if weights is None else weights.to(x).clamp(min=torch.finfo(x.dtype).tiny).log().expand_as(x)
     yes, no = labels == 1, labels == 0
@@ -81,9 +89,11 @@ def compared_lines(labels: Tensor, over: str = "items", zero: bool = False) -> T
         (B,) or (K,) bool.
 
     Raises:
-        UserError: another ``over``.
+        UserError: another ``over``, or labels that are not (B, K).
     """
     check_choice("over", over, tuple(_LINES))
+    if labels.ndim != 2:
+        raise UserError(f"labels must be (B, K), got shape {tuple(labels.shape)}")
     yes, no = (labels == 1).any(_LINES[over]), (labels == 0).any(_LINES[over])
     return yes | no if zero else yes & no
 

@@ -45,6 +45,9 @@ def selective_weights(
         raise UserError(
             f"prior has shape {tuple(prior.shape)}: it must be one number a label, ({logits.shape[-1]},)"
         )
+    # On an accelerator the look would wait for everything before.
+    if prior.device.type == "cpu" and not bool(((prior >= 0) & (prior <= 1)).all()):
+        raise UserError("prior holds a number outside of [0, 1]: give each label's share of positives")
     wide = logits if logits.dtype == torch.float64 else logits.float()
     dropped = (labels == -1) & (prior.to(logits.device) > prior_threshold)
     candidates = (labels == -1) & ~dropped

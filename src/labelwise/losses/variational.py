@@ -9,7 +9,13 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid, softplus
 
 from labelwise.errors import UserError
-from labelwise.losses.checks import check_choice, check_pair, check_range, line_of_no_code
+from labelwise.losses.checks import (
+    check_choice,
+    check_label_weights,
+    check_pair,
+    check_range,
+    line_of_no_code,
+)
 from labelwise.losses.pointwise import working_dtype
 
 
@@ -58,6 +64,8 @@ def variational_pu(
     check_choice("negatives", negatives, ("plain", "unlabelled"))
     if logits.ndim != 2 or not len(logits):
         raise UserError(f"logits must be (B, K) with at least one row, got shape {tuple(logits.shape)}")
+    if weights is not None:
+        check_label_weights(weights, logits.shape[1])
     x = logits.to(working_dtype(logits))
     spread = x.detach().std(0, correction=0).mul(scale).clamp(max=1.0).clamp(min=least_scale)
     high = logsigmoid(x / spread)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from labelwise.errors import UserError
-from labelwise.summaries import as_array
+from labelwise.summaries.arrays import as_array, refuse_codes
 
 
 def metric_adaptive_thresholds(
@@ -22,7 +22,8 @@ def metric_adaptive_thresholds(
     thresholds, has beta for beta^2, and takes every entry of a label without a positive for relevant.)
 
     Args:
-        scores: (n, K), finite, of any range: those of rows that the model did not train on are honest.
+        scores: (n, K), finite where the label is known, of any range: those of rows that the model did not train on
+            are honest.
         labels: (n, K), values in {1, 0, -1}; unknown entries (-1) count for nothing.
         beta: weight of recall beside precision, at least 0.
 
@@ -30,13 +31,18 @@ def metric_adaptive_thresholds(
         (K,) thresholds, float64.
 
     Raises:
-        UserError: shapes that differ, or a beta that is none.
+        UserError: shapes that differ, other codes, scores of known entries that are not finite, or a beta that is none.
     """
     s, y = as_array(scores).astype(np.float64), as_array(labels)
     if s.ndim != 2 or s.shape != y.shape:
         raise UserError(f"scores have shape {s.shape} and labels {y.shape}: both must be (n, K)")
     if not (np.isfinite(beta) and beta >= 0):
         raise UserError(f"beta is {beta}: give a number of at least 0")
+    refuse_codes("labels", y)
+    wrong = (y >= 0) & ~np.isfinite(s)
+    if wrong.any():
+        row, label = np.argwhere(wrong)[0]
+        raise UserError(f"scores hold {s[row, label]} in row {row}, label {label}: give finite numbers")
     return np.array(
         [_best_threshold(s[y[:, k] >= 0, k], y[y[:, k] >= 0, k] == 1, beta) for k in range(s.shape[1])]
     )
