@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from labelwise import MultiLabelClassifier
 from labelwise.annotations import simulate
 from labelwise.models import SCALINGS, InputScaling, solve_ridge
-from labelwise.models.ridge.tuning import criterion_values
+from labelwise.models.ridge.criterion import criterion_values
 
 RANDOM = np.random.default_rng(0)
 N, D, K = 120, 6, 3

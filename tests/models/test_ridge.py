@@ -3,17 +3,18 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from labelwise.errors import Notice, UserError
 from labelwise.models import FeatureBlocks, InputScaling, logits, probabilities, solve_ridge
-from labelwise.models.ridge import direct
+from labelwise.models.ridge import criterion, direct, tuning
 from labelwise.models.ridge import plan as plan_module
+from labelwise.models.ridge.criterion import _area, _areas, criterion_values
 from labelwise.models.ridge.decomposition import decompose
 from labelwise.models.ridge.masked import solve_masked
 from labelwise.models.ridge.rows import Rows
-from labelwise.models.ridge.tuning import Trial, choose, climb, criterion_values, entries_of
+from labelwise.models.ridge.tuning import Judge, Trial, choose, climb, entries_of
 from labelwise.models.ridge.twins import twins_of
 from labelwise.models.scaling import SCALINGS
 
@@ -464,3 +465,32 @@ def test_twins_are_equal_in_every_form():
         for i in range(40):
             np.testing.assert_array_equal(twin == twin[i], (plain == plain[i]).all(axis=1))
     assert twins_of(rng.normal(size=(9, 2))) is None
+
+
+@settings(max_examples=50)
+@given(seed=st.integers(0, 2**32 - 1), m=st.integers(1, 40), k=st.integers(1, 5), ties=st.integers(1, 30))
+def test_labels_that_are_judged_together_have_the_criterion_of_each_alone(seed, m, k, ties):
+    """To the bit: small tables choose as they did, and as large ones do."""
+    rng = np.random.default_rng(seed)
+    keys = np.where(rng.random((k, m)) < 0.8, rng.integers(-ties, ties, (k, m)) / 7, np.inf)
+    hits = np.where((rng.random((k, m)) < 0.4) & np.isfinite(keys), rng.choice([1.0, 0.3], (k, m)), 0.0)
+    np.testing.assert_array_equal(
+        _areas(keys, hits), [_area(*label) for label in zip(keys, hits, strict=True)]
+    )
+    Y = rng.choice(np.array([1, 0, -1], np.int8), (m, k))
+    Y[0, 0] = 1
+    entries = entries_of(Y, None, 1.0)
+    scores = np.float32(rng.integers(-ties, ties, (3, len(entries.rows), k)) / 7)
+    for name in ("average_precision", "squared_error"):
+        judge = Judge.of(entries, name)
+        np.testing.assert_array_equal(judge.every(scores), [judge.each(one) for one in scores])
+
+
+def test_many_rows_are_judged_as_few_are(monkeypatch):
+    X, Y, _ = problem(90, 6)
+    few = solve_ridge(X, Y)
+    for module in (criterion, tuning):
+        monkeypatch.setattr(module, "FEW_ROWS", 0)
+    many = solve_ridge(X, Y)
+    assert many.table == few.table
+    np.testing.assert_array_equal(many.weight, few.weight)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Literal
@@ -108,6 +109,21 @@ def make_fabric(settings: Settings) -> Fabric:
     return fabric
 
 
+@cache
+def _stand_in(package: str) -> ModuleType | None:
+    """Return a module with an installed package's version and nothing else; to read it takes as long as a small fit."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        return None
+    module = ModuleType(package)
+    module.__spec__ = spec
+    try:
+        module.__version__ = importlib.metadata.version(package)  # type: ignore[attr-defined]
+    except importlib.metadata.PackageNotFoundError:
+        return None
+    return module
+
+
 @contextmanager
 def _version_alone(package: str) -> Iterator[None]:
     """Let imports see an installed package's version without importing it.
@@ -115,15 +131,8 @@ def _version_alone(package: str) -> Iterator[None]:
     Fabric imports torchmetrics, where it is installed, to compare its version: with transformers behind it that takes
     5 s of a first fit.
     """
-    spec = None if package in sys.modules else importlib.util.find_spec(package)
-    if spec is None:
-        yield
-        return
-    stand_in = ModuleType(package)
-    stand_in.__spec__ = spec
-    try:
-        stand_in.__version__ = importlib.metadata.version(package)  # type: ignore[attr-defined]
-    except importlib.metadata.PackageNotFoundError:
+    stand_in = None if package in sys.modules else _stand_in(package)
+    if stand_in is None:
         yield
         return
     sys.modules[package] = stand_in

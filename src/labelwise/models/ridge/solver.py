@@ -12,13 +12,13 @@ import numpy.typing as npt
 from labelwise.errors import UserError, listed, near
 from labelwise.metrics import PlattCalibration, judgeable
 from labelwise.models.ridge.choice import Candidates, Choice, Record
+from labelwise.models.ridge.criterion import CRITERIA
 from labelwise.models.ridge.direct import Solved
 from labelwise.models.ridge.grouped import folds_of_groups, leave_groups_out, solve_grouped
 from labelwise.models.ridge.path import Lambdas, Path, better
 from labelwise.models.ridge.plan import Plan
 from labelwise.models.ridge.rows import ridge_outputs, rows_of
 from labelwise.models.ridge.tuning import (
-    CRITERIA,
     Search,
     Trial,
     count_thresholds,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from labelwise._random import generator
 from labelwise.errors import UserError
+from labelwise.models.ridge.criterion import FEW_ROWS, criterion_values
 from labelwise.models.ridge.decomposition import Decomposition, decompose
 from labelwise.models.ridge.direct import ByCholesky, mean_of
 from labelwise.models.ridge.masked import solve_masked
@@ -18,8 +19,6 @@ from labelwise.models.ridge.rows import Rows, rows_of
 from labelwise.models.scaling import FeatureMatrix, Scaling
 
 Array: TypeAlias = npt.NDArray[Any]
-
-CRITERIA = ("average_precision", "squared_error")
 
 LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspace(-2, 2, 13))
 """The default lambdas, in units of the mean squared norm of the centred, scaled rows."""
@@ -100,40 +99,6 @@ def count_thresholds(scores: Array, entries: Entries) -> Array:
     return thresholds
 
 
-def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
-    """Return each label's criterion (K,), higher is better.
-
-    It is taken over entries of positive weight; NaN is undefined.
-
-    ``average_precision`` needs a positive and a negative, and takes equal scores together: their order is that of the
-    rows, which must not count; ``squared_error`` is minus the weighted mean square.
-    """
-    known = weights > 0
-    if criterion == "squared_error":
-        total = weights.sum(axis=0)
-        error = -(weights * (scores - targets) ** 2).sum(axis=0)
-        return np.asarray(np.divide(error, total, out=np.full(len(total), np.nan), where=total > 0))
-    # labels first: sorts then run along memory
-    keys = np.ascontiguousarray(np.where(known, -scores, np.inf).T)
-    hits = np.ascontiguousarray((targets * known).T)
-    positives, total = hits.sum(axis=1), known.sum(axis=0)
-    area = np.array([_area(*label) for label in zip(keys, hits, strict=True)])
-    both = (positives > 0) & (positives < total)
-    return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))
-
-
-def _area(keys: Array, hits: Array) -> float:
-    """Return the sum of precisions at the hits, whose shares are ``hits`` (m,), by keys (m,) that ascend with rank."""
-    at = hits > 0
-    found, share = keys[at], hits[at]
-    # The keys alone are sorted, many times faster than their places would be.
-    ends = np.searchsorted(np.sort(keys), found, "right")
-    order = np.argsort(found, kind="stable")
-    up_to = np.cumsum(share[order])[np.searchsorted(found, found, "right", sorter=order) - 1]
-    # One after the other: sums of pairs would be rounded otherwise.
-    return float(np.cumsum((up_to / ends)[order])[-1]) if len(found) else 0.0
-
-
 @dataclass(frozen=True)
 class Judge:
     """A criterion over the known entries of all labels that are judged."""
@@ -169,6 +134,16 @@ class Judge:
         loo = scores[:, self.labels]
         freed = _steps(loo, self.shift - self.mean) if ranks else loo + self.shift
         return criterion_values(freed, self.targets, self.weights, self.criterion)
+
+    def every(self, scores: Array) -> Array:
+        """Return ``each`` of several scores (L, m, K), one a row (L, labels)."""
+        n, m = scores.shape[:2]
+        if self.criterion != "average_precision" or not 0 < m <= FEW_ROWS:
+            return np.stack([self.each(one) for one in scores])
+        freed = _steps(scores[:, :, self.labels], self.shift - self.mean)
+        together = freed.transpose(1, 0, 2).reshape(m, -1)
+        targets, weights = (np.tile(values, n) for values in (self.targets, self.weights))
+        return criterion_values(together, targets, weights, self.criterion).reshape(n, -1)
 
 
 @dataclass(frozen=True)
@@ -207,7 +182,7 @@ class Search:
         entries: The training entries, all or a sample.
         lambdas: Absolute values, or None for the default grid.
         importance: (K,) weights of the labels.
-        criterion: One of ``CRITERIA``.
+        criterion: One of ``criterion.CRITERIA``.
         average: Number of the best lambdas whose solutions are averaged.
         leave_out: Scores rows that were left out over lambdas; None for ``leave_one_out``.
     """
@@ -241,7 +216,7 @@ def try_scaling(scaling: Scaling, rows: Rows, search: Search) -> Trial:
     left_out = (search.leave_out or leave_one_out)(rows, search.entries, search.lambdas)
     grid, scores = left_out.lambdas, left_out.scores
     judge = Judge.of(search.entries, search.criterion)
-    each = np.stack([judge.each(loo) for loo in scores])
+    each = judge.every(scores)
     defined = search.defined(judge, each)
     share, each = search.shares(judge, defined), each[:, defined]
     top = np.argsort(-means(each, share), kind="stable")[: search.average]
@@ -255,13 +230,13 @@ def means(each: Array, share: Array) -> Array:
 
 
 def _steps(scores: Array, shift: Array) -> Array:
-    """Return ``scores + shift`` (m, labels) in steps of their rounding, float32.
+    """Return ``scores + shift`` (..., m, labels) in steps of their rounding, float32.
 
     So no rounding ranks items.
 
     ``shift`` holds minus a label's mean: scores that say nothing but the mean are 0, and no boundary of steps.
     """
-    step = np.abs(scores).max(axis=0, initial=0.0).astype(np.float64) * 2.0**-23
+    step = np.abs(scores).max(axis=-2, keepdims=True, initial=0.0).astype(np.float64) * 2.0**-23
     return np.round((scores + shift) / np.where(step > 0, step, 1.0))
 
 
