@@ -22,7 +22,14 @@ def made() -> dict[str, str]:
         "bars": "\n".join(rows),
         "held": f"{len(found) - len(failing)} of {len(found)}",
         "compiling": "\n".join(compiled()),
+        **served(),
     }
+
+
+def served() -> dict[str, str]:
+    """Return what bounds the server where each request brings one text."""
+    rows = read_rows(RESULTS / "serving.csv")
+    return {"serving_few": next(row["figure"] for row in rows if row["question"].startswith("bare network"))}
 
 
 def compiled() -> list[str]:

@@ -6,6 +6,10 @@ server for the same texts, eight a request and one a request, `--clients` at a t
 Bars: the server starts within 8 s by the clock, none of the 200 is lost, and texts a second are at least .8 of the
 bare network's.
 
+Beside them, without a bar: the bare network in batches of as many texts as there are clients, as they come, which is
+all that clients with one text a request let anybody see at once; and the same client's requests for a fact, for which
+nothing is computed.
+
 Bare network and server are timed in turns, since other programs may run beside them: the column `load` says how many
 did, on two cores.
 """
@@ -107,10 +111,11 @@ def make_run(folder: Path) -> Path:
     return folder / "run"
 
 
-def bare_seconds(run: Path, texts: list[str]) -> float:
+def bare_seconds(run: Path, texts: list[str], size: int = 64, *, by_length: bool = True) -> float:
     """Return the seconds of the bare network for all texts, tokens included, without anything of ours around it.
 
-    It computes by one thread and by one a core, and the faster counts: beside other programs that may be the former.
+    They come in batches of ``size``, sorted by length or in their own order. It computes by one thread and by one a
+    core, and the faster counts: beside other programs that may be the former.
     """
     import torch
 
@@ -125,10 +130,10 @@ def bare_seconds(run: Path, texts: list[str]) -> float:
     tokenizer = build_tokenizer(preprocessing)  # type: ignore[arg-type]
 
     def every() -> None:
-        ids = sorted(tokenizer.encode(texts), key=len)
+        ids = sorted(tokenizer.encode(texts), key=len) if by_length else tokenizer.encode(texts)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=half):
-            for start in range(0, len(ids), 64):
-                part = ids[start : start + 64]
+            for start in range(0, len(ids), size):
+                part = ids[start : start + size]
                 batch = torch.full((len(part), max(map(len, part))), tokenizer.pad_id)
                 for row, one in zip(batch, part, strict=True):
                     row[: len(one)] = torch.tensor(one)
@@ -144,8 +149,13 @@ def bare_seconds(run: Path, texts: list[str]) -> float:
     return min(took)
 
 
-def ask(port: int, bodies: list[bytes], clients: int) -> tuple[float, list[float], int]:
-    """Return the seconds of all requests, those of each, and how many were not answered with 200."""
+def ask(
+    port: int, bodies: list[bytes], clients: int, path: str = "/predict"
+) -> tuple[float, list[float], int]:
+    """Return the seconds of all requests, those of each, and how many were not answered with 200.
+
+    A path other than the first is asked for without a body.
+    """
     seconds, lost = [0.0] * len(bodies), 0
     numbers = iter(range(len(bodies)))
     taking = threading.Lock()
@@ -159,11 +169,14 @@ def ask(port: int, bodies: list[bytes], clients: int) -> tuple[float, list[float
             if number is None:
                 break
             began = time.perf_counter()
-            connection.request("POST", "/predict", bodies[number], {"content-type": "application/json"})
+            if path == "/predict":
+                connection.request("POST", path, bodies[number], {"content-type": "application/json"})
+            else:
+                connection.request("GET", path)
             answer = connection.getresponse()
-            said = answer.read()
+            said = json.loads(answer.read())
             seconds[number] = time.perf_counter() - began
-            wrong = answer.status != 200 or len(json.loads(said)["predictions"]) != bodies[number].count(
+            wrong = answer.status != 200 or len(said.get("predictions", ())) != bodies[number].count(
                 b'"text"'
             )
             with taking:
@@ -201,7 +214,7 @@ def measure(folder: Path, n_texts: int, clients: int, rounds: int) -> list[dict[
     server = Server(run)
     try:
         shares: dict[int, list[float]] = {8: [], 1: []}
-        rates = []
+        rates, few, facts = [], [], []
         for _ in range(rounds):
             for size, own in shares.items():
                 bare = bare_seconds(run, texts)
@@ -209,12 +222,19 @@ def measure(folder: Path, n_texts: int, clients: int, rounds: int) -> list[dict[
                 assert not lost, lost
                 own.append(bare / took)
                 rates.append(len(texts) / took)
+            few.append(bare / bare_seconds(run, texts, clients, by_length=False))
+            facts.append(len(texts) / ask(server.port, [b""] * len(texts), clients, "/labels")[0])
         for size, own in shares.items():
             what = f"texts a second beside the bare network, {size} a request"
             rows.append({"question": what, "n": len(texts), "figure": median(own), "unit": "", "bar": SHARE})
         rows.append(
             {"question": "texts a second, best", "n": len(texts), "figure": max(rates), "unit": "", "bar": ""}
         )
+        for what, figures in (
+            (f"bare network in batches of {clients} as they come, beside batches of 64 by length", few),
+            ("requests a second for which nothing is computed", facts),
+        ):
+            rows.append({"question": what, "n": len(texts), "figure": median(figures), "unit": "", "bar": ""})
         took, each, lost = ask(server.port, in_bodies(texts[:AT_ONCE], 1), AT_ONCE)
         rows.append(
             {"question": "lost of requests at once", "n": AT_ONCE, "figure": lost, "unit": "", "bar": 0}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from labelwise.embedding import Resident, embed
-from labelwise.embedding.pipeline import bucketed, choose_device, choose_precision, in_order, shaped
+from labelwise.embedding.pipeline import bucketed, choose_device, choose_precision, in_order, shaped, sparing
 from labelwise.errors import UserError
 
 
@@ -192,6 +192,21 @@ def test_batches_hold_each_row_once_and_keep_to_their_budget():
         assert batch.size == 1 or batch.size * batch.width <= 256
         assert max(of[row] for row in batch.rows.tolist()) <= batch.width
     assert bucketed(rows[:0], lengths[:0], 256) == shaped(rows[:0], lengths[:0], 90, 256) == []
+
+
+@given(st.lists(st.integers(1, 90), max_size=60), st.sampled_from([None, 90]))
+def test_few_texts_are_read_in_few_batches_with_little_padding(lengths, longest):
+    sizes = np.array(lengths, int)
+    batches = sparing(sizes, 512, longest)
+    assert sorted(row for batch in batches for row in batch.rows.tolist()) == list(range(len(sizes)))
+    for batch in batches:
+        most = int(sizes[batch.rows].max())
+        assert (most * len(batch.rows) - sizes[batch.rows].sum()) <= 96
+        assert len(batch.rows) == 1 or most * len(batch.rows) <= 512
+        assert batch.size is None
+        assert batch.width is None or (
+            longest is not None and batch.width % 16 == 0 and 0 <= batch.width - most <= 8
+        )
 
 
 @given(st.lists(st.integers(0, 600), min_size=1, max_size=30), st.integers(0, 30))

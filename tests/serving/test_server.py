@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import http.client
 import json
@@ -19,6 +20,7 @@ import pytest
 from labelwise.errors import UserError
 from labelwise.http import listen
 from labelwise.serving import Limits, open_models, serve
+from labelwise.serving.batching import Batcher
 from tests.serving.conftest import LABELS, Running, asked
 from tests.timing import wait_until
 
@@ -150,6 +152,26 @@ def test_an_item_that_the_model_fails_on_fails_its_own_request_alone(features):
         assert [one.status_code for one in said] == [200, 422, 200, 500, 200]
         assert said[1].json() == {"error": "sevens cannot be scored"}
         assert said[3].json() == {"error": "unexpected RuntimeError"}
+
+
+def test_a_second_pass_begins_while_the_first_computes():
+    first, second = threading.Event(), threading.Event()
+
+    def score(items):
+        (first if items == ["first"] else second).set()
+        assert second.wait(10)
+        return np.zeros((len(items), 1))
+
+    async def ask():
+        one = asyncio.ensure_future(batcher.score(["first"], time.monotonic() + 10))
+        await asyncio.to_thread(first.wait, 10)
+        return await asyncio.gather(one, batcher.score(["second"], time.monotonic() + 10))
+
+    batcher = Batcher(score, Limits(gather=0.0), passes=2)
+    try:
+        assert [len(one) for one in asyncio.run(ask())] == [1, 1]
+    finally:
+        batcher.stop()
 
 
 def test_several_models_each_under_its_name(features, words):

@@ -8,7 +8,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,8 +26,10 @@ from labelwise.embedding.pipeline import (
     copies,
     in_order,
     shaped,
+    sparing,
     stream,
 )
+from labelwise.embedding.tracing import Forward, traced
 from labelwise.errors import Notice, UserError, near
 from labelwise.models import BackboneCapabilities
 
@@ -144,6 +146,9 @@ class Resident(nn.Module):
     device's precision has them, and a batch is not filled up: an item's features are those of the backbone but for the
     last digits, which depend on what is embedded beside it. A bad item stops the pass.
 
+    A network that reads texts on the CPU is traced, so that Python takes no part in its pass. Several threads may embed
+    at once, and share those of the backbone.
+
     Args:
         backbone: Returns (B, D) for a batch; its weights at this time are those that are used.
         kind: "text" or "image", which decides on the precision.
@@ -156,8 +161,11 @@ class Resident(nn.Module):
         self._place = choose_device(device)
         self._exact = choose_precision("auto", self._place, kind)
         on_cpu = self._place.type == "cpu"
+        self._reads_texts_here = on_cpu and kind == "text"
         self._workers = torch.get_num_threads() if on_cpu else 1
         self._copies = copies(backbone, self._workers, self._place)
+        self._tracing, self._traced = threading.Lock(), False
+        self._program: Forward | None = None
         self._own = threading.local()
         self._threads = ThreadPoolExecutor(self._workers, "labelwise-resident", initializer=self._enter)
 
@@ -174,6 +182,8 @@ class Resident(nn.Module):
         """
         work = _Pass(self.backbone, source, self._place, self._exact, None, None, False)
         batches = self._batches(work)
+        if batches:
+            self._trace(work, batches[-1])
         done = [self._threads.submit(self._work, work, batch) for batch in batches]
         results = [one.result() for one in done]
         features: NDArray[np.float32] = np.zeros((len(source), work._width()), np.float32)
@@ -186,17 +196,31 @@ class Resident(nn.Module):
         return features
 
     def _batches(self, work: _Pass) -> list[Batch]:
-        """Return the items in batches, one for each thread at least."""
+        """Return the items in batches; pictures in one for each thread at least."""
         rows, kind = np.arange(len(work.source)), work._device_kind()
         lengths = work.offers.lengths
         if lengths is None:
             size = max(1, min(ITEMS[kind], -(-len(rows) // self._workers)))
             return [Batch(batch.rows) for batch in in_order(rows, size)]
-        share = -(-int(np.sum(lengths)) // self._workers)
-        return bucketed(rows, np.asarray(lengths), max(64, min(TOKENS[kind], share)))
+        return sparing(np.asarray(lengths), TOKENS[kind], work._longest())
 
     def _work(self, work: _Pass, batch: Batch) -> BatchFeatures:
+        if self._program is not None:
+            # What it cannot compute is left to the network, which says what is wrong.
+            with suppress(RuntimeError):
+                return work._work(self._program, batch)
         return work._work(self._own.module, batch)
+
+    def _trace(self, work: _Pass, batch: Batch) -> None:
+        """Make the program of a network that reads texts, by the first of them."""
+        with self._tracing:
+            pad_id, half = work.tokenizer.pad_id, self._exact == "bf16"
+            if self._traced or not self._reads_texts_here or pad_id is None:
+                return
+            text = work._load(batch.rows[:1])[1]
+            assert text is not None
+            self._program = traced(copies(self.backbone, 1, self._place)[0], text, pad_id, half=half)
+            self._traced = True
 
     def _enter(self) -> None:
         """Make a thread ready; what is entered here is never left."""
@@ -311,7 +335,7 @@ class _Pass:
         with torch.no_grad(), torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             yield lambda job: self._work(module, job)
 
-    def _work(self, module: nn.Module, job: Batch) -> BatchFeatures:
+    def _work(self, module: Forward, job: Batch) -> BatchFeatures:
         rows, batch, bad = self._load(job.rows)
         if batch is None:
             return BatchFeatures(rows, None, bad)

@@ -125,6 +125,42 @@ def bucketed(
     return [Batch(rows[order[span]]) for span in token_spans(lengths[order], most, size)]
 
 
+_START_TOKENS, _TILE, _FILLED = 96, 16, 8
+
+
+def sparing(lengths: NDArray[np.int64], tokens: int, longest: int | None = None) -> list[Batch]:
+    """Return texts in few batches with little padding, for a pass whose items are too few to fill any.
+
+    The longest come first.
+
+    To start a network takes as long as to read some tokens: a batch ends where its padding would be more than that.
+
+    Args:
+        lengths: (n,) tokens of each text.
+        tokens: The most padded tokens of a batch (one text at least).
+        longest: The most tokens that a text may be padded to; None where texts cannot be padded.
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start, padding = [], 0, 0
+    for place, length in enumerate(lengths[order].tolist()):
+        width = lengths[order[start]]
+        padding += width - length
+        if place > start and (padding > _START_TOKENS or width * (place + 1 - start) > tokens):
+            batches.append(order[start:place])
+            start, padding = place, 0
+    batches += [order[start:]] if len(order) else []
+    return [Batch(rows, None, _tiled(int(lengths[rows[0]]), longest)) for rows in batches]
+
+
+def _tiled(length: int, longest: int | None) -> int | None:
+    """Return the tokens that a batch is padded to.
+
+    Attention multiplies tiles of 16 tokens, and takes longer for one that is nearly full than for a full one.
+    """
+    full = -(-length // _TILE) * _TILE
+    return full if longest is not None and full - length <= _FILLED and full <= longest else None
+
+
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 

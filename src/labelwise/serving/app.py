@@ -66,15 +66,16 @@ class Service:
         self.limits, self.counts, self.arrivals = limits, Counts(), Arrivals(limits)
         self.fetcher = Fetcher(label_studio, label_studio_token, most=limits.body, timeout=limits.timeout / 2)
         self.ready = True
-        turn = threading.Lock()
-        self.desks = {model.name: self._desk(model, turn) for model in models}
+        # Models that make equally many passes at once share the processor with each other.
+        turns = {model.passes: threading.Semaphore(model.passes) for model in models}
+        self.desks = {model.name: self._desk(model, turns[model.passes]) for model in models}
         self._decoding = asyncio.Semaphore(4)
 
-    def _desk(self, model: ServedModel, turn: threading.Lock) -> Desk:
+    def _desk(self, model: ServedModel, turn: threading.Semaphore) -> Desk:
         def on_batch(items: int, seconds: float) -> None:
             self.counts.batch(model.name, items, seconds)
 
-        batcher = Batcher(model.logits, self.limits, turn, on_batch)
+        batcher = Batcher(model.logits, self.limits, turn, on_batch, model.passes)
         self.counts.watch(model.name, lambda: batcher.waiting)
         return Desk(model, Bodies(model, self.limits), batcher)
 

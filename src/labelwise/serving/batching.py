@@ -1,4 +1,4 @@
-"""One thread that runs a model on the items of all requests together."""
+"""Threads that run a model on the items of all requests together."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _Outcome = tuple[_Job, NDArray[np.float64] | Exception]
 
 
 class Batcher:
-    """A bounded queue of items, and the thread that scores them in batches.
+    """A bounded queue of items, and the threads that score them in batches.
 
     A pass takes what waits, at most ``batch_size`` items, and waits ``gather`` seconds for more. A request of more
     items than that is done in turns with others. An item on which the model fails fails its own request alone.
@@ -50,22 +50,27 @@ class Batcher:
         limits: Of the queue and the batches.
         turn: Held while the model runs, by all that share the processor.
         on_batch: Is told the number of items of each pass, and its seconds.
+        passes: The passes that the model makes at once.
     """
 
     def __init__(
         self,
         score: Scorer,
         limits: Limits,
-        turn: threading.Lock | None = None,
+        turn: threading.Semaphore | None = None,
         on_batch: Callable[[int, float], None] = lambda items, seconds: None,
+        passes: int = 1,
     ) -> None:
         self._score, self._limits, self._on_batch = score, limits, on_batch
-        self._turn = turn or threading.Lock()
+        self._turn = turn or threading.Semaphore(passes)
         self._jobs: deque[_Job] = deque()
         self._waiting, self._stopping = 0, False
         self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, name="labelwise-serve", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._work, name="labelwise-serve", daemon=True) for _ in range(passes)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def waiting(self) -> int:
@@ -90,7 +95,7 @@ class Batcher:
                 )
             self._waiting += len(items)
             self._jobs.append(job)
-            self._changed.notify()
+            self._changed.notify_all()
         try:
             return await asyncio.wait_for(job.answer, max(0.0, deadline - time.monotonic()))
         except TimeoutError:
@@ -107,7 +112,8 @@ class Batcher:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def _work(self) -> None:
         while parts := self._next():

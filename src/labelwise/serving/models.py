@@ -96,6 +96,15 @@ class ServedModel:
         return reader.preprocessing if not reader.sources else found[0] if len(found) == 1 else None
 
     @property
+    def passes(self) -> int:
+        """The number of passes that it makes at once.
+
+        A frozen network's threads are kept busy by the second while the first is answered; a network that is trained
+        whole takes every core for one.
+        """
+        return 2 if self.classifier.reader_.embeds else 1
+
+    @property
     def raw_names(self) -> tuple[str, ...]:
         """The columns that a row of features is given by; empty where they have no names."""
         return self.feature_names if self.preparation is None else self.preparation.columns
