@@ -80,15 +80,21 @@ def reading(argument: str, Y: Any) -> Iterator[None]:
         ) from error
 
 
-_EMPTY = frozenset(("", "na", "n/a", "nan", "null", "none", "<na>", "nat"))
-_WORDS = {"true": "1", "false": "0", "yes": "yes", "no": "no", "?": "?"}
+_EMPTY = frozenset(("", "na", "n/a", "#n/a", "n.a.", "nan", "null", "none", "<na>", "nat"))
+# Spreadsheets write true and false in the language of whoever saved them.
+_WORDS = {"true": "1", "wahr": "1", "vrai": "1", "verdadero": "1", "verdadeiro": "1", "vero": "1"}
+_WORDS |= {"false": "0", "falsch": "0", "faux": "0", "falso": "0"}
+_WORDS |= dict.fromkeys(("?", "unknown", "unbekannt", "k.a."), "?")
+_WORDS |= dict.fromkeys(("yes", "y", "ja", "oui", "si", "sí", "sì", "sim"), "yes")
+_WORDS |= dict.fromkeys(("no", "n", "nein", "nee", "non", "não", "✗", "✘"), "no")
+_WORDS |= dict.fromkeys(("x", "✓", "✔", "☑"), "mark")
 _NUMBER = re.compile(r"[+-]?(\d{1,30}\.?\d{0,30}|\.\d{1,30})(e[+-]?\d{1,2})?", re.ASCII)
 
 
 def code_of(text: str) -> str | None:
     """Return the code that a cell of a label spells.
 
-    It is "1", "0", "-1", "yes", "no", "?", "empty", or None.
+    It is "1", "0", "-1", "yes", "no", "mark" (x, ✓), "?", "empty", or None.
 
     Case and blanks around it do not count; a number counts by its exact value, so that ``1.000000`` is "1" and
     ``0.9999999999999999999`` is none.
@@ -140,8 +146,8 @@ class Codes:
 
     def state(self, code: str) -> int:
         """Return the state of a code of ``code_of``."""
-        states = {"1": 1, "yes": 1, "0": 0, "no": 0, "-1": self.minus_one, "empty": self.empty, "?": -1}
-        return states[code]
+        states = {"1": 1, "yes": 1, "mark": 1, "0": 0, "no": 0, "-1": self.minus_one, "?": -1}
+        return self.empty if code == "empty" else states[code]
 
     def notes(self) -> tuple[str, ...]:
         """Return a sentence on each code of another convention.
@@ -150,6 +156,7 @@ class Codes:
         """
         notes = []
         seen = self.seen or set()
+        positive = bool(seen & {"1", "yes", "mark"})
         if self.minus_one == -1 and {"1", "-1"} <= seen and "0" not in seen:
             notes.append(
                 "Only 1 and -1 occur as states, and -1 is read as unknown. Where -1 says that a label does not apply,"
@@ -161,13 +168,15 @@ class Codes:
                 " uncertain and an empty cell was not mentioned: minus_one='absent' (--minus-one absent) and"
                 " empty='absent' (--empty absent) read them as irrelevant."
             )
-        elif self.empty == -1 and {"1", "empty"} <= seen and not seen & {"0", "no", "-1"}:
+        elif self.empty == -1 and positive and "empty" in seen and not seen & {"0", "no", "-1"}:
             notes.append(
                 "Only 1 and empty cells occur as states, and an empty cell is read as unknown. Where it says that a"
                 " label does not apply, give empty='absent' (--empty absent)."
             )
         if seen & {"yes", "no"}:
             notes.append("yes is read as 1 and no as 0.")
+        if "mark" in seen:
+            notes.append("A mark such as x or ✓ is read as 1.")
         return tuple(notes)
 
 

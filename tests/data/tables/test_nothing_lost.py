@@ -362,9 +362,13 @@ def test_what_csv_writes_is_read_back_or_refused(
         # With quotes around every field, names included, nothing is unclear.
         assert quoting != csv.QUOTE_ALL
         return
+    # Rows at the end without content are left out, which is told.
+    ends = [end for end, row in enumerate(rows, 1) if len(row) == 1 or any(map(str.strip, row))]
+    end = ends[-1] if ends else len(rows)
+    assert bool(end < len(rows)) == any("at the end without content" in note for note in found.notes)
     assert [
         list(row) for row in zip(*(column.to_pylist() for column in found.data.values()), strict=True)
-    ] == rows
+    ] == rows[:end]
 
 
 @pytest.mark.parametrize("kind", ["date32", "timestamp", "duration", "list"])

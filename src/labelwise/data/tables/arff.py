@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from labelwise.data.tables.columns import Columns, as_number
+from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.lines import bytes_of, check_names, check_rows, check_utf8, kind_of
+from labelwise.data.tables.numerals import as_number
 from labelwise.errors import UserError, listed, repeated, shown
 
 _LINE_END = re.compile(r"\r\n|\r|\n")

@@ -17,25 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.annotations import Codes, code_of, hint_of
+from labelwise.data.tables import numerals
 from labelwise.errors import UserError, listed, repeated, shown
 
-_NUMBER = re.compile(
-    r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?(nan|inf(inity)?)", re.ASCII | re.IGNORECASE
-)
-
-
-def as_number(value: Any) -> float:
-    """Return a cell's number.
-
-    Unlike ``float`` it takes no underscores and no digits of other scripts.
-
-    Raises:
-        ValueError: For text that spells none.
-        TypeError: For what is neither text nor a number.
-    """
-    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()) is None:
-        raise ValueError("no number")
-    return float(value)
+_DECIMAL_STATE = re.compile(r"([+-]?[01]),(0+)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -180,7 +165,7 @@ class Columns:
             ) from None
         # A column of a million cells has a handful of different words: each is understood once.
         encoded = pc.dictionary_encode(texts.fill_null("")).combine_chunks()
-        words = [code_of(word) for word in encoded.dictionary.to_pylist()]
+        words = [self.code_of(word) for word in encoded.dictionary.to_pylist()]
         if codes.seen is not None:
             codes.seen.update(word for word in words if word is not None)
         places = encoded.indices.to_numpy(zero_copy_only=False)
@@ -189,15 +174,53 @@ class Columns:
         wrong = np.flatnonzero(states == -2)
         if len(wrong):
             row, more = int(wrong[0]), len(wrong) - 1
-            value = shown(texts[row].as_py().strip())
             raise UserError(
-                f"{self.where(row, name)}: {value} is no label state"
+                f"{self.where(row, name)}: {shown(texts[row].as_py().strip())} is no label state"
                 + (f" ({more} more)" if more else "")
-                + "; write 1 (relevant), 0 (irrelevant) or nothing (unknown), or name the label columns"
-                f" (--label-columns), a column of names (--labels-column {shown(name)}) or the feature columns"
-                " (--feature-columns)" + hint_of(encoded.dictionary.to_pylist())
+                + self._advice(name, encoded.dictionary.to_pylist(), len(wrong) / self.rows)
             )
         return states
+
+    def code_of(self, text: str) -> str | None:
+        """Return the code that a cell of a label spells; ``1,0`` is "1" where no comma separates the fields."""
+        decimal = _DECIMAL_STATE.fullmatch(text.strip())
+        if decimal is not None and self.delimiter not in (None, ","):
+            return code_of(f"{decimal[1]}.{decimal[2]}")
+        return code_of(text)
+
+    def has_decimal_commas(self, name: str) -> bool:
+        """Return whether a comma is the decimal point of a column's numbers."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        column = self.data[name]
+        # Most columns hold no comma at all, which Arrow sees quickly.
+        if not pa.types.is_string(column.type) or not pc.any(pc.match_substring(column, ",")).as_py():
+            return False
+        texts = [text for text in self.strings(name) if text is not None and code_of(text) != "empty"]
+        return numerals.has_decimal_commas(texts, sure=self.delimiter == ";")
+
+    def number_texts(self, name: str) -> list[str | None]:
+        """Return a column as stripped strings, a decimal comma of its numbers as a point."""
+        texts = self.strings(name)
+        if not self.has_decimal_commas(name):
+            return texts
+        return [None if text is None else numerals.with_point(text) for text in texts]
+
+    def _advice(self, name: str, values: Sequence[str], wrong: float) -> str:
+        """Return what to do about a column whose share ``wrong`` of cells is no state."""
+        write = "; write 1 (relevant), 0 (irrelevant) or nothing (unknown)"
+        if wrong < 0.5:
+            return f"{write}, or name the label columns without it (--label-columns){hint_of(values)}"
+        if all(code_of(text) is not None or numerals.is_number(text.replace(",", ".")) for text in values):
+            return (
+                f"{write}, or, since the column holds numbers, name the label columns without it (--label-columns) or"
+                f" the feature columns (--feature-columns){hint_of(values)}"
+            )
+        return (
+            f"{write}, name the label columns without it (--label-columns), or, if its cells name labels, give"
+            f" --labels-column {shown(name)}"
+        )
 
     def numbers(self, name: str) -> NDArray[np.float32]:
         """Return a feature column (n,) float32, every value finite.
@@ -232,22 +255,35 @@ class Columns:
         if numbers is not None and not numbers.null_count:
             return np.asarray(numbers.to_numpy(), dtype=np.float64)
         result = np.empty(self.rows)
-        for row, value in enumerate(self._values(name)):
+        values = self.number_texts(name) if is_text else self._values(name)
+        for row, value in enumerate(values):
             try:
-                result[row] = as_number(value)
+                result[row] = numerals.as_number(value)
             except (TypeError, ValueError, OverflowError):
                 empty = value is None or not str(value).strip()
                 reason = "empty" if empty else f"{shown(value)}, not a number"
-                how = "give --encode onehot for words"
-                if empty:
-                    how = "give --impute mean (or median) to fill such cells"
-                elif str(value).lstrip().startswith("["):
-                    how = "give lists of numbers in JSONL or Parquet"
+                how = (
+                    "give --impute mean (or median) to fill such cells" if empty else self._how(value, values)
+                )
                 raise UserError(
                     f"{self.where(row, name)}: the feature is {reason}; mend it, {how}, or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result
+
+    def _how(self, value: Any, values: Sequence[Any]) -> str:
+        """Return what to do about a cell that is no number, by the cells around it."""
+        text = str(value).strip()
+        if text.startswith("["):
+            return "give lists of numbers in JSONL or Parquet"
+        if numerals.has_thousands(text):
+            return "since a comma may part thousands or decimals: write such numbers with a point and without commas"
+        cells = [str(cell).strip() for cell in values if cell is not None]
+        if 2 * sum(map(numerals.is_number, cells)) >= len(cells):
+            return "as the other cells are, or leave it empty and give --impute mean (or median)"
+        if any(character.isdigit() for character in text):
+            return "to a number without a unit or sign; or, if they are categories, give --encode onehot"
+        return "give --encode onehot for words"
 
     def _vectors(self, name: str) -> NDArray[np.float64]:
         import pyarrow as pa

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ _LINE = re.compile(rb"[^\r\n]+")
 _DECIMAL = re.compile(r"[+-]?\d*\.\d+(?:[eE][+-]?\d+)?", re.ASCII)
 _END = re.compile(rb"\r\n|\r|\n")
 _BLANK = re.compile(rb"(?>\r\n|\r|\n)(?=[\r\n])")
+_UNNAMED = re.compile(r"(Unnamed: \d+)?", re.IGNORECASE)
 _ESCAPED = re.compile(rb'\\([\\"])')
 
 
@@ -123,7 +124,6 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
             f"{path.name} is empty; give a table with a row of column names and at least one item"
         )
     names = [name.strip() for name in scan.names]
-    check_names(path, names)
     check_rows(path, scan.rows, max_rows)
     places = [str(place) for place in range(len(names))]
     plain = dialect.plain(data)
@@ -144,6 +144,12 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
             f"{path.name}: {table.num_rows - 1:,} rows were read where the file has {scan.rows:,}; its quotes or line"
             " ends are not those of CSV: save it anew"
         )
+    cells = dict(enumerate(column.slice(1) for column in table.columns))
+    rows = _without_end(cells, scan.rows, notes)
+    cells = {place: column.slice(0, rows) for place, column in cells.items()}
+    _leave_unnamed(cells, names, notes)
+    names = [names[place] for place in cells]
+    check_names(path, names)
     decimals = [name for name in names if _DECIMAL.fullmatch(name)]
     if decimals and 2 * len(decimals) >= len(names):
         notes.append(
@@ -158,8 +164,32 @@ def read_delimited(path: Path, delimiter: str | None, max_rows: int | None) -> C
         records = dialect.records(bytes_of(path, packer))
         return next((line for index, (line, _, _) in enumerate(records) if index == row + 1), None)
 
-    columns = [column.slice(1) for column in table.columns]
-    return Columns(path, dict(zip(names, columns, strict=True)), scan.rows, notes, line_of, delimiter)
+    return Columns(path, dict(zip(names, cells.values(), strict=True)), rows, notes, line_of, delimiter)
+
+
+def _without_end(cells: Mapping[int, Any], rows: int, notes: list[str]) -> int:
+    """Return the number of rows up to the last one with content.
+
+    Spreadsheets write rows that once held something. In a table of one column an empty cell says something.
+    """
+    end = rows
+    while len(cells) > 1 and end and not any(column[end - 1].as_py().strip() for column in cells.values()):
+        end -= 1
+    if 0 < end < rows:
+        notes.append(f"Rows at the end without content are left out: {rows - end:,}.")
+    return end or rows
+
+
+def _leave_unnamed(cells: dict[int, Any], names: Sequence[str], notes: list[str]) -> None:
+    """Take out the columns without a name and without content, as spreadsheets write them."""
+    import pyarrow.compute as pc
+
+    unnamed = [place for place in cells if _UNNAMED.fullmatch(names[place])]
+    empty = [p for p in unnamed if not pc.any(pc.not_equal(pc.utf8_trim_whitespace(cells[p]), "")).as_py()]
+    if empty and len(empty) < len(cells):
+        for place in empty:
+            del cells[place]
+        notes.append(f"Columns without a name and without content are left out: {len(empty):,}.")
 
 
 def has_delimiter(path: str | Path, delimiter: str) -> bool:
@@ -292,6 +322,11 @@ def _scan_lines(data: bytes, delimiter: str) -> _Scan:
 
 def _ragged(scan: _Scan, line: int, fields: int) -> str:
     expected = len(scan.names)
+    if scan.rows == 1 and expected == 1:
+        return (
+            f"row 1 (line {line}) has {fields} fields, and line 1 has one: if line 1 is a title or a comment above the"
+            " names, take it out"
+        )
     return (
         f"row {scan.rows} (line {line}) has {fields} fields, the header has {expected}; mend or quote the row"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import json
 from collections import Counter
@@ -128,7 +129,7 @@ def _fill_columns(
 def _codes_in_use(columns: Sequence[Sequence[Any]], options: TableOptions) -> dict[int, str]:
     """Return how the file writes 1 and 0 ("yes", "true", "1.0"), most often."""
     counts = Counter(str(cell).strip() for column in columns for cell in column if cell is not None)
-    codes = {1: ("1", "yes"), 0: ("-1",) if options.minus_one == "absent" else ("0", "no")}
+    codes = {1: ("1", "yes", "mark"), 0: ("-1",) if options.minus_one == "absent" else ("0", "no")}
     ranked = [text for text, _ in counts.most_common()]
     return {
         state: next((text for text in ranked if code_of(text) in words), words[0])
@@ -140,7 +141,7 @@ def _converter(kind: Any) -> Callable[[str], Any]:
     import pyarrow.types as kinds
 
     if kinds.is_boolean(kind):
-        return lambda text: code_of(text) in ("1", "yes")
+        return lambda text: code_of(text) in ("1", "yes", "mark")
     if kinds.is_integer(kind):
         return lambda text: int(float(text))
     return float if kinds.is_floating(kind) else str
@@ -248,8 +249,13 @@ def _check(
 
 def _write_delimited(mark: str) -> Callable[[Path, Mapping[str, Any], Columns], None]:
     def write(draft: Path, cells: Mapping[str, Any], columns: Columns) -> None:
-        with draft.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, delimiter=columns.delimiter or mark, lineterminator="\n")
+        # Without its mark and its line ends, the program that wrote the file may read another text.
+        with columns.path.open("rb") as given:
+            first = given.readline()
+        encoding = "utf-8-sig" if first.startswith(codecs.BOM_UTF8) else "utf-8"
+        end = "\r\n" if first.endswith(b"\r\n") else "\n"
+        with draft.open("w", encoding=encoding, newline="") as file:
+            writer = csv.writer(file, delimiter=columns.delimiter or mark, lineterminator=end)
             writer.writerow(cells)
             writer.writerows(zip(*cells.values(), strict=True))
 

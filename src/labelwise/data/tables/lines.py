@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,21 @@ from labelwise.errors import UserError, listed, repeated, shown
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", ".pq": "Parquet"}
 FORMATS |= {".jsonl": "JSONL", ".ndjson": "JSONL", ".json": "JSON", ".arff": "ARFF"}
 PACKED = (".gz", ".bz2", ".xz", ".zst")
+_OTHERS = dict.fromkeys(
+    (".xlsx", ".xls", ".xlsm", ".xlsb", ".ods", ".numbers"),
+    "a spreadsheet is not read; save the sheet as CSV UTF-8, and give that",
+)
+_OTHERS |= dict.fromkeys(
+    (".zip", ".7z", ".rar", ".tar", ".tgz"), "an archive is not read; unpack it, and give the table"
+)
+_OTHERS |= dict.fromkeys(
+    (".txt", ".dat", ".text"),
+    "name it .tsv where tabs separate its fields, and .csv where other characters do",
+)
+_OTHERS |= dict.fromkeys(
+    (".feather", ".arrow", ".pkl", ".pickle", ".h5", ".hdf5", ".dta", ".sav", ".sas7bdat", ".rds", ".npz"),
+    "this format is not read; load it where it came from, and write Parquet (pandas: to_parquet) or CSV",
+)
 MOST_ROWS = 50_000_000
 """Most rows of a table, unless ``max_rows`` says otherwise."""
 _MOST_BYTES, _TIMES = 4 << 30, 50
@@ -29,6 +45,8 @@ def kind_of(path: Path) -> tuple[str, str | None]:
     kind = FORMATS.get(suffixes[-1]) if suffixes else None
     if kind is None:
         ending = "".join(path.suffixes[-2:] if packer else path.suffixes[-1:])
+        if how := _OTHERS.get(path.suffix.lower()):
+            raise UserError(f"{path.name}: {how}")
         raise UserError(
             f"{path.name}: unknown ending {ending!r}; a table ends in {', '.join(FORMATS)}, packed or not"
             f" ({', '.join(PACKED)})"
@@ -156,6 +174,7 @@ def check_utf8(path: Path, data: bytes) -> None:
             raise UserError(
                 f"{path.name}: line {number} is not UTF-8 (byte 0x{line[error.start]:02x} at"
                 f" {error.start + 1}){_looks_like(data)}; save the file as UTF-8"
+                f"{_how_to_save(path, data)}"
             ) from None
 
 
@@ -171,11 +190,33 @@ def _looks_like(data: bytes) -> str:
     return next((f"; it looks like {kind}" for start, kind in magic.items() if data.startswith(start)), "")
 
 
+def _how_to_save(path: Path, data: bytes) -> str:
+    """Return how to write a text file anew as UTF-8; nothing for what is no text."""
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if _looks_like(data) and not wide:
+        return ""
+    source = "UTF-16" if wide else "CP1252"
+    where = "" if wide else ", where Windows wrote it"
+    command = f"iconv -f {source} -t UTF-8 {shlex.quote(path.name)}"
+    return f" (Excel calls it 'CSV UTF-8'; in a shell{where}: {command} > new{path.suffix})"
+
+
 def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
     """Refuse double column names, and those with control characters.
 
     Half a character counts as one.
     """
+    unnamed = [number for number, name in enumerate(names, 1) if not name]
+    if len(unnamed) > 1:
+        few = 2 * len(unnamed) > len(names)
+        raise UserError(
+            f"{path.name}{place}: columns {listed(unnamed)} have no name; "
+            + (
+                "if line 1 is a title above the names, take it out; else name them"
+                if few
+                else "name them in the first row"
+            )
+        )
     if doubles := repeated(names):
         raise UserError(
             f"{path.name}{place}: columns named more than once: {listed(map(shown, doubles))}; rename them"

@@ -11,13 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations import code_of
 from labelwise.data.images.decode import begins_as_picture
 from labelwise.data.images.paths import is_picture_name
-from labelwise.data.tables.columns import Columns, as_number
+from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.numerals import is_number, with_point
 
 _YES_OR_NO = frozenset(("1", "0", "yes", "no"))
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+:", re.IGNORECASE)
+_TIME = r"([T ,]+\d{1,2}:\d{2}.*)?"
+_DATE = re.compile(
+    rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}{_TIME}|\d{{1,2}}([-/.])\d{{1,2}}\3\d{{2,4}}{_TIME}", re.ASCII
+)
 _SAMPLE = 500
 _MOST = 0.9
 _FEW_WORDS, _FEW_LETTERS = 3, 12
@@ -69,7 +73,7 @@ def holds_states(columns: Columns, name: str) -> bool:
     if (
         kinds.is_nested(kind)
         or kinds.is_binary(kind)
-        or any(code_of(c) is None for c in sample(columns, name))
+        or any(columns.code_of(c) is None for c in sample(columns, name))
     ):
         return False
     known: dict[str, str | None] = {}
@@ -77,8 +81,9 @@ def holds_states(columns: Columns, name: str) -> bool:
         text = "" if value is None else str(value)
         # Most columns repeat a few words: each is looked up once.
         if text not in known:
-            known[text] = code_of(text)
-            if known[text] is None:
+            known[text] = columns.code_of(text)
+            # One letter may be an id or a category as well.
+            if known[text] is None or (len(text.strip()) == 1 and text.strip().isalpha()):
                 return False
     return not _YES_OR_NO.isdisjoint(known.values())
 
@@ -88,7 +93,37 @@ def holds_words(columns: Columns, name: str) -> bool:
 
     Its cells are no numbers, as far as a sample tells.
     """
-    return _is_text(columns, name) and any(not _is_number(cell) for cell in sample(columns, name))
+    words = _is_text(columns, name) and any(not is_number(cell) for cell in sample(columns, name))
+    return words and not columns.has_decimal_commas(name)
+
+
+def holds_numbers(columns: Columns, name: str) -> bool:
+    """Return whether most cells of a column are numbers, as far as a sample tells."""
+    import pyarrow.types as kinds
+
+    kind = columns.data[name].type
+    if not _is_text(columns, name):
+        return bool(kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind))
+    cells = sample(columns, name)
+    if any("," in cell for cell in cells) and columns.has_decimal_commas(name):
+        cells = [with_point(cell) for cell in cells]
+    return _share(map(is_number, cells)) >= 0.5
+
+
+def seldom_states(columns: Columns, name: str) -> bool:
+    """Return whether less than half of a column's cells are label states, as far as a sample tells."""
+    cells = sample(columns, name)
+    return bool(cells) and _share(columns.code_of(cell) is not None for cell in cells) < 0.5
+
+
+def holds_dates(columns: Columns, name: str) -> bool:
+    """Return whether a column holds days or times."""
+    import pyarrow.types as kinds
+
+    if kinds.is_temporal(columns.data[name].type):
+        return True
+    cells = sample(columns, name) if _is_text(columns, name) else []
+    return bool(cells) and _share(_DATE.fullmatch(cell) is not None for cell in cells) >= _MOST
 
 
 def counts_rows(columns: Columns, name: str) -> bool:
@@ -170,14 +205,6 @@ def _is_text(columns: Columns, name: str) -> bool:
 
     kind = columns.data[name].type
     return bool(kinds.is_string(kind) or kinds.is_large_string(kind))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        as_number(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _each(columns: Columns, name: str, step: int = 4096) -> Iterable[Any]:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from labelwise.data.tables import looks
-from labelwise.data.tables.columns import Columns, as_number
+from labelwise.data.tables.columns import Columns
+from labelwise.data.tables.numerals import as_number
 from labelwise.errors import UserError, listed, shown
 
 _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
@@ -180,7 +181,7 @@ def _words(columns: Columns, name: str) -> NDArray[np.object_]:
 def _numbers(columns: Columns, name: str) -> NDArray[np.float64]:
     """Return a column (n, 1) of numbers, empty cells as NaN."""
     numbers = np.full((columns.rows, 1), np.nan)
-    for row, value in enumerate(columns.strings(name)):
+    for row, value in enumerate(columns.number_texts(name)):
         if value is None or value.lower() in _EMPTY:
             continue
         try:

@@ -10,23 +10,12 @@ from typing import Literal
 from labelwise.data.tables import looks, wording
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.options import TableOptions, flag_of
-from labelwise.errors import UserError, listed, near, ranges
+from labelwise.errors import UserError, listed, near
 
 Kind = Literal["features", "image", "text"]
 
 _IDS = ("id", "item", "image", "text")
 _CONTENTS = ("image", "text")
-_ORDER = (
-    "item ids",
-    "item ids and pictures",
-    "pictures",
-    "texts",
-    "features",
-    "labels",
-    "names of labels",
-    "states of the names",
-    "not used",
-)
 
 
 @dataclass(frozen=True)
@@ -134,8 +123,8 @@ class _Assignment:
             features = self._features(free, labels)
             if not features:
                 content = self._guessed_content(free, labels is not None)
-            if not features and content is None and labels is not None:
-                features = self._remaining(free, require_items)
+            if not features and content is None:
+                features = self._by_cells(free) if labels is None else self._remaining(free, require_items)
             if not (features or content) and self.folder_named and item and item == self.options.item_column:
                 # Nothing else can be pictures: the reader names the files that are missing.
                 content = item
@@ -144,9 +133,9 @@ class _Assignment:
         kind: Kind = "features" if content is None else self._kind_of(content)
         if labels is None:
             labels = [n for n in free if n not in features and n != content and n not in self.why]
-            for name in [name for name in labels if self._counts(name)]:
-                self._discard(name, "it counts the rows")
-                labels.remove(name)
+            for name in [name for name in labels if not looks.holds_states(self.columns, name)]:
+                if self._discards(name):
+                    labels.remove(name)
             for name in labels:
                 why = "its cells are states" if name in self.stated else "all other columns"
                 self._assign(name, "labels", why)
@@ -155,7 +144,9 @@ class _Assignment:
             for name in labels:
                 self._assign(name, "names of labels" if self.options.labels_column else "labels", flag)
         self._complete(labels, features, kind, require_labels, require_items)
-        reasons = self._reasons(item)
+        if self.options.label_value is not None:
+            self._assign(self.options.label_value, "states of the names", "--label-value")
+        reasons = wording.reasons(list(self.columns.data), self.why, item)
         return Roles(item, content, kind, tuple(features), tuple(labels), reasons, tuple(self.notes))
 
     @property
@@ -431,24 +422,46 @@ class _Assignment:
                 " --feature-columns says which columns are features"
             )
 
+    def _by_cells(self, free: Sequence[str]) -> list[str]:
+        """Return the columns of numbers beside columns of states, where the names say nothing."""
+        flat = [name for name in free if not looks.is_nested(self.columns, name)]
+        states = [name for name in flat if looks.holds_states(self.columns, name)]
+        others = [name for name in flat if looks.seldom_states(self.columns, name)]
+        numbers = [name for name in others if looks.holds_numbers(self.columns, name)]
+        numbers = [name for name in numbers if not self._discards(name)]
+        for name in numbers:
+            self._assign(name, "features", "by their numbers")
+        if numbers and states:
+            self.notes.append(
+                f"taken as labels, since they hold 1 and 0: {listed(map(repr, states))}; as features, since they hold"
+                f" other numbers: {listed(map(repr, numbers))}; --label-columns says which columns are labels"
+            )
+        return numbers
+
     def _remaining(self, free: Sequence[str], require_items: bool) -> list[str]:
-        """Return all that is left as features, but for ids."""
+        """Return all that is left as features, but for ids and days."""
         features = []
         for name in free:
-            if self._counts(name):
-                self._discard(name, "it counts the rows")
-            elif wording.IDENTIFIER.search(name) and not self.columns.is_vector(name):
-                self._discard(name, "an id by its name")
-            elif (
-                not require_items
-                and not self.columns.is_vector(name)
-                and looks.holds_words(self.columns, name)
-            ):
+            flat = not self.columns.is_vector(name)
+            words = looks.holds_words(self.columns, name) and not looks.holds_numbers(self.columns, name)
+            if flat and self._discards(name):
+                continue
+            if flat and words and not require_items:
                 self._assign(name, "not used", "it holds words; --encode onehot makes features of them")
             else:
                 self._assign(name, "features", "all that is left beside the labels")
                 features.append(name)
         return features
+
+    def _discards(self, name: str) -> bool:
+        """Leave out a column that is no feature, and say so."""
+        if self._counts(name):
+            self._discard(name, "it counts the rows")
+        elif looks.holds_dates(self.columns, name):
+            self._discard(name, "it holds dates")
+        elif wording.IDENTIFIER.search(name):
+            self._discard(name, "an id by its name")
+        return name in self.why
 
     def _counts(self, name: str) -> bool:
         return self.columns.rows > 2 and looks.counts_rows(self.columns, name)
@@ -478,19 +491,6 @@ class _Assignment:
                 f"{self.file}: no label columns among {shown}; name them with label_columns (--label-columns), or a"
                 " column of label names with labels_column (--labels-column)"
             )
-
-    def _reasons(self, item: str | None) -> tuple[str, ...]:
-        """Return a sentence for each role, columns in the file's order."""
-        if self.options.label_value is not None:
-            self._assign(self.options.label_value, "states of the names", "--label-value")
-        groups: dict[tuple[str, str], list[str]] = {}
-        for name in self.columns.data:
-            groups.setdefault(self.why.get(name, ("not used", "")), []).append(name)
-        lines = [] if item is not None else ["item ids: the row numbers, from 1"]
-        for (role, why), names in sorted(groups.items(), key=lambda pair: _ORDER.index(pair[0][0])):
-            count = f" ({len(names):,})" if len(names) > 1 else ""
-            lines.append(f"{role}: {ranges(names)}{count}" + (f", {why}" if why else ""))
-        return tuple(lines)
 
 
 def _missing(file: str, name: str, columns: Collection[str], flag: str) -> str:

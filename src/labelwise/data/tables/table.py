@@ -27,7 +27,7 @@ from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parquet import read_parquet
 from labelwise.data.tables.preparation import Preparation
 from labelwise.data.tables.roles import Roles, assign_roles
-from labelwise.errors import UserError, near, shown
+from labelwise.errors import UserError, listed, near, shown
 
 _ASIDE = {"group_column": "groups", "weight_column": "weights"}
 """What a column is that is no feature and no label, by the option that names it."""
@@ -341,6 +341,8 @@ def _features(
 ) -> tuple[NDArray[np.float32] | None, tuple[str, ...], Preparation | None]:
     if not roles.features:
         return None, (), preparation
+    if commas := [name for name in roles.features if columns.has_decimal_commas(name)]:
+        notes.append(f"{listed(map(repr, commas))}: a comma is read as the decimal point.")
     if preparation is None and (options.impute or options.encode):
         preparation = Preparation.fit(columns, roles.features, options.impute, options.encode)
     if preparation is not None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 
 from labelwise.data.tables import looks
 from labelwise.data.tables.columns import Columns
+from labelwise.errors import ranges
 
 NUMBERED = re.compile(r"^(feature|feat|f|x|dim|emb|v)[ _:.\-]?\d+$", re.IGNORECASE)
 WORDED = re.compile(r"^(feature|x)_", re.IGNORECASE)
@@ -31,3 +33,28 @@ def numbers_rows(columns: Columns, name: str, place: int) -> bool:
     # In a part of a larger table they count no more, and are whole numbers, no two alike.
     part = columns.rows > 2 and looks.are_whole(columns, name) and looks.are_ids(columns, name)
     return part or looks.counts_rows(columns, name)
+
+
+_ORDER = (
+    "item ids",
+    "item ids and pictures",
+    "pictures",
+    "texts",
+    "features",
+    "labels",
+    "names of labels",
+    "states of the names",
+    "not used",
+)
+
+
+def reasons(names: Sequence[str], why: Mapping[str, tuple[str, str]], item: str | None) -> tuple[str, ...]:
+    """Return a sentence for each role and reason, the columns in the file's order."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        groups.setdefault(why.get(name, ("not used", "")), []).append(name)
+    lines = [] if item is not None else ["item ids: the row numbers, from 1"]
+    for (role, reason), columns in sorted(groups.items(), key=lambda pair: _ORDER.index(pair[0][0])):
+        count = f" ({len(columns):,})" if len(columns) > 1 else ""
+        lines.append(f"{role}: {ranges(columns)}{count}" + (f", {reason}" if reason else ""))
+    return tuple(lines)
