@@ -30,6 +30,7 @@ def test_the_usual_separators_win_over_those_of_other_scripts():
         (["yes", "no", "yes"], {}, "The names are no and yes alone"),
         (["0", "1", "1"], {}, "The names are 0 and 1 alone"),
         (["-", "b", "c"], {}, "'-' is read as a label, not as a missing value"),
+        (["-", "?", "c"], {}, "'-', '?' are read as labels, not as missing values"),
     ],
 )  # fmt: skip
 def test_what_did_nothing_or_looks_like_something_else_is_told(cells, options, words):

@@ -213,7 +213,12 @@ def name_notes(names: Sequence[str]) -> tuple[str, ...]:
         )
     empty = [name for name in names if name in _DASHES or (name and code_of(name) == "empty")]
     if empty:
-        notes.append(f"{listed(map(shown, empty))} is read as a label, not as a missing value.")
+        are = (
+            "is read as a label, not as a missing value"
+            if len(empty) == 1
+            else "are read as labels, not as missing values"
+        )
+        notes.append(f"{listed(map(shown, empty))} {are}.")
     alike = defaultdict(list)
     for name in names:
         alike[_folded(name)].append(name)

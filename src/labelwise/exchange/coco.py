@@ -167,7 +167,9 @@ def write_document(
     """Write a document with COCO's three lists, ``more`` of a row being fields of its image."""
     refuse_bytes(items, title)
     if items.kind != "image":
-        raise UserError(f"the items are {items.kind}s, and {title} holds pictures; convert to another format")
+        raise UserError(
+            f"the items are {items.kind.removesuffix('s')}s, and {title} holds pictures; convert to another format"
+        )
     ids = {name: place for place, name in enumerate(items.label_names, 1)}
     numbers = [id_number(item) for item in items.items]
     keys = list(range(1, len(items) + 1)) if None in numbers else [int(number or 0) for number in numbers]

@@ -76,7 +76,9 @@ def write(path: Path, items: LabelledItems) -> Written:
     """Write an image element for each picture, with a tag for each relevant label."""
     refuse_bytes(items, TITLE)
     if items.kind != "image":
-        raise UserError(f"the items are {items.kind}s, and {TITLE} holds pictures; convert to another format")
+        raise UserError(
+            f"the items are {items.kind.removesuffix('s')}s, and {TITLE} holds pictures; convert to another format"
+        )
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
         file.write(f"  <meta><task><size>{len(items)}</size><mode>annotation</mode><labels>\n")

@@ -137,7 +137,9 @@ def write(path: Path, items: LabelledItems) -> Written:
     """Write a document of samples; what it cannot say stands in its ``info``."""
     refuse_bytes(items, TITLE)
     if items.kind != "image":
-        raise UserError(f"the items are {items.kind}s, and {TITLE} holds pictures; convert to another format")
+        raise UserError(
+            f"the items are {items.kind.removesuffix('s')}s, and {TITLE} holds pictures; convert to another format"
+        )
     names = [_path(items, row) for row in range(len(items))]
     beside = Beside.of(items)
     # Samples are known by their files here, which may not be the items' ids.
