@@ -56,3 +56,17 @@ def browser():
         opened = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="session")
+def quick_exports():
+    """Have torch read what ONNX has for each of its operators once, and not at each export anew: that is most of it."""
+    pytest.importorskip("onnxscript")
+    from torch._export import utils
+    from torch.onnx._internal.exporter import _registration
+
+    registry = _registration.ONNXRegistry
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "from_torchlib", staticmethod(functools.cache(registry.from_torchlib)))
+        patch.setattr(utils, "_materialize_cpp_cia_ops", functools.cache(utils._materialize_cpp_cia_ops))
+        yield

@@ -148,7 +148,7 @@ def test_what_has_no_maps_to_boost_is_refused_in_one_line(method, options, words
     refused(lambda: model(method, **options).fit(X, Y), "positive_boost=5", *words)
 
 
-def test_an_exported_network_boosts_too(tmp_path):
+def test_an_exported_network_boosts_too(tmp_path, quick_exports):
     runtime = pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     X, Y = pictures()

@@ -166,7 +166,7 @@ def test_what_cannot_be_distilled_is_refused_in_one_line(fitted, tmp_path):
     refused(lambda: lw.load(tmp_path / "small").fit(X, seen), "distil")
 
 
-def test_a_small_network_is_exported_where_an_ensemble_cannot_be(fitted, tmp_path):
+def test_a_small_network_is_exported_where_an_ensemble_cannot_be(fitted, tmp_path, quick_exports):
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     model, X, *_ = fitted

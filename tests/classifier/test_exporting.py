@@ -19,6 +19,7 @@ from labelwise.models.ridge import logits, traced_logits
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("quick_exports")
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(120, 6)).astype(np.float32)

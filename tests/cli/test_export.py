@@ -20,6 +20,7 @@ from labelwise.models import ImagePreprocessing, build_tokenizer, preprocessing_
 pytest.importorskip("onnx")
 pytest.importorskip("onnxscript")
 pytest.importorskip("onnxruntime")
+pytestmark = pytest.mark.usefixtures("quick_exports")
 EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_only.py"
 
 
