@@ -5,7 +5,8 @@ is held out): ridge, and omikuji with its defaults (needs `pip install omikuji`)
 by the same weighted by propensity. `simulated`: 100,000 x 768 features, 50,000 labels of which a row lists five; ridge
 from sums, the ten highest labels of 5,000 new rows. `command`: what a user gives on a folder of Parquet of 14,000 x 384
 features whose lists name three to five of 10,000 labels, and on 2,000 new rows: `train`, `evaluate`, `report` and
-`predict --top 10`, each in a process of its own. `cpu` is processor time; `peak_mb` the largest memory, the data
+`predict --top 10`, each in a process of its own. `large`: the same commands on 100,000 x 768 x 50,000 labels and 5,000
+new rows. `cpu` is processor time; `peak_mb` the largest memory, the data
 included; `page_kb` the size of the report. Rows of cases that are left out stay as they are in the table.
 """
 
@@ -17,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sp
@@ -111,36 +112,47 @@ def simulated() -> dict[str, float]:
     return top_metrics(lists, top, propensities(streamed.counts.states[0], N))
 
 
-C_N, C_D, C_K, C_NEW = 14_000, 384, 10_000, 2_000
+class Size(NamedTuple):
+    """Rows, features, labels, and new rows, of what commands are given."""
+
+    rows: int
+    features: int
+    labels: int
+    new: int
 
 
-def write_rows_of_lists(path: Path, number: int, n: int) -> None:
+SIZES = {"command": Size(14_000, 384, 10_000, 2_000), "large": Size(N, D, K, NEW)}
+
+
+def write_rows_of_lists(path: Path, number: int, n: int, size: Size) -> None:
     """Write rows around the directions of their three to five labels; all labels are named in the first file."""
     import pyarrow as pa
     from pyarrow import parquet
 
-    directions = generator(0, "many-labels-command").standard_normal((C_K, C_D), dtype=np.float32)
+    directions = generator(0, "many-labels-command").standard_normal(
+        (size.labels, size.features), dtype=np.float32
+    )
     directions *= np.float32(0.4)
     random = generator(0, "many-labels-command", number)
-    share = np.cumsum(1 / np.arange(1, C_K + 1) ** 0.7)
+    share = np.cumsum(1 / np.arange(1, size.labels + 1) ** 0.7)
     sizes = random.integers(3, 6, n)
     chosen = np.searchsorted(share, random.random(int(sizes.sum())) * share[-1])
     starts = np.concatenate([[0], np.cumsum(sizes)])
     if number == 0:
-        chosen[starts[:C_K]] = random.permutation(C_K)
-    x = random.standard_normal((n, C_D), dtype=np.float32)
+        chosen[starts[: size.labels]] = random.permutation(size.labels)
+    x = random.standard_normal((n, size.features), dtype=np.float32)
     lists = [np.unique(chosen[a:b]) for a, b in pairwise(starts.tolist())]
     for row, labels in enumerate(lists):
         x[row] += directions[labels].sum(axis=0)
-    embedding = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), C_D)
+    embedding = pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), size.features)
     tags = pa.array([[f"label {k}" for k in labels] for labels in lists], pa.list_(pa.string()))
     parquet.write_table(pa.table({"embedding": embedding, "tags": tags}), path)
 
 
-def make(folder: Path) -> None:
+def make(folder: Path, size: Size) -> None:
     (folder / "rows").mkdir(parents=True)
-    write_rows_of_lists(folder / "rows" / "0.parquet", 0, C_N)
-    write_rows_of_lists(folder / "new.parquet", 1, C_NEW)
+    write_rows_of_lists(folder / "rows" / "0.parquet", 0, size.rows, size)
+    write_rows_of_lists(folder / "new.parquet", 1, size.new, size)
 
 
 def train(folder: Path) -> dict[str, float]:
@@ -203,7 +215,7 @@ def measured(case: str, action: Callable[..., dict[str, float]], *given: Path) -
 
 def main() -> None:
     parser = script_parser(__doc__, TABLE)
-    names = sorted({"command", *(group for group, _ in CASES.values())})
+    names = sorted({*SIZES, *(group for group, _ in CASES.values())})
     parser.add_argument("--only", nargs="+", choices=names, default=names, help="some of the sets")
     given = parser.parse_args()
     rows: dict[str, dict[str, str]] = {row["case"]: row for row in read_rows(TABLE)}
@@ -213,13 +225,15 @@ def main() -> None:
         if group in given.only:
             with processes.Pool(1) as pool:
                 rows[case] = pool.apply(measured, (case, action))
-    if "command" in given.only:
-        with tempfile.TemporaryDirectory() as folder:
-            make(Path(folder) / "made")
-            for name, command in COMMANDS.items():
-                with processes.Pool(1) as pool:
-                    case = f"command {name}"
-                    rows[case] = pool.apply(measured, (case, command, Path(folder) / "made"))
+    for group, size in SIZES.items():
+        if group in given.only:
+            with tempfile.TemporaryDirectory() as folder:
+                made = Path(folder) / "made"
+                make(made, size)
+                for name, command in COMMANDS.items():
+                    with processes.Pool(1) as pool:
+                        case = f"{group} {name}"
+                        rows[case] = pool.apply(measured, (case, command, made))
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
     publish(place(given, TABLE), [{name: row.get(name, "") for name in columns} for row in rows.values()])
 

@@ -67,9 +67,11 @@ from labelwise.annotations.description import LabelCounts, Summary, describe
 from labelwise.annotations.groups import as_groups
 from labelwise.annotations.hierarchy import Closing, Hierarchy
 from labelwise.annotations.listed import (
+    ListedAnnotations,
     ListedStates,
     States,
     dense_states,
+    held_as_lists,
     known_rows,
     positives_of,
     stack_states,
@@ -91,6 +93,7 @@ __all__ = [
     "Codes",
     "Hierarchy",
     "LabelCounts",
+    "ListedAnnotations",
     "ListedStates",
     "States",
     "Summary",
@@ -102,6 +105,7 @@ __all__ = [
     "dense_states",
     "describe",
     "from_tensor",
+    "held_as_lists",
     "hint_of",
     "known_rows",
     "name_notes",

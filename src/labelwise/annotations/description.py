@@ -189,7 +189,7 @@ def describe(
     """
     annotations = parse(Y, label_names=label_names, unlisted=unlisted, minus_one=minus_one, empty=empty)
     counts = LabelCounts(annotations.n_labels)
-    counts.update(annotations.matrix)
+    counts.update(annotations.states)
     return counts.finalize(annotations.label_names, annotations.notes)
 
 

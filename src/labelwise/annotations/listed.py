@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from labelwise.annotations.readers import Matrix
+from labelwise.annotations.codes import Codes, state_of
+from labelwise.annotations.matrix import Annotations, check_label_names
+from labelwise.annotations.readers import Matrix, is_sparse, stored_entries
 from labelwise.errors import UserError
 
 _CSR: Any = sp.csr_array  # the stubs of scipy.sparse reject untyped arrays
@@ -81,6 +84,11 @@ class ListedStates:
         return type(self)(self.positives[rows], self.silent[rows])
 
     @property
+    def whole(self) -> npt.NDArray[np.bool_]:
+        """Which rows (n,) have no unknown entry."""
+        return np.asarray((self.silent == 0) | (self.counts == self.shape[1]))
+
+    @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Number of relevant labels of each row (n,)."""
         counts: npt.NDArray[np.int64] = np.diff(self.positives.indptr).astype(np.int64)
@@ -92,6 +100,60 @@ class ListedStates:
         matrix = np.repeat(self.silent[:, None], positives.shape[1], axis=1)
         matrix[positives.nonzero()] = 1
         return np.ascontiguousarray(matrix)
+
+
+LISTED_LABELS, LISTED_ENTRIES = 1_000, 1 << 24
+"""Labels, and entries of rows and labels, beyond which annotations that can be are held as lists."""
+
+
+def held_as_lists(n_items: int, n_labels: int) -> bool:
+    """Return whether so many rows and labels are held as lists, where they are such."""
+    return n_labels >= LISTED_LABELS and n_items * n_labels > LISTED_ENTRIES
+
+
+class ListedAnnotations(Annotations):
+    """Annotations of rows that list what is relevant; ``matrix`` is made where it is asked for, and kept."""
+
+    _lists: ListedStates
+
+    def __init__(self, states: ListedStates, label_names: Sequence[str], notes: Sequence[str] = ()) -> None:
+        """Hold states (n, K) under K names."""
+        names = check_label_names(label_names)
+        if not all(states.shape) or states.shape[1] != len(names):
+            raise UserError(f"label_names has {len(names)} names for states of shape {states.shape}")
+        for name, value in (("_lists", states), ("label_names", names), ("notes", tuple(notes))):
+            object.__setattr__(self, name, value)
+
+    def __repr__(self) -> str:
+        return f"ListedAnnotations({self.n_items} items, {self.n_labels} labels)"
+
+    @property
+    def states(self) -> ListedStates:
+        """The lists (n, K)."""
+        return self._lists
+
+    @cached_property
+    def matrix(self) -> Matrix:  # type: ignore[override]
+        """(n, K) int8 of 1, 0 and -1."""
+        return self.states.dense()
+
+    @property
+    def n_items(self) -> int:
+        """The number of rows, n."""
+        return len(self.states)
+
+    def take(self, rows: Any) -> ListedAnnotations:
+        """Return some rows, given by a mask or positions."""
+        return ListedAnnotations(self.states[rows], self.label_names, self.notes)
+
+    def with_notes(self, notes: Iterable[str]) -> ListedAnnotations:
+        """Return the same labels with other notes."""
+        return ListedAnnotations(self.states, self.label_names, tuple(notes))
+
+    def with_labels(self, places: Sequence[int], label_names: Sequence[str]) -> ListedAnnotations:
+        """Return some labels (k,), by their places, under their names."""
+        states = ListedStates(self.states.positives[:, np.asarray(places)], self.states.silent)
+        return ListedAnnotations(states, label_names, self.notes)
 
 
 States = Matrix | ListedStates
@@ -124,3 +186,24 @@ def stack_states(parts: Iterable[States]) -> States:
     if len(listed) == len(parts):
         return ListedStates.stack(listed)
     return np.concatenate([dense_states(part) for part in parts])
+
+
+def stored_lists(Y: Any, unlisted: str | None, codes: Codes) -> ListedStates | None:
+    """Return a large sparse matrix's states as lists, where its stored entries are relevant ones; else None."""
+    if not is_sparse(Y) or unlisted is None or len(Y.shape) != 2 or not held_as_lists(*Y.shape):
+        return None
+    rows, labels, values = stored_entries(Y, "Y")
+    absent = state_of("unlisted", unlisted)
+    if len(values) and values.dtype.kind not in "biuf":
+        return None
+    # A stored zero says what is not stored too, where that is irrelevant.
+    kept = (values != 0) if absent == 0 else np.ones(len(values), bool)
+    if not (values[kept] == 1).all():
+        return None
+    order = np.lexsort((labels[kept], rows[kept]))
+    rows, labels = rows[kept][order], labels[kept][order]
+    if ((rows[1:] == rows[:-1]) & (labels[1:] == labels[:-1])).any():
+        return None
+    codes.see(one=np.ones(1, bool))
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=Y.shape[0]))])
+    return ListedStates.of(ends, labels, np.full(Y.shape[0], absent, np.int8), Y.shape[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,6 +49,19 @@ class Annotations:
         object.__setattr__(self, "matrix", matrix)
         object.__setattr__(self, "label_names", names)
         object.__setattr__(self, "notes", tuple(self.notes))
+
+    @property
+    def states(self) -> Any:
+        """The matrix; of ``ListedAnnotations`` its lists, which are far smaller."""
+        return self.matrix
+
+    def take(self, rows: Any) -> Annotations:
+        """Return some rows, given by a mask or positions."""
+        return Annotations(np.ascontiguousarray(self.matrix[rows]), self.label_names, self.notes)
+
+    def with_notes(self, notes: Iterable[str]) -> Annotations:
+        """Return the same labels with other notes."""
+        return Annotations(self.matrix, self.label_names, tuple(notes))
 
     @property
     def n_items(self) -> int:
@@ -159,11 +173,12 @@ def choose(
     if label_names is None:
         return tuple(names), None
     chosen = name_list(label_names)
+    counts, places = Counter(names), {name: place for place, name in enumerate(names)}
     for name in chosen:
-        if (count := names.count(name)) != 1:
+        if (count := counts[name]) != 1:
             why = near(name, names) if count == 0 else "it names several columns"
             raise UserError(f"label_names: {shown(name)} is not one label of the input: {why}")
-    return chosen, [names.index(name) for name in chosen]
+    return chosen, [places[name] for name in chosen]
 
 
 def name_list(label_names: Any) -> tuple[str, ...]:

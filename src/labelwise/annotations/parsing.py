@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from html import unescape
@@ -13,6 +14,7 @@ import numpy as np
 
 from labelwise.annotations.cells import CellReader, Names, Numbers, States, check_names
 from labelwise.annotations.codes import Codes, code_of, missing, reading, state_of
+from labelwise.annotations.listed import ListedAnnotations, ListedStates, held_as_lists, stored_lists
 from labelwise.annotations.matrix import Annotations, choose, name_list
 from labelwise.annotations.readers import is_frame, is_sparse, read_states, to_known
 from labelwise.annotations.separators import has_entity, split_texts
@@ -56,7 +58,11 @@ def parse(
         state_of("unlisted", unlisted)
     if isinstance(Y, Annotations):
         names, places = choose(Y.label_names, label_names)
-        return Y if places is None else Annotations(np.ascontiguousarray(Y.matrix[:, places]), names, Y.notes)
+        if places is None or places == list(range(Y.n_labels)):
+            return Y
+        if isinstance(Y, ListedAnnotations):
+            return Y.with_labels(places, names)
+        return Annotations(np.ascontiguousarray(Y.matrix[:, places]), names, Y.notes)
     with reading("Y", Y):
         Y = to_known(Y)
         if is_frame(Y):
@@ -73,12 +79,15 @@ def parse(
                 name_key=name_key,
             )
         else:
-            matrix = read_states(Y, "Y", unlisted, codes)
+            listed = stored_lists(Y, unlisted, codes)
+            matrix = read_states(Y, "Y", unlisted, codes) if listed is None else listed
             names = (
                 tuple(f"label_{column}" for column in range(matrix.shape[1]))
                 if label_names is None
                 else name_list(label_names)
             )
+            if isinstance(matrix, ListedStates):
+                return ListedAnnotations(matrix, names, (*codes.notes(), *name_notes(names)))
     return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 
@@ -164,12 +173,17 @@ def parse_names(
         )
 
     place = {name: column for column, name in enumerate(chosen)}
-    matrix = np.full((len(rows), len(chosen)), absent, dtype=np.int8)
+    by_name = any(isinstance(row, dict) for row in rows)
+    as_lists = not by_name and held_as_lists(len(rows), len(chosen))
+    matrix = None if as_lists else np.full((len(rows), len(chosen)), absent, dtype=np.int8)
+    silent, lists = np.full(len(rows), absent, np.int8), array("q")
+    ends = np.zeros(len(rows) + 1, np.int64)
     for row, names in enumerate(rows):
         if names is None:
-            matrix[row] = codes.empty
-            continue
-        for name in names:
+            silent[row] = codes.empty
+            if matrix is not None:
+                matrix[row] = codes.empty
+        for name in names or ():
             if name not in place:
                 if extra == "ignore":
                     continue
@@ -177,12 +191,20 @@ def parse_names(
                     f"row {row} (counted from 0) has the label {shown(name)}, which label_names has not: "
                     + near(name[:100], chosen)
                 )
-            matrix[row, place[name]] = codes.state(names[name]) if isinstance(names, dict) else 1
-    if codes.minus_one != -1 and not any(isinstance(row, dict) for row in rows):
+            if matrix is None:
+                lists.append(place[name])
+            else:
+                matrix[row, place[name]] = codes.state(names[name]) if isinstance(names, dict) else 1
+        ends[row + 1] = len(lists)
+    if codes.minus_one != -1 and not by_name:
         notes.append("not used: minus_one (--minus-one), since the labels are names, among which -1 is none")
     if codes.seen is not None:
         codes.seen.update(code for row in rows if isinstance(row, dict) for code in row.values())
-    return Annotations(matrix, chosen, (*notes, *codes.notes(), *name_notes(chosen)))
+    notes += (*codes.notes(), *name_notes(chosen))
+    if matrix is None:
+        states = ListedStates.of(ends, np.array(lists, dtype=np.int64), silent, len(chosen))
+        return ListedAnnotations(states, chosen, notes)
+    return Annotations(matrix, chosen, tuple(notes))
 
 
 def names_in(

@@ -178,6 +178,7 @@ def learn_decision(
             learnt,
             label_names=facts.label_names,
             input="logit",
+            training=(facts.positives, facts.n_items) if facts.n_labels >= metrics.MANY_LABELS else None,
         )
     return Decision(learnt, source, calibration, evaluation, tuple(notes), hierarchy)
 

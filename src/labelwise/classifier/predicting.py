@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn import get_config
 from sklearn.base import BaseEstimator, ClassifierMixin
@@ -16,7 +17,7 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise._html import facts_table
-from labelwise.annotations import Summary, row_blocks
+from labelwise.annotations import ListedStates, Summary, row_blocks
 from labelwise.classifier.attributes import Fitted, check_fitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.distilling import Distillation
@@ -134,6 +135,10 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Return the calibrated logits (n, K) float64 of read items."""
         return self.decision_.logits(self.fitted_.logits(read.X).astype(np.float64))
 
+    def _logits_of(self, read: ReadItems) -> Callable[[NDArray[np.int64]], np.ndarray]:
+        """Return a function that makes the calibrated logits (b, K) of some rows (b,) of read items."""
+        return lambda rows: self._logits(ReadItems(take(read.X, rows), read.kept[rows]))
+
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits (n, K) float64 of ``predict_proba``.
 
@@ -158,9 +163,9 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         n_items, n_labels = len(read.kept), len(self.label_names_)
         k = min(k, n_labels)
         places, values = np.empty((n_items, k), np.int64), np.empty((n_items, k), np.float32)
+        logits_of = self._logits_of(read)
         for rows in row_blocks(n_items, n_labels, 1 << 23):
-            part = ReadItems(take(read.X, np.arange(rows.start, rows.stop)), read.kept[rows])
-            logits = self._logits(part)
+            logits = logits_of(np.arange(rows.start, rows.stop))
             places[rows] = metrics.top_labels(logits, k)
             values[rows] = expit(np.take_along_axis(logits, places[rows], axis=1))
         return places, values
@@ -189,17 +194,41 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """Judge the model on ``X`` and annotations ``Y``, by ``rule`` or ``rule_``.
 
         Rows that hold nothing but positives beside fully known ones are not judged (``labelwise.metrics.judgeable``);
-        its notes say so.
+        its notes say so. Of 1,000 labels or more there are also nDCG of the highest labels and, by the counts of the
+        training labels, precision and nDCG weighted by propensity (``labelwise.metrics.top_metrics``). Where ``Y`` are
+        lists or a sparse matrix with more than 16,777,216 entries, items are scored in blocks, to the same figures.
         """
-        labels, logits = self._labels_and_logits(X, Y)
+        read, rule = self.read(X), self.rule_ if rule is None else rule
+        labels = self._options().annotations(Y, self.label_names_)
+        check_lengths(read.X, labels.states)
+        many = len(self.label_names_) >= metrics.MANY_LABELS
+        training = (self.summary_.positives, self.summary_.n_items) if many else None
+        if isinstance(labels.states, ListedStates) and metrics.decides_by_row(rule):
+            return metrics.evaluate_in_blocks(
+                labels.states,
+                self._logits_of(read),
+                rule,
+                label_names=self.label_names_,
+                input="logit",
+                training=training,
+            )
         return metrics.evaluate(
-            labels,
-            logits,
-            self.rule_ if rule is None else rule,
+            labels.matrix,
+            self._logits(read),
+            rule,
             label_names=self.label_names_,
             input="logit",
             fair_rows=True,
+            training=training,
         )
+
+    def observed_average_precision(self, X: Any, Y: Any) -> np.ndarray:
+        """Return ``labelwise.metrics.observed_average_precision`` of each label (K,), NaN without a positive."""
+        read, labels = self.read(X), self._options().annotations(Y, self.label_names_)
+        check_lengths(read.X, labels.states)
+        if isinstance(labels.states, ListedStates):
+            return metrics.observed_in_blocks(labels.states, self._logits_of(read))
+        return metrics.observed_average_precision(labels.matrix, self._logits(read))
 
     def score(self, X: Any, Y: Any, sample_weight: Any = None) -> float:
         """Return the mean average precision over the known entries, in [0, 1].

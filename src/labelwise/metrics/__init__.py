@@ -3,6 +3,7 @@
 The last two are learnt where the labels identify them.
 """
 
+from labelwise.metrics.blocks import decides_by_row, evaluate_in_blocks, observed_in_blocks
 from labelwise.metrics.calibration import (
     PlattCalibration,
     Reliability,
@@ -12,9 +13,11 @@ from labelwise.metrics.calibration import (
 )
 from labelwise.metrics.evaluation import (
     LOWER_IS_BETTER,
+    MANY_LABELS,
     METRICS,
     RULE_METRICS,
     TITLES,
+    TOP_TITLES,
     Evaluation,
     PerLabel,
     evaluate,
@@ -45,9 +48,11 @@ from labelwise.metrics.thresholds import learn_thresholds
 
 __all__ = [
     "LOWER_IS_BETTER",
+    "MANY_LABELS",
     "METRICS",
     "RULE_METRICS",
     "TITLES",
+    "TOP_TITLES",
     "Evaluation",
     "Interval",
     "Judgeable",
@@ -65,13 +70,16 @@ __all__ = [
     "bootstrap",
     "calibration_from_dict",
     "decide",
+    "decides_by_row",
     "evaluate",
+    "evaluate_in_blocks",
     "expected_calibration_error",
     "judgeable",
     "label_weighted_ranking_ap",
     "learn_thresholds",
     "mean_average_precision",
     "observed_average_precision",
+    "observed_in_blocks",
     "positives_for",
     "propensities",
     "ranking_score",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Unpack
+from typing import Any, TypeAlias, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +14,7 @@ from labelwise.errors import UserError, listed, near
 from labelwise.metrics.checks import Floats, Labels, Meanings, Scores, check_names, check_pair
 from labelwise.metrics.item_metrics import DEPTHS, ITEM_METRICS, ranking_metrics
 from labelwise.metrics.measurable import check_judgeable, judgeable, positives_alone
+from labelwise.metrics.propensity import A, B, propensities, top_labels, top_metrics
 from labelwise.metrics.ranking import (
     EmptyLabels,
     cut_auc,
@@ -126,6 +127,11 @@ class Evaluation(Mapping[str, float]):
             notes.append(
                 f"Precision and recall at {listed(trivial)} are left out, since there are only"
                 f" {len(self.label_names)} labels."
+            )
+        if any(name.startswith("ps_") for name in self):
+            notes.append(
+                f"ps_: weighted by 1 / propensity (Jain et al. 2016, A = {A}, B = {B}), by the counts of the training"
+                " labels."
             )
         if self.n_items_positive_alone:
             notes.append(
@@ -254,6 +260,16 @@ RULE_METRICS = ("micro_f1", "macro_f1", "hamming_loss")
 _LABEL_METRICS = ("map", "macro_auc")
 METRICS = ("map", *RULE_METRICS, *ITEM_METRICS[:4], "micro_auc", "macro_auc", *ITEM_METRICS[4:])
 """The names of all metrics, in the order of a result."""
+TOP_TITLES = {
+    f"{name}_at_{k}": f"{title}@{k}"
+    for name, title in (("precision", "P"), ("ndcg", "nDCG"), ("ps_precision", "PSP"), ("ps_ndcg", "PSnDCG"))
+    for k in DEPTHS
+}
+"""What readers call the metrics of the highest labels, among very many."""
+MANY_LABELS = 1_000
+"""Labels from which on a model is judged by those too."""
+Training: TypeAlias = tuple[ArrayLike, int]
+"""Counts (K,) of each label's positives in the training items, and the number of these."""
 LOWER_IS_BETTER = frozenset({"hamming_loss", "one_error", "coverage", "ranking_loss"})
 """The names of the metrics of which 0 is the best value; of the others it is 1."""
 TITLES = {
@@ -281,6 +297,7 @@ def evaluate(
     metrics: Iterable[str] | None = None,
     input: Input = "probability",
     fair_rows: bool = False,
+    training: Training | None = None,
     **meanings: Unpack[Meanings],
 ) -> Evaluation:
     """Evaluate ``scores`` on the known entries of ``Y_true``.
@@ -298,6 +315,9 @@ def evaluate(
         metrics: names out of ``METRICS`` to compute; all by default.
         fair_rows: leave out the items that hold nothing but positives beside fully known ones, which make precision
             look high: judge the rows of ``judgeable(Y_true)`` alone.
+        training: counts (K,) of each label's positives in the training items, and their number (at least 3): adds
+            nDCG of the highest 1, 3 and 5 labels, and precision and nDCG weighted by propensity (``top_metrics``),
+            where the items judged are wholly known.
         **meanings: ``unlisted``, ``minus_one`` and ``empty``, what codes mean, as in ``labelwise.annotations.parse``.
 
     Returns:
@@ -338,8 +358,17 @@ def evaluate(
         _add_rule_metrics(Y, predicted, measured, empty_labels, per_label, figures)
     if chosen & set(ITEM_METRICS):
         figures |= ranking_metrics(Y, s)
+    propensity = propensities_of(training)
+    if propensity is not None and not (Y < 0).any():
+        top = top_metrics(Y, top_labels(s, max(DEPTHS)), propensity)
+        figures |= {name: value for name, value in top.items() if name not in METRICS}
+    chosen |= set(TOP_TITLES) - set(METRICS)
     return Evaluation(
-        figures={name: figures[name] for name in METRICS if name in chosen},
+        figures={
+            name: figures[name]
+            for name in dict.fromkeys((*METRICS, *TOP_TITLES))
+            if name in chosen & figures.keys()
+        },
         rule=rule.name,
         n_items=n_items,
         n_items_left_out=len(rows) - n_items,
@@ -351,6 +380,11 @@ def evaluate(
         n_items_positive_alone=n_alone,
         fair_rows=fair_rows,
     )
+
+
+def propensities_of(training: Training | None) -> Floats | None:
+    """Return the labels' propensities (K,) by their counts in training; None without these, or of too few items."""
+    return None if training is None or training[1] < 3 else propensities(*training)
 
 
 def _metric_names(metrics: Iterable[str] | None) -> set[str]:
@@ -382,6 +416,18 @@ def _add_rule_metrics(
 ) -> None:
     predicted_known = (predicted == 1) & (Y >= 0)
     hits, calls = (predicted_known & (Y == 1)).sum(axis=0), predicted_known.sum(axis=0)
+    rule_figures(hits, calls, measured, empty_labels, per_label, figures)
+
+
+def rule_figures(
+    hits: NDArray[np.int64],
+    calls: NDArray[np.int64],
+    measured: NDArray[np.bool_],
+    empty_labels: EmptyLabels,
+    per_label: PerLabel,
+    figures: dict[str, float],
+) -> None:
+    """Add the metrics of a decision rule, from each label's right predictions and predictions (K,)."""
     sizes = per_label.positives + calls
     with np.errstate(invalid="ignore"):
         f1 = np.where(sizes > 0, 2 * hits / np.maximum(sizes, 1), 0.0)

@@ -8,7 +8,7 @@ from typing import Unpack
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from labelwise.annotations import as_matrix, both_signs_known
+from labelwise.annotations import ListedStates, States, as_matrix, both_signs_known, known_rows
 from labelwise.errors import UserError
 from labelwise.metrics.checks import Labels, Meanings
 
@@ -72,26 +72,30 @@ def positives_alone(Y: Labels) -> NDArray[np.bool_]:
     return np.asarray((judged == 1).any(axis=0) & ~negative & unknown)
 
 
-def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
+def judgeable(Y: ArrayLike | ListedStates, **meanings: Unpack[Meanings]) -> Judgeable:
     """Return what can be measured on ``Y`` (n, K).
 
-    Its entries are 1, 0 and -1; ``meanings`` say what other codes mean.
+    Its entries are 1, 0 and -1, or lists of what is relevant; ``meanings`` say what other codes mean.
 
     Where every known entry is positive, AP, F1, thresholds and calibration on known entries mean nothing:
     only observed AP is left, under its assumption. Where fully known items stand beside items with positives
     only, the fully known ones are a fair sample of both classes and the others are not, so only the former
     are measured on.
     """
-    labels = as_matrix(Y, **meanings)
+    labels = Y if isinstance(Y, ListedStates) else as_matrix(Y, **meanings)
     n, n_labels = labels.shape
-    known = labels >= 0
-    full: NDArray[np.bool_] = np.asarray(known.all(axis=1))
-    negative: NDArray[np.bool_] = np.asarray((labels == 0).any(axis=1))
+    if isinstance(labels, ListedStates):
+        full, known = labels.whole, known_rows(labels)
+        negative = full & (labels.counts < n_labels)
+        positive = bool(labels.counts.any())
+    else:
+        full, known = (labels >= 0).all(axis=1), (labels >= 0).any(axis=1)
+        negative, positive = (labels == 0).any(axis=1), bool((labels == 1).any())
     # Rows of positives alone beside full ones tell by their form that negatives were not written down.
     only_full = bool(full.any() and negative.any() and not (negative & ~full).any())
-    rows: NDArray[np.bool_] = full if only_full else np.asarray(known.any(axis=1))
-    both = both_signs_known(labels[rows])
-    some, observed = bool(both.any()), bool((labels == 1).any()) and not both.any()
+    rows: NDArray[np.bool_] = full if only_full else known
+    both = _both_signs(labels, rows)
+    some, observed = bool(both.any()), positive and not both.any()
     words = []
     if some:
         kind = "fully labelled items" if only_full else "items with known labels"
@@ -101,7 +105,7 @@ def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
         )
         if not full[rows].all():
             words.append("This assumes that, label by label, entries are known at random.")
-        elif (known.any(axis=1) & ~full).any():
+        elif (known & ~full).any():
             words.append("The other items hold nothing but positives and are not measured on.")
     elif observed:
         missing = "No negative is known" if not negative.any() else "No label has both classes known"
@@ -116,3 +120,13 @@ def judgeable(Y: ArrayLike, **meanings: Unpack[Meanings]) -> Judgeable:
     else:
         words.append("No positive is known: nothing can be measured.")
     return Judgeable(some, some, some, some, observed, both, rows, tuple(words))
+
+
+def _both_signs(Y: States, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the labels (K,) with known positives and known negatives on some rows."""
+    if not isinstance(Y, ListedStates):
+        return both_signs_known(Y[rows])
+    positives = np.bincount(Y.positives[rows].indices, minlength=Y.shape[1])
+    whole = rows & Y.whole
+    said = np.bincount(Y.positives[whole].indices, minlength=Y.shape[1])
+    return np.asarray((positives > 0) & (said < whole.sum()))

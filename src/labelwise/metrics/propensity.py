@@ -21,6 +21,8 @@ Floats: TypeAlias = NDArray[np.float64]
 A, B = 0.55, 1.5
 """The constants of the paper, for sets other than Wikipedia's (.5, .4) and Amazon's (.6, 2.6)."""
 
+TOP_DEPTHS = (1, 3, 5)
+
 _CSR: Any = sp.csr_array
 
 
@@ -79,38 +81,71 @@ def top_metrics(
     Raises:
         UserError: For shapes that differ, and labels that do not exist or stand twice in a row.
     """
-    positives = _positives(Y)
+    positives, places = _positives(Y), np.asarray(top)
     n, n_labels = positives.shape
-    places = np.asarray(top)
     if places.ndim != 2 or len(places) != n or places.dtype.kind not in "iu" or not places.shape[1] or not n:
         raise UserError(f"top has shape {places.shape}: give the places of labels (n, k) of {n} items")
     if places.min() < 0 or places.max() >= n_labels or (np.diff(np.sort(places, axis=1), axis=1) == 0).any():
         raise UserError(f"top names a label twice in a row, or none of the {n_labels} labels")
-    depths = [k for k in (1, 3, 5) if k <= places.shape[1]]
-    width = max(depths)
-    hits = _looked_up(positives, places[:, :width])
-    weights = np.ones(n_labels) if propensity is None else 1.0 / np.asarray(propensity, dtype=np.float64)
-    if weights.shape != (n_labels,):
-        raise UserError(
-            f"propensity has shape {weights.shape}: give one number for each of {n_labels} labels"
-        )
-    relevant = np.diff(positives.indptr)
-    discount = 1.0 / np.log2(np.arange(2, width + 2))
-    most = np.concatenate([[1.0], np.cumsum(discount)])
-    found: dict[str, float] = {}
-    for k in depths:
-        found[f"precision_at_{k}"] = float(hits[:, :k].sum() / (n * k))
-        reached = hits[:, :k] @ discount[:k]
-        found[f"ndcg_at_{k}"] = float((reached / most[np.minimum(relevant, k)]).mean())
-    if propensity is None:
+    sums = TopSums(n_labels, places.shape[1], propensity)
+    sums.update(positives, places)
+    return sums.finalize()
+
+
+class TopSums:
+    """Sums over items behind ``top_metrics``; those of other items are added."""
+
+    def __init__(self, n_labels: int, n_top: int, propensity: ArrayLike | None = None) -> None:
+        """Begin sums of the highest ``n_top`` labels of each item, by depth.
+
+        Raises:
+            UserError: For propensities (K,) of another number of labels.
+        """
+        self.depths = [k for k in TOP_DEPTHS if k <= n_top]
+        self.weighted = propensity is not None
+        self.weights = np.ones(n_labels) if propensity is None else 1.0 / np.asarray(propensity, np.float64)
+        if self.weights.shape != (n_labels,):
+            raise UserError(
+                f"propensity has shape {self.weights.shape}: give one number for each of {n_labels} labels"
+            )
+        self.n_items = 0
+        # Of each depth: hits, their nDCG, gains and the greatest gains, both also discounted.
+        self.sums = np.zeros((6, len(self.depths)))
+
+    def update(self, positives: Any, places: NDArray[np.integer[Any]]) -> None:
+        """Take in items, by their relevant labels (b, K) CSR and the places of their highest labels (b, k)."""
+        width = max(self.depths)
+        places = places[:, :width]
+        hits, relevant = looked_up(positives, places), np.diff(positives.indptr)
+        discount = 1.0 / np.log2(np.arange(2, width + 2))
+        most = np.concatenate([[1.0], np.cumsum(discount)])
+        gains, best = hits * self.weights[places], _best(positives, self.weights, width)
+        self.n_items += len(places)
+        for place, k in enumerate(self.depths):
+            per_item = most[np.minimum(relevant, k)]
+            self.sums[0, place] += hits[:, :k].sum()
+            self.sums[2, place] += gains[:, :k].sum()
+            self.sums[3, place] += best[:, :k].sum()
+            for row, part in ((1, hits), (4, gains), (5, best)):
+                self.sums[row, place] += (part[:, :k] @ discount[:k] / per_item).sum()
+
+    def merge(self, other: TopSums) -> None:
+        """Add the sums of other items."""
+        self.n_items += other.n_items
+        self.sums += other.sums
+
+    def finalize(self) -> dict[str, float]:
+        """Return the metrics by name."""
+        found: dict[str, float] = {}
+        n = self.n_items
+        for k, (hits, ndcg, *_) in zip(self.depths, self.sums.T, strict=True):
+            found[f"precision_at_{k}"], found[f"ndcg_at_{k}"] = float(hits / (n * k)), float(ndcg / n)
+        if not self.weighted:
+            return found
+        for k, (_, _, gains, best, discounted, best_discounted) in zip(self.depths, self.sums.T, strict=True):
+            found[f"ps_precision_at_{k}"] = _ratio(gains, best)
+            found[f"ps_ndcg_at_{k}"] = _ratio(discounted, best_discounted)
         return found
-    gains, best = hits * weights[places[:, :width]], _best(positives, weights, width)
-    for k in depths:
-        found[f"ps_precision_at_{k}"] = _ratio(gains[:, :k].sum(), best[:, :k].sum())
-        per_item = most[np.minimum(relevant, k)]
-        one, other = ((part[:, :k] @ discount[:k] / per_item).sum() for part in (gains, best))
-        found[f"ps_ndcg_at_{k}"] = _ratio(one, other)
-    return found
 
 
 def _ratio(one: float, other: float) -> float:
@@ -127,7 +162,7 @@ def _positives(Y: ArrayLike | ListedStates) -> Any:
     return positives_of(as_matrix(Y))
 
 
-def _looked_up(positives: Any, places: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
+def looked_up(positives: Any, places: NDArray[np.integer[Any]]) -> NDArray[np.float64]:
     """Return which of some labels are relevant, (n, k)."""
     n, n_labels = positives.shape
     rows = np.repeat(np.arange(n, dtype=np.int64), np.diff(positives.indptr))

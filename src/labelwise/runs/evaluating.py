@@ -101,7 +101,7 @@ def evaluate(
     chosen = _chosen_rule(rule)
     finished = FinishedRun.open(run, progress=progress, images=images, on_bad_item=on_bad_item)
     model, data = finished.model, finished.read_table(table, given=given)
-    measurable = metrics.judgeable(data.annotations.matrix)
+    measurable = metrics.judgeable(data.annotations.states)
     if not (measurable.average_precision or measurable.observed_average_precision):
         raise UserError(
             f"{data.path.name}: no entry is known to be relevant, so nothing can be judged; give labels"
@@ -112,12 +112,12 @@ def evaluate(
     check_some_read(read.bad, len(rows), data)
     sketch = Sketch.load(finished.directory.path)
     copies = None if sketch is None else sketch.among(read.X)
-    Y = data.annotations.matrix[rows][read.kept]
+    Y = data.annotations.take(rows).take(read.kept)
     evaluation = observed = None
     if measurable.average_precision:
         evaluation = model.evaluate(read, Y, rule=chosen)
     else:
-        observed = metrics.observed_average_precision(Y, model.decision_function(read))
+        observed = model.observed_average_precision(read, Y)
     result = TableEvaluation(
         run=str(run),
         table=str(table),

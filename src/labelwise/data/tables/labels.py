@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.annotations import Annotations, Codes, name_notes, names_in, parse_names
+from labelwise.annotations import (
+    Annotations,
+    Codes,
+    ListedAnnotations,
+    ListedStates,
+    known_rows,
+    name_notes,
+    names_in,
+    parse_names,
+    positives_of,
+)
 from labelwise.data.tables.columns import Columns
 from labelwise.data.tables.items import Groups
 from labelwise.data.tables.options import TableOptions
@@ -79,7 +89,7 @@ def read_labels(
                 extra=policy,
                 where=lambda row: columns.where(row, name),
             )
-            annotations = replace(annotations, notes=(*codes.notes(), *name_notes(annotations.label_names)))
+            annotations = annotations.with_notes((*codes.notes(), *name_notes(annotations.label_names)))
         else:
             if groups is not None and options.separator is None and not _may_be_joined(cells):
                 # A row holds one name, so that its blanks are no separators.
@@ -204,8 +214,8 @@ def _tagged(annotations: Annotations, file: str) -> tuple[str, ...]:
 
     Some rows then list several labels and many none.
     """
-    counts = (annotations.matrix == 1).sum(axis=1)
-    tagged, empty = int((counts > 0).sum()), int((annotations.matrix == -1).all(axis=1).sum())
+    counts = np.diff(positives_of(annotations.states).indptr)
+    tagged, empty = int((counts > 0).sum()), int((~known_rows(annotations.states)).sum())
     several = int((counts > 1).sum())
     if len(counts) < _LEAST_ROWS or empty < _EMPTY_SHARE * len(counts) or several < _SEVERAL_SHARE * tagged:
         return ()
@@ -272,7 +282,22 @@ def _joined(groups: Groups, annotations: Annotations) -> Annotations:
 
     A label is relevant where one of the item's rows lists it, and unknown where all say nothing.
     """
+    states = annotations.states
+    if isinstance(states, ListedStates):
+        return ListedAnnotations(_joined_lists(groups, states), annotations.label_names, annotations.notes)
     matrix = np.full((len(groups.items), annotations.n_labels), -1, dtype=np.int8)
     # Of -1, 0 and 1 the largest: a relevant row wins over a silent one.
     np.maximum.at(matrix, groups.of_row, annotations.matrix)
     return Annotations(matrix, annotations.label_names, annotations.notes)
+
+
+def _joined_lists(groups: Groups, states: ListedStates) -> ListedStates:
+    """Return an item's lists in one: what it does not list is irrelevant where one of its rows says so."""
+    n = len(groups.items)
+    rows = np.repeat(groups.of_row, states.counts)
+    order = np.argsort(rows, kind="stable")
+    ends = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=n))])
+    silent = np.full(n, -1, np.int8)
+    np.maximum.at(silent, groups.of_row, states.silent)
+    labels = states.positives.indices.astype(np.int64)[order]
+    return ListedStates.of(ends, labels, silent, states.shape[1])

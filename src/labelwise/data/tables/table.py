@@ -388,7 +388,7 @@ def _with_contents(columns: Columns, table: Table, groups: Groups | None, on_bad
     places = [place for place, value in enumerate(contents) if value]
     labels = table.labels
     if labels is not None:
-        labels = replace(labels, matrix=np.ascontiguousarray(labels.matrix[places]))
+        labels = labels.take(places)
     return replace(
         table,
         items=[table.items[place] for place in places],

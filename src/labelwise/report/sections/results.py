@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from labelwise import metrics, plots
 from labelwise.analysis.predictions import drawn_labels, held_out_reliability, score_reliability
 from labelwise.annotations import as_matrix
-from labelwise.metrics import LOWER_IS_BETTER, TITLES, Evaluation, Reliability
+from labelwise.metrics import LOWER_IS_BETTER, TITLES, TOP_TITLES, Evaluation, Reliability
 from labelwise.report import formats
 from labelwise.report.section import Section, Subject
 
@@ -188,7 +188,7 @@ def _figures(results: Results) -> dict[str, Any]:
                 "interval": formats.interval(results.map_interval) if key == "map" else "",
                 "lower": key in LOWER_IS_BETTER,
             }
-            for key, title in TITLES.items()
+            for key, title in (TITLES | (TOP_TITLES if "ndcg_at_1" in facts["metrics"] else {})).items()
             if key in facts["metrics"]
         ],
         "level": f"{results.level:.0%}" if results.low is not None else "",
