@@ -254,3 +254,53 @@ def test_labels_that_chose_are_told(given, tmp_path, monkeypatch):
     assert any(
         "scaling was chosen by a keyed sample of 2 of 3 labels, and lambda by 3" in n for n in outcome.notes
     )
+
+
+def test_a_footer_tells_that_few_labels_are_listed(tmp_path, monkeypatch):
+    from labelwise.runs import streaming as ours
+
+    monkeypatch.setattr(ours, "_MANY_LABELS", 4)
+    monkeypatch.setattr(ours, "_MANY_ENTRIES", 10)
+
+    def listed(name, rows, group=100):
+        parquet.write_table(pa.table({"tags": pa.array(rows)}), tmp_path / name, row_group_size=group)
+        return tmp_path / name
+
+    names = listed("names.parquet", [["a", "b"], ["c"], ["d"], None, []], 2)
+    assert ours._many_listed(names, "tags")
+    monkeypatch.setattr(ours, "_MANY_ENTRIES", 20)
+    assert not ours._many_listed(names, "tags")
+    monkeypatch.setattr(ours, "_MANY_ENTRIES", 10)
+    read = []
+    monkeypatch.setattr(parquet.ParquetFile, "read_row_group", lambda *given, **_: read.append(given))
+    assert not ours._many_listed(listed("few.parquet", [["a"], ["b"], ["c"]]), "tags")
+    assert not ours._many_listed(listed("numbers.parquet", [[1, 2], [3, 1]] * 50), "tags")
+    assert not read
+
+
+@pytest.mark.parametrize("top", [None, 2])
+def test_predictions_in_blocks_are_those_of_all_at_once(given, tmp_path, monkeypatch, top):
+    from labelwise.runs import predicting
+    from labelwise.runs import streaming as ours
+
+    place, _ = given
+    for name in ("whole", "blocks"):
+        runs.predict(place / "run", place / "whole.parquet", tmp_path / f"{name}.parquet", top=top)
+        runs.predict(place / "run", place / "folder", tmp_path / name, top=top)
+        monkeypatch.setattr(predicting, "_BLOCK", 10)
+        monkeypatch.setattr(ours, "_ENTRIES", 10)
+
+    def columns(path):
+        return parquet.read_table(path).to_pydict()
+
+    def alike(one, other):
+        assert one.keys() == other.keys()
+        for name, values in one.items():
+            if isinstance(values[0], float) or name == "top_probabilities":
+                np.testing.assert_allclose(values, other[name], rtol=1e-5)
+            else:
+                assert values == other[name]
+
+    alike(columns(tmp_path / "whole.parquet"), columns(tmp_path / "blocks.parquet"))
+    for path in (tmp_path / "whole").glob("*.parquet"):
+        alike(columns(path), columns(tmp_path / "blocks" / path.name))

@@ -133,7 +133,7 @@ class ListedAnnotations(Annotations):
         return self._lists
 
     @cached_property
-    def matrix(self) -> Matrix:  # type: ignore[override]
+    def matrix(self) -> Matrix:
         """(n, K) int8 of 1, 0 and -1."""
         return self.states.dense()
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations.cells import CellReader, Names, Numbers, States, check_names
+from labelwise.annotations.cells import CellReader, Names, Numbers, check_names
+from labelwise.annotations.cells import States as StatesByName
 from labelwise.annotations.codes import Codes, code_of, missing, reading, state_of
-from labelwise.annotations.listed import ListedAnnotations, ListedStates, held_as_lists, stored_lists
+from labelwise.annotations.listed import ListedAnnotations, ListedStates, States, held_as_lists, stored_lists
 from labelwise.annotations.matrix import Annotations, choose, name_list
 from labelwise.annotations.readers import is_frame, is_sparse, read_states, to_known
 from labelwise.annotations.separators import has_entity, split_texts
@@ -79,15 +80,16 @@ def parse(
                 name_key=name_key,
             )
         else:
-            listed = stored_lists(Y, unlisted, codes)
-            matrix = read_states(Y, "Y", unlisted, codes) if listed is None else listed
+            lists = stored_lists(Y, unlisted, codes)
+            states: States = read_states(Y, "Y", unlisted, codes) if lists is None else lists
             names = (
-                tuple(f"label_{column}" for column in range(matrix.shape[1]))
+                tuple(f"label_{column}" for column in range(states.shape[1]))
                 if label_names is None
                 else name_list(label_names)
             )
-            if isinstance(matrix, ListedStates):
-                return ListedAnnotations(matrix, names, (*codes.notes(), *name_notes(names)))
+            if isinstance(states, ListedStates):
+                return ListedAnnotations(states, names, (*codes.notes(), *name_notes(names)))
+            matrix = states
     return Annotations(matrix, names, (*codes.notes(), *name_notes(names)))
 
 
@@ -269,7 +271,7 @@ def _rows(
     name_key: str | None,
     notes: list[str],
     by_place: bool,
-) -> list[Names | States | None]:
+) -> list[Names | StatesByName | None]:
     """Return each row's names or states by name, or None.
 
     It is None where nothing is said.
@@ -281,7 +283,7 @@ def _rows(
             f"separator must not be empty, and must be a text, not {shown(separator)}: give ';', or ' ' for any"
             " whitespace, or None to have it found"
         )
-    rows: list[Names | States | None] = []
+    rows: list[Names | StatesByName | None] = []
     texts: dict[int, str] = {}
     numbers: dict[int, tuple[Any, ...]] = {}
     empty_words: dict[str, int] = defaultdict(int)
@@ -350,7 +352,7 @@ def _may_be_states(split: dict[int, Names]) -> bool:
 
 def _numbers(
     cells: dict[int, tuple[Any, ...]], label_names: Names | None, by_place: bool, others: bool
-) -> dict[int, Names | States]:
+) -> dict[int, Names | StatesByName]:
     """Return the names or states that lists of numbers mean.
 
     That is the names 3 and 5, or a state for each label in its place.

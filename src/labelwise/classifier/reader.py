@@ -74,6 +74,10 @@ class ReadItems:
     kept: NDArray[np.int64]
     bad: tuple[BadItem, ...] = ()
 
+    def rows(self, rows: slice) -> ReadItems:
+        """Return some of the items that could be read."""
+        return ReadItems(take(self.X, np.arange(rows.start, rows.stop)), self.kept[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class ItemReader:

@@ -204,7 +204,7 @@ class FirstPass(RelevantScores):
         self.sums = np.zeros(4)
         self.precision, self.recall = np.zeros((2, len(DEPTHS)))
 
-    def update(self, positives: ListedStates, scores: Scores) -> None:  # type: ignore[override]
+    def update(self, positives: ListedStates, scores: Scores) -> None:
         """Take in rows (b, K) and their scores (b, K)."""
         if not len(scores):
             return
@@ -264,7 +264,7 @@ class FirstPass(RelevantScores):
         first = scores.max(axis=1)
         own = scores[np.repeat(np.arange(len(scores)), p), positives.indices]
         leads = np.bincount(rows, weights=own == np.repeat(first, p), minlength=len(scores)) > 0
-        deepest = np.ones(len(scores))
+        deepest = np.ones(len(scores), np.int64)
         np.maximum.at(deepest, rows, depth)
         wrong = np.bincount(rows, weights=depth - hits, minlength=len(scores))
         share = np.bincount(rows, weights=hits / depth, minlength=len(scores))
@@ -289,8 +289,8 @@ def _depths(positives: Any, scores: Scores) -> tuple[NDArray[np.int64], NDArray[
         at = positives.indptr[some] + j
         depth[at] = np.count_nonzero(scores[some] >= own[at][:, None], axis=1)
     for row in np.flatnonzero(p > _FEW):
-        at = slice(positives.indptr[row], positives.indptr[row + 1])
-        depth[at] = scores.shape[1] - np.searchsorted(np.sort(scores[row]), own[at])
+        its = slice(positives.indptr[row], positives.indptr[row + 1])
+        depth[its] = scores.shape[1] - np.searchsorted(np.sort(scores[row]), own[its])
     order = np.lexsort((-own, rows))
     sorted_rows, sorted_own = rows[order], own[order]
     ends = np.ones(len(rows), bool)
@@ -344,9 +344,9 @@ class RankCounts:
             self.above[at] += np.count_nonzero(part > values, axis=0)
         many = np.flatnonzero(self._counts > _FEW)
         for label, column in zip(many, np.sort(scores[:, many].T, axis=1), strict=True):
-            at = slice(self._starts[label], self._starts[label] + self._counts[label])
-            self.at_least[at] += n - np.searchsorted(column, self.values[at], "left")
-            self.above[at] += n - np.searchsorted(column, self.values[at], "right")
+            own = slice(self._starts[label], self._starts[label] + self._counts[label])
+            self.at_least[own] += n - np.searchsorted(column, self.values[own], "left")
+            self.above[own] += n - np.searchsorted(column, self.values[own], "right")
 
     def merge(self, other: RankCounts) -> None:
         """Add the counts of other items, by the same scores."""

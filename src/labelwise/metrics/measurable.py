@@ -84,13 +84,17 @@ def judgeable(Y: ArrayLike | ListedStates, **meanings: Unpack[Meanings]) -> Judg
     """
     labels = Y if isinstance(Y, ListedStates) else as_matrix(Y, **meanings)
     n, n_labels = labels.shape
+    full: NDArray[np.bool_]
+    known: NDArray[np.bool_]
+    negative: NDArray[np.bool_]
     if isinstance(labels, ListedStates):
         full, known = labels.whole, known_rows(labels)
         negative = full & (labels.counts < n_labels)
         positive = bool(labels.counts.any())
     else:
-        full, known = (labels >= 0).all(axis=1), (labels >= 0).any(axis=1)
-        negative, positive = (labels == 0).any(axis=1), bool((labels == 1).any())
+        entries = labels >= 0
+        full, known = np.asarray(entries.all(axis=1)), np.asarray(entries.any(axis=1))
+        negative, positive = np.asarray((labels == 0).any(axis=1)), bool((labels == 1).any())
     # Rows of positives alone beside full ones tell by their form that negatives were not written down.
     only_full = bool(full.any() and negative.any() and not (negative & ~full).any())
     rows: NDArray[np.bool_] = full if only_full else known

@@ -108,7 +108,7 @@ def describe(
         kind=data.kind,
         n_features=len(data.feature_names),
         summary=summary,
-        judgeable=judgeable(data.annotations.matrix),
+        judgeable=judgeable(data.annotations.states),
         advice=recommend(summary) if summary.positives.any() else None,
         roles=data.roles,
         notes=data.notes,

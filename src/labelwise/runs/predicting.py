@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labelwise._files import replacing
+from labelwise.annotations import row_blocks
 from labelwise.data import Table, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.directory import check_output
@@ -20,6 +21,10 @@ from labelwise.runs.streaming import predict_stream
 from labelwise.runs.tables import FinishedRun, ModelColumns, check_some_read, items_of, read_folder
 from labelwise.workers import Workers, open_workers
 
+if TYPE_CHECKING:
+    from labelwise.classifier import MultiLabelClassifier, ReadItems
+
+_BLOCK = 1 << 23  # logits of a block: 64 MB of float64
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
@@ -105,17 +110,15 @@ def predict(
         data = finished.read_table(table, given=given, labels=False, keep=keep)
     read = model.read(items_of(data), items=data.items)
     check_some_read(read.bad, len(data), data)
-    # One pass serves both, and the rule sees what float32 probabilities near 1 no longer tell apart.
-    logits = model.decision_function(read)
-    predicted = model.decision_.sets(logits)
     _check_writable(data, target)
+    scores, names = _in_blocks(model, _logits(model, read, top), top)
     header, renamed = _header(labels if top is None else _TOP, list(data.kept))
     rows = _Rows(
         header=header,
         items=[data.items[i] for i in read.kept],
         given=[column.take(read.kept) for column in data.kept.values()],
-        scores=_scores(logits, labels, top),
-        names=_names(predicted, labels),
+        scores=scores,
+        names=names,
         separator=next((mark for mark in ";|" if not any(mark in name for name in labels)), None),
         quoted=quote_formulas,
     )
@@ -127,7 +130,7 @@ def predict(
         out=str(target),
         n_items=len(rows.items),
         n_labels=len(labels),
-        labels_per_item=float(predicted.sum(axis=1).mean()),
+        labels_per_item=float(np.mean([len(one) for one in names])),
         rule=model.rule_.name,
         calibrated=model.calibration_ is not None,
         skipped=tuple((item.item, item.reason) for item in (*data.left_out, *read.bad)),
@@ -156,6 +159,30 @@ def _scores(logits: NDArray[Any], labels: Sequence[str], top: int | None) -> _Sc
     return _Scores(values, [[labels[int(k)] for k in row] for row in places])
 
 
+def _logits(model: MultiLabelClassifier, read: ReadItems, top: int | None) -> Iterator[NDArray[Any]]:
+    """Yield the logits (b, K) of items: of all at once, or in blocks where only the highest are written."""
+    from labelwise.metrics import decides_by_row
+
+    entries = len(read.kept) * len(model.label_names_)
+    if top is not None and decides_by_row(model.rule_):
+        entries = _BLOCK
+    for rows in row_blocks(len(read.kept), len(model.label_names_), entries):
+        yield model.decision_function(read.rows(rows))
+
+
+def _in_blocks(
+    model: MultiLabelClassifier, blocks: Iterable[NDArray[Any]], top: int | None
+) -> tuple[_Scores, list[list[str]]]:
+    """Return the scores and the predicted names of items whose logits come block by block."""
+    labels, parts = model.label_names_, list[_Scores]()
+    names: list[list[str]] = []
+    for logits in blocks:
+        # One pass serves both, and the rule sees what float32 probabilities near 1 no longer tell apart.
+        parts.append(_scores(logits, labels, top))
+        names += _names(model.decision_.sets(logits), labels)
+    return _Scores.joined(parts), names
+
+
 def _predict_folder(
     finished: FinishedRun,
     table: Path,
@@ -173,12 +200,10 @@ def _predict_folder(
         )
     header, renamed = _header(labels if top is None else _TOP, list(keep))
 
-    def write(path: Path, items: list[str], kept: list[Any], logits: NDArray[Any]) -> int:
-        predicted = model.decision_.sets(logits)
-        _write_parquet(
-            path, _Rows(header, items, kept, _scores(logits, labels, top), _names(predicted, labels), None)
-        )
-        return int(predicted.sum())
+    def write(path: Path, items: list[str], kept: list[Any], blocks: Iterable[NDArray[Any]]) -> int:
+        scores, names = _in_blocks(model, blocks, top)
+        _write_parquet(path, _Rows(header, items, kept, scores, names, None))
+        return sum(map(len, names))
 
     scored, stream = predict_stream(
         finished, table, out, keep=keep, given=given, settings={"top": top}, write=write, workers=workers
@@ -235,6 +260,15 @@ class _Scores:
 
     probabilities: NDArray[np.float32]
     names: list[list[str]] | None = None
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return those of several parts of the items, one after another."""
+        named = [name for part in parts for name in part.names or ()]
+        return cls(
+            np.concatenate([part.probabilities for part in parts]),
+            named if parts[0].names is not None else None,
+        )
 
     def rows(self) -> Iterator[list[Any]]:
         """Yield each item's values."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -98,24 +98,59 @@ def _decoded_gigabytes(path: Path) -> float:
 
 def _lists_many_labels(path: Path, config: RunConfig) -> bool:
     """Return whether a table of features lists so many labels that its matrix would be too large."""
-    import pyarrow.compute as pc
-    from pyarrow import parquet
-
     defaults = RunConfig()
     if config.labels_column is None or any(
         getattr(config, name) != getattr(defaults, name) for name in _IN_MEMORY
     ):
         return False
     try:
-        footer = parquet.read_metadata(path)
-        column = parquet.read_table(path, columns=[config.labels_column]).column(0)
-        count = pc.count_distinct(pc.list_flatten(column)).as_py()
-        if count < _MANY_LABELS or count * footer.num_rows <= _MANY_ENTRIES:
+        if not _many_listed(path, config.labels_column):
             return False
         TableStream.open(path, config.table_options())
     except Exception:  # the reader of tables says what is wrong with it
         return False
     return True
+
+
+def _many_listed(path: Path, column: str) -> bool:
+    """Return whether a column of lists names thousands of labels; its footer alone mostly tells that it does not."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        footer = file.metadata
+
+        def many(count: int) -> bool:
+            return count >= _MANY_LABELS and count * footer.num_rows > _MANY_ENTRIES
+
+        if not many(_most_different(footer, column)):
+            return False
+        distinct: Any = None
+        for number in range(footer.num_row_groups):
+            lists = file.read_row_group(number, columns=[column]).column(0)
+            found = pc.unique(pc.list_flatten(lists))
+            if distinct is not None:
+                found = pc.unique(pa.chunked_array([distinct, found]))
+            distinct = found
+            if many(len(distinct)):
+                return True
+    return False
+
+
+def _most_different(footer: Any, column: str) -> int:
+    """Return a bound of the different values that lists hold: their number, and the range of whole numbers."""
+    leaves = [
+        chunk
+        for number in range(footer.num_row_groups)
+        for chunk in map(footer.row_group(number).column, range(footer.num_columns))
+        if chunk.path_in_schema.startswith(f"{column}.")
+    ]
+    bound = sum(leaf.num_values for leaf in leaves)
+    ranges = [leaf.statistics for leaf in leaves]
+    if all(one is not None and one.has_min_max and isinstance(one.min, int) for one in ranges) and ranges:
+        bound = min(bound, max(one.max for one in ranges) - min(one.min for one in ranges) + 1)
+    return int(bound)
 
 
 def open_stream(config: RunConfig) -> TableStream:
@@ -210,8 +245,8 @@ class Scored:
     n_found: int
 
 
-Write = Callable[[Path, list[str], list[Any], NDArray[np.floating[Any]]], int]
-"""Writes items, kept columns and logits (b, K) to a file, and returns the number of predicted labels."""
+Write = Callable[[Path, list[str], list[Any], Iterable[NDArray[np.floating[Any]]]], int]
+"""Writes items, kept columns and blocks of logits (b, K) to a file, and returns the number of predicted labels."""
 
 
 def predict_stream(
@@ -276,10 +311,17 @@ class _Scoring:
 
     def __call__(self, stream: TableStream) -> tuple[int, int]:
         """Return the numbers of items and of predicted labels."""
+        from labelwise.metrics import decides_by_row
+
         ((fragment, X, items, kept),) = stream.items(self.keep)
-        read, n_labels = self.model.read(X), len(self.model.label_names_)
-        logits = np.empty((len(items), n_labels), np.float32)
-        for rows in row_blocks(len(items), 1, max(1, _ENTRIES // max(1, n_labels))):
-            logits[rows] = self.model.decision_function(read.X[rows])
+        blocks = self._logits(self.model.read(X).X)
+        if not decides_by_row(self.model.rule_):
+            blocks = iter([np.concatenate(list(blocks))])
         with replacing(self.out / f"{fragment.name}{self.endings}") as draft:
-            return len(items), self.write(draft, items, list(kept.values()), logits)
+            return len(items), self.write(draft, items, list(kept.values()), blocks)
+
+    def _logits(self, X: Any) -> Iterator[NDArray[np.float32]]:
+        """Yield the logits (b, K) of blocks of read rows."""
+        n_labels = max(1, len(self.model.label_names_))
+        for rows in row_blocks(len(X), 1, max(1, _ENTRIES // n_labels)):
+            yield self.model.decision_function(X[rows]).astype(np.float32)

@@ -426,7 +426,7 @@ def _why_no_figures(model: MultiLabelClassifier, table: Table) -> list[str]:
 
     if model.validation_ is not None:
         return []
-    measurable = judgeable(table.annotations.matrix)
+    measurable = judgeable(table.annotations.states)
     return [*measurable.words, *(["No rows were held out."] if measurable.average_precision else [])]
 
 
