@@ -257,9 +257,9 @@ class FirstPass(RelevantScores):
         some = p > 0
         self.n_relevant_items += int(some.sum())
         for place, k in enumerate(DEPTHS):
-            hits = relevant[:, min(k, n_labels) - 1]
-            self.precision[place] += float((hits / min(k, n_labels)).sum())
-            self.recall[place] += float((hits[some] / p[some]).sum())
+            found = relevant[:, min(k, n_labels) - 1]
+            self.precision[place] += float((found / min(k, n_labels)).sum())
+            self.recall[place] += float((found[some] / p[some]).sum())
         rows, depth, hits = _depths(positives, scores)
         first = scores.max(axis=1)
         own = scores[np.repeat(np.arange(len(scores)), p), positives.indices]
