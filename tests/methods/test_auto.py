@@ -45,7 +45,7 @@ def given(monkeypatch):
 
 @pytest.mark.parametrize("form", [np.asarray, sp.csr_matrix])
 def test_the_ensemble_gets_raw_rows_labels_and_the_tuned_solution(form, given):
-    X, seen, _ = rows()
+    X, seen, _ = rows(labelled=120)
     model = fit(form(X), seen, random_state=7)
     ((got, labels, solution, seed),) = given
     assert sp.issparse(got) == sp.issparse(form(X))
@@ -55,6 +55,15 @@ def test_the_ensemble_gets_raw_rows_labels_and_the_tuned_solution(form, given):
     assert len({row["scaling"] for row in solution.table}) > 1
     assert seed == 7
     assert model.scaling_ is None
+
+
+def test_of_few_labelled_rows_it_gets_the_mean_of_two_criteria(given):
+    X, seen, _ = rows(n=60, labelled=50)
+    model = fit(X, seen)
+    ((*_, solution, _),) = given
+    assert solution.criterion == "average_precision and squared_error"
+    assert solution.scaling is model.solution_.scaling
+    assert model.solution_.criterion == "average_precision"
 
 
 def test_several_sources_reach_it_side_by_side(given):

@@ -8,7 +8,7 @@ of which a new row takes its neighbours'.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any, Self, TypeAlias
@@ -37,6 +37,7 @@ from labelwise.models import FoldedRidge, RidgeSolution, Scaling, give_back_memo
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
+Solver: TypeAlias = Callable[..., RidgeSolution]
 
 BUDGET = 200_000_000
 """Bytes that a fitted ensemble may take by default."""
@@ -91,6 +92,7 @@ class Ensemble:
         hints: Matrix | None = None,
         groups: npt.NDArray[np.int64] | None = None,
         budget: int = BUDGET,
+        solve: Solver = solve_ridge,
     ) -> Self:
         """Fit to a pool ``X`` (n, D) with annotations ``labels`` (n, K) in {1, 0, -1}.
 
@@ -103,11 +105,14 @@ class Ensemble:
             hints: (n, K) scores of another model in [0, 1] or NaN, of rows of which new ones will have none.
             groups: (n,) numbers of rows that are left out together and are no neighbours of each other.
             budget: Bytes that its arrays may take; above it trees and then rows of the pool are left out.
+            solve: What gave the solution; where rows are few it tunes anew without each fold.
         """
         chosen = Landmarks.of(labels, min(int(X.shape[1]), MOST_COLUMNS), seed)
         if chosen is None:
             return cls(
-                *EnsembleFit(X, labels, solution, seed, names, budget, hints=hints, groups=groups).result()
+                *EnsembleFit(
+                    X, labels, solution, seed, names, budget, hints=hints, groups=groups, solve=solve
+                ).result()
             )
         warnings.warn(Notice(chosen.words), stacklevel=2)
         part = replace(solution, loo_scores=solution.loo_scores[chosen.rows])
@@ -118,6 +123,7 @@ class Ensemble:
             hints=hints,
             groups=groups,
             whole=False,
+            solve=solve,
         )
         fit.notes.append(chosen.words)
         scorer, near, explanation = fit.result()
@@ -186,12 +192,13 @@ class EnsembleFit:
         groups: npt.NDArray[np.int64] | None = None,
         whole: bool = True,
         recipe: Recipe | None = None,
+        solve: Solver = solve_ridge,
     ) -> None:
         """``whole`` is whether these are all rows that the ridge was fitted to."""
         self.recipe = recipe or Recipe()
         self.X, self.labels, self.solution, self.seed = X, np.asarray(labels), solution, seed
         self.vectors, self.budget, self.whole = names, budget, whole
-        self.hints, self.groups = hints, groups
+        self.hints, self.groups, self.solve = hints, groups, solve
         self.hinted: HintEvidence | None = None
         self.ridge_share = np.ones(self.labels.shape[1])
         self.notes: list[str] = []
@@ -345,7 +352,7 @@ class EnsembleFit:
         kept = known.take(np.flatnonzero(~out))
         if len(known) <= _MOST_TUNED and kept.both.any():
             groups = None if known.groups is None else known.groups[~out]
-            solution = solve_ridge(self.X[rows[~out]], self.labels[rows[~out]], groups=groups)
+            solution = self.solve(self.X[rows[~out]], self.labels[rows[~out]], groups=groups)
             return solution.predict(self.X[rows[out]]) - kept.means.astype(np.float32)
         if not self.whole or self._folded.order > FoldedRidge.MOST:
             return self.simple[out]

@@ -19,7 +19,7 @@ from labelwise.errors import UserError
 from labelwise.methods.base import Batch, Method, Pool, Stage
 from labelwise.methods.problem import Problem
 from labelwise.methods.spec import SETTINGS, Departure, Hyperparameter, MethodSpec
-from labelwise.models import solve_ridge
+from labelwise.models import needs_steadying, solve_ridge, solve_steady_ridge
 from labelwise.targets import Slot
 
 
@@ -147,6 +147,10 @@ class Auto(Method):
         tuned = not self._whole or self.starts_from_ridge
         groups = problem.item_groups
         solution = pool.ridge() if tuned else solve_ridge(rows, self.start_labels(), groups=groups)
+        solve = solve_ridge
+        if needs_steadying(problem.labels):
+            solve = solve_steady_ridge
+            solution = solve_steady_ridge(rows, problem.labels, tuned=solution, groups=groups)
         budget = self.hp.megabytes * 1_000_000
         hints = None if problem.hints is None else problem.hints.scores
         return Ensemble.fit(
@@ -155,6 +159,7 @@ class Auto(Method):
             hints=hints,
             groups=groups,
             budget=budget,
+            solve=solve,
         )
 
     def _teach(self, pool: Pool) -> None:
