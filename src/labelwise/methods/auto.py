@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from labelwise import losses
 from labelwise.ensemble import EnsembleHead, Explanation, SmallNetwork, SoftLabels
 from labelwise.ensemble.explanation import size_in_words
-from labelwise.ensemble.recipe import Ensemble
+from labelwise.ensemble.recipe import Ensemble, Solver
 from labelwise.errors import UserError
 from labelwise.methods.base import Batch, Method, Pool, Stage
 from labelwise.methods.problem import Problem
@@ -147,7 +147,7 @@ class Auto(Method):
         tuned = not self._whole or self.starts_from_ridge
         groups = problem.item_groups
         solution = pool.ridge() if tuned else solve_ridge(rows, self.start_labels(), groups=groups)
-        solve = solve_ridge
+        solve: Solver = solve_ridge
         if needs_steadying(problem.labels):
             solve = solve_steady_ridge
             solution = solve_steady_ridge(rows, problem.labels, tuned=solution, groups=groups)
