@@ -9,6 +9,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from labelwise.ensemble.known import KnownEntries
+from labelwise.models import RidgeSolution
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 Double: TypeAlias = npt.NDArray[np.float64]
@@ -48,6 +49,11 @@ def intercept_shift(known: KnownEntries) -> npt.NDArray[Any]:
     if known.mask is not None:
         deviation *= known.mask
     return np.asarray(over_twins(known, deviation) / np.maximum(known.counts - _sizes(known), 1))
+
+
+def left_out_moves(X: Any, solution: RidgeSolution, share: Double) -> Matrix:
+    """Return how far leaving each row out moves the ridge's ``share`` (K,) of an output, (n, K)."""
+    return np.asarray((solution.loo_scores - solution.predict(X)) * share.astype(np.float32))
 
 
 def over_twins(known: KnownEntries, values: npt.NDArray[Any]) -> npt.NDArray[Any]:

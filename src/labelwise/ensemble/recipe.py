@@ -24,7 +24,7 @@ from labelwise.ensemble.hats import centred, mean_square
 from labelwise.ensemble.hinted import HintEvidence, HintScores
 from labelwise.ensemble.known import KnownEntries
 from labelwise.ensemble.landmarks import Landmarks
-from labelwise.ensemble.left_out import intercept_shift
+from labelwise.ensemble.left_out import intercept_shift, left_out_moves
 from labelwise.ensemble.members import RidgeMember
 from labelwise.ensemble.names import LabelVectors, NameScores
 from labelwise.ensemble.parts import MEMBERS, fit_members, refitted_stack
@@ -42,7 +42,10 @@ Solver: TypeAlias = Callable[..., RidgeSolution]
 BUDGET = 200_000_000
 """Bytes that a fitted ensemble may take by default."""
 
-_FEWEST_ROWS = 10
+_FEWEST_ROWS, _FEWEST_ALONE = (
+    10,
+    20,
+)  # rows with known entries to choose by: of names or hints, and without these
 _MEASURED_ROWS = 2000
 _MOST_TUNED = 600  # rows up to which lambdas and scalings are chosen anew in every fold
 _WIDEST_TREES = 4096  # columns beyond which trees read principal components in the features' place
@@ -207,7 +210,8 @@ class EnsembleFit:
 
     def result(self) -> tuple[Scorer, Matrix, dict[str, Any]]:
         """Return scorer, left-out scores and explanation."""
-        if len(self.known) < _FEWEST_ROWS or not self.known.both.any():
+        alone = self.vectors is None and self.hints is None
+        if len(self.known) < (_FEWEST_ALONE if alone else _FEWEST_ROWS) or not self.known.both.any():
             self.notes.append(
                 "too few known entries to choose anything by: the scores are those of the tuned ridge alone"
                 + ("" if self.hints is None else ", and hints are left out")
@@ -395,7 +399,7 @@ class EnsembleFit:
         raw = ((1 - share) * self.simple + mixed.of(left_out)).astype(np.float32)
         raw = self._with_hints(raw)
         scorer, raw = self._with_names(self._scorer(mixed, 1 - share), raw)
-        moved = None if self.whole else _left_out_moves(self.X, self.solution, self.ridge_share)
+        moved = None if self.whole else left_out_moves(self.X, self.solution, self.ridge_share)
         everywhere = scorer.scores_of_pool(self.X, self.pool, moved)
         everywhere[self.known.rows] = logits(raw)
         explanation = self._explanation(*self._account(unit, share))
@@ -483,11 +487,6 @@ class EnsembleFit:
         }
 
 
-def _left_out_moves(X: Any, solution: RidgeSolution, share: Double) -> Matrix:
-    """Return how far leaving each row out moves the ridge's share (n, K) of an output."""
-    return np.asarray((solution.loo_scores - solution.predict(X)) * share.astype(np.float32))
-
-
 def _left_out_elsewhere(
     scorer: Scorer, solution: RidgeSolution, share: Double, X: Any, rows: npt.NDArray[Any]
 ) -> Matrix:
@@ -496,4 +495,4 @@ def _left_out_elsewhere(
     Ridge has: of it they take the leave-one-out scores.
     """
     own = replace(solution, loo_scores=solution.loo_scores[rows])
-    return scorer.in_logits(scorer.raw(X) + _left_out_moves(X, own, share), X)
+    return scorer.in_logits(scorer.raw(X) + left_out_moves(X, own, share), X)
