@@ -66,6 +66,14 @@ def test_of_few_labelled_rows_it_gets_the_mean_of_two_criteria(given):
     assert model.solution_.criterion == "average_precision"
 
 
+def test_of_fewer_than_twenty_labelled_rows_it_is_ridge_with_its_decisions():
+    X, seen, _ = rows(n=80, labelled=19)
+    auto = fit(X, seen)
+    ridge = lw.MultiLabelClassifier("ridge", device="cpu").fit(X, seen)
+    np.testing.assert_allclose(auto.predict_proba(X), ridge.predict_proba(X), atol=1e-6)
+    np.testing.assert_array_equal(auto.predict(X), ridge.predict(X))
+
+
 def test_several_sources_reach_it_side_by_side(given):
     from labelwise.models import is_blocks
 
