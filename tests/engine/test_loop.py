@@ -104,12 +104,29 @@ def test_average_follows_its_formula():
         with torch.no_grad():
             net.w += t
             net.count += 1
-        average.update(net)
+        average.update()
         decay = min(0.5, (1 + t) / (10 + t))
         want = decay * want + (1 - decay) * net.w.detach().numpy()
         np.testing.assert_allclose(average.network.w.numpy(), want, rtol=1e-6)
         assert int(average.network.count) == t
     assert not average.network.w.requires_grad
+
+
+def test_the_average_follows_every_tensor_of_a_state_and_those_that_take_its_place():
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2, bias=False))
+    net[0].register_buffer("unsaved", torch.ones(2), persistent=False)
+    average = Averaged(net, 0.5)
+    want = {name: value.clone() for name, value in average.network.state_dict().items()}
+    for t in range(1, 4):
+        net[1].running_mean = torch.randn(4)  # another tensor, as some layers set theirs
+        with torch.no_grad():
+            net[2].weight.add_(t)
+        average.update()
+        decay = min(0.5, (1 + t) / (10 + t))
+        for name, value in net.state_dict().items():
+            want[name] = want[name].lerp(value, 1 - decay) if value.is_floating_point() else value
+    for name, value in average.network.state_dict().items():
+        assert torch.equal(value, want[name]), name
 
 
 def test_the_average_is_what_is_judged_and_returned():

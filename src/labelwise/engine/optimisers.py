@@ -112,16 +112,17 @@ class Averaged:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
+        self._places = _places(self.network, network)
 
     @torch.no_grad()
-    def update(self, network: nn.Module) -> None:
-        """Move the average towards ``network`` by one step."""
+    def update(self) -> None:
+        """Move the average towards the network by one step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        raw = network.state_dict()
         # Counters are copied: a mean of them is none. The rest moves in one call, not one for each tensor.
         moving, target = [], []
-        for name, value in self.network.state_dict().items():
+        for own, raw, name in self._places:
+            value = own[name]
             if value.is_floating_point():
                 moving.append(value)
                 target.append(raw[name])
@@ -129,3 +130,22 @@ class Averaged:
                 value.copy_(raw[name])
         if moving:
             torch._foreach_lerp_(moving, target, 1 - decay)
+
+
+_Tensors = Mapping[str, Any]
+
+
+def _places(network: nn.Module, like: nn.Module) -> list[tuple[_Tensors, _Tensors, str]]:
+    """Return where the tensors of both networks' states lie, by name.
+
+    A state dict is made anew at each call, which takes longer than to move a small head; the tensors themselves may be
+    exchanged for others.
+    """
+    raw, saved = dict(like.named_modules(remove_duplicate=False)), network.state_dict().keys()
+    return [
+        (tensors, getattr(raw[path], kind), name)
+        for path, module in network.named_modules(remove_duplicate=False)
+        for kind, tensors in (("_parameters", module._parameters), ("_buffers", module._buffers))
+        for name in tensors
+        if (f"{path}.{name}" if path else name) in saved
+    ]

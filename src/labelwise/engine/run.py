@@ -401,7 +401,7 @@ class Run(RunState):
             ) from None
         # The average moves with updates, not with batches: those whose gradients only accumulate change no weight.
         if self._updated and self.averaged:
-            self.averaged.update(self.network)
+            self.averaged.update()
         self._updated = False
         self._losses.add(self.step, sum(map(len, members.values())), value)
         self.step += 1

@@ -101,7 +101,7 @@ class FlatMatch(Consistency):
             trainer.backward(loss)
         for p, direction in zip(parameters, g, strict=True):
             if direction is not None:
-                p.grad = direction if p.grad is None else p.grad + direction
+                p.grad = direction if p.grad is None else direction.add_(p.grad)
         trainer.update()
         return loss.detach()
 
@@ -157,15 +157,13 @@ def _moved(
     """
     norms = [d.norm() for d in direction if d is not None]
     scale = length / (torch.stack(norms).norm() + 1e-12) if norms else 0.0
-    before = [p.detach().clone() for p in parameters]
+    before = [p.data for p in parameters]
     try:
-        with torch.no_grad():
-            for p, d in zip(parameters, direction, strict=True):
-                if d is not None:
-                    p.add_(d * scale)
+        for p, d in zip(parameters, direction, strict=True):
+            if d is not None:
+                # Other memory, not a sum taken back: that is not what it was, and copies take as long as to move.
+                p.data = (d * scale).add_(p.data)
         yield
     finally:
-        with torch.no_grad():
-            for p, value in zip(parameters, before, strict=True):
-                # Copied, not subtracted: a sum taken back is not what it was.
-                p.copy_(value)
+        for p, value in zip(parameters, before, strict=True):
+            p.data = value
