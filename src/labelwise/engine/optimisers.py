@@ -112,38 +112,36 @@ class Averaged:
         self.network = copy.deepcopy(network).eval().requires_grad_(False)
         self.decay = decay
         self.updates = 0
-        self._places = _places(self.network, network)
+        places = _places(self.network, network)
+        # Counters are copied: a mean of them is none.
+        self._copied = [place for place in places if not place[0].is_floating_point()]
+        moved = [place for place in places if place[0].is_floating_point()]
+        self._moving, self._towards = [own for own, _, _ in moved], [place[1:] for place in moved]
 
-    @torch.no_grad()
     def update(self) -> None:
         """Move the average towards the network by one step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        # Counters are copied: a mean of them is none. The rest moves in one call, not one for each tensor.
-        moving, target = [], []
-        for own, raw, name in self._places:
-            value = own[name]
-            if value.is_floating_point():
-                moving.append(value)
-                target.append(raw[name])
-            else:
-                value.copy_(raw[name])
-        if moving:
-            torch._foreach_lerp_(moving, target, 1 - decay)
+        with torch.no_grad():
+            for own, tensors, name in self._copied:
+                own.copy_(tensors[name])
+            if self._moving:
+                # In one call, not one for each tensor.
+                torch._foreach_lerp_(self._moving, [of[name] for of, name in self._towards], 1 - decay)
 
 
 _Tensors = Mapping[str, Any]
 
 
-def _places(network: nn.Module, like: nn.Module) -> list[tuple[_Tensors, _Tensors, str]]:
-    """Return where the tensors of both networks' states lie, by name.
+def _places(network: nn.Module, like: nn.Module) -> list[tuple[torch.Tensor, _Tensors, str]]:
+    """Return the tensors of a network's state, each with where that of the other network lies, and its name there.
 
-    A state dict is made anew at each call, which takes longer than to move a small head; the tensors themselves may be
-    exchanged for others.
+    A state dict is made anew at each call, which takes longer than to move a small head; the other's tensors may be
+    exchanged, by layers that set their own.
     """
     raw, saved = dict(like.named_modules(remove_duplicate=False)), network.state_dict().keys()
     return [
-        (tensors, getattr(raw[path], kind), name)
+        (tensors[name], getattr(raw[path], kind), name)
         for path, module in network.named_modules(remove_duplicate=False)
         for kind, tensors in (("_parameters", module._parameters), ("_buffers", module._buffers))
         for name in tensors
