@@ -62,9 +62,8 @@ def trained_on(lw, *arguments: object) -> None:
 def test_pictures_train_judge_and_predict(lw, answer, photos, tmp_path):
     pytest.importorskip("efficientnet_lite_pytorch")
     out = tmp_path / "run"
-    trained_on(
-        lw, photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge", "--out", out
-    )
+    asked = ("--images", photos.pictures, "--image-size", 64, "--method", "ridge")
+    trained_on(lw, photos.folder / "train.csv", *asked, "--out", out)
     result = answer("evaluate", out, photos.folder / "test.csv")
     assert result["figures"]["metrics"]["map"] > 0.95
     assert result["skipped"] == []
@@ -156,7 +155,8 @@ def test_a_bad_picture_stops_a_run_or_is_left_out_and_listed(lw, refused, answer
         (pictures / name).write_bytes((photos.pictures / name).read_bytes())
     whole = (pictures / photos.names[3]).read_bytes()
     (pictures / photos.names[3]).write_bytes(whole[: len(whole) // 2])
-    asked = (photos.folder / "train.csv", "--images", pictures, "--method", "ridge", "--device", "cpu")
+    asked = (photos.folder / "train.csv", "--images", pictures, "--image-size", 64)
+    asked += ("--method", "ridge", "--device", "cpu")
     line = refused("train", *asked, "--out", tmp_path / "stopped")
     assert photos.names[3] in line
     assert "skip" in line
@@ -208,7 +208,8 @@ def test_a_model_of_texts_reads_the_texts_of_a_table_with_pictures_too(answer, l
 def test_a_second_run_finds_the_features_on_disk(lw, photos, tmp_path, monkeypatch):
     pytest.importorskip("efficientnet_lite_pytorch")
     monkeypatch.setenv("LABELWISE_CACHE", str(tmp_path / "cache"))
-    asked = (photos.folder / "train.csv", "--images", photos.pictures, "--method", "ridge")
+    asked = (photos.folder / "train.csv", "--images", photos.pictures, "--image-size", 64)
+    asked += ("--method", "ridge")
     trained_on(lw, *asked, "--out", tmp_path / "first")
     monkeypatch.setattr(Image.Image, "load", None)  # decoding a picture would fail from here on
     trained_on(lw, *asked, "--out", tmp_path / "second")

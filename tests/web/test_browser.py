@@ -7,8 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import urllib.request
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -50,6 +53,43 @@ class Server:
         return self.process.returncode
 
 
+@contextmanager
+def in_a_thread(run: Path):
+    """Serve a run's review in this process, for tests to which a process of its own shows nothing; yield its page."""
+    uvicorn = pytest.importorskip("uvicorn")
+    pytest.importorskip("fastapi")
+    from uvicorn.server import Server as Plain
+
+    from labelwise.web import serve, server
+
+    started, seen = threading.Event(), {}
+
+    class Kept(Plain):
+        def __init__(self, *given) -> None:
+            super().__init__(*given)
+            seen["server"] = self
+
+    def show(address, _) -> None:
+        seen["url"] = address.url
+        started.set()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(uvicorn, "Server", Kept)
+        # Signals are the main thread's.
+        patch.setattr(server, "signal", SimpleNamespace(signal=lambda *_: None, SIGTERM=signal.SIGTERM))
+        thread = threading.Thread(
+            target=serve, args=(run,), kwargs={"port": 0, "on_start": show}, daemon=True
+        )
+        thread.start()
+        assert started.wait(60)
+        try:
+            yield seen["url"]
+        finally:
+            seen["server"].should_exit = True
+            thread.join(30)
+    assert not thread.is_alive()
+
+
 @pytest.fixture
 def server(digits_run):
     made = Server(digits_run)
@@ -58,25 +98,43 @@ def server(digits_run):
         made.stop()
 
 
+@pytest.fixture
+def here(digits_run):
+    with in_a_thread(digits_run) as url:
+        yield url
+
+
 @pytest.fixture(scope="module")
 def shared(digits, tmp_path_factory):
-    """A server that tests share which do not look at what is stored."""
-    made = Server(Path(shutil.copytree(digits / "run", tmp_path_factory.mktemp("shared") / "run")))
-    yield made
-    made.stop()
+    """A page that tests share which do not look at what is stored."""
+    folder = tmp_path_factory.mktemp("shared") / "run"
+    with in_a_thread(Path(shutil.copytree(digits / "run", folder))) as url:
+        yield url
 
 
-@pytest.fixture
-def tab(browser, server):
+@contextmanager
+def opened(browser, url):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     page = context.new_page()
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda line: page.errors.append(line.text) if line.type == "error" else None)
-    page.goto(server.url)
+    page.goto(url)
     page.wait_for_selector(".card.marked")
     yield page
     context.close()
+
+
+@pytest.fixture
+def tab(browser, server):
+    with opened(browser, server.url) as page:
+        yield page
+
+
+@pytest.fixture
+def tab_here(browser, here):
+    with opened(browser, here) as page:
+        yield page
 
 
 def saved(page) -> None:
@@ -152,33 +210,33 @@ def test_a_killed_server_loses_nothing_and_the_page_goes_on(tab, server, digits_
     assert [row.answer for row in Answers.read(digits_run).rows] == [1, 0, 1]
 
 
-def test_mouse_sheet_item_mode_search_and_a_new_label(tab):
-    tab.locator(".card .yes").nth(2).click()
-    saved(tab)
-    assert "yes" in tab.locator(".card").nth(2).get_attribute("class")
-    tab.keyboard.press("d")
-    tab.wait_for_selector("#sheet[open] .line")
-    assert tab.locator("#sheet .line").count() == 10
-    tab.locator("#sheet .line .no").nth(1).click()
-    saved(tab)
-    tab.keyboard.press("Escape")
-    tab.keyboard.press("m")
-    tab.wait_for_selector("#cards .sheet .line.marked")
-    first = tab.inner_text("#cards .item-name")
-    tab.keyboard.press("ArrowDown")
-    tab.keyboard.press("y")
-    saved(tab)
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector(f"#cards .item-name:not(:text-is({json.dumps(first)}))")
-    tab.fill("#search", "0017.png")
-    tab.wait_for_selector("#cards .item-name:has-text('0017.png')")
-    tab.fill("#search", "")
-    tab.wait_for_timeout(600)
-    tab.fill("#label-name", "smudged")
-    tab.keyboard.press("Enter")
-    tab.wait_for_selector("#question b:text-is('smudged')")
-    tab.wait_for_selector(".card:nth-child(24) .chance.none")
-    assert tab.errors == []
+def test_mouse_sheet_item_mode_search_and_a_new_label(tab_here):
+    tab_here.locator(".card .yes").nth(2).click()
+    saved(tab_here)
+    assert "yes" in tab_here.locator(".card").nth(2).get_attribute("class")
+    tab_here.keyboard.press("d")
+    tab_here.wait_for_selector("#sheet[open] .line")
+    assert tab_here.locator("#sheet .line").count() == 10
+    tab_here.locator("#sheet .line .no").nth(1).click()
+    saved(tab_here)
+    tab_here.keyboard.press("Escape")
+    tab_here.keyboard.press("m")
+    tab_here.wait_for_selector("#cards .sheet .line.marked")
+    first = tab_here.inner_text("#cards .item-name")
+    tab_here.keyboard.press("ArrowDown")
+    tab_here.keyboard.press("y")
+    saved(tab_here)
+    tab_here.keyboard.press("Enter")
+    tab_here.wait_for_selector(f"#cards .item-name:not(:text-is({json.dumps(first)}))")
+    tab_here.fill("#search", "0017.png")
+    tab_here.wait_for_selector("#cards .item-name:has-text('0017.png')")
+    tab_here.fill("#search", "")
+    tab_here.wait_for_timeout(600)
+    tab_here.fill("#label-name", "smudged")
+    tab_here.keyboard.press("Enter")
+    tab_here.wait_for_selector("#question b:text-is('smudged')")
+    tab_here.wait_for_selector(".card:nth-child(24) .chance.none")
+    assert tab_here.errors == []
 
 
 @pytest.mark.parametrize("width", [390, 768, 1280, 2560])
@@ -187,7 +245,7 @@ def test_it_fits_and_axe_finds_nothing_serious(browser, shared, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page = context.new_page()
-    page.goto(shared.url)
+    page.goto(shared)
     page.wait_for_selector(".card.marked")
     page.keyboard.press("y")
     page.keyboard.press("n")
@@ -211,10 +269,10 @@ def test_it_fits_and_axe_finds_nothing_serious(browser, shared, width, scheme):
     context.close()
 
 
-def test_a_thumb_answers_on_a_phone(browser, server, digits_run):
+def test_a_thumb_answers_on_a_phone(browser, here, digits_run):
     context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = context.new_page()
-    page.goto(server.url)
+    page.goto(here)
     page.wait_for_selector(".card.marked")
     for button in ("yes", "no", "skip"):
         page.tap(f"#dock .{button}")
@@ -227,38 +285,38 @@ def test_a_thumb_answers_on_a_phone(browser, server, digits_run):
 
 
 @pytest.mark.slow
-def test_the_certificate_asks_and_says_what_ten_more_would_bring(tab, digits):
+def test_the_certificate_asks_and_says_what_ten_more_would_bring(tab_here, digits):
     truth = pd.read_csv(digits / "truth.csv").set_index("item")
-    tab.click("#mode-certify", timeout=60_000)
-    tab.wait_for_selector(".card-label")
-    tab.wait_for_selector("#left:has-text('answers calibrate the ranking first')")
-    words = tab.inner_text(".box:has(h2:text-is('Certified'))")
+    tab_here.click("#mode-certify", timeout=60_000)
+    tab_here.wait_for_selector(".card-label")
+    tab_here.wait_for_selector("#left:has-text('answers calibrate the ranking first')")
+    words = tab_here.inner_text(".box:has(h2:text-is('Certified'))")
     assert "at least" in words
     assert "Ten more" in words
     for _ in range(5):
-        card = tab.locator(".card.marked")
+        card = tab_here.locator(".card.marked")
         label = card.locator(".card-label").inner_text().rstrip("?")
         item = card.locator(".name").get_attribute("title")
-        tab.keyboard.press("y" if truth.loc[item, label] else "n")
-    saved(tab)
-    tab.keyboard.press("u")
-    tab.wait_for_selector(".toast:has-text('Undone')")
-    assert tab.errors == []
+        tab_here.keyboard.press("y" if truth.loc[item, label] else "n")
+    saved(tab_here)
+    tab_here.keyboard.press("u")
+    tab_here.wait_for_selector(".toast:has-text('Undone')")
+    assert tab_here.errors == []
 
 
 @pytest.mark.slow
-def test_certifying_goes_on_where_answers_must_be_counted_before_more_is_asked(tab, digits):
+def test_certifying_goes_on_where_answers_must_be_counted_before_more_is_asked(tab_here, digits):
     """The pilot asks in parts: the next cards come by themselves when the answers before are counted."""
     truth = pd.read_csv(digits / "truth.csv").set_index("item")
-    tab.click("#mode-certify", timeout=60_000)
-    tab.wait_for_selector(".card-label")
+    tab_here.click("#mode-certify", timeout=60_000)
+    tab_here.wait_for_selector(".card-label")
     for _ in range(45):
-        if not tab.locator(".card:not(.yes):not(.no)").count():
-            tab.keyboard.press("Enter")
-            tab.wait_for_selector(".card:not(.yes):not(.no)", timeout=20_000)
-        card = tab.locator(".card.marked")
+        if not tab_here.locator(".card:not(.yes):not(.no)").count():
+            tab_here.keyboard.press("Enter")
+            tab_here.wait_for_selector(".card:not(.yes):not(.no)", timeout=20_000)
+        card = tab_here.locator(".card.marked")
         label = card.locator(".card-label").inner_text().rstrip("?")
         item = card.locator(".name").get_attribute("title")
-        tab.keyboard.press("y" if truth.loc[item, label] else "n")
-    saved(tab)
-    assert tab.errors == []
+        tab_here.keyboard.press("y" if truth.loc[item, label] else "n")
+    saved(tab_here)
+    assert tab_here.errors == []
