@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -213,6 +213,30 @@ def test_an_interrupt_stops_the_workers_and_keeps_what_is_done(tmp_path):
     assert run_jobs(cases.jobs(), cases.measure, out, data=tmp_path).before == 1
 
 
+@pytest.mark.parametrize("place", [1, 2, 3], ids=["the first", "the second", "one that follows a dead one"])
+def test_ctrl_c_while_a_worker_starts_ends_the_run_and_the_worker(tmp_path, monkeypatch, place):
+    """One Ctrl-C, to the run and to the process that it is starting: neither is lost, neither is left."""
+    original, started, before = SpawnProcess.start, [], signal.getsignal(signal.SIGINT)
+
+    def start(process):
+        started.append(process)
+        if len(started) == place:
+            os.kill(os.getpid(), signal.SIGINT)
+        original(process)
+        if len(started) == place:
+            os.kill(process.pid, signal.SIGINT)
+
+    monkeypatch.setattr(SpawnProcess, "start", start)
+    with pytest.raises(KeyboardInterrupt, match="of 4 runs are kept in .*; the same command goes on"):
+        run_jobs(cases.jobs(4), cases.die_on_one, tmp_path / "out", data=tmp_path)
+    assert len(started) == place
+    assert [process.exitcode for process in started if process.is_alive()] == []
+    # Idle at the end of its pipe, killed in a job, or dead by its job: none of them by Ctrl-C.
+    assert {process.exitcode for process in started} <= {0, -signal.SIGKILL}
+    assert signal.getsignal(signal.SIGINT) is before
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="signals to a group of processes")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("started", [False, True], ids=["while workers start", "while they work"])
@@ -229,13 +253,11 @@ def test_what_stops_a_run_leaves_no_tracebacks_of_workers(tmp_path, number, star
     )
     wait_until(lambda: any(out.glob("shards/*.json" if started else ".lock")))
     time.sleep(0.3)
-    for _ in range(3):
-        os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
-        # Ctrl-C goes by a run that starts a process at that moment, and people press it again.
-        with suppress(subprocess.TimeoutExpired):
-            said, errors = process.communicate(timeout=20)
-            break
-    (tmp_path / "go").touch()
+    os.killpg(process.pid, number) if number == signal.SIGINT else process.send_signal(number)
+    try:
+        said, errors = process.communicate(timeout=120)
+    finally:
+        (tmp_path / "go").touch()
     assert errors == ""
     if number == signal.SIGINT:
         assert f"are kept in {out}; the same command goes on" in said

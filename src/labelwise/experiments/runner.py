@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -177,7 +178,8 @@ def _run(
     try:
         for place in range(min(count, len(jobs))):
             device = devices[place % len(devices)] if devices else None
-            workers.append(_Worker(*_start(execute, data, device), device))
+            with _interrupts_later():
+                workers.append(_Worker(*_start(execute, data, device), device))
             _assign(workers[-1], waiting)
         while busy := [worker for worker in workers if worker.job is not None]:
             # Without a cap there is nothing to look at until a worker answers or dies.
@@ -196,7 +198,8 @@ def _run(
                 shard = {"key": job.key, "job": job.to_dict(), "version": __version__, "time_cap": time_cap}
                 yield shard | answer
                 if not worker.process.is_alive():
-                    worker.process, worker.connection = _start(execute, data, worker.device)
+                    with _interrupts_later():
+                        worker.process, worker.connection = _start(execute, data, worker.device)
                 _assign(worker, waiting)
     finally:
         for worker in workers:
@@ -211,7 +214,7 @@ def _start(execute: Execute | str, data: Any, device: str | None) -> tuple[Any, 
     process = context.Process(target=work, args=(there, execute, data, os.getpid()), daemon=False)
     # Set before the start: numpy and torch read these variables when they are imported.
     variables = dict.fromkeys(_THREADS, "1") | ({} if device is None else {_VISIBLE: device})
-    with _environment(variables), _ignoring_interrupts():
+    with _environment(variables):
         process.start()
     # Without our copy of its end, the death of the process is an end of file here.
     there.close()
@@ -286,20 +289,48 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextmanager
-def _ignoring_interrupts() -> Iterator[None]:
-    """Let processes started inside ignore Ctrl-C.
+def _interrupts_later() -> Iterator[None]:
+    """Keep Ctrl-C until the end, and from processes started inside for good.
 
-    A terminal sends it to all processes at once: this one stops the others, and they print no tracebacks.
+    A terminal sends it to all processes at once: this one stops the others, and they print no tracebacks. It cannot
+    stop one that it does not know yet, so that what comes while a process starts is raised behind it.
     """
     # Python lets the main thread alone set handlers.
     if threading.current_thread() is not threading.main_thread():
+        with _blocked_interrupts():
+            yield
+        return
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        with _blocked_interrupts():
+            yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
+
+
+@contextmanager
+def _blocked_interrupts() -> Iterator[None]:
+    """Start processes inside with Ctrl-C blocked, which they inherit; a handler would not reach them."""
+    if not hasattr(signal, "pthread_sigmask"):
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Started with the first process otherwise, and it unblocks what is blocked here.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _ignore_interrupts() -> None:
+    """Ignore Ctrl-C from here on, what came since this process started too."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
 def visible_devices(device: str) -> str:
@@ -342,6 +373,7 @@ def resolve(execute: Execute | str) -> Execute:
 
 def work(connection: Connection, execute: Execute | str, data: Any, parent: int) -> None:
     """Answer jobs until the other end closes."""
+    _ignore_interrupts()
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     function = resolve(execute)
     # An end of file, a reset or a broken pipe: the other process is gone.
