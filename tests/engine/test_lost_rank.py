@@ -1,86 +1,79 @@
-"""A process of a run dies: the others end within a minute, and another number of processes goes on."""
+"""A process of a run dies: the others end within a minute, in one line, and another number of processes goes on."""
 
+import shutil
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 
-import labelwise as lw
-from labelwise.engine import Run
-from labelwise.engine.refusals import lost_processes
+from labelwise.engine.processes import lost_processes
 from labelwise.errors import UserError
-
-SCRIPT = """
-import os, signal, sys, time
-from pathlib import Path
-import numpy as np
-from tests.engine import test_lost_rank as case
-
-if __name__ == "__main__":
-    folder, dies = Path(sys.argv[1]), sys.argv[2] == "dies"
-
-    def on_epoch(model, epoch):
-        if dies and epoch == 3 and os.environ.get("LOCAL_RANK") == "1":
-            (folder / "died").write_text(str(time.time()))
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    model = case.fitted(folder, 2, on_epoch)
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        np.save(folder / "scores.npy", model.decision_scores(case.problem()[0]))
-"""
+from tests.engine import lost_cases as cases
 
 
-def problem():
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(90, 6)).astype(np.float32)
-    Y = (X[:, :3] + rng.normal(size=(90, 3)) > 0.5).astype(np.int8)
-    return X, lw.simulate.single_positive(Y, seed=0)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Scores (n, K) of a run of one process that nobody disturbed."""
+    return cases.fitted(tmp_path_factory.mktemp("whole"), 1).decision_scores(cases.problem()[0])
 
 
-def fitted(folder, devices, on_epoch=None):
-    """Train with a checkpoint after every step, at a batch that two processes cannot share evenly."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "save_if_due", lambda run, force=False: run.save())
-        model = lw.MultiLabelClassifier(
-            "em",
-            device="cpu",
-            devices=devices,
-            validation=None,
-            epochs=6,
-            batch_size=17,
-            learning_rate=0.01,
-            directory=folder / "checkpoints",
-        )
-        return model.fit(*problem(), on_epoch=on_epoch)
-
-
-def launched(tmp_path, what):
-    """Start two processes; return the exit code and what they wrote."""
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """A folder of each case of runs of two processes, which one of them did not survive."""
+    folder = tmp_path_factory.mktemp("ended")
     done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path), what],
-        timeout=300,
+        [sys.executable, cases.__file__, str(folder)],
+        timeout=400,
         capture_output=True,
         text=True,
         check=False,
     )
-    return done.returncode, done.stderr
+    assert done.returncode == 0, done.stderr
+    return folder
 
 
-def test_a_killed_rank_ends_the_run_and_one_process_goes_on(tmp_path):
-    code, _ = launched(tmp_path, "dies")
-    assert code != 0
-    assert time.time() - float((tmp_path / "died").read_text()) < 60
-    began = []
-    resumed = fitted(tmp_path, 1, lambda model, epoch: began.append(epoch))
-    assert min(began) in (3, 4)
-    (tmp_path / "whole").mkdir()
-    whole = fitted(tmp_path / "whole", 1)
-    X, _ = problem()
-    np.testing.assert_allclose(resumed.decision_scores(X), whole.decision_scores(X), atol=1e-6)
+@pytest.mark.parametrize("rank", [0, 1], ids=["the first process", "another"])
+@pytest.mark.parametrize("moment", cases.MOMENTS)
+def test_a_killed_process_ends_the_run_in_one_line_and_one_goes_on(ended, whole, tmp_path, moment, rank):
+    folder = ended / f"{moment}-{rank}"
+    assert float((folder / "seconds").read_text()) < 60
+    said = (folder / "errors").read_text()
+    alone = moment == "evaluation"
+    assert "Traceback" not in said
+    # Who has no more sums to make over all processes ends its work.
+    assert said.count("error: another process of this run ended") == (0 if alone else 1), said
+    assert (folder / "code").read_text() == ("-9" if rank == 0 else "0" if alone else "2")
+    if alone and rank == 1:
+        np.testing.assert_allclose(np.load(folder / "scores.npy"), whole, atol=1e-6)
+    shutil.copytree(folder, tmp_path / "again")
+    resumed = cases.fitted(tmp_path / "again", 1)
+    np.testing.assert_allclose(resumed.decision_scores(cases.problem()[0]), whole, atol=1e-6)
+
+
+def test_three_processes_go_on_with_a_run_that_two_began(ended, whole):
+    assert (ended / "three" / "code").read_text() == "0", (ended / "three" / "errors").read_text()
+    np.testing.assert_allclose(np.load(ended / "three" / "scores.npy"), whole, atol=1e-6)
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from tests.engine import lost_cases as case
+
+if __name__ == "__main__":
+    case.process(Path(sys.argv[1]), 2, "step", 1)
+"""
+
+
+def test_processes_of_one_command_end_together(tmp_path):
+    """As people start them, without forks."""
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, str(script), str(tmp_path)]
+    done = subprocess.run(command, timeout=300, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "another process of this run ended" in done.stderr
 
 
 GLOO = "[/__w/gloo/transport/tcp/pair.cc:537] Read error [127.0.0.1]:33677: Connection reset by peer. GLHF!"
@@ -94,23 +87,3 @@ def test_the_end_of_another_process_is_one_line_and_other_errors_stay():
         with pytest.raises(RuntimeError) as kept, lost_processes(world_size):
             raise RuntimeError(words)
         assert str(kept.value) == words
-
-
-@pytest.mark.slow
-def test_two_processes_go_on_with_a_run_of_one(tmp_path):
-    class Stop(Exception):
-        pass
-
-    def stop(model, epoch):
-        if epoch == 3:
-            raise Stop
-
-    with pytest.raises(Stop):
-        fitted(tmp_path, 1, stop)
-    code, words = launched(tmp_path, "goes on")
-    assert code == 0, words
-    (tmp_path / "whole").mkdir()
-    whole = fitted(tmp_path / "whole", 1)
-    np.testing.assert_allclose(
-        np.load(tmp_path / "scores.npy"), whole.decision_scores(problem()[0]), atol=1e-6
-    )

@@ -227,7 +227,7 @@ def test_ctrl_c_while_a_worker_starts_ends_the_run_and_the_worker(tmp_path, monk
             os.kill(process.pid, signal.SIGINT)
 
     monkeypatch.setattr(SpawnProcess, "start", start)
-    with pytest.raises(KeyboardInterrupt, match="of 4 runs are kept in .*; the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match=r"of 4 runs are kept in .*; the same command goes on"):
         run_jobs(cases.jobs(4), cases.die_on_one, tmp_path / "out", data=tmp_path)
     assert len(started) == place
     assert [process.exitcode for process in started if process.is_alive()] == []

@@ -16,8 +16,8 @@ import torch
 from labelwise.data import Source
 from labelwise.engine.angles import AngleMonitor
 from labelwise.engine.pools import outputs_in_chunks
+from labelwise.engine.processes import lost_processes
 from labelwise.engine.progress import Progress
-from labelwise.engine.refusals import lost_processes
 from labelwise.engine.run import Run
 from labelwise.engine.settings import Settings, make_fabric
 from labelwise.methods import Method

@@ -1,11 +1,9 @@
-"""Refusals and warnings of a run before its first step, and its end where another process is lost."""
+"""Refusals and warnings of a run before its first step."""
 
 from __future__ import annotations
 
-import re
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from labelwise.engine.compiling import check_compiler
@@ -15,26 +13,6 @@ from labelwise.methods import Method, Stage
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
-
-_LOST = re.compile(r"gloo|NCCL|closed by peer|reset by peer|broken pipe", re.IGNORECASE)
-
-
-@contextmanager
-def lost_processes(world_size: int) -> Iterator[None]:
-    """Say in one line that another process of the run is gone, as the library that connects them does not.
-
-    Raises:
-        UserError: In the place of that library's error, where the run has several processes.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if world_size == 1 or isinstance(error, UserError) or not _LOST.search(str(error)):
-            raise
-        raise UserError(
-            "another process of this run ended or cannot be reached, so this one ends too: see what that one said, and"
-            " give the same command with --resume, which goes on from the last checkpoint, or begins anew without one"
-        ) from error
 
 
 def check_method(method: Method, plan: Sequence[Stage], settings: Settings, fabric: Fabric) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 
 import torch
 
+from labelwise.engine.processes import lost_processes, start_processes
 from labelwise.errors import UserError
 
 if TYPE_CHECKING:
@@ -104,8 +105,10 @@ def make_fabric(settings: Settings) -> Fabric:
         raise UserError(f"device={settings.device!r}, devices={settings.devices}: {error}") from None
     finally:
         log.setLevel(level)
-    if settings.devices > 1 or settings.nodes > 1:
-        fabric.launch()
+    if (count := settings.devices * settings.nodes) > 1:
+        start_processes(fabric, settings.devices, count)
+        with lost_processes(count):
+            fabric.launch()
     return fabric
 
 
