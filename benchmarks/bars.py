@@ -239,6 +239,15 @@ def _streaming() -> Iterator[Verdict]:
         what = f"memory of `{row['phase']}` in passes, {size}"
         if row["phase"] != "read":
             yield verdict(what, float(row["peak_mb"]), le, float(row["most_mb"]), " MB", command)
+    command = "python -m benchmarks.speed workers"
+    for row in _rows("workers"):
+        size = f"{int(row['rows']):,} x {row['features']} with {row['labels']} labels"
+        what = {"fit": "the streaming fit", "score": "scoring a folder"}[row["phase"]]
+        what = f"{what} by two workers of Ray, {size}"
+        yield verdict(
+            f"{what}, beside one process", float(row["ratio"]), le, float(row["bound"]), "", command
+        )
+        yield Verdict(f"{what}: the same bits", row["same"], "yes", row["same"] == "yes", command)
 
 
 _COMMAND_BARS = {

@@ -3,8 +3,8 @@
 Runs each benchmark in a process of its own, one after the other, and leaves their tables in `runs/benchmarks`; with
 `--write` in `benchmarks/results`, over those that are committed. Use a machine that does nothing else. `refresh`,
 `embedding` and `cached_start` run where LABELWISE_DATA is set; `auto`, an hour of large fits, `accelerator`, which
-needs a CUDA device, `complete`, which takes 2 GB, `streaming`, whose files take 8 GB, `serving`, and `compiling`,
-which needs a C++ compiler, only by their names.
+needs a CUDA device, `complete`, which takes 2 GB, `streaming`, whose files take 8 GB, `serving`, `workers`,
+which needs Ray, and `compiling`, which needs a C++ compiler, only by their names.
 `--rounds 1` shows in a few minutes that all work.
 """
 
@@ -29,13 +29,13 @@ SPEED = (
     "ridge",
 )
 ON_DATA = ("refresh", "embedding", "cached_start")
-BY_NAME = ("auto", "accelerator", "complete", "streaming", "serving", "compiling")
+BY_NAME = ("auto", "accelerator", "complete", "streaming", "serving", "workers", "compiling")
 
 
 def main() -> None:
     parser = plain_parser(__doc__, "benchmarks.speed")
     everything = (*SPEED, *ON_DATA, *BY_NAME)
-    told = f"some of {', '.join(everything)} [default: all that can run but the last six]"
+    told = f"some of {', '.join(everything)} [default: all that can run but the last seven]"
     parser.add_argument("names", nargs="*", metavar="NAME", help=told)
     parser.add_argument("--rounds", metavar="N", help="timed rounds of each [default: each one's own]")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results, which is committed")

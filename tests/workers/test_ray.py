@@ -1,6 +1,7 @@
-"""Workers of a local Ray cluster: the bits of one process, from files to the model and its predictions."""
+"""Workers of a local Ray cluster: the bits of one process, from files to features, the model and its predictions."""
 
 import os
+import shutil
 import signal
 from dataclasses import replace
 
@@ -14,18 +15,27 @@ from labelwise.data import TableOptions, TableStream
 from labelwise.errors import UserError
 from labelwise.models import solve_stream
 from labelwise.workers import HERE, open_workers
+from tests.models.backbones.hub_cases import bert, text_folder
 
+# Read when Ray is imported: its store of objects takes a third of the machine's memory otherwise.
+os.environ.setdefault("RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES", str(100 << 20))
 pytest.importorskip("ray", reason="Ray is not installed: pip install '.[ray]'")
+psutil = pytest.importorskip("psutil", reason="psutil is not installed")
 NAMES = np.array(["cat", "dog", "fox"])
 
 
 @pytest.fixture(scope="module")
 def crew():
     """Two workers of a Ray that starts once; nothing of it outlives the module."""
+    before = {process.pid for process in psutil.Process().children(recursive=True)}
     yield open_workers("ray", 2)
     import ray
 
+    started = [one for one in psutil.Process().children(recursive=True) if one.pid not in before]
+    assert {"gcs_server", "raylet"} <= {one.name() for one in started}
     ray.shutdown()
+    _, left = psutil.wait_procs(started, timeout=60)
+    assert left == []
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +104,7 @@ def run(tmp_path_factory):
     folder = place / "items"
     folder.mkdir()
     rng = np.random.default_rng(0)
-    for part in range(2):
+    for part in range(3):
         X = rng.normal(size=(60, 4)).astype(np.float32)
         tags = pa.array([list(NAMES[row]) for row in X[:, :3] > 0.4], pa.list_(pa.string()))
         columns = {"emb": pa.FixedSizeListArray.from_arrays(pa.array(X.ravel()), 4), "tags": tags}
@@ -118,19 +128,37 @@ def test_a_refresh_is_that_of_one_process_to_the_bit(crew, run, tmp_path):
     same_files(tmp_path / "alone", tmp_path / "together")
 
 
-@pytest.mark.slow
-def test_predictions_are_those_of_one_process_and_go_on(crew, run, tmp_path):
+def begun(whole, folder, *left_out):
+    """Make the folder of a command that was killed before it had written some fragments."""
+    shutil.copytree(whole, folder)
+    for name in left_out:
+        (folder / name).unlink()
+
+
+def test_predictions_go_on_to_those_of_one_process(crew, run, tmp_path):
     """A pool of actors, each of which holds the model."""
     runs.predict(run / "run", run / "items", tmp_path / "alone")
-    runs.predict(run / "run", run / "items", tmp_path / "together", engine="ray", workers=2)
-    same_files(tmp_path / "alone", tmp_path / "together")
-    (tmp_path / "together" / "000001-1.parquet").unlink()
+    begun(tmp_path / "alone", tmp_path / "together", "000000-0.parquet", "000002-2.parquet")
     again = runs.predict(run / "run", run / "items", tmp_path / "together", engine="ray", workers=2)
-    assert any("1 of 2 fragments were there already" in note for note in again.notes)
+    assert any("1 of 3 fragments were there already" in note for note in again.notes)
     same_files(tmp_path / "alone", tmp_path / "together")
 
 
-@pytest.mark.slow
+def test_embeddings_go_on_to_those_of_one_process(crew, tmp_path):
+    """An actor holds the backbone, a small BERT from a folder as a hub would hold it, for all its fragments."""
+    text_folder(tmp_path / "bert", bert())
+    (tmp_path / "items").mkdir()
+    for part in range(3):
+        rows = {"text": [f"a b {'c d ' * row}" for row in range(part + 3)], "tags": [["cat"]] * (part + 3)}
+        parquet.write_table(pa.table(rows), tmp_path / "items" / f"{part}.parquet")
+    given = {"column": "text", "backbone": f"hf/{tmp_path / 'bert'}", "device": "cpu"}
+    alone = runs.embed(tmp_path / "items", tmp_path / "alone", **given)
+    begun(tmp_path / "alone", tmp_path / "together", "000000-0.parquet", "000002-2.parquet")
+    again = runs.embed(tmp_path / "items", tmp_path / "together", engine="ray", workers=1, **given)
+    assert (alone.n_items, again.n_items, again.n_features, again.n_found) == (12, 8, 8, 1)
+    same_files(tmp_path / "alone", tmp_path / "together")
+
+
 def test_a_task_whose_worker_was_killed_is_done_again(crew, tmp_path):
     def once(task):
         mark = tmp_path / f"killed {task}"
@@ -140,6 +168,29 @@ def test_a_task_whose_worker_was_killed_is_done_again(crew, tmp_path):
         return task
 
     assert list(crew.map(once, [0, 1, 2])) == [0, 1, 2]
+
+
+def test_a_cluster_that_does_not_start_is_tried_again_and_then_one_line(monkeypatch):
+    import ray
+
+    tries = []
+
+    def init(**given):
+        tries.append(given)
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", init)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "shutdown", lambda: None)
+    with pytest.raises(
+        UserError, match=r"'ray' did not start \(The current node timed out during startup.\): give"
+    ):
+        open_workers("ray", 2)
+    assert len(tries) == 3
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(UserError, match="look at the cluster of RAY_ADDRESS"):
+        open_workers("ray", 2)
+    assert len(tries) == 4
 
 
 def test_engines_that_are_not_there_and_workers_of_none_are_refused():

@@ -34,15 +34,13 @@ class RayWorkers:
         except ImportError as error:
             raise missing_extra("engine (--engine) 'ray' needs an extra", "ray", error) from None
         if not ray.is_initialized():
-            quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+            given: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
             if local:
                 # As on other systems than Linux: what is started here listens on the loopback address alone.
                 constants: Any = import_module("ray._private.ray_constants")
                 constants.ENABLE_RAY_CLUSTER = False
-                address = {"num_cpus": count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
-                ray.init(**address, **quiet)
-            else:
-                ray.init(**quiet)
+                given |= {"num_cpus": count, "include_dashboard": False, "_node_ip_address": "127.0.0.1"}
+            _connect(ray, given, tries=3 if local else 1)
         context = data.DataContext.get_current()
         context.enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
@@ -73,6 +71,28 @@ class RayWorkers:
             while place in early:
                 yield early.pop(place).value()
                 place += 1
+
+
+def _connect(ray: Any, given: dict[str, Any], tries: int) -> None:
+    """Connect to a cluster, or start one: Ray gives it half a minute, which a busy machine may need more than once.
+
+    Raises:
+        UserError: In the place of Ray's error.
+    """
+    for left in reversed(range(tries)):
+        try:
+            ray.init(**given)
+            return
+        # Ray raises the class of all exceptions itself.
+        except Exception as error:
+            ray.shutdown()
+            if not left:
+                there = os.environ.get("RAY_ADDRESS")
+                again = "look at the cluster of RAY_ADDRESS" if there else "give the command again"
+                reason = " ".join(str(error).split())
+                raise UserError(
+                    f"engine (--engine) 'ray' did not start ({reason}): {again}, or leave it out"
+                ) from error
 
 
 @dataclass(frozen=True)
