@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses, targets
 from labelwise.methods.base import Batch
-from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.families.large_loss import COUNT, DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import Departure, MethodSpec
 
 
@@ -27,13 +27,14 @@ class LargeLossPermanentCorrection(LargeLoss):
         passes=3,
         weighs_rows=True,
         whole_batch=True,
-        hyperparameters={"rate": RATE},
+        hyperparameters={"rate": RATE, "count": COUNT},
         departures=(
             *DEPARTURES,
             Departure(
                 "As many entries turn as are counted; the released comparison is strict, so that one "
                 "fewer turns, and none where one is counted.",
                 "An oversight there.",
+                option='count="released"',
             ),
         ),
     )
@@ -50,7 +51,8 @@ class LargeLossPermanentCorrection(LargeLoss):
         flipped = batch.state["flipped"]
         if batch.epoch > 1:
             # Those turned before are no candidates, so that each step turns as many more.
-            flipped = flipped | self.largest(batch.scores, (batch.labels == -1) & ~flipped, self.hp.rate)
+            turning, fewer = (batch.labels == -1) & ~flipped, int(self._as_released)
+            flipped = flipped | self.largest(batch.scores, turning, self.hp.rate, fewer)
             assert batch.write is not None
             batch.write("flipped", flipped)
         return self.mean(losses.assume_negative(batch.scores, batch.labels.masked_fill(flipped, 1)), batch)

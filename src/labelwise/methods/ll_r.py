@@ -6,7 +6,7 @@ from torch import Tensor
 
 from labelwise import losses
 from labelwise.methods.base import Batch
-from labelwise.methods.families.large_loss import DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
+from labelwise.methods.families.large_loss import COUNT, DEPARTURES, LARGE_LOSS, PAPER, RATE, LargeLoss
 from labelwise.methods.spec import MethodSpec
 
 
@@ -25,7 +25,7 @@ class LargeLossRejection(LargeLoss):
         passes=3,
         weighs_rows=True,
         whole_batch=True,
-        hyperparameters={"rate": RATE},
+        hyperparameters={"rate": RATE, "count": COUNT},
         departures=DEPARTURES,
     )
 

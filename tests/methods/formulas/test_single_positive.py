@@ -236,6 +236,20 @@ class TestLargeLosses:
             total += int((made.scores.grad == 0).sum())
         assert total == pytest.approx(0.02 * 720, abs=1)
 
+    @pytest.mark.parametrize("name", ["ll_r", "ll_ct", "ll_cp"])
+    @pytest.mark.parametrize(("epoch", "rate"), [(2, 0.1), (3, 0.1), (2, 0.02), (4, 0.5)])
+    def test_the_released_count_is_of_all_entries_and_rounds_up(self, name, epoch, rate):
+        """Of 18 entries ceil(18 (e - 1) rate), for the permanent form ceil(18 rate) - 1; never more than unknown."""
+        count = math.ceil(18 * rate) - 1 if name == "ll_cp" else math.ceil(round(18 * (epoch - 1) * rate, 9))
+        unknown = sorted(np.argwhere(LABELS == -1).tolist(), key=lambda e: -LOGITS[e[0], e[1]])
+        method = build(name, rate=rate, count="released")
+        made = batch(LOGITS, epoch=epoch, state={"flipped": np.zeros(LABELS.shape, bool)}, grad=True)
+        method.loss(made).backward()
+        slope = made.scores.grad.numpy()
+        turned = slope == 0 if name == "ll_r" else (slope < 0) & (LABELS == -1)
+        assert sorted(np.argwhere(turned).tolist()) == sorted(unknown[: min(count, len(unknown))])
+        assert float(method.carried) == 0
+
     def test_known_entries_are_never_mistrusted(self):
         made = batch(np.where(LABELS == 0, 9.0, LOGITS), epoch=8, grad=True)
         build("ll_r", rate=0.5).loss(made).backward()
