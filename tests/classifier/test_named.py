@@ -85,3 +85,24 @@ def test_masked_scores_are_refused():
     with pytest.raises(UserError, match="scores masks entries"):
         metrics.mean_average_precision(Y, scores)
     assert metrics.mean_average_precision(Y, np.ma.array(scores.data)) > 0
+
+
+def test_rows_of_two_frames_in_different_orders_are_refused():
+    frame, labels = pd.DataFrame(X), pd.DataFrame(Y, columns=NAMES)
+    turned = labels.iloc[::-1]
+    model = MultiLabelClassifier("ridge", device="cpu").fit(frame, labels)
+    for call in (
+        lambda: MultiLabelClassifier("ridge", device="cpu").fit(frame, turned),
+        lambda: MultiLabelClassifier("ridge", device="cpu", validation=(frame, turned)).fit(frame, labels),
+        lambda: model.evaluate(frame, turned),
+        lambda: model.score(frame, turned),
+    ):
+        with pytest.raises(UserError, match=r"same index in different orders.* Y\.loc\[X\.index\]"):
+            call()
+    again = model.evaluate(frame, turned.loc[frame.index])["map"]
+    assert (
+        again == model.evaluate(frame, turned.reset_index(drop=True).iloc[::-1].reset_index(drop=True))["map"]
+    )
+    # A part of the rows by another count, and rows that repeat, say nothing of the order.
+    model.evaluate(frame, turned.iloc[::-1].set_index(np.arange(1000, 1080)))
+    model.evaluate(frame.set_index(np.zeros(80)), labels)

@@ -41,7 +41,7 @@ from labelwise.classifier.training import (
 )
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.classifier.warm import WarmStart
-from labelwise.data import TableStream, is_dataset
+from labelwise.data import TableStream, check_same_order, is_dataset
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method
 
@@ -289,6 +289,7 @@ class MultiLabelClassifier(Predictor):
         options = self._options().checked()
         check_functions(on_epoch=on_epoch, on_read=on_read)
         told = Callbacks(callbacks)
+        check_same_order(X, Y)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         codes = read_groups(groups, labels)
         targets = read_hints(hints, labels)

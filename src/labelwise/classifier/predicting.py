@@ -27,7 +27,7 @@ from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.output import check_kind, in_form, index_of
 from labelwise.classifier.reader import ItemReader, ReadItems
-from labelwise.data import BadItem, check_lengths
+from labelwise.data import BadItem, check_lengths, check_same_order
 from labelwise.ensemble import Explanation
 from labelwise.errors import UserError, listed, shown
 from labelwise.methods import Method
@@ -251,6 +251,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _labels_and_logits(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return labels (n, K) and calibrated logits (n, K) of items."""
+        check_same_order(X, Y)
         read = self.read(X)
         labels = self._options().annotations(Y, self.label_names_).matrix
         check_lengths(read.X, labels)

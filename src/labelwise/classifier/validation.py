@@ -13,7 +13,7 @@ from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.training import TrainingSet, Unseen, ValidationResult, ValidationSet, train
-from labelwise.data import check_lengths
+from labelwise.data import check_lengths, check_same_order
 from labelwise.errors import UserError
 from labelwise.methods import Method
 from labelwise.metrics import judgeable
@@ -138,6 +138,7 @@ def _given_pair(options: FitOptions, training_set: TrainingSet) -> ValidationSet
         return None
     (X, Y), reader = options.validation, training_set.reader
     try:
+        check_same_order(X, Y)
         labels = options.annotations(Y, training_set.labels.label_names).matrix
         X = reader.matching(X, options)
         check_lengths(X, labels)

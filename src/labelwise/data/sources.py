@@ -191,6 +191,27 @@ def check_lengths(X: Any, Y: Any) -> int:
     return items
 
 
+def check_same_order(X: Any, Y: Any) -> None:
+    """Refuse two frames with the same index in different orders.
+
+    Rows belong together by their places, as in scikit-learn; such frames do not look as if they did.
+
+    Raises:
+        UserError: Where all rows of ``Y`` are those of ``X`` by their index, in another order.
+    """
+    # By the module's name, since pandas may not be there and another object's attributes may raise anything.
+    if not all(type(frame).__module__.partition(".")[0] == "pandas" for frame in (X, Y)):
+        return
+    left, right = X.index, Y.index
+    if len(left) != len(right) or left.equals(right) or not (left.is_unique and right.is_unique):
+        return
+    if left.isin(right).all():
+        raise UserError(
+            "X and Y have the same index in different orders, and rows belong together by their places: give"
+            " Y.loc[X.index], or both without their index (reset_index)"
+        )
+
+
 def _length(array: Any) -> int:
     """Return the number of rows.
 

@@ -177,3 +177,21 @@ def test_the_mark_and_the_line_ends_of_a_file_stay(tmp_path: Path) -> None:
     lines[3][3] = 1
     text = "\r\n".join(",".join(map(str, row)) for row in lines) + "\r\n"
     assert (tmp_path / "out.csv").read_bytes() == text.encode("utf-8-sig")
+
+
+def test_paths_from_windows_are_found_below_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "photos" / "a b").mkdir(parents=True)
+    (tmp_path / "photos" / "a b" / "ü 1.jpg").write_bytes(b"x")
+    folder = {"images": tmp_path / "photos"}
+    found = table(tmp_path / "t.csv", [["file", "sea"], ["a b\\ü 1.jpg", 1]], **folder)
+    assert found.contents == [str((tmp_path / "photos" / "a b" / "ü 1.jpg").resolve())]
+    assert any("1 of the pictures' names have a backslash" in note for note in found.notes)
+    for path in ("C:\\me\\1.jpg", "\\\\server\\1.jpg"):
+        with pytest.raises(UserError, match=r"row 1 \(line 2\), column 'file': .* Windows .*--images"):
+            table(tmp_path / "t.csv", [["file", "sea"], [path, 1]], **folder)
+
+
+def test_addresses_of_pictures_are_not_fetched(tmp_path: Path) -> None:
+    lines = [["file", "sea"], ["https://example.org/1.jpg", 1], ["https://example.org/2.jpg", 0]]
+    with pytest.raises(UserError, match="addresses, and nothing is fetched: download"):
+        table(tmp_path / "t.csv", lines)

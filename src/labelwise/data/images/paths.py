@@ -12,6 +12,7 @@ from pathlib import Path
 from labelwise.errors import UserError, listed
 
 _ADDRESS = re.compile(r"^[a-z][a-z0-9+.\-]+://|^data:", re.IGNORECASE)
+_DRIVE = re.compile(r"[a-z]:[\\/]|\\\\", re.IGNORECASE)
 _PICTURE = re.compile(r"\.(jpe?g|png|webp|bmp|gif|tiff?)$", re.IGNORECASE)
 
 
@@ -106,13 +107,21 @@ def find_pictures(
     base = os.path.realpath(folder)
     inside = base.rstrip(os.sep) + os.sep
     listings: dict[str, _Listing] = {}
-    files, endings, other_forms = [], Counter[str](), 0
+    files, endings, other_forms, slashed = [], Counter[str](), 0, 0
     for row, path in enumerate(paths):
         if _ADDRESS.match(path) or "\0" in path or not path:
             files.append(path)
             continue
         named = path if suffix is None or path.lower().endswith(suffix.lower()) else path + suffix
         full = os.path.join(base, named)
+        if os.sep == "/" and "\\" in named and not os.path.lexists(full):
+            if _DRIVE.match(named):
+                raise UserError(
+                    f"{where(row)}: {path[:80]!r} is a path of a Windows computer; write names that start at the folder"
+                    " of the pictures, and give that by images (--images)"
+                )
+            named, slashed = named.replace("\\", "/"), slashed + 1
+            full = os.path.join(base, named)
         if os.path.lexists(full) and not (suffix is None and os.path.isdir(full)):
             files.append(named)
             continue
@@ -143,6 +152,10 @@ def find_pictures(
         notes.append(
             f"{other_forms:,} of the pictures' names are spelt in another form of Unicode than their files"
         )
+    if slashed:
+        notes.append(
+            f"{slashed:,} of the pictures' names have a backslash between folders, as on Windows: read as /"
+        )
     return files, notes
 
 
@@ -154,7 +167,7 @@ def names_files(values: Sequence[str], folder: str | Path, *, named: bool) -> bo
     Args:
         named: The user named the folder, so that files without an ending count too.
     """
-    if not values or any(_ADDRESS.match(value) or "\0" in value for value in values):
+    if not values or any(_ADDRESS.match(value) or _DRIVE.match(value) or "\0" in value for value in values):
         return False
     try:
         files, _ = find_pictures(values, folder, None, str)

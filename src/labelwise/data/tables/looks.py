@@ -166,6 +166,14 @@ def names_pictures(columns: Columns, name: str) -> bool:
     return bool(cells) and _share(map(is_picture_name, cells)) >= _MOST and not _ADDRESS.match(cells[0])
 
 
+def names_addresses(columns: Columns, name: str) -> bool:
+    """Return whether a column's cells are addresses on the net."""
+    cells = sample(columns, name) if _is_text(columns, name) else []
+    return (
+        bool(cells) and _share("://" in cell and _ADDRESS.match(cell) is not None for cell in cells) >= _MOST
+    )
+
+
 def holds_pictures(columns: Columns, name: str) -> bool:
     """Return whether a column holds pictures' bytes.
 

@@ -482,10 +482,7 @@ class _Assignment:
     ) -> None:
         shown = listed(map(repr, self.columns.data), 12)
         if kind == "features" and not features and require_items:
-            raise UserError(
-                f"{self.file}: no feature columns among {shown}; name them with feature_columns (--feature-columns),"
-                " or a column of texts with text_column (--text-column), or give an 'image' or a 'text' column"
-            )
+            raise UserError(f"{self.file}: {wording.no_items(self.columns, shown)}")
         if require_labels and not labels:
             raise UserError(
                 f"{self.file}: no label columns among {shown}; name them with label_columns (--label-columns), or a"

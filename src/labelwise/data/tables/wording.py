@@ -58,3 +58,17 @@ def reasons(names: Sequence[str], why: Mapping[str, tuple[str, str]], item: str 
         count = f" ({len(columns):,})" if len(columns) > 1 else ""
         lines.append(f"{role}: {ranges(columns)}{count}" + (f", {reason}" if reason else ""))
     return tuple(lines)
+
+
+def no_items(columns: Columns, shown: str) -> str:
+    """Return why a table has nothing to learn from, and what to do."""
+    for name in columns.data:
+        if looks.names_addresses(columns, name):
+            return (
+                f"the cells of {name!r} are addresses, and nothing is fetched: download the pictures, write the names"
+                " of their files, and give their folder by images (--images)"
+            )
+    return (
+        f"no feature columns among {shown}; name them with feature_columns (--feature-columns), or a column of texts"
+        " with text_column (--text-column), or give an 'image' or a 'text' column"
+    )
