@@ -195,3 +195,22 @@ def test_addresses_of_pictures_are_not_fetched(tmp_path: Path) -> None:
     lines = [["file", "sea"], ["https://example.org/1.jpg", 1], ["https://example.org/2.jpg", 0]]
     with pytest.raises(UserError, match="addresses, and nothing is fetched: download"):
         table(tmp_path / "t.csv", lines)
+
+
+def test_a_file_without_names_is_told_so(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="more than once: '0'; if line 1 is a row, write names above it"):
+        table(tmp_path / "t.csv", [[0.5, 1, 0, 0], [0.7, 1, 0, 1]])
+
+
+@pytest.mark.parametrize("content", ["message,late\nthe parcel came late today,1\n", "g1,late\n0.5,1\n"])
+def test_a_model_does_not_read_other_columns_in_the_place_of_its_own(tmp_path: Path, content: str) -> None:
+    (tmp_path / "t.csv").write_text(content)
+    for required in (False, True):
+        with pytest.raises(UserError, match="the model's feature columns 'f1', 'f2' are not in the file"):
+            read_table(tmp_path / "t.csv", expect=(["f1", "f2"], ["late"]), require_labels=required)
+
+
+def test_units_are_no_categories(tmp_path: Path) -> None:
+    lines = [row if i == 0 else [row[0], f"{row[1]} kg", *row[2:]] for i, row in enumerate(rows())]
+    with pytest.raises(UserError, match="write the number without its unit or sign"):
+        table(tmp_path / "t.csv", lines, label_columns=["late", "damaged"])

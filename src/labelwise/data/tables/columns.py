@@ -266,7 +266,7 @@ class Columns:
                     "give --impute mean (or median) to fill such cells" if empty else self._how(value, values)
                 )
                 raise UserError(
-                    f"{self.where(row, name)}: the feature is {reason}; mend it, {how}, or name the feature columns"
+                    f"{self.where(row, name)}: the feature is {reason}; {how}, or name the feature columns"
                     " (--feature-columns)"
                 ) from None
         return result
@@ -277,12 +277,18 @@ class Columns:
         if text.startswith("["):
             return "give lists of numbers in JSONL or Parquet"
         if numerals.has_thousands(text):
-            return "since a comma may part thousands or decimals: write such numbers with a point and without commas"
+            return (
+                "a comma may part thousands or decimals: write such numbers with a point and without commas"
+            )
         cells = [str(cell).strip() for cell in values if cell is not None]
         if 2 * sum(map(numerals.is_number, cells)) >= len(cells):
-            return "as the other cells are, or leave it empty and give --impute mean (or median)"
-        if any(character.isdigit() for character in text):
-            return "to a number without a unit or sign; or, if they are categories, give --encode onehot"
+            return (
+                "write a number, as in the other cells, or leave it empty and give --impute mean (or median)"
+            )
+        if numerals.begins_as_number(text):
+            return (
+                "write the number without its unit or sign, give --encode onehot if such cells are categories"
+            )
         return "give --encode onehot for words"
 
     def _vectors(self, name: str) -> NDArray[np.float64]:

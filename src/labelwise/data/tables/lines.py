@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from labelwise.annotations import check_label_names
+from labelwise.data.tables.numerals import is_number
 from labelwise.errors import UserError, listed, repeated, shown
 
 FORMATS = {".csv": "CSV", ".tsv": "TSV", ".tab": "TSV", ".parquet": "Parquet", ".pq": "Parquet"}
@@ -218,8 +219,10 @@ def check_names(path: Path, names: Sequence[str], place: str = "") -> None:
             )
         )
     if doubles := repeated(names):
+        row = all(is_number(name) for name in doubles)
         raise UserError(
-            f"{path.name}{place}: columns named more than once: {listed(map(shown, doubles))}; rename them"
+            f"{path.name}{place}: columns named more than once: {listed(map(shown, doubles))}; "
+            + ("if line 1 is a row, write names above it" if row else "rename them")
         )
     for number, name in enumerate(names, 1):
         try:

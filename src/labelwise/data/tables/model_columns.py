@@ -48,6 +48,9 @@ def for_model(
         _check_present(
             columns, "feature columns", [name for name in sources if name not in columns.data], sources
         )
+    if features and not sources:
+        # Left to be guessed, another column of the file would be read in their place.
+        _check_present(columns, "feature columns", list(features), features)
     options = replace(options, feature_columns=tuple(sources) or None)
     absent = options.labels_column is not None and options.labels_column not in columns.data
     if absent and "labels_column" not in given and labels and all(name in columns.data for name in labels):

@@ -35,6 +35,11 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text.strip()) is not None
 
 
+def begins_as_number(text: str) -> bool:
+    """Return whether a text is a number with something short around it, such as a unit."""
+    return re.fullmatch(r"\D{0,4}\d[\d.,]*\s*\D{0,8}", text.strip(), re.ASCII) is not None
+
+
 def has_thousands(text: str) -> bool:
     """Return whether commas of a number could stand between its thousands."""
     return _THOUSANDS.fullmatch(text.strip()) is not None
