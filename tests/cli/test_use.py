@@ -72,6 +72,16 @@ def test_evaluate_shows_rule_and_labels_and_writes(lw, trained, tables, tmp_path
     assert json.loads(out.read_text())["figures"]["rule"] == "threshold(0.3)"
 
 
+def test_one_row_with_positives_alone_ranks_nothing(lw, answer, trained, tmp_path, tables):
+    head, first = tables.test.read_text().splitlines()[:2]
+    row = [*first.split(",")[:-3], "1", "", ""]
+    (tmp_path / "one.csv").write_text(f"{head}\n{','.join(row)}\n")
+    result = lw("evaluate", trained, tmp_path / "one.csv")
+    assert (result.exit_code, "nan" in result.output) == (0, False)
+    assert "so nothing can be ranked" in result.output
+    assert answer("evaluate", trained, tmp_path / "one.csv")["observed"]["map"] is None
+
+
 def test_evaluate_on_positives_only_gives_observed_ap(lw, answer, trained, tables):
     result = answer("evaluate", trained, tables.single)
     assert result["figures"] is None

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from labelwise.exchange import FORMATS, read_labels
+from labelwise.exchange import FORMATS, convert, read_labels
 from tests.exchange.cases import NAME, by_name, labelled, scores_by_name
 
 TABLES = ("csv", "tsv", "parquet", "jsonl")
@@ -72,3 +72,14 @@ def test_a_table_gives_back_the_states(form, data):
     else:
         columns["item_column"] = "image" if "image" not in items.label_names else "image_of_item"
     assert by_name(through(form, items, **columns)) == by_name(items)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_numbers_keep_the_digits_that_somebody_wrote(tmp_path, ending):
+    (tmp_path / "given.csv").write_text("id,f0,f1,late\na,1.257,-0.1,1\nb,3,1e-07,0\n")
+    convert(tmp_path / "given.csv", tmp_path / f"again{ending}")
+    text = (tmp_path / f"again{ending}").read_text()
+    assert "1.257" in text
+    assert "-0.1" in text
+    assert "1e-07" in text
+    assert "0000" not in text

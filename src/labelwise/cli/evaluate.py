@@ -64,7 +64,12 @@ def evaluate(
         if per_label_:
             per_label(record)
     elif result.observed is not None:
-        say(f"observed mAP  {result.observed_map:.4f}")
+        mean = result.observed_map
+        say(
+            "observed mAP  none: no label is known of one item and not of another, so nothing can be ranked"
+            if mean is None
+            else f"observed mAP  {mean:.4f}"
+        )
         if per_label_:
             table(("label", "observed AP"), zip(result.label_names, result.observed.tolist(), strict=True))
     show_skipped(result.skipped)

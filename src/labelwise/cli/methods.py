@@ -43,7 +43,8 @@ def methods(
     say(f"{record['id']}: {record['title']}")
     for key in ("paper", "assumption", "settings", "needs", "cost"):
         value = record[key]
-        say(f"{key:<11} {', '.join(value) if isinstance(value, list) else value}")
+        if value:
+            say(f"{key:<11} {', '.join(value) if isinstance(value, list) else value}")
     for key, title in (("head_budget", "a head on fixed features"), ("full_budget", "a whole network")):
         budget = ", ".join(f"{name} {value:g}" for name, value in record[key].items())
         say(f"{'budget':<11} {title}: {budget}")

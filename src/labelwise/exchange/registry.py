@@ -57,7 +57,7 @@ def get(name: str) -> Format:
     for one in FORMATS:
         if one.name == name:
             return one
-    raise UserError(f"there is no format {shown(name)}; {near(name, names())}")
+    raise UserError(f"there is no format {shown(name)}; {near(name, names(), most=len(names()))}")
 
 
 def of_file(source: Source) -> Format:

@@ -142,7 +142,8 @@ def _rows(items: LabelledItems, leading: Mapping[str, Sequence[Any]], empty: Any
         features = None if items.features is None else _dense(items.features[block])
         for place, states in enumerate(items.matrix[block].tolist()):
             cells = [column[block.start + place] for column in leading.values()]
-            numbers = [] if features is None else features[place].tolist()
+            # By their own digits: as float64 a float32 has eight more, which nobody wrote.
+            numbers = [] if features is None else [float(text) for text in features[place].astype(str)]
             yield [*cells, *numbers, *(words[state] for state in states)]
 
 

@@ -43,8 +43,10 @@ class TableEvaluation:
 
     @property
     def observed_map(self) -> float | None:
-        """The mean of observed AP over labels with a known positive."""
-        return None if self.observed is None else float(np.nanmean(self.observed))
+        """The mean of observed AP over the labels that have it, or None where none has."""
+        if self.observed is None or np.isnan(self.observed).all():
+            return None
+        return float(np.nanmean(self.observed))
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as plain JSON data."""

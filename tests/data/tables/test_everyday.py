@@ -214,3 +214,11 @@ def test_units_are_no_categories(tmp_path: Path) -> None:
     lines = [row if i == 0 else [row[0], f"{row[1]} kg", *row[2:]] for i, row in enumerate(rows())]
     with pytest.raises(UserError, match="write the number without its unit or sign"):
         table(tmp_path / "t.csv", lines, label_columns=["late", "damaged"])
+
+
+@pytest.mark.parametrize("cell", ["inf", "1e300"])
+def test_what_is_infinite_is_not_advised_to_be_imputed(tmp_path: Path, cell: str) -> None:
+    lines = rows()
+    lines[3][2] = cell
+    with pytest.raises(UserError, match=r"row 3 .* infinite or beyond float32; mend or drop"):
+        table(tmp_path / "t.csv", lines, label_columns=["late", "damaged"])

@@ -115,13 +115,14 @@ def find_pictures(
         named = path if suffix is None or path.lower().endswith(suffix.lower()) else path + suffix
         full = os.path.join(base, named)
         if os.sep == "/" and "\\" in named and not os.path.lexists(full):
-            if _DRIVE.match(named):
+            if _DRIVE.match(named) and is_picture_name(named):
                 raise UserError(
                     f"{where(row)}: {path[:80]!r} is a path of a Windows computer; write names that start at the folder"
                     " of the pictures, and give that by images (--images)"
                 )
-            named, slashed = named.replace("\\", "/"), slashed + 1
-            full = os.path.join(base, named)
+            turned = named.replace("\\", "/")
+            if not turned.startswith("/") and os.path.lexists(os.path.join(base, turned)):
+                named, full, slashed = turned, os.path.join(base, turned), slashed + 1
         if os.path.lexists(full) and not (suffix is None and os.path.isdir(full)):
             files.append(named)
             continue

@@ -233,12 +233,13 @@ class Columns:
         finite = np.isfinite(numbers) if numbers.ndim == 1 else np.isfinite(numbers).all(axis=1)
         wrong = np.flatnonzero(~finite)
         if len(wrong):
+            row = int(wrong[0])
             rows = listed(wrong + 1)
             more = f"; rows {rows}" if len(wrong) > 1 else ""
-            raise UserError(
-                f"{self.where(int(wrong[0]), name)}: a feature is NaN, infinite or beyond float32{more};"
-                " fill or drop these rows, or give --impute mean (or median) for empty cells"
-            )
+            what, how = "NaN", "fill or drop these rows, or give --impute mean (or median) when training"
+            if not np.isnan(values[row]).any():
+                what, how = "infinite or beyond float32", "mend or drop these rows"
+            raise UserError(f"{self.where(row, name)}: a feature is {what}{more}; {how}")
         return numbers
 
     def _scalars(self, name: str) -> NDArray[np.float64]:
