@@ -6,6 +6,7 @@ start find the package ``tests`` too.
 
 import functools
 import gc
+import html
 import importlib.metadata
 import math
 import os
@@ -70,6 +71,17 @@ def browser():
         opened = play.chromium.launch(executable_path=str(CHROMIUM), args=flags)
         yield opened
         opened.close()
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Have figures of reports built and not drawn as SVG, which takes longer than a training: ``report`` tests that."""
+    from labelwise import plots
+
+    def blank(_, description, *, name="plot"):
+        return f'<svg role="img" aria-label="{html.escape(description)}"></svg>'
+
+    monkeypatch.setattr(plots, "as_svg", blank)
 
 
 @pytest.fixture

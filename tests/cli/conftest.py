@@ -80,6 +80,13 @@ def answer(lw: Callable[..., Result]) -> Callable[..., Any]:
     return call
 
 
+@pytest.fixture(autouse=True)
+def quick(request: pytest.FixtureRequest) -> None:
+    """Draw no figures but where the report is what is tested."""
+    if request.path.name != "test_report.py":
+        request.getfixturevalue("undrawn")
+
+
 @pytest.fixture(scope="session")
 def trained(tables: SimpleNamespace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run on ``tables.semi``."""

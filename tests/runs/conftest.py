@@ -12,6 +12,11 @@ import pytest
 from labelwise import runs
 
 
+@pytest.fixture(autouse=True)
+def quick(undrawn) -> None:
+    """Draw no figures: the report's own tests do."""
+
+
 @pytest.fixture(scope="module")
 def given(tmp_path_factory) -> tuple[Path, Path]:
     """A table, and a finished run on it; each test file has its own."""

@@ -49,7 +49,7 @@ class Server:
 
     def stop(self) -> int:
         self.process.send_signal(signal.SIGINT)
-        self.process.communicate(timeout=20)
+        self.process.communicate(timeout=60)
         return self.process.returncode
 
 
@@ -116,6 +116,7 @@ def shared(digits, tmp_path_factory):
 def opened(browser, url):
     context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
     page = context.new_page()
+    page.set_default_timeout(90_000)
     page.errors = []
     page.on("pageerror", lambda error: page.errors.append(str(error)))
     page.on("console", lambda line: page.errors.append(line.text) if line.type == "error" else None)
@@ -313,7 +314,7 @@ def test_certifying_goes_on_where_answers_must_be_counted_before_more_is_asked(t
     for _ in range(45):
         if not tab_here.locator(".card:not(.yes):not(.no)").count():
             tab_here.keyboard.press("Enter")
-            tab_here.wait_for_selector(".card:not(.yes):not(.no)", timeout=20_000)
+            tab_here.wait_for_selector(".card:not(.yes):not(.no)")
         card = tab_here.locator(".card.marked")
         label = card.locator(".card-label").inner_text().rstrip("?")
         item = card.locator(".name").get_attribute("title")
