@@ -32,7 +32,7 @@ def outputs():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_page_prints_what_it_shows(page, outputs, tmp_path, monkeypatch):
+def test_a_page_prints_what_it_shows(page, outputs, tmp_path, monkeypatch, undrawn):
     if page in NOT_RUN:
         pytest.skip(NOT_RUN[page])
     text = (DOCS / page).read_text(encoding="utf-8")
