@@ -7,11 +7,22 @@ import pandas as pd
 import pytest
 import scipy.sparse as sp
 
-from labelwise import MultiLabelClassifier, runs
+from labelwise import MultiLabelClassifier, metrics, runs
 from labelwise.annotations import listed
+from labelwise.classifier import ItemReader
+from labelwise.errors import UserError
 from labelwise.metrics import TOP_TITLES, propensities, top_labels, top_metrics
 
-N, D, K, NEW = 260, 6, 1_000, 60
+N, D, K, NEW = 160, 6, 60, 60
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_are_many():
+    """Take the labels here for thousands."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "MANY_LABELS", K)
+        patch.setattr(listed, "LISTED_LABELS", K)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +61,7 @@ def test_a_sparse_matrix_is_judged_in_blocks_as_its_dense_form(made, model, monk
 
 def test_few_labels_have_no_more_figures_than_before(made):
     X, Y, *_ = made
-    found = MultiLabelClassifier("ridge").fit(X, Y[:, :40]).evaluate(X, Y[:, :40])
+    found = MultiLabelClassifier("ridge").fit(X, Y[:, :9]).evaluate(X, Y[:, :9])
     assert not any("ndcg" in name or name.startswith("ps_") for name in found)
 
 
@@ -86,3 +97,71 @@ def test_the_command_judges_lists_in_blocks(made, tmp_path, monkeypatch):
     assert written["ps_precision_at_5"] == found.evaluation["ps_precision_at_5"]
     page = (tmp_path / "run" / "report.html").read_text()
     assert "PSnDCG@5" in page
+
+
+@pytest.fixture
+def stays(monkeypatch):
+    """Let labels of the size here stay lists; return the sizes of the matrices that are made of them."""
+    monkeypatch.setattr(listed, "LISTED_ENTRIES", 0)
+    monkeypatch.setattr(listed, "LISTED_LABELS", 0)
+    monkeypatch.setattr(listed, "MATRIX_LABELS", 0)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 1_000)
+    sizes = []
+    dense = listed.ListedStates.dense
+
+    def noted(states, labels=None):
+        sizes.append(len(states))
+        return dense(states, labels)
+
+    monkeypatch.setattr(listed.ListedStates, "dense", noted)
+    return sizes
+
+
+def test_ridge_of_a_sparse_matrix_is_that_of_its_dense_form(made, model, stays):
+    X, Y, X_new, _ = made
+    ours = MultiLabelClassifier(unlisted="absent").fit(pd.DataFrame(X).rename(columns=str), sp.csr_array(Y))
+    assert ours.method_ == "ridge"
+    assert any(f"list {K} labels, of which no matrix is made" in note for note in ours.notes_)
+    assert list(ours.feature_names_in_) == [str(d) for d in range(D)]
+    ours.feature_names_in_ = None
+    np.testing.assert_allclose(ours.predict_proba(X_new), model.predict_proba(X_new), atol=0.02)
+    assert ours.validation_["map"] == pytest.approx(model.validation_["map"], abs=0.02)
+    assert ours.solution_.weight.shape == (K, D)
+
+
+def test_steps_are_taken_on_lists(made, stays, monkeypatch):
+    from labelwise.classifier import decision, validation
+
+    monkeypatch.setattr(validation, "_LISTED_ENTRIES", 50 * K)
+    monkeypatch.setattr(decision, "_LISTED_ENTRIES", 50 * K)
+    X, Y, *_ = made
+    given = {"unlisted": "absent", "epochs": 2, "batch_size": 64, "random_state": 1}
+    ours = MultiLabelClassifier("bce", **given).fit(X, sp.csr_array(Y))
+    assert max(stays) <= 64
+    assert ours.head_start_ == "random"
+    assert any("the head starts at random" in note for note in ours.notes_)
+    assert ours.validation_.n_items == 32
+    # The closed form, which would choose the scaling, is not solved for lists.
+    monkeypatch.setattr(ItemReader, "fixed_features", lambda *_: False)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 10**9)
+    rest = {"validation": None, "rule": 0.5, "head_start": "random"}
+    dense = MultiLabelClassifier("bce", **given, **rest).fit(X, Y)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 1_000)
+    lists = MultiLabelClassifier("bce", **given, **rest).fit(X, sp.csr_array(Y))
+    np.testing.assert_allclose(lists.predict_proba(X), dense.predict_proba(X), atol=1e-6)
+    with pytest.raises(UserError, match="head_start='ridge'"):
+        MultiLabelClassifier("bce", **given, head_start="ridge").fit(X, sp.csr_array(Y))
+
+
+def test_a_run_on_lists_makes_no_matrix_of_them(made, tmp_path, stays):
+    X, Y, *_ = made
+    frame = pd.DataFrame(X, columns=[f"x_{d}" for d in range(D)])
+    frame["tags"] = [";".join(f"tag {k}" for k in np.flatnonzero(row)) for row in Y]
+    frame.to_csv(tmp_path / "train.csv", index=False)
+    given = {"table": str(tmp_path / "train.csv"), "labels_column": "tags", "unlisted": "absent"}
+    outcome = runs.train(runs.RunConfig.build(given), tmp_path / "run")
+    assert outcome.method == "ridge"
+    assert "no matrix is made of so many labels" in outcome.reason
+    page = runs.report(tmp_path / "run", tmp_path / "again.html").read_text()
+    assert "of which no matrix is made" in (tmp_path / "run" / "report.html").read_text()
+    assert "Results" in page

@@ -75,6 +75,7 @@ from labelwise.annotations.listed import (
     known_rows,
     positives_of,
     stack_states,
+    stays_lists,
 )
 from labelwise.annotations.matrix import (
     Annotations,
@@ -117,5 +118,6 @@ __all__ = [
     "simulate",
     "split",
     "stack_states",
+    "stays_lists",
     "stored_entries",
 ]

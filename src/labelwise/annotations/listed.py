@@ -106,6 +106,16 @@ LISTED_LABELS, LISTED_ENTRIES = 1_000, 1 << 24
 """Labels, and entries of rows and labels, beyond which annotations that can be are held as lists."""
 
 
+MATRIX_LABELS, MATRIX_ENTRIES = 4_096, 1 << 26
+"""Labels, and entries, beyond which a fit makes no matrix of lists."""
+
+
+def stays_lists(states: Any) -> bool:
+    """Return whether label states are lists of which a fit makes no matrix."""
+    many = isinstance(states, ListedStates) and states.shape[1] >= MATRIX_LABELS
+    return many and states.shape[0] * states.shape[1] > MATRIX_ENTRIES
+
+
 def held_as_lists(n_items: int, n_labels: int) -> bool:
     """Return whether so many rows and labels are held as lists, where they are such."""
     return n_labels >= LISTED_LABELS and n_items * n_labels > LISTED_ENTRIES

@@ -12,10 +12,11 @@ from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.sources import Contents, FrozenNetwork
-from labelwise.classifier.streaming import StreamedRows
+from labelwise.classifier.streaming import ArrayStream, StreamedRows
 from labelwise.classifier.training import fingerprint
 
 __all__ = [
+    "ArrayStream",
     "Callback",
     "Contents",
     "Decision",

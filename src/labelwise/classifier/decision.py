@@ -10,8 +10,10 @@ from typing import Any, Self
 import numpy as np
 
 from labelwise import metrics
-from labelwise.annotations import Hierarchy, Summary
+from labelwise._random import generator
+from labelwise.annotations import Hierarchy, Summary, stays_lists
 from labelwise.classifier.fitted import FittedModel
+from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.record import Record, complete_rule
 from labelwise.classifier.training import TrainingSet, Unseen
@@ -111,7 +113,11 @@ def learn_decision(
     rule, facts, hierarchy = options.rule, training_set.full_summary, training_set.hierarchy
 
     def logits_of_all() -> np.ndarray:
-        left_out = model.left_out_logits
+        left_out, labels = model.left_out_logits, training_set.labels
+        if left_out is None and stays_lists(labels.states):
+            order = generator(options.seed, "shares of lists").permutation(labels.n_items)
+            some = np.sort(order[: max(1, _LISTED_ENTRIES // labels.n_labels)])
+            return model.logits(take(training_set.X, some))
         return model.logits(training_set.X) if left_out is None else left_out
 
     measurable = None if unseen is None else metrics.judgeable(unseen.labels)
@@ -190,6 +196,7 @@ def coherent_rule(rule: metrics.PerLabelThreshold, hierarchy: Hierarchy) -> metr
     return metrics.PerLabelThreshold.at_logits(logits, rule.name)
 
 
+_LISTED_ENTRIES = 1 << 24  # scores by which shares are matched, of labels that stay lists
 _MEASURED = ("micro-f1", "macro-f1")
 _AIMS = {
     "auto": "the best F1, each label's own as far as that costs little micro-F1,",

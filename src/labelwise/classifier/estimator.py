@@ -29,7 +29,13 @@ from labelwise.classifier.options import FitOptions, check_functions
 from labelwise.classifier.predicting import Predictor
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path
-from labelwise.classifier.streaming import as_stream, fit_stream
+from labelwise.classifier.streaming import (
+    ArrayStream,
+    as_stream,
+    fit_stream,
+    fits_in_passes,
+    options_for_lists,
+)
 from labelwise.classifier.training import (
     TrainingSet,
     ValidationResult,
@@ -43,7 +49,7 @@ from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.classifier.warm import WarmStart
 from labelwise.data import TableStream, check_same_order, is_dataset
 from labelwise.errors import UserError, shown
-from labelwise.methods import Method
+from labelwise.methods import Method, get
 
 OnEpoch = Callable[["MultiLabelClassifier", int], object]
 
@@ -291,11 +297,27 @@ class MultiLabelClassifier(Predictor):
         told = Callbacks(callbacks)
         check_same_order(X, Y)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
+        beside = {
+            "true_labels": true_labels,
+            "warm_start": warm_start,
+            "on_epoch": on_epoch,
+            "groups": groups,
+            "hints": hints,
+            "sample_weight": sample_weight,
+            "callbacks": callbacks or None,
+        }
+        if fits_in_passes(options, labels, beside):
+            reader, X = ItemReader.of(options, get("ridge"), X, labels.states, items)
+            if getattr(X, "ndim", 0) == 2:
+                stream = ArrayStream(X, labels.states, labels.label_names)
+                return self._fit_stream(stream, {}, on_read, began, reader, labels.notes)
         codes = read_groups(groups, labels)
         targets = read_hints(hints, labels)
-        weights = read_sample_weight(sample_weight, len(labels.matrix))
+        weights = read_sample_weight(sample_weight, labels.n_items)
         method = choose_method(options, labels, hinted=targets is not None, weighted=weights is not None)
-        reader, X = ItemReader.of(options, method, X, labels.matrix, items)
+        alone = codes is None and targets is None and weights is None and truth is None
+        options, listed_notes = options_for_lists(options, labels, method) if alone else (options, ())
+        reader, X = ItemReader.of(options, method, X, labels.states, items)
         reads_names = method.spec.reads_names
         warm = self._warm_start(warm_start, options, reader, method, labels.label_names)
         names = vectors_of_labels(options, reader, labels.label_names) if reads_names else None
@@ -310,7 +332,7 @@ class MultiLabelClassifier(Predictor):
                 MappingProxyType(dict(options.hyperparameters or {})),
                 MappingProxyType({name: getattr(options, name) for name in sorted(options.given)}),
                 labels.label_names,
-                len(training_set.labels.matrix),
+                training_set.labels.n_items,
                 training_set.full_summary.setting,
             )
         ):
@@ -354,6 +376,7 @@ class MultiLabelClassifier(Predictor):
                 "groups": groups,
             }
             notes = all_notes(options, training_set, model, decision, result, X, Y, arguments)
+            notes = (*listed_notes, *notes)
             if warm is not None:
                 notes += warm.words(judged_without=plan.pair is None and result.unseen is not None)
             fitted._fill(model, decision, result, notes, began)
@@ -366,18 +389,20 @@ class MultiLabelClassifier(Predictor):
 
     def _fit_stream(
         self,
-        stream: TableStream,
+        stream: TableStream | ArrayStream,
         given: Mapping[str, Any],
         on_read: Callable[[ReadItems], object] | None,
         began: float,
+        reader: ItemReader | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Self:
-        """Train on rows that are read in passes."""
+        """Train on rows that are read in passes, or whose labels stay lists."""
         options = self._options().checked()
-        fit = fit_stream(options, stream, given)
+        fit = fit_stream(options, stream, given, reader=reader)
         if on_read is not None:
             on_read(ReadItems(fit.training_set.X, np.arange(len(fit.training_set.X))))
         fitted = self._unfitted(fit.training_set)
-        fitted._fill(fit.model, fit.decision, fit.result, fit.notes, began)
+        fitted._fill(fit.model, fit.decision, fit.result, (*notes, *fit.notes), began)
         fitted.streamed_ = fit.rows
         self.__dict__ = fitted.__dict__
         return self

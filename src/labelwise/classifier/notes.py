@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from labelwise.annotations import Annotations
+from labelwise.annotations import Annotations, ListedStates, dense_states
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
@@ -162,11 +162,15 @@ def all_notes(
 
 def _matters(options: FitOptions, Y: Any, option: str) -> bool:
     """Return whether the other value of ``option`` would change what ``Y`` means."""
-    read = [
-        FitOptions(**{**options.values(), "hierarchy": None, option: word}).annotations(Y, None).matrix
+    one, other = (
+        FitOptions(**{**options.values(), "hierarchy": None, option: word}).annotations(Y, None).states
         for word in ("unknown", "absent")
-    ]
-    return read[0].shape != read[1].shape or bool((read[0] != read[1]).any())
+    )
+    if one.shape != other.shape:
+        return True
+    if isinstance(one, ListedStates) and isinstance(other, ListedStates):
+        return bool((one.silent != other.silent).any() or (one.positives != other.positives).nnz)
+    return bool((dense_states(one) != dense_states(other)).any())
 
 
 def _views(model: FittedModel) -> set[str]:

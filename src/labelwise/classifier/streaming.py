@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labelwise.annotations import Annotations
+from labelwise.annotations import Annotations, ListedStates, row_blocks, stays_lists
 from labelwise.classifier.decision import Decision, check_rule, learn_decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.given import resolve_prior
@@ -18,11 +18,11 @@ from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
 from labelwise.classifier.training import TrainingSet, ValidationResult, train
 from labelwise.classifier.validation import ValidationPlan, left_out_words, result_of
-from labelwise.data import TableOptions, TableStream
+from labelwise.data import TableOptions, TableStream, fragment_rows
 from labelwise.errors import UserError, shown
-from labelwise.methods import get
+from labelwise.methods import Method, get
 from labelwise.methods.recommendation import check_positive
-from labelwise.models import judged_rows, solve_stream
+from labelwise.models import RowStream, judged_rows, solve_stream
 
 METHOD = "ridge"
 """What a stream of rows is trained by: sums of rows are all that it needs."""
@@ -41,6 +41,54 @@ _IN_MEMORY = (
 
 
 @dataclass(frozen=True, eq=False)
+class ArrayStream(RowStream):
+    """Rows in memory whose labels are lists, read in fragments as files are.
+
+    Attributes:
+        X: (n, D) features, dense or sparse.
+        states: Their lists (n, K).
+        label_names: The K names.
+    """
+
+    X: Any
+    states: ListedStates
+    label_names: tuple[str, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Number D of features."""
+        return int(self.X.shape[1])
+
+    @property
+    def n_labels(self) -> int:
+        """Number K of labels."""
+        return self.states.shape[1]
+
+    def labels(self) -> Iterator[tuple[int, ListedStates]]:
+        """Yield each fragment's number and its states (b, K)."""
+        for number, rows in enumerate(self._fragments()):
+            yield number, self.states[rows]
+
+    def rows(self) -> Iterator[tuple[int, Any, ListedStates]]:
+        """Yield each fragment's number, its rows (b, D) float32 and its states (b, K)."""
+        for number, rows in enumerate(self._fragments()):
+            yield number, self.X[rows].astype(np.float32, copy=False), self.states[rows]
+
+    def _fragments(self) -> Iterator[slice]:
+        return row_blocks(len(self.states), 1, fragment_rows(self.n_features))
+
+
+def fits_in_passes(options: FitOptions, labels: Annotations, given: Mapping[str, Any]) -> bool:
+    """Return whether labels stay lists in a fit: ridge, asked for or for want of a method, and nothing beside."""
+    plain = options.backbone == "features" and not options.hierarchy and not options.compile
+    alone = options.validation is None or (
+        isinstance(options.validation, str) and options.validation == "auto"
+    )
+    asked = options.method in (None, METHOD) and all(value is None for value in given.values())
+    return stays_lists(labels.states) and plain and alone and asked
+
+
+@dataclass(frozen=True, eq=False)
 class StreamedRows:
     """The rows of a stream by which a fit was judged.
 
@@ -50,6 +98,7 @@ class StreamedRows:
         index: (j,) their places among all rows.
         n_rows: Number of all rows.
         n_known: Number of those with a known entry.
+        held: Whether the rows are in memory, and only their labels are lists.
     """
 
     X: NDArray[np.float32]
@@ -57,20 +106,25 @@ class StreamedRows:
     index: NDArray[np.int64]
     n_rows: int
     n_known: int
+    held: bool = False
 
     @classmethod
-    def of(cls, stream: TableStream) -> Self:
+    def of(cls, stream: TableStream | ArrayStream) -> Self:
         """Read the rows by which a fit on a stream is judged, in two passes over it."""
         X, labels, index, counts = judged_rows(stream)
-        return cls(X, labels, index, counts.n_items, counts.known)
+        held = isinstance(stream, ArrayStream)
+        return cls(X, labels, index, counts.n_items, counts.known, held)
 
     @property
     def words(self) -> str:
         """A sentence on what was read."""
         judged, known = len(self.index), self.n_known
         which = "all" if judged == known else f"a keyed sample of {judged:,} of the"
+        read = "were read in passes and not held in memory"
+        if self.held:
+            read = f"list {self.labels.shape[1]:,} labels, of which no matrix is made"
         return (
-            f"{self.n_rows:,} rows were read in passes and not held in memory: method {METHOD!r}; thresholds, figures"
+            f"{self.n_rows:,} rows {read}: method {METHOD!r}; thresholds, figures"
             f" and the report rest on {which} {known:,} rows with labels, each scored by the model of all others"
         )
 
@@ -109,9 +163,10 @@ def as_stream(options: FitOptions, X: Any, Y: Any) -> TableStream:
 
 def fit_stream(
     options: FitOptions,
-    stream: TableStream,
+    stream: TableStream | ArrayStream,
     given: Mapping[str, Any] | None = None,
     on_pass: Callable[[str], object] | None = None,
+    reader: ItemReader | None = None,
 ) -> StreamFit:
     """Train on a stream of rows, in three passes over it.
 
@@ -120,6 +175,7 @@ def fit_stream(
         stream: Features and labels.
         given: Further arguments of ``fit``, none of which a stream can have.
         on_pass: Is told in words what each pass does.
+        reader: What read rows in memory.
 
     Raises:
         UserError: For another method than ridge, and for what needs all rows in memory.
@@ -130,11 +186,11 @@ def fit_stream(
     facts = streamed.counts.finalize(stream.label_names)
     check_positive(facts)
     labels = Annotations(streamed.labels, stream.label_names)
-    reader, X = ItemReader.of(options, method, streamed.X, labels.matrix, None)
+    own, X = ItemReader.of(options, method, streamed.X, labels.matrix, None)
+    reader = reader or own
     training_set = TrainingSet(reader, X, labels, facts, resolve_prior(options.prior, facts))
-    rows = StreamedRows(
-        streamed.X, streamed.labels, streamed.index, streamed.counts.n_items, streamed.counts.known
-    )
+    counts, held = streamed.counts, isinstance(stream, ArrayStream)
+    rows = StreamedRows(streamed.X, streamed.labels, streamed.index, counts.n_items, counts.known, held)
     words = left_out_words(None)
     if not streamed.whole:
         words = words.replace("the labelled rows", f"{len(X):,} of {rows.n_known:,} labelled rows", 1)
@@ -188,3 +244,23 @@ def _checked(options: FitOptions, given: Mapping[str, Any]) -> FitOptions:
     if options.compile:
         raise UserError("compile: rows that are read in passes are solved in closed form; leave it out")
     return replace(options, method=METHOD)
+
+
+def options_for_lists(
+    options: FitOptions, labels: Annotations, method: type[Method]
+) -> tuple[FitOptions, tuple[str, ...]]:
+    """Return the options of a fit by steps, with a sentence where labels stay lists and the head starts at random.
+
+    Raises:
+        UserError: For a head that is asked to start from ridge then.
+    """
+    if not (stays_lists(labels.states) and method.spec.pointwise and method.spec.passes) or options.hierarchy:
+        return options, ()
+    n, n_labels = labels.states.shape
+    if options.head_start == "ridge":
+        raise UserError(
+            f"head_start='ridge' (--head-start): its leave-one-out scores of {n:,} items x {n_labels:,} labels would be"
+            " held at once; leave it out (the head starts at random), or take method 'ridge'"
+        )
+    words = f"{n:,} rows list {n_labels:,} labels, of which no matrix is made: the head starts at random"
+    return replace(options, head_start="random"), (words,)

@@ -14,7 +14,7 @@ from scipy.special import expit
 from torch import nn
 
 from labelwise import engine, metrics
-from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe
+from labelwise.annotations import Annotations, Hierarchy, Summary, as_groups, describe, stays_lists
 from labelwise.classifier.boost import check_boost
 from labelwise.classifier.callbacks import Callbacks
 from labelwise.classifier.fitted import FittedModel, new_network, scaled_source
@@ -182,13 +182,19 @@ class TrainingSet:
             weights=weights,
         )
 
+    def keeps_lists(self, method: type[Method]) -> bool:
+        """Return whether a method is trained on labels that stay lists."""
+        beside = (self.hierarchy, self.groups, self.hints, self.weights, self.truth)
+        alone = all(value is None for value in beside)
+        return alone and method.spec.pointwise and stays_lists(self.labels.states)
+
     def problem(self, options: FitOptions, method: type[Method]) -> Problem:
         """Return these labels as the problem that a method may know."""
         facts = describe(self.labels)
         # The prior of a selection run must not have seen the rows held out from it.
         prior = resolve_prior(None, facts) if options.prior is None else None
         return Problem(
-            self.labels.matrix,
+            self.labels.states if self.keeps_lists(method) else self.labels.matrix,
             facts.setting,
             self.prior if prior is None else prior,
             options.tuning,
@@ -218,10 +224,10 @@ def read_labels(
     labels, truth = options.annotations(Y, label_names), None
     if true_labels is not None:
         truth = options.annotations(true_labels, labels.label_names).matrix
-        if truth.shape != labels.matrix.shape:
+        if truth.shape != labels.states.shape:
             demand = "give" if options.method is None else f"method {options.method!r} needs"
-            raise UserError(f"true_labels has shape {truth.shape}: {demand} that of Y, {labels.matrix.shape}")
-    return labels, None if items is None else as_ids(items, len(labels.matrix)), truth
+            raise UserError(f"true_labels has shape {truth.shape}: {demand} that of Y, {labels.states.shape}")
+    return labels, None if items is None else as_ids(items, labels.n_items), truth
 
 
 def read_hints(hints: Any, labels: Annotations) -> HintTargets | None:
@@ -233,7 +239,7 @@ def read_groups(groups: Any, labels: Annotations) -> NDArray[np.int64] | None:
     """Return the number of each item's group, None where no two items share one."""
     if groups is None:
         return None
-    codes = as_groups(groups, len(labels.matrix))
+    codes = as_groups(groups, labels.n_items)
     if not codes.any() and len(codes) > 1:
         raise UserError("groups: all items are of one group, so none can be left out; leave groups out")
     return None if len(np.unique(codes)) == len(codes) else codes
@@ -247,7 +253,7 @@ def choose_method(
     weighted: bool = False,
 ) -> type[Method]:
     """Return the method asked for or recommended, if it accepts the labels, hints and weights."""
-    facts = describe(labels.matrix, labels.label_names)
+    facts = describe(labels)
     check_positive(facts)
     entrywise = hinted or options.takes_entries
     advice = recommend(facts, options.tuning, weighted=weighted, entrywise=entrywise)
@@ -327,7 +333,8 @@ def train(
     input_scaling: Scaling | None = None
     solution: RidgeSolution | None = None
     if not is_source(X) and X.ndim == 2:
-        fixed = reader.fixed_features(options)
+        # Of labels that stay lists no closed form is solved: it would hold their leave-one-out scores.
+        fixed = reader.fixed_features(options) and isinstance(problem.labels, np.ndarray)
         # Weights go with the scaling that they were trained in.
         earlier = None if warm is None else warm.scaling
         if fixed:
@@ -394,11 +401,10 @@ def _rows_of(
     labels: Annotations, items: Sequence[str] | None, truth: np.ndarray | None, index: NDArray[np.int64]
 ) -> tuple[Annotations, Sequence[str] | None, np.ndarray | None]:
     # True labels of another length are left for the method to refuse.
-    if truth is not None and len(truth) == len(labels.matrix):
+    if truth is not None and len(truth) == labels.n_items:
         truth = truth[index]
     items = None if items is None else [items[i] for i in index]
-    matrix = np.ascontiguousarray(labels.matrix[index])
-    return Annotations(matrix, labels.label_names, labels.notes), items, truth
+    return labels.take(index), items, truth
 
 
 def _solve(features: Any, method: Method, chosen: str | Scaling | None) -> RidgeSolution:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from labelwise._random import generator
 from labelwise.annotations import split
 from labelwise.classifier.callbacks import Callbacks
 from labelwise.classifier.fitted import FittedModel
@@ -21,6 +22,7 @@ from labelwise.metrics import judgeable
 ENOUGH_ROWS = 50
 """Judgeable rows from which on a fifth of them is held out."""
 _FOLDS, _FEWEST_ROWS = 5, 10
+_LISTED_ENTRIES = 1 << 24  # of rows held out of labels that stay lists
 _LEFT_OUT = "the labelled rows, each scored as if the model had not seen it"
 _SAYS_NOTHING = " (the validation rows show no label in both classes)"
 
@@ -46,7 +48,10 @@ class ValidationPlan:
     @classmethod
     def of(cls, options: FitOptions, training_set: TrainingSet, method: type[Method]) -> Self:
         """Choose the rows that will evaluate a fit, before any training."""
-        labels, pair = training_set.labels.matrix, _given_pair(options, training_set)
+        pair = _given_pair(options, training_set)
+        if pair is None and training_set.keeps_lists(method):
+            return cls._of_lists(options, training_set)
+        labels = training_set.labels.matrix
         # Scores of rows left out one by one are had where the closed form is that of features that stay.
         closed = method.spec.passes == 0 and training_set.reader.fixed_features(options)
         if pair is not None:
@@ -74,6 +79,21 @@ class ValidationPlan:
         source = f"{len(held_out)} labelled rows, each scored by a model that did not see it"
         return cls(None, labels[held_out], source, parts)
 
+    @classmethod
+    def _of_lists(cls, options: FitOptions, training_set: TrainingSet) -> Self:
+        """Hold out a keyed sample of wholly known rows, as many as a matrix of their labels is made of."""
+        states, share = training_set.labels.states, options.validation
+        rows = np.flatnonzero(states.whole)
+        if share is None or len(rows) < ENOUGH_ROWS:
+            return cls()
+        wanted = (0.2 if isinstance(share, str) else float(share)) * len(rows)
+        most = max(ENOUGH_ROWS, _LISTED_ENTRIES // states.shape[1])
+        order = generator(options.seed, "validation of lists").permutation(len(rows))
+        held_out = np.sort(rows[order[: int(min(wanted, most))]])
+        train_rows = np.setdiff1d(np.arange(len(states)), held_out)
+        labels = training_set.labels.take(held_out).matrix
+        return cls(None, labels, _unseen_rows(held_out), ((train_rows, held_out),))
+
 
 def validate(
     options: FitOptions,
@@ -88,7 +108,7 @@ def validate(
     """
     if len(plan.parts) == 1:
         ((train_rows, rows),) = plan.parts
-        held_out = ValidationSet(take(training_set.X, rows), training_set.labels.matrix[rows])
+        held_out = ValidationSet(take(training_set.X, rows), training_set.labels.take(rows).matrix)
         part = training_set.rows(train_rows)
         model = train(options, part, method, part="selection", held_out=held_out, callbacks=callbacks)
         return result_of(model, held_out, positives=options.rule == "recall")

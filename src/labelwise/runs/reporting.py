@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise._files import file_digest
+from labelwise.annotations import stays_lists
 from labelwise.errors import UserError
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import Inputs, read_inputs
 from labelwise.runs.records import read_evaluation, require
-from labelwise.runs.streaming import inputs_of, open_stream
+from labelwise.runs.streaming import beside_lists, inputs_of, judged_inputs, open_stream
 from labelwise.runs.tables import items_of, read_model
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     why = read_evaluation(directory.evaluation)["why_no_figures"]
     model, _ = read_model(directory, state)
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
+    if model.method_ == "ridge" and stays_lists(data.annotations.states) and not beside_lists(config):
+        from labelwise.classifier import ArrayStream, StreamedRows
+
+        stream = ArrayStream(items_of(data), data.annotations.states, data.annotations.label_names)
+        model.streamed_ = StreamedRows.of(stream)
+        inputs = judged_inputs(inputs, model)
+        data = inputs.table
     model.held_out_ = directory.held_out(len(data), len(model.label_names_))
     read = model.read(items_of(data), items=data.items)
     return write_run_report(

@@ -206,6 +206,9 @@ def stream_state(stream: TableStream, config: RunConfig) -> dict[str, Any]:
     }
 
 
+WHY_LISTS = (
+    "no matrix is made of so many labels; what 'auto' adds to it (neighbours, trees, students) would need one"
+)
 _WHY = (
     "its sums are all that has to be held of the rows; what 'auto' adds to it (neighbours, trees, students) needs all"
     " rows in memory"
@@ -226,6 +229,26 @@ def inputs_of(stream: TableStream, config: RunConfig, model: MultiLabelClassifie
         roles=stream.roles,
     )
     return Inputs(table, None, None, None, None, parse_rule(config.rule), stream.notes)
+
+
+def beside_lists(config: RunConfig) -> bool:
+    """Return whether a run has what needs the matrix of labels that could stay lists."""
+    defaults = RunConfig()
+    names = [name for name in _IN_MEMORY if name not in ("images", "max_rows", "label_texts")]
+    other = config.backbone not in (None, "features") or config.validation not in ("auto", "none")
+    return other or any(getattr(config, name) != getattr(defaults, name) for name in names)
+
+
+def judged_inputs(inputs: Inputs, model: MultiLabelClassifier) -> Inputs:
+    """Return the judged rows of a fit on a table whose labels stay lists."""
+    rows, table = model.streamed_, inputs.table
+    judged = replace(
+        table,
+        items=[table.items[row] for row in rows.index.tolist()],
+        features=rows.X,
+        labels=Annotations(rows.labels, table.annotations.label_names, table.annotations.notes),
+    )
+    return replace(inputs, table=judged)
 
 
 def _names_of_rows(stream: TableStream, index: NDArray[np.int64]) -> list[str]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from labelwise._files import CannotWrite, file_digest
 from labelwise._processes import is_first_process
+from labelwise.annotations import stays_lists
 from labelwise.errors import UserError, listed
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.audited import calibrate
@@ -27,10 +28,13 @@ from labelwise.runs.inputs import Inputs, check_kind, default_backbone, notes_on
 from labelwise.runs.outcome import Outcome, outcome_of
 from labelwise.runs.records import require
 from labelwise.runs.streaming import (
+    WHY_LISTS,
+    beside_lists,
     check_streamed,
     check_unstreamed,
     inputs_of,
     is_streamed,
+    judged_inputs,
     open_stream,
     stream_options,
     stream_state,
@@ -210,11 +214,14 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
         entrywise=config.hints is not None or options.takes_entries,
         weighted=inputs.sample_weight is not None and np.ptp(inputs.sample_weight) > 0,
     )
-    method = config.method or advice.method
+    in_passes = (
+        config.method is None and not beside_lists(config) and stays_lists(inputs.table.annotations.states)
+    )
+    method = "ridge" if in_passes else config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))
     spec.resolve(config.hyperparameters)
-    reason = advice.reason if method == advice.method else None
+    reason = WHY_LISTS if in_passes else advice.reason if method == advice.method else None
     return config.model_copy(update={"method": method, "backbone": backbone}).located(), inputs, reason
 
 
@@ -257,6 +264,8 @@ def _train(
             sample_weight=inputs.sample_weight,
             callbacks=callbacks,
         )
+        if hasattr(model, "streamed_"):
+            inputs = judged_inputs(inputs, model)
         return _finish(run, config, model, inputs, read[0]) if is_first_process() else None
     except KeyboardInterrupt as stop:
         where = str(stop).split(":")[0] or "stopped"

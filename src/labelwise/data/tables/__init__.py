@@ -13,7 +13,7 @@ from labelwise.data.tables.lines import read_bytes
 from labelwise.data.tables.options import TableOptions
 from labelwise.data.tables.parts import is_dataset, parquet_files
 from labelwise.data.tables.preparation import Preparation
-from labelwise.data.tables.stream import Fragment, TableStream
+from labelwise.data.tables.stream import Fragment, TableStream, fragment_rows
 from labelwise.data.tables.table import Table, read_columns, read_table
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "Table",
     "TableOptions",
     "TableStream",
+    "fragment_rows",
     "has_delimiter",
     "is_dataset",
     "parquet_files",
