@@ -222,3 +222,10 @@ def test_what_is_infinite_is_not_advised_to_be_imputed(tmp_path: Path, cell: str
     lines[3][2] = cell
     with pytest.raises(UserError, match=r"row 3 .* infinite or beyond float32; mend or drop"):
         table(tmp_path / "t.csv", lines, label_columns=["late", "damaged"])
+
+
+def test_a_column_beside_features_known_by_name_is_told_with_its_reason(tmp_path: Path) -> None:
+    lines = [["f1", "f2", "price", "late"], *([*X[i], 3.5 + i, Y[i, 0]] for i in range(len(X)))]
+    found = table(tmp_path / "t.csv", lines, label_columns="late")
+    assert found.feature_names == ("f1", "f2")
+    assert "not used: 'price', beside features known by name; --feature-columns takes it in" in found.roles

@@ -146,6 +146,9 @@ class _Assignment:
         self._complete(labels, features, kind, require_labels, require_items)
         if self.options.label_value is not None:
             self._assign(self.options.label_value, "states of the names", "--label-value")
+        if any(self.why.get(name, ("", ""))[1] == "by name" for name in features):
+            for name in [name for name in names if name not in self.why]:
+                self._assign(name, "not used", "beside features known by name; --feature-columns takes it in")
         reasons = wording.reasons(list(self.columns.data), self.why, item)
         return Roles(item, content, kind, tuple(features), tuple(labels), reasons, tuple(self.notes))
 
