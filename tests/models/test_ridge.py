@@ -486,11 +486,12 @@ def test_labels_that_are_judged_together_have_the_criterion_of_each_alone(seed, 
         np.testing.assert_array_equal(judge.every(scores), [judge.each(one) for one in scores])
 
 
-def test_many_rows_are_judged_as_few_are(monkeypatch):
+@pytest.mark.parametrize("limit", ["FEW_ROWS", "FEW_ENTRIES"])
+def test_many_are_judged_as_few_are(limit, monkeypatch):
     X, Y, _ = problem(90, 6)
     few = solve_ridge(X, Y)
     for module in (criterion, tuning):
-        monkeypatch.setattr(module, "FEW_ROWS", 0)
+        monkeypatch.setattr(module, limit, 0)
     many = solve_ridge(X, Y)
     assert many.table == few.table
     np.testing.assert_array_equal(many.weight, few.weight)

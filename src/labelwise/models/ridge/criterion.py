@@ -12,6 +12,8 @@ Array: TypeAlias = npt.NDArray[Any]
 CRITERIA = ("average_precision", "squared_error")
 FEW_ROWS = 200
 """Past so many rows, to sort places takes longer than to go through labels one by one."""
+FEW_ENTRIES = 2**18
+"""Past so many entries, what is judged together takes memory for nothing."""
 
 
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
@@ -31,7 +33,8 @@ def criterion_values(scores: Array, targets: Array, weights: Array, criterion: s
     keys = np.ascontiguousarray(np.where(known, -scores, np.inf).T)
     hits = np.ascontiguousarray((targets * known).T)
     positives, total = hits.sum(axis=1), known.sum(axis=0)
-    area = _areas(keys, hits) if 0 < len(known) <= FEW_ROWS else np.array(list(map(_area, keys, hits)))
+    few = 0 < len(known) <= FEW_ROWS and keys.size <= FEW_ENTRIES
+    area = _areas(keys, hits) if few else np.array(list(map(_area, keys, hits)))
     both = (positives > 0) & (positives < total)
     return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))
 
