@@ -11,7 +11,6 @@ import shutil
 import signal
 import sys
 import time
-import traceback
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ import pytest
 
 import labelwise as lw
 from labelwise.engine import Run, checkpoint, processes, settings
-from labelwise.errors import UserError
+from tests.engine.forks import Fork, fork_others
 from tests.timing import wait_until
 
 MOMENTS = ("start", "step", "checkpoint", "evaluation")
@@ -90,40 +89,6 @@ def process(folder, devices, moment, dies):
         np.save(folder / "scores.npy", model.decision_scores(problem()[0]))
 
 
-class Fork:
-    """In the place of ``subprocess.Popen``: the same work in a fork."""
-
-    def __init__(self, work):
-        self.returncode, self.pid = None, os.fork()
-        if self.pid == 0:
-            code = 0
-            try:
-                work()
-            except UserError as error:
-                sys.stderr.write(f"error: {error}\n")
-                code = 2
-            except BaseException:
-                traceback.print_exc()
-                code = 1
-            sys.stderr.flush()
-            os._exit(code)
-
-    def poll(self):
-        return self._ended(os.WNOHANG)
-
-    def wait(self):
-        return self._ended(0)
-
-    def kill(self):
-        if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
-
-    def _ended(self, options):
-        if self.returncode is None and (found := os.waitpid(self.pid, options))[0]:
-            self.returncode = os.waitstatus_to_exitcode(found[1])
-        return self.returncode
-
-
 def run_of(folder, devices, moment=None, dies=None):
     """Run processes until the last has ended; note the first one's exit code, and seconds since the death."""
     folder.mkdir(exist_ok=True)
@@ -132,16 +97,11 @@ def run_of(folder, devices, moment=None, dies=None):
         os.close(read)
         os.dup2(os.open(folder / "errors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
 
-        def started(command, env):
-            def other():
-                _patch.undo()
-                os.environ.update(env)
-                processes._watches.clear()
-                process(folder, devices, moment, dies)
+        def other():
+            _patch.undo()
+            process(folder, devices, moment, dies)
 
-            return Fork(other)
-
-        processes.subprocess.Popen = started
+        fork_others(other)
         process(folder, devices, moment, dies)
 
     read, write = os.pipe()

@@ -1,6 +1,7 @@
 """Every method of the registry trained by however many processes started this file: ``rank_cases.py DEVICES OUT``.
 
-``rank_cases.py DEVICES OUT compiled`` trains some, with their steps compiled.
+Those that draw are trained by three processes before, into ``three.npz`` beside OUT. ``rank_cases.py DEVICES OUT
+compiled`` trains some, with their steps compiled.
 
 The batches are of a size that two processes cannot share evenly, and the last one is a single item.
 """
@@ -11,6 +12,7 @@ import os
 import sys
 import warnings
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +22,7 @@ import labelwise as lw
 from labelwise import methods
 from labelwise.engine import compiling
 from labelwise.methods import Problem
+from tests.engine.forks import Fork, fork_others
 
 N, D, K = 34, 5, 3
 RATE = 0.015
@@ -99,6 +102,8 @@ def trained(devices, names=None, compiles=False):
         yield f"{name}, {setting}", scores, [record["loss"] for record in model.history_]
 
 
+DRAWN = ("drml", "flatmatch", "mat", "mime", "role", "softmatch", "vpu")
+"""Methods whose steps or starts draw, by item or entry: whoever holds the item."""
 COMPILED = ("an", "softmatch", "drml")
 WHOLE = ("hml", "epr", "role")
 
@@ -158,15 +163,33 @@ def tuned(spec):
     return {k: v for k, v in wanted.items() if k in spec.hyperparameters}
 
 
+def save(devices, out, names=None, compiles=False, large=False):
+    """Train, and write what came out in the first process."""
+    results, more = list(trained(devices, names, compiles)), list(larger(devices)) if large else []
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        found = {f"scores of {name}": scores for name, scores, _ in results}
+        found |= {f"larger: {name}": scores for name, scores in more}
+        np.savez(out, **found, **{f"losses of {name}": losses for name, _, losses in results})
+
+
+def three(out):
+    """Train those that draw by three processes."""
+
+    def process():
+        save(3, out.with_name("three.npz"), DRAWN)
+
+    fork_others(process)
+    process()
+
+
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
+    count, out = int(sys.argv[1]), Path(sys.argv[2])
     if "compiled" in sys.argv:
         # Traced and wrapped as with torch's own compiler, without its minute.
         compiling._BACKEND = "aot_eager"
-        results, large = list(trained(int(sys.argv[1]), COMPILED, True)), []
+        save(count, out, COMPILED, compiles=True)
     else:
-        results, large = list(trained(int(sys.argv[1]))), list(larger(int(sys.argv[1])))
-    if os.environ.get("LOCAL_RANK", "0") == "0":
-        found = {f"scores of {name}": scores for name, scores, _ in results}
-        found |= {f"larger: {name}": scores for name, scores in large}
-        np.savez(sys.argv[2], **found, **{f"losses of {name}": losses for name, _, losses in results})
+        if "LOCAL_RANK" not in os.environ and Fork(lambda: three(out)).wait():
+            sys.exit("three processes ended with an error")
+        save(count, out, large=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from labelwise import methods
 from tests.engine import rank_cases
 
 
@@ -16,23 +17,47 @@ def run(script, *arguments):
 
 
 @pytest.fixture(scope="module")
-def two(tmp_path_factory):
-    """What two processes came to, all methods one after another in one launch."""
-    out = tmp_path_factory.mktemp("ranks") / "two.npz"
-    run(Path(rank_cases.__file__), 2, out)
-    with np.load(out) as found:
+def folder(tmp_path_factory):
+    """What two processes came to, all methods one after another in one launch, and three for those that draw."""
+    out = tmp_path_factory.mktemp("ranks")
+    run(Path(rank_cases.__file__), 2, out / "two.npz")
+    return out
+
+
+@pytest.fixture(scope="module")
+def two(folder):
+    with np.load(folder / "two.npz") as found:
         return dict(found)
 
 
-def test_two_processes_equal_one_for_every_method(two):
-    """At a rate at which the loss falls, and at batches that two cannot share evenly; to the history's loss."""
-    seen = set()
-    for name, scores, losses in rank_cases.trained(1):
-        seen.add(name)
-        np.testing.assert_allclose(two[f"scores of {name}"], scores, atol=1e-6, rtol=0, err_msg=name)
-        np.testing.assert_allclose(two[f"losses of {name}"], losses, atol=2e-7, rtol=2e-7, err_msg=name)
+@pytest.fixture(scope="module")
+def one():
+    """Scores and losses of one process, by method and setting."""
+    return {name: (scores, losses) for name, scores, losses in rank_cases.trained(1)}
+
+
+def equal(several, one):
+    """Compare scores and the history's losses, of all that several processes trained."""
+    for name in sorted(key.removeprefix("scores of ") for key in several if key.startswith("scores of ")):
+        scores, losses = one[name]
+        np.testing.assert_allclose(several[f"scores of {name}"], scores, atol=1e-6, rtol=0, err_msg=name)
+        np.testing.assert_allclose(several[f"losses of {name}"], losses, atol=2e-7, rtol=2e-7, err_msg=name)
         assert len(losses) == 0 or np.ptp(losses) > 0.003, name
-    assert {f"scores of {name}" for name in seen} <= set(two)
+        yield name
+
+
+def test_two_processes_equal_one_for_every_method(two, one):
+    """At a rate at which the loss falls, and at batches that two cannot share evenly; none is left out."""
+    seen = set(equal(two, one))
+    assert seen == set(one)
+    assert {name.partition(",")[0] for name in seen} == set(methods.names())
+
+
+def test_three_processes_equal_one_for_methods_that_draw(folder, one):
+    """Of the last batch, a single item, two of them hold nothing."""
+    with np.load(folder / "three.npz") as found:
+        seen = set(equal(dict(found), one))
+    assert {name.partition(",")[0] for name in seen} == set(rank_cases.DRAWN)
 
 
 @pytest.mark.slow
