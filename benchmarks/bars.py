@@ -241,7 +241,7 @@ def _streaming() -> Iterator[Verdict]:
             yield verdict(what, float(row["peak_mb"]), le, float(row["most_mb"]), " MB", command)
     command = "python -m benchmarks.speed workers"
     for row in _rows("workers"):
-        size = f"{int(row['rows']):,} x {row['features']} with {row['labels']} labels"
+        size = f"{int(row['rows']):,} x {row['features']} with {int(row['labels']):,} labels"
         what = {"fit": "the streaming fit", "score": "scoring a folder"}[row["phase"]]
         what = f"{what} by two workers of Ray, {size}"
         yield verdict(

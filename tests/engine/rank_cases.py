@@ -68,14 +68,14 @@ def mixes(name):
     return any(len(stage.mixture) > 1 for stage in methods.get(name)(problem).plan())
 
 
-def trained(devices, names=None, compiles=False):
+def trained(devices, names=None, compiles=False, only=None):
     """Yield (method and setting, scores (N, K), the epochs' losses), each after three epochs at a rate that matters.
 
-    With positives alone the head starts in closed form, otherwise at random.
+    ``only`` keeps to one setting. With positives alone the head starts in closed form, otherwise at random.
     """
     X, full = items()
     for name, setting in cases():
-        if names is not None and name not in names:
+        if (names is not None and name not in names) or only not in {None, setting}:
             continue
         spec = methods.get(name).spec
         options = {"prior": full.mean(0)} if "prior" in spec.needs else {}
@@ -163,9 +163,9 @@ def tuned(spec):
     return {k: v for k, v in wanted.items() if k in spec.hyperparameters}
 
 
-def save(devices, out, names=None, compiles=False, large=False):
+def save(devices, out, names=None, compiles=False, large=False, only=None):
     """Train, and write what came out in the first process."""
-    results, more = list(trained(devices, names, compiles)), list(larger(devices)) if large else []
+    results, more = list(trained(devices, names, compiles, only)), list(larger(devices)) if large else []
     if os.environ.get("LOCAL_RANK", "0") == "0":
         found = {f"scores of {name}": scores for name, scores, _ in results}
         found |= {f"larger: {name}": scores for name, scores in more}
@@ -176,7 +176,7 @@ def three(out):
     """Train those that draw by three processes."""
 
     def process():
-        save(3, out.with_name("three.npz"), DRAWN)
+        save(3, out.with_name("three.npz"), DRAWN, only="partial")
 
     fork_others(process)
     process()
