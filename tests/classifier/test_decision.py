@@ -12,6 +12,7 @@ from sklearn.model_selection import GridSearchCV, KFold, cross_val_score
 
 import labelwise as lw
 from labelwise import metrics
+from labelwise.data import digits_canvases, digits_features
 from labelwise.errors import UserError
 from labelwise.metrics import ObservedAveragePrecisionWarning
 
@@ -296,3 +297,12 @@ class TestRule:
         ):
             with pytest.raises(UserError, match="give a rule of labelwise"):
                 ask()
+
+
+def test_decisions_learnt_on_held_out_rows_hold_for_the_model_of_all_rows():
+    """More rows make more steps, by which a learnt scale and margin go further than where thresholds were learnt."""
+    pictures, truth, _ = digits_canvases(400, seed=0)
+    new_pictures, new_truth, _ = digits_canvases(200, seed=0, part="test")
+    rows, new_rows = digits_features(pictures, filters=64), digits_features(new_pictures, filters=64)
+    expected = model("hml", epochs=10).fit(rows, truth).predict_proba(new_rows).sum(1).mean()
+    assert expected == pytest.approx(new_truth.sum(1).mean(), rel=0.1)

@@ -120,6 +120,7 @@ def learn_decision(
             return model.logits(take(training_set.X, some))
         return model.logits(training_set.X) if left_out is None else left_out
 
+    unseen = None if unseen is None else unseen.translated_to(model.method)
     measurable = None if unseen is None else metrics.judgeable(unseen.labels)
     calibration = None
     if options.calibrate and unseen is not None and measurable is not None and measurable.calibration:

@@ -57,12 +57,22 @@ class ValidationSet:
 class Unseen:
     """Logits (m, K) and labels (m, K) of unseen rows.
 
-    ``source`` says in words which rows they are.
+    ``source`` says in words which rows they are; ``runs`` are the methods that scored them, each with its number of
+    rows, in order, and empty where the model itself did.
     """
 
     logits: np.ndarray
     labels: np.ndarray
     source: str
+    runs: tuple[tuple[Method, int], ...] = ()
+
+    def translated_to(self, method: Method) -> Self:
+        """Return these rows with logits in the terms of a later run."""
+        if not self.runs:
+            return self
+        parts = np.split(self.logits, np.cumsum([rows for _, rows in self.runs])[:-1])
+        logits = [method.translated(part, by) for part, (by, _) in zip(parts, self.runs, strict=True)]
+        return replace(self, logits=np.concatenate(logits), runs=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -114,12 +114,13 @@ def validate(
         return result_of(model, held_out, positives=options.rule == "recall")
     if not plan.parts or plan.labels is None:
         return ValidationResult()
-    logits = []
+    logits, runs = [], []
     for number, (train_rows, rows) in enumerate(plan.parts, start=1):
         name = f"selection-{number}"
         model = train(options, training_set.rows(train_rows), method, part=name, callbacks=callbacks)
         logits.append(model.logits(take(training_set.X, rows)))
-    return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source))
+        runs.append((model.method, len(rows)))
+    return ValidationResult(unseen=Unseen(np.concatenate(logits), plan.labels, plan.source, tuple(runs)))
 
 
 def left_out_words(groups: np.ndarray | None) -> str:
@@ -138,7 +139,8 @@ def result_of(
     left_out = model.left_out_logits
     if held_out is not None and (left_out is None or _tells(held_out.labels, positives)):
         scaling = model.solution.scaling.kind if model.solution else None
-        unseen = Unseen(model.logits(held_out.X), held_out.labels, _unseen_rows(held_out.labels))
+        logits, words = model.logits(held_out.X), _unseen_rows(held_out.labels)
+        unseen = Unseen(logits, held_out.labels, words, ((model.method, len(logits)),))
         return ValidationResult(model.best_epoch, scaling, unseen, chooses=True)
     if left_out is None:
         return ValidationResult()

@@ -408,6 +408,14 @@ class Method(nn.Module):
             return torch.logit(self.score(outputs).double(), eps=1e-15)
         return outputs.scores.float()
 
+    def translated(self, logits: np.ndarray, earlier: Method) -> np.ndarray:
+        """Return an earlier run's logits (n, K) in the terms of this one.
+
+        Thresholds and calibration are learnt on rows that a run did not see, and used after another on all rows. Where
+        logits rest on learnt numbers beside the head, those of both runs differ.
+        """
+        return logits
+
     def score(self, outputs: Outputs) -> Tensor:
         """Return scores (B, K) in [0, 1] for the decision rules."""
         return torch.sigmoid(self.logits(outputs))

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labelwise import losses
-from labelwise.methods.base import Batch, Optimiser
+from labelwise.methods.base import Batch, Method, Optimiser
 from labelwise.methods.families.assumed_negative import NegativeByAssumption
 from labelwise.methods.hml_fixed import MARGIN, MEAN_OVER_LABELS, POOLED, SCALE
 from labelwise.methods.problem import Problem
@@ -118,6 +119,17 @@ class HypersphericalLearning(NegativeByAssumption):
         """Keep s in [1, 64] and m in [0, pi/4]."""
         self.scale.clamp_(1.0, 64.0)
         self.margin.clamp_(0.0, torch.pi / 4)
+
+    def translated(self, logits: np.ndarray, earlier: Method) -> np.ndarray:
+        """Return the logits of the same angles at this run's scale and margin.
+
+        More rows make more steps, by which both go further: by thresholds of logits the sets would grow with them.
+        """
+        assert isinstance(earlier, HypersphericalLearning)
+        s, m = (float(value.detach()) for value in (earlier.scale, earlier.margin))
+        theta = np.maximum(np.arccos(np.clip(logits.astype(float) / s, -1, 1)) - m, 0)
+        here: np.ndarray = float(self.scale.detach()) * np.cos(theta + float(self.margin.detach()))
+        return here
 
     def logits(self, outputs: Outputs) -> Tensor:
         """Return s cos(theta + m)."""

@@ -149,6 +149,18 @@ class TestScores:
         want = self.each(lambda c: sigmoid(20 * math.cos(math.acos(c) + used)))
         np.testing.assert_allclose(found, want, rtol=1e-6)
 
+    def test_hml_translates_logits_of_another_scale_and_margin_by_their_angles(self):
+        """Two runs go different ways: the same angle is another logit, and a threshold of one is none of the other."""
+        one, other = build("hml", scale=12, margin=0.4), build("hml", scale=25, margin=0.1)
+        theirs, ours = (method.logits(self.outputs).detach().double().numpy() for method in (one, other))
+        want = self.each(lambda c: 25 * math.cos(math.acos(c) + 0.1))
+        np.testing.assert_allclose(ours, want, rtol=1e-5)
+        # An angle beyond pi - m has the logit of another one, which nothing tells apart.
+        told = np.arccos(COSINES) < math.pi - 0.4
+        np.testing.assert_allclose(other.translated(theirs, one)[told], want[told], rtol=1e-4, atol=1e-4)
+        fixed = build("hml_fixed")
+        np.testing.assert_array_equal(fixed.translated(theirs, build("hml_fixed")), theirs)
+
     def test_bam_is_one_half_midway(self):
         found = build("bam", scale=10, margin=0.4).score(self.outputs).numpy()
         np.testing.assert_allclose(found, self.each(lambda c: sigmoid(10 * (c - 0.2))), rtol=1e-5)
