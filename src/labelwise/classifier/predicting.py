@@ -198,6 +198,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         training labels, precision and nDCG weighted by propensity (``labelwise.metrics.top_metrics``). Where ``Y`` are
         lists or a sparse matrix with more than 16,777,216 entries, items are scored in blocks, to the same figures.
         """
+        check_same_order(X, Y)
         read, rule = self.read(X), self.rule_ if rule is None else rule
         labels = self._options().annotations(Y, self.label_names_)
         check_lengths(read.X, labels.states)
@@ -224,6 +225,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def observed_average_precision(self, X: Any, Y: Any) -> np.ndarray:
         """Return ``labelwise.metrics.observed_average_precision`` of each label (K,), NaN without a positive."""
+        check_same_order(X, Y)
         read, labels = self.read(X), self._options().annotations(Y, self.label_names_)
         check_lengths(read.X, labels.states)
         if isinstance(labels.states, ListedStates):
