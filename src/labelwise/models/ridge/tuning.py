@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from labelwise._random import generator
+from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
 from labelwise.models.ridge.criterion import FEW_ENTRIES, FEW_ROWS, criterion_values
 from labelwise.models.ridge.decomposition import Decomposition, decompose
@@ -26,6 +27,7 @@ LAMBDA_GRID: tuple[float, ...] = tuple(float(10.0**power) for power in np.linspa
 LeaveOut: TypeAlias = "Callable[[Rows, Entries, Sequence[float] | Array | None], LeftOut]"
 
 _FOLDS = 5
+_BLOCK = 1 << 19  # scores that are ranked at once
 
 
 @dataclass(frozen=True)
@@ -130,10 +132,17 @@ class Judge:
 
     def each(self, scores: Array) -> Array:
         """Return each label's criterion (labels,) of scores (m, K); NaN is undefined."""
-        ranks = self.criterion == "average_precision"
-        loo = scores[:, self.labels]
-        freed = _steps(loo, self.shift - self.mean) if ranks else loo + self.shift
-        return criterion_values(freed, self.targets, self.weights, self.criterion)
+        if self.criterion != "average_precision":
+            freed = scores[:, self.labels] + self.shift
+            return criterion_values(freed, self.targets, self.weights, self.criterion)
+        # A label's value is its own: blocks of labels keep what is made of their scores in the cache.
+        blocks = row_blocks(len(self.labels), max(1, len(scores)), _BLOCK)
+        return np.concatenate([np.zeros(0), *(self._ranked(scores, block) for block in blocks)])
+
+    def _ranked(self, scores: Array, block: slice) -> Array:
+        """Return the average precision of a block of labels."""
+        freed = _steps(scores[:, self.labels[block]], self.shift[:, block] - self.mean[block])
+        return criterion_values(freed, self.targets[:, block], self.weights[:, block], self.criterion)
 
     def every(self, scores: Array) -> Array:
         """Return ``each`` of several scores (L, m, K), one a row (L, labels)."""
