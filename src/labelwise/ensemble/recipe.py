@@ -42,10 +42,7 @@ Solver: TypeAlias = Callable[..., RidgeSolution]
 BUDGET = 200_000_000
 """Bytes that a fitted ensemble may take by default."""
 
-_FEWEST_ROWS, _FEWEST_ALONE = (
-    10,
-    20,
-)  # rows with known entries to choose by: of names or hints, and without these
+_FEWEST_ROWS, _FEWEST_ALONE = 10, 20  # rows with known entries to choose by, with names or hints and without
 _MEASURED_ROWS = 2000
 _MOST_TUNED = 600  # rows up to which lambdas and scalings are chosen anew in every fold
 _WIDEST_TREES = 4096  # columns beyond which trees read principal components in the features' place
