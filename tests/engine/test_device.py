@@ -6,6 +6,7 @@ the device of the network, and never waits for it.
 
 from __future__ import annotations
 
+import math
 import warnings
 from contextlib import nullcontext
 from dataclasses import replace
@@ -87,17 +88,19 @@ def test_a_step_stays_on_the_device_and_reads_nothing(name, tune, no_autocast):
 
 
 # Scores of one draw each, so that no two are equal, of which torch may take either.
+@pytest.mark.parametrize("count", ["share", "released"])
 @pytest.mark.parametrize("seed", range(8))
-def test_the_largest_losses_are_the_same_without_reading_their_number(seed):
+def test_the_largest_losses_are_the_same_without_reading_their_number(seed, count):
     draw = torch.Generator().manual_seed(seed)
     problem = Problem(np.full((7, 5), -1, np.int8), "single_positive")
-    here, there = get("ll_r")(problem, {}), get("ll_r")(problem, {})
+    here, there = get("ll_r")(problem, {"count": count}), get("ll_r")(problem, {"count": count})
     here.carried, there.carried = torch.tensor(0.4), torch.tensor(0.4)
     for share in (0.02, 0.33, 0.7, 1.0):
         scores = torch.randn(7, 5, generator=draw)
         among = torch.rand(7, 5, generator=draw) < 0.6
         ranked = scores.masked_fill(~among, -torch.inf).flatten()
-        chosen = there._ranked_first(ranked, among.sum(), share).view_as(among)
+        fixed = math.ceil(share * 35 - 1e-6) if count == "released" else None
+        chosen = there._ranked_first(ranked, among.sum(), share, fixed).view_as(among)
         assert torch.equal(here.largest(scores, among, share), chosen)
         assert here.carried.item() == pytest.approx(there.carried.item(), abs=1e-6)
 

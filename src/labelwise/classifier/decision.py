@@ -16,7 +16,8 @@ from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.record import Record, complete_rule
-from labelwise.classifier.training import TrainingSet, Unseen
+from labelwise.classifier.training import TrainingSet
+from labelwise.classifier.unseen import Unseen
 from labelwise.classifier.validation import ENOUGH_ROWS, ValidationPlan
 from labelwise.errors import UserError, listed
 

@@ -38,13 +38,13 @@ from labelwise.classifier.streaming import (
 )
 from labelwise.classifier.training import (
     TrainingSet,
-    ValidationResult,
     choose_method,
     read_groups,
     read_hints,
     read_labels,
     train,
 )
+from labelwise.classifier.unseen import ValidationResult
 from labelwise.classifier.validation import ValidationPlan, result_of, validate
 from labelwise.classifier.warm import WarmStart
 from labelwise.data import TableStream, check_same_order, is_dataset

@@ -12,7 +12,8 @@ from labelwise.classifier.decision import Decision
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.sources import Contents
-from labelwise.classifier.training import TrainingSet, ValidationResult
+from labelwise.classifier.training import TrainingSet
+from labelwise.classifier.unseen import ValidationResult
 from labelwise.data import Capabilities, ImageFiles
 from labelwise.errors import listed
 from labelwise.models import FeatureScaling

@@ -16,7 +16,8 @@ from labelwise.classifier.given import resolve_prior
 from labelwise.classifier.notes import all_notes
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.reader import ItemReader
-from labelwise.classifier.training import TrainingSet, ValidationResult, train
+from labelwise.classifier.training import TrainingSet, train
+from labelwise.classifier.unseen import ValidationResult
 from labelwise.classifier.validation import ValidationPlan, left_out_words, result_of
 from labelwise.data import TableOptions, TableStream, fragment_rows
 from labelwise.errors import UserError, shown

@@ -13,7 +13,8 @@ from labelwise.classifier.callbacks import Callbacks
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
-from labelwise.classifier.training import TrainingSet, Unseen, ValidationResult, ValidationSet, train
+from labelwise.classifier.training import TrainingSet, train
+from labelwise.classifier.unseen import Unseen, ValidationResult, ValidationSet
 from labelwise.data import check_lengths, check_same_order
 from labelwise.errors import UserError
 from labelwise.methods import Method
