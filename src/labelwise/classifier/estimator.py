@@ -279,24 +279,6 @@ class MultiLabelClassifier(Predictor):
             UserError: For input that cannot be used; it is a ``ValueError``.
         """
         began = time.perf_counter()
-        if isinstance(X, TableStream) or is_dataset(X):
-            given = {
-                "label_names": label_names,
-                "items": items,
-                "true_labels": true_labels,
-                "warm_start": warm_start,
-                "on_epoch": on_epoch,
-                "groups": groups,
-                "hints": hints,
-                "sample_weight": sample_weight,
-                "callbacks": callbacks or None,
-            }
-            return self._fit_stream(as_stream(self._options(), X, Y), given, on_read, began)
-        options = self._options().checked()
-        check_functions(on_epoch=on_epoch, on_read=on_read)
-        told = Callbacks(callbacks)
-        check_same_order(X, Y)
-        labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         beside = {
             "true_labels": true_labels,
             "warm_start": warm_start,
@@ -306,6 +288,14 @@ class MultiLabelClassifier(Predictor):
             "sample_weight": sample_weight,
             "callbacks": callbacks or None,
         }
+        if isinstance(X, TableStream) or is_dataset(X):
+            given = {"label_names": label_names, "items": items, **beside}
+            return self._fit_stream(as_stream(self._options(), X, Y), given, on_read, began)
+        options = self._options().checked()
+        check_functions(on_epoch=on_epoch, on_read=on_read)
+        told = Callbacks(callbacks)
+        check_same_order(X, Y)
+        labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         if fits_in_passes(options, labels, beside):
             reader, X = ItemReader.of(options, get("ridge"), X, labels.states, items)
             if getattr(X, "ndim", 0) == 2:
