@@ -17,7 +17,7 @@ from labelwise.data import Capabilities, is_source
 from labelwise.ensemble import EnsembleHead, SmallNetwork, fit_small
 from labelwise.errors import UserError
 from labelwise.methods import get
-from labelwise.models import Network, build_backbone
+from labelwise.models import Network, build_backbone, fit_threads
 
 Classifier: TypeAlias = Any
 _FEWEST = 10
@@ -78,9 +78,10 @@ def distil(self: Classifier, X: Any, Y: Any = None, *, hidden: int = 512, folds:
                 f"X has {n + len(read.bad)} items and Y has {len(labels)} rows: give one row of labels an item"
             )
         labels = labels[read.kept]
-    loss = _measured(model, rows, labels, hidden, folds, n)
+    with fit_threads(rows):
+        loss, network = _measured(model, rows, labels, hidden, folds, n), _small(model, rows, hidden)
     small = object.__new__(type(model))
-    small.__dict__ = {**vars(model), "fitted_": _small(model, rows, hidden), "held_out_": None}
+    small.__dict__ = {**vars(model), "fitted_": network, "held_out_": None}
     small.notes_ = (*(note for note in model.notes_ if "of the saved model" not in note), loss.words)
     small.distillation_ = loss
     return small

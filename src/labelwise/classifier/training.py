@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, is_dataclass, replace
-from functools import partial
-from typing import Any, Self
+from functools import partial, update_wrapper
+from typing import Any, Concatenate, ParamSpec, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from labelwise.models import (
     RidgeSolution,
     Scaling,
     fit_scaling,
+    fit_threads,
     is_blocks,
     solve_ridge,
 )
@@ -259,6 +260,22 @@ def check_pointwise(method: type[Method], option: str, setting: str) -> None:
     )
 
 
+Rest = ParamSpec("Rest")
+
+
+def _on_few_threads(
+    run: Callable[Concatenate[FitOptions, TrainingSet, Rest], FittedModel],
+) -> Callable[Concatenate[FitOptions, TrainingSet, Rest], FittedModel]:
+    def on_few(
+        options: FitOptions, training_set: TrainingSet, /, *args: Rest.args, **given: Rest.kwargs
+    ) -> FittedModel:
+        with fit_threads(training_set.X):
+            return run(options, training_set, *args, **given)
+
+    return update_wrapper(on_few, run)
+
+
+@_on_few_threads
 def train(
     options: FitOptions,
     training_set: TrainingSet,

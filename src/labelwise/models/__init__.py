@@ -31,6 +31,7 @@ from labelwise.models.backbones import (
 from labelwise.models.blocks import FeatureBlocks, is_blocks, side_by_side
 from labelwise.models.compute import (
     device_of,
+    fit_threads,
     free_memory,
     give_back_memory,
     one_thread,
@@ -131,6 +132,7 @@ __all__ = [
     "build_tokenizer",
     "device_of",
     "fit_scaling",
+    "fit_threads",
     "folds_of_groups",
     "free_memory",
     "give_back_memory",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from functools import cache
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 _SMALL = 2e7
+_SMALL_MATRIX = 1 << 18
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -28,9 +33,9 @@ def dtype_of(module: nn.Module) -> torch.dtype:
 def one_thread(*, libraries: bool = False) -> Iterator[None]:
     """Keep torch to one thread, and on demand other libraries too.
 
-    ``libraries`` adds the BLAS and OpenMP libraries that are loaded by then. Small products lose more by waking
-    threads than they gain, most of all on a busy machine, where they wait for one that does not run. The caller's
-    number of threads comes back afterwards.
+    ``libraries`` adds the BLAS and OpenMP libraries that are loaded at its first use. Small products lose more by
+    waking threads than they gain, most of all on a busy machine, where they wait for one that does not run. The
+    caller's number of threads comes back afterwards.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -41,11 +46,44 @@ def one_thread(*, libraries: bool = False) -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _one_library_thread() -> AbstractContextManager[object]:
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+def fit_threads(X: Any) -> AbstractContextManager[None]:
+    """Keep torch and libraries to one thread while a fit on rows ``X`` (n, D) is small.
 
-    limits: AbstractContextManager[object] = threadpool_limits(1)
-    return limits
+    Small are dense rows of which neither they nor products of each with each have more than 2^18 entries.
+    """
+    small = isinstance(X, np.ndarray) and X.ndim == 2 and len(X) * max(X.shape) <= _SMALL_MATRIX
+    return one_thread(libraries=True) if small else nullcontext()
+
+
+_LIMITING, _own = threading.Lock(), threading.local()
+_originals: list[Any] = []
+"""For each thread that is limited now, what brings back the numbers of before the first of them was."""
+
+
+@contextmanager
+def _one_library_thread() -> Iterator[None]:
+    if getattr(_own, "limited", False):
+        yield
+        return
+    # Some libraries have one number for a process, others one for each thread that asks: so each thread limits and
+    # frees for itself, and a number that another thread had limited is none to come back to.
+    with _LIMITING:
+        limit = _libraries().limit(limits=1)
+        _originals.append(_originals[0] if _originals else limit)
+    _own.limited = True
+    try:
+        yield
+    finally:
+        _own.limited = False
+        with _LIMITING:
+            _originals.pop().restore_original_limits()
+
+
+@cache
+def _libraries() -> Any:
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def step_threads(network: nn.Module, batch_size: int) -> AbstractContextManager[None]:
