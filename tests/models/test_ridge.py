@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from labelwise.errors import Notice, UserError
 from labelwise.models import FeatureBlocks, InputScaling, logits, probabilities, solve_ridge
-from labelwise.models.ridge import criterion, direct, tuning
+from labelwise.models.ridge import criterion, direct
 from labelwise.models.ridge import plan as plan_module
 from labelwise.models.ridge.criterion import _area, _areas, criterion_values
 from labelwise.models.ridge.decomposition import decompose
@@ -486,12 +486,11 @@ def test_labels_that_are_judged_together_have_the_criterion_of_each_alone(seed, 
         np.testing.assert_array_equal(judge.every(scores), [judge.each(one) for one in scores])
 
 
-@pytest.mark.parametrize("limit", ["FEW_ROWS", "FEW_ENTRIES"])
+@pytest.mark.parametrize("limit", ["_FEW_ROWS", "_FEW_ENTRIES"])
 def test_many_are_judged_as_few_are(limit, monkeypatch):
     X, Y, _ = problem(90, 6)
     few = solve_ridge(X, Y)
-    for module in (criterion, tuning):
-        monkeypatch.setattr(module, limit, 0)
+    monkeypatch.setattr(criterion, limit, 0)
     many = solve_ridge(X, Y)
     assert many.table == few.table
     np.testing.assert_array_equal(many.weight, few.weight)

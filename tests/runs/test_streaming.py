@@ -8,6 +8,7 @@ import pytest
 from pyarrow import parquet
 
 from labelwise import MultiLabelClassifier, load, runs
+from labelwise.annotations import listed
 from labelwise.data.tables import stream as fragments
 from labelwise.errors import UserError
 from labelwise.models.ridge import passes, streaming
@@ -233,16 +234,14 @@ def test_the_report_of_a_folder_is_written_again(given, tmp_path):
 
 
 def test_a_file_that_lists_thousands_of_labels_is_read_in_passes(given, tmp_path, monkeypatch):
-    from labelwise.runs import streaming as ours
-
     place, _ = given
     assert not is_streamed(config(place / "whole.parquet"))
-    monkeypatch.setattr(ours, "_MANY_LABELS", 3)
-    monkeypatch.setattr(ours, "_MANY_ENTRIES", 359)
+    monkeypatch.setattr(listed, "MATRIX_LABELS", 3)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 359)
     assert is_streamed(config(place / "whole.parquet"))
     assert not is_streamed(config(place / "whole.parquet", method="bbam"))
     assert not is_streamed(config(place / "whole.parquet", max_rows=50))
-    monkeypatch.setattr(ours, "_MANY_ENTRIES", 360)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 360)
     assert not is_streamed(config(place / "whole.parquet"))
 
 
@@ -259,22 +258,22 @@ def test_labels_that_chose_are_told(given, tmp_path, monkeypatch):
 def test_a_footer_tells_that_few_labels_are_listed(tmp_path, monkeypatch):
     from labelwise.runs import streaming as ours
 
-    monkeypatch.setattr(ours, "_MANY_LABELS", 4)
-    monkeypatch.setattr(ours, "_MANY_ENTRIES", 10)
+    monkeypatch.setattr(listed, "MATRIX_LABELS", 4)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 10)
 
-    def listed(name, rows, group=100):
+    def listing(name, rows, group=100):
         parquet.write_table(pa.table({"tags": pa.array(rows)}), tmp_path / name, row_group_size=group)
         return tmp_path / name
 
-    names = listed("names.parquet", [["a", "b"], ["c"], ["d"], None, []], 2)
+    names = listing("names.parquet", [["a", "b"], ["c"], ["d"], None, []], 2)
     assert ours._many_listed(names, "tags")
-    monkeypatch.setattr(ours, "_MANY_ENTRIES", 20)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 20)
     assert not ours._many_listed(names, "tags")
-    monkeypatch.setattr(ours, "_MANY_ENTRIES", 10)
+    monkeypatch.setattr(listed, "MATRIX_ENTRIES", 10)
     read = []
     monkeypatch.setattr(parquet.ParquetFile, "read_row_group", lambda *given, **_: read.append(given))
-    assert not ours._many_listed(listed("few.parquet", [["a"], ["b"], ["c"]]), "tags")
-    assert not ours._many_listed(listed("numbers.parquet", [[1, 2], [3, 1]] * 50), "tags")
+    assert not ours._many_listed(listing("few.parquet", [["a"], ["b"], ["c"]]), "tags")
+    assert not ours._many_listed(listing("numbers.parquet", [[1, 2], [3, 1]] * 50), "tags")
     assert not read
 
 

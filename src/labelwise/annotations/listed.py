@@ -112,8 +112,12 @@ MATRIX_LABELS, MATRIX_ENTRIES = 4_096, 1 << 26
 
 def stays_lists(states: Any) -> bool:
     """Return whether label states are lists of which a fit makes no matrix."""
-    many = isinstance(states, ListedStates) and states.shape[1] >= MATRIX_LABELS
-    return many and states.shape[0] * states.shape[1] > MATRIX_ENTRIES
+    return isinstance(states, ListedStates) and are_many(*states.shape)
+
+
+def are_many(n_items: int, n_labels: int) -> bool:
+    """Return whether a fit makes no matrix of so many rows and labels, where they are lists."""
+    return n_labels >= MATRIX_LABELS and n_items * n_labels > MATRIX_ENTRIES
 
 
 def held_as_lists(n_items: int, n_labels: int) -> bool:

@@ -30,6 +30,7 @@ from labelwise.classifier.predicting import Predictor
 from labelwise.classifier.reader import ItemReader, ReadItems
 from labelwise.classifier.record import is_path
 from labelwise.classifier.streaming import (
+    METHOD,
     ArrayStream,
     as_stream,
     fit_stream,
@@ -297,7 +298,7 @@ class MultiLabelClassifier(Predictor):
         check_same_order(X, Y)
         labels, items, truth = read_labels(options, Y, label_names, items, true_labels)
         if fits_in_passes(options, labels, beside):
-            reader, X = ItemReader.of(options, get("ridge"), X, labels.states, items)
+            reader, X = ItemReader.of(options, get(METHOD), X, labels.states, items)
             if getattr(X, "ndim", 0) == 2:
                 stream = ArrayStream(X, labels.states, labels.label_names)
                 return self._fit_stream(stream, {}, on_read, began, reader, labels.notes)

@@ -17,13 +17,12 @@ from torch import nn
 
 from labelwise import metrics
 from labelwise._html import facts_table
-from labelwise.annotations import ListedStates, Summary, row_blocks
+from labelwise.annotations import Annotations, ListedStates, Summary, row_blocks
 from labelwise.classifier.attributes import Fitted, check_fitted
 from labelwise.classifier.decision import Decision
 from labelwise.classifier.distilling import Distillation
 from labelwise.classifier.fitted import FittedModel
 from labelwise.classifier.given import read_sample_weight
-from labelwise.classifier.items import take
 from labelwise.classifier.options import FitOptions
 from labelwise.classifier.output import check_kind, in_form, index_of
 from labelwise.classifier.reader import ItemReader, ReadItems
@@ -137,7 +136,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _logits_of(self, read: ReadItems) -> Callable[[NDArray[np.int64]], np.ndarray]:
         """Return a function that makes the calibrated logits (b, K) of some rows (b,) of read items."""
-        return lambda rows: self._logits(ReadItems(take(read.X, rows), read.kept[rows]))
+        return lambda rows: self._logits(read.rows(rows))
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Return the logits (n, K) float64 of ``predict_proba``.
@@ -198,10 +197,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         training labels, precision and nDCG weighted by propensity (``labelwise.metrics.top_metrics``). Where ``Y`` are
         lists or a sparse matrix with more than 16,777,216 entries, items are scored in blocks, to the same figures.
         """
-        check_same_order(X, Y)
-        read, rule = self.read(X), self.rule_ if rule is None else rule
-        labels = self._options().annotations(Y, self.label_names_)
-        check_lengths(read.X, labels.states)
+        (read, labels), rule = self._read_both(X, Y), self.rule_ if rule is None else rule
         many = len(self.label_names_) >= metrics.MANY_LABELS
         training = (self.summary_.positives, self.summary_.n_items) if many else None
         if isinstance(labels.states, ListedStates) and metrics.decides_by_row(rule):
@@ -225,9 +221,7 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def observed_average_precision(self, X: Any, Y: Any) -> np.ndarray:
         """Return ``labelwise.metrics.observed_average_precision`` of each label (K,), NaN without a positive."""
-        check_same_order(X, Y)
-        read, labels = self.read(X), self._options().annotations(Y, self.label_names_)
-        check_lengths(read.X, labels.states)
+        read, labels = self._read_both(X, Y)
         if isinstance(labels.states, ListedStates):
             return metrics.observed_in_blocks(labels.states, self._logits_of(read))
         return metrics.observed_average_precision(labels.matrix, self._logits(read))
@@ -247,17 +241,16 @@ class Predictor(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Raises:
             UserError: Where no entry of ``Y`` is known to be relevant.
         """
-        labels, logits = self._labels_and_logits(X, Y)
-        weights = read_sample_weight(sample_weight, len(labels))
-        return metrics.ranking_score(labels, logits, sample_weight=weights)
+        read, labels = self._read_both(X, Y)
+        weights = read_sample_weight(sample_weight, labels.n_items)
+        return metrics.ranking_score(labels.matrix, self._logits(read), sample_weight=weights)
 
-    def _labels_and_logits(self, X: Any, Y: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Return labels (n, K) and calibrated logits (n, K) of items."""
+    def _read_both(self, X: Any, Y: Any) -> tuple[ReadItems, Annotations]:
+        """Return items and their annotations, read."""
         check_same_order(X, Y)
-        read = self.read(X)
-        labels = self._options().annotations(Y, self.label_names_).matrix
-        check_lengths(read.X, labels)
-        return labels, self._logits(read)
+        read, labels = self.read(X), self._options().annotations(Y, self.label_names_)
+        check_lengths(read.X, labels.states)
+        return read, labels
 
     _doc_link_module = "labelwise"
 

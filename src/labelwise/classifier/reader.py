@@ -74,9 +74,9 @@ class ReadItems:
     kept: NDArray[np.int64]
     bad: tuple[BadItem, ...] = ()
 
-    def rows(self, rows: slice) -> ReadItems:
-        """Return some of the items that could be read."""
-        return ReadItems(take(self.X, np.arange(rows.start, rows.stop)), self.kept[rows])
+    def rows(self, places: NDArray[np.int64]) -> ReadItems:
+        """Return some of the items that could be read, by their places among these."""
+        return ReadItems(take(self.X, places), self.kept[places])
 
 
 @dataclass(frozen=True, eq=False)

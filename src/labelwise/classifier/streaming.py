@@ -23,7 +23,7 @@ from labelwise.data import TableOptions, TableStream, fragment_rows
 from labelwise.errors import UserError, shown
 from labelwise.methods import Method, get
 from labelwise.methods.recommendation import check_positive
-from labelwise.models import RowStream, judged_rows, solve_stream
+from labelwise.models import RowStream, StreamedRidge, judged_rows, solve_stream
 
 METHOD = "ridge"
 """What a stream of rows is trained by: sums of rows are all that it needs."""
@@ -110,11 +110,13 @@ class StreamedRows:
     held: bool = False
 
     @classmethod
-    def of(cls, stream: TableStream | ArrayStream) -> Self:
-        """Read the rows by which a fit on a stream is judged, in two passes over it."""
-        X, labels, index, counts = judged_rows(stream)
-        held = isinstance(stream, ArrayStream)
-        return cls(X, labels, index, counts.n_items, counts.known, held)
+    def of(cls, stream: TableStream | ArrayStream, solved: StreamedRidge | None = None) -> Self:
+        """Return the rows by which a fit on a stream was judged; read in two passes over it where none is given."""
+        if solved is None:
+            X, labels, index, counts = judged_rows(stream)
+        else:
+            X, labels, index, counts = solved.X, solved.labels, solved.index, solved.counts
+        return cls(X, labels, index, counts.n_items, counts.known, isinstance(stream, ArrayStream))
 
     @property
     def words(self) -> str:
@@ -190,8 +192,7 @@ def fit_stream(
     own, X = ItemReader.of(options, method, streamed.X, labels.matrix, None)
     reader = reader or own
     training_set = TrainingSet(reader, X, labels, facts, resolve_prior(options.prior, facts))
-    counts, held = streamed.counts, isinstance(stream, ArrayStream)
-    rows = StreamedRows(streamed.X, streamed.labels, streamed.index, counts.n_items, counts.known, held)
+    rows = StreamedRows.of(stream, streamed)
     words = left_out_words(None)
     if not streamed.whole:
         words = words.replace("the labelled rows", f"{len(X):,} of {rows.n_known:,} labelled rows", 1)

@@ -15,7 +15,7 @@ from labelwise._files import replacing
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, listed, repeated, shown
 from labelwise.exchange.fields import field_of, id_number, text_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.exchange.format import Format, Written, check_pictures, left_out
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.listing import Entry, to_items
 from labelwise.exchange.silence import FIELD, Silence, count_open
@@ -165,11 +165,7 @@ def write_document(
     more: Callable[[int, dict[str, int]], Mapping[str, Any]],
 ) -> None:
     """Write a document with COCO's three lists, ``more`` of a row being fields of its image."""
-    refuse_bytes(items, title)
-    if items.kind != "image":
-        raise UserError(
-            f"the items are {items.kind.removesuffix('s')}s, and {title} holds pictures; convert to another format"
-        )
+    check_pictures(items, title)
     ids = {name: place for place, name in enumerate(items.label_names, 1)}
     numbers = [id_number(item) for item in items.items]
     keys = list(range(1, len(items) + 1)) if None in numbers else [int(number or 0) for number in numbers]

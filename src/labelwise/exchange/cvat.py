@@ -13,7 +13,7 @@ from labelwise.data import TableOptions
 from labelwise.data.tables import read_bytes
 from labelwise.errors import UserError, shown
 from labelwise.exchange.fields import text_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.exchange.format import Format, Written, check_pictures, left_out
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.listing import Entry, to_items
 from labelwise.exchange.silence import Beside, count_open, read_beside, write_beside
@@ -74,11 +74,7 @@ def _size(image: Element) -> tuple[int, int]:
 
 def write(path: Path, items: LabelledItems) -> Written:
     """Write an image element for each picture, with a tag for each relevant label."""
-    refuse_bytes(items, TITLE)
-    if items.kind != "image":
-        raise UserError(
-            f"the items are {items.kind.removesuffix('s')}s, and {TITLE} holds pictures; convert to another format"
-        )
+    check_pictures(items, TITLE)
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:
         file.write('<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n  <version>1.1</version>\n')
         file.write(f"  <meta><task><size>{len(items)}</size><mode>annotation</mode><labels>\n")

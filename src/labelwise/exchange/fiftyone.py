@@ -14,7 +14,7 @@ from labelwise._files import replacing
 from labelwise.data import TableOptions
 from labelwise.errors import UserError, listed, near, shown
 from labelwise.exchange.fields import field_of, score_of, text_of
-from labelwise.exchange.format import Format, Written, left_out, refuse_bytes
+from labelwise.exchange.format import Format, Written, check_pictures, left_out
 from labelwise.exchange.items import LabelledItems
 from labelwise.exchange.listing import Entry, to_items
 from labelwise.exchange.silence import FIELD, Beside, count_open
@@ -135,11 +135,7 @@ def _field(source: Source, samples: Sequence[Mapping[str, Any]], asked: str | No
 
 def write(path: Path, items: LabelledItems) -> Written:
     """Write a document of samples; what it cannot say stands in its ``info``."""
-    refuse_bytes(items, TITLE)
-    if items.kind != "image":
-        raise UserError(
-            f"the items are {items.kind.removesuffix('s')}s, and {TITLE} holds pictures; convert to another format"
-        )
+    check_pictures(items, TITLE)
     names = [_path(items, row) for row in range(len(items))]
     beside = Beside.of(items)
     # Samples are known by their files here, which may not be the items' ids.

@@ -88,6 +88,14 @@ def refuse_bytes(items: LabelledItems, title: str) -> None:
             )
 
 
+def check_pictures(items: LabelledItems, title: str) -> None:
+    """Refuse items that are no picture files, in a format that holds nothing else."""
+    refuse_bytes(items, title)
+    if items.kind != "image":
+        kind = items.kind.removesuffix("s")
+        raise UserError(f"the items are {kind}s, and {title} holds pictures; convert to another format")
+
+
 def write_array(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write the objects of a JSON array, of which there is one at least, one a line."""
     with replacing(path) as draft, draft.open("w", encoding="utf-8", newline="\n") as file:

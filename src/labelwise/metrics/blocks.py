@@ -260,10 +260,8 @@ class FirstPass(RelevantScores):
             found = relevant[:, min(k, n_labels) - 1]
             self.precision[place] += float((found / min(k, n_labels)).sum())
             self.recall[place] += float((found[some] / p[some]).sum())
-        rows, depth, hits = _depths(positives, scores)
-        first = scores.max(axis=1)
-        own = scores[np.repeat(np.arange(len(scores)), p), positives.indices]
-        leads = np.bincount(rows, weights=own == np.repeat(first, p), minlength=len(scores)) > 0
+        rows, own, depth, hits = _depths(positives, scores)
+        leads = np.bincount(rows, weights=own == scores.max(axis=1)[rows], minlength=len(scores)) > 0
         deepest = np.ones(len(scores), np.int64)
         np.maximum.at(deepest, rows, depth)
         wrong = np.bincount(rows, weights=depth - hits, minlength=len(scores))
@@ -277,8 +275,10 @@ class FirstPass(RelevantScores):
         )
 
 
-def _depths(positives: Any, scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return of each relevant entry: its row, how many labels score at least as much, and how many relevant ones."""
+def _depths(
+    positives: Any, scores: Scores
+) -> tuple[NDArray[np.int64], Scores, NDArray[np.int64], NDArray[np.int64]]:
+    """Return of each relevant entry: row, score, how many labels score at least as much, and how many relevant ones."""
     p = np.diff(positives.indptr)
     rows = np.repeat(np.arange(len(scores)), p)
     own = scores[rows, positives.indices]
@@ -299,7 +299,7 @@ def _depths(positives: Any, scores: Scores) -> tuple[NDArray[np.int64], NDArray[
     last = np.flatnonzero(ends)
     place = last[np.searchsorted(last, np.arange(len(rows)))]
     hits[order] = place + 1 - positives.indptr[sorted_rows]
-    return rows, depth, hits
+    return rows, own, depth, hits
 
 
 class RankCounts:

@@ -15,13 +15,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from labelwise.annotations import ListedStates, as_matrix, positives_of
 from labelwise.errors import UserError
+from labelwise.metrics.item_metrics import DEPTHS
 
 Floats: TypeAlias = NDArray[np.float64]
 
 A, B = 0.55, 1.5
 """The constants of the paper, for sets other than Wikipedia's (.5, .4) and Amazon's (.6, 2.6)."""
-
-TOP_DEPTHS = (1, 3, 5)
 
 _CSR: Any = sp.csr_array
 
@@ -101,7 +100,7 @@ class TopSums:
         Raises:
             UserError: For propensities (K,) of another number of labels.
         """
-        self.depths = [k for k in TOP_DEPTHS if k <= n_top]
+        self.depths = [k for k in DEPTHS if k <= n_top]
         self.weighted = propensity is not None
         self.weights = np.ones(n_labels) if propensity is None else 1.0 / np.asarray(propensity, np.float64)
         if self.weights.shape != (n_labels,):

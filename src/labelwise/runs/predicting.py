@@ -167,7 +167,7 @@ def _logits(model: MultiLabelClassifier, read: ReadItems, top: int | None) -> It
     if top is not None and decides_by_row(model.rule_):
         entries = _BLOCK
     for rows in row_blocks(len(read.kept), len(model.label_names_), entries):
-        yield model.decision_function(read.rows(rows))
+        yield model.decision_function(read.rows(np.arange(rows.start, rows.stop)))
 
 
 def _in_blocks(

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labelwise._files import file_digest
-from labelwise.annotations import stays_lists
 from labelwise.errors import UserError
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.config import RunConfig
 from labelwise.runs.directory import RunDirectory, check_output
 from labelwise.runs.inputs import Inputs, read_inputs
 from labelwise.runs.records import read_evaluation, require
-from labelwise.runs.streaming import beside_lists, inputs_of, judged_inputs, open_stream
+from labelwise.runs.streaming import inputs_of, judged_inputs, keeps_lists, open_stream
 from labelwise.runs.tables import items_of, read_model
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def report(run: str | Path, out: str | Path | None = None) -> Path:
     why = read_evaluation(directory.evaluation)["why_no_figures"]
     model, _ = read_model(directory, state)
     model.set_params(on_bad_item=config.on_bad_item, cache=config.cache)
-    if model.method_ == "ridge" and stays_lists(data.annotations.states) and not beside_lists(config):
+    if model.method_ == "ridge" and keeps_lists(config, data.annotations):
         from labelwise.classifier import ArrayStream, StreamedRows
 
         stream = ArrayStream(items_of(data), data.annotations.states, data.annotations.label_names)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from labelwise._files import file_digest, replacing
 from labelwise._processes import is_first_process
-from labelwise.annotations import Annotations, row_blocks
+from labelwise.annotations import Annotations, are_many, row_blocks, stays_lists
 from labelwise.data import Table, TableStream, parquet_files
 from labelwise.errors import UserError, listed
 from labelwise.runs.config import RunConfig
@@ -39,7 +39,6 @@ _IN_MEMORY = (
     *("answers", "warm_start", "hints"),
 )
 _ENTRIES = 1 << 23  # scores of a block: 64 MB of float64
-_MANY_LABELS, _MANY_ENTRIES = 4_096, 1 << 26  # of a file of lists that is not held as a matrix
 _MANIFEST = "predictions.json"
 
 
@@ -98,10 +97,7 @@ def _decoded_gigabytes(path: Path) -> float:
 
 def _lists_many_labels(path: Path, config: RunConfig) -> bool:
     """Return whether a table of features lists so many labels that its matrix would be too large."""
-    defaults = RunConfig()
-    if config.labels_column is None or any(
-        getattr(config, name) != getattr(defaults, name) for name in _IN_MEMORY
-    ):
+    if config.labels_column is None or _given(config, _IN_MEMORY):
         return False
     try:
         if not _many_listed(path, config.labels_column):
@@ -120,11 +116,7 @@ def _many_listed(path: Path, column: str) -> bool:
 
     with parquet.ParquetFile(path) as file:
         footer = file.metadata
-
-        def many(count: int) -> bool:
-            return count >= _MANY_LABELS and count * footer.num_rows > _MANY_ENTRIES
-
-        if not many(_most_different(footer, column)):
+        if not are_many(footer.num_rows, _most_different(footer, column)):
             return False
         distinct: Any = None
         for number in range(footer.num_row_groups):
@@ -133,7 +125,7 @@ def _many_listed(path: Path, column: str) -> bool:
             if distinct is not None:
                 found = pc.unique(pa.chunked_array([distinct, found]))
             distinct = found
-            if many(len(distinct)):
+            if are_many(footer.num_rows, len(distinct)):
                 return True
     return False
 
@@ -169,8 +161,7 @@ def open_stream(config: RunConfig) -> TableStream:
             f"stream (--stream): {path.name} is no Parquet file; give a Parquet file or a folder of them, or leave"
             " it out"
         )
-    defaults = RunConfig()
-    given = [name for name in _IN_MEMORY if getattr(config, name) != getattr(defaults, name)]
+    given = _given(config, _IN_MEMORY)
     if config.validation not in ("auto", "none"):
         given.append("validation")
     if given:
@@ -231,12 +222,17 @@ def inputs_of(stream: TableStream, config: RunConfig, model: MultiLabelClassifie
     return Inputs(table, None, None, None, None, parse_rule(config.rule), stream.notes)
 
 
-def beside_lists(config: RunConfig) -> bool:
-    """Return whether a run has what needs the matrix of labels that could stay lists."""
-    defaults = RunConfig()
+def keeps_lists(config: RunConfig, annotations: Annotations) -> bool:
+    """Return whether ridge is solved on labels that stay lists, and the run has nothing that needs their matrix."""
     names = [name for name in _IN_MEMORY if name not in ("images", "max_rows", "label_texts")]
-    other = config.backbone not in (None, "features") or config.validation not in ("auto", "none")
-    return other or any(getattr(config, name) != getattr(defaults, name) for name in names)
+    plain = config.backbone in (None, "features") and config.validation in ("auto", "none")
+    return plain and not _given(config, names) and stays_lists(annotations.states)
+
+
+def _given(config: RunConfig, names: Iterable[str]) -> list[str]:
+    """Return those of some settings that are not their defaults."""
+    defaults = RunConfig()
+    return [name for name in names if getattr(config, name) != getattr(defaults, name)]
 
 
 def judged_inputs(inputs: Inputs, model: MultiLabelClassifier) -> Inputs:

@@ -17,7 +17,6 @@ import numpy as np
 
 from labelwise._files import CannotWrite, file_digest
 from labelwise._processes import is_first_process
-from labelwise.annotations import stays_lists
 from labelwise.errors import UserError, listed
 from labelwise.runs.answering import joined_answers
 from labelwise.runs.audited import calibrate
@@ -29,12 +28,12 @@ from labelwise.runs.outcome import Outcome, outcome_of
 from labelwise.runs.records import require
 from labelwise.runs.streaming import (
     WHY_LISTS,
-    beside_lists,
     check_streamed,
     check_unstreamed,
     inputs_of,
     is_streamed,
     judged_inputs,
+    keeps_lists,
     open_stream,
     stream_options,
     stream_state,
@@ -214,9 +213,7 @@ def _choose(config: RunConfig) -> tuple[RunConfig, Inputs, str | None]:
         entrywise=config.hints is not None or options.takes_entries,
         weighted=inputs.sample_weight is not None and np.ptp(inputs.sample_weight) > 0,
     )
-    in_passes = (
-        config.method is None and not beside_lists(config) and stays_lists(inputs.table.annotations.states)
-    )
+    in_passes = config.method is None and keeps_lists(config, inputs.table.annotations)
     method = "ridge" if in_passes else config.method or advice.method
     spec = get(method).spec
     spec.accept(summary.setting, fitting(summary.setting))

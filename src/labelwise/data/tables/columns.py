@@ -20,6 +20,7 @@ from labelwise.annotations import Codes, code_of, hint_of
 from labelwise.data.tables import numerals
 from labelwise.errors import UserError, listed, repeated, shown
 
+_LIKE = r"^[^0-9A-Za-z]*[0-9.]*,[0-9]+([eE][+-]?[0-9]+)?[^0-9A-Za-z]*$"
 _DECIMAL_STATE = re.compile(r"([+-]?[01]),(0+)", re.ASCII)
 
 
@@ -194,8 +195,8 @@ class Columns:
         import pyarrow.compute as pc
 
         column = self.data[name]
-        # Most columns hold no comma at all, which Arrow sees quickly.
-        if not pa.types.is_string(column.type) or not pc.any(pc.match_substring(column, ",")).as_py():
+        # Most columns hold no such number at all, which Arrow sees quickly, of long texts too.
+        if not pa.types.is_string(column.type) or not pc.any(pc.match_substring_regex(column, _LIKE)).as_py():
             return False
         texts = [text for text in self.strings(name) if text is not None and code_of(text) != "empty"]
         return numerals.has_decimal_commas(texts, sure=self.delimiter == ";")

@@ -10,10 +10,13 @@ import numpy.typing as npt
 Array: TypeAlias = npt.NDArray[Any]
 
 CRITERIA = ("average_precision", "squared_error")
-FEW_ROWS = 200
-"""Past so many rows, to sort places takes longer than to go through labels one by one."""
-FEW_ENTRIES = 2**18
-"""Past so many entries, what is judged together takes memory for nothing."""
+_FEW_ROWS = 200  # past them, to sort places takes longer than to go through labels one by one
+_FEW_ENTRIES = 2**18  # past them, what is judged together takes memory for nothing
+
+
+def are_few(rows: int, entries: int) -> bool:
+    """Return whether all labels of so many rows, and so many entries, are ranked together."""
+    return 0 < rows <= _FEW_ROWS and entries <= _FEW_ENTRIES
 
 
 def criterion_values(scores: Array, targets: Array, weights: Array, criterion: str) -> Array:
@@ -33,8 +36,7 @@ def criterion_values(scores: Array, targets: Array, weights: Array, criterion: s
     keys = np.ascontiguousarray(np.where(known, -scores, np.inf).T)
     hits = np.ascontiguousarray((targets * known).T)
     positives, total = hits.sum(axis=1), known.sum(axis=0)
-    few = 0 < len(known) <= FEW_ROWS and keys.size <= FEW_ENTRIES
-    area = _areas(keys, hits) if few else np.array(list(map(_area, keys, hits)))
+    area = _areas(keys, hits) if are_few(len(known), keys.size) else np.array(list(map(_area, keys, hits)))
     both = (positives > 0) & (positives < total)
     return np.asarray(np.divide(area, positives, out=np.full(len(total), np.nan), where=both))
 

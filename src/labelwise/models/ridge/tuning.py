@@ -12,7 +12,7 @@ import numpy.typing as npt
 from labelwise._random import generator
 from labelwise.annotations import row_blocks
 from labelwise.errors import UserError
-from labelwise.models.ridge.criterion import FEW_ENTRIES, FEW_ROWS, criterion_values
+from labelwise.models.ridge.criterion import are_few, criterion_values
 from labelwise.models.ridge.decomposition import Decomposition, decompose
 from labelwise.models.ridge.direct import ByCholesky, mean_of
 from labelwise.models.ridge.masked import solve_masked
@@ -147,8 +147,7 @@ class Judge:
     def every(self, scores: Array) -> Array:
         """Return ``each`` of several scores (L, m, K), one a row (L, labels)."""
         n, m = scores.shape[:2]
-        few = 0 < m <= FEW_ROWS and scores.size <= FEW_ENTRIES
-        if self.criterion != "average_precision" or not few:
+        if self.criterion != "average_precision" or not are_few(m, scores.size):
             return np.stack([self.each(one) for one in scores])
         freed = _steps(scores[:, :, self.labels], self.shift - self.mean)
         together = freed.transpose(1, 0, 2).reshape(m, -1)
